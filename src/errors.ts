@@ -1,0 +1,146 @@
+/**
+ * Every code a {@link DownloadError} can carry. Codes are stable: they are part of the public contract and of
+ * the REST answers. `docs/errors.md` explains each one.
+ */
+export const downloadErrorCodes = [
+  'INVALID_OPTIONS',
+  'INVALID_URL',
+  'UNSAFE_FILENAME',
+  'CONFLICT',
+  'INVALID_STATE',
+  'UNKNOWN_DOWNLOAD',
+  'QUEUE_FULL',
+  'CANCELED',
+  'CLOSED',
+  'NOT_FOUND',
+  'ACCESS_DENIED',
+  'HTTP_ERROR',
+  'PROTOCOL_ERROR',
+  'SOURCE_CHANGED',
+  'TRUNCATED',
+  'CONTENT_MISMATCH',
+  'CHECKSUM_MISMATCH',
+  'STALLED',
+  'TOO_MANY_REDIRECTS',
+  'REDIRECT_BLOCKED',
+  'SSRF_BLOCKED',
+  'NAME_RESOLUTION',
+  'CONNECT_FAILED',
+  'TLS_ERROR',
+  'NO_SPACE',
+  'DISK_IO',
+  'PERMISSION',
+  'READ_ONLY',
+  'TARGET_NOT_REGULAR',
+  'TARGET_LOCKED',
+  'STORE_ERROR',
+  'INTERNAL',
+] as const
+
+/** A stable name for what went wrong; see `docs/errors.md`. */
+export type DownloadErrorCode = (typeof downloadErrorCodes)[number]
+
+/** One problem found in the options, as zod reports it: where, and what. */
+export interface OptionIssue {
+  /** Dotted path of the offending option, for example `connections`. */
+  path: string
+  /** One sentence for people. */
+  message: string
+}
+
+/** What a {@link DownloadError} may be given besides its code and message. */
+export interface DownloadErrorDetails {
+  /** The underlying error, kept as `error.cause`. */
+  cause?: unknown
+  /** Whether asking again later may help. Default: `false`. */
+  retryable?: boolean
+  /** The HTTP status that caused it, when one did. */
+  status?: number
+  /** How long the server asked to wait, in milliseconds (`Retry-After`, RFC 9110 section 10.2.3). */
+  retryAfterMs?: number
+  /** For `INVALID_OPTIONS`: every problem found. */
+  issues?: OptionIssue[]
+}
+
+/** A {@link DownloadError} as plain data, as it crosses the transfer boundary and lies in the store. */
+export interface SerializedDownloadError {
+  code: DownloadErrorCode
+  message: string
+  retryable: boolean
+  status?: number
+  retryAfterMs?: number
+}
+
+const brand = Symbol.for('model-downloader.DownloadError')
+
+/**
+ * The one error class of this package. Tell causes apart by {@link DownloadError.code | code}, never by message.
+ *
+ * @example
+ * try { await download.finished } catch (error) {
+ *   if (isDownloadError(error, 'CHECKSUM_MISMATCH')) …
+ * }
+ */
+export class DownloadError extends Error {
+  override readonly name = 'DownloadError'
+  /** Stable code; see {@link DownloadErrorCode}. */
+  readonly code: DownloadErrorCode
+  /** Whether asking again later may help. */
+  readonly retryable: boolean
+  /** The HTTP status that caused it, when one did. */
+  readonly status: number | undefined
+  /** How long the server asked to wait, in milliseconds. */
+  readonly retryAfterMs: number | undefined
+  /** For `INVALID_OPTIONS`: every problem found; otherwise empty. */
+  readonly issues: readonly OptionIssue[]
+  /** Marks the class across copies of the package. */
+  readonly [brand] = true
+
+  constructor(code: DownloadErrorCode, message: string, details: DownloadErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.retryable = details.retryable ?? false
+    this.status = details.status
+    this.retryAfterMs = details.retryAfterMs
+    this.issues = details.issues ?? []
+  }
+
+  /** Plain data: code, message and the like; neither stack nor cause. */
+  toJSON(): SerializedDownloadError {
+    return {
+      code: this.code,
+      message: this.message,
+      retryable: this.retryable,
+      ...(this.status === undefined ? {} : { status: this.status }),
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+    }
+  }
+}
+
+/**
+ * Whether a value is a {@link DownloadError}, also one of another copy of this package.
+ *
+ * @param value - anything that was thrown.
+ * @param code - when given, the code must be this one too.
+ */
+export function isDownloadError(value: unknown, code?: DownloadErrorCode): value is DownloadError {
+  if (typeof value !== 'object' || value === null || !(brand in value)) return false
+  return code === undefined || (value as DownloadError).code === code
+}
+
+/** Turns the plain form back into an error. */
+export function deserializeError(plain: SerializedDownloadError, cause?: unknown): DownloadError {
+  return new DownloadError(plain.code, plain.message, {
+    retryable: plain.retryable,
+    ...(plain.status === undefined ? {} : { status: plain.status }),
+    ...(plain.retryAfterMs === undefined ? {} : { retryAfterMs: plain.retryAfterMs }),
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+/** Any thrown value as a {@link DownloadError}; what is none yet becomes `INTERNAL` (a bug of ours). */
+export function toDownloadError(value: unknown): DownloadError {
+  if (isDownloadError(value)) return value
+  const message = value instanceof Error ? value.message : String(value)
+  return new DownloadError('INTERNAL', `Unexpected failure: ${message}`, { cause: value })
+}

@@ -1,0 +1,209 @@
+import { z } from 'zod'
+import { DownloadError, type OptionIssue } from './errors.js'
+import type { DownloadStore } from './store/store.js'
+import type { TransferTuning } from './transfer/protocol.js'
+
+/** How a {@link DownloadManager} works. Everything has a default. */
+export interface DownloadManagerOptions {
+  /** Root of all files; made when missing. Relative to the working directory. Default `./models`. */
+  directory?: string
+  /** Downloads at a time, 1 to 1,000. Default 3. Changeable: `manager.concurrency = n`. */
+  concurrency?: number
+  /** Connections per download at most, 1 to 64. Default 8. */
+  connections?: number
+  /** Limit over all downloads together, in bytes per second, or null. Default null. Changeable. */
+  maxBytesPerSecond?: number | null
+  /** Sub-folders that `mode` may name. Default `['llm', 'embed', 'rerank']`. */
+  modes?: readonly string[]
+  /** Mode of a download that names none; null puts files into `directory` itself. Default `llm`. */
+  defaultMode?: string | null
+  /** Where downloads are remembered: `file` (below `<directory>/.model-downloader`), `memory`, or your own. Default `file`. */
+  store?: 'file' | 'memory' | DownloadStore
+  /** Queue unfinished downloads of the last run again. Default true. */
+  autoResume?: boolean
+  /** Use `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` from the environment. Default true; never for remote callers' URLs. */
+  proxy?: boolean
+  /** Timeouts, retries and intervals; see {@link TransferTuning}. */
+  tuning?: Partial<TransferTuning>
+}
+
+/** What to fetch, and how. */
+export interface DownloadOptions {
+  /** http or https. It is the identity of the download. */
+  url: string
+  /** File name, one path segment. Default: the URL's last segment, else what the first response says, else `model.gguf`. */
+  filename?: string
+  /** Sub-folder, one of the manager's `modes`; null for the directory itself. Default: the manager's `defaultMode`. */
+  mode?: string | null
+  /** SHA-256 that the file must have, 64 hex digits. */
+  sha256?: string
+  /** Size that the file must have, in bytes. */
+  size?: number
+  /** Headers for the origin of `url`; not sent to another origin after a redirect. */
+  headers?: Record<string, string>
+  /** Higher ones go first; −1,000,000 to 1,000,000. Default 0. */
+  priority?: number
+  /** Connections at most, 1 to 64. Default: the manager's. */
+  connections?: number
+  /** Limit for this download in bytes per second, or null. Default null. Changeable. */
+  maxBytesPerSecond?: number | null
+  /** Fetch again even when the file is there; the old one stays until the new one is verified. Default false. */
+  force?: boolean
+  /** Cancels the download when aborted. */
+  signal?: AbortSignal
+}
+
+const count = (max: number) => z.number().int().min(1).max(max)
+const rate = z.number().positive().finite().nullable()
+const byteCount = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const milliseconds = z.number().positive().max(0x7fffffff)
+
+const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+// Visible ASCII, obs-text, space and tab; anything else would let a value break out of its line (RFC 9110 section 5.5).
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
+/** Headers that belong to the engine: a caller's Range or Host would break the transfer rules. */
+const reservedHeaders = new Set([
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'keep-alive',
+  'proxy-connection',
+  'range',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+const headers = z.record(z.string(), z.string()).superRefine((value, context) => {
+  for (const [name, content] of Object.entries(value)) {
+    if (!headerName.test(name)) {
+      context.addIssue({ code: 'custom', path: [name], message: 'is not a valid header name' })
+    } else if (reservedHeaders.has(name.toLowerCase())) {
+      context.addIssue({ code: 'custom', path: [name], message: 'is set by the engine and cannot be overridden' })
+    }
+    if (!headerValue.test(content)) {
+      context.addIssue({ code: 'custom', path: [name], message: 'holds a character that a header value must not have' })
+    }
+  }
+})
+
+/** A sha256 as callers give it: upper case and a `sha256:` prefix are fine. */
+export const sha256Schema = z
+  .string()
+  .transform((value) => value.trim().toLowerCase().replace(/^sha256[:-]/, ''))
+  .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'))
+
+const modeName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be letters, digits, dot, dash or underscore')
+  .refine((name) => !name.endsWith('.'), 'must not end with a dot')
+
+const tuningShape = {
+  connectTimeoutMs: milliseconds,
+  headersTimeoutMs: milliseconds,
+  bodyTimeoutMs: milliseconds,
+  lowSpeedBytesPerSecond: z.number().nonnegative(),
+  lowSpeedTimeMs: milliseconds,
+  maxAttempts: count(1000),
+  minDelayMs: z.number().nonnegative().max(0x7fffffff),
+  maxDelayMs: z.number().nonnegative().max(0x7fffffff),
+  outageMs: z.number().nonnegative(),
+  maxRetryAfterMs: z.number().nonnegative().max(0x7fffffff),
+  maxRedirects: z.number().int().min(0).max(50),
+  minSegmentBytes: z.number().int().min(1),
+  progressIntervalMs: milliseconds,
+  journalIntervalMs: milliseconds,
+  syncIntervalMs: milliseconds,
+} satisfies Record<keyof TransferTuning, z.ZodType>
+
+const store = z.union([
+  z.literal('file'),
+  z.literal('memory'),
+  z.custom<DownloadStore>(
+    (value) => typeof value === 'object' && value !== null && 'load' in value && 'save' in value && 'remove' in value,
+    "must be 'file', 'memory' or an object with load, save and remove",
+  ),
+])
+
+/** Validates {@link DownloadManagerOptions} and fills the defaults in. */
+export const managerOptionsSchema = z.strictObject({
+  directory: z.string().min(1).refine((path) => !path.includes('\0'), 'must not hold a NUL').default('./models'),
+  concurrency: count(1000).default(3),
+  connections: count(64).default(8),
+  maxBytesPerSecond: rate.default(null),
+  modes: z.array(modeName).default(['llm', 'embed', 'rerank']),
+  defaultMode: modeName.nullable().default('llm'),
+  store: store.default('file'),
+  autoResume: z.boolean().default(true),
+  proxy: z.boolean().default(true),
+  tuning: z.strictObject(tuningShape).partial().default({}),
+})
+
+/** Validates {@link DownloadOptions}. */
+export const downloadOptionsSchema = z.strictObject({
+  url: z.string().min(1).max(16_384),
+  filename: z.string().optional(),
+  mode: z.string().nullable().optional(),
+  sha256: sha256Schema.optional(),
+  size: byteCount.optional(),
+  headers: headers.default({}),
+  priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
+  connections: count(64).optional(),
+  maxBytesPerSecond: rate.optional(),
+  force: z.boolean().default(false),
+  signal: z.instanceof(AbortSignal).optional(),
+})
+
+/** Manager options with every default filled in. */
+export type ResolvedManagerOptions = z.output<typeof managerOptionsSchema>
+/** Download options, normalised. */
+export type ResolvedDownloadOptions = z.output<typeof downloadOptionsSchema>
+
+/**
+ * Runs a schema over input; what is wrong becomes one readable error.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` with every problem in `issues`.
+ */
+export function parseOptions<S extends z.ZodType>(schema: S, input: unknown, what: string): z.output<S> {
+  const result = schema.safeParse(input)
+  if (result.success) return result.data
+  const issues: OptionIssue[] = result.error.issues.map((issue) => ({
+    path: issue.path.join('.'),
+    message: issue.message,
+  }))
+  const text = issues.map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`)).join('; ')
+  throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
+}
+
+const forbiddenInUrl = /[\u0000-\u0020\u007f\\]/
+
+/**
+ * Checks and normalises a URL: http or https, a host, no white space, control character or backslash; the fragment
+ * is dropped.
+ *
+ * @throws DownloadError `INVALID_URL`.
+ */
+export function parseUrl(input: string): URL {
+  if (forbiddenInUrl.test(input)) {
+    throw new DownloadError('INVALID_URL', 'The URL holds white space, a backslash or a control character.')
+  }
+  let url: URL
+  try {
+    url = new URL(input)
+  } catch (cause) {
+    throw new DownloadError('INVALID_URL', 'The URL is not valid.', { cause })
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new DownloadError('INVALID_URL', `Only http and https URLs can be fetched, not ${url.protocol}`)
+  }
+  url.hash = ''
+  return url
+}

@@ -1,0 +1,74 @@
+import type { DownloadState } from './states.js'
+
+/** How far a download is. */
+export interface Progress {
+  /** Bytes on disk. */
+  downloaded: number
+  /** Bytes in all, or null while unknown. */
+  total: number | null
+  /** 0 to 100; 100 only when the file lies under its final name. */
+  percent: number
+  /** Smoothed over the last seconds; 0 when nothing moves. */
+  bytesPerSecond: number
+  /** Seconds left at that speed, or null when it can't be told. */
+  etaSeconds: number | null
+  /** Connections that fetch right now. */
+  connections: number
+  /** The state that the download is in. */
+  phase: DownloadState
+}
+
+/** Percentage for people: one decimal, and never 100 before the file is published. */
+export function percentOf(downloaded: number, total: number | null, published: boolean): number {
+  if (published) return 100
+  if (total === null || total <= 0) return 0
+  return Math.max(0, Math.min(99.9, Math.floor((downloaded / total) * 1000) / 10))
+}
+
+/**
+ * Speed over a sliding window. Pure but for the times that it is told.
+ *
+ * Keeps a few samples and answers with the slope between the oldest and the newest, so that a burst does not
+ * make the number jump.
+ */
+export class SpeedMeter {
+  readonly #windowMs: number
+  #samples: { at: number; bytes: number }[] = []
+
+  /** @param windowMs - length of the window in milliseconds. Default 5,000. */
+  constructor(windowMs = 5_000) {
+    this.#windowMs = windowMs
+  }
+
+  /**
+   * Notes how many bytes there are.
+   *
+   * @param at - monotonic time in milliseconds.
+   * @param bytes - bytes so far; a smaller number than before starts over.
+   */
+  add(at: number, bytes: number): void {
+    const last = this.#samples.at(-1)
+    if (last !== undefined && bytes < last.bytes) this.#samples = []
+    this.#samples.push({ at, bytes })
+    while (this.#samples.length > 2 && at - (this.#samples[1]?.at ?? at) >= this.#windowMs) this.#samples.shift()
+  }
+
+  /** Bytes per second over the window; 0 while there are less than two samples. */
+  bytesPerSecond(): number {
+    const first = this.#samples[0]
+    const last = this.#samples.at(-1)
+    if (first === undefined || last === undefined || last.at <= first.at) return 0
+    return Math.max(0, Math.round(((last.bytes - first.bytes) * 1000) / (last.at - first.at)))
+  }
+
+  /** Forgets all. */
+  reset(): void {
+    this.#samples = []
+  }
+}
+
+/** Seconds left, rounded up, or null when the total or the speed is unknown. */
+export function etaSeconds(downloaded: number, total: number | null, bytesPerSecond: number): number | null {
+  if (total === null || bytesPerSecond <= 0) return null
+  return Math.max(0, Math.ceil((total - downloaded) / bytesPerSecond))
+}

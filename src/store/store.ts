@@ -1,0 +1,92 @@
+import { z } from 'zod'
+import { downloadErrorCodes } from '../errors.js'
+import { downloadStates } from '../states.js'
+
+const bytes = z.number().int().nonnegative()
+const hex256 = z.string().regex(/^[0-9a-f]{64}$/)
+
+const serializedError = z.object({
+  code: z.enum(downloadErrorCodes),
+  message: z.string(),
+  retryable: z.boolean(),
+  status: z.number().int().optional(),
+  retryAfterMs: z.number().nonnegative().optional(),
+})
+
+const stamp = z.object({ size: bytes, mtimeMs: z.number(), ino: z.number(), sha256: hex256 })
+
+/** What is written down of a download. Version 1. */
+export const downloadRecordSchema = z.object({
+  version: z.literal(1),
+  /** SHA-256 of the URL, hex: the record's name in a store. */
+  id: hex256,
+  url: z.string().min(1),
+  /** Settled name, or the provisional one while `named` is false. */
+  filename: z.string().min(1),
+  named: z.boolean(),
+  /** Sub-folder, or null for the directory itself. */
+  mode: z.string().min(1).nullable(),
+  state: z.enum(downloadStates),
+  /** What the caller expects; null where it said nothing. */
+  sha256: hex256.nullable(),
+  size: bytes.nullable(),
+  headers: z.record(z.string(), z.string()),
+  priority: z.number().int(),
+  connections: z.number().int().positive().nullable(),
+  maxBytesPerSecond: z.number().positive().nullable(),
+  /** The URL came from an untrusted caller; holds on retry and after a restart. */
+  remote: z.boolean(),
+  /** A fetch anew was asked for and has not ended. */
+  force: z.boolean(),
+  /** Order of arrival. */
+  sequence: z.number().int().nonnegative(),
+  downloaded: bytes,
+  total: bytes.nullable(),
+  error: serializedError.nullable(),
+  /** The published file's digest, when it was computed. */
+  resultSha256: hex256.nullable(),
+  verified: z.boolean(),
+  stamp: stamp.nullable(),
+  /** Times as ISO 8601 in UTC. */
+  createdAt: z.string(),
+  startedAt: z.string().nullable(),
+  finishedAt: z.string().nullable(),
+})
+
+/** A download as it lies in a store: plain JSON. */
+export type DownloadRecord = z.infer<typeof downloadRecordSchema>
+
+/** What {@link DownloadStore.load} found. */
+export interface LoadedRecords {
+  /** Valid records, by order of arrival (`sequence`). */
+  records: DownloadRecord[]
+  /** One sentence for each record that could not be read and was set aside. */
+  problems: string[]
+}
+
+/**
+ * Where downloads are remembered. Implementations must be safe to call concurrently; writes of one id take effect
+ * in the order in which they were asked for.
+ */
+export interface DownloadStore {
+  /**
+   * Reads all records. A corrupt one is set aside and told in `problems`, never thrown.
+   *
+   * @throws DownloadError `STORE_ERROR` when the store can't be reached at all.
+   */
+  load(): Promise<LoadedRecords>
+  /**
+   * Writes one record, atomically: a reader sees the old or the new one.
+   *
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  save(record: DownloadRecord): Promise<void>
+  /**
+   * Forgets one record; an unknown id is not an error.
+   *
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  remove(id: string): Promise<void>
+  /** Waits for writes under way and frees what is held. */
+  close?(): Promise<void>
+}
