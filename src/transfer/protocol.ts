@@ -1,0 +1,161 @@
+/**
+ * The transfer boundary. A transfer starts from a {@link TransferSpec} and talks in {@link TransferEvent}s and
+ * {@link TransferCommand}s, all of them plain data that survives a structured clone: the engine can live in this
+ * thread or in a worker.
+ */
+import type { SerializedDownloadError } from '../errors.js'
+
+/** The knobs of the engine that hold for every transfer. All times in milliseconds. */
+export interface TransferTuning {
+  /** To open a connection, TLS included. Default 10,000. */
+  connectTimeoutMs: number
+  /** From the request to the last response header. Default 30,000 (transfer rule 6). */
+  headersTimeoutMs: number
+  /** Silence in the body after which a connection starts over. Default 15,000. */
+  bodyTimeoutMs: number
+  /** A connection slower than this, in bytes per second, over {@link lowSpeedTimeMs} starts over. Default 1,024. */
+  lowSpeedBytesPerSecond: number
+  /** Default 20,000. */
+  lowSpeedTimeMs: number
+  /** Attempts without any progress before a transfer fails. Default 8. */
+  maxAttempts: number
+  /** Base of the full-jitter backoff. Default 500. */
+  minDelayMs: number
+  /** Cap of the full-jitter backoff. Default 30,000. */
+  maxDelayMs: number
+  /** How long a transfer that had already got bytes outlasts a dead network, whatever the attempts. Default 120,000. */
+  outageMs: number
+  /** Longest `Retry-After` that is waited for; a longer one fails the transfer. Default 600,000. */
+  maxRetryAfterMs: number
+  /** Most redirects followed for one request. Default 10. */
+  maxRedirects: number
+  /** Smallest segment worth a connection of its own, in bytes. Default 1 MiB. */
+  minSegmentBytes: number
+  /** How often progress is told. Default 250. */
+  progressIntervalMs: number
+  /** How often the journal notes what is written. Default 250 (transfer rule 9). */
+  journalIntervalMs: number
+  /** How often data is forced to the disk. Default 5,000. */
+  syncIntervalMs: number
+}
+
+/** The default {@link TransferTuning}. */
+export const defaultTuning: TransferTuning = {
+  connectTimeoutMs: 10_000,
+  headersTimeoutMs: 30_000,
+  bodyTimeoutMs: 15_000,
+  lowSpeedBytesPerSecond: 1024,
+  lowSpeedTimeMs: 20_000,
+  maxAttempts: 8,
+  minDelayMs: 500,
+  maxDelayMs: 30_000,
+  outageMs: 120_000,
+  maxRetryAfterMs: 600_000,
+  maxRedirects: 10,
+  minSegmentBytes: 1024 * 1024,
+  progressIntervalMs: 250,
+  journalIntervalMs: 250,
+  syncIntervalMs: 5_000,
+}
+
+/** What is known of a finished file: enough to tell later, without hashing, that it is still the same. */
+export interface FileStamp {
+  /** Bytes. */
+  size: number
+  /** Modification time in milliseconds since the epoch, with fractions. */
+  mtimeMs: number
+  /** Inode number (0 where the file system has none). */
+  ino: number
+  /** Lower-case hex SHA-256 of the content at that time. */
+  sha256: string
+}
+
+/** Everything a transfer needs to know. */
+export interface TransferSpec {
+  /** Chosen by the manager; every event carries it. */
+  id: string
+  /** Where the file is. http or https; may carry userinfo, which becomes Basic authorization. */
+  url: string
+  /** Absolute path of the folder that the file goes to. Made when missing. */
+  directory: string
+  /** File name inside the folder; null lets the first response name it. */
+  filename: string | null
+  /** Lower-case hex SHA-256 that the content must have, or null. */
+  sha256: string | null
+  /** Bytes that the content must have, or null. */
+  size: number | null
+  /** Headers of the caller, sent to the origin of `url` only. */
+  headers: Record<string, string>
+  /** Most connections for this file. */
+  connections: number
+  /** Limit for this transfer, or null. */
+  maxBytesPerSecond: number | null
+  /** Fetch anew even when the file is there; it is swapped when the new one is verified. */
+  force: boolean
+  /** The URL came from an untrusted caller. */
+  remote: boolean
+  /** Use HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
+  proxy: boolean
+  /** The file as it was when it was last known to be right, to spare hashing it again. */
+  known: FileStamp | null
+}
+
+/** A finished file, as the engine reports it. */
+export interface TransferResult {
+  path: string
+  filename: string
+  size: number
+  /** Lower-case hex; null when an existing file was taken as it lay and nothing asked for its digest. */
+  sha256: string | null
+  /** Whether a digest that was given beforehand matched. */
+  verified: boolean
+  /** Whether the file was there already, so that nothing was fetched. */
+  existed: boolean
+  /** Bytes that came over the network in this run. */
+  fetchedBytes: number
+  stamp: FileStamp | null
+}
+
+/** How a transfer is asked to stop: `pause` and `close` keep the bytes, `cancel` deletes them. */
+export type StopMode = 'pause' | 'close' | 'cancel'
+
+/** What a transfer is doing. */
+export type TransferPhase = 'resolving' | 'downloading' | 'verifying'
+
+/** From the transfer to the manager. The last one is always `completed`, `failed` or `stopped`, and comes once. */
+export type TransferEvent =
+  | { type: 'phase'; phase: TransferPhase }
+  /** The file name is settled. */
+  | { type: 'named'; filename: string; path: string }
+  | { type: 'progress'; downloaded: number; total: number | null; connections: number }
+  /** Waits, then tries again. */
+  | { type: 'retrying'; attempt: number; delayMs: number; error: SerializedDownloadError }
+  /** Dropped what it had and begins at byte 0. */
+  | { type: 'restarted'; error: SerializedDownloadError }
+  | { type: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string }
+  /** Asks for an address that works now (a signed one expired); answered by a `refreshed` command. */
+  | { type: 'refresh'; requestId: number; status: number }
+  | { type: 'completed'; result: TransferResult }
+  | { type: 'failed'; error: SerializedDownloadError }
+  | { type: 'stopped'; mode: StopMode }
+
+/** From the manager to the transfer. */
+export type TransferCommand =
+  | { type: 'stop'; mode: StopMode }
+  | { type: 'limit'; maxBytesPerSecond: number | null }
+  | { type: 'refreshed'; requestId: number; url: string; headers: Record<string, string> }
+
+/** One running transfer, seen from the manager. */
+export interface TransferHandle {
+  send(command: TransferCommand): void
+}
+
+/** What runs transfers: in this thread or in a worker, the manager cannot tell. */
+export interface TransferEngine {
+  /** Starts a transfer. `listener` is called asynchronously, never from inside `start`. */
+  start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle
+  /** Limit over all transfers together, or null for none. */
+  setMaxBytesPerSecond(limit: number | null): void
+  /** Closes sockets and helpers. Running transfers must have been stopped before. */
+  close(): Promise<void>
+}
