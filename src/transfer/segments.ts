@@ -1,0 +1,259 @@
+/**
+ * Interval arithmetic: which bytes are there, and which ones a free connection fetches next. Pure.
+ *
+ * Sets hold a few dozen intervals at most (one run per connection and resume), so plain sorted arrays and linear
+ * walks beat any tree. Sets are never changed in place: a caller may keep an old one while the journal writes it.
+ */
+
+/** The bytes from `start` up to, not including, `end`. */
+export type Interval = readonly [start: number, end: number]
+
+/** Sorted by start, disjoint, non-adjacent, each non-empty. */
+export type IntervalSet = readonly Interval[]
+
+/** The set with `[start, end)` in it. An empty range, or one that is already covered, gives back the same set. */
+export function add(set: IntervalSet, start: number, end: number): IntervalSet {
+  if (end <= start) return set
+  let first = 0
+  while (first < set.length && endAt(set, first) < start) first++
+  let after = first
+  let from = start
+  let to = end
+  for (let run = set[after]; run !== undefined && run[0] <= end; run = set[++after]) {
+    if (run[0] <= start && run[1] >= end) return set
+    from = Math.min(from, run[0])
+    to = Math.max(to, run[1])
+  }
+  const result = set.slice()
+  result.splice(first, after - first, [from, to])
+  return result
+}
+
+/** The set without `[start, end)`. When nothing of it is in the set, gives back the same set. */
+export function subtract(set: IntervalSet, start: number, end: number): IntervalSet {
+  if (end <= start) return set
+  let first = 0
+  while (first < set.length && endAt(set, first) <= start) first++
+  let after = first
+  const kept: Interval[] = []
+  for (let run = set[after]; run !== undefined && run[0] < end; run = set[++after]) {
+    if (run[0] < start) kept.push([run[0], start])
+    if (run[1] > end) kept.push([end, run[1]])
+  }
+  if (after === first) return set
+  const result = set.slice()
+  result.splice(first, after - first, ...kept)
+  return result
+}
+
+/** Every byte that is in either set. */
+export function union(a: IntervalSet, b: IntervalSet): IntervalSet {
+  if (a.length === 0) return b
+  if (b.length === 0) return a
+  const result: Interval[] = []
+  let i = 0
+  let j = 0
+  let from = -1
+  let to = -1
+  for (;;) {
+    const left = a[i]
+    const right = b[j]
+    const takeLeft = left !== undefined && (right === undefined || left[0] <= right[0])
+    const next = takeLeft ? left : right
+    if (next === undefined) break
+    if (takeLeft) i++
+    else j++
+    if (next[0] <= to) {
+      to = Math.max(to, next[1])
+    } else {
+      if (to >= 0) result.push([from, to])
+      from = next[0]
+      to = next[1]
+    }
+  }
+  result.push([from, to])
+  return result
+}
+
+/** How many bytes are in the set. */
+export function size(set: IntervalSet): number {
+  let bytes = 0
+  for (const run of set) bytes += run[1] - run[0]
+  return bytes
+}
+
+/** Whether every byte of `[start, end)` is in the set; true for an empty range. */
+export function covers(set: IntervalSet, start: number, end: number): boolean {
+  if (end <= start) return true
+  for (const run of set) {
+    if (run[0] > start) return false
+    if (run[1] >= end) return true
+  }
+  return false
+}
+
+/** Where the run that begins at byte 0 ends; 0 when byte 0 is missing. */
+export function frontier(set: IntervalSet): number {
+  const run = set[0]
+  return run?.[0] === 0 ? run[1] : 0
+}
+
+/** What is missing of `[0, total)`. */
+export function gaps(set: IntervalSet, total: number): IntervalSet {
+  const result: Interval[] = []
+  let position = 0
+  for (const run of set) {
+    if (run[0] >= total) break
+    if (run[0] > position) result.push([position, run[0]])
+    position = run[1]
+  }
+  if (position < total) result.push([position, total])
+  return result
+}
+
+/** What of the set lies in `[0, total)`. */
+export function clip(set: IntervalSet, total: number): IntervalSet {
+  const last = set.at(-1)
+  return last === undefined || last[1] <= total ? set : subtract(set, total, last[1])
+}
+
+/**
+ * Reads a set out of a journal. A journal is only a claim, so anything unusual makes it worthless.
+ *
+ * @returns the set, adjacent intervals merged; null unless the value is an array of `[start, end]` pairs of
+ * non-negative safe integers, sorted, disjoint and non-empty.
+ */
+export function parseIntervals(value: unknown): IntervalSet | null {
+  if (!Array.isArray(value)) return null
+  const items: readonly unknown[] = value
+  const result: [number, number][] = []
+  for (const item of items) {
+    if (!isPair(item)) return null
+    const [start, end] = item
+    const last = result.at(-1)
+    if (end <= start || start < (last?.[1] ?? 0)) return null
+    if (last?.[1] === start) last[1] = end
+    else result.push([start, end])
+  }
+  return result
+}
+
+function isPair(value: unknown): value is [number, number] {
+  return Array.isArray(value) && value.length === 2 && isOffset(value[0]) && isOffset(value[1])
+}
+
+function isOffset(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function endAt(set: IntervalSet, index: number): number {
+  return set[index]?.[1] ?? Infinity
+}
+
+/** A connection that has `[position, end)` still to receive. */
+export interface Running {
+  id: number
+  position: number
+  end: number
+}
+
+/** What {@link nextWork} looks at. Sizes in bytes. */
+export interface WorkSituation {
+  /** Bytes that arrived: written, or on their way to the disk. */
+  received: IntervalSet
+  /** Size of the file. */
+  total: number
+  /** Connections that are busy. */
+  running: readonly Running[]
+  /** How many connections there may be at once. */
+  connections: number
+  /** No segment is made smaller than this on purpose. */
+  minSegmentBytes: number
+}
+
+/**
+ * A range to fetch. `gap`: nobody is at it. `steal`: the victim must be told, before the new request goes out, to
+ * stop at `start`.
+ */
+export type Work =
+  { kind: 'gap'; start: number; end: number } | { kind: 'steal'; victim: number; start: number; end: number }
+
+/**
+ * What a free connection fetches next.
+ *
+ * The lowest gap comes first, so that the front which the hasher follows moves on. From its head a fair share is
+ * taken: on a fresh file, `connections` calls in a row give as many even, contiguous segments. When no gap is left,
+ * the far half of the largest rest is stolen, unless the halves would be smaller than `minSegmentBytes`.
+ *
+ * @returns null when there is nothing worth another connection.
+ */
+export function nextWork(situation: WorkSituation): Work | null {
+  const { received, total, running, connections, minSegmentBytes } = situation
+  let taken = received
+  for (const { position, end } of running) taken = add(taken, position, end)
+  const start = frontier(taken)
+  if (start < total) {
+    // `taken[0]` is the run that ends at `start`, unless byte 0 itself is free.
+    const end = Math.min(total, taken[start === 0 ? 0 : 1]?.[0] ?? total)
+    const share = Math.ceil((total - size(clip(received, total))) / Math.max(1, connections))
+    const bytes = Math.max(1, minSegmentBytes, share)
+    return { kind: 'gap', start, end: end - start - bytes < minSegmentBytes ? end : start + bytes }
+  }
+  let victim: Running | null = null
+  for (const candidate of running) {
+    if (victim === null || rest(candidate) > rest(victim)) victim = candidate
+  }
+  if (victim === null || rest(victim) < Math.max(2, 2 * minSegmentBytes)) return null
+  return {
+    kind: 'steal',
+    victim: victim.id,
+    start: victim.position + Math.ceil(rest(victim) / 2),
+    end: victim.end,
+  }
+}
+
+function rest(connection: Running): number {
+  return connection.end - connection.position
+}
+
+/** How a connection does, for {@link slowest}. */
+export interface ConnectionSpeed {
+  id: number
+  bytesPerSecond: number
+  /** Since its first byte was asked for, in milliseconds. */
+  ageMs: number
+  /** Bytes that it has still to receive. */
+  remaining: number
+}
+
+/** A rest that is done within this is not worth a new connection. */
+const worthwhileSeconds = 5
+
+/**
+ * The connection that holds the others up, if any: older than `minAgeMs`, slower than `ratio` times the median speed
+ * of the others, and with more left than it gets done in 5 seconds. Of several, the slowest.
+ *
+ * @returns its id; null when there is none, or when there are less than two others to compare with.
+ */
+export function slowest(
+  connections: readonly ConnectionSpeed[],
+  { minAgeMs, ratio }: { minAgeMs: number; ratio: number },
+): number | null {
+  if (connections.length < 3) return null
+  const speeds = connections.map((connection) => connection.bytesPerSecond).sort((a, b) => a - b)
+  let found: ConnectionSpeed | null = null
+  for (const candidate of connections) {
+    if (candidate.ageMs <= minAgeMs) continue
+    if (candidate.remaining <= candidate.bytesPerSecond * worthwhileSeconds) continue
+    const others = speeds.toSpliced(speeds.indexOf(candidate.bytesPerSecond), 1)
+    if (candidate.bytesPerSecond >= ratio * medianOfSorted(others)) continue
+    if (found === null || candidate.bytesPerSecond < found.bytesPerSecond) found = candidate
+  }
+  return found === null ? null : found.id
+}
+
+function medianOfSorted(values: readonly number[]): number {
+  const middle = values.length >> 1
+  const upper = values[middle] ?? 0
+  return values.length % 2 === 1 ? upper : ((values[middle - 1] ?? 0) + upper) / 2
+}
