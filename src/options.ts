@@ -54,7 +54,7 @@ export interface DownloadOptions {
 }
 
 const count = (max: number) => z.number().int().min(1).max(max)
-const rate = z.number().positive().finite().nullable()
+const rate = z.number().positive().nullable()
 const byteCount = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const milliseconds = z.number().positive().max(0x7fffffff)
 
@@ -87,10 +87,18 @@ const headers = z.record(z.string(), z.string()).superRefine((value, context) =>
     if (!headerName.test(name)) {
       context.addIssue({ code: 'custom', path: [name], message: 'is not a valid header name' })
     } else if (reservedHeaders.has(name.toLowerCase())) {
-      context.addIssue({ code: 'custom', path: [name], message: 'is set by the engine and cannot be overridden' })
+      context.addIssue({
+        code: 'custom',
+        path: [name],
+        message: 'is set by the engine and cannot be overridden',
+      })
     }
     if (!headerValue.test(content)) {
-      context.addIssue({ code: 'custom', path: [name], message: 'holds a character that a header value must not have' })
+      context.addIssue({
+        code: 'custom',
+        path: [name],
+        message: 'holds a character that a header value must not have',
+      })
     }
   }
 })
@@ -98,7 +106,12 @@ const headers = z.record(z.string(), z.string()).superRefine((value, context) =>
 /** A sha256 as callers give it: upper case and a `sha256:` prefix are fine. */
 export const sha256Schema = z
   .string()
-  .transform((value) => value.trim().toLowerCase().replace(/^sha256[:-]/, ''))
+  .transform((value) =>
+    value
+      .trim()
+      .toLowerCase()
+      .replace(/^sha256[:-]/, ''),
+  )
   .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'))
 
 const modeName = z
@@ -128,14 +141,19 @@ const store = z.union([
   z.literal('file'),
   z.literal('memory'),
   z.custom<DownloadStore>(
-    (value) => typeof value === 'object' && value !== null && 'load' in value && 'save' in value && 'remove' in value,
+    (value) =>
+      typeof value === 'object' && value !== null && 'load' in value && 'save' in value && 'remove' in value,
     "must be 'file', 'memory' or an object with load, save and remove",
   ),
 ])
 
 /** Validates {@link DownloadManagerOptions} and fills the defaults in. */
 export const managerOptionsSchema = z.strictObject({
-  directory: z.string().min(1).refine((path) => !path.includes('\0'), 'must not hold a NUL').default('./models'),
+  directory: z
+    .string()
+    .min(1)
+    .refine((path) => !path.includes('\0'), 'must not hold a NUL')
+    .default('./models'),
   concurrency: count(1000).default(3),
   connections: count(64).default(8),
   maxBytesPerSecond: rate.default(null),
@@ -179,7 +197,9 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown, wha
     path: issue.path.join('.'),
     message: issue.message,
   }))
-  const text = issues.map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`)).join('; ')
+  const text = issues
+    .map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`))
+    .join('; ')
   throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
 }
 

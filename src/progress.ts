@@ -50,7 +50,8 @@ export class SpeedMeter {
     const last = this.#samples.at(-1)
     if (last !== undefined && bytes < last.bytes) this.#samples = []
     this.#samples.push({ at, bytes })
-    while (this.#samples.length > 2 && at - (this.#samples[1]?.at ?? at) >= this.#windowMs) this.#samples.shift()
+    while (this.#samples.length > 2 && at - (this.#samples[1]?.at ?? at) >= this.#windowMs)
+      this.#samples.shift()
   }
 
   /** Bytes per second over the window; 0 while there are less than two samples. */
