@@ -1,0 +1,212 @@
+import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import pLimit from 'p-limit'
+import { DownloadError, isDownloadError } from '../errors.js'
+import { readRegularFile, replaceFile } from '../files/atomic.js'
+import { errnoOf, fsError } from '../files/fs-errors.js'
+import { byArrival } from './memory.js'
+import { downloadRecordSchema, type DownloadRecord, type DownloadStore, type LoadedRecords } from './store.js'
+
+const idPattern = /^[0-9a-f]{64}$/
+const recordName = /^([0-9a-f]{64})\.json$/
+/** What a killed writer leaves; see `replaceFile`. */
+const tempName = /^[0-9a-f]{64}\.json\.[0-9a-z]{6}$/
+/** Far more than any record holds; what is larger is garbage. */
+const maxRecordBytes = 4 * 1024 * 1024
+const parallelReads = 32
+const parallelWrites = 16
+
+/**
+ * Remembers downloads on disk: one file `<id>.json` for each, mode 0600, since headers may hold secrets.
+ *
+ * @param folder - where the files lie; made with mode 0700 when the first record is saved, never by loading.
+ */
+export function createFileStore(folder: string): DownloadStore {
+  return new FileStore(resolve(folder))
+}
+
+/** What shall be on disk for an id: this text, or nothing. */
+type Content = string | null
+
+/** The writes of one id: one under way, and what shall come after it. */
+interface Lane {
+  waiting: { content: Content; done: Promise<void> } | null
+  running: Promise<void>
+}
+
+class FileStore implements DownloadStore {
+  readonly #folder: string
+  readonly #lanes = new Map<string, Lane>()
+  readonly #writeSlot = pLimit(parallelWrites)
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async load(): Promise<LoadedRecords> {
+    await this.#settled()
+    const names = await this.#list()
+    const result: LoadedRecords = { records: [], problems: [] }
+    const readSlot = pLimit(parallelReads)
+    await readSlot.map(names, async (name) => {
+      if (tempName.test(name)) {
+        await unlink(join(this.#folder, name)).catch(() => undefined)
+      } else if (recordName.test(name)) {
+        await this.#loadOne(name, result)
+      }
+    })
+    result.records.sort(byArrival)
+    result.problems.sort()
+    return result
+  }
+
+  async save(record: DownloadRecord): Promise<void> {
+    if (!idPattern.test(record.id)) {
+      throw new DownloadError('STORE_ERROR', 'A record needs an id of 64 hexadecimal digits to be saved.')
+    }
+    // Now, not when its turn comes: the caller goes on using the object.
+    await this.#write(record.id, `${JSON.stringify(record)}\n`)
+  }
+
+  async remove(id: string): Promise<void> {
+    if (idPattern.test(id)) await this.#write(id, null)
+  }
+
+  async close(): Promise<void> {
+    await this.#settled()
+  }
+
+  /** While a write of an id is under way only the newest of those that wait is done after it. */
+  #write(id: string, content: Content): Promise<void> {
+    const lane = this.#lanes.get(id)
+    if (lane === undefined) {
+      const fresh: Lane = { waiting: null, running: this.#apply(id, content) }
+      this.#lanes.set(id, fresh)
+      this.#advance(id, fresh)
+      return fresh.running
+    }
+    if (lane.waiting !== null) {
+      lane.waiting.content = content
+      return lane.waiting.done
+    }
+    const waiting = { content, done: Promise.resolve() }
+    waiting.done = lane.running
+      .catch(() => undefined) // whoever asked for that one has been told
+      .then(() => this.#apply(id, waiting.content))
+    lane.waiting = waiting
+    return waiting.done
+  }
+
+  /** When the write under way has ended: the waiting one runs by now, or the lane is done. */
+  #advance(id: string, lane: Lane): void {
+    const next = () => {
+      if (lane.waiting === null) {
+        this.#lanes.delete(id)
+        return
+      }
+      lane.running = lane.waiting.done
+      lane.waiting = null
+      this.#advance(id, lane)
+    }
+    lane.running.then(next, next)
+  }
+
+  async #settled(): Promise<void> {
+    while (this.#lanes.size > 0) {
+      await Promise.allSettled([...this.#lanes.values()].map((lane) => lane.waiting?.done ?? lane.running))
+    }
+  }
+
+  async #apply(id: string, content: Content): Promise<void> {
+    const path = join(this.#folder, `${id}.json`)
+    try {
+      await this.#writeSlot(() => (content === null ? removeFile(path) : this.#replace(path, content)))
+    } catch (error) {
+      throw storeError(error, 'writing the record of a download')
+    }
+  }
+
+  async #replace(path: string, content: string): Promise<void> {
+    try {
+      await replaceFile(path, content, { mode: 0o600 })
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+      // Only this folder is private: what lies above it holds the models.
+      await mkdir(dirname(this.#folder), { recursive: true })
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+      await replaceFile(path, content, { mode: 0o600 })
+    }
+  }
+
+  async #list(): Promise<string[]> {
+    try {
+      return await readdir(this.#folder)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return []
+      throw storeError(error, 'reading the stored downloads')
+    }
+  }
+
+  async #loadOne(name: string, result: LoadedRecords): Promise<void> {
+    const path = join(this.#folder, name)
+    let record: DownloadRecord | string
+    try {
+      const { data, stats } = await readRegularFile(path, maxRecordBytes)
+      record = stats.size > maxRecordBytes ? 'it is far too large' : parseRecord(data, name)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return
+      if (!isDownloadError(error) && !['EISDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')) {
+        // It may be right and only out of reach for now: it stays where it is.
+        result.problems.push(fsError(error, `reading the record ${name}`).message)
+        return
+      }
+      record = 'it is not a regular file'
+    }
+    if (typeof record !== 'string') {
+      result.records.push(record)
+      return
+    }
+    result.problems.push(`The record ${name} was set aside as ${name}.corrupt: ${record}.`)
+    await setAside(path)
+  }
+}
+
+/** The record, or what is wrong with it. */
+function parseRecord(data: Buffer, name: string): DownloadRecord | string {
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data))
+  } catch {
+    return data.length === 0 ? 'it is empty' : 'it is not valid JSON'
+  }
+  const parsed = downloadRecordSchema.safeParse(json)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    const where = issue === undefined || issue.path.length === 0 ? 'content' : issue.path.join('.')
+    // Neither the value nor zod's words about it: it may be a secret.
+    return `its ${where} is not as expected`
+  }
+  return `${parsed.data.id}.json` === basename(name) ? parsed.data : 'its id is not its name'
+}
+
+async function setAside(path: string): Promise<void> {
+  try {
+    await rename(path, `${path}.corrupt`)
+  } catch {
+    // On a read-only disk it stays; the next load tells of it again.
+  }
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+}
+
+/** The store has one code for all that can go wrong; the errno's own is the cause. */
+function storeError(error: unknown, what: string): DownloadError {
+  const cause = fsError(error, what)
+  return new DownloadError('STORE_ERROR', cause.message, { cause, retryable: cause.retryable })
+}

@@ -1,0 +1,25 @@
+import type { DownloadRecord, DownloadStore } from './store.js'
+
+/** Remembers downloads for as long as the process lives. Records are copied on the way in and out. */
+export function createMemoryStore(): DownloadStore {
+  const records = new Map<string, DownloadRecord>()
+  return {
+    load() {
+      const copies = [...records.values()].map((record) => structuredClone(record))
+      return Promise.resolve({ records: copies.sort(byArrival), problems: [] })
+    },
+    // async: a record that can't be cloned rejects instead of throwing.
+    async save(record) {
+      records.set(record.id, structuredClone(record))
+    },
+    remove(id) {
+      records.delete(id)
+      return Promise.resolve()
+    },
+  }
+}
+
+/** Order of arrival; the id settles ties, so that the order is the same each time. */
+export function byArrival(a: DownloadRecord, b: DownloadRecord): number {
+  return a.sequence - b.sequence || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+}
