@@ -1,0 +1,14 @@
+/** ipull through its API, with as many connections as asked and no progress bar. */
+import { downloadFile } from 'ipull'
+import { each } from './each.mjs'
+
+await each(async ({ url, dir, name, connections }) => {
+  const engine = await downloadFile({
+    url,
+    directory: dir,
+    fileName: name,
+    parallelStreams: connections,
+    cliProgress: false,
+  })
+  await engine.download()
+})
