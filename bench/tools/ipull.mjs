@@ -8,6 +8,8 @@ await each(async ({ url, dir, name, connections }) => {
     directory: dir,
     fileName: name,
     parallelStreams: connections,
+    // A fixed number, as for the other tools; by itself it would go on adding connections.
+    autoIncreaseParallelStreams: false,
     cliProgress: false,
   })
   await engine.download()
