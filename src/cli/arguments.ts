@@ -1,0 +1,104 @@
+import { InvalidArgumentError } from 'commander'
+
+const factors = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
+
+function isFactor(letter: string): letter is keyof typeof factors {
+  return Object.hasOwn(factors, letter)
+}
+
+/**
+ * A rate as people write it: `500k`, `10M`, `1.5G`, `10MiB`, or plain bytes. The letters are powers of 1024 in either
+ * case, as in curl, wget and aria2.
+ *
+ * @returns bytes per second, a whole number from 1.
+ * @throws InvalidArgumentError when it is anything else.
+ */
+export function parseRate(text: string): number {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim())
+  const letter = match?.[2]?.toLowerCase() ?? ''
+  if (match === null || !isFactor(letter)) {
+    throw new InvalidArgumentError(
+      'Give bytes per second as a number, with k, M or G behind it: 500k, 10M, 1.5G.',
+    )
+  }
+  const bytes = Math.floor(Number(match[1]) * factors[letter])
+  if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) {
+    throw new InvalidArgumentError(
+      'The rate must be at least 1 byte per second. Leave the option out for no limit.',
+    )
+  }
+  return bytes
+}
+
+/** A whole number within bounds, as an option parser. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
+    if (!(value >= min && value <= max)) {
+      const bounds = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`
+      throw new InvalidArgumentError(`Give a whole number ${bounds}.`)
+    }
+    return value
+  }
+}
+
+/**
+ * A digest as people paste it: upper case and a `sha256:` prefix are fine.
+ *
+ * @returns 64 lower-case hexadecimal digits.
+ */
+export function parseSha256(text: string): string {
+  const hex = text
+    .trim()
+    .toLowerCase()
+    .replace(/^sha256[:-]/, '')
+  if (!/^[0-9a-f]{64}$/.test(hex))
+    throw new InvalidArgumentError('A SHA-256 digest has 64 hexadecimal digits.')
+  return hex
+}
+
+/** A file name: one segment. A path is refused here, because the way to say it is `-d`. */
+export function parseOutputName(text: string): string {
+  if (text === '-') throw new InvalidArgumentError('Files go to the disk, not to standard output.')
+  if (/[\\/]/.test(text)) {
+    throw new InvalidArgumentError(
+      'Give a file name without folders (UNSAFE_FILENAME). The folder goes into -d.',
+    )
+  }
+  if (text === '') throw new InvalidArgumentError('The file name is empty.')
+  return text
+}
+
+/**
+ * Adds one `K: V` to the headers so far. A name that comes again is joined to the first as RFC 9110 section 5.3 says
+ * (cookies as RFC 6265 section 5.4 does).
+ */
+export function addHeader(text: string, previous: Record<string, string> = {}): Record<string, string> {
+  const colon = text.indexOf(':')
+  const name = text.slice(0, Math.max(colon, 0)).trim()
+  const value = text.slice(colon + 1).trim()
+  // What was given may be a token, so the message does not repeat it.
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) {
+    throw new InvalidArgumentError("Write a header as 'Name: value'.")
+  }
+  const known = Object.keys(previous).find((other) => other.toLowerCase() === name.toLowerCase())
+  if (known === undefined) return { ...previous, [name]: value }
+  const separator = known.toLowerCase() === 'cookie' ? '; ' : ', '
+  return { ...previous, [known]: `${previous[known] ?? ''}${separator}${value}` }
+}
+
+/**
+ * Downloads at a time and connections for each, where the user says nothing: few files get many connections each, many
+ * files few, so that all together stay near 32.
+ *
+ * @param urls - number of URLs.
+ */
+export function defaultPools(
+  urls: number,
+  given: { concurrency?: number | undefined; connections?: number | undefined },
+): { concurrency: number; connections: number } {
+  const concurrency = given.concurrency ?? Math.min(16, Math.max(3, urls))
+  const atOnce = Math.min(concurrency, Math.max(1, urls))
+  const connections = given.connections ?? Math.min(8, Math.max(2, Math.floor(32 / atOnce)))
+  return { concurrency, connections }
+}

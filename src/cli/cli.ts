@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander'
+import { createRequire } from 'node:module'
+import { plain } from './format.js'
+import { createProgram } from './program.js'
+
+/** Runs the command line and answers with the exit code. */
+async function main(argv: readonly string[]): Promise<number> {
+  let exitCode = 0
+  const program = createProgram(packageVersion(), {
+    get: async (urls, options) => {
+      // The engine is loaded here, so that --help and usage errors are instant.
+      const { get } = await import('./get.js')
+      exitCode = await get(urls, options)
+    },
+  })
+  try {
+    await program.parseAsync(argv)
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    const message = error instanceof Error ? error.message : String(error)
+    process.stderr.write(`error: ${plain(message)}\n`)
+    return error instanceof Error && error.name === 'UsageError' ? 2 : 1
+  }
+}
+
+function packageVersion(): string {
+  // The package refers to itself by name, which holds in the sources and in the build alike.
+  const manifest: unknown = createRequire(import.meta.url)('model-downloader/package.json')
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : ''
+}
+
+/** Waits until what was written has left; on some systems pipes are asynchronous. */
+function flush(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed || stream.errored !== null) resolve()
+    else stream.write('', () => resolve())
+  })
+}
+
+// A reader that goes away (`| head`) or a terminal that closes must not end the download: it is the file that counts.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+const exitCode = await main(process.argv)
+await Promise.all([flush(process.stdout), flush(process.stderr)])
+process.exit(exitCode)

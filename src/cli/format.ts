@@ -1,0 +1,179 @@
+import { stripVTControlCharacters } from 'node:util'
+import type { DownloadState } from '../states.js'
+
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+
+/** Bytes for people: `0 B`, `640 KiB`, `1.5 GiB`; three or four digits, powers of 1024. */
+export function formatBytes(bytes: number): string {
+  let value = Math.max(0, bytes)
+  let unit = 0
+  // 1023.95 would round to "1024.0 KiB"; it is a MiB.
+  while (unit < units.length - 1 && value >= (unit === 0 ? 1024 : 1023.95)) {
+    value /= 1024
+    unit += 1
+  }
+  const digits = unit === 0 || value >= 99.95 ? 0 : 1
+  return `${value.toFixed(digits)} ${units[unit] ?? ''}`
+}
+
+/** Seconds for people: `8s`, `1m05s`, `2h03m`, `4d07h`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds))
+  const pad = (value: number) => String(value).padStart(2, '0')
+  if (whole < 60) return `${whole}s`
+  if (whole < 3600) return `${Math.floor(whole / 60)}m${pad(whole % 60)}s`
+  if (whole < 86_400) return `${Math.floor(whole / 3600)}h${pad(Math.floor((whole % 3600) / 60))}m`
+  return `${Math.floor(whole / 86_400)}d${pad(Math.floor((whole % 86_400) / 3600))}h`
+}
+
+const wide =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\u30fb\u30fc\uff01-\uff60\uffe0-\uffe6]/u
+const narrowKatakana = /[\uff61-\uffdc]/u
+const zeroWidth = /[\p{Mark}\p{Cf}\p{Cc}]/u
+
+/** Cells that a character takes on a terminal: 0, 1 or 2 (East Asian wide and emoji). */
+function cells(character: string): number {
+  if (zeroWidth.test(character)) return 0
+  if (narrowKatakana.test(character)) return 1
+  return wide.test(character) ? 2 : 1
+}
+
+/** Cells that a text takes on a terminal. It must hold no escape sequences; see {@link plain}. */
+export function displayWidth(text: string): number {
+  let width = 0
+  for (const character of text) width += cells(character)
+  return width
+}
+
+/** A text in exactly `width` cells: filled with spaces, or cut in the middle, so that beginning and suffix are seen. */
+export function fit(text: string, width: number): string {
+  const missing = width - displayWidth(text)
+  if (missing >= 0) return text + ' '.repeat(missing)
+  if (width <= 1) return '…'.slice(0, Math.max(0, width))
+  const back = Math.floor((width - 1) / 2)
+  const cut = `${take([...text], width - 1 - back).join('')}…${take([...text].reverse(), back)
+    .reverse()
+    .join('')}`
+  return cut + ' '.repeat(Math.max(0, width - displayWidth(cut)))
+}
+
+/** As many characters from the start as fit into `width` cells. */
+function take(characters: string[], width: number): string[] {
+  let used = 0
+  const end = characters.findIndex((character) => (used += cells(character)) > width)
+  return end === -1 ? characters : characters.slice(0, end)
+}
+
+/** A text that may come from a server, safe for a terminal: one line, no escape sequences or control characters. */
+export function plain(text: string): string {
+  return stripVTControlCharacters(text)
+    .replace(/[\t-\r\p{Zl}\p{Zp}]/gu, ' ')
+    .replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '')
+}
+
+/** What a line about a running download shows. */
+export interface LineState {
+  /** File name, or the address while there is none. */
+  name: string
+  phase: DownloadState
+  downloaded: number
+  total: number | null
+  /** 0 to 100. */
+  percent: number
+  bytesPerSecond: number
+  etaSeconds: number | null
+  connections: number
+  /** Set while the download waits to try again. */
+  retry: { code: string; seconds: number } | null
+}
+
+/** `12.5 MiB/40 MiB`, or `12.5 MiB` while the size is unknown. */
+function amount(state: LineState): string {
+  const done = formatBytes(state.downloaded)
+  return state.total === null ? done : `${done}/${formatBytes(state.total)}`
+}
+
+/** The words for a download that is not simply downloading, else null. */
+function special(state: LineState): string | null {
+  if (state.retry !== null) return `retry in ${formatDuration(state.retry.seconds)} (${state.retry.code})`
+  if (state.phase === 'resolving') return 'connecting'
+  if (state.phase === 'verifying') return 'verifying'
+  if (state.phase === 'queued') return 'waiting'
+  return null
+}
+
+function percentText(state: LineState): string {
+  return state.total === null ? '  --%' : `${state.percent.toFixed(1).padStart(4)}%`
+}
+
+/**
+ * One line for a terminal, at most `columns - 1` cells wide. From 40 columns on it holds name, percent and speed; with
+ * more room come ETA, bytes, connections and a bar.
+ */
+export function barLine(state: LineState, columns: number): string {
+  const room = Math.max(10, columns - 1)
+  const busy = special(state)
+  const speed = `${formatBytes(state.bytesPerSecond)}/s`.padStart(10)
+  const eta = `ETA ${state.etaSeconds === null ? '--' : formatDuration(state.etaSeconds)}`.padEnd(10)
+  const bytes = amount(state).padStart(19)
+  const connections = `×${state.connections}`.padEnd(3)
+  const parts: string[] = [percentText(state)]
+  if (busy !== null) {
+    if (room >= 64) parts.push(bytes)
+    parts.push(fit(busy, Math.min(35, Math.max(9, room - 33))))
+  } else {
+    if (room >= 64) parts.push(bytes)
+    parts.push(speed)
+    if (room >= 48) parts.push(eta)
+    if (room >= 56) parts.push(connections)
+  }
+  const right = parts.join('  ')
+  const left = room - displayWidth(right) - 2
+  if (left < 8) return fit(right, room).trimEnd()
+  // The bar takes what the name leaves: up to 30 cells, from 90 columns on.
+  const bar = room >= 88 ? Math.min(30, left - 26) : 0
+  if (bar < 8) return `${fit(state.name, left)}  ${right}`.trimEnd()
+  return `${fit(state.name, left - bar - 2)}  ${drawBar(state, bar)}  ${right}`.trimEnd()
+}
+
+function drawBar(state: LineState, width: number): string {
+  const full = state.total === null ? 0 : Math.floor((state.percent / 100) * width)
+  return '█'.repeat(full) + '░'.repeat(width - full)
+}
+
+/** One line for a log: every value that is known, no padding. */
+export function logLine(state: LineState): string {
+  const busy = special(state)
+  const head = `${state.name}: ${amount(state)}${state.total === null ? '' : ` (${state.percent.toFixed(1)}%)`}`
+  if (busy !== null) return `${head}, ${busy}`
+  const eta = state.etaSeconds === null ? '' : `, ETA ${formatDuration(state.etaSeconds)}`
+  const plural = state.connections === 1 ? '' : 's'
+  return `${head}, ${formatBytes(state.bytesPerSecond)}/s${eta}, ${state.connections} connection${plural}`
+}
+
+/** What a line about a finished download shows. */
+export interface FinishedState {
+  path: string
+  size: number
+  sha256: string | null
+  verified: boolean
+  existed: boolean
+  fetchedBytes: number
+  /** From the start of the transfer to its end. */
+  seconds: number
+}
+
+/** One line for a finished file, without its mark. */
+export function finishedLine(state: FinishedState): string {
+  const digest =
+    state.sha256 === null ? '' : `, sha256 ${state.sha256.slice(0, 12)}…${state.verified ? ' verified' : ''}`
+  if (state.existed) return `${state.path}: ${formatBytes(state.size)}, there already${digest}`
+  const seconds = Math.max(state.seconds, 0.001)
+  const time = seconds < 10 ? `${seconds.toFixed(1)}s` : formatDuration(seconds)
+  const speed = formatBytes(state.fetchedBytes / seconds)
+  const resumed =
+    state.fetchedBytes < state.size
+      ? `, ${formatBytes(state.size - state.fetchedBytes)} kept from before`
+      : ''
+  return `${state.path}: ${formatBytes(state.size)} in ${time} (${speed}/s)${resumed}${digest}`
+}

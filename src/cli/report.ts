@@ -1,0 +1,99 @@
+import type { DownloadErrorCode } from '../errors.js'
+import type { DownloadedFile, LogEvent } from '../events.js'
+import type { Progress } from '../progress.js'
+import type { DownloadState } from '../states.js'
+import { redactUrls } from '../redact.js'
+
+/**
+ * What `get` reports, one object per event: with `--json` each is one line of standard output, and the other reporters
+ * draw from the same objects. `url` is the URL as the user wrote it. The order of the fields is part of the contract.
+ */
+export type Report =
+  | { type: 'queued'; url: string }
+  | { type: 'started'; url: string }
+  | ProgressReport
+  | {
+      type: 'retrying'
+      url: string
+      attempt: number
+      delayMs: number
+      code: DownloadErrorCode
+      message: string
+    }
+  | { type: 'verifying'; url: string }
+  | { type: 'log'; url?: string; level: LogEvent['level']; message: string }
+  | CompletedReport
+  | FailedReport
+
+/** How far one download is. */
+export interface ProgressReport {
+  type: 'progress'
+  url: string
+  /** Null until the name is settled. */
+  filename: string | null
+  downloaded: number
+  total: number | null
+  percent: number
+  bytesPerSecond: number
+  etaSeconds: number | null
+  connections: number
+  phase: DownloadState
+}
+
+/** The last report of a URL whose file is there. */
+export interface CompletedReport {
+  type: 'completed'
+  url: string
+  path: string
+  size: number
+  sha256: string | null
+  verified: boolean
+  existed: boolean
+  fetchedBytes: number
+}
+
+/** The last report of a URL that could not be had. */
+export interface FailedReport {
+  type: 'failed'
+  url: string
+  code: DownloadErrorCode
+  message: string
+}
+
+/** What every reporter can do. */
+export interface Reporter {
+  /** Tells one event. */
+  report(report: Report): void
+  /** The run has come to its end: closes, and sums up where there is something to sum up. */
+  finish(): void
+  /** Takes bars off the terminal and stops timers. Reports that come later still get through. May be called again. */
+  close(): void
+}
+
+/** Shapes a `progress` report. */
+export function progressReport(url: string, filename: string | null, progress: Progress): ProgressReport {
+  const { downloaded, total, percent, bytesPerSecond, etaSeconds, connections, phase } = progress
+  return {
+    type: 'progress',
+    url,
+    filename,
+    downloaded,
+    total,
+    percent,
+    bytesPerSecond,
+    etaSeconds,
+    connections,
+    phase,
+  }
+}
+
+/** Shapes a `completed` report. */
+export function completedReport(url: string, file: DownloadedFile): CompletedReport {
+  const { path, size, sha256, verified, existed, fetchedBytes } = file
+  return { type: 'completed', url, path, size, sha256, verified, existed, fetchedBytes }
+}
+
+/** Shapes a `failed` report. */
+export function failedReport(url: string, error: { code: DownloadErrorCode; message: string }): FailedReport {
+  return { type: 'failed', url, code: error.code, message: redactUrls(error.message) }
+}

@@ -1,0 +1,241 @@
+import { redactUrl } from '../redact.js'
+import { finishedLine, formatBytes, formatDuration, type LineState, logLine, plain } from './format.js'
+import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
+
+/** Takes text; a stream's `write`. */
+export type Print = (text: string) => void
+
+/** Errors only: `--quiet`. */
+export class QuietReporter implements Reporter {
+  readonly #stderr: Print
+
+  constructor(stderr: Print) {
+    this.#stderr = stderr
+  }
+
+  report(report: Report): void {
+    if (report.type === 'failed' && report.code !== 'CLOSED') this.#stderr(`${failedLine(report)}\n`)
+  }
+
+  finish(): void {}
+
+  close(): void {}
+}
+
+/** NDJSON on standard output: `--json`. Failures go to standard error too. */
+export class JsonReporter implements Reporter {
+  readonly #stdout: Print
+  readonly #quiet: boolean
+  readonly #errors: QuietReporter
+
+  /** @param quiet - report only `completed` and `failed`. */
+  constructor(stdout: Print, stderr: Print, quiet: boolean) {
+    this.#stdout = stdout
+    this.#quiet = quiet
+    this.#errors = new QuietReporter(stderr)
+  }
+
+  report(report: Report): void {
+    const wanted = this.#quiet
+      ? report.type === 'completed' || report.type === 'failed'
+      : report.type !== 'log' || report.level !== 'debug'
+    if (wanted) this.#stdout(`${JSON.stringify(report)}\n`)
+    this.#errors.report(report)
+  }
+
+  finish(): void {}
+
+  close(): void {}
+}
+
+/** `error: <address>: <message> (<CODE>)`. */
+export function failedLine(report: FailedReport): string {
+  return `error: ${plain(redactUrl(report.url))}: ${plain(report.message)} (${report.code})`
+}
+
+/** A download that holds a slot, as the reporters for people know it. */
+interface Active {
+  url: string
+  startedAt: number
+  progress: ProgressReport | null
+  retry: { until: number; code: string } | null
+}
+
+/** What a line that stays is about; `sum` comes last. */
+export type LineKind = 'start' | 'done' | 'error' | 'note' | 'sum'
+
+/** Counts of a run. */
+export interface Totals {
+  urls: number
+  completed: number
+  failed: number
+  fetchedBytes: number
+}
+
+/**
+ * What the reporters for people have in common: who is active, and the words for a start, an end and a retry. How the
+ * running ones are shown is left to the subclass.
+ */
+export abstract class HumanReporter implements Reporter {
+  protected readonly totals: Totals
+  readonly #active = new Map<string, Active>()
+  readonly #beganAt = performance.now()
+  readonly #paths: Print | null
+
+  /**
+   * @param urls - number of URLs in the run.
+   * @param paths - takes the path of each finished file, a line each; null where nobody reads them.
+   */
+  constructor(urls: number, paths: Print | null) {
+    this.totals = { urls, completed: 0, failed: 0, fetchedBytes: 0 }
+    this.#paths = paths
+  }
+
+  /** Prints one line that stays. */
+  protected abstract line(text: string, kind: LineKind): void
+
+  abstract close(): void
+
+  /** Prints the sum of the run. */
+  finish(): void {
+    this.close()
+    const summary = this.#summary()
+    if (summary !== null) this.line(summary, 'sum')
+  }
+
+  /** Downloads under way, the oldest first. */
+  protected activeLines(): LineState[] {
+    const now = performance.now()
+    return [...this.#active.values()].map((active) => lineState(active, now))
+  }
+
+  report(report: Report): void {
+    switch (report.type) {
+      case 'queued':
+        return
+      case 'started':
+        this.#active.set(report.url, {
+          url: report.url,
+          startedAt: performance.now(),
+          progress: null,
+          retry: null,
+        })
+        return this.line(shortUrl(report.url), 'start')
+      case 'progress':
+        return this.#progress(report)
+      case 'verifying': {
+        const progress = this.#active.get(report.url)?.progress
+        if (progress != null) progress.phase = 'verifying'
+        return
+      }
+      case 'retrying': {
+        const active = this.#active.get(report.url)
+        if (active !== undefined) {
+          active.retry = { until: performance.now() + report.delayMs, code: report.code }
+        }
+        const wait = formatDuration(report.delayMs / 1000)
+        return this.line(
+          `${nameOf(active, report.url)}: ${plain(report.message)} (${report.code}); again in ${wait}`,
+          'note',
+        )
+      }
+      case 'log':
+        if (report.level === 'warn' || report.level === 'error') this.line(plain(report.message), 'note')
+        return
+      case 'completed':
+        return this.#completed(report)
+      case 'failed':
+        this.#active.delete(report.url)
+        // CLOSED is our own stopping; that is told once, for all.
+        if (report.code === 'CLOSED') return
+        this.totals.failed += 1
+        return this.line(failedLine(report), 'error')
+    }
+  }
+
+  /** One line about the run as a whole, or null when there was a single file. */
+  #summary(): string | null {
+    const { urls, completed, failed, fetchedBytes } = this.totals
+    if (urls < 2) return null
+    const seconds = (performance.now() - this.#beganAt) / 1000
+    const bad = failed === 0 ? '' : `, ${failed} failed`
+    return `${completed} of ${urls} files${bad}, ${formatBytes(fetchedBytes)} fetched in ${formatDuration(seconds)}`
+  }
+
+  #progress(report: ProgressReport): void {
+    const active = this.#active.get(report.url)
+    if (active === undefined) return
+    // Bytes arrive again, so the wait is over.
+    if (report.downloaded > (active.progress?.downloaded ?? 0) || report.connections > 0) active.retry = null
+    active.progress = report
+  }
+
+  #completed(report: CompletedReport): void {
+    const startedAt = this.#active.get(report.url)?.startedAt ?? performance.now()
+    this.#active.delete(report.url)
+    this.totals.completed += 1
+    this.totals.fetchedBytes += report.fetchedBytes
+    this.line(
+      finishedLine({ ...report, path: plain(report.path), seconds: (performance.now() - startedAt) / 1000 }),
+      'done',
+    )
+    this.#paths?.(`${report.path}\n`)
+  }
+}
+
+function lineState(active: Active, now: number): LineState {
+  const { progress, retry } = active
+  return {
+    name: nameOf(active, active.url),
+    phase: progress?.phase ?? 'resolving',
+    downloaded: progress?.downloaded ?? 0,
+    total: progress?.total ?? null,
+    percent: progress?.percent ?? 0,
+    bytesPerSecond: progress?.bytesPerSecond ?? 0,
+    etaSeconds: progress?.etaSeconds ?? null,
+    connections: progress?.connections ?? 0,
+    retry:
+      retry === null || retry.until <= now ? null : { code: retry.code, seconds: (retry.until - now) / 1000 },
+  }
+}
+
+function nameOf(active: Active | undefined, url: string): string {
+  return plain(active?.progress?.filename ?? lastSegment(url))
+}
+
+function lastSegment(url: string): string {
+  const bare = redactUrl(url).replace(/\?…$/, '')
+  return bare.slice(bare.lastIndexOf('/') + 1) || bare
+}
+
+function shortUrl(url: string): string {
+  return plain(redactUrl(url))
+}
+
+/** For logs and pipes: a line at the start and the end of each download, and one every few seconds between. */
+export class LineReporter extends HumanReporter {
+  readonly #stderr: Print
+  readonly #timer: NodeJS.Timeout
+
+  /** @param intervalMs - time between the lines of a running download. */
+  constructor(urls: number, stderr: Print, paths: Print | null, intervalMs = 3_000) {
+    super(urls, paths)
+    this.#stderr = stderr
+    this.#timer = setInterval(() => this.#tick(), intervalMs)
+    this.#timer.unref()
+  }
+
+  protected line(text: string, kind: LineKind): void {
+    const prefix = { start: 'start: ', done: 'done: ', error: '', note: 'note: ', sum: '' }[kind]
+    this.#stderr(`${prefix}${text}\n`)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #tick(): void {
+    const lines = this.activeLines().map((state) => `${logLine(state)}\n`)
+    if (lines.length > 0) this.#stderr(lines.join(''))
+  }
+}

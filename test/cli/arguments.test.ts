@@ -1,0 +1,148 @@
+import { InvalidArgumentError } from 'commander'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  addHeader,
+  defaultPools,
+  parseOutputName,
+  parseRate,
+  parseSha256,
+  wholeNumber,
+} from '../../src/cli/arguments.js'
+
+describe('parseRate', () => {
+  it.each([
+    ['1', 1],
+    ['500', 500],
+    ['500k', 512_000],
+    ['500K', 512_000],
+    ['10M', 10_485_760],
+    ['1.5G', 1_610_612_736],
+    ['.5k', 512],
+    ['2T', 2_199_023_255_552],
+    ['10MB', 10_485_760],
+    ['10MiB', 10_485_760],
+    ['7b', 7],
+    [' 10 M ', 10_485_760],
+  ])('%s → %d', (text, bytes) => {
+    expect(parseRate(text)).toBe(bytes)
+  })
+
+  it.each([
+    '',
+    '0',
+    '0.1',
+    'k',
+    '-1M',
+    '1e3',
+    '10X',
+    '10 M/s',
+    '1,5M',
+    'Infinity',
+    'NaN',
+    '9999999T',
+    '0x10',
+    '1..2k',
+  ])('refuses %j', (text) => {
+    expect(() => parseRate(text)).toThrow(InvalidArgumentError)
+  })
+
+  it('reads every whole number of bytes back', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (bytes) => {
+        expect(parseRate(String(bytes))).toBe(bytes)
+      }),
+    )
+  })
+})
+
+describe('wholeNumber', () => {
+  it('takes the bounds and what lies between', () => {
+    const parse = wholeNumber(1, 64)
+    expect([parse('1'), parse('8'), parse('64')]).toEqual([1, 8, 64])
+    expect(wholeNumber(0, Number.MAX_SAFE_INTEGER)('9007199254740991')).toBe(Number.MAX_SAFE_INTEGER)
+  })
+
+  it.each(['0', '65', '', '-1', '1.5', '1e1', '0x8', 'eight', '99999999999999999999', ' 8'])(
+    'refuses %j',
+    (text) => {
+      expect(() => wholeNumber(1, 64)(text)).toThrow(/whole number from 1 to 64/)
+    },
+  )
+})
+
+describe('parseSha256', () => {
+  const hex = 'a'.repeat(64)
+
+  it('takes what people paste', () => {
+    expect(parseSha256(hex)).toBe(hex)
+    expect(parseSha256(` SHA256:${hex.toUpperCase()} `)).toBe(hex)
+    expect(parseSha256(`sha256-${hex}`)).toBe(hex)
+  })
+
+  it.each(['', 'abc', 'g'.repeat(64), 'a'.repeat(63), 'a'.repeat(65), `md5:${'a'.repeat(64)}`])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseSha256(text)).toThrow(InvalidArgumentError)
+    },
+  )
+})
+
+describe('parseOutputName', () => {
+  it('takes a name and refuses a path, with the way to say it', () => {
+    expect(parseOutputName('model.gguf')).toBe('model.gguf')
+    for (const path of ['sub/x.gguf', '/abs/x.gguf', '..\\x', '../x', 'C:\\x']) {
+      expect(() => parseOutputName(path)).toThrow(/UNSAFE_FILENAME.*-d/)
+    }
+    expect(() => parseOutputName('-')).toThrow(/standard output/)
+    expect(() => parseOutputName('')).toThrow(/empty/)
+  })
+})
+
+describe('addHeader', () => {
+  it('splits at the first colon and trims', () => {
+    expect(addHeader('Authorization: Bearer a:b')).toEqual({ Authorization: 'Bearer a:b' })
+    expect(addHeader('X-Empty:')).toEqual({ 'X-Empty': '' })
+  })
+
+  it('keeps earlier headers and joins a repeated one', () => {
+    const one = addHeader('X-A: 1')
+    expect(addHeader('X-B: 2', one)).toEqual({ 'X-A': '1', 'X-B': '2' })
+    expect(addHeader('x-a: 2', one)).toEqual({ 'X-A': '1, 2' })
+    expect(addHeader('cookie: b=2', addHeader('Cookie: a=1'))).toEqual({ Cookie: 'a=1; b=2' })
+    expect(one).toEqual({ 'X-A': '1' })
+  })
+
+  it.each(['', ':', 'no colon', ': value', 'bad name: v', 'Bearer hf_secret'])(
+    'refuses %j without repeating it',
+    (text) => {
+      expect(() => addHeader(text)).toThrow(InvalidArgumentError)
+      expect(() => addHeader(text)).not.toThrow(/hf_secret/)
+    },
+  )
+})
+
+describe('defaultPools', () => {
+  it.each([
+    [1, { concurrency: 3, connections: 8 }],
+    [3, { concurrency: 3, connections: 8 }],
+    [8, { concurrency: 8, connections: 4 }],
+    [400, { concurrency: 16, connections: 2 }],
+  ])('%d URLs', (urls, pools) => {
+    expect(defaultPools(urls, {})).toEqual(pools)
+  })
+
+  it('leaves what the user says alone, and stays near 32 connections in all', () => {
+    expect(defaultPools(400, { concurrency: 1, connections: 64 })).toEqual({
+      concurrency: 1,
+      connections: 64,
+    })
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 10_000 }), (urls) => {
+        const { concurrency, connections } = defaultPools(urls, {})
+        expect(Math.min(urls, concurrency) * connections).toBeLessThanOrEqual(32)
+        expect(connections).toBeGreaterThanOrEqual(2)
+      }),
+    )
+  })
+})

@@ -1,0 +1,171 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  barLine,
+  displayWidth,
+  finishedLine,
+  fit,
+  formatBytes,
+  formatDuration,
+  type LineState,
+  logLine,
+  plain,
+} from '../../src/cli/format.js'
+import { downloadStates } from '../../src/states.js'
+
+const MiB = 1024 ** 2
+
+const running: LineState = {
+  name: 'llama-3.1-8b-instruct.Q4_K_M.gguf',
+  phase: 'downloading',
+  downloaded: 12.5 * MiB,
+  total: 40 * MiB,
+  percent: 31.2,
+  bytesPerSecond: 3.1 * MiB,
+  etaSeconds: 9,
+  connections: 4,
+  retry: null,
+}
+
+describe('formatBytes', () => {
+  it.each([
+    [0, '0 B'],
+    [1023, '1023 B'],
+    [1024, '1.0 KiB'],
+    [99.9 * 1024, '99.9 KiB'],
+    [640 * 1024, '640 KiB'],
+    [1024 * 1023.99, '1.0 MiB'],
+    [1.5 * 1024 ** 3, '1.5 GiB'],
+    [500 * 1024 ** 3, '500 GiB'],
+    [-1, '0 B'],
+  ])('%d → %s', (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text)
+  })
+
+  it('never takes more than eight characters', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), (bytes) => {
+        expect(formatBytes(bytes).length).toBeLessThanOrEqual(8)
+      }),
+    )
+  })
+})
+
+describe('formatDuration', () => {
+  it.each([
+    [0, '0s'],
+    [8.4, '8s'],
+    [59.7, '1m00s'],
+    [65, '1m05s'],
+    [7380, '2h03m'],
+    [370_800, '4d07h'],
+  ])('%d → %s', (seconds, text) => {
+    expect(formatDuration(seconds)).toBe(text)
+  })
+})
+
+describe('fit', () => {
+  it('counts wide characters as two cells and marks as none', () => {
+    expect(displayWidth('通义千问.gguf')).toBe(13)
+    expect(displayWidth('e\u0301')).toBe(1)
+    expect(displayWidth('🚀')).toBe(2)
+  })
+
+  it('fills, or cuts in the middle', () => {
+    expect(fit('abc', 5)).toBe('abc  ')
+    expect(fit('abcdefghij', 7)).toBe('abc…hij')
+    expect(fit('通义千问.gguf', 8)).toBe('通义…guf')
+    expect(fit('通义千问.gguf', 7)).toBe('通…guf ')
+    expect(fit('abc', 0)).toBe('')
+  })
+
+  it('always takes exactly the cells asked for', () => {
+    const characters = fc.constantFrom('a', '通', 'ア', '한', '🚀', '.', '\u0301', 'é')
+    fc.assert(
+      fc.property(fc.string({ unit: characters, maxLength: 60 }), fc.nat({ max: 50 }), (text, width) => {
+        expect(displayWidth(fit(text, width))).toBe(width)
+      }),
+    )
+  })
+})
+
+describe('plain', () => {
+  it('lets nothing through that moves a cursor or hides text', () => {
+    expect(plain('\u001b[31mred\u001b[0m\r\nnext\u0007\u202egnp.exe')).toBe('red  nextgnp.exe')
+    expect(plain('two  spaces stay')).toBe('two  spaces stay')
+  })
+})
+
+describe('barLine', () => {
+  it('shows bytes, speed, ETA, connections and a bar where there is room', () => {
+    const line = barLine(running, 120)
+    for (const part of ['llama-3.1', '31.2%', '12.5 MiB/40.0 MiB', '3.1 MiB/s', 'ETA 9s', '×4', '█', '░']) {
+      expect(line).toContain(part)
+    }
+  })
+
+  it('keeps percent and speed on a narrow terminal', () => {
+    expect(barLine(running, 40)).toContain('31.2%')
+    expect(barLine(running, 40)).toContain('3.1 MiB/s')
+  })
+
+  it('says what it waits for', () => {
+    const waiting = { ...running, connections: 0, retry: { code: 'CONNECT_FAILED', seconds: 12 } }
+    expect(barLine(waiting, 100)).toContain('retry in 12s (CONNECT_FAILED)')
+    expect(barLine({ ...running, phase: 'verifying' }, 60)).toContain('verifying')
+    expect(barLine({ ...running, total: null, etaSeconds: null }, 120)).toContain('--%')
+  })
+
+  it('never reaches the last column, whatever it shows', () => {
+    const state = fc.record({
+      name: fc.string({ unit: fc.constantFrom('a', '.', '-', '通', '義', 'é'), maxLength: 200 }),
+      phase: fc.constantFrom(...downloadStates),
+      downloaded: fc.nat({ max: 2 ** 31 }).map((value) => value * 1024),
+      total: fc.option(fc.nat({ max: 2 ** 31 }).map((value) => value * 1024)),
+      percent: fc.double({ min: 0, max: 100, noNaN: true }),
+      bytesPerSecond: fc.nat({ max: 2 ** 31 }),
+      etaSeconds: fc.option(fc.nat({ max: 1e7 })),
+      connections: fc.nat({ max: 64 }),
+      retry: fc.option(
+        fc.record({ code: fc.constantFrom('STALLED', 'CONNECT_FAILED'), seconds: fc.nat({ max: 600 }) }),
+      ),
+    })
+    fc.assert(
+      fc.property(state, fc.integer({ min: 20, max: 300 }), (line, columns) => {
+        expect(displayWidth(barLine(line, columns))).toBeLessThan(columns)
+      }),
+    )
+  })
+})
+
+describe('lines for logs', () => {
+  it('tells a running download', () => {
+    expect(logLine({ ...running, name: 'a.gguf' })).toBe(
+      'a.gguf: 12.5 MiB/40.0 MiB (31.2%), 3.1 MiB/s, ETA 9s, 4 connections',
+    )
+    expect(logLine({ ...running, name: 'a.gguf', total: null, etaSeconds: null, connections: 1 })).toBe(
+      'a.gguf: 12.5 MiB, 3.1 MiB/s, 1 connection',
+    )
+    expect(logLine({ ...running, name: 'a.gguf', phase: 'verifying' })).toBe(
+      'a.gguf: 12.5 MiB/40.0 MiB (31.2%), verifying',
+    )
+  })
+
+  it('tells a finished one', () => {
+    const done = {
+      path: '/models/a.gguf',
+      size: 40 * MiB,
+      sha256: 'ab'.repeat(32),
+      verified: true,
+      existed: false,
+      fetchedBytes: 30 * MiB,
+      seconds: 10,
+    }
+    expect(finishedLine(done)).toBe(
+      '/models/a.gguf: 40.0 MiB in 10s (3.0 MiB/s), 10.0 MiB kept from before, sha256 abababababab… verified',
+    )
+    expect(finishedLine({ ...done, existed: true, verified: false, sha256: null })).toBe(
+      '/models/a.gguf: 40.0 MiB, there already',
+    )
+  })
+})

@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { completedReport, failedReport, progressReport, type Report } from '../../src/cli/report.js'
+import { JsonReporter, LineReporter, QuietReporter } from '../../src/cli/reporters.js'
+
+const url = 'https://me:pw@host.example/dir/a.gguf?sig=secret'
+const progress = progressReport(url, 'a.gguf', {
+  downloaded: 1024,
+  total: 4096,
+  percent: 25,
+  bytesPerSecond: 512,
+  etaSeconds: 6,
+  connections: 2,
+  phase: 'downloading',
+})
+const completed = completedReport(url, {
+  url,
+  path: '/models/a.gguf',
+  filename: 'a.gguf',
+  size: 4096,
+  sha256: 'ab'.repeat(32),
+  verified: true,
+  existed: false,
+  fetchedBytes: 4096,
+})
+const failed = failedReport(url, {
+  code: 'NOT_FOUND',
+  message: 'https://host.example/a?sig=secret is not there',
+})
+const closed = failedReport(url, { code: 'CLOSED', message: 'stopped' })
+const started: Report = { type: 'started', url }
+
+function sinks() {
+  const out: string[] = []
+  const err: string[] = []
+  return {
+    out,
+    err,
+    printOut: (text: string) => out.push(text),
+    printError: (text: string) => err.push(text),
+  }
+}
+
+describe('JsonReporter', () => {
+  it('prints one object per line, with the fields in their order', () => {
+    const { out, err, printOut, printError } = sinks()
+    const reporter = new JsonReporter(printOut, printError, false)
+    for (const report of [started, progress, completed]) reporter.report(report)
+    reporter.finish()
+    expect(out.join('')).toBe(
+      [
+        JSON.stringify({ type: 'started', url }),
+        JSON.stringify({
+          type: 'progress',
+          url,
+          filename: 'a.gguf',
+          downloaded: 1024,
+          total: 4096,
+          percent: 25,
+          bytesPerSecond: 512,
+          etaSeconds: 6,
+          connections: 2,
+          phase: 'downloading',
+        }),
+        JSON.stringify({
+          type: 'completed',
+          url,
+          path: '/models/a.gguf',
+          size: 4096,
+          sha256: 'ab'.repeat(32),
+          verified: true,
+          existed: false,
+          fetchedBytes: 4096,
+        }),
+        '',
+      ].join('\n'),
+    )
+    expect(err).toEqual([])
+  })
+
+  it('prints failures on both streams, the address redacted for people', () => {
+    const { out, err, printOut, printError } = sinks()
+    new JsonReporter(printOut, printError, false).report(failed)
+    expect(out).toEqual([
+      `${JSON.stringify({ type: 'failed', url, code: 'NOT_FOUND', message: 'https://host.example/a?… is not there' })}\n`,
+    ])
+    expect(err).toEqual([
+      'error: https://host.example/dir/a.gguf?…: https://host.example/a?… is not there (NOT_FOUND)\n',
+    ])
+  })
+
+  it('keeps to the ends when quiet, and leaves debug lines out', () => {
+    const loud = sinks()
+    const quiet = sinks()
+    const reports: Report[] = [
+      started,
+      progress,
+      { type: 'log', level: 'debug', message: 'x' },
+      { type: 'log', level: 'warn', message: 'y' },
+      completed,
+    ]
+    const loudReporter = new JsonReporter(loud.printOut, loud.printError, false)
+    const quietReporter = new JsonReporter(quiet.printOut, quiet.printError, true)
+    for (const report of reports) {
+      loudReporter.report(report)
+      quietReporter.report(report)
+    }
+    expect(loud.out).toHaveLength(4)
+    expect(quiet.out).toEqual([`${JSON.stringify(completed)}\n`])
+  })
+})
+
+describe('QuietReporter', () => {
+  it('prints errors only, and not our own stopping', () => {
+    const { err, printError } = sinks()
+    const reporter = new QuietReporter(printError)
+    for (const report of [started, progress, completed, closed, failed]) reporter.report(report)
+    reporter.finish()
+    expect(err).toHaveLength(1)
+    expect(err[0]).toMatch(/\(NOT_FOUND\)\n$/)
+  })
+})
+
+describe('LineReporter', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  it('prints start, a line per interval while running, and the end', () => {
+    const { out, err, printOut, printError } = sinks()
+    const reporter = new LineReporter(1, printError, printOut, 3_000)
+    reporter.report(started)
+    reporter.report(progress)
+    vi.advanceTimersByTime(6_500)
+    reporter.report(completed)
+    vi.advanceTimersByTime(6_000)
+    reporter.finish()
+    expect(err).toEqual([
+      'start: https://host.example/dir/a.gguf?…\n',
+      'a.gguf: 1.0 KiB/4.0 KiB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
+      'a.gguf: 1.0 KiB/4.0 KiB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
+      'done: /models/a.gguf: 4.0 KiB in 6.5s (630 B/s), sha256 abababababab… verified\n',
+    ])
+    expect(out).toEqual(['/models/a.gguf\n'])
+  })
+
+  it('counts a retry down and forgets it when bytes arrive', () => {
+    const { err, printError } = sinks()
+    const reporter = new LineReporter(1, printError, null, 3_000)
+    reporter.report(started)
+    reporter.report({ ...progress, connections: 0 })
+    reporter.report({
+      type: 'retrying',
+      url,
+      attempt: 1,
+      delayMs: 20_000,
+      code: 'STALLED',
+      message: 'silence',
+    })
+    vi.advanceTimersByTime(3_000)
+    reporter.report({ ...progress, downloaded: 2048 })
+    vi.advanceTimersByTime(3_000)
+    reporter.close()
+    expect(err.slice(1)).toEqual([
+      'note: a.gguf: silence (STALLED); again in 20s\n',
+      'a.gguf: 1.0 KiB/4.0 KiB (25.0%), retry in 17s (STALLED)\n',
+      'a.gguf: 2.0 KiB/4.0 KiB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
+    ])
+  })
+
+  it('sums up several files, once', () => {
+    const { err, printError } = sinks()
+    const reporter = new LineReporter(2, printError, null)
+    reporter.report(started)
+    reporter.report(completed)
+    reporter.report({ ...failed, url: 'https://host.example/b' })
+    vi.advanceTimersByTime(2_000)
+    reporter.finish()
+    reporter.close()
+    expect(err.at(-1)).toBe('1 of 2 files, 1 failed, 4.0 KiB fetched in 2s\n')
+    expect(err).toHaveLength(4)
+  })
+
+  it('says nothing of downloads that we stopped ourselves', () => {
+    const { err, printError } = sinks()
+    const reporter = new LineReporter(1, printError, null)
+    reporter.report(closed)
+    expect(err).toEqual([])
+  })
+})
