@@ -63,7 +63,7 @@ async function withLock(work) {
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
     }
-    let owner = Number.NaN
+    let owner
     try {
       owner = Number(readFileSync(lockFile, 'utf8'))
     } catch {

@@ -14,7 +14,9 @@ export default function setup(): (() => void) | undefined {
   })
   if (run.status === 0) return undefined
   return () => {
-    console.error('FAILED: dist could not be built (see the top of this run); tests that run it tell nothing.')
+    console.error(
+      'FAILED: dist could not be built (see the top of this run); tests that run it tell nothing.',
+    )
     process.exitCode = 1
   }
 }

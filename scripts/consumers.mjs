@@ -1,0 +1,164 @@
+/**
+ * Installs the package as npm would publish it into an empty project and uses it there: as ESM, through `require()`,
+ * from strict TypeScript, and as a command. Also looks at what is inside, and at what came along.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+
+const root = path.resolve(import.meta.dirname, '..')
+const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+const home = mkdtempSync(path.join(os.tmpdir(), 'model-downloader-consumer-'))
+
+function run(command, flags, cwd = home) {
+  const result = spawnSync(command, flags, {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 120_000,
+    shell: process.platform === 'win32',
+  })
+  if (result.status !== 0) {
+    const why = result.error?.message ?? result.signal ?? `status ${result.status}`
+    throw new Error(`${path.basename(command)} ${flags.join(' ')}: ${why}\n${result.stdout}${result.stderr}`)
+  }
+  return result.stdout
+}
+
+const node = (...flags) => run(process.execPath, flags)
+
+function write(file, text) {
+  const full = path.join(home, file)
+  mkdirSync(path.dirname(full), { recursive: true })
+  writeFileSync(full, text)
+}
+
+const steps = {
+  'the package holds dist and its documents, nothing else'() {
+    const [packed] = JSON.parse(
+      run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', home], root),
+    )
+    const files = packed.files.map((file) => file.path)
+    const documents = ['package.json', 'README.md', 'README.zh-CN.md', 'CHANGELOG.md', 'LICENSE']
+    const missing = documents.filter((file) => !files.includes(file))
+    const strange = files.filter(
+      (file) => !documents.includes(file) && !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file),
+    )
+    if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}`)
+    if (strange.length > 0) throw new Error(`The package must not hold ${strange.join(', ')}`)
+    const types = JSON.parse(
+      readFileSync(path.join(root, 'node_modules/@types/node/package.json'), 'utf8'),
+    ).version
+    write('package.json', JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+    const wanted = [`./${packed.filename}`, `@types/node@${types}`]
+    run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...wanted])
+  },
+
+  'no framework comes along'() {
+    const installed = readdirSync(path.join(home, 'node_modules'))
+    const frameworks =
+      /^(?:express|fastify|koa|hono|next|react|react-dom|vue|bullmq|ioredis|@fastify|@koa|@nestjs)$/
+    const found = installed.filter((name) => frameworks.test(name))
+    if (found.length > 0) throw new Error(`These came along: ${found.join(', ')}`)
+    const text = readdirSync(path.join(home, 'node_modules', manifest.name, 'dist'))
+      .filter((file) => /\.(?:js|d\.ts)$/.test(file))
+      .map((file) => [
+        file,
+        readFileSync(path.join(home, 'node_modules', manifest.name, 'dist', file), 'utf8'),
+      ])
+    const imported =
+      /(?:from|import|require)\s*\(?\s*["'](?:express|fastify|koa|hono|next|react|vue|bullmq|ioredis)["'/]/
+    for (const [file, content] of text) {
+      if (imported.test(content)) throw new Error(`dist/${file} imports a framework`)
+    }
+  },
+
+  'import works'() {
+    write(
+      'esm.mjs',
+      `import { DownloadManager, DownloadError, isDownloadError } from '${manifest.name}'
+const manager = new DownloadManager({ directory: './models', store: 'memory' })
+await manager.close()
+if (!isDownloadError(new DownloadError('CLOSED', 'x'), 'CLOSED')) throw new Error('isDownloadError')
+`,
+    )
+    node('esm.mjs')
+  },
+
+  'require works'() {
+    write(
+      'cjs.cjs',
+      `const { DownloadManager, DownloadError } = require('${manifest.name}')
+if (typeof DownloadManager !== 'function' || !(new DownloadError('CLOSED', 'x') instanceof Error)) throw new Error('require')
+`,
+    )
+    node('cjs.cjs')
+  },
+
+  'strict TypeScript understands it, without skipLibCheck'() {
+    write(
+      'typed/index.ts',
+      `import { DownloadManager, isDownloadError, type DownloadErrorCode } from '${manifest.name}'
+
+export async function fetchModel(url: string): Promise<string> {
+  await using manager = new DownloadManager({ directory: './models', concurrency: 2 })
+  manager.on('progress', ({ download, progress }) => {
+    const text: string = download.url
+    const percent: number = progress.percent
+    const total: number | null = progress.total
+    console.log(text, percent, total)
+  })
+  // @ts-expect-error there is no such event
+  manager.on('nonsense', () => undefined)
+  const download = await manager.download({ url, priority: 1 })
+  for await (const progress of download.progress()) console.log(progress.phase)
+  try {
+    const file = await download.finished
+    return file.path
+  } catch (error) {
+    const code: DownloadErrorCode | undefined = isDownloadError(error) ? error.code : undefined
+    throw new Error(code ?? 'unknown', { cause: error })
+  }
+}
+`,
+    )
+    write(
+      'typed/tsconfig.json',
+      JSON.stringify({
+        compilerOptions: {
+          target: 'ES2022',
+          lib: ['ES2023', 'ESNext.Disposable'],
+          module: 'NodeNext',
+          moduleResolution: 'NodeNext',
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          noUncheckedIndexedAccess: true,
+          skipLibCheck: false,
+          noEmit: true,
+          types: ['node'],
+        },
+        include: ['index.ts'],
+      }),
+    )
+    node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'typed')
+  },
+
+  'the command runs'() {
+    const version = run(path.join(home, 'node_modules/.bin/model-downloader'), ['--version']).trim()
+    if (version !== manifest.version) throw new Error(`--version says ${version}, not ${manifest.version}`)
+  },
+}
+
+try {
+  for (const [name, step] of Object.entries(steps)) {
+    const begin = performance.now()
+    step()
+    console.log(`${name} (${((performance.now() - begin) / 1000).toFixed(1)} s)`)
+  }
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+} finally {
+  rmSync(home, { recursive: true, force: true })
+}
