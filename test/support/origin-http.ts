@@ -1,0 +1,108 @@
+/** HTTP/1.1 as far as the origin needs it: requests in, heads out, ranges. Pure. */
+import { STATUS_CODES } from 'node:http'
+import type { HeaderValues } from './origin-types.js'
+
+/** A request as it came over the wire. */
+export interface ParsedRequest {
+  method: string
+  target: string
+  path: string
+  query: URLSearchParams
+  version: string
+  headers: Record<string, string>
+  body: Buffer
+}
+
+/** The first request in the bytes so far, and how many of them it took; null while it is incomplete. */
+export function parseRequest(bytes: Buffer): { request: ParsedRequest; length: number } | null {
+  const headEnd = bytes.indexOf('\r\n\r\n')
+  if (headEnd < 0) {
+    if (bytes.length > 1024 * 1024) throw new Error('The request head is too long.')
+    return null
+  }
+  const [requestLine = '', ...lines] = bytes.toString('latin1', 0, headEnd).split('\r\n')
+  const match = /^([A-Z]+) (\S+) HTTP\/(1\.[01])$/.exec(requestLine)
+  if (match === null) throw new Error(`This is no request: ${requestLine.slice(0, 100)}`)
+  const [, method = '', target = '', version = ''] = match
+  const headers: Record<string, string> = {}
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    if (colon < 1) throw new Error(`This is no header: ${line.slice(0, 100)}`)
+    const name = line.slice(0, colon).toLowerCase()
+    const value = line.slice(colon + 1).trim()
+    const before = headers[name]
+    headers[name] = before === undefined ? value : `${before}, ${value}`
+  }
+  const bodyStart = headEnd + 4
+  const length = bodyStart + Number(headers['content-length'] ?? 0)
+  if (bytes.length < length) return null
+  const url = new URL(target, 'http://origin.invalid')
+  return {
+    request: {
+      method,
+      target,
+      path: url.pathname,
+      query: url.searchParams,
+      version,
+      headers,
+      body: Buffer.from(bytes.subarray(bodyStart, length)),
+    },
+    length,
+  }
+}
+
+/** One range as it was asked for: see `OriginRequest.range`. */
+export type AskedRange = { start: number; end: number | null }
+
+/**
+ * The ranges of a Range header; null when the header isn't one about bytes (it is ignored then), and an empty list
+ * when it is about bytes but malformed (416, as nginx has it).
+ */
+export function parseRanges(header: string | undefined): AskedRange[] | null {
+  if (header === undefined || !/^bytes=/i.test(header)) return null
+  const ranges: AskedRange[] = []
+  for (const part of header.slice(6).split(',')) {
+    const match = /^(\d*)-(\d*)$/.exec(part.trim())
+    if (match === null) return []
+    const [, start = '', end = ''] = match
+    if (start === '' && end === '') return []
+    if (start === '') ranges.push({ start: end === '0' ? Infinity : -Number(end), end: null })
+    else ranges.push({ start: Number(start), end: end === '' ? null : Number(end) })
+  }
+  return ranges
+}
+
+/** The asked range cut to a content of `size` bytes, end exclusive; null when nothing of it is there. */
+export function resolveRange(
+  { start, end }: AskedRange,
+  size: number,
+): { start: number; end: number } | null {
+  const from = start < 0 ? Math.max(0, size + start) : start
+  const to = end === null ? size : Math.min(end + 1, size)
+  return from < to ? { start: from, end: to } : null
+}
+
+/** Header lines in the order in which they are sent; names may repeat. */
+export type HeaderLines = [name: string, value: string][]
+
+/** Sets, repeats or takes out headers. Names are compared without case. */
+export function applyHeaders(lines: HeaderLines, values: HeaderValues): HeaderLines {
+  const touched = new Set(Object.keys(values).map((name) => name.toLowerCase()))
+  const result = lines.filter(([name]) => !touched.has(name.toLowerCase()))
+  for (const [name, value] of Object.entries(values)) {
+    if (value === null) continue
+    for (const one of typeof value === 'string' ? [value] : value) result.push([name, one])
+  }
+  return result
+}
+
+/** The bytes of a response's head. */
+export function formatHead(status: number, lines: HeaderLines): Buffer {
+  const text = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${text}\r\n`, 'latin1')
+}
+
+/** `Retry-After` as seconds, as a date, or as it is. */
+export function formatRetryAfter(value: number | Date | string): string {
+  return value instanceof Date ? value.toUTCString() : String(value)
+}
