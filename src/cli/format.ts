@@ -29,6 +29,7 @@ export function formatDuration(seconds: number): string {
 const wide =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\u30fb\u30fc\uff01-\uff60\uffe0-\uffe6]/u
 const narrowKatakana = /[\uff61-\uffdc]/u
+const segmenter = new Intl.Segmenter()
 const zeroWidth = /[\p{Mark}\p{Cf}\p{Cc}]/u
 
 /** Cells that a character takes on a terminal: 0, 1 or 2 (East Asian wide and emoji). */
@@ -51,17 +52,18 @@ export function fit(text: string, width: number): string {
   if (missing >= 0) return text + ' '.repeat(missing)
   if (width <= 1) return '…'.slice(0, Math.max(0, width))
   const back = Math.floor((width - 1) / 2)
-  const cut = `${take([...text], width - 1 - back).join('')}…${take([...text].reverse(), back)
-    .reverse()
-    .join('')}`
+  const letters = Array.from(segmenter.segment(text), ({ segment }) => segment)
+  const start = take(letters, width - 1 - back).join('')
+  const end = take(letters.reverse(), back).reverse().join('')
+  const cut = `${start}…${end}`
   return cut + ' '.repeat(Math.max(0, width - displayWidth(cut)))
 }
 
-/** As many characters from the start as fit into `width` cells. */
-function take(characters: string[], width: number): string[] {
+/** As many letters from the start as fit into `width` cells. */
+function take(letters: string[], width: number): string[] {
   let used = 0
-  const end = characters.findIndex((character) => (used += cells(character)) > width)
-  return end === -1 ? characters : characters.slice(0, end)
+  const end = letters.findIndex((letter) => (used += displayWidth(letter)) > width)
+  return end === -1 ? letters : letters.slice(0, end)
 }
 
 /** A text that may come from a server, safe for a terminal: one line, no escape sequences or control characters. */

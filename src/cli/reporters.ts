@@ -125,7 +125,7 @@ export abstract class HumanReporter implements Reporter {
         return this.#progress(report)
       case 'verifying': {
         const progress = this.#active.get(report.url)?.progress
-        if (progress != null) progress.phase = 'verifying'
+        if (progress !== undefined && progress !== null) progress.phase = 'verifying'
         return
       }
       case 'retrying': {

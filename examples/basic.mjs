@@ -1,0 +1,28 @@
+/**
+ * One file, three lines: make a manager, ask for a URL, wait for the file.
+ *
+ * Run it with `node examples/basic.mjs` after `npm run build`. The server is a stand-in on this machine; in your
+ * program the URL is the model's.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { DownloadManager } from 'model-downloader'
+import { fakeModel, startOrigin } from './demo/origin.mjs'
+
+const origin = await startOrigin({ '/tiny-llm.Q4.gguf': fakeModel(8_000_000) })
+const directory = await mkdtemp(path.join(tmpdir(), 'example-basic-'))
+
+const manager = new DownloadManager({ directory })
+const download = await manager.download({ url: origin.url('/tiny-llm.Q4.gguf') })
+const file = await download.finished
+
+console.log(`${path.relative(directory, file.path)}: ${file.size} bytes, sha256 ${file.sha256}`)
+
+// Asking again costs nothing: the file is there.
+const again = await manager.download({ url: origin.url('/tiny-llm.Q4.gguf') })
+console.log(`asked again: ${again.state}, ${again.current.percent} %`)
+
+await manager.close()
+await origin.close()
+await rm(directory, { recursive: true })
