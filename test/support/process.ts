@@ -1,0 +1,151 @@
+/** Runs the built command line, and looks at open files. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { readdir, readlink } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { waitFor, withTimeout } from './wait.js'
+
+/** The project's folder. */
+export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/[\\/]$/, '')
+/** Where the build puts its output. */
+export const dist = fileURLToPath(new URL('../../dist', import.meta.url))
+/** The built command line. */
+export const cliPath = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+
+/** How to run a program. */
+export interface RunOptions {
+  /** Added to this process's environment, from which proxy settings and Node's options are taken out. */
+  env?: Record<string, string>
+  cwd?: string
+  /** After this many milliseconds it is killed, and the run fails. Default 30,000. */
+  timeoutMs?: number
+}
+
+/** How a program ended. */
+export interface RunResult {
+  /** Exit code, or null when a signal ended it. */
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
+
+const notInherited =
+  /^(?:(?:https?|all|no)_proxy|node_options|node_extra_ca_certs|node_v8_coverage|no_color|force_color|vitest.*)$/i
+
+function environment(env: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !notInherited.test(name))
+  return { ...Object.fromEntries(inherited), ...env }
+}
+
+/** A program that runs. */
+export class RunningProcess {
+  /** What it wrote so far. */
+  stdout = ''
+  stderr = ''
+  /** Settles when it has ended and all its output is here; never fails. */
+  readonly exited: Promise<RunResult>
+  readonly #child: ChildProcess
+
+  constructor(command: string, args: readonly string[], { env, cwd }: RunOptions = {}) {
+    const child = spawn(command, args, {
+      env: environment(env),
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child = child
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text))
+    const abandon = () => child.kill('SIGKILL')
+    process.once('exit', abandon)
+    this.exited = new Promise((resolve) => {
+      const settle = (code: number | null, signal: NodeJS.Signals | null) => {
+        process.off('exit', abandon)
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr })
+      }
+      child.once('close', settle)
+      child.once('error', (error) => {
+        this.stderr += error.message
+        settle(null, null)
+      })
+    })
+  }
+
+  /** Its process id. */
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('The program could not be started.')
+    return this.#child.pid
+  }
+
+  /** Whether it has not ended yet. */
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Sends a signal (default SIGKILL), and waits for the end, at most 10 s. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<RunResult> {
+    this.#child.kill(signal)
+    return withTimeout(this.exited, 10_000, `the end after ${signal}`)
+  }
+
+  /** Waits until stdout (or stderr) has the pattern. Fails when the program ends without it. Default: 10 s. */
+  async waitForOutput(pattern: RegExp, timeoutMs = 10_000): Promise<void> {
+    await waitFor(
+      () => {
+        const running = this.running
+        if (pattern.test(this.stdout) || pattern.test(this.stderr)) return true
+        if (!running) throw new Error(`Ended without ${String(pattern)}:\n${this.stdout}\n${this.stderr}`)
+        return false
+      },
+      { timeoutMs, what: `output like ${String(pattern)}` },
+    )
+  }
+
+  /** Its end within the deadline; at the deadline it is killed and this fails, telling its output. */
+  async finished(timeoutMs = 30_000): Promise<RunResult> {
+    try {
+      return await withTimeout(this.exited, timeoutMs, 'the program to end')
+    } catch (error) {
+      const { stdout, stderr } = await this.kill()
+      throw new Error(`Killed after ${timeoutMs} ms.\nstdout:\n${stdout}\nstderr:\n${stderr}`, {
+        cause: error,
+      })
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.running) await this.kill()
+  }
+}
+
+/** Starts a Node script. */
+export function spawnNode(
+  script: string,
+  args: readonly string[] = [],
+  options: RunOptions = {},
+): RunningProcess {
+  return new RunningProcess(process.execPath, [script, ...args], options)
+}
+
+/** Starts `node dist/cli.js` with these arguments. */
+export function spawnCli(args: readonly string[], options: RunOptions = {}): RunningProcess {
+  return spawnNode(cliPath, args, options)
+}
+
+/** Runs `node dist/cli.js` with these arguments to its end. */
+export async function runCli(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  return spawnCli(args, options).finished(options.timeoutMs)
+}
+
+/**
+ * What the open file descriptors of a process (default: this one) point to, such as `socket:[123]` or a path; sorted.
+ * Linux only: elsewhere the list is empty.
+ */
+export async function openFds(pid: number | 'self' = 'self'): Promise<string[]> {
+  if (process.platform !== 'linux') return []
+  const folder = `/proc/${pid}/fd`
+  const targets = await Promise.all(
+    // One of them is gone by then: that of reading the folder.
+    (await readdir(folder)).map((fd) => readlink(`${folder}/${fd}`).catch(() => null)),
+  )
+  return targets.filter((target) => target !== null).sort()
+}

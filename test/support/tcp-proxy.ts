@@ -1,0 +1,147 @@
+/** A cable that can be cut: a TCP proxy on loopback. */
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { withTimeout } from './wait.js'
+
+type Mode = 'forward' | 'cut' | 'refuse'
+
+interface Link {
+  client: Socket
+  target: Socket
+}
+
+/** Listens on a free loopback port and forwards to `targetPort`. Close it: `await using`, or `close()`. */
+export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'): Promise<TcpProxy> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  // Only a pipe has another kind of address.
+  return new TcpProxy(server, (server.address() as AddressInfo).port, targetPort, targetHost)
+}
+
+/** See {@link startTcpProxy}. */
+export class TcpProxy {
+  /** Bytes that came from clients and were forwarded. */
+  bytesUp = 0
+  /** Bytes that came from the target and were forwarded. */
+  bytesDown = 0
+  /** Connections that were ever made to the proxy. */
+  totalConnections = 0
+  #mode: Mode = 'forward'
+  #delayMs = 0
+  readonly #links = new Set<Link>()
+  readonly #timers = new Set<NodeJS.Timeout>()
+
+  constructor(
+    readonly server: Server,
+    /** Where clients connect to, on 127.0.0.1. */
+    readonly port: number,
+    targetPort: number,
+    targetHost: string,
+  ) {
+    server.on('connection', (client) => {
+      this.totalConnections += 1
+      client.on('error', () => undefined)
+      if (this.#mode === 'refuse') {
+        client.resetAndDestroy()
+        return
+      }
+      const target = connect(targetPort, targetHost)
+      target.on('error', () => {
+        if (this.#mode !== 'cut') client.resetAndDestroy()
+      })
+      const link = { client, target }
+      this.#links.add(link)
+      for (const socket of [client, target]) socket.setNoDelay(true)
+      this.#forward(client, target, (bytes) => (this.bytesUp += bytes))
+      this.#forward(target, client, (bytes) => (this.bytesDown += bytes))
+      client.once('close', () => {
+        this.#links.delete(link)
+        target.destroy()
+      })
+    })
+  }
+
+  /** Connections open now. */
+  get openConnections(): number {
+    return this.#links.size
+  }
+
+  /** From now on everything arrives that much later, each way. */
+  delay(ms: number): void {
+    this.#delayMs = ms
+  }
+
+  /** Nothing passes any more, not even the end of a connection; nobody is told. New connections hang too. */
+  cut(): void {
+    this.#mode = 'cut'
+    for (const { client, target } of this.#links) for (const socket of [client, target]) socket.pause()
+  }
+
+  /** Ends new connections at once with RST. Open ones go on. */
+  refuse(): void {
+    this.#mode = 'refuse'
+  }
+
+  /** Ends all open connections with RST. */
+  resetAll(): void {
+    for (const { client, target } of this.#links)
+      for (const socket of [client, target]) socket.resetAndDestroy()
+  }
+
+  /** All is well again: what was held passes, new connections work, no delay. */
+  restore(): void {
+    this.#mode = 'forward'
+    this.#delayMs = 0
+    for (const { client, target } of this.#links) {
+      for (const socket of [client, target]) if (!socket.destroyed) socket.resume()
+    }
+  }
+
+  /** Stops and cuts everything. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.server.close(() => resolve())
+    })
+    for (const timer of this.#timers) clearTimeout(timer)
+    for (const { client, target } of this.#links) for (const socket of [client, target]) socket.destroy()
+    await withTimeout(closed, 1_000, 'the TCP proxy to close')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #forward(from: Socket, to: Socket, count: (bytes: number) => void): void {
+    from.on('data', (data) => {
+      this.#later(() => {
+        if (to.destroyed) return
+        count(data.length)
+        if (!to.write(data)) from.pause()
+      })
+      // Data that was read before the cut passes; what comes after it stays in the kernel.
+      if (this.#mode === 'cut') from.pause()
+    })
+    to.on('drain', () => {
+      if (this.#mode !== 'cut') from.resume()
+    })
+    from.on('end', () => this.#later(() => to.end()))
+    if (this.#mode === 'cut') from.pause()
+  }
+
+  #later(action: () => void): void {
+    if (this.#delayMs === 0) {
+      action()
+      return
+    }
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      action()
+    }, this.#delayMs)
+    this.#timers.add(timer)
+  }
+}
