@@ -12,7 +12,7 @@ import { hostname } from 'node:os'
 import { basename, resolve } from 'node:path'
 import { z } from 'zod'
 import { DownloadError } from '../errors.js'
-import { readRegularFile, uniqueSuffix } from './atomic.js'
+import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { bootId, isExactBootId } from './boot.js'
 import { errnoOf, fsError, withHandles } from './fs-errors.js'
 
@@ -94,15 +94,7 @@ function locked(base: string): DownloadError {
 /** Makes the lock file; false when there is one. */
 async function create(path: string, content: string): Promise<boolean> {
   try {
-    const handle = await withHandles(() => open(path, 'wx', 0o600))
-    try {
-      await handle.write(content)
-    } catch (error) {
-      await unlink(path).catch(() => undefined)
-      throw error
-    } finally {
-      await handle.close()
-    }
+    await writeNew(path, content, { mode: 0o600 })
     return true
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false
