@@ -67,8 +67,8 @@ export interface SerializedDownloadError {
   code: DownloadErrorCode
   message: string
   retryable: boolean
-  status?: number
-  retryAfterMs?: number
+  status?: number | undefined
+  retryAfterMs?: number | undefined
 }
 
 const brand = Symbol.for('model-downloader.DownloadError')
@@ -141,6 +141,15 @@ export function deserializeError(plain: SerializedDownloadError, cause?: unknown
 /** Any thrown value as a {@link DownloadError}; what is none yet becomes `INTERNAL` (a bug of ours). */
 export function toDownloadError(value: unknown): DownloadError {
   if (isDownloadError(value)) return value
-  const message = value instanceof Error ? value.message : String(value)
+  const message = value instanceof Error ? value.message : describe(value)
   return new DownloadError('INTERNAL', `Unexpected failure: ${message}`, { cause: value })
+}
+
+function describe(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    // An object without a usable toString; a failure must not fail on the way to being told.
+    return typeof value
+  }
 }

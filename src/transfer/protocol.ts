@@ -133,6 +133,8 @@ export type TransferEvent =
   /** Dropped what it had and begins at byte 0. */
   | { type: 'restarted'; error: SerializedDownloadError }
   | { type: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string }
+  /** The server named the file; goes on when a `claimed` command says that no other download has the name. */
+  | { type: 'claim'; requestId: number; filename: string }
   /** Asks for an address that works now (a signed one expired); answered by a `refreshed` command. */
   | { type: 'refresh'; requestId: number; status: number }
   | { type: 'completed'; result: TransferResult }
@@ -143,6 +145,7 @@ export type TransferEvent =
 export type TransferCommand =
   | { type: 'stop'; mode: StopMode }
   | { type: 'limit'; maxBytesPerSecond: number | null }
+  | { type: 'claimed'; requestId: number; error: SerializedDownloadError | null }
   | { type: 'refreshed'; requestId: number; url: string; headers: Record<string, string> }
 
 /** One running transfer, seen from the manager. */

@@ -169,6 +169,11 @@ export interface WorkSituation {
   connections: number
   /** No segment is made smaller than this on purpose. */
   minSegmentBytes: number
+  /**
+   * No segment is made larger than this; default unlimited. Bounded segments are handed out from the front, so the
+   * hasher, which follows the front, is nearly done when the last byte arrives.
+   */
+  maxSegmentBytes?: number
 }
 
 /**
@@ -188,7 +193,7 @@ export type Work =
  * @returns null when there is nothing worth another connection.
  */
 export function nextWork(situation: WorkSituation): Work | null {
-  const { received, total, running, connections, minSegmentBytes } = situation
+  const { received, total, running, connections, minSegmentBytes, maxSegmentBytes = Infinity } = situation
   let taken = received
   for (const { position, end } of running) taken = add(taken, position, end)
   const start = frontier(taken)
@@ -196,7 +201,7 @@ export function nextWork(situation: WorkSituation): Work | null {
     // `taken[0]` is the run that ends at `start`, unless byte 0 itself is free.
     const end = Math.min(total, taken[start === 0 ? 0 : 1]?.[0] ?? total)
     const share = Math.ceil((total - size(clip(received, total))) / Math.max(1, connections))
-    const bytes = Math.max(1, minSegmentBytes, share)
+    const bytes = Math.max(1, minSegmentBytes, Math.min(share, maxSegmentBytes))
     return { kind: 'gap', start, end: end - start - bytes < minSegmentBytes ? end : start + bytes }
   }
   let victim: Running | null = null

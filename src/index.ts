@@ -1,0 +1,24 @@
+export { DownloadManager } from './manager.js'
+export { Download } from './download.js'
+export {
+  DownloadError,
+  downloadErrorCodes,
+  isDownloadError,
+  type DownloadErrorCode,
+  type DownloadErrorDetails,
+  type OptionIssue,
+  type SerializedDownloadError,
+} from './errors.js'
+export type { DownloadedFile, DownloadEvents, LogEvent } from './events.js'
+export type { DownloadManagerOptions, DownloadOptions } from './options.js'
+export type { Progress } from './progress.js'
+export { downloadStates, type DownloadState } from './states.js'
+export { createFileStore } from './store/file.js'
+export { createMemoryStore } from './store/memory.js'
+export {
+  downloadRecordSchema,
+  type DownloadRecord,
+  type DownloadStore,
+  type LoadedRecords,
+} from './store/store.js'
+export { defaultTuning, type FileStamp, type TransferTuning } from './transfer/protocol.js'

@@ -1,0 +1,57 @@
+/** Making and comparing download records. Pure. */
+import { createHash } from 'node:crypto'
+import type { Download } from './download.js'
+import { DownloadError } from './errors.js'
+import type { ResolvedDownloadOptions } from './options.js'
+import type { DownloadRecord } from './store/store.js'
+
+/** The record of a download that was just asked for. */
+export function newRecord(
+  wanted: ResolvedDownloadOptions,
+  place: { filename: string; named: boolean; mode: string | null; sequence: number },
+): DownloadRecord {
+  return {
+    version: 1,
+    id: createHash('sha256').update(wanted.url).digest('hex'),
+    url: wanted.url,
+    ...place,
+    state: 'queued',
+    sha256: wanted.sha256 ?? null,
+    size: wanted.size ?? null,
+    headers: wanted.headers,
+    priority: wanted.priority,
+    connections: wanted.connections ?? null,
+    maxBytesPerSecond: wanted.maxBytesPerSecond ?? null,
+    remote: false,
+    force: wanted.force,
+    downloaded: 0,
+    total: wanted.size ?? null,
+    error: null,
+    resultSha256: null,
+    verified: false,
+    stamp: null,
+    createdAt: new Date().toISOString(),
+    startedAt: null,
+    finishedAt: null,
+  }
+}
+
+/**
+ * Asking again must mean the same file.
+ *
+ * @throws DownloadError `CONFLICT` when file name, mode, digest or size differ from what is known.
+ */
+export function requireSame(
+  known: Download,
+  wanted: ResolvedDownloadOptions,
+  place: { mode: string | null; filename: string | null },
+): void {
+  const { record } = known
+  const differs = (name: string) =>
+    new DownloadError('CONFLICT', `This URL is known already with another ${name}; remove it first.`)
+  if (place.mode !== record.mode) throw differs('mode')
+  if (place.filename !== null && place.filename !== record.filename) throw differs('file name')
+  if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
+    throw differs('sha256')
+  if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
+}

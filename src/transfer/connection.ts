@@ -1,0 +1,391 @@
+/** One ranged GET and its life: redirects, timers, the body into batches, the batches into the part file. */
+import { DownloadError, toDownloadError } from '../errors.js'
+import type { Exchange, HttpClient } from './http.js'
+import type { TransferTuning } from './protocol.js'
+import type { TokenBucket } from './rate.js'
+import { isRedirect, nextHop, type Hop } from './redirects.js'
+import type { ResponseHead } from './rules.js'
+
+/** Where a connection puts bytes. */
+export interface ByteSink {
+  /** Writes all of it, or rejects. */
+  write(buffers: Buffer[], position: number, length: number): Promise<void>
+}
+
+/** What a connection needs from its surroundings. */
+export interface ConnectionContext {
+  http: HttpClient
+  tuning: TransferTuning
+  /** Buckets that bytes are taken from. */
+  buckets: readonly TokenBucket[]
+  proxy: boolean
+  /** Bytes that are collected before a write. */
+  batchBytes: number
+  /** Monotonic milliseconds. */
+  now: () => number
+}
+
+/** How a connection ended. */
+export type Outcome =
+  /** Everything up to its end is written. */
+  | { kind: 'done' }
+  /** Stopped by us; what had come is written. */
+  | { kind: 'stopped' }
+  /** `local`: the disk failed, not the network. */
+  | { kind: 'failed'; error: DownloadError; local: boolean }
+
+/** Hears what a connection does. */
+export interface ConnectionListener {
+  /**
+   * A final response came. The body waits until {@link Connection.accept} or {@link Connection.stop} is called, now
+   * or later.
+   */
+  onHead(connection: Connection, head: ResponseHead): void
+  /** Bytes came in. */
+  onBytes(connection: Connection, count: number): void
+  /** The last call. */
+  onClose(connection: Connection, outcome: Outcome): void
+}
+
+/** Writes under way per connection before the socket has to wait. */
+const maxWritesInFlight = 2
+/** A batch is written after this long, full or not, so that a kill loses little of a slow connection. */
+const batchAgeMs = 100
+/** Longest sleep for the sake of a rate limit before it is looked at again. */
+const limiterSliceMs = 200
+/** How long the end of a message is awaited when all its bytes have come. */
+const messageEndMs = 1_000
+
+/** One connection. It is started once and ends with one `onClose`. */
+export class Connection {
+  readonly id: number
+  /** Address of the last hop; valid from `onHead` on. */
+  hop: Hop
+  /** First byte that has not come in yet. */
+  position: number
+  /** One past the last byte that is wanted; null while the file's end is unknown. */
+  end: number | null
+  /** Bytes received since the start. */
+  receivedBytes = 0
+  /** When the body began, in monotonic milliseconds; null before. */
+  acceptedAt: number | null = null
+
+  readonly #context: ConnectionContext
+  readonly #listener: ConnectionListener
+  #sink: ByteSink | null = null
+  #exchange: Exchange | null = null
+  #state: 'idle' | 'waiting' | 'held' | 'body' | 'closing' | 'closed' = 'idle'
+  /** One past the last byte of the response body, when the head told. */
+  #bodyEnd: number | null = null
+  /** Kept bytes that the body must begin with. */
+  #overlap: Buffer | null = null
+  #held: Buffer[] = []
+  #heldEnd = false
+  #batch: Buffer[] = []
+  #batchBytes = 0
+  #batchStart = 0
+  #batchSince = 0
+  #writes = 0
+  #writeError: unknown = null
+  #drained: (() => void) | null = null
+  #deadline: number | null = null
+  #lastByteAt = 0
+  #slowWindow = { at: 0, bytes: 0 }
+  #blocked = 0
+  #limiter: NodeJS.Timeout | null = null
+
+  constructor(
+    id: number,
+    work: { hop: Hop; start: number; end: number | null },
+    context: ConnectionContext,
+    listener: ConnectionListener,
+  ) {
+    this.id = id
+    this.hop = work.hop
+    this.position = work.start
+    this.end = work.end
+    this.#context = context
+    this.#listener = listener
+  }
+
+  /** Sends the request, with the range headers given. */
+  start(range: Readonly<Record<string, string>>): void {
+    this.#state = 'waiting'
+    this.#request(range)
+  }
+
+  #request(range: Readonly<Record<string, string>>): void {
+    const { http, proxy, tuning, now } = this.#context
+    const headers = { 'user-agent': userAgent, accept: '*/*', ...lowerCase(this.hop.headers), ...range }
+    const exchange = http.exchange(
+      { url: this.hop.url, headers: { ...headers, 'accept-encoding': 'identity' }, proxy },
+      {
+        onSent: () => {
+          this.#deadline = now() + tuning.headersTimeoutMs
+        },
+        onHead: (head) => {
+          this.#deadline = null
+          if (isRedirect(head.status)) this.#redirect(exchange, head, range)
+          else this.#onHead(head)
+        },
+        onData: (chunk) => {
+          if (exchange === this.#exchange) this.#onData(chunk)
+        },
+        onEnd: () => {
+          if (exchange === this.#exchange) this.#onEnd()
+        },
+        onError: (error) => {
+          if (exchange === this.#exchange) void this.#close({ kind: 'failed', error, local: false })
+        },
+      },
+    )
+    this.#exchange = exchange
+  }
+
+  #redirect(exchange: Exchange, head: ResponseHead, range: Readonly<Record<string, string>>): void {
+    if (exchange !== this.#exchange) return
+    const location = head.headers['location']
+    try {
+      this.hop = nextHop(
+        this.hop,
+        typeof location === 'string' ? location : null,
+        this.#context.tuning.maxRedirects,
+      )
+    } catch (error) {
+      void this.#close({ kind: 'failed', error: toDownloadError(error), local: false })
+      return
+    }
+    this.#exchange = null
+    // A body of a redirect is dropped with its connection, unless there is none to wait for.
+    if (head.headers['content-length'] !== '0') exchange.abort()
+    this.#request(range)
+  }
+
+  #onHead(head: ResponseHead): void {
+    this.#state = 'held'
+    this.#exchange?.pause()
+    this.#listener.onHead(this, head)
+  }
+
+  /**
+   * Takes the body.
+   *
+   * @param options - `position`: byte that the body begins with, when it isn't the one asked for; `end`: one past the
+   * last byte wanted; `bodyEnd`: one past the last byte of the body; `overlap`: kept bytes that the body must begin
+   * with, else the connection fails with `SOURCE_CHANGED`.
+   */
+  accept(
+    sink: ByteSink,
+    options: { position?: number; end: number | null; bodyEnd: number | null; overlap?: Buffer | null },
+  ): void {
+    if (this.#state !== 'held') return
+    this.#sink = sink
+    this.position = options.position ?? this.position
+    this.end = options.end
+    this.#bodyEnd = options.bodyEnd
+    this.#overlap = options.overlap ?? null
+    this.#state = 'body'
+    const now = this.#context.now()
+    this.acceptedAt = now
+    this.#lastByteAt = now
+    this.#slowWindow = { at: now, bytes: 0 }
+    this.#batchStart = this.position
+    const held = this.#held
+    this.#held = []
+    for (const chunk of held) this.#onData(chunk)
+    if (this.#heldEnd) this.#onEnd()
+    else this.#exchange?.resume()
+  }
+
+  /** Gives the part from `end` on to somebody else. */
+  shrink(end: number): void {
+    this.end = end
+    if (this.#state === 'body' && this.position >= end) this.#finish()
+  }
+
+  /** Stops; what has come in is written first. Harmless when closed. */
+  stop(outcome: Outcome = { kind: 'stopped' }): void {
+    void this.#close(outcome)
+  }
+
+  /** Looks after timers; to be called a few times a second. */
+  tick(now: number): void {
+    if (this.#state === 'waiting' && this.#deadline !== null && now >= this.#deadline) {
+      this.#stall('The server sent no answer in time.')
+      return
+    }
+    if (this.#state !== 'body') return
+    if (this.#batchBytes > 0 && now - this.#batchSince >= batchAgeMs) this.#flush()
+    const { tuning, buckets } = this.#context
+    if (this.#blocked > 0 || buckets.some((bucket) => bucket.limit !== null)) {
+      // Our own doing: neither silence nor slowness can be held against the server, silence without a block can.
+      if (this.#blocked > 0) this.#lastByteAt = now
+      this.#slowWindow = { at: now, bytes: this.receivedBytes }
+    }
+    if (this.end !== null && this.position >= this.end && now - this.#lastByteAt >= messageEndMs) {
+      this.#finish()
+    } else if (now - this.#lastByteAt >= tuning.bodyTimeoutMs) {
+      this.#stall('The server went silent in the middle of the file.')
+    } else if (now - this.#slowWindow.at >= tuning.lowSpeedTimeMs) {
+      const speed = ((this.receivedBytes - this.#slowWindow.bytes) * 1000) / (now - this.#slowWindow.at)
+      this.#slowWindow = { at: now, bytes: this.receivedBytes }
+      if (speed < tuning.lowSpeedBytesPerSecond) this.#stall('The server sends next to nothing.')
+    }
+  }
+
+  #stall(message: string): void {
+    const error = new DownloadError('STALLED', message, { retryable: true })
+    void this.#close({ kind: 'failed', error, local: false })
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#state === 'held') {
+      this.#held.push(chunk)
+      return
+    }
+    if (this.#state !== 'body') return
+    let data = chunk
+    this.#lastByteAt = this.#context.now()
+    this.receivedBytes += data.length
+    if (this.#overlap !== null) {
+      const rest = this.#compareOverlap(data)
+      if (rest === null) return
+      data = rest
+    }
+    if (this.end !== null && data.length > this.end - this.position)
+      data = data.subarray(0, this.end - this.position)
+    if (data.length > 0) this.#collect(data)
+    if (this.end !== null && this.position >= this.end) {
+      // The message may end right here by itself; then the connection can serve the next request.
+      if (this.#bodyEnd !== this.end) this.#finish()
+      return
+    }
+    this.#throttle(chunk.length)
+  }
+
+  /** Compares with the kept bytes; answers what lies behind them, or null when it failed. */
+  #compareOverlap(data: Buffer): Buffer | null {
+    const overlap = this.#overlap ?? Buffer.alloc(0)
+    const count = Math.min(overlap.length, data.length)
+    if (data.compare(overlap, 0, count, 0, count) !== 0) {
+      const message = 'The bytes on disk are not those that the server has now.'
+      const error = new DownloadError('SOURCE_CHANGED', message, { retryable: true })
+      void this.#close({ kind: 'failed', error, local: false })
+      return null
+    }
+    this.position += count
+    this.#batchStart = this.position
+    this.#overlap = count === overlap.length ? null : overlap.subarray(count)
+    return data.subarray(count)
+  }
+
+  #collect(data: Buffer): void {
+    if (this.#batchBytes === 0) this.#batchSince = this.#lastByteAt
+    this.#batch.push(data)
+    this.#batchBytes += data.length
+    this.position += data.length
+    this.#listener.onBytes(this, data.length)
+    if (this.#batchBytes >= this.#context.batchBytes) this.#flush()
+  }
+
+  #throttle(count: number): void {
+    let delay = 0
+    for (const bucket of this.#context.buckets) delay = Math.max(delay, bucket.take(count))
+    if (delay < 1 || this.#limiter !== null) return
+    this.#block()
+    // In slices, so that a raised limit is felt soon.
+    this.#limiter = setTimeout(
+      () => {
+        this.#limiter = null
+        if (this.#state === 'body') this.#throttle(0)
+        this.#unblock()
+      },
+      Math.min(delay, limiterSliceMs),
+    )
+  }
+
+  #block(): void {
+    this.#blocked += 1
+    this.#exchange?.pause()
+  }
+
+  #unblock(): void {
+    this.#blocked -= 1
+    if (this.#blocked === 0 && this.#state === 'body') this.#exchange?.resume()
+  }
+
+  #flush(): void {
+    const { sink, batch, bytes, start } = {
+      sink: this.#sink,
+      batch: this.#batch,
+      bytes: this.#batchBytes,
+      start: this.#batchStart,
+    }
+    if (bytes === 0 || sink === null) return
+    this.#batch = []
+    this.#batchBytes = 0
+    this.#batchStart = start + bytes
+    this.#writes += 1
+    const full = this.#writes >= maxWritesInFlight
+    if (full) this.#block()
+    sink.write(batch, start, bytes).then(
+      () => {
+        this.#written(full)
+      },
+      (error: unknown) => {
+        this.#writeError ??= error
+        this.#written(full)
+        void this.#close({ kind: 'stopped' })
+      },
+    )
+  }
+
+  #written(unblock: boolean): void {
+    this.#writes -= 1
+    if (unblock) this.#unblock()
+    if (this.#writes === 0) this.#drained?.()
+  }
+
+  #onEnd(): void {
+    if (this.#state === 'held') {
+      this.#heldEnd = true
+      return
+    }
+    if (this.#state !== 'body') return
+    if (this.end === null) this.end = this.position
+    if (this.#overlap === null && this.position >= this.end) {
+      this.#finish()
+      return
+    }
+    const error = new DownloadError('TRUNCATED', 'The body ended too early.', { retryable: true })
+    void this.#close({ kind: 'failed', error, local: false })
+  }
+
+  #finish(): void {
+    void this.#close({ kind: 'done' })
+  }
+
+  async #close(outcome: Outcome): Promise<void> {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    this.#state = 'closing'
+    if (this.#limiter !== null) clearTimeout(this.#limiter)
+    this.#exchange?.abort()
+    this.#held = []
+    if (this.#writeError === null) this.#flush()
+    if (this.#writes > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
+    this.#state = 'closed'
+    // A write that failed outranks whatever ended the connection: bytes are missing.
+    const failed = this.#writeError
+    this.#listener.onClose(
+      this,
+      failed === null ? outcome : { kind: 'failed', error: toDownloadError(failed), local: true },
+    )
+  }
+}
+
+/** Sent unless the caller names another. */
+const userAgent = 'model-downloader'
+
+function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+}

@@ -1,0 +1,53 @@
+/** The engine in this thread: what all transfers share, and their start. */
+import { HashService } from './hasher.js'
+import { HostGate } from './host-gate.js'
+import { HttpClient } from './http.js'
+import {
+  defaultTuning,
+  type TransferEngine,
+  type TransferEvent,
+  type TransferHandle,
+  type TransferSpec,
+  type TransferTuning,
+} from './protocol.js'
+import { TokenBucket } from './rate.js'
+import { Transfer, type TransferResources } from './transfer.js'
+
+/** What an engine may be given. */
+export interface EngineOptions {
+  tuning?: Partial<TransferTuning>
+  maxBytesPerSecond?: number | null
+  /** Hears what concerns no single transfer. */
+  onLog?: (level: 'warn', message: string) => void
+}
+
+/** An engine that works in the calling thread. */
+export function createEngine(options: EngineOptions = {}): TransferEngine {
+  const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
+  const http = new HttpClient({ connectTimeoutMs: tuning.connectTimeoutMs })
+  const hashes = new HashService({
+    onFallback: (reason) => options.onLog?.('warn', `Hashing in the main thread: ${reason}`),
+  })
+  const shared: TransferResources = {
+    tuning,
+    http,
+    hashes,
+    gate: new HostGate(),
+    bucket: new TokenBucket(options.maxBytesPerSecond ?? null),
+    makeBucket: (limit) => new TokenBucket(limit),
+  }
+  return {
+    start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {
+      const transfer = new Transfer(spec, shared, listener)
+      void transfer.run()
+      return transfer
+    },
+    setMaxBytesPerSecond(limit) {
+      shared.bucket.limit = limit
+    },
+    async close() {
+      await http.close()
+      await hashes.close()
+    },
+  }
+}

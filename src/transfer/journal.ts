@@ -1,0 +1,100 @@
+/** What a journal says, and how much of it may be believed. Pure. Transfer rule 9. */
+import { z } from 'zod'
+import type { Identity } from './rules.js'
+import { parseIntervals, type IntervalSet } from './segments.js'
+
+/** The journal of a part file. Version 1. */
+export interface Journal {
+  version: 1
+  /** The address as the caller gave it. */
+  url: string
+  /** The digest that was expected when the part was begun, or null. */
+  sha256: string | null
+  identity: Identity
+  /** Boot in which `written` was true. */
+  bootId: string
+  /** Which run wrote it last; another one's means that the part is no longer ours. */
+  writer: string
+  /** Inode of the part file, as a string since it may pass 2^53; tells after a kill whether the rename took place. */
+  inode: string
+  /** Handed to the kernel: survives the death of the process. */
+  written: IntervalSet
+  /** Forced to the disk: survives a power cut. */
+  synced: IntervalSet
+  /** Set right before the rename: the file that is about to lie under the final name. */
+  publishing: { size: number; sha256: string } | null
+}
+
+const intervals = z.unknown().transform((value, context): IntervalSet => {
+  const parsed = parseIntervals(value)
+  if (parsed !== null) return parsed
+  context.addIssue({ code: 'custom', message: 'not a set of intervals' })
+  return z.NEVER
+})
+
+const count = z.number().int().nonnegative()
+
+const schema = z.object({
+  version: z.literal(1),
+  url: z.string(),
+  sha256: z.string().nullable(),
+  identity: z.object({
+    total: count.nullable(),
+    etag: z.string().nullable(),
+    lastModified: z.string().nullable(),
+    lastModifiedStrong: z.boolean(),
+  }),
+  bootId: z.string(),
+  writer: z.string(),
+  inode: z.string(),
+  written: intervals,
+  synced: intervals,
+  publishing: z.object({ size: count, sha256: z.string() }).nullable(),
+})
+
+/** The journal as it lies on disk. */
+export function encodeJournal(journal: Journal): string {
+  return JSON.stringify(journal)
+}
+
+/** Reads a journal; null for anything that is not one, of this version, in full. */
+export function parseJournal(text: string): Journal | null {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return null
+  }
+  const result = schema.safeParse(value)
+  if (!result.success) return null
+  const { total } = result.data.identity
+  const end = Math.max(result.data.written.at(-1)?.[1] ?? 0, result.data.synced.at(-1)?.[1] ?? 0)
+  return total !== null && end > total ? null : result.data
+}
+
+/** What may be taken up again. */
+export interface Resumable {
+  identity: Identity
+  /** Bytes that are there. */
+  done: IntervalSet
+  /** Those of them that are known to be on the disk. */
+  synced: IntervalSet
+}
+
+/**
+ * How much of a kept part can be used; null when nothing can.
+ *
+ * In the boot that wrote it the page cache holds all of `written`; after another boot only `synced` counts. A part
+ * that is shorter than its journal claims is cut back to nothing: somebody else touched it.
+ */
+export function resumable(
+  journal: Journal,
+  now: { url: string; sha256: string | null; bootId: string; partSize: number },
+): Resumable | null {
+  if (journal.url !== now.url) return null
+  if (now.sha256 !== null && journal.sha256 !== null && now.sha256 !== journal.sha256) return null
+  const done = journal.bootId === now.bootId ? journal.written : journal.synced
+  const end = done.at(-1)?.[1] ?? 0
+  if (end === 0 || now.partSize < end) return null
+  return { identity: journal.identity, done, synced: journal.synced }
+}

@@ -1,0 +1,91 @@
+/** From what sockets, DNS, TLS and the HTTP parser throw to a {@link DownloadError}. Pure. */
+import { DownloadError, isDownloadError, type DownloadErrorCode } from '../errors.js'
+
+const tlsCodes = new Set([
+  'CERT_CHAIN_TOO_LONG',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REJECTED',
+  'CERT_REVOKED',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'EPROTO',
+  'ERR_TLS_CERT_ALTNAME_FORMAT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'HOSTNAME_MISMATCH',
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UND_ERR_PRX_TLS',
+])
+
+const resolutionCodes = new Set([
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EAI_FAIL',
+  'EAI_NODATA',
+  'EAI_NONAME',
+  'EAI_NODNAME',
+])
+
+const connectCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EHOSTDOWN',
+  'EADDRNOTAVAIL',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** Until when an exchange had got when it failed. */
+export type ExchangePhase = 'connect' | 'headers' | 'body'
+
+/** Names the failure of an exchange. */
+export function networkError(error: unknown, phase: ExchangePhase): DownloadError {
+  if (isDownloadError(error)) return error
+  const codes = codesOf(error)
+  const has = (set: ReadonlySet<string>) => codes.some((code) => set.has(code))
+  const make = (code: DownloadErrorCode, message: string, retryable: boolean) =>
+    new DownloadError(code, message, { cause: error, retryable })
+
+  if (codes.includes('EMFILE') || codes.includes('ENFILE')) {
+    return make('CONNECT_FAILED', 'This process has no free file handle for a connection.', true)
+  }
+  if (
+    phase !== 'body' &&
+    (has(tlsCodes) || codes.some((code) => code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')))
+  ) {
+    return make('TLS_ERROR', `The secure connection was refused (${codes[0] ?? 'TLS'}).`, false)
+  }
+  if (has(resolutionCodes)) return make('NAME_RESOLUTION', 'The host name could not be resolved.', true)
+  if (has(connectCodes) && phase === 'connect') {
+    return make('CONNECT_FAILED', `The server could not be reached (${codes[0] ?? 'unknown'}).`, true)
+  }
+  if (phase === 'body') return make('TRUNCATED', 'The connection ended before the body was complete.', true)
+  if (codes.some((code) => code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW')) {
+    return make('PROTOCOL_ERROR', 'The answer is not valid HTTP.', true)
+  }
+  return make('CONNECT_FAILED', `The connection was lost (${codes[0] ?? 'unknown'}).`, true)
+}
+
+/** Whether no server could be reached at all, as against one that answered badly. */
+export function isNetworkFailure(error: DownloadError): boolean {
+  return error.code === 'CONNECT_FAILED' || error.code === 'NAME_RESOLUTION'
+}
+
+/** The codes of an error, of its causes and of the errors it aggregates (happy eyeballs), outermost first. */
+function codesOf(error: unknown, depth = 0): string[] {
+  if (typeof error !== 'object' || error === null || depth > 4) return []
+  const own = 'code' in error && typeof error.code === 'string' ? [error.code] : []
+  const causes = 'cause' in error ? codesOf(error.cause, depth + 1) : []
+  const parts =
+    error instanceof AggregateError ? error.errors.flatMap((part) => codesOf(part, depth + 1)) : []
+  return [...own, ...causes, ...parts]
+}

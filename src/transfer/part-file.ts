@@ -1,0 +1,420 @@
+/** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
+import { randomBytes } from 'node:crypto'
+import { fdatasync, writev, write as writeOne } from 'node:fs'
+import { constants, lstat, open, readFile, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DownloadError } from '../errors.js'
+import { replaceFile, syncFolder } from '../files/atomic.js'
+import { bootId } from '../files/boot.js'
+import { fsError, withHandles } from '../files/fs-errors.js'
+import { encodeJournal, parseJournal, resumable, type Journal, type Resumable } from './journal.js'
+import type { Identity } from './rules.js'
+import { add, clip, frontier, size, type IntervalSet } from './segments.js'
+
+/** Where the files of one target lie. */
+export interface PartPaths {
+  directory: string
+  target: string
+  part: string
+  journal: string
+  lock: string
+}
+
+/** The paths for a file name. */
+export function partPaths(directory: string, filename: string): PartPaths {
+  const target = join(directory, filename)
+  return {
+    directory,
+    target,
+    part: `${target}.part`,
+    journal: `${target}.part.json`,
+    lock: `${target}.part.lock`,
+  }
+}
+
+/** What lies beside a target from an earlier run. */
+export interface Leftover {
+  journal: Journal | null
+  /** Set when the part can be taken up again. */
+  resume: Resumable | null
+  /** Whether a part, or a journal, lies there at all. */
+  found: boolean
+  partExists: boolean
+}
+
+/** Looks at what an earlier run left. Never throws for what it finds, only for what it can't read. */
+export async function inspectLeftover(
+  paths: PartPaths,
+  url: string,
+  sha256: string | null,
+): Promise<Leftover> {
+  const [text, part] = await Promise.all([readText(paths.journal), statPart(paths.part)])
+  const journal = text === null ? null : parseJournal(text)
+  const found = text !== null || part !== null
+  const partExists = part !== null
+  if (journal === null || part === null || !part.isFile()) return { journal, resume: null, found, partExists }
+  const now = { url, sha256, bootId: bootId(), partSize: Number(part.size) }
+  return { journal, resume: resumable(journal, now), found, partExists }
+}
+
+/** Deletes part and journal, whatever they are. */
+export async function discardLeftover(paths: PartPaths): Promise<void> {
+  await removeFiles([paths.part, paths.journal])
+}
+
+/**
+ * Deletes files; those that aren't there are fine.
+ *
+ * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
+ */
+export async function removeFiles(files: readonly string[]): Promise<void> {
+  await Promise.all(files.map(remove))
+}
+
+const noFollow = constants.O_NOFOLLOW ?? 0
+
+/** An open part file. One owner, closed by {@link close}, {@link publish} or {@link discard}. */
+export class PartFile {
+  readonly paths: PartPaths
+  readonly fd: number
+  readonly #handle: FileHandle
+  readonly #inode: bigint
+  readonly #writer = randomBytes(8).toString('hex')
+  readonly #url: string
+  readonly #sha256: string | null
+  #identity: Identity
+  #written: IntervalSet
+  #synced: IntervalSet
+  #writtenBytes: number
+  #journalExists: boolean
+  #dirty = false
+  #saving: Promise<void> | null = null
+  #closed = false
+
+  private constructor(
+    handle: FileHandle,
+    inode: bigint,
+    init: {
+      paths: PartPaths
+      url: string
+      sha256: string | null
+      identity: Identity
+      resume: Resumable | null
+    },
+  ) {
+    this.#handle = handle
+    this.fd = handle.fd
+    this.#inode = inode
+    this.paths = init.paths
+    this.#url = init.url
+    this.#sha256 = init.sha256
+    this.#identity = init.identity
+    this.#written = init.resume?.done ?? []
+    this.#synced = init.resume?.synced ?? []
+    this.#writtenBytes = size(this.#written)
+    this.#journalExists = init.resume !== null
+  }
+
+  /**
+   * Opens the kept part, or begins a new one under a new inode: a writer that still holds the old one can then
+   * not touch it (transfer rule 12).
+   */
+  static async open(init: {
+    paths: PartPaths
+    url: string
+    sha256: string | null
+    identity: Identity
+    resume: Resumable | null
+  }): Promise<PartFile> {
+    const { paths, resume } = init
+    let handle: FileHandle | null = null
+    try {
+      if (resume === null) await discardLeftover(paths)
+      const create = resume === null ? constants.O_CREAT | constants.O_EXCL : 0
+      handle = await withHandles(() => open(paths.part, constants.O_RDWR | create | noFollow, 0o600))
+      const stat = await handle.stat({ bigint: true })
+      if (!stat.isFile())
+        throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
+      // The full length at once: a part that somebody cuts short is then seen by its size alone.
+      const { total } = init.identity
+      if (total !== null && stat.size !== BigInt(total)) await handle.truncate(total)
+      return new PartFile(handle, stat.ino, init)
+    } catch (error) {
+      await handle?.close().catch(() => undefined)
+      throw fsError(error, 'opening the part file')
+    }
+  }
+
+  /** Bytes handed to the kernel. */
+  get written(): IntervalSet {
+    return this.#written
+  }
+
+  /** The version that the part is of. */
+  get identity(): Identity {
+    return this.#identity
+  }
+
+  /** How many bytes that is. */
+  get writtenBytes(): number {
+    return this.#writtenBytes
+  }
+
+  /** Bytes from the start without a hole. */
+  get frontier(): number {
+    return frontier(this.#written)
+  }
+
+  /** Completes the identity once the total of a stream without length is known. */
+  setTotal(total: number): void {
+    this.#identity = { ...this.#identity, total }
+    this.#written = clip(this.#written, total)
+    this.#writtenBytes = size(this.#written)
+  }
+
+  /**
+   * Writes buffers at a position, all of them, and notes the interval as written when the kernel has it.
+   *
+   * @throws DownloadError `NO_SPACE`, `DISK_IO` …; the interval is then not noted.
+   */
+  write(buffers: Buffer[], position: number, length: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        this.#written = add(this.#written, position, position + length)
+        this.#writtenBytes = size(this.#written)
+        this.#dirty = true
+        resolve()
+      }
+      writeFully(this.fd, buffers, position, done, (error) => {
+        reject(fsError(error, 'writing the part file'))
+      })
+    })
+  }
+
+  /**
+   * Whether the part is still the file that we opened, at its length.
+   *
+   * @throws DownloadError `TARGET_LOCKED` when another run took the part over.
+   */
+  async isIntact(): Promise<boolean> {
+    const [open_, path] = await Promise.all([this.#handle.stat({ bigint: true }), statPart(this.paths.part)])
+    if (path?.ino !== this.#inode) {
+      const journal = parseJournal((await readText(this.paths.journal)) ?? '')
+      if (journal !== null && journal.writer !== this.#writer && path !== null) throw takenOver()
+      return false
+    }
+    const expected = this.#identity.total ?? this.#written.at(-1)?.[1] ?? 0
+    return open_.size >= BigInt(expected)
+  }
+
+  /** Notes in the journal what is written; nothing to do when nothing is new. */
+  async saveJournal(): Promise<void> {
+    // One save at a time, and the one that waited sees the newest state.
+    while (this.#saving !== null) await this.#saving
+    if (!this.#dirty || this.#closed) return
+    this.#dirty = false
+    this.#saving = this.#writeJournal({ sync: false, publishing: null }).finally(() => {
+      this.#saving = null
+    })
+    await this.#saving
+  }
+
+  /** Forces the data to the disk, then notes that in the journal, forced too. */
+  async sync(): Promise<void> {
+    const before = this.#written
+    await datasync(this.fd)
+    this.#synced = before
+    while (this.#saving !== null) await this.#saving
+    if (this.#closed) return
+    this.#saving = this.#writeJournal({ sync: true, publishing: null }).finally(() => {
+      this.#saving = null
+    })
+    await this.#saving
+  }
+
+  /** Bytes that the file takes up on the disk already. */
+  async allocatedBytes(): Promise<number> {
+    const { blocks } = await this.#handle.stat()
+    return blocks * 512
+  }
+
+  /** Reads kept bytes back. */
+  async read(position: number, length: number): Promise<Buffer> {
+    const buffer = Buffer.alloc(length)
+    try {
+      let filled = 0
+      while (filled < length) {
+        const { bytesRead } = await this.#handle.read(buffer, filled, length - filled, position + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return buffer.subarray(0, filled)
+    } catch (error) {
+      throw fsError(error, 'reading the part file back')
+    }
+  }
+
+  /**
+   * Puts the part under the final name: sync, rename, sync of the folder, journal dropped. The content must have been
+   * checked before.
+   *
+   * @param mode - permission bits of the final file.
+   * @param replaces - whether a file lies there already; the journal then says what is about to replace it.
+   */
+  async publish(options: { size: number; sha256: string; mode: number; replaces: boolean }): Promise<{
+    mtimeMs: number
+    ino: number
+  }> {
+    const { paths } = this
+    try {
+      const stat = await this.#handle.stat()
+      if (stat.size !== options.size) await this.#handle.truncate(options.size)
+      await this.#handle.chmod(options.mode)
+      await datasync(this.fd)
+      if (options.replaces) {
+        while (this.#saving !== null) await this.#saving
+        await this.#writeJournal({ sync: true, publishing: { size: options.size, sha256: options.sha256 } })
+      }
+      if (!(await this.isIntact()))
+        throw new DownloadError('DISK_IO', 'The part file vanished.', { retryable: true })
+      await rename(paths.part, paths.target)
+      await syncFolder(paths.directory)
+      const { mtimeMs, ino } = await this.#handle.stat()
+      if (this.#journalExists) await remove(paths.journal)
+      await this.close()
+      return { mtimeMs, ino }
+    } catch (error) {
+      throw fsError(error, 'publishing the file')
+    }
+  }
+
+  /** Closes the file and keeps it, with a journal that is current. */
+  async keep(): Promise<void> {
+    try {
+      await this.saveJournal()
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** Closes the file and deletes it, with its journal; not when another run has taken it over. */
+  async discard(): Promise<void> {
+    const ours = (await statPart(this.paths.part).catch(() => null))?.ino === this.#inode
+    while (this.#saving !== null) await this.#saving.catch(() => undefined)
+    await this.close()
+    if (ours) await discardLeftover(this.paths)
+  }
+
+  /** Closes the file. Harmless when closed. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#saving !== null) await this.#saving.catch(() => undefined)
+    await this.#handle.close()
+  }
+
+  async #writeJournal(options: { sync: boolean; publishing: Journal['publishing'] }): Promise<void> {
+    const journal: Journal = {
+      version: 1,
+      url: this.#url,
+      sha256: this.#sha256,
+      identity: this.#identity,
+      bootId: bootId(),
+      writer: this.#writer,
+      inode: String(this.#inode),
+      written: this.#written,
+      synced: this.#synced,
+      publishing: options.publishing,
+    }
+    try {
+      await replaceFile(this.paths.journal, encodeJournal(journal), { mode: 0o600, sync: options.sync })
+      this.#journalExists = true
+      if (options.sync) await syncFolder(this.paths.directory)
+    } catch (error) {
+      this.#dirty = true
+      throw fsError(error, 'writing the journal')
+    }
+  }
+}
+
+/** Writes all buffers at a position; a short write is continued where it ended. */
+function writeFully(
+  fd: number,
+  buffers: Buffer[],
+  position: number,
+  done: () => void,
+  failed: (error: unknown) => void,
+): void {
+  const left = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
+  if (left === 0) {
+    done()
+    return
+  }
+  const after = (error: NodeJS.ErrnoException | null, count: number) => {
+    if (error !== null) failed(error)
+    else if (count >= left) done()
+    else if (count === 0) failed(Object.assign(new Error('write returned 0'), { code: 'EIO' }))
+    else writeFully(fd, dropFront(buffers, count), position + count, done, failed)
+  }
+  const [only] = buffers
+  if (buffers.length === 1 && only !== undefined) writeOne(fd, only, 0, only.length, position, after)
+  else writev(fd, buffers, position, after)
+}
+
+/** The buffers without their first `count` bytes. */
+function dropFront(buffers: Buffer[], count: number): Buffer[] {
+  const rest: Buffer[] = []
+  let skip = count
+  for (const buffer of buffers) {
+    if (skip >= buffer.length) skip -= buffer.length
+    else {
+      rest.push(skip === 0 ? buffer : buffer.subarray(skip))
+      skip = 0
+    }
+  }
+  return rest
+}
+
+function datasync(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(fd, (error) => {
+      if (error === null) resolve()
+      else reject(fsError(error, 'syncing the part file'))
+    })
+  })
+}
+
+async function readText(path: string): Promise<string | null> {
+  try {
+    return await withHandles(() => readFile(path, 'utf8'))
+  } catch (error) {
+    if (isMissing(error)) return null
+    if (error instanceof Error && 'code' in error && error.code === 'EISDIR') return ''
+    throw fsError(error, 'reading the journal')
+  }
+}
+
+async function statPart(path: string) {
+  try {
+    return await lstat(path, { bigint: true })
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw fsError(error, 'looking at the part file')
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (!isMissing(error)) throw fsError(error, 'deleting a left part file')
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+function takenOver(): DownloadError {
+  return new DownloadError('TARGET_LOCKED', 'Another process has taken this file over.', { retryable: true })
+}

@@ -1,0 +1,47 @@
+/** How long a transfer goes on failing: its retry budget, over all its connections and restarts. */
+import type { DownloadError } from '../errors.js'
+import { isNetworkFailure } from './network-errors.js'
+import type { TransferTuning } from './protocol.js'
+import { initialRetryState, onFailure, onProgress, type RetryState, type RetryVerdict } from './retry.js'
+
+/** A thin owner of the pure state in `retry.ts`. */
+export class Patience {
+  readonly #tuning: TransferTuning
+  #state: RetryState
+  /** Most bytes ever had: getting the same ones once more is no progress. */
+  #best = 0
+
+  constructor(tuning: TransferTuning, now: number) {
+    this.#tuning = tuning
+    this.#state = initialRetryState(now)
+  }
+
+  /** Failures since the last progress. */
+  get attempts(): number {
+    return this.#state.attempts
+  }
+
+  /** Tells how many bytes there are. */
+  noteBytes(bytes: number, now: number): void {
+    if (bytes <= this.#best) return
+    this.#best = bytes
+    this.#state = onProgress(this.#state, now)
+  }
+
+  /** The file is another one now: what was had before counts no more. */
+  forgetBytes(): void {
+    this.#best = 0
+  }
+
+  /** Asks what to do about a failure. */
+  failed(error: DownloadError, now: number): RetryVerdict {
+    const failure = {
+      now,
+      networkFailure: isNetworkFailure(error),
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+    }
+    const { state, verdict } = onFailure(this.#state, failure, this.#tuning, Math.random)
+    this.#state = state
+    return verdict
+  }
+}

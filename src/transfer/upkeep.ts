@@ -1,0 +1,97 @@
+/** What has to be done again and again while a file is fetched: timers, journal, sync, progress, a look at the part. */
+import { DownloadError, toDownloadError } from '../errors.js'
+import type { Fetcher } from './fetcher.js'
+import { StartOver } from './fetcher.js'
+import type { FileHash } from './hasher.js'
+import type { PartFile } from './part-file.js'
+import type { TransferEvent, TransferTuning } from './protocol.js'
+
+/** What {@link Upkeep} looks after. */
+export interface UpkeepInit {
+  tuning: TransferTuning
+  fetcher: Fetcher
+  part: () => PartFile | null
+  hash: () => FileHash | null
+  emit: (event: TransferEvent) => void
+  /** Judges the first bytes of the file. */
+  head: (bytes: Uint8Array, total: number | null) => DownloadError | null
+}
+
+const tickMs = 50
+/** With this many new bytes the journal doesn't wait for its interval: a kill then costs little at any speed. */
+const journalBytes = 2 * 1024 * 1024
+const headBytes = 64
+
+/** Runs from construction to {@link stop}. */
+export class Upkeep {
+  readonly #init: UpkeepInit
+  readonly #interval: NodeJS.Timeout
+  #busy: Promise<void> | null = null
+  #journalAt = 0
+  #journalled = 0
+  #syncAt = performance.now()
+  #progressAt = 0
+  #lookedAtHead = false
+
+  constructor(init: UpkeepInit) {
+    this.#init = init
+    this.#interval = setInterval(() => {
+      this.#tick()
+    }, tickMs)
+  }
+
+  /** Stops, and waits for what is under way. */
+  async stop(): Promise<void> {
+    clearInterval(this.#interval)
+    await this.#busy
+  }
+
+  #tick(): void {
+    const now = performance.now()
+    const { fetcher, part: current, hash, emit, tuning } = this.#init
+    fetcher.tick(now)
+    const part = current()
+    if (part === null) return
+    hash()?.advance(part.frontier)
+    if (now - this.#progressAt >= tuning.progressIntervalMs) {
+      this.#progressAt = now
+      emit({
+        type: 'progress',
+        downloaded: part.writtenBytes,
+        total: fetcher.total,
+        connections: fetcher.connections,
+      })
+    }
+    if (this.#busy !== null) return
+    this.#busy = this.#disk(part, now)
+      .catch((error: unknown) => {
+        fetcher.stop(error instanceof StartOver ? error : toDownloadError(error))
+      })
+      .finally(() => {
+        this.#busy = null
+      })
+  }
+
+  async #disk(part: PartFile, now: number): Promise<void> {
+    const { tuning, fetcher, head } = this.#init
+    if (!this.#lookedAtHead && part.frontier >= headBytes) {
+      this.#lookedAtHead = true
+      const wrong = head(await part.read(0, headBytes), fetcher.total)
+      if (wrong !== null) throw wrong
+    }
+    const fresh = part.writtenBytes - this.#journalled
+    if (fresh < journalBytes && now - this.#journalAt < tuning.journalIntervalMs) return
+    this.#journalAt = now
+    this.#journalled = part.writtenBytes
+    if (!(await part.isIntact())) {
+      const message = 'The part file was changed or deleted by somebody else.'
+      throw new StartOver(new DownloadError('DISK_IO', message, { retryable: true }), 'part-lost')
+    }
+    if (now - this.#syncAt >= tuning.syncIntervalMs) {
+      this.#syncAt = now
+      await part.sync()
+    } else {
+      await part.saveJournal()
+    }
+  }
+}
