@@ -43,9 +43,8 @@ export class TokenBucket {
   set limit(bytesPerSecond: number | null) {
     const limit = checkedLimit(bytesPerSecond)
     this.#refill()
-    // Without a rate there is neither debt nor saving.
-    this.#balance = this.#limit === null ? burstOf(limit) : Math.min(this.#balance, burstOf(limit))
-    if (limit === null) this.#balance = 0
+    // Without a rate there was no debt.
+    if (this.#limit === null) this.#balance = burstOf(limit)
     this.#limit = limit
   }
 
