@@ -22,7 +22,7 @@ export interface Progress {
 export function percentOf(downloaded: number, total: number | null, published: boolean): number {
   if (published) return 100
   if (total === null || total <= 0) return 0
-  return Math.max(0, Math.min(99.9, Math.floor((downloaded / total) * 1000) / 10))
+  return Math.max(0, Math.min(99.9, Math.floor((downloaded * 1000) / total) / 10))
 }
 
 /**
