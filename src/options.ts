@@ -55,7 +55,7 @@ export interface DownloadOptions {
 
 const count = (max: number) => z.number().int().min(1).max(max)
 const rate = z.number().positive().nullable()
-const byteCount = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const byteCount = z.number().int().min(0)
 const milliseconds = z.number().positive().max(0x7fffffff)
 
 const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
@@ -137,15 +137,26 @@ const tuningShape = {
   syncIntervalMs: milliseconds,
 } satisfies Record<keyof TransferTuning, z.ZodType>
 
-const store = z.union([
-  z.literal('file'),
-  z.literal('memory'),
-  z.custom<DownloadStore>(
-    (value) =>
-      typeof value === 'object' && value !== null && 'load' in value && 'save' in value && 'remove' in value,
-    "must be 'file', 'memory' or an object with load, save and remove",
-  ),
-])
+const store = z.union(
+  [
+    z.literal('file'),
+    z.literal('memory'),
+    z.custom<DownloadStore>(
+      (value) =>
+        typeof value === 'object' &&
+        value !== null &&
+        'load' in value &&
+        'save' in value &&
+        'remove' in value,
+    ),
+  ],
+  "must be 'file', 'memory' or an object with load, save and remove",
+)
+
+/** An explicit undefined would hide the default when the two are merged. */
+function withoutUndefined(tuning: object): Partial<TransferTuning> {
+  return Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined))
+}
 
 /** Validates {@link DownloadManagerOptions} and fills the defaults in. */
 export const managerOptionsSchema = z.strictObject({
@@ -162,7 +173,7 @@ export const managerOptionsSchema = z.strictObject({
   store: store.default('file'),
   autoResume: z.boolean().default(true),
   proxy: z.boolean().default(true),
-  tuning: z.strictObject(tuningShape).partial().default({}),
+  tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })
 
 /** Validates {@link DownloadOptions}. */
@@ -218,8 +229,9 @@ export function parseUrl(input: string): URL {
   let url: URL
   try {
     url = new URL(input)
-  } catch (cause) {
-    throw new DownloadError('INVALID_URL', 'The URL is not valid.', { cause })
+  } catch {
+    // Without the cause: it repeats the URL, and with it tokens, to whoever logs the error.
+    throw new DownloadError('INVALID_URL', 'The URL is not valid.')
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new DownloadError('INVALID_URL', `Only http and https URLs can be fetched, not ${url.protocol}`)
