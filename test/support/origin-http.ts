@@ -8,7 +8,6 @@ export interface ParsedRequest {
   target: string
   path: string
   query: URLSearchParams
-  version: string
   headers: Record<string, string>
   body: Buffer
 }
@@ -21,9 +20,9 @@ export function parseRequest(bytes: Buffer): { request: ParsedRequest; length: n
     return null
   }
   const [requestLine = '', ...lines] = bytes.toString('latin1', 0, headEnd).split('\r\n')
-  const match = /^([A-Z]+) (\S+) HTTP\/(1\.[01])$/.exec(requestLine)
+  const match = /^([A-Z]+) (\S+) HTTP\/1\.1$/.exec(requestLine)
   if (match === null) throw new Error(`This is no request: ${requestLine.slice(0, 100)}`)
-  const [, method = '', target = '', version = ''] = match
+  const [, method = '', target = ''] = match
   const headers: Record<string, string> = {}
   for (const line of lines) {
     const colon = line.indexOf(':')
@@ -43,7 +42,6 @@ export function parseRequest(bytes: Buffer): { request: ParsedRequest; length: n
       target,
       path: url.pathname,
       query: url.searchParams,
-      version,
       headers,
       body: Buffer.from(bytes.subarray(bodyStart, length)),
     },

@@ -73,7 +73,7 @@ function basePlan(resource: Resource, request: OriginRequest): Plan {
     body: null,
     headOnly: request.method === 'HEAD',
     framing: 'length',
-    close: resource.close ?? false,
+    close: resource.close === true || /\bclose\b/i.test(request.headers['connection'] ?? ''),
     latencyMs: resource.latencyMs ?? 0,
     chunkBytes: resource.chunkBytes ?? 256 * 1024,
     bytesPerSecond: resource.bytesPerSecond ?? null,
@@ -181,7 +181,7 @@ function planContent(request: OriginRequest, resource: Resource, fault: FaultKin
   if (resource.contentDisposition !== undefined) {
     plan.headers.push(['Content-Disposition', resource.contentDisposition])
   }
-  if (resource.contentLength === false) plan.framing = plan.close ? 'close' : 'chunked'
+  if (resource.contentLength === false) plan.framing = resource.close === true ? 'close' : 'chunked'
   if (range !== null) {
     plan.headers.push(['Content-Range', `bytes ${range.start}-${range.end - 1}/${content.size}`])
     if (fault !== undefined) spoilRange(plan, fault, range)
