@@ -9,7 +9,7 @@ export default defineConfig({
   format: 'esm',
   target: 'node20',
   platform: 'node',
-  dts: { entry: { index: 'src/index.ts' } },
+  dts: { entry: { index: 'src/index.ts' }, compilerOptions: { stripInternal: true } },
   clean: true,
   sourcemap: true,
   splitting: true,

@@ -2,7 +2,8 @@
  * Holds that everything a user can name is documented: each export of `src/index.ts`, and each public member of its
  * classes, interfaces and object types, has a doc comment that says something.
  *
- * Constructors are spoken for by their class; overridden members by what they override.
+ * Constructors are spoken for by their class; overridden members by what they override. What is `@internal` is not
+ * public: the build strips it from the declarations.
  */
 import path from 'node:path'
 import ts from 'typescript'
@@ -45,6 +46,7 @@ function isHidden(member) {
   const flags = ts.getCombinedModifierFlags(member)
   return (
     (flags & (ts.ModifierFlags.Private | ts.ModifierFlags.Override)) !== 0 ||
+    ts.getJSDocTags(member).some((tag) => tag.tagName.text === 'internal') ||
     (member.name !== undefined && ts.isPrivateIdentifier(member.name)) ||
     ts.isConstructorDeclaration(member) ||
     ts.isIndexSignatureDeclaration(member) ||

@@ -52,7 +52,10 @@ export interface DownloadEvents {
 
 /** One line of the log. */
 export interface LogEvent {
+  /** The download that it is about; missing when it is about the manager. */
   download?: Download
+  /** How much it matters. */
   level: 'debug' | 'info' | 'warn' | 'error'
+  /** One sentence, without tokens or signed query strings. */
   message: string
 }
