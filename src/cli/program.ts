@@ -8,17 +8,19 @@ export interface Commands {
 }
 
 const getHelp = `
-Progress goes to standard error: bars on a terminal, a line every few seconds elsewhere. Where standard output
-is not a terminal, the path of each finished file is printed there.
+Progress goes to standard error: bars on a terminal, a line every few seconds
+elsewhere. Where standard output is not a terminal, it gets the path of each
+finished file.
 
-Interrupted? Run the same command again: what is on disk is kept and checked, and only the rest is fetched.
+Interrupted? Run the same command again: what is on disk is kept and checked,
+and only the rest is fetched.
 
 Exit codes: 0 all done, 1 a download failed, 2 wrong usage, 130 Ctrl-C.
 
 Examples:
   model-downloader get https://example.com/llama.gguf
-  model-downloader get https://example.com/llama.gguf -d models --mode llm --sha256 9f86d081…
-  model-downloader get --json https://example.com/a.gguf https://example.com/b.gguf | jq .
+  model-downloader get https://example.com/llama.gguf -d models --mode llm
+  model-downloader get --json https://example.com/llama.gguf | jq .
 `
 
 /** The command line, ready to parse. It throws commander's `CommanderError` instead of ending the process. */
