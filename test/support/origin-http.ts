@@ -57,7 +57,7 @@ export type AskedRange = { start: number; end: number | null }
  * when it is about bytes but malformed (416, as nginx has it).
  */
 export function parseRanges(header: string | undefined): AskedRange[] | null {
-  if (header === undefined || !/^bytes=/i.test(header)) return null
+  if (header === undefined || !/^bytes=./i.test(header)) return null
   const ranges: AskedRange[] = []
   for (const part of header.slice(6).split(',')) {
     const match = /^(\d*)-(\d*)$/.exec(part.trim())

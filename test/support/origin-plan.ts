@@ -177,7 +177,8 @@ function planContent(request: OriginRequest, resource: Resource, fault: FaultKin
   if (type !== null) plan.headers.push(['Content-Type', type])
   if (lastModified !== null) plan.headers.push(['Last-Modified', lastModified.toUTCString()])
   if (etag !== null) plan.headers.push(['ETag', etag])
-  if (resource.ranges !== false) plan.headers.push(['Accept-Ranges', 'bytes'])
+  // Not in a 206, which shows it anyway; nginx does the same.
+  if (resource.ranges !== false && range === null) plan.headers.push(['Accept-Ranges', 'bytes'])
   if (resource.contentDisposition !== undefined) {
     plan.headers.push(['Content-Disposition', resource.contentDisposition])
   }
@@ -277,6 +278,9 @@ function spoilFraming(plan: Plan, fault: FaultKind): void {
       if (fault.afterBytes !== undefined || fault.reset === true) {
         plan.break = cut(fault.afterBytes ?? Infinity, fault.reset)
       }
+      break
+    case 'conflictingLengths':
+      if (fault.chunked === true) plan.framing = 'chunked'
       break
     case 'stallBody':
       plan.break = { afterBytes: fault.afterBytes, how: 'stall', forMs: fault.forMs ?? null }

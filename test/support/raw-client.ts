@@ -20,7 +20,7 @@ export interface RawResponse {
   /** Header lines as they came, names in lower case. */
   headers: [name: string, value: string][]
   /** The first value of a header. */
-  header(name: string): string | undefined
+  header: (name: string) => string | undefined
   /** Everything after the head, framing included. */
   body: Buffer
   /** Everything. */
