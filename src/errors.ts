@@ -64,10 +64,15 @@ export interface DownloadErrorDetails {
 
 /** A {@link DownloadError} as plain data, as it crosses the transfer boundary and lies in the store. */
 export interface SerializedDownloadError {
+  /** Stable code. */
   code: DownloadErrorCode
+  /** One sentence for people. */
   message: string
+  /** Whether asking again later may help. */
   retryable: boolean
+  /** The HTTP status that caused it, when one did. */
   status?: number | undefined
+  /** How long the server asked to wait, in milliseconds. */
   retryAfterMs?: number | undefined
 }
 
