@@ -139,11 +139,13 @@ describe.each(lanes)('large files in %s', (_name, options) => {
       writeSync(fd, noise)
       const hash = service.open(fd, noise.length)
       hash.advance(noise.length)
-      const digest = expect(hash.digest(noise.length)).rejects.toMatchObject({ code: 'CANCELED' })
+      const digest = hash.digest(noise.length).catch((error: unknown) => error)
       for (let turn = 0; turn < i % 5; turn++) await new Promise(setImmediate)
       await withTimeout(Promise.all([hash.dispose(), hash.dispose()]), 5_000, 'dispose()')
       closeSync(fd)
-      await digest
+      const outcome = await digest
+      // With a turn or more in between it may have been done before.
+      if (i % 5 === 0 || outcome !== sha256(noise)) expect(outcome).toMatchObject({ code: 'CANCELED' })
       hash.advance(1)
       await expect(hash.digest(0)).rejects.toMatchObject({ code: 'CANCELED' })
     }
