@@ -14,17 +14,17 @@ import {
   type ResolvedManagerOptions,
 } from './options.js'
 import { Interest } from './interest.js'
+import { Places, requireFreeTarget } from './places.js'
 import { DownloadQueue } from './queue.js'
-import { newRecord, requireSame } from './records.js'
+import { newRecord, renewal, requireSame } from './records.js'
 import { Runner } from './runner.js'
 import { SafeEmitter } from './safe-emitter.js'
 import { Serial } from './serial.js'
 import { isSettled } from './states.js'
 import { createFileStore } from './store/file.js'
 import { createMemoryStore } from './store/memory.js'
-import type { DownloadRecord, DownloadStore } from './store/store.js'
+import type { DownloadStore } from './store/store.js'
 import { createEngine } from './transfer/engine.js'
-import { partPaths, removeFiles } from './transfer/part-file.js'
 import type { TransferEngine } from './transfer/protocol.js'
 
 /**
@@ -42,6 +42,7 @@ export class DownloadManager extends SafeEmitter {
   /** Absolute path of the root of all files. */
   readonly directory: string
 
+  readonly #places: Places
   readonly #options: ResolvedManagerOptions
   readonly #store: DownloadStore
   readonly #engine: TransferEngine
@@ -68,7 +69,9 @@ export class DownloadManager extends SafeEmitter {
   constructor(options: DownloadManagerOptions = {}) {
     super()
     this.#options = parseOptions(managerOptionsSchema, options, 'DownloadManager options')
+    const { modes, defaultMode } = this.#options
     this.directory = resolve(this.#options.directory)
+    this.#places = new Places(this.directory, modes, defaultMode)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
     this.#store = openStore(this.#options.store, this.directory)
     this.#engine = createEngine({
@@ -84,7 +87,7 @@ export class DownloadManager extends SafeEmitter {
       (download) => this.#run(download),
     )
     this.#owner = {
-      pathOf: (record) => this.#pathOf(record),
+      pathOf: (record) => this.#places.pathOf(record),
       pause: (url) => this.pause(url),
       resume: (url) => this.resume(url),
       cancel: (url) => this.cancel(url),
@@ -133,7 +136,7 @@ export class DownloadManager extends SafeEmitter {
   async download(options: DownloadOptions): Promise<Download> {
     const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
     const url = parseUrl(wanted.url)
-    const mode = this.#modeOf(wanted.mode)
+    const mode = this.#places.modeOf(wanted.mode)
     const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
     const named = given ?? filenameFromUrl(url)
     this.#requireOpen()
@@ -152,7 +155,8 @@ export class DownloadManager extends SafeEmitter {
       return known
     }
     const filename = named ?? fallbackFilename
-    if (named !== null) this.#requireFreeTarget(mode, named, wanted.url)
+    if (named !== null)
+      requireFreeTarget(this.#downloads.values(), { url: wanted.url, mode, filename: named })
     const record = newRecord(wanted, { filename, named: named !== null, mode, sequence: this.#sequence++ })
     const download = new Download(record, this.#owner)
     this.#downloads.set(download.url, download)
@@ -251,8 +255,9 @@ export class DownloadManager extends SafeEmitter {
     await this.#serial.run(download, async () => {
       if (this.#downloads.get(url) !== download) return
       if (!isSettled(download.state)) await this.#cancel(download)
-      if (download.state === 'failed') await this.#discardBytes(download)
-      if (options.deleteFile === true && download.state === 'completed') await removeFiles([download.path])
+      if (download.state === 'failed') await this.#places.discardBytes(download)
+      if (options.deleteFile === true && download.state === 'completed')
+        await this.#places.deleteFile(download)
       this.#downloads.delete(url)
       await this.#store.remove(download.record.id)
       this.emit('removed', { download })
@@ -311,19 +316,7 @@ export class DownloadManager extends SafeEmitter {
 
   /** A settled one is asked for again. */
   async #again(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
-    const record = download.record
-    download.move('queued', {
-      error: null,
-      finishedAt: null,
-      startedAt: null,
-      verified: false,
-      downloaded: 0,
-      force: wanted?.force ?? record.force,
-      sha256: wanted?.sha256 ?? record.sha256,
-      size: wanted?.size ?? record.size,
-      headers: wanted === null || Object.keys(wanted.headers).length === 0 ? record.headers : wanted.headers,
-      priority: wanted?.priority ?? record.priority,
-    })
+    download.move('queued', renewal(download.record, wanted))
     this.#enqueue(download)
     await this.#save(download)
   }
@@ -333,13 +326,14 @@ export class DownloadManager extends SafeEmitter {
     const runner = new Runner({
       download,
       engine: this.#engine,
-      directory: this.#folderOf(download.mode),
+      directory: this.#places.folderOf(download.mode),
       connections: download.record.connections ?? this.#options.connections,
       proxy: this.#options.proxy && !download.record.remote,
       emitter: this,
       save: () => this.#save(download),
       claimName: (filename) => {
-        this.#requireFreeTarget(download.mode, filename, download.url)
+        const { url, mode } = download
+        requireFreeTarget(this.#downloads.values(), { url, mode, filename })
       },
     })
     this.#running.set(download, runner)
@@ -373,12 +367,6 @@ export class DownloadManager extends SafeEmitter {
     download.update({ maxBytesPerSecond })
     this.#running.get(download)?.limit(maxBytesPerSecond)
     void this.#save(download)
-  }
-
-  async #discardBytes(download: Download): Promise<void> {
-    if (!download.named) return
-    const { part, journal } = partPaths(this.#folderOf(download.mode), download.filename)
-    await removeFiles([part, journal])
   }
 
   async #save(download: Download): Promise<void> {
@@ -420,7 +408,7 @@ export class DownloadManager extends SafeEmitter {
       if (isSettled(download.state)) return
     }
     this.#queue.delete(download)
-    await this.#discardBytes(download)
+    await this.#places.discardBytes(download)
     this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
     await this.#save(download)
     this.#checkIdle()
@@ -433,34 +421,6 @@ export class DownloadManager extends SafeEmitter {
   ): void {
     download.move(state, patch)
     this.#emitState(download, state)
-  }
-
-  #modeOf(mode: string | null | undefined): string | null {
-    if (mode === undefined) return this.#options.defaultMode
-    if (mode === null || mode === this.#options.defaultMode || this.#options.modes.includes(mode)) return mode
-    const message = `mode must be one of ${this.#options.modes.join(', ')}`
-    throw new DownloadError('INVALID_OPTIONS', `download options: mode: ${message}`, {
-      issues: [{ path: 'mode', message }],
-    })
-  }
-
-  /** Two URLs must not meet in one file: the second would be told that its file is there already. */
-  #requireFreeTarget(mode: string | null, filename: string, url: string): void {
-    const key = filename.toLowerCase()
-    for (const other of this.#downloads.values()) {
-      const same = other.mode === mode && other.named && other.filename.toLowerCase() === key
-      if (same && other.url !== url && other.state !== 'failed' && other.state !== 'canceled') {
-        throw new DownloadError('CONFLICT', `Another download goes to the file ${filename}; give a filename.`)
-      }
-    }
-  }
-
-  #folderOf(mode: string | null): string {
-    return mode === null ? this.directory : join(this.directory, mode)
-  }
-
-  #pathOf(record: Pick<DownloadRecord, 'mode' | 'filename'>): string {
-    return join(this.#folderOf(record.mode), record.filename)
   }
 
   #emitState(download: Download, event: 'queued' | 'paused' | 'resumed' | 'canceled'): void {

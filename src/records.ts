@@ -55,3 +55,20 @@ export function requireSame(
     throw differs('sha256')
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
 }
+
+/** What changes in a settled record when it is asked for again; null when nothing new was said. */
+export function renewal(
+  record: DownloadRecord,
+  wanted: ResolvedDownloadOptions | null,
+): Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>> {
+  const fresh = { error: null, finishedAt: null, startedAt: null, verified: false, downloaded: 0 }
+  if (wanted === null) return fresh
+  return {
+    ...fresh,
+    force: wanted.force,
+    sha256: wanted.sha256 ?? record.sha256,
+    size: wanted.size ?? record.size,
+    headers: Object.keys(wanted.headers).length === 0 ? record.headers : wanted.headers,
+    priority: wanted.priority,
+  }
+}

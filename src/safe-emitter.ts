@@ -39,12 +39,7 @@ export class SafeEmitter extends EventEmitter<DownloadEvents> {
   }
 
   /** The same as {@link removeListener}. */
-  override off<K extends Name>(
-    event: K,
-    listener?: ListenerOf<K>,
-    context?: unknown,
-    once?: boolean,
-  ): this {
+  override off<K extends Name>(event: K, listener?: ListenerOf<K>, context?: unknown, once?: boolean): this {
     return this.removeListener(event, listener, context, once)
   }
 
@@ -69,7 +64,7 @@ export class SafeEmitter extends EventEmitter<DownloadEvents> {
       }
       known.set(plain, guarded)
     }
-    return guarded as ListenerOf<K>
+    return guarded
   }
 
   #report(event: Name, error: unknown): void {

@@ -97,7 +97,7 @@ function amount(state: LineState): string {
 
 /** The words for a download that is not simply downloading, else null. */
 function special(state: LineState): string | null {
-  if (state.retry !== null) return `retry in ${formatDuration(state.retry.seconds)} (${state.retry.code})`
+  if (state.retry !== null) return `retry ${formatDuration(state.retry.seconds)} ${state.retry.code}`
   if (state.phase === 'resolving') return 'connecting'
   if (state.phase === 'verifying') return 'verifying'
   if (state.phase === 'queued') return 'waiting'
@@ -109,33 +109,33 @@ function percentText(state: LineState): string {
 }
 
 /**
- * One line for a terminal, at most `columns - 1` cells wide. From 40 columns on it holds name, percent and speed; with
- * more room come ETA, bytes, connections and a bar.
+ * One line for a terminal, at most `columns - 1` cells wide: name and percent, and as there is room speed, ETA,
+ * connections, bytes and a bar. For one width every field has its place, so that lines below each other align.
  */
 export function barLine(state: LineState, columns: number): string {
   const room = Math.max(10, columns - 1)
+  const fields: string[] = [percentText(state)]
+  if (room >= 91) fields.push(amount(state).padStart(17))
+  else if (room >= 55) fields.push(formatBytes(state.downloaded).padStart(8))
+  const motion = motionText(state, room)
   const busy = special(state)
-  const speed = `${formatBytes(state.bytesPerSecond)}/s`.padStart(10)
-  const eta = `ETA ${state.etaSeconds === null ? '--' : formatDuration(state.etaSeconds)}`.padEnd(10)
-  const bytes = amount(state).padStart(19)
-  const connections = `×${state.connections}`.padEnd(3)
-  const parts: string[] = [percentText(state)]
-  if (busy !== null) {
-    if (room >= 64) parts.push(bytes)
-    parts.push(fit(busy, Math.min(35, Math.max(9, room - 33))))
-  } else {
-    if (room >= 64) parts.push(bytes)
-    parts.push(speed)
-    if (room >= 48) parts.push(eta)
-    if (room >= 56) parts.push(connections)
-  }
-  const right = parts.join('  ')
+  fields.push(busy === null ? motion : fit(busy, displayWidth(motion)))
+  const right = fields.join('  ')
   const left = room - displayWidth(right) - 2
   if (left < 8) return fit(right, room).trimEnd()
-  // The bar takes what the name leaves: up to 30 cells, from 90 columns on.
-  const bar = room >= 88 ? Math.min(30, left - 26) : 0
-  if (bar < 8) return `${fit(state.name, left)}  ${right}`.trimEnd()
-  return `${fit(state.name, left - bar - 2)}  ${drawBar(state, bar)}  ${right}`.trimEnd()
+  const name = left < 22 ? left : Math.max(12, Math.min(40, Math.floor(left * 0.6)))
+  const bar = Math.min(40, left - name - 2)
+  const middle = bar < 8 ? '' : `  ${drawBar(state, bar)}`
+  return fit(`${fit(state.name, name)}${middle}  ${right}`, room).trimEnd()
+}
+
+/** Speed, and as there is room ETA and connections; of one width for all downloads. */
+function motionText(state: LineState, room: number): string {
+  const parts = [`${formatBytes(state.bytesPerSecond)}/s`.padStart(10)]
+  const eta = state.etaSeconds === null ? '--' : formatDuration(state.etaSeconds)
+  if (room >= 44) parts.push(fit(`ETA ${eta}`, 10))
+  if (room >= 50) parts.push(`×${state.connections}`.padEnd(3))
+  return parts.join('  ')
 }
 
 function drawBar(state: LineState, width: number): string {
@@ -168,14 +168,16 @@ export interface FinishedState {
 /** One line for a finished file, without its mark. */
 export function finishedLine(state: FinishedState): string {
   const digest =
-    state.sha256 === null ? '' : `, sha256 ${state.sha256.slice(0, 12)}…${state.verified ? ' verified' : ''}`
+    state.sha256 === null
+      ? ''
+      : state.verified
+        ? ', sha256 verified'
+        : `, sha256 ${state.sha256.slice(0, 12)}…`
   if (state.existed) return `${state.path}: ${formatBytes(state.size)}, there already${digest}`
   const seconds = Math.max(state.seconds, 0.001)
   const time = seconds < 10 ? `${seconds.toFixed(1)}s` : formatDuration(seconds)
   const speed = formatBytes(state.fetchedBytes / seconds)
   const resumed =
-    state.fetchedBytes < state.size
-      ? `, ${formatBytes(state.size - state.fetchedBytes)} kept from before`
-      : ''
+    state.fetchedBytes < state.size ? `, ${formatBytes(state.size - state.fetchedBytes)} kept` : ''
   return `${state.path}: ${formatBytes(state.size)} in ${time} (${speed}/s)${resumed}${digest}`
 }

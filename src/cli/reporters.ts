@@ -1,3 +1,4 @@
+import { relative } from 'node:path'
 import { redactUrl } from '../redact.js'
 import { finishedLine, formatBytes, formatDuration, type LineState, logLine, plain } from './format.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
@@ -176,7 +177,11 @@ export abstract class HumanReporter implements Reporter {
     this.totals.completed += 1
     this.totals.fetchedBytes += report.fetchedBytes
     this.line(
-      finishedLine({ ...report, path: plain(report.path), seconds: (performance.now() - startedAt) / 1000 }),
+      finishedLine({
+        ...report,
+        path: plain(shortPath(report.path)),
+        seconds: (performance.now() - startedAt) / 1000,
+      }),
       'done',
     )
     this.#paths?.(`${report.path}\n`)
@@ -206,6 +211,12 @@ function nameOf(active: Active | undefined, url: string): string {
 function lastSegment(url: string): string {
   const bare = redactUrl(url).replace(/\?…$/, '')
   return bare.slice(bare.lastIndexOf('/') + 1) || bare
+}
+
+/** As it is seen from here, when that is shorter. */
+function shortPath(absolute: string): string {
+  const seen = relative(process.cwd(), absolute)
+  return seen.length < absolute.length ? seen : absolute
 }
 
 function shortUrl(url: string): string {

@@ -2,13 +2,15 @@
  * Fetches one version of one file: asks, judges, spreads connections, retries, until every byte is written. What it
  * can't mend by another request, it throws: a {@link StartOver} or a `DownloadError`.
  */
-import { DownloadError, toDownloadError } from '../errors.js'
-import { Connection, type ConnectionContext, type Outcome } from './connection.js'
+import { DownloadError } from '../errors.js'
+import { Address, type FreshAddress } from './address.js'
+import type { Connection, ConnectionContext, Outcome } from './connection.js'
+import { ConnectionPool, type Live } from './connection-pool.js'
 import type { HostGate } from './host-gate.js'
 import type { PartFile } from './part-file.js'
 import type { Patience } from './patience.js'
 import type { TransferEvent, TransferSpec, TransferTuning } from './protocol.js'
-import { firstHop, type Hop } from './redirects.js'
+import type { Hop } from './redirects.js'
 import { parseRetryAfter } from './retry.js'
 import {
   hasStrongValidator,
@@ -19,20 +21,8 @@ import {
   type Verdict,
 } from './rules.js'
 import { PoolSize } from './pool-size.js'
-import { frontier, nextWork, slowest, union, type IntervalSet, type Running } from './segments.js'
-
-/** Thrown when what is on disk can't be completed: drop it and begin at byte 0. */
-export class StartOver extends Error {
-  /** @param reason - why; also the error of the transfer when it has started over too often. */
-  constructor(
-    readonly reason: DownloadError,
-    readonly cause_: 'changed' | 'ranges-lost' | 'part-lost',
-    /** The bytes may still be of use to a later run. */
-    readonly keep = false,
-  ) {
-    super(reason.message)
-  }
-}
+import { StartOver } from './start-over.js'
+import { frontier, nextWork } from './segments.js'
 
 /** What the fetcher asks of the transfer. */
 export interface FetcherHost {
@@ -43,7 +33,7 @@ export interface FetcherHost {
    */
   open(first: { identity: Identity; head: ResponseHead; url: URL }): Promise<PartFile | null>
   /** Asks for an address that works now. */
-  refresh(status: number): Promise<{ url: string; headers: Record<string, string> }>
+  refresh(status: number): Promise<FreshAddress>
   emit(event: TransferEvent): void
 }
 
@@ -61,45 +51,24 @@ export interface FetcherInit {
   single: boolean
 }
 
-interface Live {
-  connection: Connection
-  /** Where its bytes begin. */
-  from: number
-  start: number
-  /** The body is the whole file, so that its end is the file's. */
-  whole: boolean
-  overlap: Buffer | null
-  speed: { at: number; bytes: number }
-}
-
-const overlapBytes = 64 * 1024
 const maxSegmentBytes = 64 * 1024 * 1024
-const slowCheckMs = 2_000
 /** A connection that broke before this many bytes counts as one that the server didn't want. */
 const refusalBytes = 64 * 1024
-/** How often an address may be asked for anew without any byte in between. */
-const maxRefreshes = 2
 
 /** See the file's head. Runs once. */
 export class Fetcher {
   readonly #init: FetcherInit
-  readonly #live = new Map<number, Live>()
-  readonly #pool: PoolSize
+  readonly #pool: ConnectionPool
+  readonly #poolSize: PoolSize
   #identity: Identity | null
   #part: PartFile | null
-  #hop: Hop | null = null
-  #url: { url: string; headers: Record<string, string> }
+  readonly #address: Address
   /** Only one connection until bytes flow. */
   #scouting = true
   #ranges = true
   #compareBytes = false
-  #nextId = 1
-  #fetchedBytes = 0
   #notBefore = 0
   #timer: NodeJS.Timeout | null = null
-  #slowCheckAt = 0
-  #refreshes = 0
-  #refreshing = false
   #opening = 0
   #suspectTotal: number | null = null
   #ended: { error: unknown } | 'complete' | 'nothing' | null = null
@@ -110,20 +79,32 @@ export class Fetcher {
     this.#init = init
     this.#identity = init.kept?.identity ?? null
     this.#part = init.kept?.part ?? null
-    this.#url = { url: init.spec.url, headers: init.spec.headers }
-    this.#pool = new PoolSize(init.single ? 1 : init.spec.connections)
+    const { url, headers } = init.spec
+    this.#address = new Address({ url, headers }, (status) => init.host.refresh(status))
+    this.#poolSize = new PoolSize(init.single ? 1 : init.spec.connections)
+    this.#pool = new ConnectionPool(init.context, {
+      onHead: (live, head) => {
+        this.#onHead(live, head)
+      },
+      onBytes: () => {
+        if (!this.#scouting) return
+        this.#scouting = false
+        this.#pump()
+      },
+      onClose: (live, outcome) => {
+        this.#onClose(live, outcome)
+      },
+    })
   }
 
   /** Connections that receive right now. */
   get connections(): number {
-    let count = 0
-    for (const { connection } of this.#live.values()) if (connection.acceptedAt !== null) count += 1
-    return count
+    return this.#pool.receiving
   }
 
   /** Bytes that came over the network. */
   get fetchedBytes(): number {
-    return this.#fetchedBytes
+    return this.#pool.fetchedBytes
   }
 
   /** Bytes in all, or null while unknown. */
@@ -147,29 +128,28 @@ export class Fetcher {
 
   /** Timers; to be called a few times a second. */
   tick(now: number): void {
-    for (const { connection } of this.#live.values()) connection.tick(now)
+    this.#pool.tick(now)
     if (this.#part !== null) this.#init.patience.noteBytes(this.#part.writtenBytes, now)
-    if (this.#pool.grow(now)) this.#pump()
-    this.#dropSlow(now)
+    if (this.#poolSize.grow(now)) this.#pump()
   }
 
   // ---- deciding what to ask for ----
 
   #pump(): void {
-    if (this.#ended !== null || this.#refreshing || this.#opening > 0) return
+    if (this.#ended !== null || this.#address.refreshing || this.#opening > 0) return
     const total = this.#identity?.total ?? null
     if (this.#part !== null && total !== null && this.#part.writtenBytes === total) {
       this.#end('complete')
       return
     }
     const now = this.#init.context.now()
-    const hop = this.#nextHop()
+    const hop = this.#address.hop()
     const wait = Math.max(this.#notBefore - now, this.#init.gate.wait(hop.url.origin, now))
     if (wait > 0) {
       this.#schedule(wait)
       return
     }
-    while (this.#live.size < this.#desired()) {
+    while (this.#pool.size < this.#desired()) {
       const work = this.#work()
       if (work === null) break
       this.#open(hop, work.start, work.end)
@@ -178,7 +158,7 @@ export class Fetcher {
 
   #desired(): number {
     if (this.#identity === null || this.#part === null || this.#scouting || this.#single()) return 1
-    return this.#pool.size
+    return this.#poolSize.size
   }
 
   /** One stream where nothing could tell a mixture of two versions (FAULTS row 10). */
@@ -194,87 +174,31 @@ export class Fetcher {
     return this.#compareBytes || !hasStrongValidator(this.#identity)
   }
 
-  #received(): IntervalSet {
-    let set: IntervalSet = this.#part?.written ?? []
-    for (const { connection, from } of this.#live.values()) {
-      if (connection.position > from) set = union(set, [[from, connection.position]])
-    }
-    return set
-  }
-
-  #work(): { start: number; end: number | null } | null {
+  /** What to ask for next; `except` is looked at as if it weren't there. */
+  #work(except: Live | null = null): { start: number; end: number | null } | null {
     const total = this.total
-    if (total === null || this.#part === null) {
-      return this.#live.size === 0 ? { start: frontier(this.#part?.written ?? []), end: null } : null
-    }
-    if (this.#single()) {
-      const start = frontier(this.#received())
-      return this.#live.size === 0 ? { start, end: total } : null
-    }
-    const running: Running[] = []
-    for (const { connection } of this.#live.values()) {
-      running.push({ id: connection.id, position: connection.position, end: connection.end ?? total })
-    }
+    const part = this.#part
+    const busy = this.#pool.size - (except === null ? 0 : 1)
+    if (total === null || part === null) return busy > 0 ? null : { start: part?.frontier ?? 0, end: null }
+    const received = this.#pool.received(part.written)
+    if (this.#single()) return busy > 0 ? null : { start: frontier(received), end: total }
     const work = nextWork({
-      received: this.#received(),
+      received,
       total,
-      running,
-      connections: this.#pool.size,
+      running: this.#pool.running(total, except),
+      connections: this.#poolSize.size,
       minSegmentBytes: this.#init.tuning.minSegmentBytes,
       maxSegmentBytes,
     })
-    if (work?.kind === 'steal') this.#live.get(work.victim)?.connection.shrink(work.start)
+    if (work?.kind === 'steal') this.#pool.shrink(work.victim, work.start)
     return work
   }
 
-  #nextHop(): Hop {
-    return this.#hop ?? firstHop(new URL(this.#url.url), this.#url.headers)
-  }
-
   #open(hop: Hop, start: number, end: number | null): void {
-    const compare = this.#part !== null && start > 0 && this.#needsOverlap()
-    const from = compare ? Math.max(0, start - overlapBytes) : start
-    const connection = new Connection(this.#nextId++, { hop, start: from, end }, this.#init.context, {
-      onHead: (_connection, head) => {
-        this.#onHead(live, head)
-      },
-      onBytes: (_connection, count) => {
-        this.#fetchedBytes += count
-        if (this.#scouting) {
-          this.#scouting = false
-          this.#pump()
-        }
-      },
-      onClose: (_connection, outcome) => {
-        this.#onClose(live, outcome)
-      },
-    })
-    const live: Live = {
-      connection,
-      from: start,
-      start: from,
-      whole: false,
-      overlap: null,
-      speed: { at: 0, bytes: 0 },
-    }
-    this.#live.set(connection.id, live)
-    const range: Record<string, string> = { range: `bytes=${from}-${end === null ? '' : end - 1}` }
-    const validator =
-      this.#identity === null || this.#init.spec.sha256 !== null ? null : ifRangeOf(this.#identity)
-    if (validator !== null && !compare) range['if-range'] = validator
-    if (!compare || this.#part === null) {
-      connection.start(range)
-      return
-    }
-    this.#part.read(from, start - from).then(
-      (bytes) => {
-        live.overlap = bytes
-        connection.start(range)
-      },
-      (error: unknown) => {
-        connection.stop({ kind: 'failed', error: toDownloadError(error), local: true })
-      },
-    )
+    const identity = this.#identity
+    const compareWith = start > 0 && this.#needsOverlap() ? this.#part : null
+    const vouched = identity === null || this.#init.spec.sha256 !== null || compareWith !== null
+    this.#pool.open({ hop, start, end, ifRange: vouched ? null : ifRangeOf(identity), compareWith })
   }
 
   #schedule(ms: number): void {
@@ -336,7 +260,7 @@ export class Fetcher {
         })
         return
       case 'fail':
-        if (this.#live.size > 1) this.#refuse(live, verdict.error)
+        if (this.#pool.size > 1) live.connection.stop({ kind: 'failed', error: verdict.error, local: false })
         else this.#end({ error: verdict.error })
     }
   }
@@ -373,14 +297,12 @@ export class Fetcher {
     const part = this.#part
     if (part === null) return
     this.#identity = verdict.identity
-    this.#hop = connection.hop
+    this.#address.settle(connection.hop)
     this.#suspectTotal = null
     const total = verdict.identity.total
     let end = connection.end
     if (end === null && total !== null) {
-      this.#live.delete(connection.id)
-      end = this.#work()?.end ?? total
-      this.#live.set(connection.id, live)
+      end = this.#work(live)?.end ?? total
     }
     if (verdict.bodyEnd !== null) end = Math.min(end ?? verdict.bodyEnd, verdict.bodyEnd)
     const overlap = live.overlap
@@ -417,41 +339,32 @@ export class Fetcher {
     const error = new DownloadError('PROTOCOL_ERROR', 'The server no longer serves ranges of this file.', {
       retryable: true,
     })
-    if (this.#live.size > 1) this.#refuse(live, error)
+    if (this.#pool.size > 1) live.connection.stop({ kind: 'failed', error, local: false })
     else this.#end({ error: new StartOver(error, 'ranges-lost') })
   }
 
   #onChanged(live: Live, verdict: Verdict & { kind: 'changed' }): void {
     // One odd size among several connections may be a single bad node: believe it when it is seen twice.
-    const odd = verdict.by === 'total' && this.#live.size > 1 && this.#suspectTotal !== verdict.total
+    const odd = verdict.by === 'total' && this.#pool.size > 1 && this.#suspectTotal !== verdict.total
     if (!odd) {
       this.#end({ error: new StartOver(verdict.error, 'changed', verdict.by === 'total') })
       return
     }
     this.#suspectTotal = verdict.total
-    this.#refuse(live, verdict.error)
+    live.connection.stop({ kind: 'failed', error: verdict.error, local: false })
   }
 
   #onExpired(live: Live, error: DownloadError): void {
-    this.#hop = null
-    live.connection.stop()
-    if (this.#refreshing) return
-    this.#refreshes += 1
-    if (this.#refreshes > maxRefreshes) {
-      this.#end({ error })
-      return
-    }
-    this.#refreshing = true
     this.#scouting = true
-    this.#init.host.emit({
-      type: 'log',
-      level: 'info',
-      message: `${error.message} Asking for the address again.`,
-    })
-    this.#init.host.refresh(error.status ?? 0).then(
+    live.connection.stop()
+    this.#address.refresh(error).then(
       (fresh) => {
-        this.#url = fresh
-        this.#refreshing = false
+        if (!fresh) return
+        this.#init.host.emit({
+          type: 'log',
+          level: 'info',
+          message: `${error.message} Asked for the address anew.`,
+        })
         this.#pump()
       },
       (failure: unknown) => {
@@ -475,20 +388,14 @@ export class Fetcher {
     })
   }
 
-  /** A further connection isn't welcome: the others go on without it. */
-  #refuse(live: Live, error: DownloadError): void {
-    live.connection.stop({ kind: 'failed', error, local: false })
-  }
-
   // ---- ends of connections ----
 
   #onClose(live: Live, outcome: Outcome): void {
     const { connection } = live
-    this.#live.delete(connection.id)
     const { patience, context } = this.#init
     const part = this.#part
     if (part !== null) patience.noteBytes(part.writtenBytes, context.now())
-    if (connection.receivedBytes > 0) this.#refreshes = 0
+    if (connection.receivedBytes > 0) this.#address.works()
     if (this.#ended !== null) {
       this.#finish()
       return
@@ -514,7 +421,7 @@ export class Fetcher {
       this.#end({ error: new StartOver(error, 'changed') })
       return
     }
-    const alone = this.#live.size === 0
+    const alone = this.#pool.size === 0
     if (local || (alone && !error.retryable)) {
       this.#end({ error })
       return
@@ -522,7 +429,7 @@ export class Fetcher {
     const { patience, context, host } = this.#init
     const now = context.now()
     if (!alone) {
-      if (connection.receivedBytes < refusalBytes) this.#pool.refused(this.#live.size, now)
+      if (connection.receivedBytes < refusalBytes) this.#poolSize.refused(this.#pool.size, now)
       return
     }
     const verdict = patience.failed(error, now)
@@ -531,33 +438,10 @@ export class Fetcher {
       return
     }
     // The address may have gone stale with its server: begin again at the one that the caller gave.
-    this.#hop = null
+    this.#address.unsettle()
     this.#scouting = true
     this.#notBefore = now + verdict.delayMs
     host.emit({ type: 'retrying', attempt: verdict.attempt, delayMs: verdict.delayMs, error: error.toJSON() })
-  }
-
-  #dropSlow(now: number): void {
-    if (now - this.#slowCheckAt < slowCheckMs) return
-    this.#slowCheckAt = now
-    const speeds = []
-    for (const live of this.#live.values()) {
-      const { connection, speed } = live
-      if (connection.acceptedAt === null || connection.end === null) continue
-      const bytesPerSecond =
-        speed.at === 0 ? 0 : ((connection.receivedBytes - speed.bytes) * 1000) / (now - speed.at)
-      const known = speed.at !== 0
-      live.speed = { at: now, bytes: connection.receivedBytes }
-      const ageMs = known ? now - connection.acceptedAt : 0
-      speeds.push({
-        id: connection.id,
-        bytesPerSecond,
-        ageMs,
-        remaining: connection.end - connection.position,
-      })
-    }
-    const id = slowest(speeds, { minAgeMs: 5_000, ratio: 0.1 })
-    if (id !== null) this.#live.get(id)?.connection.stop()
   }
 
   // ---- the end ----
@@ -566,12 +450,12 @@ export class Fetcher {
     if (this.#ended !== null) return
     this.#ended = how
     if (this.#timer !== null) clearTimeout(this.#timer)
-    for (const { connection } of this.#live.values()) connection.stop()
+    this.#pool.stop()
     this.#finish()
   }
 
   #finish(): void {
-    if (this.#live.size > 0 || this.#ended === null) return
+    if (this.#pool.size > 0 || this.#ended === null) return
     const ended = this.#ended
     if (typeof ended === 'string') this.#settle?.(ended)
     else this.#reject?.(ended.error)

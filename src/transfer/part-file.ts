@@ -1,75 +1,16 @@
 /** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
 import { randomBytes } from 'node:crypto'
-import { fdatasync, writev, write as writeOne } from 'node:fs'
-import { constants, lstat, open, readFile, rename, unlink, type FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
+import { fdatasync } from 'node:fs'
+import { constants, open, rename, type FileHandle } from 'node:fs/promises'
 import { DownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
 import { fsError, withHandles } from '../files/fs-errors.js'
-import { encodeJournal, parseJournal, resumable, type Journal, type Resumable } from './journal.js'
+import { encodeJournal, parseJournal, type Journal, type Resumable } from './journal.js'
+import { discardLeftover, readText, removeFiles, statPart, type PartPaths } from './leftover.js'
 import type { Identity } from './rules.js'
 import { add, clip, frontier, size, type IntervalSet } from './segments.js'
-
-/** Where the files of one target lie. */
-export interface PartPaths {
-  directory: string
-  target: string
-  part: string
-  journal: string
-  lock: string
-}
-
-/** The paths for a file name. */
-export function partPaths(directory: string, filename: string): PartPaths {
-  const target = join(directory, filename)
-  return {
-    directory,
-    target,
-    part: `${target}.part`,
-    journal: `${target}.part.json`,
-    lock: `${target}.part.lock`,
-  }
-}
-
-/** What lies beside a target from an earlier run. */
-export interface Leftover {
-  journal: Journal | null
-  /** Set when the part can be taken up again. */
-  resume: Resumable | null
-  /** Whether a part, or a journal, lies there at all. */
-  found: boolean
-  partExists: boolean
-}
-
-/** Looks at what an earlier run left. Never throws for what it finds, only for what it can't read. */
-export async function inspectLeftover(
-  paths: PartPaths,
-  url: string,
-  sha256: string | null,
-): Promise<Leftover> {
-  const [text, part] = await Promise.all([readText(paths.journal), statPart(paths.part)])
-  const journal = text === null ? null : parseJournal(text)
-  const found = text !== null || part !== null
-  const partExists = part !== null
-  if (journal === null || part === null || !part.isFile()) return { journal, resume: null, found, partExists }
-  const now = { url, sha256, bootId: bootId(), partSize: Number(part.size) }
-  return { journal, resume: resumable(journal, now), found, partExists }
-}
-
-/** Deletes part and journal, whatever they are. */
-export async function discardLeftover(paths: PartPaths): Promise<void> {
-  await removeFiles([paths.part, paths.journal])
-}
-
-/**
- * Deletes files; those that aren't there are fine.
- *
- * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
- */
-export async function removeFiles(files: readonly string[]): Promise<void> {
-  await Promise.all(files.map(remove))
-}
+import { writeFully } from './write-all.js'
 
 const noFollow = constants.O_NOFOLLOW ?? 0
 
@@ -280,7 +221,7 @@ export class PartFile {
       await rename(paths.part, paths.target)
       await syncFolder(paths.directory)
       const { mtimeMs, ino } = await this.#handle.stat()
-      if (this.#journalExists) await remove(paths.journal)
+      if (this.#journalExists) await removeFiles([paths.journal])
       await this.close()
       return { mtimeMs, ino }
     } catch (error) {
@@ -337,44 +278,6 @@ export class PartFile {
   }
 }
 
-/** Writes all buffers at a position; a short write is continued where it ended. */
-function writeFully(
-  fd: number,
-  buffers: Buffer[],
-  position: number,
-  done: () => void,
-  failed: (error: unknown) => void,
-): void {
-  const left = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
-  if (left === 0) {
-    done()
-    return
-  }
-  const after = (error: NodeJS.ErrnoException | null, count: number) => {
-    if (error !== null) failed(error)
-    else if (count >= left) done()
-    else if (count === 0) failed(Object.assign(new Error('write returned 0'), { code: 'EIO' }))
-    else writeFully(fd, dropFront(buffers, count), position + count, done, failed)
-  }
-  const [only] = buffers
-  if (buffers.length === 1 && only !== undefined) writeOne(fd, only, 0, only.length, position, after)
-  else writev(fd, buffers, position, after)
-}
-
-/** The buffers without their first `count` bytes. */
-function dropFront(buffers: Buffer[], count: number): Buffer[] {
-  const rest: Buffer[] = []
-  let skip = count
-  for (const buffer of buffers) {
-    if (skip >= buffer.length) skip -= buffer.length
-    else {
-      rest.push(skip === 0 ? buffer : buffer.subarray(skip))
-      skip = 0
-    }
-  }
-  return rest
-}
-
 function datasync(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
     fdatasync(fd, (error) => {
@@ -382,37 +285,6 @@ function datasync(fd: number): Promise<void> {
       else reject(fsError(error, 'syncing the part file'))
     })
   })
-}
-
-async function readText(path: string): Promise<string | null> {
-  try {
-    return await withHandles(() => readFile(path, 'utf8'))
-  } catch (error) {
-    if (isMissing(error)) return null
-    if (error instanceof Error && 'code' in error && error.code === 'EISDIR') return ''
-    throw fsError(error, 'reading the journal')
-  }
-}
-
-async function statPart(path: string) {
-  try {
-    return await lstat(path, { bigint: true })
-  } catch (error) {
-    if (isMissing(error)) return null
-    throw fsError(error, 'looking at the part file')
-  }
-}
-
-async function remove(path: string): Promise<void> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if (!isMissing(error)) throw fsError(error, 'deleting a left part file')
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 function takenOver(): DownloadError {

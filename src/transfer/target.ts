@@ -4,10 +4,9 @@ import { access, lstat, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DownloadError } from '../errors.js'
 import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
-import { checkFile } from '../files/formats.js'
 import { acquireLock, type FileLock } from '../files/lock.js'
 import type { HashService } from './hasher.js'
-import { discardLeftover, inspectLeftover, partPaths, type Leftover, type PartPaths } from './part-file.js'
+import { discardLeftover, inspectLeftover, partPaths, type Leftover, type PartPaths } from './leftover.js'
 import type { FileStamp, TransferSpec } from './protocol.js'
 
 /** A target that is ours to write, until {@link release}. */
@@ -127,15 +126,6 @@ export function wasPublished(target: Target, leftover: Leftover): FileStamp | nu
   if (existing === null || publishing === null || leftover.partExists) return null
   const same = String(existing.ino) === leftover.journal?.inode && existing.size === publishing.size
   return same ? stampOf(existing, publishing.sha256) : null
-}
-
-/** Checks the format that a file's name promises; null when it is fine, else what is wrong. */
-export function checkFormat(
-  filename: string,
-  size: number,
-  read: (position: number, length: number) => Promise<Uint8Array>,
-): Promise<string | null> {
-  return checkFile(filename, size, read)
 }
 
 async function hashFile(

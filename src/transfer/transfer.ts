@@ -1,14 +1,16 @@
 /** Conducts one file: target, kept bytes, fetching, checking, publishing; and starting over where that helps. */
-import { deserializeError, DownloadError, isDownloadError, toDownloadError } from '../errors.js'
-import { checkHead, formatOf, looksLikeHtml } from '../files/formats.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DownloadError, toDownloadError } from '../errors.js'
 import { chooseFilename } from '../files/names.js'
 import { ensureSpace } from '../files/space.js'
 import type { ConnectionContext } from './connection.js'
-import { Fetcher, StartOver } from './fetcher.js'
+import { Fetcher } from './fetcher.js'
 import type { FileHash, HashService } from './hasher.js'
 import type { HostGate } from './host-gate.js'
-import { PartFile, type Leftover } from './part-file.js'
+import type { Leftover } from './leftover.js'
+import { PartFile } from './part-file.js'
 import { Patience } from './patience.js'
+import { Questions } from './questions.js'
 import type {
   StopMode,
   TransferCommand,
@@ -18,9 +20,11 @@ import type {
   TransferTuning,
 } from './protocol.js'
 import type { TokenBucket } from './rate.js'
+import { StartOver } from './start-over.js'
 import { compareIdentity, type Identity, type ResponseHead } from './rules.js'
-import { checkExisting, checkFormat, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
+import { checkExisting, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
 import { Upkeep } from './upkeep.js'
+import { verify, wrongHead } from './verify.js'
 
 /** What all transfers share. */
 export interface TransferResources {
@@ -36,9 +40,6 @@ export interface TransferResources {
 
 /** How often a transfer begins again at byte 0, by cause. */
 const maxStarts = { changed: 1, 'part-lost': 2, checksum: 1 } as const
-const replyTimeoutMs = 60_000
-
-type Reply = Extract<TransferCommand, { requestId: number }>
 
 /** Failures after which the bytes on disk are worth nothing. */
 const worthless = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
@@ -51,6 +52,7 @@ export class Transfer {
   readonly #bucket: TokenBucket
   readonly #patience: Patience
   readonly #aborted = new AbortController()
+  readonly #questions: Questions
   readonly #starts = { changed: 0, 'part-lost': 0, checksum: 0 }
   #stopMode: StopMode | null = null
   #publishing = false
@@ -63,13 +65,12 @@ export class Transfer {
   #fetcher: Fetcher | null = null
   #existing: (ExistingVerdict & { kind: 'right' }) | null = null
   #fetchedBytes = 0
-  #nextRequest = 1
-  readonly #requests = new Map<number, (reply: Reply) => void>()
 
   constructor(spec: TransferSpec, shared: TransferResources, listener: (event: TransferEvent) => void) {
     this.#spec = spec
     this.#shared = shared
     this.#listener = listener
+    this.#questions = new Questions(listener, this.#aborted.signal)
     this.#filename = spec.filename
     this.#bucket = shared.makeBucket(spec.maxBytesPerSecond)
     this.#patience = new Patience(shared.tuning, performance.now())
@@ -79,7 +80,7 @@ export class Transfer {
   send(command: TransferCommand): void {
     if (command.type === 'limit') this.#bucket.limit = command.maxBytesPerSecond
     else if (command.type === 'stop') this.#stop(command.mode)
-    else this.#requests.get(command.requestId)?.(command)
+    else this.#questions.answer(command)
   }
 
   /** Runs to the end; never rejects. */
@@ -174,7 +175,7 @@ export class Transfer {
       single: this.#single,
       host: {
         open: (first) => this.#open(first),
-        refresh: (status) => this.#refresh(status),
+        refresh: (status) => this.#questions.refresh(status),
         emit: (event) => {
           this.#emit(event)
         },
@@ -189,7 +190,7 @@ export class Transfer {
       emit: (event) => {
         this.#emit(event)
       },
-      head: (bytes, total) => this.#wrongHead(bytes, total),
+      head: (bytes, total) => wrongHead(this.#filename, bytes, total),
     })
     if (this.#part !== null) this.#emit({ type: 'phase', phase: 'downloading' })
     try {
@@ -207,7 +208,7 @@ export class Transfer {
       const disposition = first.head.headers['content-disposition']
       const contentDisposition = typeof disposition === 'string' ? disposition : null
       const filename = chooseFilename({ contentDisposition, finalUrl: first.url })
-      await this.#claim(filename)
+      await this.#questions.claim(filename)
       const done = await this.#prepare(filename)
       if (done !== null) return null
     }
@@ -259,26 +260,13 @@ export class Transfer {
     this.#emit({ type: 'phase', phase: 'verifying' })
     const spec = this.#spec
     const size = part.identity.total ?? part.writtenBytes
-    if (spec.size !== null && size !== spec.size) {
-      throw new DownloadError(
-        'CONTENT_MISMATCH',
-        `The file has ${size} bytes, but ${spec.size} are expected.`,
-      )
+    let sha256: string
+    try {
+      sha256 = await verify({ part, hash, filename, size, expected: spec })
+    } catch (error) {
+      this.#check()
+      throw error
     }
-    if (!(await part.isIntact())) throw partLost()
-    hash.advance(size)
-    const sha256 = await this.#digest(hash, size)
-    const head = await part.read(0, Math.min(size, 512))
-    if (spec.sha256 !== null && sha256 !== spec.sha256) {
-      if (looksLikeHtml(head))
-        throw new DownloadError('CONTENT_MISMATCH', 'The server sent a web page, not the file.')
-      throw new DownloadError(
-        'CHECKSUM_MISMATCH',
-        `The SHA-256 is ${sha256}, but ${spec.sha256} is expected.`,
-      )
-    }
-    const wrong = await checkFormat(filename, size, (position, length) => part.read(position, length))
-    if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
     await hash.dispose()
     this.#hash = null
     this.#check()
@@ -296,18 +284,6 @@ export class Transfer {
       existed: false,
       fetchedBytes: this.#fetchedBytes,
       stamp: stampOf({ size, ...stat }, sha256),
-    }
-  }
-
-  async #digest(hash: FileHash, size: number): Promise<string> {
-    try {
-      return await hash.digest(size)
-    } catch (error) {
-      this.#check()
-      // A file that is shorter than what was written was cut by somebody else.
-      if (isDownloadError(error, 'DISK_IO') && this.#part !== null && !(await this.#part.isIntact()))
-        throw partLost()
-      throw error
     }
   }
 
@@ -339,7 +315,7 @@ export class Transfer {
     const error = thrown instanceof StartOver ? thrown.reason : toDownloadError(thrown)
     const cause =
       thrown instanceof StartOver
-        ? thrown.cause_
+        ? thrown.trigger
         : error.code === 'CHECKSUM_MISMATCH'
           ? ('checksum' as const)
           : null
@@ -355,7 +331,7 @@ export class Transfer {
         delayMs: verdict.delayMs,
         error: error.toJSON(),
       })
-      await this.#sleep(verdict.delayMs)
+      await sleep(verdict.delayMs, undefined, { signal: this.#aborted.signal }).catch(() => undefined)
       return
     }
     this.#starts[cause] += 1
@@ -369,7 +345,7 @@ export class Transfer {
 
   async #fail(thrown: unknown): Promise<TransferEvent> {
     const error = thrown instanceof StartOver ? thrown.reason : toDownloadError(thrown)
-    const changed = thrown instanceof StartOver && thrown.cause_ === 'changed' && !thrown.keep
+    const changed = thrown instanceof StartOver && thrown.trigger === 'changed' && !thrown.keep
     const drop = this.#stopMode === null ? changed || worthless.has(error.code) : this.#stopMode === 'cancel'
     try {
       if (drop && this.#part === null) await this.#target?.discardLeftover()
@@ -420,62 +396,6 @@ export class Transfer {
     if (this.#stopMode !== null && !this.#publishing) throw stopped()
   }
 
-  async #refresh(status: number): Promise<{ url: string; headers: Record<string, string> }> {
-    const reply = await this.#ask((requestId) => ({ type: 'refresh', requestId, status }))
-    if (reply.type !== 'refreshed')
-      throw new DownloadError('INTERNAL', 'The answer does not fit the question.')
-    return reply
-  }
-
-  async #claim(filename: string): Promise<void> {
-    const reply = await this.#ask((requestId) => ({ type: 'claim', requestId, filename }))
-    if (reply.type === 'claimed' && reply.error !== null) throw deserializeError(reply.error)
-  }
-
-  /** Asks the manager and waits for its answer. */
-  #ask(question: (requestId: number) => TransferEvent): Promise<Reply> {
-    const requestId = this.#nextRequest++
-    return new Promise((resolve, reject) => {
-      const { signal } = this.#aborted
-      const end = () => {
-        clearTimeout(timer)
-        signal.removeEventListener('abort', onAbort)
-        this.#requests.delete(requestId)
-      }
-      const onAbort = () => {
-        end()
-        reject(stopped())
-      }
-      const timer = setTimeout(() => {
-        end()
-        reject(new DownloadError('INTERNAL', 'The manager did not answer in time.', { retryable: true }))
-      }, replyTimeoutMs)
-      signal.addEventListener('abort', onAbort)
-      this.#requests.set(requestId, (reply) => {
-        end()
-        resolve(reply)
-      })
-      this.#emit(question(requestId))
-    })
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      this.#aborted.signal.addEventListener('abort', () => {
-        clearTimeout(timer)
-        resolve()
-      })
-    })
-  }
-
-  /** What is wrong with the first bytes, by the name's promise; null when nothing is. */
-  #wrongHead(bytes: Uint8Array, total: number | null): DownloadError | null {
-    if (this.#filename === null || formatOf(this.#filename) === null) return null
-    const wrong = checkHead(this.#filename, bytes, total)
-    return wrong === null ? null : new DownloadError('CONTENT_MISMATCH', wrong)
-  }
-
   #log(level: 'info' | 'warn', message: string): void {
     this.#emit({ type: 'log', level, message })
   }
@@ -491,9 +411,4 @@ function now(): number {
 
 function stopped(): DownloadError {
   return new DownloadError('CANCELED', 'The transfer was stopped.')
-}
-
-function partLost(): StartOver {
-  const message = 'The part file was changed or deleted by somebody else.'
-  return new StartOver(new DownloadError('DISK_IO', message, { retryable: true }), 'part-lost')
 }

@@ -1,9 +1,9 @@
 /** What has to be done again and again while a file is fetched: timers, journal, sync, progress, a look at the part. */
-import { DownloadError, toDownloadError } from '../errors.js'
+import { toDownloadError, type DownloadError } from '../errors.js'
 import type { Fetcher } from './fetcher.js'
-import { StartOver } from './fetcher.js'
 import type { FileHash } from './hasher.js'
 import type { PartFile } from './part-file.js'
+import { partLost, StartOver } from './start-over.js'
 import type { TransferEvent, TransferTuning } from './protocol.js'
 
 /** What {@link Upkeep} looks after. */
@@ -83,10 +83,7 @@ export class Upkeep {
     if (fresh < journalBytes && now - this.#journalAt < tuning.journalIntervalMs) return
     this.#journalAt = now
     this.#journalled = part.writtenBytes
-    if (!(await part.isIntact())) {
-      const message = 'The part file was changed or deleted by somebody else.'
-      throw new StartOver(new DownloadError('DISK_IO', message, { retryable: true }), 'part-lost')
-    }
+    if (!(await part.isIntact())) throw partLost()
     if (now - this.#syncAt >= tuning.syncIntervalMs) {
       this.#syncAt = now
       await part.sync()

@@ -1,0 +1,166 @@
+/** The connections of one file that are under way: opening them, their timers, what they have and what they still hold. */
+import { toDownloadError } from '../errors.js'
+import { Connection, type ConnectionContext, type Outcome } from './connection.js'
+import type { PartFile } from './part-file.js'
+import type { Hop } from './redirects.js'
+import type { ResponseHead } from './rules.js'
+import { slowest, union, type IntervalSet, type Running } from './segments.js'
+
+/** A connection with what its owner must remember of it. */
+export interface Live {
+  readonly connection: Connection
+  /** First byte that it is to bring. */
+  readonly from: number
+  /** First byte that it asked for: before `from` when kept bytes are compared. */
+  readonly start: number
+  /** The body is the whole file, so that its end is the file's. */
+  whole: boolean
+  /** Kept bytes that its body must begin with. */
+  overlap: Buffer | null
+  /** Last look at its speed. */
+  sample: { at: number; bytes: number } | null
+}
+
+/** Hears of every connection of a pool. */
+export interface PoolListener {
+  onHead(live: Live, head: ResponseHead): void
+  /** The first bytes of a connection came, or more. */
+  onBytes(): void
+  /** The connection is out of the pool already. */
+  onClose(live: Live, outcome: Outcome): void
+}
+
+/** A request for a range. */
+export interface RangeRequest {
+  hop: Hop
+  start: number
+  /** One past the last byte, or null for all that follows. */
+  end: number | null
+  /** Value of `If-Range`, or null. */
+  ifRange: string | null
+  /** Where to read the bytes that lie before `start`, to compare them; null when a validator vouches for them. */
+  compareWith: PartFile | null
+}
+
+const overlapBytes = 64 * 1024
+const slowCheckMs = 2_000
+const slowMinAgeMs = 5_000
+const slowRatio = 0.1
+
+/** See the file's head. */
+export class ConnectionPool {
+  readonly #context: ConnectionContext
+  readonly #listener: PoolListener
+  readonly #live = new Map<number, Live>()
+  #nextId = 1
+  #fetchedBytes = 0
+  #slowCheckAt = 0
+
+  constructor(context: ConnectionContext, listener: PoolListener) {
+    this.#context = context
+    this.#listener = listener
+  }
+
+  /** Connections under way, receiving or not. */
+  get size(): number {
+    return this.#live.size
+  }
+
+  /** Connections that receive. */
+  get receiving(): number {
+    let count = 0
+    for (const { connection } of this.#live.values()) if (connection.acceptedAt !== null) count += 1
+    return count
+  }
+
+  /** Bytes that came over the network so far. */
+  get fetchedBytes(): number {
+    return this.#fetchedBytes
+  }
+
+  /** Sends a request. */
+  open({ hop, start, end, ifRange, compareWith }: RangeRequest): void {
+    const from = compareWith === null ? start : Math.max(0, start - overlapBytes)
+    const connection = new Connection(this.#nextId++, { hop, start: from, end }, this.#context, {
+      onHead: (_connection, head) => {
+        this.#listener.onHead(live, head)
+      },
+      onBytes: (_connection, count) => {
+        this.#fetchedBytes += count
+        this.#listener.onBytes()
+      },
+      onClose: (_connection, outcome) => {
+        this.#live.delete(connection.id)
+        this.#listener.onClose(live, outcome)
+      },
+    })
+    const live: Live = { connection, from: start, start: from, whole: false, overlap: null, sample: null }
+    this.#live.set(connection.id, live)
+    const range: Record<string, string> = { range: `bytes=${from}-${end === null ? '' : end - 1}` }
+    if (ifRange !== null) range['if-range'] = ifRange
+    if (compareWith === null || start === 0) {
+      connection.start(range)
+      return
+    }
+    compareWith.read(from, start - from).then(
+      (bytes) => {
+        live.overlap = bytes
+        connection.start(range)
+      },
+      (error: unknown) => {
+        connection.stop({ kind: 'failed', error: toDownloadError(error), local: true })
+      },
+    )
+  }
+
+  /** All bytes that are here: written, or with a connection on their way to the disk. */
+  received(written: IntervalSet): IntervalSet {
+    let set = written
+    for (const { connection, from } of this.#live.values()) {
+      if (connection.position > from) set = union(set, [[from, connection.position]])
+    }
+    return set
+  }
+
+  /** What each connection is still to bring; `except` is left out. */
+  running(total: number, except: Live | null = null): Running[] {
+    const running: Running[] = []
+    for (const live of this.#live.values()) {
+      const { id, position, end } = live.connection
+      if (live !== except) running.push({ id, position: Math.max(position, live.from), end: end ?? total })
+    }
+    return running
+  }
+
+  /** Gives the part of a connection from `end` on to somebody else. */
+  shrink(id: number, end: number): void {
+    this.#live.get(id)?.connection.shrink(end)
+  }
+
+  /** Stops all. */
+  stop(): void {
+    for (const { connection } of this.#live.values()) connection.stop()
+  }
+
+  /** Timers; a connection far slower than the others is stopped, so that its rest goes to a new one. */
+  tick(now: number): void {
+    for (const { connection } of this.#live.values()) connection.tick(now)
+    if (now - this.#slowCheckAt < slowCheckMs) return
+    this.#slowCheckAt = now
+    const speeds = []
+    for (const live of this.#live.values()) {
+      const { connection, sample } = live
+      if (connection.acceptedAt === null || connection.end === null) continue
+      live.sample = { at: now, bytes: connection.receivedBytes }
+      if (sample === null) continue
+      speeds.push({
+        id: connection.id,
+        bytesPerSecond: ((connection.receivedBytes - sample.bytes) * 1000) / (now - sample.at),
+        ageMs: now - connection.acceptedAt,
+        remaining: connection.end - connection.position,
+      })
+    }
+    const id = slowest(speeds, { minAgeMs: slowMinAgeMs, ratio: slowRatio })
+    if (id !== null) this.#live.get(id)?.connection.stop()
+  }
+}

@@ -1,0 +1,99 @@
+/** What lies beside a target: its names, and what an earlier run left there. */
+import { lstat, readFile, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { bootId } from '../files/boot.js'
+import { fsError, withHandles } from '../files/fs-errors.js'
+import { parseJournal, resumable, type Journal, type Resumable } from './journal.js'
+
+/** Where the files of one target lie. */
+export interface PartPaths {
+  directory: string
+  target: string
+  part: string
+  journal: string
+  lock: string
+}
+
+/** The paths for a file name. */
+export function partPaths(directory: string, filename: string): PartPaths {
+  const target = join(directory, filename)
+  return {
+    directory,
+    target,
+    part: `${target}.part`,
+    journal: `${target}.part.json`,
+    lock: `${target}.part.lock`,
+  }
+}
+
+/** What lies beside a target from an earlier run. */
+export interface Leftover {
+  journal: Journal | null
+  /** Set when the part can be taken up again. */
+  resume: Resumable | null
+  /** Whether a part, or a journal, lies there at all. */
+  found: boolean
+  partExists: boolean
+}
+
+/** Looks at what an earlier run left. Never throws for what it finds, only for what it can't read. */
+export async function inspectLeftover(
+  paths: PartPaths,
+  url: string,
+  sha256: string | null,
+): Promise<Leftover> {
+  const [text, part] = await Promise.all([readText(paths.journal), statPart(paths.part)])
+  const journal = text === null ? null : parseJournal(text)
+  const found = text !== null || part !== null
+  const partExists = part !== null
+  if (journal === null || !part?.isFile()) return { journal, resume: null, found, partExists }
+  const now = { url, sha256, bootId: bootId(), partSize: Number(part.size) }
+  return { journal, resume: resumable(journal, now), found, partExists }
+}
+
+/** Deletes part and journal, whatever they are. */
+export async function discardLeftover(paths: PartPaths): Promise<void> {
+  await removeFiles([paths.part, paths.journal])
+}
+
+/**
+ * Deletes files; those that aren't there are fine.
+ *
+ * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
+ */
+export async function removeFiles(files: readonly string[]): Promise<void> {
+  await Promise.all(files.map(remove))
+}
+
+/** A small file's text; null when it isn't there, empty when it is no file. */
+export async function readText(path: string): Promise<string | null> {
+  try {
+    return await withHandles(() => readFile(path, 'utf8'))
+  } catch (error) {
+    if (isMissing(error)) return null
+    if (error instanceof Error && 'code' in error && error.code === 'EISDIR') return ''
+    throw fsError(error, 'reading the journal')
+  }
+}
+
+/** What lies at a path, links not followed; null when nothing does. */
+export async function statPart(path: string) {
+  try {
+    return await lstat(path, { bigint: true })
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw fsError(error, 'looking at the part file')
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (!isMissing(error)) throw fsError(error, 'deleting a left part file')
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
