@@ -61,7 +61,6 @@ async function digest(part: PartFile, hash: FileHash, size: number): Promise<str
     return await hash.digest(size)
   } catch (error) {
     // A file that is shorter than what was written was cut by somebody else.
-    if (isDownloadError(error, 'DISK_IO') && !(await part.isIntact())) throw partLost()
-    throw error
+    throw isDownloadError(error, 'TRUNCATED') || !(await part.isIntact()) ? partLost() : error
   }
 }
