@@ -21,7 +21,8 @@ console.log(`${path.relative(directory, file.path)}: ${file.size} bytes, sha256 
 
 // Asking again costs nothing: the file is there.
 const again = await manager.download({ url: origin.url('/tiny-llm.Q4.gguf') })
-console.log(`asked again: ${again.state}, ${again.current.percent} %`)
+const { existed, fetchedBytes } = await again.finished
+console.log(`asked again: existed ${existed}, fetched ${fetchedBytes} bytes`)
 
 await manager.close()
 await origin.close()

@@ -38,9 +38,9 @@ const command = [
 ]
 
 const begin = performance.now()
-say(`This is model-downloader with a real model: ${name}, ${size(model.length)},`)
-say('an ONNX network that reads Chinese and English text in pictures (PaddleOCR PP-OCRv4).')
-say(`A server on this machine hands it out at ${size(bytesPerSecond)}/s per connection.`)
+say(`A real model: ${name}, ${size(model.length)},`)
+say('which reads Chinese and English text in pictures (PaddleOCR PP-OCRv4).')
+say(`A server on this machine hands it out, ${size(bytesPerSecond)}/s per connection.`)
 
 title(1, `Download it with ${connections} connections`)
 say(`$ model-downloader ${command.map(short).join(' ')}`)
@@ -48,15 +48,15 @@ child = run(command)
 const firstEnd = once(child, 'exit')
 while (origin.bytesSent < model.length / 2 && child.exitCode === null) await delay(20)
 
-title(2, 'Half-way: kill -9, no chance to say goodbye')
 child.kill('SIGKILL')
 const [firstCode, firstSignal] = await firstEnd
+title(2, 'Half-way: kill -9, no chance to say goodbye')
 check(
   firstSignal === 'SIGKILL',
   `The download ended by itself (exit code ${firstCode}) before it could be killed.`,
 )
 const firstBytes = origin.bytesSent
-say('What lies on the disk now:')
+say('What lies on the disk now, size and space taken:')
 for (const file of list()) say(`  ${file}`)
 check(!readdirSync(directory).includes(name), 'The final name exists although the file is not complete.')
 say(`Nothing under the final name, because the file is not complete yet.`)
@@ -74,11 +74,11 @@ for (const file of list()) say(`  ${file}`)
 say(`  sha256  ${digest}, as expected`)
 say()
 say(`  sent until the kill   ${size(firstBytes).padStart(9)}`)
-say(`  sent after it         ${size(secondBytes).padStart(9)}   (a start from zero: ${size(model.length)})`)
+say(`  sent after it         ${size(secondBytes).padStart(9)}   (the whole: ${size(model.length)})`)
 say(`  fetched twice         ${size(Math.max(0, firstBytes + secondBytes - model.length)).padStart(9)}`)
 say(`  time in all           ${((performance.now() - begin) / 1000).toFixed(1).padStart(7)} s`)
 say()
-say('Half of the file survived the kill, and what arrived is exactly the model.')
+say('Half of the file survived the kill, and the result is the model, to the bit.')
 
 await origin.close()
 
@@ -106,7 +106,11 @@ function short(argument) {
 function list() {
   return readdirSync(directory, { withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => `${size(statSync(path.join(directory, entry.name)).size).padStart(9)}  ${entry.name}`)
+    .map((entry) => {
+      const { size: bytes, blocks } = statSync(path.join(directory, entry.name))
+      // A file with holes takes less space than its size says; `blocks` counts 512 bytes each.
+      return `${size(bytes).padStart(9)}  ${size(blocks * 512).padStart(9)}  ${entry.name}`
+    })
 }
 
 function size(bytes) {

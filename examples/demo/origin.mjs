@@ -54,13 +54,14 @@ export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
       response.end(bytes)
       return
     }
+    const gone = once(response, 'close').catch(() => undefined)
     const piece = Math.max(1, Math.round(bytesPerSecond / ticksPerSecond))
     for (let at = 0; at < bytes.length && !response.destroyed; at += piece) {
       const part = bytes.subarray(at, at + piece)
       const roomLeft = response.write(part)
       sent += part.length
-      // `close` too: a client that went away never drains.
-      if (!roomLeft) await Promise.race([once(response, 'drain'), once(response, 'close')])
+      // A client that went away never drains.
+      if (!roomLeft) await Promise.race([once(response, 'drain'), gone])
       await delay(1000 / ticksPerSecond)
     }
     response.end()

@@ -1,7 +1,13 @@
 import cliProgress from 'cli-progress'
-import type { WriteStream } from 'node:tty'
 import { barLine, fit, formatBytes } from './format.js'
 import { HumanReporter, type LineKind, type Print } from './reporters.js'
+
+/** What the bars are drawn on: standard error, when it is a terminal. */
+export interface Terminal extends NodeJS.WritableStream {
+  /** Size in cells; 0 where it can't be told. */
+  readonly columns: number
+  readonly rows: number
+}
 
 /** The payload of every bar: the line as it is to be drawn. */
 interface Slot {
@@ -17,7 +23,7 @@ const frameMs = 100
  * few that are seen.
  */
 export class BarReporter extends HumanReporter {
-  readonly #terminal: WriteStream
+  readonly #terminal: Terminal
   readonly #color: boolean
   readonly #bars: cliProgress.MultiBar
   readonly #slots: { bar: cliProgress.SingleBar; payload: Slot }[] = []
@@ -25,7 +31,7 @@ export class BarReporter extends HumanReporter {
   #closed = false
 
   /** @param color - whether marks may be coloured. */
-  constructor(urls: number, terminal: WriteStream, paths: Print | null, color: boolean) {
+  constructor(urls: number, terminal: Terminal, paths: Print | null, color: boolean) {
     super(urls, paths)
     this.#terminal = terminal
     this.#color = color

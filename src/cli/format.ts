@@ -97,7 +97,8 @@ function amount(state: LineState): string {
 
 /** The words for a download that is not simply downloading, else null. */
 function special(state: LineState): string | null {
-  if (state.retry !== null) return `retry ${formatDuration(state.retry.seconds)} ${state.retry.code}`
+  if (state.retry !== null)
+    return `retry ${formatDuration(Math.ceil(state.retry.seconds))} ${state.retry.code}`
   if (state.phase === 'resolving') return 'connecting'
   if (state.phase === 'verifying') return 'verifying'
   if (state.phase === 'queued') return 'waiting'
@@ -157,7 +158,7 @@ export function logLine(state: LineState): string {
 export interface FinishedState {
   path: string
   size: number
-  sha256: string | null
+  /** Whether a digest given beforehand matched. */
   verified: boolean
   existed: boolean
   fetchedBytes: number
@@ -167,12 +168,7 @@ export interface FinishedState {
 
 /** One line for a finished file, without its mark. */
 export function finishedLine(state: FinishedState): string {
-  const digest =
-    state.sha256 === null
-      ? ''
-      : state.verified
-        ? ', sha256 verified'
-        : `, sha256 ${state.sha256.slice(0, 12)}…`
+  const digest = state.verified ? ', sha256 verified' : ''
   if (state.existed) return `${state.path}: ${formatBytes(state.size)}, there already${digest}`
   const seconds = Math.max(state.seconds, 0.001)
   const time = seconds < 10 ? `${seconds.toFixed(1)}s` : formatDuration(seconds)

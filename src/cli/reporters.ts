@@ -134,7 +134,7 @@ export abstract class HumanReporter implements Reporter {
         if (active !== undefined) {
           active.retry = { until: performance.now() + report.delayMs, code: report.code }
         }
-        const wait = formatDuration(report.delayMs / 1000)
+        const wait = formatDuration(Math.ceil(report.delayMs / 1000))
         return this.line(
           `${nameOf(active, report.url)}: ${plain(report.message)} (${report.code}); again in ${wait}`,
           'note',

@@ -96,6 +96,8 @@ describe('plain', () => {
   })
 })
 
+const placeOfPercent = (line: string) => displayWidth(line.slice(0, line.indexOf('%')))
+
 describe('barLine', () => {
   it('shows bytes, speed, ETA, connections and a bar where there is room', () => {
     const line = barLine(running, 120)
@@ -111,9 +113,21 @@ describe('barLine', () => {
 
   it('says what it waits for', () => {
     const waiting = { ...running, connections: 0, retry: { code: 'CONNECT_FAILED', seconds: 12 } }
-    expect(barLine(waiting, 100)).toContain('retry in 12s (CONNECT_FAILED)')
+    expect(barLine(waiting, 100)).toContain('retry 12s CONNECT_FAILED')
     expect(barLine({ ...running, phase: 'verifying' }, 60)).toContain('verifying')
     expect(barLine({ ...running, total: null, etaSeconds: null }, 120)).toContain('--%')
+  })
+
+  it('gives every field its place, whatever the download is doing', () => {
+    const others: LineState[] = [
+      { ...running, name: '通义千问.gguf', phase: 'verifying' },
+      { ...running, connections: 0, retry: { code: 'CHECKSUM_MISMATCH', seconds: 12 } },
+      { ...running, name: 'a', downloaded: 0, total: null, percent: 0, bytesPerSecond: 0, etaSeconds: null },
+    ]
+    for (const columns of [60, 80, 100, 160]) {
+      const place = placeOfPercent(barLine(running, columns))
+      for (const other of others) expect(placeOfPercent(barLine(other, columns))).toBe(place)
+    }
   })
 
   it('never reaches the last column, whatever it shows', () => {
@@ -155,16 +169,18 @@ describe('lines for logs', () => {
     const done = {
       path: '/models/a.gguf',
       size: 40 * MiB,
-      sha256: 'ab'.repeat(32),
       verified: true,
       existed: false,
       fetchedBytes: 30 * MiB,
       seconds: 10,
     }
     expect(finishedLine(done)).toBe(
-      '/models/a.gguf: 40.0 MiB in 10s (3.0 MiB/s), 10.0 MiB kept from before, sha256 abababababab… verified',
+      '/models/a.gguf: 40.0 MiB in 10s (3.0 MiB/s), 10.0 MiB kept, sha256 verified',
     )
-    expect(finishedLine({ ...done, existed: true, verified: false, sha256: null })).toBe(
+    expect(finishedLine({ ...done, fetchedBytes: done.size, verified: false })).toBe(
+      '/models/a.gguf: 40.0 MiB in 10s (4.0 MiB/s)',
+    )
+    expect(finishedLine({ ...done, existed: true, verified: false })).toBe(
       '/models/a.gguf: 40.0 MiB, there already',
     )
   })
