@@ -2,6 +2,12 @@
 import type { Socket } from 'node:net'
 import { parseRequest, type ParsedRequest } from './origin-http.js'
 
+/**
+ * How long nothing is sent before an RST, in milliseconds. An RST throws away what is still on the way; and a client
+ * that finds data and RST in one poll is told of an orderly end (libuv does that).
+ */
+export const beforeResetMs = 50
+
 /** The client (or the test) ended the connection under a response. */
 export class ConnectionGone extends Error {
   constructor() {
@@ -113,6 +119,15 @@ export class OriginConnection {
     // TLS sockets have no reset of their own.
     if (!this.tcp.destroyed) this.tcp.resetAndDestroy()
     this.socket.destroy()
+  }
+
+  /** Says nothing more, then ends with RST. */
+  resetSoon(): void {
+    this.#takenOver = true
+    this.#gone.abort()
+    setTimeout(() => {
+      this.reset()
+    }, beforeResetMs).unref()
   }
 
   /** Ends with FIN at once. */

@@ -1,14 +1,11 @@
 /** Carries a {@link Plan} out on a connection. */
-import type { OriginConnection } from './origin-connection.js'
+import { beforeResetMs, type OriginConnection } from './origin-connection.js'
 import { formatHead, type HeaderLines } from './origin-http.js'
 import { framingHeaders, type Plan } from './origin-plan.js'
 import type { Fault, OriginRequest } from './origin-types.js'
 
 const sliceMs = 20
 const flood = 'f'.repeat(1000)
-
-/** Lets the client's kernel take what was sent: an RST throws away what is still on the way. */
-const beforeResetMs = 30
 
 async function writeHead(connection: OriginConnection, plan: Plan, lines: HeaderLines): Promise<void> {
   const head = formatHead(plan.status, lines)

@@ -195,11 +195,14 @@ export class Origin {
     await waitFor(() => this.bytesSent(path) >= bytes, { timeoutMs, what: `${bytes} bytes of ${path}` })
   }
 
-  /** Cuts all open connections, with FIN or RST. New ones are welcome. */
+  /**
+   * Cuts all open connections, with FIN, or with RST, before which nothing is sent for 50 ms so that clients see it
+   * as one. New ones are welcome.
+   */
   destroyConnections({ reset = false }: { reset?: boolean } = {}): void {
     for (const socket of this.#sockets.keys()) {
       const connection = this.#connections.get(socket)
-      if (reset) (connection ?? { reset: () => socket.resetAndDestroy() }).reset()
+      if (reset) (connection ?? { resetSoon: () => socket.resetAndDestroy() }).resetSoon()
       else (connection ?? socket).destroy()
     }
   }

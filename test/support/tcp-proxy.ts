@@ -1,5 +1,6 @@
 /** A cable that can be cut: a TCP proxy on loopback. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { beforeResetMs } from './origin-connection.js'
 import { withTimeout } from './wait.js'
 
 type Mode = 'forward' | 'cut' | 'refuse'
@@ -87,10 +88,14 @@ export class TcpProxy {
     this.#mode = 'refuse'
   }
 
-  /** Ends all open connections with RST. */
+  /** Forwards nothing more on the open connections, and ends them with RST 50 ms later. */
   resetAll(): void {
-    for (const { client, target } of this.#links)
-      for (const socket of [client, target]) socket.resetAndDestroy()
+    for (const { client, target } of [...this.#links]) {
+      for (const socket of [client, target]) socket.pause().removeAllListeners('drain')
+      this.#after(beforeResetMs, () => {
+        for (const socket of [client, target]) socket.resetAndDestroy()
+      })
+    }
   }
 
   /** All is well again: what was held passes, new connections work, no delay. */
@@ -134,14 +139,15 @@ export class TcpProxy {
   }
 
   #later(action: () => void): void {
-    if (this.#delayMs === 0) {
-      action()
-      return
-    }
+    if (this.#delayMs === 0) action()
+    else this.#after(this.#delayMs, action)
+  }
+
+  #after(ms: number, action: () => void): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       action()
-    }, this.#delayMs)
+    }, ms)
     this.#timers.add(timer)
   }
 }
