@@ -1,9 +1,10 @@
 import type { Download } from './download.js'
 import { isSettled } from './states.js'
 
-/** Who still wants a download: each call that asked for it, until its signal aborts. */
+/** Who still wants a download: each call that asked for it, until its signal aborts or the download settles. */
 export class Interest {
-  readonly #callers = new WeakMap<Download, number>()
+  /** By `finished`, which is another one each time that a settled download is asked for again. */
+  readonly #callers = new WeakMap<Promise<unknown>, number>()
   readonly #abandoned: (download: Download) => void
 
   /** @param abandoned - called when the last caller of a live download has aborted. */
@@ -11,20 +12,21 @@ export class Interest {
     this.#abandoned = abandoned
   }
 
-  /** Notes a caller. One without a signal stays interested for good. */
+  /** Notes a caller. One without a signal stays interested to the end. */
   add(download: Download, signal: AbortSignal | undefined): void {
-    this.#callers.set(download, (this.#callers.get(download) ?? 0) + 1)
+    const { finished } = download
+    this.#callers.set(finished, (this.#callers.get(finished) ?? 0) + 1)
     if (signal === undefined) return
     const aborted = () => {
-      const left = (this.#callers.get(download) ?? 1) - 1
-      this.#callers.set(download, left)
-      if (left <= 0 && !isSettled(download.state)) this.#abandoned(download)
+      const left = (this.#callers.get(finished) ?? 1) - 1
+      this.#callers.set(finished, left)
+      if (left <= 0 && download.finished === finished && !isSettled(download.state)) this.#abandoned(download)
     }
     signal.addEventListener('abort', aborted, { once: true })
     const forget = () => {
       signal.removeEventListener('abort', aborted)
     }
-    download.finished.then(forget, forget)
+    finished.then(forget, forget)
     if (signal.aborted) aborted()
   }
 }

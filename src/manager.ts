@@ -16,7 +16,7 @@ import {
 import { Interest } from './interest.js'
 import { Places, requireFreeTarget } from './places.js'
 import { DownloadQueue } from './queue.js'
-import { newRecord, renewal, requireSame } from './records.js'
+import { expectations, isStricter, newRecord, renewal, requireSame } from './records.js'
 import { Runner } from './runner.js'
 import { SafeEmitter } from './safe-emitter.js'
 import { Serial } from './serial.js'
@@ -147,12 +147,9 @@ export class DownloadManager extends SafeEmitter {
 
     const known = this.#downloads.get(wanted.url)
     if (known !== undefined) {
-      requireSame(known, wanted, { mode, filename: given })
-      await this.#serial.run(known, async () => {
-        if (isSettled(known.state)) await this.#again(known, wanted)
-      })
-      this.#interest.add(known, wanted.signal)
-      return known
+      const joined = await this.#join(known, wanted, { mode, filename: given })
+      // When it was forgotten meanwhile, this is the first call for it.
+      return joined ? known : await this.download(options)
     }
     const filename = named ?? fallbackFilename
     if (named !== null)
@@ -160,14 +157,16 @@ export class DownloadManager extends SafeEmitter {
     const record = newRecord(wanted, { filename, named: named !== null, mode, sequence: this.#sequence++ })
     const download = new Download(record, this.#owner)
     this.#downloads.set(download.url, download)
-    try {
-      await this.#store.save(download.record)
-    } catch (error) {
-      this.#downloads.delete(download.url)
-      throw error
-    }
-    this.#requireOpen()
-    if (download.state === 'queued') this.#enqueue(download)
+    await this.#serial.run(download, async () => {
+      try {
+        await this.#store.save(download.record)
+      } catch (error) {
+        this.#downloads.delete(download.url)
+        throw storeError(error, 'The download could not be stored.')
+      }
+      this.#requireOpen()
+      this.#enqueue(download)
+    })
     this.#interest.add(download, wanted.signal)
     return download
   }
@@ -245,7 +244,7 @@ export class DownloadManager extends SafeEmitter {
    * Forgets a download; a live one is canceled first. Harmless when the URL is unknown.
    *
    * @param options - `deleteFile`: also delete the finished file. Default false.
-   * @throws DownloadError `PERMISSION`, `DISK_IO` when the file can't be deleted; `CLOSED`.
+   * @throws DownloadError `PERMISSION`, `DISK_IO` when the file can't be deleted; `STORE_ERROR`; `CLOSED`.
    */
   async remove(url: string, options: { deleteFile?: boolean } = {}): Promise<void> {
     this.#requireOpen()
@@ -258,8 +257,12 @@ export class DownloadManager extends SafeEmitter {
       if (download.state === 'failed') await this.#places.discardBytes(download)
       if (options.deleteFile === true && download.state === 'completed')
         await this.#places.deleteFile(download)
+      try {
+        await this.#store.remove(download.record.id)
+      } catch (error) {
+        throw storeError(error, 'The download could not be taken out of the store.')
+      }
       this.#downloads.delete(url)
-      await this.#store.remove(download.record.id)
       this.emit('removed', { download })
     })
   }
@@ -267,7 +270,7 @@ export class DownloadManager extends SafeEmitter {
   /** Resolves when nothing is queued or works (paused ones don't count). */
   async onIdle(): Promise<void> {
     await this.ready
-    if (this.#isIdle()) return
+    if (this.#isIdle() || this.#closed !== null) return
     await new Promise<void>((done) => this.#idle.add(done))
   }
 
@@ -292,9 +295,7 @@ export class DownloadManager extends SafeEmitter {
     try {
       loaded = await this.#store.load()
     } catch (error) {
-      throw isDownloadError(error)
-        ? error
-        : new DownloadError('STORE_ERROR', 'The store could not be read.', { cause: error })
+      throw storeError(error, 'The store could not be read.')
     }
     for (const message of loaded.problems) this.emit('log', { level: 'warn', message })
     for (const record of loaded.records) {
@@ -314,8 +315,31 @@ export class DownloadManager extends SafeEmitter {
     this.#emitState(download, 'queued')
   }
 
+  /** Joins a download that is known; false when it was forgotten before its turn came. */
+  #join(
+    known: Download,
+    wanted: ResolvedDownloadOptions,
+    place: { mode: string | null; filename: string | null },
+  ): Promise<boolean> {
+    return this.#serial.run(known, async () => {
+      if (this.#downloads.get(known.url) !== known) return false
+      this.#requireOpen()
+      requireSame(known, wanted, place)
+      if (isSettled(known.state)) {
+        await this.#again(known, wanted)
+      } else if (isStricter(known.record, wanted)) {
+        known.update(expectations(known.record, wanted))
+        await this.#save(known)
+      }
+      return true
+    })
+  }
+
   /** A settled one is asked for again. */
   async #again(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
+    // Another one may have taken the name since this one failed.
+    const { url, mode, filename, named } = download
+    if (named) requireFreeTarget(this.#downloads.values(), { url, mode, filename })
     download.move('queued', renewal(download.record, wanted))
     this.#enqueue(download)
     await this.#save(download)
@@ -352,10 +376,15 @@ export class DownloadManager extends SafeEmitter {
     const error = new DownloadError('CLOSED', 'The manager was closed.', { retryable: true })
     await this.ready.catch(() => undefined)
     await Promise.all([...this.#running.values()].map((runner) => runner.stop('close')))
-    await this.#engine.close()
-    await this.#store.close?.()
-    for (const download of this.#downloads.values()) download.abandon(error)
-    for (const done of this.#idle) done()
+    try {
+      await this.#engine.close()
+      await this.#store.close?.()
+    } catch (failure) {
+      throw storeError(failure, 'The store could not be closed.')
+    } finally {
+      for (const download of this.#downloads.values()) download.abandon(error)
+      for (const done of this.#idle) done()
+    }
   }
 
   #setLimit(download: Download, limit: number | null): void {
@@ -446,6 +475,11 @@ export class DownloadManager extends SafeEmitter {
 function openStore(store: ResolvedManagerOptions['store'], directory: string): DownloadStore {
   if (store === 'file') return createFileStore(join(directory, '.model-downloader'))
   return store === 'memory' ? createMemoryStore() : store
+}
+
+/** What a store of the caller throws may be anything. */
+function storeError(error: unknown, message: string): DownloadError {
+  return isDownloadError(error) ? error : new DownloadError('STORE_ERROR', message, { cause: error })
 }
 
 function invalidState(download: Download, what: string): DownloadError {

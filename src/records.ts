@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Download } from './download.js'
 import { DownloadError } from './errors.js'
 import type { ResolvedDownloadOptions } from './options.js'
+import { isActive } from './states.js'
 import type { DownloadRecord } from './store/store.js'
 
 /** The record of a download that was just asked for. */
@@ -39,7 +40,8 @@ export function newRecord(
 /**
  * Asking again must mean the same file.
  *
- * @throws DownloadError `CONFLICT` when file name, mode, digest or size differ from what is known.
+ * @throws DownloadError `CONFLICT` when file name, mode, digest or size differ from what is known; also for a digest or
+ * size where none was given, once the transfer runs: it would end without having looked at them.
  */
 export function requireSame(
   known: Download,
@@ -54,6 +56,25 @@ export function requireSame(
   if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
     throw differs('sha256')
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
+  if (isActive(known.state) && isStricter(record, wanted)) {
+    throw new DownloadError('CONFLICT', 'This URL is being fetched already without that sha256 or size.')
+  }
+}
+
+/** Whether a call expects something of the file that nobody did before. */
+export function isStricter(record: DownloadRecord, wanted: ResolvedDownloadOptions): boolean {
+  return (
+    (wanted.sha256 !== undefined && record.sha256 === null) ||
+    (wanted.size !== undefined && record.size === null)
+  )
+}
+
+/** What the file must be, by what is recorded and what was said now. */
+export function expectations(
+  record: DownloadRecord,
+  wanted: ResolvedDownloadOptions,
+): Pick<DownloadRecord, 'sha256' | 'size'> {
+  return { sha256: wanted.sha256 ?? record.sha256, size: wanted.size ?? record.size }
 }
 
 /** What changes in a settled record when it is asked for again; null when nothing new was said. */
@@ -65,9 +86,11 @@ export function renewal(
   if (wanted === null) return fresh
   return {
     ...fresh,
+    ...expectations(record, wanted),
     force: wanted.force,
-    sha256: wanted.sha256 ?? record.sha256,
-    size: wanted.size ?? record.size,
+    connections: wanted.connections ?? record.connections,
+    maxBytesPerSecond:
+      wanted.maxBytesPerSecond === undefined ? record.maxBytesPerSecond : wanted.maxBytesPerSecond,
     headers: Object.keys(wanted.headers).length === 0 ? record.headers : wanted.headers,
     priority: wanted.priority,
   }
