@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { fdatasync } from 'node:fs'
 import { constants, open, rename, type FileHandle } from 'node:fs/promises'
+import pLimit from 'p-limit'
 import { DownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
@@ -23,6 +24,8 @@ export class PartFile {
   readonly #writer = randomBytes(8).toString('hex')
   readonly #url: string
   readonly #sha256: string | null
+  // The kernel lets one writer at a time into a file; more would only spin for it, and hold threads that others need.
+  readonly #writers = pLimit(2)
   #identity: Identity
   #written: IntervalSet
   #synced: IntervalSet
@@ -119,6 +122,10 @@ export class PartFile {
    * @throws DownloadError `NO_SPACE`, `DISK_IO` …; the interval is then not noted.
    */
   write(buffers: Buffer[], position: number, length: number): Promise<void> {
+    return this.#writers(() => this.#write(buffers, position, length))
+  }
+
+  #write(buffers: Buffer[], position: number, length: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const done = () => {
         this.#written = add(this.#written, position, position + length)

@@ -164,7 +164,7 @@ export class Transfer {
   async #fetch(): Promise<'complete' | 'nothing'> {
     const { tuning, http, gate, bucket } = this.#shared
     const spec = this.#spec
-    const batchBytes = Math.min(1 << 20, Math.max(1 << 18, Math.floor((8 << 20) / spec.connections)))
+    const batchBytes = Math.min(1 << 20, Math.max(1 << 18, Math.floor((4 << 20) / spec.connections)))
     const fetcher = new Fetcher({
       spec,
       tuning,
