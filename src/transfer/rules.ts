@@ -124,9 +124,9 @@ function judgePartial(expected: Expectation, head: ResponseHead): Verdict {
     return protocol('The server answered one range with a multipart body.')
   }
   const range = parseContentRange(head.headers['content-range'])
-  if (range === null || range.start === null) {
-    return protocol('The server answered 206 without a valid Content-Range.')
-  }
+  const noRange = protocol('The server answered 206 without a valid Content-Range.')
+  if (range === null) return noRange
+  if (range.start === null) return noRange
   if (range.start !== expected.start) {
     return protocol(`The server answered with byte ${range.start}, not with byte ${expected.start} as asked.`)
   }
@@ -221,8 +221,9 @@ function merge(known: Identity | null, seen: Identity): Identity {
 }
 
 function refuseEncoding(head: ResponseHead): Verdict | null {
-  const encoding = (first(head, 'content-encoding') ?? 'identity').trim().toLowerCase()
-  return encoding === 'identity' || encoding === ''
+  // Several lines of this header mean several encodings, one upon the other (RFC 9110 section 8.4).
+  const encoding = [head.headers['content-encoding'] ?? []].flat().join(', ').trim().toLowerCase()
+  return encoding.split(',').every((part) => ['', 'identity'].includes(part.trim()))
     ? null
     : protocol(`The server sent Content-Encoding ${encoding} although identity was asked for.`)
 }
