@@ -63,7 +63,16 @@ export function firstHop(input: URL, headers: Readonly<Record<string, string>>):
   if (username === '' && password === '') return { url, headers, count: 0 }
   if (Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
     return { url, headers, count: 0 }
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  const credentials = `${decoded(username)}:${decoded(password)}`
   const authorization = `Basic ${Buffer.from(credentials, 'utf8').toString('base64')}`
   return { url, headers: { ...headers, authorization }, count: 0 }
+}
+
+/** A `%` that begins no escape stands for itself, as browsers take it. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
 }
