@@ -1,7 +1,7 @@
 /** What a journal says, and how much of it may be believed. Pure. Transfer rule 9. */
 import { z } from 'zod'
 import type { Identity } from './rules.js'
-import { parseIntervals, type IntervalSet } from './segments.js'
+import { covers, parseIntervals, type IntervalSet } from './segments.js'
 
 /** The journal of a part file. Version 1. */
 export interface Journal {
@@ -67,9 +67,11 @@ export function parseJournal(text: string): Journal | null {
   }
   const result = schema.safeParse(value)
   if (!result.success) return null
-  const { total } = result.data.identity
-  const end = Math.max(result.data.written.at(-1)?.[1] ?? 0, result.data.synced.at(-1)?.[1] ?? 0)
-  return total !== null && end > total ? null : result.data
+  const { identity, written, synced } = result.data
+  // What is on the disk went through the kernel first.
+  if (!synced.every(([start, end]) => covers(written, start, end))) return null
+  const end = written.at(-1)?.[1] ?? 0
+  return identity.total !== null && end > identity.total ? null : result.data
 }
 
 /** What may be taken up again. */
