@@ -27,7 +27,7 @@ export class Upkeep {
   readonly #init: UpkeepInit
   readonly #interval: NodeJS.Timeout
   #busy: Promise<void> | null = null
-  #journalAt = 0
+  #journalAt = performance.now()
   #journalled = 0
   #syncAt = performance.now()
   #progressAt = 0
@@ -40,27 +40,30 @@ export class Upkeep {
     }, tickMs)
   }
 
-  /** Stops, and waits for what is under way. */
+  /** Stops, waits for what is under way, and tells the progress a last time. */
   async stop(): Promise<void> {
     clearInterval(this.#interval)
     await this.#busy
+    const part = this.#init.part()
+    if (part !== null) this.#tell(part)
+  }
+
+  #tell(part: PartFile): void {
+    const { fetcher, emit } = this.#init
+    const { total, connections } = fetcher
+    emit({ type: 'progress', downloaded: part.writtenBytes, total, connections })
   }
 
   #tick(): void {
     const now = performance.now()
-    const { fetcher, part: current, hash, emit, tuning } = this.#init
+    const { fetcher, part: current, hash, tuning } = this.#init
     fetcher.tick(now)
     const part = current()
     if (part === null) return
     hash()?.advance(part.frontier)
     if (now - this.#progressAt >= tuning.progressIntervalMs) {
       this.#progressAt = now
-      emit({
-        type: 'progress',
-        downloaded: part.writtenBytes,
-        total: fetcher.total,
-        connections: fetcher.connections,
-      })
+      this.#tell(part)
     }
     if (this.#busy !== null) return
     this.#busy = this.#disk(part, now)
