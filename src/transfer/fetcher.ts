@@ -7,6 +7,7 @@ import { Address, type FreshAddress } from './address.js'
 import type { Connection, ConnectionContext, Outcome } from './connection.js'
 import { ConnectionPool, type Live } from './connection-pool.js'
 import type { HostGate } from './host-gate.js'
+import { isNetworkFailure } from './network-errors.js'
 import type { PartFile } from './part-file.js'
 import type { Patience } from './patience.js'
 import type { TransferEvent, TransferSpec, TransferTuning } from './protocol.js'
@@ -437,6 +438,7 @@ export class Fetcher {
       this.#end({ error })
       return
     }
+    if (isNetworkFailure(error) || error.code === 'STALLED') this.#poolSize.forgive()
     // The address may have gone stale with its server: begin again at the one that the caller gave.
     this.#address.unsettle()
     this.#scouting = true

@@ -21,6 +21,11 @@ export class PoolSize {
     this.#changedAt = now
   }
 
+  /** Nobody gets through, so that the refusals before were the network's and say nothing about the server. */
+  forgive(): void {
+    this.#size = this.#max
+  }
+
   /** Tries one more after a quiet while; whether the size has changed. */
   grow(now: number): boolean {
     if (this.#size >= this.#max || now - this.#changedAt < growAfterMs) return false
