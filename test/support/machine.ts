@@ -1,0 +1,75 @@
+/** What some tests need of the machine: root, strace, namespaces. Needs vitest. */
+import { spawnSync } from 'node:child_process'
+import { describe, expect, it } from 'vitest'
+import { RunningProcess, root, type RunOptions } from './process.js'
+
+/** Something that not every machine has. */
+export interface Need {
+  /** Said where it is missing. */
+  missing: string
+  /** Looked at once per test file. */
+  available: () => boolean
+}
+
+const works = (command: string, args: readonly string[]): boolean =>
+  process.platform === 'linux' && spawnSync(command, args, { stdio: 'ignore' }).status === 0
+
+/** Makes system calls of a program fail. */
+export const strace: Need = {
+  missing: 'no strace here, or no right to trace: apt-get install strace',
+  available: () =>
+    works('strace', ['-f', '-qq', '-o', '/dev/null', '-e', 'inject=fdatasync:error=EIO', 'true']),
+}
+
+/** A network and mounts of one's own. */
+export const namespaces: Need = {
+  missing: 'network namespaces take root on Linux, unshare and ip',
+  available: () => works('unshare', ['-n', '-m', 'ip', 'link', 'set', 'lo', 'up']),
+}
+
+/** File systems of one's own. */
+export const mounting: Need = {
+  missing: 'mounting a tmpfs takes root on Linux',
+  available: () => works('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']),
+}
+
+/** Whom file modes hold for: they don't for root. */
+export const nobody: Need = {
+  missing: 'running as nobody takes root on Linux, setpriv, and a checkout that nobody may read',
+  available: () =>
+    works('setpriv', [...asNobody.slice(1), process.execPath, '-e', `process.chdir('${root}')`]),
+}
+
+/** Runs a command as a user without any rights. */
+export const asNobody: readonly string[] = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+
+/** A shell, for `ulimit`. */
+export const shell: Need = {
+  missing: 'limits of open files are set by a POSIX shell',
+  available: () => process.platform !== 'win32' && spawnSync('sh', ['-c', 'ulimit -n 64']).status === 0,
+}
+
+/**
+ * `describe` for tests with such a need. Where it is not met, one test stands for them: skipped, saying what is
+ * missing; with `CI=true` in the environment it fails.
+ */
+export function describeWith(need: Need, name: string, tests: () => void): void {
+  if (need.available()) {
+    describe(name, tests)
+    return
+  }
+  it(`${name} (${need.missing})`, (context) => {
+    expect(process.env['CI'], need.missing).not.toBe('true')
+    context.skip(need.missing)
+  })
+}
+
+/** Runs this Node under another command: `[...wrapper, node, ...args]`. */
+export function spawnUnder(
+  wrapper: readonly string[],
+  args: readonly string[],
+  options: RunOptions = {},
+): RunningProcess {
+  const [command = process.execPath, ...rest] = [...wrapper, process.execPath, ...args]
+  return new RunningProcess(command, rest, options)
+}
