@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest'
+import { DownloadError } from '../../src/errors.js'
+import { Patience } from '../../src/transfer/patience.js'
+import { defaultTuning, type TransferTuning } from '../../src/transfer/protocol.js'
+
+const badServer = new DownloadError('HTTP_ERROR', 'HTTP 500', { retryable: true })
+const noNetwork = new DownloadError('CONNECT_FAILED', 'refused', { retryable: true })
+const make = (tuning: Partial<TransferTuning> = {}) =>
+  new Patience(
+    { ...defaultTuning, maxAttempts: 3, outageMs: 1_000, minDelayMs: 0, maxDelayMs: 0, ...tuning },
+    0,
+  )
+
+describe('Patience', () => {
+  it('is over after as many failures as are allowed', () => {
+    const patience = make()
+    expect(patience.failed(badServer, 1)).toEqual({ kind: 'wait', attempt: 1, delayMs: 0 })
+    expect(patience.failed(badServer, 2)).toMatchObject({ kind: 'wait', attempt: 2 })
+    expect(patience.failed(badServer, 3)).toEqual({ kind: 'give-up', reason: 'attempts' })
+    expect(patience.attempts).toBe(3)
+  })
+
+  it('is whole again after any new byte', () => {
+    const patience = make()
+    for (let bytes = 1; bytes <= 20; bytes += 1) {
+      patience.failed(badServer, bytes)
+      patience.failed(badServer, bytes)
+      patience.noteBytes(bytes, bytes)
+      expect(patience.attempts).toBe(0)
+    }
+  })
+
+  it('does not count the same bytes fetched once more', () => {
+    const patience = make()
+    patience.noteBytes(500, 1)
+    patience.failed(badServer, 2)
+    patience.noteBytes(100, 3)
+    patience.noteBytes(500, 4)
+    expect(patience.attempts).toBe(1)
+    patience.noteBytes(501, 5)
+    expect(patience.attempts).toBe(0)
+  })
+
+  it('counts them when the file is another one', () => {
+    const patience = make()
+    patience.noteBytes(500, 1)
+    patience.failed(badServer, 2)
+    patience.forgetBytes()
+    patience.noteBytes(1, 3)
+    expect(patience.attempts).toBe(0)
+  })
+
+  it('outlasts a dead network for a while once bytes have come', () => {
+    const patience = make()
+    patience.noteBytes(1, 0)
+    for (let now = 100; now < 1_000; now += 100) expect(patience.failed(noNetwork, now).kind).toBe('wait')
+    expect(patience.failed(noNetwork, 1_000)).toEqual({ kind: 'give-up', reason: 'attempts' })
+  })
+
+  it('does not outlast a network that was never there', () => {
+    const patience = make()
+    patience.failed(noNetwork, 1)
+    patience.failed(noNetwork, 2)
+    expect(patience.failed(noNetwork, 3).kind).toBe('give-up')
+  })
+
+  it('waits as long as the server asks, up to a limit', () => {
+    const patience = make({ maxRetryAfterMs: 5_000 })
+    const asks = (retryAfterMs: number) =>
+      new DownloadError('HTTP_ERROR', 'HTTP 503', { retryable: true, retryAfterMs })
+    expect(patience.failed(asks(5_000), 1)).toEqual({ kind: 'wait', attempt: 1, delayMs: 5_000 })
+    expect(patience.failed(asks(5_001), 2)).toEqual({ kind: 'give-up', reason: 'retry-after' })
+  })
+})

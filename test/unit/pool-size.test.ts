@@ -1,0 +1,52 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { PoolSize } from '../../src/transfer/pool-size.js'
+
+const quietMs = 15_000
+
+describe('PoolSize', () => {
+  it('begins with all that is allowed, and does not grow beyond it', () => {
+    const pool = new PoolSize(8)
+    expect(pool.size).toBe(8)
+    expect(pool.grow(quietMs * 10)).toBe(false)
+    expect(pool.size).toBe(8)
+  })
+
+  it('shrinks to those that were at work when one more was refused', () => {
+    const pool = new PoolSize(8)
+    pool.refused(3, 0)
+    expect(pool.size).toBe(3)
+    pool.refused(5, 0)
+    expect(pool.size).toBe(3)
+    pool.refused(0, 0)
+    expect(pool.size).toBe(1)
+  })
+
+  it('tries one more after each quiet while', () => {
+    const pool = new PoolSize(4)
+    pool.refused(2, 1_000)
+    expect(pool.grow(1_000 + quietMs - 1)).toBe(false)
+    expect(pool.grow(1_000 + quietMs)).toBe(true)
+    expect(pool.size).toBe(3)
+    expect(pool.grow(1_000 + quietMs + 1)).toBe(false)
+    expect(pool.grow(1_000 + 2 * quietMs)).toBe(true)
+    expect(pool.size).toBe(4)
+    expect(pool.grow(1_000 + 9 * quietMs)).toBe(false)
+  })
+
+  it('stays between one and the most, whatever happens', () => {
+    const events = fc.array(fc.option(fc.nat(70)), { maxLength: 50 })
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 64 }), events, (most, happenings) => {
+        const pool = new PoolSize(most)
+        happenings.forEach((others, index) => {
+          const now = index * quietMs
+          if (others === null) pool.grow(now)
+          else pool.refused(others, now)
+          expect(pool.size).toBeGreaterThanOrEqual(1)
+          expect(pool.size).toBeLessThanOrEqual(most)
+        })
+      }),
+    )
+  })
+})
