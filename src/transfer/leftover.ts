@@ -1,6 +1,6 @@
 /** What lies beside a target: its names, and what an earlier run left there. */
-import { lstat, readFile, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat, readdir, readFile, unlink } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { bootId } from '../files/boot.js'
 import { fsError, withHandles } from '../files/fs-errors.js'
 import { parseJournal, resumable, type Journal, type Resumable } from './journal.js'
@@ -36,7 +36,10 @@ export interface Leftover {
   partExists: boolean
 }
 
-/** Looks at what an earlier run left. Never throws for what it finds, only for what it can't read. */
+/**
+ * Looks at what an earlier run left, and clears away the journals that a kill kept from getting their name. Never throws
+ * for what it finds, only for what it can't read.
+ */
 export async function inspectLeftover(
   paths: PartPaths,
   url: string,
@@ -46,6 +49,7 @@ export async function inspectLeftover(
   const journal = text === null ? null : parseJournal(text)
   const found = text !== null || part !== null
   const partExists = part !== null
+  if (found) await removeTemporary(paths)
   if (journal === null || !part?.isFile()) return { journal, resume: null, found, partExists }
   const now = { url, sha256, bootId: bootId(), partSize: Number(part.size) }
   return { journal, resume: resumable(journal, now), found, partExists }
@@ -63,6 +67,17 @@ export async function discardLeftover(paths: PartPaths): Promise<void> {
  */
 export async function removeFiles(files: readonly string[]): Promise<void> {
   await Promise.all(files.map(remove))
+}
+
+/** Deletes temporary journals (see `replaceFile`). They are only ever made beside a part or a journal. */
+async function removeTemporary({ directory, journal }: PartPaths): Promise<void> {
+  const start = `${basename(journal)}.`
+  const names = await readdir(directory).catch(() => [])
+  const temporary = names.filter(
+    (name) => name.startsWith(start) && /^[0-9a-z]{6}$/.test(name.slice(start.length)),
+  )
+  // What can't be deleted is litter, no reason to fail.
+  await Promise.allSettled(temporary.map((name) => unlink(join(directory, name))))
 }
 
 /** A small file's text; null when it isn't there, empty when it is no file. */

@@ -118,12 +118,14 @@ export function stampOf(stat: Pick<Stats, 'size' | 'mtimeMs' | 'ino'>, sha256: s
 
 /**
  * Whether a kill came between the rename and the end of the last run: the journal then names the very file that lies
- * there (FAULTS row 31).
+ * there (FAULTS row 31). Answers null, too, when something else is asked for now.
  */
-export function wasPublished(target: Target, leftover: Leftover): FileStamp | null {
+export function wasPublished(target: Target, leftover: Leftover, wanted: TransferSpec): FileStamp | null {
   const { existing } = target
   const publishing = leftover.journal?.publishing ?? null
   if (existing === null || publishing === null || leftover.partExists) return null
+  if (wanted.sha256 !== null && wanted.sha256 !== publishing.sha256) return null
+  if (wanted.size !== null && wanted.size !== publishing.size) return null
   const same = String(existing.ino) === leftover.journal?.inode && existing.size === publishing.size
   return same ? stampOf(existing, publishing.sha256) : null
 }

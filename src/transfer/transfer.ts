@@ -124,8 +124,8 @@ export class Transfer {
     this.#target = target
     this.#filename = filename
     const leftover = await target.leftover(spec)
-    const published = wasPublished(target, leftover)
-    if (published !== null && (spec.sha256 === null || spec.sha256 === published.sha256)) {
+    const published = wasPublished(target, leftover, spec)
+    if (published !== null) {
       await target.discardLeftover()
       const { size, sha256 } = published
       return this.#fromExisting({
@@ -147,11 +147,13 @@ export class Transfer {
   }
 
   /** Opens the kept part when there is a usable one. */
-  async #takeUp(target: Target, { resume, found }: Leftover): Promise<void> {
+  async #takeUp(target: Target, { resume, found, partExists }: Leftover): Promise<void> {
     const { url, sha256, size } = this.#spec
     const wrongSize = size !== null && resume !== null && (resume.identity.total ?? size) !== size
     if (resume === null || wrongSize) {
       if (found) this.#log('warn', 'The bytes left by an earlier run cannot be used; starting over.')
+      // A journal alone holds no bytes, and a new part may be published before it needs a journal of its own.
+      if (found && !partExists) await target.discardLeftover()
       return
     }
     const part = await PartFile.open({ paths: target.paths, url, sha256, identity: resume.identity, resume })

@@ -31,6 +31,10 @@ it('row 30: kill -9 at random moments, three times per file; the same command go
     outcomes.filter(({ right }) => !right),
     told,
   ).toEqual([])
+  expect(
+    outcomes.filter(({ tidy }) => !tidy),
+    told,
+  ).toEqual([])
   const kills = outcomes.reduce((sum, outcome) => sum + outcome.kills, 0)
   const again = outcomes.reduce((sum, outcome) => sum + outcome.againBytes, 0)
   expect(kills, told).toBeGreaterThanOrEqual(6)

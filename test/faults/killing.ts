@@ -37,8 +37,10 @@ export interface KillOutcome {
   kills: number
   /** Body bytes that the origin sent beyond one copy of the file. */
   againBytes: number
-  /** Whether the file is the right one, and lies alone in its folder. */
+  /** Whether the file is the right one. */
   right: boolean
+  /** Whether it lies alone in its folder: no part, no lock, nothing temporary. */
+  tidy: boolean
   /** Whether the last run did not end in time. */
   stuck: boolean
   /** For the message of a failure. */
@@ -77,12 +79,12 @@ export async function killAndResume(plan: KillPlan): Promise<KillOutcome> {
     last = String(error)
   }
   const tree = await listTree(directory)
-  const alone = tree.length === 1 && tree[0] === name
-  const right = alone && (await sha256File(join(directory, name))) === content.sha256()
+  const right = tree.includes(name) && (await sha256File(join(directory, name))) === content.sha256()
   return {
     kills,
     againBytes: origin.bytesSent(path) - content.size,
     right,
+    tidy: right && tree.length === 1,
     stuck,
     detail: `${path}: ${kills} kills at ${moments.map(Math.round).join(', ')}; ${tree.join(' ')}; ${last}`,
   }

@@ -49,6 +49,7 @@ describe('row 30: 30 files of 24 MiB, each killed three times with -9', () => {
     expect(outcomes).toHaveLength(files)
     expect(stuck).toEqual([])
     expect(wrong).toEqual([])
+    expect(outcomes.filter(({ tidy }) => !tidy)).toEqual([])
     expect(killed).toBeGreaterThanOrEqual(files * 2)
     expect(again / killed).toBeLessThanOrEqual(2)
   })
