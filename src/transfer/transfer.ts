@@ -323,6 +323,8 @@ export class Transfer {
           : null
     if (cause === null) throw error
     if (cause === 'ranges-lost') {
+      // Several connections would run into the same answer again; one stream needs no ranges.
+      this.#single = true
       const verdict = this.#patience.failed(error, now())
       if (verdict.kind === 'give-up') throw error
       this.#emit({ type: 'restarted', error: error.toJSON() })
