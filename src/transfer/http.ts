@@ -2,6 +2,7 @@
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici'
 import { DownloadError } from '../errors.js'
 import { networkError, type ExchangePhase } from './network-errors.js'
+import { proxiesOf } from './proxies.js'
 import type { ResponseHead } from './rules.js'
 
 /** Hears what becomes of an exchange. After `onEnd` or `onError`, and after an abort, nothing more comes. */
@@ -61,14 +62,20 @@ export class HttpClient {
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
     const exchange = new UndiciExchange(listener)
-    queueMicrotask(() => exchange.start(this.#dispatcher(request.proxy), request))
+    queueMicrotask(() => exchange.start(() => this.#dispatcher(request.proxy), request))
     return exchange
   }
 
   #dispatcher(proxy: boolean): Dispatcher {
-    if (!proxy || !proxyConfigured()) return this.#direct
+    const proxies = proxy ? proxiesOf(process.env) : null
+    if (proxies === null) return this.#direct
     // Plain http goes through a proxy in absolute form, as every other client does it; https through a tunnel.
-    this.#proxied ??= new EnvHttpProxyAgent({ ...this.#options, proxyTunnel: false })
+    this.#proxied ??= new EnvHttpProxyAgent({
+      ...this.#options,
+      httpProxy: proxies.http ?? '',
+      httpsProxy: proxies.https ?? '',
+      proxyTunnel: false,
+    })
     return this.#proxied
   }
 
@@ -76,11 +83,6 @@ export class HttpClient {
   async close(): Promise<void> {
     await Promise.all([this.#direct.destroy(), this.#proxied?.destroy()])
   }
-}
-
-function proxyConfigured(): boolean {
-  const { env } = process
-  return Boolean(env['http_proxy'] ?? env['HTTP_PROXY'] ?? env['https_proxy'] ?? env['HTTPS_PROXY'])
 }
 
 class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
@@ -94,10 +96,10 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     this.#listener = listener
   }
 
-  start(dispatcher: Dispatcher, { url, headers }: ExchangeRequest): void {
+  start(dispatcher: () => Dispatcher, { url, headers }: ExchangeRequest): void {
     if (this.#over) return
     try {
-      dispatcher.dispatch(
+      dispatcher().dispatch(
         { origin: url.origin, path: url.pathname + url.search, method: 'GET', headers },
         this,
       )

@@ -55,6 +55,15 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
   const make = (code: DownloadErrorCode, message: string, retryable: boolean) =>
     new DownloadError(code, message, { cause: error, retryable })
 
+  const proxyStatus = refusedByProxy(error)
+  if (proxyStatus !== null) {
+    const details = { cause: error, status: proxyStatus }
+    const message = `The proxy refused to connect (HTTP ${proxyStatus}).`
+    // From 500 on it did not get through itself; below that it does not want to, as with 407 without a password.
+    return proxyStatus >= 500
+      ? new DownloadError('CONNECT_FAILED', message, { ...details, retryable: true })
+      : new DownloadError('HTTP_ERROR', message, details)
+  }
   if (codes.includes('EMFILE') || codes.includes('ENFILE')) {
     return make('CONNECT_FAILED', 'This process has no free file handle for a connection.', true)
   }
@@ -73,6 +82,12 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
     return make('PROTOCOL_ERROR', 'The answer is not valid HTTP.', true)
   }
   return make('CONNECT_FAILED', `The connection was lost (${codes[0] ?? 'unknown'}).`, true)
+}
+
+/** The status with which a proxy turned us away, or null. undici tells it in the message alone. */
+function refusedByProxy(error: unknown): number | null {
+  const match = error instanceof Error ? /^Proxy [^(]*\((\d{3})\)/.exec(error.message) : null
+  return match === null ? null : Number(match[1])
 }
 
 /** Whether no server could be reached at all, as against one that answered badly. */
