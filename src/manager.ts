@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { Download, type DownloadOwner } from './download.js'
-import { DownloadError, isDownloadError, toDownloadError } from './errors.js'
+import { DownloadError, toDownloadError } from './errors.js'
 import type { LogEvent } from './events.js'
 import { checkFilename, fallbackFilename, filenameFromUrl } from './files/names.js'
 import {
@@ -14,10 +14,9 @@ import {
   type ResolvedManagerOptions,
 } from './options.js'
 import { Interest } from './interest.js'
-import { Places, requireFreeTarget } from './places.js'
-import { DownloadQueue } from './queue.js'
-import { expectations, isStricter, newRecord, renewal, requireSame } from './records.js'
-import { Runner } from './runner.js'
+import { Places } from './places.js'
+import { Registry } from './registry.js'
+import { expectations, isStricter, newRecord, requireSame } from './records.js'
 import { SafeEmitter } from './safe-emitter.js'
 import { Serial } from './serial.js'
 import { isSettled } from './states.js'
@@ -26,6 +25,7 @@ import { createMemoryStore } from './store/memory.js'
 import type { DownloadStore } from './store/store.js'
 import { createEngine } from './transfer/engine.js'
 import type { TransferEngine } from './transfer/protocol.js'
+import { Work } from './work.js'
 
 /**
  * Keeps downloads: a queue with slots, a registry by URL, events, and a memory that outlives the process.
@@ -44,12 +44,9 @@ export class DownloadManager extends SafeEmitter {
 
   readonly #places: Places
   readonly #options: ResolvedManagerOptions
-  readonly #store: DownloadStore
   readonly #engine: TransferEngine
-  readonly #downloads = new Map<string, Download>()
-  readonly #queue: DownloadQueue<Download>
-  readonly #running = new Map<Download, Runner>()
-  readonly #idle = new Set<() => void>()
+  readonly #registry: Registry
+  readonly #work: Work
   readonly #owner: DownloadOwner
   readonly #serial = new Serial<Download>()
   readonly #interest = new Interest((download) => {
@@ -58,7 +55,6 @@ export class DownloadManager extends SafeEmitter {
       this.#log(download, 'warn', `Canceling failed: ${toDownloadError(error).message}`)
     })
   })
-  #sequence = 0
   #maxBytesPerSecond: number | null
   #closed: Promise<void> | null = null
 
@@ -73,7 +69,9 @@ export class DownloadManager extends SafeEmitter {
     this.directory = resolve(this.#options.directory)
     this.#places = new Places(this.directory, modes, defaultMode)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
-    this.#store = openStore(this.#options.store, this.directory)
+    this.#registry = new Registry(openStore(this.#options.store, this.directory), (event) => {
+      this.emit('log', event)
+    })
     this.#engine = createEngine({
       tuning: defined(this.#options.tuning),
       maxBytesPerSecond: this.#maxBytesPerSecond,
@@ -81,11 +79,16 @@ export class DownloadManager extends SafeEmitter {
         this.emit('log', { level, message })
       },
     })
-    this.#queue = new DownloadQueue(
-      this.#options.concurrency,
-      (download) => download.record,
-      (download) => this.#run(download),
-    )
+    this.#work = new Work({
+      engine: this.#engine,
+      registry: this.#registry,
+      places: this.#places,
+      emitter: this,
+      concurrency: this.#options.concurrency,
+      connections: this.#options.connections,
+      proxy: this.#options.proxy,
+      isClosed: () => this.#closed !== null,
+    })
     this.#owner = {
       pathOf: (record) => this.#places.pathOf(record),
       pause: (url) => this.pause(url),
@@ -102,11 +105,11 @@ export class DownloadManager extends SafeEmitter {
 
   /** Downloads at a time, 1 to 1,000. Lowering it stops nobody; it holds from the next free slot on. */
   get concurrency(): number {
-    return this.#queue.concurrency
+    return this.#work.concurrency
   }
 
   set concurrency(slots: number) {
-    this.#queue.concurrency = parseOptions(managerOptionsSchema.shape.concurrency, slots, 'concurrency')
+    this.#work.concurrency = parseOptions(managerOptionsSchema.shape.concurrency, slots, 'concurrency')
   }
 
   /** Limit over all downloads in bytes per second, or null. Takes effect at once. */
@@ -145,27 +148,30 @@ export class DownloadManager extends SafeEmitter {
     if (wanted.signal?.aborted === true)
       throw new DownloadError('CANCELED', 'The signal was aborted beforehand.')
 
-    const known = this.#downloads.get(wanted.url)
+    const known = this.#registry.get(wanted.url)
     if (known !== undefined) {
       const joined = await this.#join(known, wanted, { mode, filename: given })
       // When it was forgotten meanwhile, this is the first call for it.
       return joined ? known : await this.download(options)
     }
     const filename = named ?? fallbackFilename
-    if (named !== null)
-      requireFreeTarget(this.#downloads.values(), { url: wanted.url, mode, filename: named })
-    const record = newRecord(wanted, { filename, named: named !== null, mode, sequence: this.#sequence++ })
+    const record = newRecord(wanted, {
+      filename,
+      named: named !== null,
+      mode,
+      sequence: this.#registry.nextSequence(),
+    })
     const download = new Download(record, this.#owner)
-    this.#downloads.set(download.url, download)
+    this.#registry.add(download)
     await this.#serial.run(download, async () => {
       try {
-        await this.#store.save(download.record)
+        await this.#registry.insert(download)
       } catch (error) {
-        this.#downloads.delete(download.url)
-        throw storeError(error, 'The download could not be stored.')
+        this.#registry.drop(download)
+        throw error
       }
       this.#requireOpen()
-      this.#enqueue(download)
+      this.#work.enqueue(download)
     })
     this.#interest.add(download, wanted.signal)
     return download
@@ -173,12 +179,12 @@ export class DownloadManager extends SafeEmitter {
 
   /** The download of a URL, if it is known. */
   get(url: string): Download | undefined {
-    return this.#downloads.get(url)
+    return this.#registry.get(url)
   }
 
   /** All known downloads in order of arrival. */
   list(): Download[] {
-    return [...this.#downloads.values()].sort((a, b) => a.record.sequence - b.record.sequence)
+    return this.#registry.list()
   }
 
   /**
@@ -187,19 +193,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled; `CLOSED`.
    */
   pause(url: string): Promise<Download> {
-    return this.#control(url, async (download) => {
-      if (download.state === 'paused') return
-      requireLive(download, 'paused')
-      const runner = this.#running.get(download)
-      if (runner !== undefined) {
-        await runner.stop('pause')
-        return
-      }
-      this.#queue.delete(download)
-      this.#moveTo(download, 'paused')
-      await this.#save(download)
-      this.#checkIdle()
-    })
+    return this.#control(url, (download) => this.#work.pause(download))
   }
 
   /**
@@ -208,14 +202,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled (see {@link retry}); `CLOSED`.
    */
   resume(url: string): Promise<Download> {
-    return this.#control(url, async (download) => {
-      requireLive(download, 'resumed')
-      if (download.state !== 'paused') return
-      download.move('queued')
-      this.#emitState(download, 'resumed')
-      this.#enqueue(download)
-      await this.#save(download)
-    })
+    return this.#control(url, (download) => this.#work.resume(download))
   }
 
   /**
@@ -225,7 +212,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
   cancel(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#cancel(download))
+    return this.#control(url, (download) => this.#work.cancel(download))
   }
 
   /**
@@ -234,10 +221,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
   retry(url: string): Promise<Download> {
-    return this.#control(url, async (download) => {
-      if (download.state === 'completed') throw invalidState(download, 'retried')
-      if (isSettled(download.state)) await this.#again(download, null)
-    })
+    return this.#control(url, (download) => this.#work.retry(download))
   }
 
   /**
@@ -249,29 +233,15 @@ export class DownloadManager extends SafeEmitter {
   async remove(url: string, options: { deleteFile?: boolean } = {}): Promise<void> {
     this.#requireOpen()
     await this.ready
-    const download = this.#downloads.get(url)
+    const download = this.#registry.get(url)
     if (download === undefined) return
-    await this.#serial.run(download, async () => {
-      if (this.#downloads.get(url) !== download) return
-      if (!isSettled(download.state)) await this.#cancel(download)
-      if (download.state === 'failed') await this.#places.discardBytes(download)
-      if (options.deleteFile === true && download.state === 'completed')
-        await this.#places.deleteFile(download)
-      try {
-        await this.#store.remove(download.record.id)
-      } catch (error) {
-        throw storeError(error, 'The download could not be taken out of the store.')
-      }
-      this.#downloads.delete(url)
-      this.emit('removed', { download })
-    })
+    await this.#serial.run(download, () => this.#work.remove(download, options.deleteFile ?? false))
   }
 
   /** Resolves when nothing is queued or works (paused ones don't count). */
   async onIdle(): Promise<void> {
     await this.ready
-    if (this.#isIdle() || this.#closed !== null) return
-    await new Promise<void>((done) => this.#idle.add(done))
+    if (this.#closed === null) await this.#work.idle()
   }
 
   /**
@@ -291,28 +261,10 @@ export class DownloadManager extends SafeEmitter {
   // ---- inside ----
 
   async #load(): Promise<void> {
-    let loaded
-    try {
-      loaded = await this.#store.load()
-    } catch (error) {
-      throw storeError(error, 'The store could not be read.')
-    }
-    for (const message of loaded.problems) this.emit('log', { level: 'warn', message })
-    for (const record of loaded.records) {
-      this.#sequence = Math.max(this.#sequence, record.sequence + 1)
-      const live = !isSettled(record.state) && record.state !== 'paused'
-      const state = live ? (this.#options.autoResume ? 'queued' : 'paused') : record.state
-      const download = new Download({ ...record, state }, this.#owner)
-      this.#downloads.set(download.url, download)
-    }
+    await this.#registry.load(this.#owner, this.#options.autoResume)
     for (const download of this.list()) {
-      if (download.state === 'queued') this.#enqueue(download)
+      if (download.state === 'queued') this.#work.enqueue(download)
     }
-  }
-
-  #enqueue(download: Download): void {
-    this.#queue.add(download)
-    this.#emitState(download, 'queued')
   }
 
   /** Joins a download that is known; false when it was forgotten before its turn came. */
@@ -322,68 +274,29 @@ export class DownloadManager extends SafeEmitter {
     place: { mode: string | null; filename: string | null },
   ): Promise<boolean> {
     return this.#serial.run(known, async () => {
-      if (this.#downloads.get(known.url) !== known) return false
+      if (!this.#registry.has(known)) return false
       this.#requireOpen()
       requireSame(known, wanted, place)
       if (isSettled(known.state)) {
-        await this.#again(known, wanted)
+        await this.#work.again(known, wanted)
       } else if (isStricter(known.record, wanted)) {
         known.update(expectations(known.record, wanted))
-        await this.#save(known)
+        await this.#registry.save(known)
       }
       return true
     })
   }
 
-  /** A settled one is asked for again. */
-  async #again(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
-    // Another one may have taken the name since this one failed.
-    const { url, mode, filename, named } = download
-    if (named) requireFreeTarget(this.#downloads.values(), { url, mode, filename })
-    download.move('queued', renewal(download.record, wanted))
-    this.#enqueue(download)
-    await this.#save(download)
-  }
-
-  async #run(download: Download): Promise<void> {
-    if (this.#closed !== null || download.state !== 'queued') return
-    const runner = new Runner({
-      download,
-      engine: this.#engine,
-      directory: this.#places.folderOf(download.mode),
-      connections: download.record.connections ?? this.#options.connections,
-      proxy: this.#options.proxy && !download.record.remote,
-      emitter: this,
-      save: () => this.#save(download),
-      claimName: (filename) => {
-        const { url, mode } = download
-        requireFreeTarget(this.#downloads.values(), { url, mode, filename })
-      },
-    })
-    this.#running.set(download, runner)
-    try {
-      await runner.run()
-    } finally {
-      this.#running.delete(download)
-      // After this turn the slot is free again.
-      queueMicrotask(() => {
-        this.#checkIdle()
-      })
-    }
-  }
-
   async #close(): Promise<void> {
     const error = new DownloadError('CLOSED', 'The manager was closed.', { retryable: true })
     await this.ready.catch(() => undefined)
-    await Promise.all([...this.#running.values()].map((runner) => runner.stop('close')))
+    await this.#work.stopAll()
     try {
       await this.#engine.close()
-      await this.#store.close?.()
-    } catch (failure) {
-      throw storeError(failure, 'The store could not be closed.')
+      await this.#registry.close()
     } finally {
-      for (const download of this.#downloads.values()) download.abandon(error)
-      for (const done of this.#idle) done()
+      for (const download of this.list()) download.abandon(error)
+      this.#work.endIdle()
     }
   }
 
@@ -394,18 +307,8 @@ export class DownloadManager extends SafeEmitter {
       'maxBytesPerSecond',
     )
     download.update({ maxBytesPerSecond })
-    this.#running.get(download)?.limit(maxBytesPerSecond)
-    void this.#save(download)
-  }
-
-  async #save(download: Download): Promise<void> {
-    if (this.#downloads.get(download.url) !== download) return
-    try {
-      await this.#store.save(download.record)
-    } catch (error) {
-      // A transfer goes on without its record; what is lost is that it would be taken up again by itself.
-      this.#log(download, 'error', `The record could not be saved: ${toDownloadError(error).message}`)
-    }
+    this.#work.limit(download, maxBytesPerSecond)
+    void this.#registry.save(download)
   }
 
   #requireOpen(): void {
@@ -418,7 +321,7 @@ export class DownloadManager extends SafeEmitter {
     await this.ready
     const find = () => {
       this.#requireOpen()
-      const download = this.#downloads.get(url)
+      const download = this.#registry.get(url)
       if (download === undefined)
         throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
       return download
@@ -428,66 +331,14 @@ export class DownloadManager extends SafeEmitter {
     return download
   }
 
-  async #cancel(download: Download): Promise<void> {
-    if (download.state === 'canceled') return
-    if (download.state === 'completed') throw invalidState(download, 'canceled')
-    const runner = this.#running.get(download)
-    if (runner !== undefined) {
-      await runner.stop('cancel')
-      if (isSettled(download.state)) return
-    }
-    this.#queue.delete(download)
-    await this.#places.discardBytes(download)
-    this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
-    await this.#save(download)
-    this.#checkIdle()
-  }
-
-  #moveTo(
-    download: Download,
-    state: 'paused' | 'canceled',
-    patch: Parameters<Download['move']>[1] = {},
-  ): void {
-    download.move(state, patch)
-    this.#emitState(download, state)
-  }
-
-  #emitState(download: Download, event: 'queued' | 'paused' | 'resumed' | 'canceled'): void {
-    this.emit(event, { download })
-    download.wake()
-  }
-
   #log(download: Download, level: LogEvent['level'], message: string): void {
     this.emit('log', { download, level, message })
-  }
-
-  #isIdle(): boolean {
-    return this.#running.size === 0 && this.#queue.waiting === 0
-  }
-
-  #checkIdle(): void {
-    if (!this.#isIdle()) return
-    for (const done of this.#idle) done()
-    this.#idle.clear()
   }
 }
 
 function openStore(store: ResolvedManagerOptions['store'], directory: string): DownloadStore {
   if (store === 'file') return createFileStore(join(directory, '.model-downloader'))
   return store === 'memory' ? createMemoryStore() : store
-}
-
-/** What a store of the caller throws may be anything. */
-function storeError(error: unknown, message: string): DownloadError {
-  return isDownloadError(error) ? error : new DownloadError('STORE_ERROR', message, { cause: error })
-}
-
-function invalidState(download: Download, what: string): DownloadError {
-  return new DownloadError('INVALID_STATE', `A download that is ${download.state} cannot be ${what}.`)
-}
-
-function requireLive(download: Download, what: string): void {
-  if (isSettled(download.state)) throw invalidState(download, what)
 }
 
 /** Without the keys whose value is undefined. */

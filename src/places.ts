@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import type { Download } from './download.js'
 import { DownloadError } from './errors.js'
 import type { DownloadRecord } from './store/store.js'
 import { partPaths, removeFiles } from './transfer/leftover.js'
@@ -50,27 +49,5 @@ export class Places {
   /** Deletes a finished file. */
   async deleteFile(record: Pick<DownloadRecord, 'mode' | 'filename'>): Promise<void> {
     await removeFiles([this.pathOf(record)])
-  }
-}
-
-/**
- * Two URLs must not meet in one file: the second would be told that its file is there already. Names that differ in
- * case only count as one, since many file systems think so.
- *
- * @throws DownloadError `CONFLICT`.
- */
-export function requireFreeTarget(
-  downloads: Iterable<Download>,
-  wanted: { url: string; mode: string | null; filename: string },
-): void {
-  const name = wanted.filename.toLowerCase()
-  for (const other of downloads) {
-    if (other.url === wanted.url || other.mode !== wanted.mode || !other.named) continue
-    if (other.state === 'failed' || other.state === 'canceled' || other.filename.toLowerCase() !== name)
-      continue
-    throw new DownloadError(
-      'CONFLICT',
-      `Another download goes to the file ${wanted.filename}; give a filename.`,
-    )
   }
 }

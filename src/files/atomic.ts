@@ -76,7 +76,33 @@ export async function writeNew(path: string, data: string, { mode, sync }: Repla
 }
 
 /** Forces a folder's entries to the disk, so that a rename outlives a power cut. Does nothing where folders can't be opened. */
-export async function syncFolder(folder: string): Promise<void> {
+export function syncFolder(folder: string): Promise<void> {
+  const waiting = syncing.get(folder)
+  if (waiting !== undefined) {
+    // The one under way may have begun before the caller's rename; the next one covers all who come until it begins.
+    waiting.next ??= waiting.now.then(
+      () => startSync(folder),
+      () => startSync(folder),
+    )
+    return waiting.next
+  }
+  return startSync(folder)
+}
+
+/** Folder syncs under way, and the one that is to follow. */
+const syncing = new Map<string, { now: Promise<void>; next: Promise<void> | null }>()
+
+function startSync(folder: string): Promise<void> {
+  const entry = { now: syncNow(folder), next: null }
+  syncing.set(folder, entry)
+  const done = () => {
+    if (syncing.get(folder) === entry) syncing.delete(folder)
+  }
+  entry.now.then(done, done)
+  return entry.now
+}
+
+async function syncNow(folder: string): Promise<void> {
   let fd: number
   try {
     fd = await withHandles(() => open(folder, 'r'))

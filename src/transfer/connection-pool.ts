@@ -4,7 +4,7 @@ import { Connection, type ConnectionContext, type Outcome } from './connection.j
 import type { PartFile } from './part-file.js'
 import type { Hop } from './redirects.js'
 import type { ResponseHead } from './rules.js'
-import { slowest, union, type IntervalSet, type Running } from './segments.js'
+import { nextWork, slowest, union, type IntervalSet, type Running } from './segments.js'
 
 /** A connection with what its owner must remember of it. */
 export interface Live {
@@ -43,6 +43,7 @@ export interface RangeRequest {
 }
 
 const overlapBytes = 64 * 1024
+const maxSegmentBytes = 64 * 1024 * 1024
 const slowCheckMs = 2_000
 const slowMinAgeMs = 5_000
 const slowRatio = 0.1
@@ -113,28 +114,25 @@ export class ConnectionPool {
     )
   }
 
-  /** All bytes that are here: written, or with a connection on their way to the disk. */
-  received(written: IntervalSet): IntervalSet {
-    let set = written
-    for (const { connection, from } of this.#live.values()) {
-      if (connection.position > from) set = union(set, [[from, connection.position]])
-    }
-    return set
-  }
-
-  /** What each connection is still to bring; `except` is left out. */
-  running(total: number, except: Live | null = null): Running[] {
+  /**
+   * What a further connection would fetch; null when there is nothing for it. What it takes from another connection is
+   * taken from that one at once. `except` is looked at as if it weren't there.
+   */
+  next(
+    file: { total: number; written: IntervalSet; connections: number; minSegmentBytes: number },
+    except: Live | null,
+  ): { start: number; end: number } | null {
+    const { total, written, connections, minSegmentBytes } = file
+    let received = written
     const running: Running[] = []
     for (const live of this.#live.values()) {
       const { id, position, end } = live.connection
+      if (position > live.from) received = union(received, [[live.from, position]])
       if (live !== except) running.push({ id, position: Math.max(position, live.from), end: end ?? total })
     }
-    return running
-  }
-
-  /** Gives the part of a connection from `end` on to somebody else. */
-  shrink(id: number, end: number): void {
-    this.#live.get(id)?.connection.shrink(end)
+    const work = nextWork({ received, total, running, connections, minSegmentBytes, maxSegmentBytes })
+    if (work?.kind === 'steal') this.#live.get(work.victim)?.connection.shrink(work.start)
+    return work
   }
 
   /** Stops all. */

@@ -352,7 +352,7 @@ export class Connection {
       return
     }
     if (this.#state !== 'body') return
-    if (this.end === null) this.end = this.position
+    this.end ??= this.position
     if (this.#overlap === null && this.position >= this.end) {
       this.#finish()
       return

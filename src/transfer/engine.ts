@@ -11,7 +11,8 @@ import {
   type TransferTuning,
 } from './protocol.js'
 import { TokenBucket } from './rate.js'
-import { Transfer, type TransferResources } from './transfer.js'
+import type { TransferResources } from './resources.js'
+import { Transfer } from './transfer.js'
 
 /** What an engine may be given. */
 export interface EngineOptions {

@@ -3,16 +3,13 @@
  * can't mend by another request, it throws: a {@link StartOver} or a `DownloadError`.
  */
 import { DownloadError } from '../errors.js'
-import { Address, type FreshAddress } from './address.js'
-import type { Connection, ConnectionContext, Outcome } from './connection.js'
+import { Address } from './address.js'
+import type { Connection, Outcome } from './connection.js'
 import { ConnectionPool, type Live } from './connection-pool.js'
-import type { HostGate } from './host-gate.js'
+import type { FetcherInit } from './fetcher-init.js'
 import { isNetworkFailure } from './network-errors.js'
 import type { PartFile } from './part-file.js'
-import type { Patience } from './patience.js'
-import type { TransferEvent, TransferSpec, TransferTuning } from './protocol.js'
 import type { Hop } from './redirects.js'
-import { parseRetryAfter } from './retry.js'
 import {
   hasStrongValidator,
   ifRangeOf,
@@ -23,36 +20,7 @@ import {
 } from './rules.js'
 import { PoolSize } from './pool-size.js'
 import { StartOver } from './start-over.js'
-import { frontier, nextWork } from './segments.js'
 
-/** What the fetcher asks of the transfer. */
-export interface FetcherHost {
-  /**
-   * The first acceptable answer came: opens the part, or answers null when nothing needs to be fetched.
-   *
-   * The answer may tell of kept bytes that nobody knew of before the file had a name.
-   */
-  open(first: { identity: Identity; head: ResponseHead; url: URL }): Promise<PartFile | null>
-  /** Asks for an address that works now. */
-  refresh(status: number): Promise<FreshAddress>
-  emit(event: TransferEvent): void
-}
-
-/** What a fetcher starts from. */
-export interface FetcherInit {
-  spec: TransferSpec
-  tuning: TransferTuning
-  context: ConnectionContext
-  gate: HostGate
-  patience: Patience
-  host: FetcherHost
-  /** The kept part of an earlier run, with the version that it is of. */
-  kept: { part: PartFile; identity: Identity } | null
-  /** Use one connection only. */
-  single: boolean
-}
-
-const maxSegmentBytes = 64 * 1024 * 1024
 /** A connection that broke before this many bytes counts as one that the server didn't want. */
 const refusalBytes = 64 * 1024
 
@@ -164,9 +132,7 @@ export class Fetcher {
 
   /** One stream where nothing could tell a mixture of two versions (FAULTS row 10). */
   #single(): boolean {
-    const identity = this.#identity
-    if (identity === null || identity.total === null || !this.#ranges) return true
-    return this.#needsOverlap()
+    return this.total === null || !this.#ranges || this.#needsOverlap()
   }
 
   /** Whether only a comparison of bytes can tell that the file is still the same (transfer rule 3). */
@@ -181,18 +147,12 @@ export class Fetcher {
     const part = this.#part
     const busy = this.#pool.size - (except === null ? 0 : 1)
     if (total === null || part === null) return busy > 0 ? null : { start: part?.frontier ?? 0, end: null }
-    const received = this.#pool.received(part.written)
-    if (this.#single()) return busy > 0 ? null : { start: frontier(received), end: total }
-    const work = nextWork({
-      received,
-      total,
-      running: this.#pool.running(total, except),
-      connections: this.#poolSize.size,
-      minSegmentBytes: this.#init.tuning.minSegmentBytes,
-      maxSegmentBytes,
-    })
-    if (work?.kind === 'steal') this.#pool.shrink(work.victim, work.start)
-    return work
+    if (this.#single()) return busy > 0 ? null : { start: part.frontier, end: total }
+    const { minSegmentBytes } = this.#init.tuning
+    return this.#pool.next(
+      { total, written: part.written, connections: this.#poolSize.size, minSegmentBytes },
+      except,
+    )
   }
 
   #open(hop: Hop, start: number, end: number | null): void {
@@ -233,13 +193,7 @@ export class Fetcher {
         else this.#compareFirst(live)
         return
       case 'empty':
-        void this.#openPart(live, head, {
-          kind: 'accept',
-          identity: verdict.identity,
-          bodyEnd: 0,
-          ranges: false,
-          sure: true,
-        })
+        void this.#openPart(live, head, { ...verdict, kind: 'accept', bodyEnd: 0, ranges: false, sure: true })
         return
       case 'past-end':
         this.#pastEnd(live, verdict.total)
@@ -254,11 +208,7 @@ export class Fetcher {
         this.#onExpired(live, verdict.error)
         return
       case 'retry':
-        connection.stop({
-          kind: 'failed',
-          error: this.#withRetryAfter(live, head, verdict.error),
-          local: false,
-        })
+        live.connection.stop({ kind: 'failed', error: this.#heed(live, head, verdict.error), local: false })
         return
       case 'fail':
         if (this.#pool.size > 1) live.connection.stop({ kind: 'failed', error: verdict.error, local: false })
@@ -301,13 +251,11 @@ export class Fetcher {
     this.#address.settle(connection.hop)
     this.#suspectTotal = null
     const total = verdict.identity.total
+    if (total !== null && part.identity.total === null) part.setTotal(total)
     let end = connection.end
-    if (end === null && total !== null) {
-      end = this.#work(live)?.end ?? total
-    }
+    if (end === null && total !== null) end = this.#work(live)?.end ?? total
     if (verdict.bodyEnd !== null) end = Math.min(end ?? verdict.bodyEnd, verdict.bodyEnd)
-    const overlap = live.overlap
-    connection.accept(part, { end, bodyEnd: verdict.bodyEnd, overlap })
+    connection.accept(part, { end, bodyEnd: verdict.bodyEnd, overlap: live.overlap })
     if (total === 0) this.#end('complete')
   }
 
@@ -320,26 +268,22 @@ export class Fetcher {
   #pastEnd(live: Live, total: number): void {
     const part = this.#part
     const complete = part !== null && part.frontier === total && part.writtenBytes === total
-    if (!complete || this.#identity === null) {
-      const error = new DownloadError(
-        'PROTOCOL_ERROR',
-        'The server says that the file ends here, but it does not.',
-        {
-          retryable: true,
-        },
-      )
+    if (!complete) {
+      const error = protocolError('The server says that the file ends here, but it does not.')
       live.connection.stop({ kind: 'failed', error, local: false })
       return
     }
-    this.#identity = { ...this.#identity, total }
-    part.setTotal(total)
+    this.#setTotal(total)
     this.#end('complete')
   }
 
+  #setTotal(total: number): void {
+    if (this.#identity !== null) this.#identity = { ...this.#identity, total }
+    this.#part?.setTotal(total)
+  }
+
   #onWhole(live: Live): void {
-    const error = new DownloadError('PROTOCOL_ERROR', 'The server no longer serves ranges of this file.', {
-      retryable: true,
-    })
+    const error = protocolError('The server no longer serves ranges of this file.')
     if (this.#pool.size > 1) live.connection.stop({ kind: 'failed', error, local: false })
     else this.#end({ error: new StartOver(error, 'ranges-lost') })
   }
@@ -361,11 +305,8 @@ export class Fetcher {
     this.#address.refresh(error).then(
       (fresh) => {
         if (!fresh) return
-        this.#init.host.emit({
-          type: 'log',
-          level: 'info',
-          message: `${error.message} Asked for the address anew.`,
-        })
+        const message = `${error.message} Asked for the address anew.`
+        this.#init.host.emit({ type: 'log', level: 'info', message })
         this.#pump()
       },
       (failure: unknown) => {
@@ -374,19 +315,10 @@ export class Fetcher {
     )
   }
 
-  #withRetryAfter(live: Live, head: ResponseHead, error: DownloadError): DownloadError {
-    const header = head.headers['retry-after']
-    const retryAfterMs = parseRetryAfter(typeof header === 'string' ? header : null, Date.now())
-    if (retryAfterMs === null) return error
+  #heed(live: Live, head: ResponseHead, error: DownloadError): DownloadError {
     const { gate, context, tuning } = this.#init
-    if (retryAfterMs <= tuning.maxRetryAfterMs) {
-      gate.close(live.connection.hop.url.origin, context.now() + retryAfterMs)
-    }
-    return new DownloadError(error.code, error.message, {
-      retryable: true,
-      retryAfterMs,
-      ...(error.status === undefined ? {} : { status: error.status }),
-    })
+    const { origin } = live.connection.hop.url
+    return gate.heed(origin, head, error, { now: context.now(), maxMs: tuning.maxRetryAfterMs })
   }
 
   // ---- ends of connections ----
@@ -403,16 +335,9 @@ export class Fetcher {
     }
     if (outcome.kind === 'failed') {
       this.#onFailed(connection, outcome)
-    } else if (
-      outcome.kind === 'done' &&
-      live.whole &&
-      this.total === null &&
-      part !== null &&
-      this.#identity
-    ) {
+    } else if (outcome.kind === 'done' && live.whole && this.total === null) {
       // The end of a body without length is the end of the file (RFC 9112 section 6.3).
-      this.#identity = { ...this.#identity, total: connection.position }
-      part.setTotal(connection.position)
+      this.#setTotal(connection.position)
     }
     this.#pump()
   }
@@ -462,4 +387,8 @@ export class Fetcher {
     if (typeof ended === 'string') this.#settle?.(ended)
     else this.#reject?.(ended.error)
   }
+}
+
+function protocolError(message: string): DownloadError {
+  return new DownloadError('PROTOCOL_ERROR', message, { retryable: true })
 }

@@ -6,14 +6,15 @@ import pLimit from 'p-limit'
 import { DownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
-import { fsError, withHandles } from '../files/fs-errors.js'
+import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
 import { encodeJournal, parseJournal, type Journal, type Resumable } from './journal.js'
 import { discardLeftover, readText, removeFiles, statPart, type PartPaths } from './leftover.js'
 import type { Identity } from './rules.js'
 import { add, clip, frontier, size, type IntervalSet } from './segments.js'
+import { partLost, StartOver } from './start-over.js'
 import { writeFully } from './write-all.js'
 
-const noFollow = constants.O_NOFOLLOW ?? 0
+const noFollow = constants.O_NOFOLLOW
 
 /** An open part file. One owner, closed by {@link close}, {@link publish} or {@link discard}. */
 export class PartFile {
@@ -73,9 +74,7 @@ export class PartFile {
     const { paths, resume } = init
     let handle: FileHandle | null = null
     try {
-      if (resume === null) await discardLeftover(paths)
-      const create = resume === null ? constants.O_CREAT | constants.O_EXCL : 0
-      handle = await withHandles(() => open(paths.part, constants.O_RDWR | create | noFollow, 0o600))
+      handle = await (resume === null ? openNew(paths) : openPart(paths.part, 0))
       const stat = await handle.stat({ bigint: true })
       if (!stat.isFile())
         throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
@@ -215,16 +214,13 @@ export class PartFile {
   }> {
     const { paths } = this
     try {
-      const stat = await this.#handle.stat()
-      if (stat.size !== options.size) await this.#handle.truncate(options.size)
       await this.#handle.chmod(options.mode)
       await datasync(this.fd)
       if (options.replaces) {
         while (this.#saving !== null) await this.#saving
         await this.#writeJournal({ sync: true, publishing: { size: options.size, sha256: options.sha256 } })
       }
-      if (!(await this.isIntact()))
-        throw new DownloadError('DISK_IO', 'The part file vanished.', { retryable: true })
+      if (!(await this.isIntact())) throw partLost()
       await rename(paths.part, paths.target)
       await syncFolder(paths.directory)
       const { mtimeMs, ino } = await this.#handle.stat()
@@ -232,7 +228,7 @@ export class PartFile {
       await this.close()
       return { mtimeMs, ino }
     } catch (error) {
-      throw fsError(error, 'publishing the file')
+      throw error instanceof StartOver ? error : fsError(error, 'publishing the file')
     }
   }
 
@@ -292,6 +288,22 @@ function datasync(fd: number): Promise<void> {
       else reject(fsError(error, 'syncing the part file'))
     })
   })
+}
+
+function openPart(path: string, flags: number): Promise<FileHandle> {
+  return withHandles(() => open(path, constants.O_RDWR | flags | noFollow, 0o600))
+}
+
+/** A new part under a new inode; one that lies there is deleted, and its journal with it. */
+async function openNew(paths: PartPaths): Promise<FileHandle> {
+  const create = constants.O_CREAT | constants.O_EXCL
+  try {
+    return await openPart(paths.part, create)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    await discardLeftover(paths)
+    return await openPart(paths.part, create)
+  }
 }
 
 function takenOver(): DownloadError {

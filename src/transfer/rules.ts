@@ -166,9 +166,8 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
 function judgeUnsatisfiable(expected: Expectation, head: ResponseHead): Verdict {
   const total = parseContentRange(head.headers['content-range'])?.total ?? null
   if (total === 0 && expected.start === 0) {
-    if (expected.size !== null && expected.size !== 0)
-      return { kind: 'fail', error: wrongSize(expected.size, 0) }
-    return { kind: 'empty', identity: identityOf(head, 0) }
+    const identity = identityOf(head, 0)
+    return checkVersion(expected, identity) ?? { kind: 'empty', identity }
   }
   if (expected.start === 0) return protocol('The server calls the whole file an unsatisfiable range.')
   return total === expected.start ? { kind: 'past-end', total } : changed('total', total)

@@ -1,7 +1,21 @@
-import { DownloadError } from '../errors.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 
 /** Why a transfer has to begin again at byte 0. */
-export type StartOverCause = 'changed' | 'ranges-lost' | 'part-lost'
+export type StartOverCause = 'changed' | 'ranges-lost' | 'part-lost' | 'checksum'
+
+/** How often a transfer begins again, by cause; how often for lost ranges is a matter of patience. */
+const maxStarts = { changed: 1, 'part-lost': 2, checksum: 1 } as const
+
+/** Counts how often a transfer has begun again. */
+export class Restarts {
+  readonly #counts = { changed: 0, 'part-lost': 0, checksum: 0 }
+
+  /** Counts one more; whether it is allowed. */
+  allow(cause: Exclude<StartOverCause, 'ranges-lost'>): boolean {
+    this.#counts[cause] += 1
+    return this.#counts[cause] <= maxStarts[cause]
+  }
+}
 
 /** Thrown when what is on disk can't be completed: drop it and begin at byte 0. */
 export class StartOver extends Error {
@@ -16,6 +30,12 @@ export class StartOver extends Error {
     this.reason = reason
     this.trigger = trigger
     this.keep = keep
+  }
+
+  /** What was thrown, if starting over may help against it: a wrong digest gets one clean try (FAULTS row 46). */
+  static of(thrown: unknown): StartOver | null {
+    if (thrown instanceof StartOver) return thrown
+    return isDownloadError(thrown, 'CHECKSUM_MISMATCH') ? new StartOver(thrown, 'checksum') : null
   }
 }
 

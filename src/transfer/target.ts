@@ -1,8 +1,8 @@
 /** The place where a file goes: what lies there, whether it may be written, who else is at it. */
 import { constants, type Stats } from 'node:fs'
-import { access, lstat, mkdir, open, rmdir } from 'node:fs/promises'
+import { lstat, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { DownloadError } from '../errors.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
 import { acquireLock, type FileLock } from '../files/lock.js'
 import type { HashService } from './hasher.js'
@@ -32,21 +32,13 @@ export class Target {
    */
   static async take(directory: string, filename: string): Promise<Target> {
     const paths = partPaths(directory, filename)
-    const before = await statTarget(paths.target)
-    if (before === null) await requireWritable(directory)
-    const made = await makeDirectory(directory)
+    const { lock, made } = await lockTarget(paths)
     try {
-      const lock = await acquireLock(paths.lock)
-      try {
-        // Looked at again under the lock: another writer may have published meanwhile.
-        return new Target(paths, await statTarget(paths.target), lock, made)
-      } catch (error) {
-        await lock.release()
-        throw error
-      }
+      return new Target(paths, await statTarget(paths.target), lock, made)
     } catch (error) {
+      await lock.release()
       await removeMade(directory, made)
-      throw fsError(error, `taking the target ${filename}`)
+      throw error
     }
   }
 
@@ -136,7 +128,7 @@ async function hashFile(
   hashes: HashService,
   aborted: AbortSignal,
 ): Promise<string> {
-  const handle = await withHandles(() => open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)))
+  const handle = await withHandles(() => open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
   try {
     const hash = hashes.open(handle.fd, size)
     const stop = () => void hash.dispose()
@@ -176,19 +168,29 @@ async function statTarget(path: string): Promise<Stats | null> {
   return stat
 }
 
-/** Fails early, and without making anything, when the nearest folder that exists can't be written to. */
-async function requireWritable(directory: string): Promise<void> {
-  let folder = directory
-  for (;;) {
-    try {
-      await access(folder, constants.W_OK | constants.X_OK)
-      return
-    } catch (error) {
-      const parent = dirname(folder)
-      if (errnoOf(error) !== 'ENOENT' || parent === folder)
-        throw fsError(error, 'looking at the target folder')
-      folder = parent
-    }
+/** Locks a target, and makes its folder when that is missing; `made` is the first folder that had to be made. */
+async function lockTarget(paths: PartPaths): Promise<{ lock: FileLock; made: string | undefined }> {
+  try {
+    return { lock: await acquireLock(paths.lock), made: undefined }
+  } catch (error) {
+    if (!isDownloadError(error) || errnoOf(error.cause) !== 'ENOENT') throw await betterReason(paths, error)
+  }
+  const made = await makeDirectory(paths.directory)
+  try {
+    return { lock: await acquireLock(paths.lock), made }
+  } catch (error) {
+    await removeMade(paths.directory, made)
+    throw error
+  }
+}
+
+/** A folder that can't be written to may still hold something that tells more. */
+async function betterReason(paths: PartPaths, error: unknown): Promise<unknown> {
+  try {
+    await statTarget(paths.target)
+    return error
+  } catch (reason) {
+    return isDownloadError(reason, 'TARGET_NOT_REGULAR') ? reason : error
   }
 }
 

@@ -1,45 +1,23 @@
 /** Conducts one file: target, kept bytes, fetching, checking, publishing; and starting over where that helps. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DownloadError, toDownloadError } from '../errors.js'
+import { defaultFileMode } from '../files/umask.js'
 import { chooseFilename } from '../files/names.js'
 import { ensureSpace } from '../files/space.js'
-import type { ConnectionContext } from './connection.js'
 import { Fetcher } from './fetcher.js'
-import type { FileHash, HashService } from './hasher.js'
-import type { HostGate } from './host-gate.js'
+import type { FileHash } from './hasher.js'
 import type { Leftover } from './leftover.js'
 import { PartFile } from './part-file.js'
 import { Patience } from './patience.js'
 import { Questions } from './questions.js'
-import type {
-  StopMode,
-  TransferCommand,
-  TransferEvent,
-  TransferResult,
-  TransferSpec,
-  TransferTuning,
-} from './protocol.js'
+import type { StopMode, TransferCommand, TransferEvent, TransferResult, TransferSpec } from './protocol.js'
 import type { TokenBucket } from './rate.js'
-import { StartOver } from './start-over.js'
+import type { TransferResources } from './resources.js'
+import { Restarts, StartOver } from './start-over.js'
 import { compareIdentity, type Identity, type ResponseHead } from './rules.js'
 import { checkExisting, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
 import { Upkeep } from './upkeep.js'
 import { verify, wrongHead } from './verify.js'
-
-/** What all transfers share. */
-export interface TransferResources {
-  tuning: TransferTuning
-  http: ConnectionContext['http']
-  hashes: HashService
-  gate: HostGate
-  /** The limit over all transfers. */
-  bucket: TokenBucket
-  /** A bucket for one transfer. */
-  makeBucket: (limit: number | null) => TokenBucket
-}
-
-/** How often a transfer begins again at byte 0, by cause. */
-const maxStarts = { changed: 1, 'part-lost': 2, checksum: 1 } as const
 
 /** Failures after which the bytes on disk are worth nothing. */
 const worthless = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
@@ -53,7 +31,7 @@ export class Transfer {
   readonly #patience: Patience
   readonly #aborted = new AbortController()
   readonly #questions: Questions
-  readonly #starts = { changed: 0, 'part-lost': 0, checksum: 0 }
+  readonly #restarts = new Restarts()
   #stopMode: StopMode | null = null
   #publishing = false
   #single = false
@@ -274,7 +252,7 @@ export class Transfer {
     this.#check()
     this.#publishing = true
     const { existing } = target
-    const mode = existing === null ? 0o666 & ~process.umask() : existing.mode & 0o777
+    const mode = existing === null ? defaultFileMode() : existing.mode & 0o777
     const stat = await part.publish({ size, sha256, mode, replaces: existing !== null })
     this.#part = null
     return {
@@ -314,37 +292,24 @@ export class Transfer {
 
   async #startOverOrThrow(thrown: unknown): Promise<void> {
     this.#check()
-    const error = thrown instanceof StartOver ? thrown.reason : toDownloadError(thrown)
-    const cause =
-      thrown instanceof StartOver
-        ? thrown.trigger
-        : error.code === 'CHECKSUM_MISMATCH'
-          ? ('checksum' as const)
-          : null
-    if (cause === null) throw error
-    if (cause === 'ranges-lost') {
-      // Several connections would run into the same answer again; one stream needs no ranges.
-      this.#single = true
-      const verdict = this.#patience.failed(error, now())
-      if (verdict.kind === 'give-up') throw error
-      this.#emit({ type: 'restarted', error: error.toJSON() })
-      await this.#drop()
-      this.#emit({
-        type: 'retrying',
-        attempt: verdict.attempt,
-        delayMs: verdict.delayMs,
-        error: error.toJSON(),
-      })
-      await sleep(verdict.delayMs, undefined, { signal: this.#aborted.signal }).catch(() => undefined)
+    const again = StartOver.of(thrown)
+    if (again === null) throw thrown
+    const error = again.reason.toJSON()
+    const { trigger } = again
+    const verdict = trigger === 'ranges-lost' ? this.#patience.failed(again.reason, now()) : null
+    if (verdict?.kind === 'give-up') throw again
+    if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
+    this.#emit({ type: 'restarted', error })
+    await this.#drop()
+    if (verdict?.kind === 'wait') {
+      const { attempt, delayMs } = verdict
+      this.#emit({ type: 'retrying', attempt, delayMs, error })
+      await sleep(delayMs, undefined, { signal: this.#aborted.signal }).catch(() => undefined)
       return
     }
-    this.#starts[cause] += 1
-    if (this.#starts[cause] > maxStarts[cause]) throw thrown instanceof StartOver ? thrown : error
     // A second version may come from another node of the same server: one stream then can't mix the two.
-    if (cause === 'changed') this.#single = true
+    if (trigger === 'changed') this.#single = true
     this.#patience.forgetBytes()
-    this.#emit({ type: 'restarted', error: error.toJSON() })
-    await this.#drop()
   }
 
   async #fail(thrown: unknown): Promise<TransferEvent> {

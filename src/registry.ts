@@ -1,0 +1,156 @@
+import { Download, type DownloadOwner } from './download.js'
+import { DownloadError, isDownloadError, toDownloadError } from './errors.js'
+import type { LogEvent } from './events.js'
+import { isSettled } from './states.js'
+import type { DownloadStore } from './store/store.js'
+
+/** The downloads that a manager knows: by URL, by the file that they go to, and in the store. */
+export class Registry {
+  readonly #store: DownloadStore
+  readonly #log: (event: LogEvent) => void
+  readonly #byUrl = new Map<string, Download>()
+  /** Who goes to a file, by mode and lower-case name: many file systems take names that differ in case for one. */
+  readonly #byTarget = new Map<string, Download>()
+  #sequence = 0
+
+  constructor(store: DownloadStore, log: (event: LogEvent) => void) {
+    this.#store = store
+    this.#log = log
+  }
+
+  /**
+   * Reads the store. Unfinished downloads come back queued, or paused without `autoResume`.
+   *
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  async load(owner: DownloadOwner, autoResume: boolean): Promise<void> {
+    let loaded
+    try {
+      loaded = await this.#store.load()
+    } catch (error) {
+      throw storeError(error, 'The store could not be read.')
+    }
+    for (const message of loaded.problems) this.#log({ level: 'warn', message })
+    for (const record of loaded.records) {
+      this.#sequence = Math.max(this.#sequence, record.sequence + 1)
+      const live = !isSettled(record.state) && record.state !== 'paused'
+      const state = live ? (autoResume ? 'queued' : 'paused') : record.state
+      const download = new Download({ ...record, state }, owner)
+      this.#byUrl.set(download.url, download)
+      if (download.named && state !== 'failed' && state !== 'canceled')
+        this.#byTarget.set(keyOf(download), download)
+    }
+  }
+
+  /** A number for the next arrival. */
+  nextSequence(): number {
+    return this.#sequence++
+  }
+
+  /** The download of a URL. */
+  get(url: string): Download | undefined {
+    return this.#byUrl.get(url)
+  }
+
+  /** Whether a download is still known: its URL may be another one's by now. */
+  has(download: Download): boolean {
+    return this.#byUrl.get(download.url) === download
+  }
+
+  /** All, in order of arrival. */
+  list(): Download[] {
+    return [...this.#byUrl.values()].sort((a, b) => a.record.sequence - b.record.sequence)
+  }
+
+  /**
+   * Claims a file for a download. Two URLs must not meet in one file: the second would be told that its file is
+   * there already. One that failed or was canceled gives its claim up.
+   *
+   * @throws DownloadError `CONFLICT`.
+   */
+  claim(download: Download, filename: string): void {
+    const key = keyOf({ mode: download.mode, filename })
+    const other = this.#byTarget.get(key)
+    const taken = other !== undefined && other !== download && this.has(other)
+    if (taken && other.state !== 'failed' && other.state !== 'canceled') {
+      throw new DownloadError('CONFLICT', `Another download goes to the file ${filename}; give a filename.`)
+    }
+    this.#byTarget.set(key, download)
+  }
+
+  /**
+   * Adds a download, and claims its file when that has a name.
+   *
+   * @throws DownloadError `CONFLICT`.
+   */
+  add(download: Download): void {
+    if (download.named) this.claim(download, download.filename)
+    this.#byUrl.set(download.url, download)
+  }
+
+  /** Takes a download out, without a word to the store. */
+  drop(download: Download): void {
+    if (this.has(download)) this.#byUrl.delete(download.url)
+    const key = keyOf(download)
+    if (this.#byTarget.get(key) === download) this.#byTarget.delete(key)
+  }
+
+  /**
+   * Writes a record for the first time.
+   *
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  async insert(download: Download): Promise<void> {
+    try {
+      await this.#store.save(download.record)
+    } catch (error) {
+      throw storeError(error, 'The download could not be stored.')
+    }
+  }
+
+  /** Writes a record. A transfer goes on without it; what is lost is that it would be taken up again by itself. */
+  async save(download: Download): Promise<void> {
+    if (!this.has(download)) return
+    try {
+      await this.#store.save(download.record)
+    } catch (error) {
+      const message = `The record could not be saved: ${toDownloadError(error).message}`
+      this.#log({ download, level: 'error', message })
+    }
+  }
+
+  /**
+   * Forgets a download for good.
+   *
+   * @throws DownloadError `STORE_ERROR`; it is known as before then.
+   */
+  async forget(download: Download): Promise<void> {
+    try {
+      await this.#store.remove(download.record.id)
+    } catch (error) {
+      throw storeError(error, 'The download could not be taken out of the store.')
+    }
+    this.drop(download)
+  }
+
+  /**
+   * Closes the store.
+   *
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  async close(): Promise<void> {
+    try {
+      await this.#store.close?.()
+    } catch (error) {
+      throw storeError(error, 'The store could not be closed.')
+    }
+  }
+}
+
+function keyOf(place: { mode: string | null; filename: string }): string {
+  return `${place.mode ?? ''}/${place.filename.toLowerCase()}`
+}
+
+function storeError(error: unknown, message: string): DownloadError {
+  return isDownloadError(error) ? error : new DownloadError('STORE_ERROR', message, { cause: error })
+}

@@ -1,0 +1,35 @@
+/** What a fetcher starts from, and what it asks of its transfer. */
+import type { FreshAddress } from './address.js'
+import type { ConnectionContext } from './connection.js'
+import type { HostGate } from './host-gate.js'
+import type { PartFile } from './part-file.js'
+import type { Patience } from './patience.js'
+import type { TransferEvent, TransferSpec, TransferTuning } from './protocol.js'
+import type { Identity, ResponseHead } from './rules.js'
+
+/** What the fetcher asks of the transfer. */
+export interface FetcherHost {
+  /**
+   * The first acceptable answer came: opens the part, or answers null when nothing needs to be fetched.
+   *
+   * The part may hold kept bytes that nobody knew of before the file had a name.
+   */
+  open(first: { identity: Identity; head: ResponseHead; url: URL }): Promise<PartFile | null>
+  /** Asks for an address that works now. */
+  refresh(status: number): Promise<FreshAddress>
+  emit(event: TransferEvent): void
+}
+
+/** What a fetcher starts from. */
+export interface FetcherInit {
+  spec: TransferSpec
+  tuning: TransferTuning
+  context: ConnectionContext
+  gate: HostGate
+  patience: Patience
+  host: FetcherHost
+  /** The kept part of an earlier run, with the version that it is of. */
+  kept: { part: PartFile; identity: Identity } | null
+  /** Use one connection only. */
+  single: boolean
+}

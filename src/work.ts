@@ -1,0 +1,208 @@
+import type { Download } from './download.js'
+import { DownloadError } from './errors.js'
+import type { ResolvedDownloadOptions } from './options.js'
+import type { Places } from './places.js'
+import { DownloadQueue } from './queue.js'
+import { renewal } from './records.js'
+import type { Registry } from './registry.js'
+import { Runner } from './runner.js'
+import type { SafeEmitter } from './safe-emitter.js'
+import { isSettled } from './states.js'
+import type { TransferEngine } from './transfer/protocol.js'
+
+/** What {@link Work} works with. */
+export interface WorkInit {
+  engine: TransferEngine
+  registry: Registry
+  places: Places
+  emitter: SafeEmitter
+  concurrency: number
+  /** Connections per download, unless it says otherwise itself. */
+  connections: number
+  proxy: boolean
+  isClosed: () => boolean
+}
+
+/**
+ * What is being done: the queue, the running ones, and the moves between them. The caller sees to it that calls for
+ * one download come one after the other.
+ */
+export class Work {
+  readonly #init: WorkInit
+  readonly #queue: DownloadQueue<Download>
+  readonly #running = new Map<Download, Runner>()
+  readonly #idle = new Set<() => void>()
+
+  constructor(init: WorkInit) {
+    this.#init = init
+    this.#queue = new DownloadQueue(
+      init.concurrency,
+      (download) => download.record,
+      (download) => this.#run(download),
+    )
+  }
+
+  /** Slots. */
+  get concurrency(): number {
+    return this.#queue.concurrency
+  }
+
+  set concurrency(slots: number) {
+    this.#queue.concurrency = slots
+  }
+
+  /** Lets a queued download wait for a slot. */
+  enqueue(download: Download): void {
+    this.#queue.add(download)
+    this.#emitState(download, 'queued')
+  }
+
+  /** See {@link DownloadManager.pause}. */
+  async pause(download: Download): Promise<void> {
+    if (download.state === 'paused') return
+    requireLive(download, 'paused')
+    const runner = this.#running.get(download)
+    if (runner !== undefined) {
+      await runner.stop('pause')
+      return
+    }
+    this.#queue.delete(download)
+    this.#moveTo(download, 'paused')
+    await this.#save(download)
+    this.#checkIdle()
+  }
+
+  /** See {@link DownloadManager.resume}. */
+  async resume(download: Download): Promise<void> {
+    requireLive(download, 'resumed')
+    if (download.state !== 'paused') return
+    download.move('queued')
+    this.#emitState(download, 'resumed')
+    this.enqueue(download)
+    await this.#save(download)
+  }
+
+  /** See {@link DownloadManager.cancel}. */
+  async cancel(download: Download): Promise<void> {
+    if (download.state === 'canceled') return
+    if (download.state === 'completed') throw invalidState(download, 'canceled')
+    const runner = this.#running.get(download)
+    if (runner !== undefined) {
+      await runner.stop('cancel')
+      if (isSettled(download.state)) return
+    }
+    this.#queue.delete(download)
+    await this.#init.places.discardBytes(download)
+    this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
+    await this.#save(download)
+    this.#checkIdle()
+  }
+
+  /** See {@link DownloadManager.retry}. */
+  async retry(download: Download): Promise<void> {
+    if (download.state === 'completed') throw invalidState(download, 'retried')
+    if (isSettled(download.state)) await this.again(download, null)
+  }
+
+  /** A settled one is asked for again; `wanted` is what the caller says now. */
+  async again(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
+    // Another one may have taken the name since this one failed.
+    if (download.named) this.#init.registry.claim(download, download.filename)
+    download.move('queued', renewal(download.record, wanted))
+    this.enqueue(download)
+    await this.#save(download)
+  }
+
+  /** See {@link DownloadManager.remove}. */
+  async remove(download: Download, deleteFile: boolean): Promise<void> {
+    const { registry, places, emitter } = this.#init
+    if (!registry.has(download)) return
+    if (!isSettled(download.state)) await this.cancel(download)
+    if (download.state === 'failed') await places.discardBytes(download)
+    if (deleteFile && download.state === 'completed') await places.deleteFile(download)
+    await registry.forget(download)
+    emitter.emit('removed', { download })
+  }
+
+  /** Changes the limit of a running download. */
+  limit(download: Download, maxBytesPerSecond: number | null): void {
+    this.#running.get(download)?.limit(maxBytesPerSecond)
+  }
+
+  /** Stops what runs, for closing; the bytes are kept. */
+  async stopAll(): Promise<void> {
+    await Promise.all([...this.#running.values()].map((runner) => runner.stop('close')))
+  }
+
+  /** Resolves when nothing waits or runs. */
+  async idle(): Promise<void> {
+    if (!this.#isIdle()) await new Promise<void>((done) => this.#idle.add(done))
+  }
+
+  /** Lets go of everybody who waits for {@link idle}. */
+  endIdle(): void {
+    for (const done of this.#idle) done()
+    this.#idle.clear()
+  }
+
+  async #run(download: Download): Promise<void> {
+    const { engine, registry, places, emitter, connections, proxy, isClosed } = this.#init
+    if (isClosed() || download.state !== 'queued') return
+    const runner = new Runner({
+      download,
+      engine,
+      directory: places.folderOf(download.mode),
+      connections: download.record.connections ?? connections,
+      proxy: proxy && !download.record.remote,
+      emitter,
+      save: () => this.#save(download),
+      claimName: (filename) => {
+        registry.claim(download, filename)
+      },
+    })
+    this.#running.set(download, runner)
+    try {
+      await runner.run()
+    } finally {
+      this.#running.delete(download)
+      // After this turn the slot is free again.
+      queueMicrotask(() => {
+        this.#checkIdle()
+      })
+    }
+  }
+
+  #moveTo(
+    download: Download,
+    state: 'paused' | 'canceled',
+    patch: Parameters<Download['move']>[1] = {},
+  ): void {
+    download.move(state, patch)
+    this.#emitState(download, state)
+  }
+
+  #emitState(download: Download, event: 'queued' | 'paused' | 'resumed' | 'canceled'): void {
+    this.#init.emitter.emit(event, { download })
+    download.wake()
+  }
+
+  #save(download: Download): Promise<void> {
+    return this.#init.registry.save(download)
+  }
+
+  #isIdle(): boolean {
+    return this.#running.size === 0 && this.#queue.waiting === 0
+  }
+
+  #checkIdle(): void {
+    if (this.#isIdle()) this.endIdle()
+  }
+}
+
+function invalidState(download: Download, what: string): DownloadError {
+  return new DownloadError('INVALID_STATE', `A download that is ${download.state} cannot be ${what}.`)
+}
+
+function requireLive(download: Download, what: string): void {
+  if (isSettled(download.state)) throw invalidState(download, what)
+}
