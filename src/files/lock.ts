@@ -105,14 +105,11 @@ async function create(path: string, content: string): Promise<boolean> {
 function hold(path: string, content: string): FileLock {
   heartbeat ??= setInterval(() => void beat(), beatMs).unref()
   let released = false
-  const since = performance.now()
   return {
     async release() {
       if (released) return
       released = true
-      // Nobody can have thought a lock dead that is younger than a heartbeat: no need to look whose it is.
-      if (performance.now() - since < beatMs) await unlink(path).catch(() => undefined)
-      else await remove(path, content)
+      await remove(path, content)
       held.delete(path)
       if (held.size === 0) {
         clearInterval(heartbeat)
