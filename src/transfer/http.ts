@@ -3,6 +3,7 @@ import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici'
 import { DownloadError } from '../errors.js'
 import { networkError, type ExchangePhase } from './network-errors.js'
 import { proxiesOf } from './proxies.js'
+import { isResetting, unwatchResets, watchResets } from './resets.js'
 import type { ResponseHead } from './rules.js'
 
 /** Hears what becomes of an exchange. After `onEnd` or `onError`, and after an abort, nothing more comes. */
@@ -57,6 +58,7 @@ export class HttpClient {
       allowH2: false,
     }
     this.#direct = new Agent(this.#options)
+    watchResets()
   }
 
   /** Starts an exchange. The listener is never called from inside this call. */
@@ -82,6 +84,7 @@ export class HttpClient {
   /** Destroys every connection. */
   async close(): Promise<void> {
     await Promise.all([this.#direct.destroy(), this.#proxied?.destroy()])
+    unwatchResets()
   }
 }
 
@@ -153,6 +156,7 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    if (isResetting()) this.#fail(new Error('The connection was reset.'))
     if (this.#over) return
     this.#over = true
     this.#listener.onEnd()
