@@ -172,8 +172,8 @@ export class DownloadManager extends SafeEmitter {
       }
       this.#requireOpen()
       this.#work.enqueue(download)
+      this.#interest.add(download, wanted.signal)
     })
-    this.#interest.add(download, wanted.signal)
     return download
   }
 
@@ -283,6 +283,7 @@ export class DownloadManager extends SafeEmitter {
         known.update(expectations(known.record, wanted))
         await this.#registry.save(known)
       }
+      this.#interest.add(known, wanted.signal)
       return true
     })
   }
