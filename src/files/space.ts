@@ -35,8 +35,9 @@ export async function ensureSpace(
   alreadyAllocatedBytes: number,
 ): Promise<void> {
   const missing = neededBytes - alreadyAllocatedBytes
-  if (missing <= 0) return
+  if (missing <= 0 || isAmple(directory, missing)) return
   const free = await freeBytes(directory)
+  recent = { directory, free, at: performance.now() }
   if (missing > free) {
     throw new DownloadError(
       'NO_SPACE',
@@ -44,6 +45,17 @@ export async function ensureSpace(
       { retryable: true },
     )
   }
+}
+
+/** The last look at a folder's file system: many small files in a row needn't each ask again. */
+let recent = { directory: '', free: 0, at: 0 }
+const recentMs = 1_000
+const ampleShare = 1 / 10_000
+
+/** Whether a file is next to nothing against what was free a moment ago. */
+function isAmple(directory: string, bytes: number): boolean {
+  const fresh = recent.directory === directory && performance.now() - recent.at < recentMs
+  return fresh && bytes < recent.free * ampleShare
 }
 
 function sizeForPeople(bytes: number): string {

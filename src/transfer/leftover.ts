@@ -31,7 +31,7 @@ export interface Leftover {
   journal: Journal | null
   /** Set when the part can be taken up again. */
   resume: Resumable | null
-  /** Whether a part, or a journal, lies there at all. */
+  /** Whether a journal lies there at all. */
   found: boolean
   partExists: boolean
 }
@@ -45,9 +45,12 @@ export async function inspectLeftover(
   url: string,
   sha256: string | null,
 ): Promise<Leftover> {
-  const [text, part] = await Promise.all([readText(paths.journal), statPart(paths.part)])
-  const journal = text === null ? null : parseJournal(text)
-  const found = text !== null || part !== null
+  const text = await readText(paths.journal)
+  // A part without a journal tells nothing; whoever begins a new one deletes it.
+  if (text === null) return { journal: null, resume: null, found: false, partExists: false }
+  const journal = parseJournal(text)
+  const part = await statPart(paths.part)
+  const found = true
   const partExists = part !== null
   if (found) await removeTemporary(paths)
   if (journal === null || !part?.isFile()) return { journal, resume: null, found, partExists }
