@@ -63,6 +63,8 @@ export class SafeEmitter extends EventEmitter<DownloadEvents> {
         }
       }
       known.set(plain, guarded)
+      // eventemitter3 removes a listener of `once` by what it has: the wrapper stands for itself.
+      known.set(guarded, guarded)
     }
     return guarded
   }
