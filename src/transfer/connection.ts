@@ -357,8 +357,7 @@ export class Connection {
       this.#finish()
       return
     }
-    const error = new DownloadError('TRUNCATED', 'The body ended too early.', { retryable: true })
-    void this.#close({ kind: 'failed', error, local: false })
+    void this.#close({ kind: 'failed', error: endedEarly(), local: false })
   }
 
   #finish(): void {
@@ -381,6 +380,11 @@ export class Connection {
       failed === null ? outcome : { kind: 'failed', error: toDownloadError(failed), local: true },
     )
   }
+}
+
+/** A body that is shorter than the file. */
+export function endedEarly(): DownloadError {
+  return new DownloadError('TRUNCATED', 'The body ended too early.', { retryable: true })
 }
 
 /** Sent unless the caller names another. */

@@ -4,7 +4,7 @@
  */
 import { DownloadError } from '../errors.js'
 import { Address } from './address.js'
-import type { Connection, Outcome } from './connection.js'
+import { endedEarly, type Connection, type Outcome } from './connection.js'
 import { ConnectionPool, type Live } from './connection-pool.js'
 import type { FetcherInit } from './fetcher-init.js'
 import { isNetworkFailure } from './network-errors.js'
@@ -333,13 +333,16 @@ export class Fetcher {
       this.#finish()
       return
     }
-    if (outcome.kind === 'failed') {
-      this.#onFailed(connection, outcome)
-    } else if (outcome.kind === 'done' && live.whole && this.total === null) {
-      // The end of a body without length is the end of the file (RFC 9112 section 6.3).
-      this.#setTotal(connection.position)
-    }
+    if (outcome.kind === 'failed') this.#onFailed(connection, outcome)
+    else if (outcome.kind === 'done' && live.whole && this.total === null) this.#onStreamEnd(connection)
     this.#pump()
+  }
+
+  /** The end of a body without length is the end of the file (RFC 9112 section 6.3), unless more is expected. */
+  #onStreamEnd(connection: Connection): void {
+    const { size } = this.#init.spec
+    if (size === null || connection.position >= size) this.#setTotal(connection.position)
+    else this.#onFailed(connection, { kind: 'failed', error: endedEarly(), local: false })
   }
 
   #onFailed(connection: Connection, { error, local }: Outcome & { kind: 'failed' }): void {

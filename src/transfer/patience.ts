@@ -10,6 +10,7 @@ export class Patience {
   #state: RetryState
   /** Most bytes ever had: getting the same ones once more is no progress. */
   #best = 0
+  #lastError: DownloadError | null = null
 
   constructor(tuning: TransferTuning, now: number) {
     this.#tuning = tuning
@@ -19,6 +20,11 @@ export class Patience {
   /** Failures since the last progress. */
   get attempts(): number {
     return this.#state.attempts
+  }
+
+  /** The failure that was asked about last. */
+  get lastError(): DownloadError | null {
+    return this.#lastError
   }
 
   /** Tells how many bytes there are. */
@@ -35,6 +41,7 @@ export class Patience {
 
   /** Asks what to do about a failure. */
   failed(error: DownloadError, now: number): RetryVerdict {
+    this.#lastError = error
     const failure = {
       now,
       networkFailure: isNetworkFailure(error),

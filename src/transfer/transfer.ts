@@ -165,6 +165,7 @@ export class Transfer {
     const upkeep = new Upkeep({
       tuning,
       fetcher,
+      size: spec.size,
       part: () => this.#part,
       hash: () => this.#hash,
       emit: (event) => {
@@ -296,9 +297,14 @@ export class Transfer {
     if (again === null) throw thrown
     const error = again.reason.toJSON()
     const { trigger } = again
+    // Why ranges were asked for again says more than that they were not given.
+    const earlier = this.#patience.lastError
     const verdict = trigger === 'ranges-lost' ? this.#patience.failed(again.reason, now()) : null
-    if (verdict?.kind === 'give-up') throw again
+    if (verdict?.kind === 'give-up') throw earlier ?? again
     if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
+    // A second version may come from another node of the same server: one stream then can't mix the two. Nor does it
+    // need ranges, which a server may give for the beginning of a file only.
+    if (trigger === 'changed' || trigger === 'ranges-lost') this.#single = true
     this.#emit({ type: 'restarted', error })
     await this.#drop()
     if (verdict?.kind === 'wait') {
@@ -307,8 +313,6 @@ export class Transfer {
       await sleep(delayMs, undefined, { signal: this.#aborted.signal }).catch(() => undefined)
       return
     }
-    // A second version may come from another node of the same server: one stream then can't mix the two.
-    if (trigger === 'changed') this.#single = true
     this.#patience.forgetBytes()
   }
 

@@ -1,5 +1,5 @@
 /** What has to be done again and again while a file is fetched: timers, journal, sync, progress, a look at the part. */
-import { toDownloadError, type DownloadError } from '../errors.js'
+import { DownloadError, toDownloadError } from '../errors.js'
 import type { Fetcher } from './fetcher.js'
 import type { FileHash } from './hasher.js'
 import type { PartFile } from './part-file.js'
@@ -10,6 +10,8 @@ import type { TransferEvent, TransferTuning } from './protocol.js'
 export interface UpkeepInit {
   tuning: TransferTuning
   fetcher: Fetcher
+  /** Bytes that the file must have, or null. */
+  size: number | null
   part: () => PartFile | null
   hash: () => FileHash | null
   emit: (event: TransferEvent) => void
@@ -56,11 +58,12 @@ export class Upkeep {
 
   #tick(): void {
     const now = performance.now()
-    const { fetcher, part: current, hash, tuning } = this.#init
+    const { fetcher, part: current, hash, size, tuning } = this.#init
     fetcher.tick(now)
     const part = current()
     if (part === null) return
     hash()?.advance(part.frontier)
+    if (size !== null && part.writtenBytes > size) fetcher.stop(tooMuch(size))
     if (now - this.#progressAt >= tuning.progressIntervalMs) {
       this.#progressAt = now
       this.#tell(part)
@@ -94,4 +97,12 @@ export class Upkeep {
       await part.saveJournal()
     }
   }
+}
+
+/** A body without length doesn't say how much will come; it must not fill the disk. */
+function tooMuch(size: number): DownloadError {
+  return new DownloadError(
+    'CONTENT_MISMATCH',
+    `The server sends more than the ${size} bytes that are expected.`,
+  )
 }
