@@ -1,4 +1,5 @@
 import { EventEmitter } from 'eventemitter3'
+import { toDownloadError } from './errors.js'
 import type { DownloadEvents } from './events.js'
 
 type Name = EventEmitter.EventNames<DownloadEvents>
@@ -72,7 +73,8 @@ export class SafeEmitter extends EventEmitter<DownloadEvents> {
   #report(event: Name, error: unknown): void {
     // A log listener that throws must not make another log entry, which would throw again.
     if (event === 'log') return
-    const reason = error instanceof Error ? error.message : String(error)
+    // Also of what can't be made a string.
+    const reason = error instanceof Error ? error.message : toDownloadError(error).message
     this.emit('log', { level: 'error', message: `A listener of "${event}" failed: ${reason}` })
   }
 }
