@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { DownloadError, type OptionIssue } from './errors.js'
 import type { DownloadStore } from './store/store.js'
 import type { TransferTuning } from './transfer/protocol.js'

@@ -1,5 +1,5 @@
 /** What a journal says, and how much of it may be believed. Pure. Transfer rule 9. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Identity } from './rules.js'
 import { covers, parseIntervals, type IntervalSet } from './segments.js'
 
