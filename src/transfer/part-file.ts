@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { fdatasync } from 'node:fs'
 import { constants, open, rename, type FileHandle } from 'node:fs/promises'
 import pLimit from 'p-limit'
-import { DownloadError } from '../errors.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
 import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
@@ -15,6 +15,9 @@ import { partLost, StartOver } from './start-over.js'
 import { writeFully } from './write-all.js'
 
 const noFollow = constants.O_NOFOLLOW
+
+/** Given up on a full disk: more than any journal takes. */
+const journalRoomBytes = 64 * 1024
 
 /** An open part file. One owner, closed by {@link close}, {@link publish} or {@link discard}. */
 export class PartFile {
@@ -35,6 +38,8 @@ export class PartFile {
   #dirty = false
   #saving: Promise<void> | null = null
   #closed = false
+  /** Somebody has cut the part short; its length doesn't show it any more. */
+  #holed = false
 
   private constructor(
     handle: FileHandle,
@@ -124,8 +129,10 @@ export class PartFile {
     return this.#writers(() => this.#write(buffers, position, length))
   }
 
-  #write(buffers: Buffer[], position: number, length: number): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async #write(buffers: Buffer[], position: number, length: number): Promise<void> {
+    // A write at the end would hide that somebody has cut the part short: it makes it as long as it was, with a hole.
+    if (position > 0 && position + length >= this.#length() && !(await this.#isWhole())) this.#holed = true
+    await new Promise<void>((resolve, reject) => {
       const done = () => {
         this.#written = add(this.#written, position, position + length)
         this.#writtenBytes = size(this.#written)
@@ -144,14 +151,27 @@ export class PartFile {
    * @throws DownloadError `TARGET_LOCKED` when another run took the part over.
    */
   async isIntact(): Promise<boolean> {
-    const [open_, path] = await Promise.all([this.#handle.stat({ bigint: true }), statPart(this.paths.part)])
+    const [whole, path] = await Promise.all([this.#isWhole(), statPart(this.paths.part)])
     if (path?.ino !== this.#inode) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
       if (journal !== null && journal.writer !== this.#writer && path !== null) throw takenOver()
       return false
     }
-    const expected = this.#identity.total ?? this.#written.at(-1)?.[1] ?? 0
-    return open_.size >= BigInt(expected)
+    return whole && !this.#holed
+  }
+
+  /** Bytes that the file must have by now. */
+  #length(): number {
+    return this.#identity.total ?? this.#written.at(-1)?.[1] ?? 0
+  }
+
+  /** Whether the file has the length that it must have. */
+  async #isWhole(): Promise<boolean> {
+    // Taken first: writes that end meanwhile make it longer.
+    const length = this.#length()
+    const { total } = this.#identity
+    const { size: bytes } = await this.#handle.stat()
+    return total === null ? bytes >= length : bytes === length
   }
 
   /** Notes in the journal what is written; nothing to do when nothing is new. */
@@ -169,7 +189,7 @@ export class PartFile {
   /** Forces the data to the disk, then notes that in the journal, forced too. */
   async sync(): Promise<void> {
     const before = this.#written
-    await datasync(this.fd)
+    await this.#datasync()
     this.#synced = before
     while (this.#saving !== null) await this.#saving
     if (this.#closed) return
@@ -215,7 +235,7 @@ export class PartFile {
     const { paths } = this
     try {
       await this.#handle.chmod(options.mode)
-      await datasync(this.fd)
+      await this.#datasync()
       if (options.replaces) {
         while (this.#saving !== null) await this.#saving
         await this.#writeJournal({ sync: true, publishing: { size: options.size, sha256: options.sha256 } })
@@ -235,10 +255,37 @@ export class PartFile {
   /** Closes the file and keeps it, with a journal that is current. */
   async keep(): Promise<void> {
     try {
-      await this.saveJournal()
+      await this.saveJournal().catch((error: unknown) => this.#keepLess(error))
     } finally {
       await this.close()
     }
+  }
+
+  /** A full disk has no room for the journal either: gives the last bytes up, so that the others are of use. */
+  async #keepLess(error: unknown): Promise<void> {
+    const end = (this.#written.at(-1)?.[1] ?? 0) - journalRoomBytes
+    if (!isDownloadError(error, 'NO_SPACE') || end <= 0) throw error
+    this.#trust(clip(this.#written, end))
+    this.#synced = clip(this.#synced, end)
+    await this.#handle.truncate(end)
+    await this.saveJournal()
+  }
+
+  async #datasync(): Promise<void> {
+    try {
+      await datasync(this.fd)
+    } catch (error) {
+      // The kernel says so once and then forgets: whatever was not on the disk before may be lost, in this boot too.
+      this.#trust(this.#synced)
+      throw error
+    }
+  }
+
+  /** No other bytes than these are there. */
+  #trust(written: IntervalSet): void {
+    this.#written = written
+    this.#writtenBytes = size(written)
+    this.#dirty = true
   }
 
   /** Closes the file and deletes it, with its journal; not when another run has taken it over. */
