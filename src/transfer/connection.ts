@@ -50,7 +50,7 @@ export interface ConnectionListener {
 /** Writes under way per connection before the socket has to wait. */
 const maxWritesInFlight = 2
 /** A batch is written after this long, full or not, so that a kill loses little of a slow connection. */
-const batchAgeMs = 100
+const batchAgeMs = 15
 /** Longest sleep for the sake of a rate limit before it is looked at again. */
 const limiterSliceMs = 200
 /** How long the end of a message is awaited when all its bytes have come. */
@@ -285,7 +285,8 @@ export class Connection {
     this.#batchBytes += data.length
     this.position += data.length
     this.#listener.onBytes(this, data.length)
-    if (this.#batchBytes >= this.#context.batchBytes) this.#flush()
+    const ageMs = this.#lastByteAt - this.#batchSince
+    if (this.#batchBytes >= this.#context.batchBytes || ageMs >= batchAgeMs) this.#flush()
   }
 
   #throttle(count: number): void {

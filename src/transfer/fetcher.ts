@@ -18,7 +18,7 @@ import {
   type ResponseHead,
   type Verdict,
 } from './rules.js'
-import { PoolSize } from './pool-size.js'
+import { PacedGrowth, PoolSize } from './pool-size.js'
 import { StartOver } from './start-over.js'
 
 /** A connection that broke before this many bytes counts as one that the server didn't want. */
@@ -29,6 +29,7 @@ export class Fetcher {
   readonly #init: FetcherInit
   readonly #pool: ConnectionPool
   readonly #poolSize: PoolSize
+  readonly #growth: PacedGrowth
   #identity: Identity | null
   #part: PartFile | null
   readonly #address: Address
@@ -51,6 +52,7 @@ export class Fetcher {
     const { url, headers } = init.spec
     this.#address = new Address({ url, headers }, (status) => init.host.refresh(status))
     this.#poolSize = new PoolSize(init.single ? 1 : init.spec.connections)
+    this.#growth = new PacedGrowth(init.context.buckets)
     this.#pool = new ConnectionPool(init.context, {
       onHead: (live, head) => {
         this.#onHead(live, head)
@@ -99,7 +101,7 @@ export class Fetcher {
   tick(now: number): void {
     this.#pool.tick(now)
     if (this.#part !== null) this.#init.patience.noteBytes(this.#part.writtenBytes, now)
-    if (this.#poolSize.grow(now)) this.#pump()
+    if (this.#poolSize.grow(now) || this.#growth.limited) this.#pump()
   }
 
   // ---- deciding what to ask for ----
@@ -118,7 +120,7 @@ export class Fetcher {
       this.#schedule(wait)
       return
     }
-    while (this.#pool.size < this.#desired()) {
+    while (this.#pool.size < this.#desired() && this.#growth.admits(this.#pool.size, now)) {
       const work = this.#work()
       if (work === null) break
       this.#open(hop, work.start, work.end)

@@ -1,3 +1,5 @@
+import type { TokenBucket } from './rate.js'
+
 /** How many connections a server puts up with. */
 export class PoolSize {
   readonly #max: number
@@ -36,3 +38,33 @@ export class PoolSize {
 }
 
 const growAfterMs = 15_000
+
+/**
+ * While a rate limit holds, connections join one by one, and only as long as the limit leaves them something to do: more
+ * of them bring no speed, but each fills its buffers with bytes that a kill or a pause loses.
+ */
+export class PacedGrowth {
+  readonly #buckets: readonly Pick<TokenBucket, 'limit' | 'spare'>[]
+  #joinedAt = 0
+
+  /** @param buckets - the limits that hold. */
+  constructor(buckets: readonly Pick<TokenBucket, 'limit' | 'spare'>[]) {
+    this.#buckets = buckets
+  }
+
+  /** Whether any limit is set. */
+  get limited(): boolean {
+    return this.#buckets.some(({ limit }) => limit !== null)
+  }
+
+  /** Whether a further connection may be opened now, beside those that are at work; to be asked once for each. */
+  admits(others: number, now: number): boolean {
+    if (!this.limited) return true
+    if (others > 0 && (now - this.#joinedAt < joinEveryMs || !this.#buckets.every(({ spare }) => spare)))
+      return false
+    this.#joinedAt = now
+    return true
+  }
+}
+
+const joinEveryMs = 200

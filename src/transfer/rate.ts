@@ -63,6 +63,12 @@ export class TokenBucket {
     return Math.min(maxWaitMs, Math.ceil((-this.#balance / this.#limit) * 1000))
   }
 
+  /** Whether the rate is more than what is taken: at least half of what may be saved up is there. True without a rate. */
+  get spare(): boolean {
+    this.#refill()
+    return this.#limit === null || this.#balance >= burstOf(this.#limit) / 2
+  }
+
   #refill(): void {
     const now = this.#now()
     const elapsedMs = Math.max(0, now - this.#refilledAt)

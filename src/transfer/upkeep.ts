@@ -19,9 +19,9 @@ export interface UpkeepInit {
   head: (bytes: Uint8Array, total: number | null) => DownloadError | null
 }
 
-const tickMs = 50
+const tickMs = 25
 /** With this many new bytes the journal doesn't wait for its interval: a kill then costs little at any speed. */
-const journalBytes = 2 * 1024 * 1024
+const journalBytes = 1024 * 1024
 const headBytes = 64
 
 /** Runs from construction to {@link stop}. */

@@ -62,8 +62,8 @@ describe('TokenBucket', () => {
           const bucket = new TokenBucket(rate, now)
           const begin = now()
           const wakesAt = Array.from({ length: takers }, () => begin)
-          // Chunks must be small against the whole, or the last debt blurs the average.
-          const enough = Math.max(rate * 10, 40 * takers * Math.max(...chunks))
+          // Chunks and the first burst must be small against the whole, or they blur the average.
+          const enough = Math.max(rate * 10, 1024 * KiB, 40 * takers * Math.max(...chunks))
           let taken = 0
           for (let turn = 0; taken < enough; turn++) {
             // The next one to wake; it may be late by up to 20 ms.
@@ -140,5 +140,23 @@ describe('TokenBucket', () => {
     const bucket = new TokenBucket(10)
     expect(refused(() => (bucket.limit = rate))).toBe(true)
     expect(bucket.limit).toBe(10)
+  })
+
+  it('has something to spare while half a burst or more is saved up', () => {
+    const time = clock()
+    const bucket = new TokenBucket(1_000_000, time.now)
+    expect(bucket.spare).toBe(true)
+    bucket.take(50_000)
+    expect(bucket.spare).toBe(true)
+    bucket.take(50_001)
+    expect(bucket.spare).toBe(false)
+    time.advance(50)
+    expect(bucket.spare).toBe(false)
+    time.advance(1)
+    expect(bucket.spare).toBe(true)
+    bucket.take(100_000)
+    expect(bucket.spare).toBe(false)
+    bucket.limit = null
+    expect(bucket.spare).toBe(true)
   })
 })
