@@ -252,12 +252,12 @@ export class Connection {
       if (rest === null) return
       data = rest
     }
-    if (this.end !== null && data.length > this.end - this.position)
-      data = data.subarray(0, this.end - this.position)
+    const surplus = this.end !== null && data.length > this.end - this.position
+    if (surplus) data = data.subarray(0, (this.end ?? 0) - this.position)
     if (data.length > 0) this.#collect(data)
     if (this.end !== null && this.position >= this.end) {
       // The message may end right here by itself; then the connection can serve the next request.
-      if (this.#bodyEnd !== this.end) this.#finish()
+      if (surplus || this.#bodyEnd !== this.end) this.#finish()
       return
     }
     this.#throttle(chunk.length)

@@ -44,6 +44,9 @@ const connectCodes = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
+/** Besides the parser's own, which begin with `HPE_`. */
+const protocolCodes = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])
+
 /** Until when an exchange had got when it failed. */
 export type ExchangePhase = 'connect' | 'headers' | 'body'
 
@@ -78,7 +81,7 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
     return make('CONNECT_FAILED', `The server could not be reached (${codes[0] ?? 'unknown'}).`, true)
   }
   if (phase === 'body') return make('TRUNCATED', 'The connection ended before the body was complete.', true)
-  if (codes.some((code) => code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW')) {
+  if (has(protocolCodes) || codes.some((code) => code.startsWith('HPE_'))) {
     return make('PROTOCOL_ERROR', 'The answer is not valid HTTP.', true)
   }
   return make('CONNECT_FAILED', `The connection was lost (${codes[0] ?? 'unknown'}).`, true)
@@ -99,6 +102,8 @@ export function isNetworkFailure(error: DownloadError): boolean {
 function codesOf(error: unknown, depth = 0): string[] {
   if (typeof error !== 'object' || error === null || depth > 4) return []
   const own = 'code' in error && typeof error.code === 'string' ? [error.code] : []
+  // undici gives its parser's errors a code for some causes only.
+  if (own.length === 0 && error instanceof Error && error.name === 'HTTPParserError') own.push('HPE_UNKNOWN')
   const causes = 'cause' in error ? codesOf(error.cause, depth + 1) : []
   const parts =
     error instanceof AggregateError ? error.errors.flatMap((part) => codesOf(part, depth + 1)) : []

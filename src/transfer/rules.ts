@@ -118,8 +118,8 @@ export function judge(expected: Expectation, head: ResponseHead): Verdict {
 }
 
 function judgePartial(expected: Expectation, head: ResponseHead): Verdict {
-  const encoding = refuseEncoding(head)
-  if (encoding !== null) return encoding
+  const refusal = refuseEncoding(head) ?? refuseLength(head)
+  if (refusal !== null) return refusal
   if ((first(head, 'content-type') ?? '').toLowerCase().startsWith('multipart/')) {
     return protocol('The server answered one range with a multipart body.')
   }
@@ -147,8 +147,8 @@ function judgePartial(expected: Expectation, head: ResponseHead): Verdict {
 }
 
 function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
-  const encoding = refuseEncoding(head)
-  if (encoding !== null) return encoding
+  const refusal = refuseEncoding(head) ?? refuseLength(head)
+  if (refusal !== null) return refusal
   const length = contentLength(head)
   const identity = identityOf(head, length)
   const mismatch = checkVersion(expected, identity)
@@ -267,11 +267,17 @@ export function parseContentRange(value: string | string[] | undefined): Content
   return { start, end, total }
 }
 
+/** The stated length; null when there is none, or when chunks overrule it (RFC 9112 section 6.3). */
 function contentLength(head: ResponseHead): number | null {
   const value = first(head, 'content-length')
   if (value === null || head.headers['transfer-encoding'] !== undefined) return null
-  const length = Number(value)
-  return /^\d+$/.test(value.trim()) && Number.isSafeInteger(length) ? length : null
+  return /^\d+$/.test(value.trim()) ? Number(value) : Number.NaN
+}
+
+function refuseLength(head: ResponseHead): Verdict | null {
+  const length = contentLength(head)
+  if (length === null || Number.isSafeInteger(length)) return null
+  return protocol('The server stated a Content-Length that no file can have.')
 }
 
 function first(head: ResponseHead, name: string): string | null {
