@@ -1,0 +1,348 @@
+/** FAULTS rows 13, 14, 15 and 16: what statuses and redirects make of a download. */
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { randomContent } from '../support/content.js'
+import { startOrigin, type Fault, type OriginRequest } from '../support/origin.js'
+import { runCli } from '../support/process.js'
+import { caPath } from '../support/certificate.js'
+import { expectInvariant, fastTuning, MiB } from './harness.js'
+import { comebacks, ending, failure, keepBytes, listen, openScene, rangesOf, success } from './scene.js'
+
+const content = randomContent(1 * MiB, 'status')
+const path = '/file.bin'
+const name = 'file.bin'
+const { maxAttempts } = fastTuning
+const segment = (request: OriginRequest) => request.range !== null && request.range.start > 0
+const errorBody = '{"error":"this must never get into a file"}'
+
+describe('row 13: it will not work', () => {
+  const final: [number, string][] = [
+    [404, 'NOT_FOUND'],
+    [410, 'NOT_FOUND'],
+    [400, 'HTTP_ERROR'],
+    [401, 'ACCESS_DENIED'],
+    [403, 'ACCESS_DENIED'],
+    [405, 'HTTP_ERROR'],
+    [451, 'HTTP_ERROR'],
+    [501, 'HTTP_ERROR'],
+    [204, 'HTTP_ERROR'],
+    [304, 'HTTP_ERROR'],
+  ]
+
+  it.each(final)('%i: %s, one request, N', async (status, code) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status, body: errorBody }] })
+    const end = await scene.fetch(path)
+    expect(end.error).toMatchObject({ code, status, retryable: false })
+    expect(end.told.retries).toEqual([])
+    expect(scene.origin.requests(path)).toHaveLength(1)
+    await scene.expectNothing()
+  })
+
+  it.each([400, 404, 410])('%i once on a segment while others work: success', async (status) => {
+    const scene = await openScene()
+    const faults: Fault[] = [{ type: 'status', status, body: errorBody, when: segment, times: 1 }]
+    scene.origin.serve(path, { content, bytesPerSecond: 4 * MiB, faults })
+    expect(success(await scene.fetch(path)).sha256).toBe(content.sha256())
+    await scene.expectFile(name, content)
+  })
+
+  it.each([
+    [400, 'HTTP_ERROR'],
+    [404, 'NOT_FOUND'],
+  ] as const)('%i on every segment but the first: %s, K, and no storm of requests', async (status, code) => {
+    const scene = await openScene()
+    const faults: Fault[] = [{ type: 'status', status, body: errorBody, when: segment }]
+    scene.origin.serve(path, { content, faults })
+    failure(await scene.fetch(path), code)
+    expect(scene.origin.requests(path).length).toBeLessThan(20)
+    await scene.expectKept(name, content)
+  })
+
+  it.each(comebacks)('404 on a resume, %s: NOT_FOUND, K: no error body at the offset', async (how) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content }, how, 300_000)
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 404, body: errorBody }] })
+    failure(await resume(), 'NOT_FOUND')
+    expect(scene.origin.requests(path).length).toBeLessThan(5)
+    expect(await scene.expectKept(name, content)).toBe(300_000)
+  })
+})
+
+describe('row 14: Retry-After', () => {
+  it.each([429, 503])('%i with seconds: waits that long, then success', async (status) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status, retryAfter: 1, times: 1 }] })
+    const end = await scene.fetch(path)
+    success(end)
+    const [first, second] = scene.origin.requests(path)
+    expect(second!.at - first!.at).toBeGreaterThanOrEqual(990)
+    expect(second!.at - first!.at).toBeLessThan(2_000)
+    await scene.expectFile(name, content)
+  })
+
+  it('503 with a date: waits until then', async () => {
+    const scene = await openScene()
+    const retryAfter = new Date(Math.ceil(Date.now() / 1000) * 1000 + 1_000)
+    const waitMs = retryAfter.getTime() - Date.now()
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 503, retryAfter, times: 1 }] })
+    success(await scene.fetch(path))
+    const [first, second] = scene.origin.requests(path)
+    expect(Math.abs(second!.at - first!.at - waitMs)).toBeLessThan(1_000)
+    await scene.expectFile(name, content)
+  })
+
+  it.each([
+    ['the same origin', true],
+    ['another origin', false],
+  ])('holds for the whole host: another download from %s waits: %s', async (_, same) => {
+    const scene = await openScene()
+    const manager = scene.manager()
+    const other = await startOrigin()
+    onTestFinished(() => other.close())
+    const target = same ? scene.origin : other
+    target.serve('/other.bin', { content })
+    const faults: Fault[] = [{ type: 'status', status: 429, retryAfter: 1, times: 1 }]
+    scene.origin.serve(path, { content, faults })
+    const first = await manager.download({ url: scene.origin.url(path) })
+    const refused = await scene.origin.waitForRequest(({ status }) => status === 429)
+    await expect.poll(() => scene.origin.activeRequests).toBe(0)
+    const second = await manager.download({ url: target.url('/other.bin') })
+    await Promise.all([first.finished, second.finished])
+    const [asked] = target.requests('/other.bin')
+    if (same) expect(asked!.at - refused.at).toBeGreaterThanOrEqual(990)
+    else expect(asked!.at - refused.at).toBeLessThan(900)
+    await scene.expectFile(name, content, ['other.bin'])
+  })
+
+  it('on an extra segment: what runs goes on, nothing new is asked for until then', async () => {
+    const scene = await openScene()
+    const faults: Fault[] = [{ type: 'status', status: 503, retryAfter: 1, when: segment, times: 1 }]
+    scene.origin.serve(path, { content, bytesPerSecond: 1 * MiB, faults })
+    success(await scene.fetch(path))
+    const requests = scene.origin.requests(path)
+    const refused = requests.find(({ status }) => status === 503)!
+    const after = requests.filter(({ at }) => at > refused.at + 50)
+    expect(after.length).toBeGreaterThan(0)
+    expect(after.every(({ at }) => at - refused.at >= 990)).toBe(true)
+    await scene.expectFile(name, content)
+  })
+
+  it.each(comebacks)('on a resume, %s: waits, then goes on', async (how) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content }, how, 300_000)
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 503, retryAfter: 1, times: 1 }] })
+    expect(success(await resume()).fetchedBytes).toBe(content.size - 300_000)
+    const [first, second] = scene.origin.requests(path)
+    expect(second!.at - first!.at).toBeGreaterThanOrEqual(990)
+    await scene.expectFile(name, content)
+  })
+
+  it('longer than maxRetryAfterMs: HTTP_ERROR at once, says how long, and bars nobody else', async () => {
+    const scene = await openScene({ tuning: { maxRetryAfterMs: 5_000 } })
+    const manager = scene.manager()
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 503, retryAfter: 3600 }] })
+    scene.origin.serve('/other.bin', { content })
+    const error = failure(await scene.fetch(path, {}, manager), 'HTTP_ERROR')
+    expect(error).toMatchObject({ status: 503, retryAfterMs: 3_600_000, retryable: true })
+    expect(scene.origin.requests(path)).toHaveLength(1)
+    await scene.expectNothing()
+    success(await scene.fetch('/other.bin', {}, manager))
+  })
+
+  it.each(['soon', '-5', '1.5', ''])('%j is no Retry-After: backoff as usual', async (retryAfter) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 503, retryAfter, times: 1 }] })
+    const end = await scene.fetch(path)
+    success(end)
+    const [first, second] = scene.origin.requests(path)
+    expect(second!.at - first!.at).toBeLessThan(900)
+  })
+
+  it('always 429 with Retry-After 0: the budget holds all the same', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 429, retryAfter: 0 }] })
+    expect(failure(await scene.fetch(path), 'HTTP_ERROR').status).toBe(429)
+    expect(scene.origin.requests(path)).toHaveLength(maxAttempts)
+    await scene.expectNothing()
+  })
+
+  it('a pause during the wait is quick, and the wait holds afterwards', async () => {
+    const scene = await openScene()
+    const manager = scene.manager()
+    const told = listen(manager)
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 503, retryAfter: 1, times: 1 }] })
+    const download = await manager.download({ url: scene.origin.url(path) })
+    await expect.poll(() => told.retries).toEqual(['HTTP_ERROR'])
+    const before = performance.now()
+    await download.pause()
+    expect(performance.now() - before).toBeLessThan(500)
+    await download.resume()
+    success(await ending(download, told))
+    const [first, second] = scene.origin.requests(path)
+    expect(second!.at - first!.at).toBeGreaterThanOrEqual(990)
+    await scene.expectFile(name, content)
+  })
+})
+
+describe('row 15: it may work later', () => {
+  const passing = [500, 502, 503, 504, 408, 425, 429]
+
+  it.each(passing)('%i a few times: backoff, success', async (status) => {
+    const scene = await openScene({ tuning: { minDelayMs: 8, maxDelayMs: 20 } })
+    const manager = scene.manager()
+    const delays: number[] = []
+    manager.on('retrying', ({ attempt, delayMs }) => {
+      expect(delays.push(delayMs)).toBe(attempt)
+    })
+    const faults: Fault[] = [{ type: 'status', status, body: errorBody, times: maxAttempts - 1 }]
+    scene.origin.serve(path, { content, faults })
+    const end = await scene.fetch(path, {}, manager)
+    expect(success(end).sha256).toBe(content.sha256())
+    expect(end.told.retries).toEqual(Array(maxAttempts - 1).fill('HTTP_ERROR'))
+    const ceilings = [8, 16, 20]
+    expect(delays.every((delay, index) => delay >= 0 && delay <= ceilings[index]!)).toBe(true)
+    await scene.expectFile(name, content)
+  })
+
+  it.each(passing)('%i always: HTTP_ERROR after maxAttempts requests, N', async (status) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status, body: errorBody }] })
+    expect(failure(await scene.fetch(path), 'HTTP_ERROR')).toMatchObject({ status, retryable: true })
+    expect(scene.origin.requests(path)).toHaveLength(maxAttempts)
+    await scene.expectNothing()
+  })
+
+  it('the budget is what maxAttempts says', async () => {
+    const scene = await openScene({ tuning: { maxAttempts: 1 } })
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 500 }] })
+    failure(await scene.fetch(path), 'HTTP_ERROR')
+    expect(scene.origin.requests(path)).toHaveLength(1)
+  })
+
+  it('on segments while others work: fewer connections, success', async () => {
+    const scene = await openScene({ connections: 8 })
+    scene.origin.serve(path, { content, bytesPerSecond: 2 * MiB, maxConnections: 2 })
+    const end = await scene.fetch(path)
+    expect(success(end)).toMatchObject({ sha256: content.sha256(), fetchedBytes: content.size })
+    expect(end.told.restarts).toEqual([])
+    await scene.expectFile(name, content)
+  })
+
+  it('on every segment but the first: HTTP_ERROR, K: no error body at the offset', async () => {
+    const scene = await openScene()
+    const faults: Fault[] = [{ type: 'status', status: 500, body: errorBody, when: segment }]
+    scene.origin.serve(path, { content, faults })
+    failure(await scene.fetch(path), 'HTTP_ERROR')
+    await scene.expectKept(name, content)
+  })
+
+  it.each(comebacks)('always on a resume, %s: HTTP_ERROR, K: no error body at the offset', async (how) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content }, how, 300_000)
+    scene.origin.serve(path, { content, faults: [{ type: 'status', status: 500, body: errorBody }] })
+    failure(await resume(), 'HTTP_ERROR')
+    expect(scene.origin.requests(path)).toHaveLength(maxAttempts)
+    expect(await scene.expectKept(name, content)).toBe(300_000)
+  })
+})
+
+describe('row 16: redirects', () => {
+  it.each([301, 302, 303, 307, 308])('%i is followed', async (redirectStatus) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { redirect: '../elsewhere/file.bin', redirectStatus })
+    scene.origin.serve('/elsewhere/file.bin', { content })
+    expect(success(await scene.fetch(path)).sha256).toBe(content.sha256())
+    await scene.expectFile(name, content)
+  })
+
+  it('a loop: TOO_MANY_REDIRECTS after 10, no retry, N', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/a.bin', { redirect: '/b.bin' })
+    scene.origin.serve('/b.bin', { redirect: '/a.bin' })
+    const error = failure(await scene.fetch('/a.bin'), 'TOO_MANY_REDIRECTS')
+    expect(error.retryable).toBe(false)
+    expect(scene.origin.requests()).toHaveLength(11)
+    await scene.expectNothing()
+  })
+
+  it('ten are followed, eleven are not', async () => {
+    const scene = await openScene()
+    for (let left = 11; left > 0; left -= 1)
+      scene.origin.serve(`/${left}.bin`, { redirect: `/${left - 1}.bin` })
+    scene.origin.serve('/0.bin', { content })
+    success(await scene.fetch('/10.bin'))
+    await scene.expectFile('10.bin', content)
+    failure(await scene.fetch('/11.bin'), 'TOO_MANY_REDIRECTS')
+    await scene.expectFile('10.bin', content)
+  })
+
+  it.each([
+    'ftp://127.0.0.1/file.bin',
+    'file:///etc/passwd',
+    'data:text/plain,hello',
+    'javascript:alert(1)',
+    'ws://127.0.0.1/file.bin',
+  ])('to %s: REDIRECT_BLOCKED, no retry, N', async (redirect) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { redirect })
+    expect(failure(await scene.fetch(path), 'REDIRECT_BLOCKED').retryable).toBe(false)
+    expect(scene.origin.requests()).toHaveLength(1)
+    await scene.expectNothing()
+  })
+
+  it('from https to http: REDIRECT_BLOCKED, the other server hears nothing, N', async () => {
+    const scene = await openScene()
+    const secure = await startOrigin({ tls: true })
+    onTestFinished(() => secure.close())
+    scene.origin.serve(path, { content })
+    secure.serve(path, { redirect: scene.origin.url(path) })
+    const { code, stdout } = await runCli(['get', secure.url(path), '-d', scene.directory, '--json'], {
+      env: { NODE_EXTRA_CA_CERTS: caPath },
+    })
+    expect(code).toBe(1)
+    expect(stdout).toContain('"code":"REDIRECT_BLOCKED"')
+    expect(secure.requests()).toHaveLength(1)
+    expect(scene.origin.totalConnections).toBe(0)
+    await expectInvariant(scene.directory, name, 'N')
+  })
+
+  it.each(['no Location', 'an invalid Location'])(
+    'with %s: PROTOCOL_ERROR after maxAttempts, N',
+    async (what) => {
+      const scene = await openScene()
+      const headers = what === 'no Location' ? {} : { Location: 'http://[nowhere' }
+      scene.origin.serve(path, { content, faults: [{ type: 'status', status: 302, headers }] })
+      failure(await scene.fetch(path), 'PROTOCOL_ERROR')
+      expect(scene.origin.requests(path)).toHaveLength(maxAttempts)
+      await scene.expectNothing()
+    },
+  )
+
+  it('segments go straight to where the first one was led', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { redirect: '/elsewhere.bin' })
+    scene.origin.serve('/elsewhere.bin', { content, bytesPerSecond: 4 * MiB })
+    success(await scene.fetch(path))
+    expect(scene.origin.requests(path)).toHaveLength(1)
+    expect(scene.origin.requests('/elsewhere.bin').length).toBeGreaterThan(1)
+    await scene.expectFile(name, content)
+  })
+
+  it.each(comebacks)('a loop on a resume, %s: TOO_MANY_REDIRECTS, K', async (how) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content }, how, 300_000)
+    scene.origin.serve(path, { redirect: path })
+    failure(await resume(), 'TOO_MANY_REDIRECTS')
+    expect(rangesOf(scene.origin, path)).toHaveLength(11)
+    expect(await scene.expectKept(name, content)).toBe(300_000)
+  })
+
+  it.each(comebacks)('to the same file elsewhere on a resume, %s: goes on there', async (how) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content }, how, 300_000)
+    scene.origin.serve(path, { redirect: '/moved.bin' })
+    scene.origin.serve('/moved.bin', { content })
+    expect(success(await resume()).fetchedBytes).toBe(content.size - 300_000)
+    await scene.expectFile(name, content)
+  })
+})
