@@ -1,0 +1,91 @@
+/** A disk of one's own whose power can be cut: ext4 in a file, shut down by force. Needs vitest. */
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import type { Need } from '../support/machine.js'
+import { tempDir } from '../support/temp.js'
+
+/**
+ * What is forced out at the cut: nothing, so that the disk holds what was written by then (`nothing`), or the journal of
+ * the file system, so that names and sizes are newer than the data (`metadata`).
+ */
+export type Cut = 'nothing' | 'metadata'
+
+// EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32), with EXT4_GOING_FLAGS_LOGFLUSH (1) or _NOLOGFLUSH (2).
+const shutdown = `
+import fcntl, os, struct, sys
+fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', int(sys.argv[2])))
+`
+
+/** Lets a disk be made, cut, and made whole again. */
+export const loopDisks: Need = {
+  missing: 'cutting the power takes root on Linux, loop devices, mkfs.ext4 and python3',
+  available: () => {
+    if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/dev/loop-control'))
+      return false
+    if (spawnSync('python3', ['-c', 'import fcntl'], { stdio: 'ignore' }).status !== 0) return false
+    try {
+      const disk = new LoopDisk(16 * 1024 * 1024)
+      disk.cut('nothing')
+      disk.restart()
+      disk.remove()
+      return true
+    } catch {
+      return false
+    }
+  },
+}
+
+const disks = new Set<LoopDisk>()
+afterAll(() => {
+  for (const disk of [...disks]) disk.remove()
+})
+
+/** One disk, mounted at {@link path} from the start. */
+export class LoopDisk {
+  /** Where it is mounted. */
+  readonly path: string
+  readonly #image: string
+  #mounted = false
+
+  constructor(sizeBytes: number) {
+    const folder = tempDir('disk')
+    this.#image = join(folder, 'image')
+    this.path = join(folder, 'mounted')
+    mkdirSync(this.path)
+    writeFileSync(this.#image, '')
+    truncateSync(this.#image, sizeBytes)
+    run('mkfs.ext4', ['-q', '-F', this.#image])
+    disks.add(this)
+    this.#mount()
+  }
+
+  /** From now on nothing reaches the disk; whatever is tried fails. */
+  cut(how: Cut): void {
+    run('python3', ['-c', shutdown, this.path, how === 'metadata' ? '1' : '2'])
+  }
+
+  /** The machine is up again. Fails as long as anybody holds a file open there. */
+  restart(): void {
+    run('umount', [this.path])
+    this.#mounted = false
+    this.#mount()
+  }
+
+  /** Takes it away. */
+  remove(): void {
+    disks.delete(this)
+    if (this.#mounted) run('umount', ['-l', this.path])
+    this.#mounted = false
+  }
+
+  #mount(): void {
+    run('mount', ['-o', 'loop', this.#image, this.path])
+    this.#mounted = true
+  }
+}
+
+function run(command: string, args: readonly string[]): void {
+  execFileSync(command, args, { stdio: 'pipe' })
+}

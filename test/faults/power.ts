@@ -1,0 +1,143 @@
+/** One download with a power cut in the middle, and what must hold after it (FAULTS row 30b). */
+import { mkdir, open, readFile, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'vitest'
+import type { DownloadOptions } from '../../src/index.js'
+import { parseJournal } from '../../src/transfer/journal.js'
+import type { Content } from '../support/content.js'
+import { startOrigin } from '../support/origin.js'
+import { listTree } from '../support/temp.js'
+import { withTimeout } from '../support/wait.js'
+import { arrives, expectInvariant, makeManager, MiB } from './harness.js'
+import { lengthOf } from './leftovers.js'
+import { LoopDisk, type Cut } from './loop-disk.js'
+
+/** How a round goes. */
+export interface PowerRound {
+  content: Content
+  how: Cut
+  /** Milliseconds from the request to the cut. */
+  cutAfterMs: number
+  /** A file that lies there before, and is to be replaced. */
+  old: Buffer | null
+  options: Omit<DownloadOptions, 'url'>
+}
+
+/** What a round saw. */
+export interface PowerOutcome {
+  /** Under the final name after the cut. */
+  final: 'absent' | 'old' | 'new'
+  /** Bytes that the journal vouched for. */
+  synced: number
+  /** Bytes fetched after the cut. */
+  fetched: number
+}
+
+const name = 'model.bin'
+
+/** Plays one round on a new disk. Throws when anything is not as it must be. */
+export async function cutAndResume({
+  content,
+  how,
+  cutAfterMs,
+  old,
+  options,
+}: PowerRound): Promise<PowerOutcome> {
+  await using origin = await startOrigin()
+  const path = `/${name}`
+  // Two connections: a file takes about a second.
+  origin.serve(path, { content, bytesPerSecond: content.size / 2 })
+  const url = origin.url(path)
+  const disk = new LoopDisk(content.size * 3 + 16 * MiB)
+  // A folder below: the root has a lost+found of its own.
+  const directory = join(disk.path, 'models')
+  try {
+    if (old !== null) {
+      await mkdir(directory)
+      await writeFile(join(directory, name), old)
+      for (const each of [join(directory, name), directory, disk.path]) {
+        await using handle = await open(each, 'r')
+        await handle.sync()
+      }
+    }
+
+    // The process dies with the machine: what the manager still does to a disk that is gone doesn't count.
+    const before = makeManager(directory, {
+      connections: 2,
+      tuning: { syncIntervalMs: 100, journalIntervalMs: 25 },
+    })
+    const download = await before.download({ url, ...options })
+    await sleep(cutAfterMs)
+    disk.cut(how)
+    await withTimeout(before.close(), 5_000, 'the manager to close on a dead disk')
+    await withTimeout(
+      download.finished.catch(() => undefined),
+      1_000,
+      'the download to settle',
+    )
+    disk.restart()
+
+    const final = await finalOf(directory, content, old)
+    const synced = await checkJournal(directory, content)
+    await ageLock(directory)
+    origin.serve(path, { content })
+    await using after = makeManager(directory)
+    const file = await arrives(await after.download({ url, ...options }))
+    expect(file.size).toBe(content.size)
+    await expectInvariant(directory, name, 'done', { content })
+    // Not one of the bytes that were safe is fetched again.
+    if (final !== 'new') expect(file.fetchedBytes).toBeLessThanOrEqual(content.size - synced)
+    await after.close()
+    return { final, synced, fetched: file.fetchedBytes }
+  } finally {
+    disk.remove()
+  }
+}
+
+async function finalOf(
+  directory: string,
+  content: Content,
+  old: Buffer | null,
+): Promise<PowerOutcome['final']> {
+  if (!(await listTree(directory)).includes(name)) {
+    expect(old, 'the old file is gone').toBeNull()
+    return 'absent'
+  }
+  const file = await readFile(join(directory, name))
+  if (old !== null && file.equals(old)) return 'old'
+  expect(file.length, 'a torn or empty file has the final name').toBe(content.size)
+  expect(file.equals(content.slice(0, content.size)), 'wrong bytes have the final name').toBe(true)
+  return 'new'
+}
+
+/** Looks whether the part holds what the journal vouches for, and makes the journal one of another boot: here none took place. */
+async function checkJournal(directory: string, content: Content): Promise<number> {
+  const path = join(directory, `${name}.part.json`)
+  const text = await readFile(path, 'utf8').catch(() => '')
+  const journal = parseJournal(text)
+  if (journal === null) return 0
+  const part = await readFile(join(directory, `${name}.part`)).catch(() => null)
+  // The part gets its final name before the journal goes.
+  if (part === null) return 0
+  for (const [from, to] of journal.synced) {
+    const same = part.subarray(from, to).equals(content.slice(from, to))
+    expect(same, `the journal vouches for ${from} to ${to}, but the bytes are not there`).toBe(true)
+  }
+  await writeFile(path, JSON.stringify({ ...journal, bootId: 'before-the-cut' }))
+  return lengthOf(journal.synced)
+}
+
+/** Makes the lock one of another boot, too: it was a minute until the machine was up again. */
+async function ageLock(directory: string): Promise<void> {
+  const path = join(directory, `${name}.part.lock`)
+  const text = await readFile(path, 'utf8').catch(() => null)
+  if (text === null) return
+  if (text.startsWith('{')) {
+    const owner: unknown = JSON.parse(text)
+    if (typeof owner !== 'object') throw new Error(`This is no lock: ${text}`)
+    await writeFile(path, JSON.stringify({ ...owner, bootId: 'before-the-cut' }))
+  }
+  const then = Date.now() / 1000 - 61
+  await utimes(path, then, then)
+}
