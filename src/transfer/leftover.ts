@@ -1,8 +1,9 @@
 /** What lies beside a target: its names, and what an earlier run left there. */
-import { lstat, readdir, readFile, unlink } from 'node:fs/promises'
+import { lstat, readdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { readRegularFile } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
-import { fsError, withHandles } from '../files/fs-errors.js'
+import { fsError } from '../files/fs-errors.js'
 import { parseJournal, resumable, type Journal, type Resumable } from './journal.js'
 
 /** Where the files of one target lie. */
@@ -58,6 +59,9 @@ export async function inspectLeftover(
   return { journal, resume: resumable(journal, now), found, partExists }
 }
 
+/** Far more than any journal has: its intervals are as many as there were connections, or few more. */
+const maxJournalBytes = 1024 * 1024
+
 /** Deletes part and journal, whatever they are. */
 export async function discardLeftover(paths: PartPaths): Promise<void> {
   await removeFiles([paths.part, paths.journal])
@@ -83,14 +87,16 @@ async function removeTemporary({ directory, journal }: PartPaths): Promise<void>
   await Promise.allSettled(temporary.map((name) => unlink(join(directory, name))))
 }
 
-/** A small file's text; null when it isn't there, empty when it is no file. */
+/** A journal's text; null when there is none, empty when it can't be one: a folder, a FIFO, a link, far too long. */
 export async function readText(path: string): Promise<string | null> {
   try {
-    return await withHandles(() => readFile(path, 'utf8'))
+    const { data, stats } = await readRegularFile(path, maxJournalBytes)
+    return stats.size > maxJournalBytes ? '' : data.toString('utf8')
   } catch (error) {
     if (isMissing(error)) return null
-    if (error instanceof Error && 'code' in error && error.code === 'EISDIR') return ''
-    throw fsError(error, 'reading the journal')
+    const reason = fsError(error, 'reading the journal')
+    if (reason.code === 'TARGET_NOT_REGULAR') return ''
+    throw reason
   }
 }
 

@@ -1,6 +1,6 @@
 /** The place where a file goes: what lies there, whether it may be written, who else is at it. */
 import { constants, type Stats } from 'node:fs'
-import { lstat, mkdir, open, rmdir } from 'node:fs/promises'
+import { access, lstat, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
@@ -9,37 +9,70 @@ import type { HashService } from './hasher.js'
 import { discardLeftover, inspectLeftover, partPaths, type Leftover, type PartPaths } from './leftover.js'
 import type { FileStamp, TransferSpec } from './protocol.js'
 
-/** A target that is ours to write, until {@link release}. */
+/** What was got of a target. */
+interface Claim {
+  /** Null when nothing can be written there. */
+  lock: FileLock | null
+  /** The first folder that had to be made for it. */
+  made: string | undefined
+  /** Why nothing can be written there, or null. */
+  refusal: DownloadError | null
+}
+
+/** A target that is ours, until {@link release}. */
 export class Target {
   readonly paths: PartPaths
   /** The file that lies there now, or null. */
   readonly existing: Stats | null
-  readonly #lock: FileLock
-  readonly #made: string | undefined
+  readonly #claim: Claim
 
-  private constructor(paths: PartPaths, existing: Stats | null, lock: FileLock, made: string | undefined) {
+  private constructor(paths: PartPaths, existing: Stats | null, claim: Claim) {
     this.paths = paths
     this.existing = existing
-    this.#lock = lock
-    this.#made = made
+    this.#claim = claim
   }
 
   /**
-   * Takes a target.
+   * Takes a target. A file that lies where nothing can be written is taken too: it may be right, see
+   * {@link requireWritable}.
    *
    * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `DISK_IO`; nothing is
    * left behind then.
    */
   static async take(directory: string, filename: string): Promise<Target> {
     const paths = partPaths(directory, filename)
-    const { lock, made } = await lockTarget(paths)
+    let claim: Claim
     try {
-      return new Target(paths, await statTarget(paths.target), lock, made)
+      claim = await lockTarget(paths)
     } catch (error) {
-      await lock.release()
-      await removeMade(directory, made)
+      return await Target.#asItLies(paths, error)
+    }
+    try {
+      return new Target(paths, await statTarget(paths.target), claim)
+    } catch (error) {
+      await claim.lock?.release()
+      await removeMade(directory, claim.made)
       throw error
     }
+  }
+
+  /** Where no lock can be made there may still be the very file, or something that tells more than the failure. */
+  static async #asItLies(paths: PartPaths, refusal: unknown): Promise<Target> {
+    const existing = await statTarget(paths.target).catch((reason: unknown) => {
+      throw isDownloadError(reason, 'TARGET_NOT_REGULAR') ? reason : refusal
+    })
+    const readable = isDownloadError(refusal, 'READ_ONLY') || isDownloadError(refusal, 'PERMISSION')
+    if (existing === null || !readable) throw refusal
+    return new Target(paths, existing, { lock: null, made: undefined, refusal })
+  }
+
+  /**
+   * Called before anything is written.
+   *
+   * @throws DownloadError `PERMISSION`, `READ_ONLY`.
+   */
+  requireWritable(): void {
+    if (this.#claim.refusal !== null) throw this.#claim.refusal
   }
 
   /** What an earlier run left. */
@@ -48,8 +81,8 @@ export class Target {
   }
 
   /** Deletes what an earlier run left. */
-  discardLeftover(): Promise<void> {
-    return discardLeftover(this.paths)
+  async discardLeftover(): Promise<void> {
+    if (this.#claim.refusal === null) await discardLeftover(this.paths)
   }
 
   /**
@@ -58,8 +91,8 @@ export class Target {
    * @param options - `empty`: nothing was kept, so folders that were made for it go too.
    */
   async release(options: { empty: boolean }): Promise<void> {
-    await this.#lock.release()
-    if (options.empty) await removeMade(this.paths.directory, this.#made)
+    await this.#claim.lock?.release()
+    if (options.empty) await removeMade(this.paths.directory, this.#claim.made)
   }
 }
 
@@ -169,28 +202,18 @@ async function statTarget(path: string): Promise<Stats | null> {
 }
 
 /** Locks a target, and makes its folder when that is missing; `made` is the first folder that had to be made. */
-async function lockTarget(paths: PartPaths): Promise<{ lock: FileLock; made: string | undefined }> {
+async function lockTarget(paths: PartPaths): Promise<Claim> {
   try {
-    return { lock: await acquireLock(paths.lock), made: undefined }
+    return { lock: await acquireLock(paths.lock), made: undefined, refusal: null }
   } catch (error) {
-    if (!isDownloadError(error) || errnoOf(error.cause) !== 'ENOENT') throw await betterReason(paths, error)
+    if (!isDownloadError(error) || errnoOf(error.cause) !== 'ENOENT') throw error
   }
   const made = await makeDirectory(paths.directory)
   try {
-    return { lock: await acquireLock(paths.lock), made }
+    return { lock: await acquireLock(paths.lock), made, refusal: null }
   } catch (error) {
     await removeMade(paths.directory, made)
     throw error
-  }
-}
-
-/** A folder that can't be written to may still hold something that tells more. */
-async function betterReason(paths: PartPaths, error: unknown): Promise<unknown> {
-  try {
-    await statTarget(paths.target)
-    return error
-  } catch (reason) {
-    return isDownloadError(reason, 'TARGET_NOT_REGULAR') ? reason : error
   }
 }
 
@@ -202,8 +225,24 @@ async function makeDirectory(directory: string): Promise<string | undefined> {
     if (errnoOf(error) === 'EEXIST') {
       throw new DownloadError('TARGET_NOT_REGULAR', 'The target folder is not a folder.', { cause: error })
     }
-    throw fsError(error, 'making the target folder')
+    throw fsError(
+      errnoOf(error) === 'ENOENT' ? await whyNotMade(directory, error) : error,
+      'making the target folder',
+    )
   }
+}
+
+/** Linux says ENOENT of a folder that can't be made on a read-only file system; the one around it tells the truth. */
+async function whyNotMade(directory: string, error: unknown): Promise<unknown> {
+  for (let folder = dirname(directory); dirname(folder) !== folder; folder = dirname(folder)) {
+    try {
+      await access(folder, constants.W_OK | constants.X_OK)
+      return error
+    } catch (reason) {
+      if (errnoOf(reason) !== 'ENOENT') return reason
+    }
+  }
+  return error
 }
 
 /** Removes the folders that were made for nothing, from the deepest up; stops at the first that isn't empty. */

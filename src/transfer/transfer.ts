@@ -120,6 +120,7 @@ export class Transfer {
       this.#existing = existing
       return this.#fromExisting(existing)
     }
+    target.requireWritable()
     await this.#takeUp(target, leftover)
     return null
   }
@@ -292,6 +293,7 @@ export class Transfer {
   // ---- trouble ----
 
   async #startOverOrThrow(thrown: unknown): Promise<void> {
+    this.#publishing = false
     this.#check()
     const again = StartOver.of(thrown)
     if (again === null) throw thrown
