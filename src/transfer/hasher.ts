@@ -184,6 +184,8 @@ export class FileHash {
 
   /** Whether what was hashed on the way may not be what lies there now. Throws when the file is too short. */
   async #mustStartOver(size: number): Promise<boolean> {
+    // Nothing was hashed on the way; reading it now shows by itself where the file ends.
+    if (this.#job === null) return false
     const looking = fstatAsync(this.#fd)
     this.#looking = looking.catch(() => undefined)
     const stats = await looking.catch((error: unknown) => {

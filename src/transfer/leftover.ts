@@ -53,9 +53,9 @@ export async function inspectLeftover(
   const part = await statPart(paths.part)
   const found = true
   const partExists = part !== null
-  if (found) await removeTemporary(paths)
+  await removeTemporary(paths)
   if (journal === null || !part?.isFile()) return { journal, resume: null, found, partExists }
-  const now = { url, sha256, bootId: bootId(), partSize: Number(part.size) }
+  const now = { url, sha256, bootId: bootId(), partSize: part.size }
   return { journal, resume: resumable(journal, now), found, partExists }
 }
 
@@ -77,7 +77,7 @@ export async function removeFiles(files: readonly string[]): Promise<void> {
 }
 
 /** Deletes temporary journals (see `replaceFile`). They are only ever made beside a part or a journal. */
-async function removeTemporary({ directory, journal }: PartPaths): Promise<void> {
+export async function removeTemporary({ directory, journal }: PartPaths): Promise<void> {
   const start = `${basename(journal)}.`
   const names = await readdir(directory).catch(() => [])
   const temporary = names.filter(
@@ -103,7 +103,7 @@ export async function readText(path: string): Promise<string | null> {
 /** What lies at a path, links not followed; null when nothing does. */
 export async function statPart(path: string) {
   try {
-    return await lstat(path, { bigint: true })
+    return await lstat(path)
   } catch (error) {
     if (isMissing(error)) return null
     throw fsError(error, 'looking at the part file')

@@ -1,6 +1,6 @@
 /** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
 import { randomBytes } from 'node:crypto'
-import { fdatasync } from 'node:fs'
+import { fdatasync, type Stats } from 'node:fs'
 import { constants, open, rename, type FileHandle } from 'node:fs/promises'
 import pLimit from 'p-limit'
 import { DownloadError, isDownloadError } from '../errors.js'
@@ -8,7 +8,14 @@ import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
 import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
 import { encodeJournal, parseJournal, type Journal, type Resumable } from './journal.js'
-import { discardLeftover, readText, removeFiles, statPart, type PartPaths } from './leftover.js'
+import {
+  discardLeftover,
+  readText,
+  removeTemporary,
+  removeFiles,
+  statPart,
+  type PartPaths,
+} from './leftover.js'
 import type { Identity } from './rules.js'
 import { add, clip, frontier, size, type IntervalSet } from './segments.js'
 import { partLost, StartOver } from './start-over.js'
@@ -16,6 +23,8 @@ import { writeFully } from './write-all.js'
 
 const noFollow = constants.O_NOFOLLOW
 
+/** Up to here a new part isn't given its length beforehand. */
+const unsizedBytes = 256 * 1024
 /** Given up on a full disk: more than any journal takes. */
 const journalRoomBytes = 64 * 1024
 
@@ -24,7 +33,8 @@ export class PartFile {
   readonly paths: PartPaths
   readonly fd: number
   readonly #handle: FileHandle
-  readonly #inode: bigint
+  /** The file was given its full length when it was opened. */
+  readonly #sized: boolean
   readonly #writer = randomBytes(8).toString('hex')
   readonly #url: string
   readonly #sha256: string | null
@@ -43,7 +53,7 @@ export class PartFile {
 
   private constructor(
     handle: FileHandle,
-    inode: bigint,
+    sized: boolean,
     init: {
       paths: PartPaths
       url: string
@@ -54,7 +64,7 @@ export class PartFile {
   ) {
     this.#handle = handle
     this.fd = handle.fd
-    this.#inode = inode
+    this.#sized = sized
     this.paths = init.paths
     this.#url = init.url
     this.#sha256 = init.sha256
@@ -79,14 +89,13 @@ export class PartFile {
     const { paths, resume } = init
     let handle: FileHandle | null = null
     try {
-      handle = await (resume === null ? openNew(paths) : openPart(paths.part, 0))
-      const stat = await handle.stat({ bigint: true })
-      if (!stat.isFile())
-        throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
-      // The full length at once: a part that somebody cuts short is then seen by its size alone.
+      handle = await (resume === null ? openNew(paths) : openKept(paths))
+      // The full length at once: a part that somebody cuts short is then seen by its size alone. One that a single write
+      // fills has no use for that.
       const { total } = init.identity
-      if (total !== null && stat.size !== BigInt(total)) await handle.truncate(total)
-      return new PartFile(handle, stat.ino, init)
+      const sized = total !== null && (resume !== null || total > unsizedBytes)
+      if (sized) await handle.truncate(total)
+      return new PartFile(handle, sized, init)
     } catch (error) {
       await handle?.close().catch(() => undefined)
       throw fsError(error, 'opening the part file')
@@ -151,27 +160,36 @@ export class PartFile {
    * @throws DownloadError `TARGET_LOCKED` when another run took the part over.
    */
   async isIntact(): Promise<boolean> {
-    const [whole, path] = await Promise.all([this.#isWhole(), statPart(this.paths.part)])
-    if (path?.ino !== this.#inode) {
+    return (await this.#look()) !== null
+  }
+
+  /** What the part looks like; null when it isn't intact. */
+  async #look(): Promise<Stats | null> {
+    // Taken first: writes that end meanwhile make it longer.
+    const length = this.#length()
+    const [own, path] = await Promise.all([this.#handle.stat(), statPart(this.paths.part)])
+    if (path === null || !isSameFile(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
       if (journal !== null && journal.writer !== this.#writer && path !== null) throw takenOver()
-      return false
+      return null
     }
-    return whole && !this.#holed
+    return this.#holed || !this.#fits(own.size, length) ? null : own
   }
 
   /** Bytes that the file must have by now. */
   #length(): number {
-    return this.#identity.total ?? this.#written.at(-1)?.[1] ?? 0
+    return (this.#sized ? this.#identity.total : null) ?? this.#written.at(-1)?.[1] ?? 0
   }
 
   /** Whether the file has the length that it must have. */
   async #isWhole(): Promise<boolean> {
-    // Taken first: writes that end meanwhile make it longer.
     const length = this.#length()
-    const { total } = this.#identity
     const { size: bytes } = await this.#handle.stat()
-    return total === null ? bytes >= length : bytes === length
+    return this.#fits(bytes, length)
+  }
+
+  #fits(bytes: number, length: number): boolean {
+    return this.#sized ? bytes === length : bytes >= length
   }
 
   /** Notes in the journal what is written; nothing to do when nothing is new. */
@@ -240,10 +258,11 @@ export class PartFile {
         while (this.#saving !== null) await this.#saving
         await this.#writeJournal({ sync: true, publishing: { size: options.size, sha256: options.sha256 } })
       }
-      if (!(await this.isIntact())) throw partLost()
+      const stat = await this.#look()
+      if (stat?.size !== options.size) throw partLost()
       await rename(paths.part, paths.target)
       await syncFolder(paths.directory)
-      const { mtimeMs, ino } = await this.#handle.stat()
+      const { mtimeMs, ino } = stat
       if (this.#journalExists) await removeFiles([paths.journal])
       await this.close()
       return { mtimeMs, ino }
@@ -290,7 +309,11 @@ export class PartFile {
 
   /** Closes the file and deletes it, with its journal; not when another run has taken it over. */
   async discard(): Promise<void> {
-    const ours = (await statPart(this.paths.part).catch(() => null))?.ino === this.#inode
+    const [own, path] = await Promise.all([
+      this.#handle.stat().catch(() => null),
+      statPart(this.paths.part).catch(() => null),
+    ])
+    const ours = own !== null && path !== null && isSameFile(own, path)
     while (this.#saving !== null) await this.#saving.catch(() => undefined)
     await this.close()
     if (ours) await discardLeftover(this.paths)
@@ -305,6 +328,7 @@ export class PartFile {
   }
 
   async #writeJournal(options: { sync: boolean; publishing: Journal['publishing'] }): Promise<void> {
+    const { ino } = await this.#handle.stat()
     const journal: Journal = {
       version: 1,
       url: this.#url,
@@ -312,7 +336,7 @@ export class PartFile {
       identity: this.#identity,
       bootId: bootId(),
       writer: this.#writer,
-      inode: String(this.#inode),
+      inode: String(ino),
       written: this.#written,
       synced: this.#synced,
       publishing: options.publishing,
@@ -349,8 +373,20 @@ async function openNew(paths: PartPaths): Promise<FileHandle> {
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error
     await discardLeftover(paths)
+    await removeTemporary(paths)
     return await openPart(paths.part, create)
   }
+}
+
+async function openKept(paths: PartPaths): Promise<FileHandle> {
+  const handle = await openPart(paths.part, 0)
+  if ((await handle.stat()).isFile()) return handle
+  await handle.close()
+  throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
+}
+
+function isSameFile(a: Stats, b: Stats): boolean {
+  return a.ino === b.ino && a.dev === b.dev
 }
 
 function takenOver(): DownloadError {

@@ -17,7 +17,7 @@ import { Restarts, StartOver } from './start-over.js'
 import { compareIdentity, type Identity, type ResponseHead } from './rules.js'
 import { checkExisting, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
 import { Upkeep } from './upkeep.js'
-import { verify, wrongHead } from './verify.js'
+import { verify, headCheck } from './verify.js'
 
 /** Failures after which the bytes on disk are worth nothing. */
 const worthless = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
@@ -172,7 +172,7 @@ export class Transfer {
       emit: (event) => {
         this.#emit(event)
       },
-      head: (bytes, total) => wrongHead(this.#filename, bytes, total),
+      head: () => headCheck(this.#filename),
     })
     if (this.#part !== null) this.#emit({ type: 'phase', phase: 'downloading' })
     try {

@@ -15,8 +15,8 @@ export interface UpkeepInit {
   part: () => PartFile | null
   hash: () => FileHash | null
   emit: (event: TransferEvent) => void
-  /** Judges the first bytes of the file. */
-  head: (bytes: Uint8Array, total: number | null) => DownloadError | null
+  /** Judges the first bytes of the file; null when its name promises nothing. */
+  head: () => ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null
 }
 
 const tickMs = 25
@@ -82,7 +82,7 @@ export class Upkeep {
     const { tuning, fetcher, head } = this.#init
     if (!this.#lookedAtHead && part.frontier >= headBytes) {
       this.#lookedAtHead = true
-      const wrong = head(await part.read(0, headBytes), fetcher.total)
+      const wrong = head()?.(await part.read(0, headBytes), fetcher.total) ?? null
       if (wrong !== null) throw wrong
     }
     const fresh = part.writtenBytes - this.#journalled

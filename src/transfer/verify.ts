@@ -1,6 +1,6 @@
 /** The check of a file that is all there, before it may have its name. */
 import { DownloadError, isDownloadError } from '../errors.js'
-import { checkFile, checkHead, looksLikeHtml } from '../files/formats.js'
+import { checkFile, checkHead, formatOf, looksLikeHtml } from '../files/formats.js'
 import type { FileHash } from './hasher.js'
 import type { PartFile } from './part-file.js'
 import { partLost } from './start-over.js'
@@ -45,14 +45,15 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
   return sha256
 }
 
-/** What the first bytes show to be wrong, by the name's promise; null when nothing is. */
-export function wrongHead(
+/** What tells from the first bytes that they aren't what the name promises; null when it promises nothing. */
+export function headCheck(
   filename: string | null,
-  bytes: Uint8Array,
-  total: number | null,
-): DownloadError | null {
-  const wrong = filename === null ? null : checkHead(filename, bytes, total)
-  return wrong === null ? null : new DownloadError('CONTENT_MISMATCH', wrong)
+): ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null {
+  if (filename === null || formatOf(filename) === null) return null
+  return (bytes, total) => {
+    const wrong = checkHead(filename, bytes, total)
+    return wrong === null ? null : new DownloadError('CONTENT_MISMATCH', wrong)
+  }
 }
 
 async function digest(part: PartFile, hash: FileHash, size: number): Promise<string> {
