@@ -135,6 +135,13 @@ export class ConnectionPool {
     return work
   }
 
+  /** Stops those that receive nothing yet. */
+  stopUnanswered(): void {
+    for (const { connection } of [...this.#live.values()]) {
+      if (connection.acceptedAt === null) connection.stop()
+    }
+  }
+
   /** Stops all. */
   stop(): void {
     for (const { connection } of this.#live.values()) connection.stop()

@@ -108,8 +108,7 @@ export class Fetcher {
 
   #pump(): void {
     if (this.#ended !== null || this.#address.refreshing || this.#opening > 0) return
-    const total = this.#identity?.total ?? null
-    if (this.#part !== null && total !== null && this.#part.writtenBytes === total) {
+    if (this.#part !== null && this.#part.writtenBytes === this.total) {
       this.#end('complete')
       return
     }
@@ -207,7 +206,7 @@ export class Fetcher {
         this.#onChanged(live, verdict)
         return
       case 'expired':
-        this.#onExpired(live, verdict.error)
+        this.#onExpired(verdict.error)
         return
       case 'retry':
         live.connection.stop({ kind: 'failed', error: this.#heed(live, head, verdict.error), local: false })
@@ -301,9 +300,8 @@ export class Fetcher {
     live.connection.stop({ kind: 'failed', error: verdict.error, local: false })
   }
 
-  #onExpired(live: Live, error: DownloadError): void {
+  #onExpired(error: DownloadError): void {
     this.#scouting = true
-    live.connection.stop()
     this.#address.refresh(error).then(
       (fresh) => {
         if (!fresh) return
@@ -315,6 +313,8 @@ export class Fetcher {
         this.#end({ error: failure })
       },
     )
+    // What has no answer yet was asked of the old address: its refusals would say nothing of the new one.
+    this.#pool.stopUnanswered()
   }
 
   #heed(live: Live, head: ResponseHead, error: DownloadError): DownloadError {
