@@ -59,13 +59,20 @@ export async function replaceFile(path: string, data: string, options: ReplaceOp
 /**
  * Writes a file that must not be there yet (`EEXIST`); when that fails half-way the file is gone again. Throws what
  * the file system throws.
+ *
+ * @returns what was written, to tell it from another one of the name later.
  */
-export async function writeNew(path: string, data: string, { mode, sync }: ReplaceOptions): Promise<void> {
+export async function writeNew(
+  path: string,
+  data: string,
+  { mode, sync }: ReplaceOptions,
+): Promise<fs.Stats> {
   const fd = await withHandles(() => open(path, 'wx', mode))
   try {
     try {
       await write(fd, data)
       if (sync === true) await fdatasync(fd)
+      return await fstat(fd)
     } finally {
       await close(fd)
     }

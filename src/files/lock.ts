@@ -6,7 +6,7 @@
  * shares the folder) does a heartbeat decide, and a dead owner's lock is free a minute later.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync, type Stats } from 'node:fs'
 import { lstat, open, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, resolve } from 'node:path'
@@ -74,7 +74,8 @@ async function acquire(path: string, base: string, depth: number): Promise<FileL
   held.set(path, content)
   try {
     for (let round = 0; round < maxRounds; round++) {
-      if (await create(path, content)) return hold(path, content)
+      const made = await create(path, content)
+      if (made !== null) return hold(path, content, made)
       const found = await inspect(path)
       if (found === null) continue
       if (depth === maxDepth || (await isAlive(found, base))) throw locked(base)
@@ -91,25 +92,24 @@ function locked(base: string): DownloadError {
   return new DownloadError('TARGET_LOCKED', `Another writer holds ${basename(base)}.`, { retryable: true })
 }
 
-/** Makes the lock file; false when there is one. */
-async function create(path: string, content: string): Promise<boolean> {
+/** Makes the lock file; null when there is one. */
+async function create(path: string, content: string): Promise<Stats | null> {
   try {
-    await writeNew(path, content, { mode: 0o600 })
-    return true
+    return await writeNew(path, content, { mode: 0o600 })
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return false
+    if (errnoOf(error) === 'EEXIST') return null
     throw error
   }
 }
 
-function hold(path: string, content: string): FileLock {
+function hold(path: string, content: string, made: Stats): FileLock {
   heartbeat ??= setInterval(() => void beat(), beatMs).unref()
   let released = false
   return {
     async release() {
       if (released) return
       released = true
-      await remove(path, content)
+      await remove(path, content, made)
       held.delete(path)
       if (held.size === 0) {
         clearInterval(heartbeat)
@@ -120,10 +120,13 @@ function hold(path: string, content: string): FileLock {
 }
 
 /** Deletes a lock file that is still ours: one that was thought dead may be another's by now. */
-async function remove(path: string, content: string): Promise<void> {
+async function remove(path: string, content: string, made: Stats): Promise<void> {
   try {
-    const { data } = await readRegularFile(path, maxLockBytes)
-    if (data.toString() === content) await unlink(path)
+    const now = await lstat(path)
+    // Untouched since we made it, in the most cases; else a heartbeat was written, or it is another one.
+    const untouched = now.ino === made.ino && now.mtimeMs === made.mtimeMs && now.size === made.size
+    const ours = untouched || (await readRegularFile(path, maxLockBytes)).data.toString() === content
+    if (ours) await unlink(path)
   } catch {
     // Gone already, or out of reach: others judge it by its owner.
   }

@@ -1,27 +1,19 @@
 /** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { fdatasync, type Stats } from 'node:fs'
-import { constants, open, rename, type FileHandle } from 'node:fs/promises'
+import { rename, type FileHandle } from 'node:fs/promises'
 import pLimit from 'p-limit'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
-import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
+import { fsError } from '../files/fs-errors.js'
 import { encodeJournal, parseJournal, type Journal, type Resumable } from './journal.js'
-import {
-  discardLeftover,
-  readText,
-  removeTemporary,
-  removeFiles,
-  statPart,
-  type PartPaths,
-} from './leftover.js'
+import { discardLeftover, readText, removeFiles, statPart, type PartPaths } from './leftover.js'
 import type { Identity } from './rules.js'
 import { add, clip, frontier, size, type IntervalSet } from './segments.js'
+import { isSameFile, openKept, openNew } from './part-open.js'
 import { partLost, StartOver } from './start-over.js'
 import { writeFully } from './write-all.js'
-
-const noFollow = constants.O_NOFOLLOW
 
 /** Up to here a new part isn't given its length beforehand. */
 const unsizedBytes = 256 * 1024
@@ -50,6 +42,8 @@ export class PartFile {
   #closed = false
   /** Somebody has cut the part short; its length doesn't show it any more. */
   #holed = false
+  /** Digest of the file, when a single write brought all of it. */
+  #wholeSha256: string | null = null
 
   private constructor(
     handle: FileHandle,
@@ -117,6 +111,11 @@ export class PartFile {
     return this.#writtenBytes
   }
 
+  /** SHA-256 of the file, when a single write brought all of it and it needn't be read back; null otherwise. */
+  get wholeSha256(): string | null {
+    return this.#wholeSha256
+  }
+
   /** Bytes from the start without a hole. */
   get frontier(): number {
     return frontier(this.#written)
@@ -141,6 +140,11 @@ export class PartFile {
   async #write(buffers: Buffer[], position: number, length: number): Promise<void> {
     // A write at the end would hide that somebody has cut the part short: it makes it as long as it was, with a hole.
     if (position > 0 && position + length >= this.#length() && !(await this.#isWhole())) this.#holed = true
+    if (position === 0 && length === this.#identity.total && length <= unsizedBytes) {
+      const hash = createHash('sha256')
+      for (const buffer of buffers) hash.update(buffer)
+      this.#wholeSha256 = hash.digest('hex')
+    }
     await new Promise<void>((resolve, reject) => {
       const done = () => {
         this.#written = add(this.#written, position, position + length)
@@ -359,34 +363,6 @@ function datasync(fd: number): Promise<void> {
       else reject(fsError(error, 'syncing the part file'))
     })
   })
-}
-
-function openPart(path: string, flags: number): Promise<FileHandle> {
-  return withHandles(() => open(path, constants.O_RDWR | flags | noFollow, 0o600))
-}
-
-/** A new part under a new inode; one that lies there is deleted, and its journal with it. */
-async function openNew(paths: PartPaths): Promise<FileHandle> {
-  const create = constants.O_CREAT | constants.O_EXCL
-  try {
-    return await openPart(paths.part, create)
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error
-    await discardLeftover(paths)
-    await removeTemporary(paths)
-    return await openPart(paths.part, create)
-  }
-}
-
-async function openKept(paths: PartPaths): Promise<FileHandle> {
-  const handle = await openPart(paths.part, 0)
-  if ((await handle.stat()).isFile()) return handle
-  await handle.close()
-  throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
-}
-
-function isSameFile(a: Stats, b: Stats): boolean {
-  return a.ino === b.ino && a.dev === b.dev
 }
 
 function takenOver(): DownloadError {

@@ -30,7 +30,7 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
     )
   }
   hash.advance(size)
-  const sha256 = await digest(part, hash, size)
+  const sha256 = part.wholeSha256 ?? (await digest(part, hash, size))
   if (expected.sha256 !== null && sha256 !== expected.sha256) {
     if (looksLikeHtml(await part.read(0, Math.min(size, headBytes)))) {
       throw new DownloadError('CONTENT_MISMATCH', 'The server sent a web page, not the file.')

@@ -1,0 +1,3 @@
+// The part of undici that the command is built with: see tsup.config.ts.
+exports.Agent = require('../node_modules/undici/lib/dispatcher/agent.js')
+exports.EnvHttpProxyAgent = require('../node_modules/undici/lib/dispatcher/env-http-proxy-agent.js')

@@ -1,0 +1,36 @@
+/** Opening part files. Symlinks aren't followed: somebody may have planted one. */
+import type { Stats } from 'node:fs'
+import { constants, open, type FileHandle } from 'node:fs/promises'
+import { DownloadError } from '../errors.js'
+import { errnoOf, withHandles } from '../files/fs-errors.js'
+import { discardLeftover, removeTemporary, type PartPaths } from './leftover.js'
+
+function openPart(path: string, flags: number): Promise<FileHandle> {
+  return withHandles(() => open(path, constants.O_RDWR | flags | constants.O_NOFOLLOW, 0o600))
+}
+
+/** A new part under a new inode; one that lies there is deleted, and its journal with it. */
+export async function openNew(paths: PartPaths): Promise<FileHandle> {
+  const create = constants.O_CREAT | constants.O_EXCL
+  try {
+    return await openPart(paths.part, create)
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error
+    await discardLeftover(paths)
+    await removeTemporary(paths)
+    return await openPart(paths.part, create)
+  }
+}
+
+/** The kept part. */
+export async function openKept(paths: PartPaths): Promise<FileHandle> {
+  const handle = await openPart(paths.part, 0)
+  if ((await handle.stat()).isFile()) return handle
+  await handle.close()
+  throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
+}
+
+/** Whether both are one file, by its inode. */
+export function isSameFile(a: Stats, b: Stats): boolean {
+  return a.ino === b.ino && a.dev === b.dev
+}
