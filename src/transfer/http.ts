@@ -1,10 +1,10 @@
 /** The only file that knows undici: sockets, agents, proxies, and one exchange of request and response. */
-import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici'
+import { Agent, buildConnector, EnvHttpProxyAgent, Pool, type Dispatcher } from 'undici'
 import { DownloadError } from '../errors.js'
 import { networkError, type ExchangePhase } from './network-errors.js'
 import { proxiesOf } from './proxies.js'
-import { isResetting, unwatchResets, watchResets } from './resets.js'
 import type { ResponseHead } from './rules.js'
+import { mendSocket } from './sockets.js'
 
 /** Hears what becomes of an exchange. After `onEnd` or `onError`, and after an abort, nothing more comes. */
 export interface ExchangeListener {
@@ -45,6 +45,7 @@ const maxHeaderBytes = 32 * 1024
 export class HttpClient {
   readonly #direct: Agent
   readonly #options: Agent.Options
+  readonly #paused = new Set<UndiciExchange>()
   #proxied: EnvHttpProxyAgent | null = null
 
   constructor({ connectTimeoutMs }: HttpClientOptions) {
@@ -56,14 +57,32 @@ export class HttpClient {
       pipelining: 1,
       maxHeaderSize: maxHeaderBytes,
       allowH2: false,
+      factory: (origin, options: Pool.Options) =>
+        new Pool(origin, { ...options, connect: this.#connector(options.connect) }),
     }
     this.#direct = new Agent(this.#options)
-    watchResets()
+  }
+
+  /** The given way to connect, or the usual one, with its sockets mended. */
+  #connector(given: Pool.Options['connect']): buildConnector.connector {
+    const connect = typeof given === 'function' ? given : buildConnector({ ...given, allowH2: false })
+    return (options, callback) => {
+      connect(options, (...outcome) => {
+        const [error, socket] = outcome
+        if (error === null) mendSocket(socket, () => this.#release())
+        callback(...outcome)
+      })
+    }
+  }
+
+  /** Which of the paused ones is on the socket that ends isn't known; the others pause again with their next chunk. */
+  #release(): void {
+    for (const exchange of [...this.#paused]) exchange.release()
   }
 
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
-    const exchange = new UndiciExchange(listener)
+    const exchange = new UndiciExchange(listener, this.#paused)
     queueMicrotask(() => exchange.start(() => this.#dispatcher(request.proxy), request))
     return exchange
   }
@@ -84,7 +103,6 @@ export class HttpClient {
   /** Destroys every connection. */
   async close(): Promise<void> {
     await Promise.all([this.#direct.destroy(), this.#proxied?.destroy()])
-    unwatchResets()
   }
 }
 
@@ -93,10 +111,12 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null
   #phase: ExchangePhase = 'connect'
   #over = false
-  #paused = false
+  readonly #paused: Set<UndiciExchange>
 
-  constructor(listener: ExchangeListener) {
+  /** @param paused - holds the exchanges that are paused; this one enters and leaves it. */
+  constructor(listener: ExchangeListener, paused: Set<UndiciExchange>) {
     this.#listener = listener
+    this.#paused = paused
   }
 
   start(dispatcher: () => Dispatcher, { url, headers }: ExchangeRequest): void {
@@ -112,20 +132,32 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   pause(): void {
-    this.#paused = true
+    if (this.#over) return
+    this.#paused.add(this)
     this.#controller?.pause()
   }
 
   resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
+    if (this.#paused.delete(this)) this.#controller?.resume()
+  }
+
+  /** Takes what its socket holds already, paused or not; nothing of it can pause the parser again. */
+  release(): void {
+    this.#paused.delete(this)
     this.#controller?.resume()
+    if (!this.#over) this.#paused.add(this)
   }
 
   abort(): void {
-    if (this.#over) return
+    if (this.#finish()) this.#controller?.abort(aborted)
+  }
+
+  /** Whether this is the end of it. */
+  #finish(): boolean {
+    if (this.#over) return false
     this.#over = true
-    this.#controller?.abort(aborted)
+    this.#paused.delete(this)
+    return true
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -146,20 +178,17 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     if (this.#over || status < 200) return
     this.#phase = 'body'
     this.#listener.onHead({ status, headers })
-    if (this.#paused) controller.pause()
+    if (this.#paused.has(this)) controller.pause()
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over) return
     this.#listener.onData(chunk)
-    if (this.#paused) controller.pause()
+    if (this.#paused.has(this)) controller.pause()
   }
 
   onResponseEnd(): void {
-    if (isResetting()) this.#fail(new Error('The connection was reset.'))
-    if (this.#over) return
-    this.#over = true
-    this.#listener.onEnd()
+    if (this.#finish()) this.#listener.onEnd()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -167,9 +196,7 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   #fail(error: unknown): void {
-    if (this.#over) return
-    this.#over = true
-    this.#listener.onError(networkError(error, this.#phase))
+    if (this.#finish()) this.#listener.onError(networkError(error, this.#phase))
   }
 }
 
