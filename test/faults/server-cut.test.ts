@@ -250,6 +250,22 @@ describe('row 7: a body without length is cut', () => {
     await scene.expectDropped(name)
   })
 
+  it.each<[string, Partial<Resource>]>([
+    ['with a length', {}],
+    ['chunked', { contentLength: false }],
+    ['close-delimited', { faults: [{ type: 'closeDelimited' }] }],
+    ['close-delimited and reset', { faults: [{ type: 'closeDelimited', reset: true, times: 1 }] }],
+    ['cut', { faults: [{ type: 'truncate', afterBytes: 150_000, times: 1 }] }],
+    ['cut by RST', { faults: [{ type: 'reset', afterBytes: 150_000, times: 1 }] }],
+  ])('the end of the connection comes while we hold back, %s: success', async (_, resource) => {
+    const small = randomContent(200_000, 'held back')
+    const scene = await openScene()
+    scene.origin.serve(path, { content: small, ranges: false, close: true, ...resource })
+    const end = await scene.fetch(path, { maxBytesPerSecond: 400_000 })
+    expect(success(end).sha256).toBe(small.sha256())
+    await scene.expectFile(name, small)
+  })
+
   it('a pause in the middle of a body without length keeps its bytes', async () => {
     const scene = await openScene()
     const manager = scene.manager()
