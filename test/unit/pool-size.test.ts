@@ -34,6 +34,13 @@ describe('PoolSize', () => {
     expect(pool.grow(1_000 + 9 * quietMs)).toBe(false)
   })
 
+  it('has all again when the refusals were the network’s', () => {
+    const pool = new PoolSize(8)
+    pool.refused(1, 0)
+    pool.forgive()
+    expect(pool.size).toBe(8)
+  })
+
   it('stays between one and the most, whatever happens', () => {
     const events = fc.array(fc.option(fc.nat(70)), { maxLength: 50 })
     fc.assert(
