@@ -151,6 +151,9 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
   if (refusal !== null) return refusal
   const length = contentLength(head)
   const identity = identityOf(head, length)
+  if (isStrangePage(expected.identity, identity, head)) {
+    return protocol('The server sent a web page instead of the file.')
+  }
   const mismatch = checkVersion(expected, identity)
   if (mismatch !== null) return mismatch
   if (expected.start > 0) return { kind: 'whole', identity, bodyEnd: length }
@@ -161,6 +164,12 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
     ranges: false,
     sure: isSure(expected, identity),
   }
+}
+
+/** The login page of some network in between is no new version of the file: what is kept must survive it. */
+function isStrangePage(known: Identity | null, seen: Identity, head: ResponseHead): boolean {
+  if (known === null || !/^text\/html\b/i.test(first(head, 'content-type') ?? '')) return false
+  return known.total !== seen.total || compareIdentity(known, seen, false) === 'changed'
 }
 
 function judgeUnsatisfiable(expected: Expectation, head: ResponseHead): Verdict {
