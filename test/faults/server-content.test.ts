@@ -1,0 +1,241 @@
+/** FAULTS rows 11 and 20, and what is known to go wrong elsewhere: what comes is not what was wanted, or of odd size. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import {
+  ggufContent,
+  patchedContent,
+  randomContent,
+  safetensorsContent,
+  textContent,
+} from '../support/content.js'
+import type { Fault, Resource } from '../support/origin.js'
+import { listTree } from '../support/temp.js'
+import { expectInvariant, MiB } from './harness.js'
+import { comebacks, failure, keepBytes, openScene, success } from './scene.js'
+
+const gguf = ggufContent(1 * MiB, 'model')
+const page: Fault = { type: 'htmlPage' }
+
+describe('row 11: an HTML login page with 200 where a model is expected', () => {
+  it.each(['model.gguf', 'MODEL.GGUF', 'model.safetensors'])(
+    'by the name %s: CONTENT_MISMATCH, X',
+    async (name) => {
+      const scene = await openScene()
+      scene.origin.serve(`/${name}`, { content: gguf, faults: [page] })
+      const end = await scene.fetch(`/${name}`)
+      expect(failure(end, 'CONTENT_MISMATCH').retryable).toBe(false)
+      expect(scene.origin.requests()).toHaveLength(1)
+      await scene.expectDropped(name)
+    },
+  )
+
+  it('by the name that the caller gives', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/download', { content: gguf, faults: [page] })
+    failure(await scene.fetch('/download', { filename: 'model.gguf' }), 'CONTENT_MISMATCH')
+    await scene.expectDropped('model.gguf')
+  })
+
+  it('by the size: CONTENT_MISMATCH before any byte, N', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/file.bin', { content: gguf, faults: [page] })
+    failure(await scene.fetch('/file.bin', { size: gguf.size }), 'CONTENT_MISMATCH')
+    expect(scene.origin.requests()).toHaveLength(1)
+    await scene.expectNothing()
+  })
+
+  it('by the size, of a page without length: CONTENT_MISMATCH or TRUNCATED, never a file', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/file.bin', {
+      content: textContent('<!DOCTYPE html>no'),
+      contentLength: false,
+      ranges: false,
+    })
+    expect((await scene.fetch('/file.bin', { size: gguf.size })).file).toBeNull()
+    expect(await listTree(scene.directory)).not.toContain('file.bin')
+  })
+
+  it('by the digest: CONTENT_MISMATCH, not fetched again, X', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/file.bin', { content: gguf, faults: [page] })
+    failure(await scene.fetch('/file.bin', { sha256: gguf.sha256() }), 'CONTENT_MISMATCH')
+    expect(scene.origin.requests()).toHaveLength(1)
+    await scene.expectDropped('file.bin')
+  })
+
+  it('a large page is found out by its first bytes, long before its end', async () => {
+    const scene = await openScene()
+    const large = patchedContent(randomContent(64 * MiB, 'large page'), [
+      { at: 0, data: '<!doctype html><html>' },
+    ])
+    scene.origin.serve('/model.gguf', { content: large, bytesPerSecond: 8 * MiB })
+    failure(await scene.fetch('/model.gguf'), 'CONTENT_MISMATCH')
+    expect(scene.origin.bytesSent()).toBeLessThan(8 * MiB)
+    await scene.expectDropped('model.gguf')
+  })
+
+  it.each(comebacks)('on a resume, %s: not published, and the kept bytes survive it', async (how) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, '/model.gguf', { content: gguf }, how, 300_000)
+    scene.origin.serve('/model.gguf', { content: gguf, faults: [page] })
+    const end = await resume()
+    expect(end.error?.code).toBe('PROTOCOL_ERROR')
+    expect(await scene.expectKept('model.gguf', gguf)).toBe(300_000)
+    scene.origin.serve('/model.gguf', { content: gguf })
+    expect(success(await scene.fetch('/model.gguf')).fetchedBytes).toBe(gguf.size - 300_000)
+    await scene.expectFile('model.gguf', gguf)
+  })
+
+  it('on one segment: not a byte of it gets into the file', async () => {
+    const scene = await openScene()
+    const faults: Fault[] = [{ ...page, when: ({ range }) => range?.start !== 0, times: 1 }]
+    scene.origin.serve('/model.gguf', { content: gguf, bytesPerSecond: 4 * MiB, faults })
+    expect(success(await scene.fetch('/model.gguf')).sha256).toBe(gguf.sha256())
+    await scene.expectFile('model.gguf', gguf)
+  })
+
+  it('an old file under the name is untouched', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/model.gguf', { content: gguf })
+    success(await scene.fetch('/model.gguf'))
+    const old = Buffer.concat([Buffer.from('GGUF\u0003\0\0\0'), Buffer.alloc(100)])
+    await writeFile(join(scene.directory, 'model.gguf'), old)
+    scene.origin.serve('/model.gguf', { content: gguf, faults: [page] })
+    failure(await scene.fetch('/model.gguf', { force: true }), 'CONTENT_MISMATCH')
+    await expectInvariant(scene.directory, 'model.gguf', 'X', { old })
+  })
+
+  it('where nothing is expected, a page is a file like any other', async () => {
+    const scene = await openScene()
+    const html = textContent('<!DOCTYPE html><title>hello</title>')
+    scene.origin.serve('/index.html', { content: html, contentType: 'text/html' })
+    success(await scene.fetch('/index.html'))
+    await scene.expectFile('index.html', html)
+  })
+
+  it('right models pass', async () => {
+    const scene = await openScene()
+    const safetensors = safetensorsContent(300_000)
+    scene.origin.serve('/a.gguf', { content: gguf })
+    scene.origin.serve('/b.safetensors', { content: safetensors })
+    success(await scene.fetch('/a.gguf'))
+    success(await scene.fetch('/b.safetensors'))
+    await scene.expectFile('a.gguf', gguf, ['b.safetensors'])
+    await scene.expectFile('b.safetensors', safetensors, ['a.gguf'])
+  })
+})
+
+describe('row 20: odd sizes', () => {
+  const kinds: [string, Partial<Resource>][] = [
+    ['with ranges', {}],
+    ['without ranges', { ranges: false }],
+    ['chunked', { ranges: false, contentLength: false }],
+    ['close-delimited', { ranges: false, contentLength: false, close: true }],
+  ]
+  const segmentBytes = 64 * 1024
+  const sizes = [0, 1, 2, segmentBytes - 1, segmentBytes, segmentBytes + 1, 4 * segmentBytes + 1]
+
+  describe.each(kinds)('%s', (_, resource) => {
+    it.each(sizes)('%i bytes: success', async (size) => {
+      const content = randomContent(size, 'odd')
+      const scene = await openScene()
+      scene.origin.serve('/odd.bin', { content, ...resource })
+      const end = await scene.fetch('/odd.bin')
+      expect(success(end)).toMatchObject({ size, sha256: content.sha256(), verified: false })
+      expect(end.download.current).toMatchObject({ downloaded: size, total: size, percent: 100 })
+      await scene.expectFile('odd.bin', content)
+    })
+
+    it.each([0, 1])('%i bytes, with size and digest known: success, verified', async (size) => {
+      const content = randomContent(size, 'odd')
+      const scene = await openScene()
+      scene.origin.serve('/odd.bin', { content, ...resource })
+      const file = success(await scene.fetch('/odd.bin', { size, sha256: content.sha256() }))
+      expect(file.verified).toBe(true)
+      await scene.expectFile('odd.bin', content)
+    })
+
+    it.each([0, 1])('%i bytes, with another digest: CHECKSUM_MISMATCH, X', async (size) => {
+      const scene = await openScene()
+      scene.origin.serve('/odd.bin', { content: randomContent(size, 'odd'), ...resource })
+      failure(await scene.fetch('/odd.bin', { sha256: gguf.sha256() }), 'CHECKSUM_MISMATCH')
+      await scene.expectDropped('odd.bin')
+    })
+  })
+
+  it('an empty file where a model is expected: CONTENT_MISMATCH, X', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/model.gguf', {})
+    failure(await scene.fetch('/model.gguf'), 'CONTENT_MISMATCH')
+    await scene.expectDropped('model.gguf')
+  })
+
+  it('one byte less or more than expected: CONTENT_MISMATCH, N', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/odd.bin', { content: gguf })
+    failure(await scene.fetch('/odd.bin', { size: gguf.size + 1 }), 'CONTENT_MISMATCH')
+    failure(await scene.fetch('/odd.bin', { size: gguf.size - 1 }), 'CONTENT_MISMATCH')
+    await scene.expectNothing()
+  })
+})
+
+describe('known failures of others', () => {
+  it('ipull, axel: a 206 at a wrong offset on every second request never gets into the file', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/model.gguf', ({ nth }) => {
+      const faults: Fault[] = nth % 2 === 0 ? [{ type: 'wrongOffset', shift: 4096 }] : []
+      return { content: gguf, bytesPerSecond: 4 * MiB, faults }
+    })
+    expect(success(await scene.fetch('/model.gguf')).sha256).toBe(gguf.sha256())
+    await scene.expectFile('model.gguf', gguf)
+  })
+
+  it.each([500, 403, 416, 200])(
+    'Ollama: a body with an error (%i) is not written at the part’s offset',
+    async (status) => {
+      const scene = await openScene()
+      const resume = await keepBytes(scene, '/model.gguf', { content: gguf }, 'a new manager', 300_000)
+      const body = JSON.stringify({ error: 'x'.repeat(gguf.size - 300_000) })
+      const headers = { 'Content-Type': 'application/json', 'Content-Range': `bytes */${gguf.size}` }
+      const faults: Fault[] = [{ type: 'status', status, body, headers, times: 1 }]
+      scene.origin.serve('/model.gguf', { content: gguf, faults })
+      expect(success(await resume()).sha256).toBe(gguf.sha256())
+      await scene.expectFile('model.gguf', gguf)
+    },
+  )
+
+  it.each(['../x.gguf', '..%2fx.gguf', '/etc/x.gguf', '..\\x.gguf', 'C:x.gguf'])(
+    'node-downloader-helper: a server that names the file %j writes nothing outside the folder',
+    async (filename) => {
+      const scene = await openScene()
+      const contentDisposition = `attachment; filename="${filename}"`
+      scene.origin.serve('/download', { content: gguf, contentDisposition })
+      const end = await scene.fetch('/download')
+      if (end.error !== null) expect(end.error.code).toBe('UNSAFE_FILENAME')
+      const tree = await listTree(scene.root)
+      expect(tree.every((entry) => entry.startsWith('models/'))).toBe(true)
+      expect(tree.filter((entry) => entry.includes('.part'))).toEqual([])
+    },
+  )
+
+  it('huggingface.js, huggingface_hub: what an earlier run got is never fetched again', async () => {
+    const scene = await openScene({ connections: 1 })
+    let kept = 0
+    for (let run = 1; run <= 3; run += 1) {
+      scene.origin.serve('/model.gguf', {
+        content: gguf,
+        faults: [{ type: 'stallBody', afterBytes: 100_000 }],
+      })
+      const manager = scene.manager({ tuning: { bodyTimeoutMs: 60_000 } })
+      const download = await manager.download({ url: scene.origin.url('/model.gguf') })
+      await expect.poll(() => download.current.downloaded, { timeout: 5_000 }).toBe(100_000 * run)
+      await manager.close()
+      kept = await scene.expectKept('model.gguf', gguf)
+    }
+    expect(kept).toBe(300_000)
+    scene.origin.serve('/model.gguf', { content: gguf })
+    expect(success(await scene.fetch('/model.gguf')).fetchedBytes).toBe(gguf.size - kept)
+    await scene.expectFile('model.gguf', gguf)
+  })
+})
