@@ -317,7 +317,7 @@ export class PartFile {
       this.#handle.stat().catch(() => null),
       statPart(this.paths.part).catch(() => null),
     ])
-    const ours = own !== null && path !== null && isSameFile(own, path)
+    const ours = path === null || (own !== null && isSameFile(own, path))
     while (this.#saving !== null) await this.#saving.catch(() => undefined)
     await this.close()
     if (ours) await discardLeftover(this.paths)
