@@ -2,7 +2,8 @@
  * Fetches one version of one file: asks, judges, spreads connections, retries, until every byte is written. What it
  * can't mend by another request, it throws: a {@link StartOver} or a `DownloadError`.
  */
-import { DownloadError } from '../errors.js'
+import { toDownloadError, type DownloadError } from '../errors.js'
+import { isOutOfHandles } from '../files/fs-errors.js'
 import { Address } from './address.js'
 import { endedEarly, type Connection, type Outcome } from './connection.js'
 import { ConnectionPool, type Live } from './connection-pool.js'
@@ -14,6 +15,7 @@ import {
   hasStrongValidator,
   ifRangeOf,
   judge,
+  protocolError,
   type Identity,
   type ResponseHead,
   type Verdict,
@@ -237,7 +239,10 @@ export class Fetcher {
         this.#accept(live, verdict)
       }
     } catch (error) {
-      this.#end({ error })
+      // Without a handle for the part, that of the connection is better given back than held.
+      if (isOutOfHandles(error))
+        connection.stop({ kind: 'failed', error: toDownloadError(error), local: false })
+      else this.#end({ error })
     } finally {
       this.#opening -= 1
       this.#pump()
@@ -392,8 +397,4 @@ export class Fetcher {
     if (typeof ended === 'string') this.#settle?.(ended)
     else this.#reject?.(ended.error)
   }
-}
-
-function protocolError(message: string): DownloadError {
-  return new DownloadError('PROTOCOL_ERROR', message, { retryable: true })
 }

@@ -5,20 +5,23 @@ import { DownloadError } from '../errors.js'
 import { errnoOf, withHandles } from '../files/fs-errors.js'
 import { discardLeftover, removeTemporary, type PartPaths } from './leftover.js'
 
-function openPart(path: string, flags: number): Promise<FileHandle> {
-  return withHandles(() => open(path, constants.O_RDWR | flags | constants.O_NOFOLLOW, 0o600))
+/** Who begins a part holds a connection, and with it a handle that another one may be waiting for. */
+const newPartMs = 250
+
+function openPart(path: string, flags: number, deadlineMs?: number): Promise<FileHandle> {
+  return withHandles(() => open(path, constants.O_RDWR | flags | constants.O_NOFOLLOW, 0o600), deadlineMs)
 }
 
 /** A new part under a new inode; one that lies there is deleted, and its journal with it. */
 export async function openNew(paths: PartPaths): Promise<FileHandle> {
   const create = constants.O_CREAT | constants.O_EXCL
   try {
-    return await openPart(paths.part, create)
+    return await openPart(paths.part, create, newPartMs)
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error
     await discardLeftover(paths)
     await removeTemporary(paths)
-    return await openPart(paths.part, create)
+    return await openPart(paths.part, create, newPartMs)
   }
 }
 

@@ -1,8 +1,12 @@
 /** How long a transfer goes on failing: its retry budget, over all its connections and restarts. */
 import type { DownloadError } from '../errors.js'
+import { isOutOfHandles } from '../files/fs-errors.js'
 import { isNetworkFailure } from './network-errors.js'
 import type { TransferTuning } from './protocol.js'
 import { initialRetryState, onFailure, onProgress, type RetryState, type RetryVerdict } from './retry.js'
+
+/** How long this process may be without a free file handle, no byte coming in, before that counts as a failure. */
+const handlesMs = 600_000
 
 /** A thin owner of the pure state in `retry.ts`. */
 export class Patience {
@@ -42,6 +46,14 @@ export class Patience {
   /** Asks what to do about a failure. */
   failed(error: DownloadError, now: number): RetryVerdict {
     this.#lastError = error
+    if (isOutOfHandles(error) && now - this.#state.lastProgressAt < handlesMs) {
+      // Others of this process give theirs back soon, and no server is to blame.
+      return {
+        kind: 'wait',
+        attempt: this.#state.attempts + 1,
+        delayMs: 100 + Math.floor(Math.random() * 400),
+      }
+    }
     const failure = {
       now,
       networkFailure: isNetworkFailure(error),

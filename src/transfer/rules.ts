@@ -237,7 +237,12 @@ function refuseEncoding(head: ResponseHead): Verdict | null {
 }
 
 function protocol(message: string): Verdict {
-  return { kind: 'retry', error: new DownloadError('PROTOCOL_ERROR', message, { retryable: true }) }
+  return { kind: 'retry', error: protocolError(message) }
+}
+
+/** The server breaks the rules of HTTP; another of its nodes may keep them. */
+export function protocolError(message: string): DownloadError {
+  return new DownloadError('PROTOCOL_ERROR', message, { retryable: true })
 }
 
 function changed(by: 'total' | 'validator', total: number | null): Verdict {

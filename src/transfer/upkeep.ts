@@ -1,5 +1,6 @@
 /** What has to be done again and again while a file is fetched: timers, journal, sync, progress, a look at the part. */
 import { DownloadError, toDownloadError } from '../errors.js'
+import { isOutOfHandles } from '../files/fs-errors.js'
 import type { Fetcher } from './fetcher.js'
 import type { FileHash } from './hasher.js'
 import type { PartFile } from './part-file.js'
@@ -71,6 +72,8 @@ export class Upkeep {
     if (this.#busy !== null) return
     this.#busy = this.#disk(part, now)
       .catch((error: unknown) => {
+        // A journal that lags behind does no harm.
+        if (isOutOfHandles(error)) return
         fetcher.stop(error instanceof StartOver ? error : toDownloadError(error))
       })
       .finally(() => {

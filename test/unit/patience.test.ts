@@ -20,6 +20,23 @@ describe('Patience', () => {
     expect(patience.attempts).toBe(3)
   })
 
+  it('waits for a file handle without counting, for ten minutes', () => {
+    const cause = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+    const noHandle = new DownloadError('DISK_IO', 'too many', { retryable: true, cause })
+    const patience = make()
+    for (let now = 0; now < 600_000; now += 10_000) {
+      const verdict = patience.failed(noHandle, now)
+      expect(verdict).toMatchObject({ kind: 'wait', attempt: 1 })
+      // A wait of nothing would burn the processor.
+      expect(verdict.kind === 'wait' && verdict.delayMs).toBeGreaterThanOrEqual(100)
+      expect(verdict.kind === 'wait' && verdict.delayMs).toBeLessThan(500)
+    }
+    expect(patience.failed(noHandle, 600_000)).toMatchObject({ attempt: 1 })
+    expect(patience.attempts).toBe(1)
+    patience.failed(noHandle, 600_000)
+    expect(patience.failed(noHandle, 600_000)).toEqual({ kind: 'give-up', reason: 'attempts' })
+  })
+
   it('is whole again after any new byte', () => {
     const patience = make()
     for (let bytes = 1; bytes <= 20; bytes += 1) {
