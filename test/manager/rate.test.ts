@@ -45,13 +45,13 @@ describe('maxBytesPerSecond', () => {
   it.each([1, 4])('of a download holds over its connections (%d), and for it alone', async (connections) => {
     await using bench = await startBench({ connections })
     const { manager, origin } = bench
-    const limit = 16 * MiB
-    const content = randomContent(40 * MiB)
+    const limit = 8 * MiB
+    const content = randomContent(32 * MiB)
     origin.serve('/slow.bin', { content })
     const slow = await manager.download({ url: origin.url('/slow.bin'), maxBytesPerSecond: limit })
     const duration = durationOf(origin, slow)
     await using free = await startOrigin()
-    free.serve('/fast.bin', { content: randomContent(40 * MiB, 'fast') })
+    free.serve('/fast.bin', { content: randomContent(16 * MiB, 'fast') })
     await arrives(await manager.download({ url: free.url('/fast.bin') }))
     expect(slow.state).toBe('downloading')
     // What arrives with the last chunks is never waited for, so this takes many MiB.
