@@ -28,7 +28,14 @@ function inputs() {
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
     .sort()
-  for (const file of [...files, 'package-lock.json', 'package.json', 'tsconfig.json', 'tsup.config.ts']) {
+  for (const file of [
+    ...files,
+    'package-lock.json',
+    'package.json',
+    'tsconfig.json',
+    'tsup.config.ts',
+    'scripts/undici-agents.cjs',
+  ]) {
     hash.update(`${file}\0`)
     hash.update(readFileSync(path.join(root, file)))
   }
