@@ -38,7 +38,10 @@ describeWithNginx('nginx over TLS', () => {
     const content = randomContent(64 * MiB)
     await bench.put('model.bin', content)
     const directory = join(tempDir('nginx-tls'), 'models')
-    const ended = await runCli(get(bench, directory, '--sha256', content.sha256()), { env })
+    const ended = await runCli(get(bench, directory, '--sha256', content.sha256()), {
+      env,
+      timeoutMs: 15_000,
+    })
     expect(ended.code).toBe(0)
     expect(jsonLines(ended.stdout).at(-1)).toMatchObject({
       type: 'completed',
@@ -56,7 +59,7 @@ describeWithNginx('nginx over TLS', () => {
     await using bench = await startNginxBench({ tls: true })
     await bench.put('model.bin', first)
     const directory = join(tempDir('nginx-tls'), 'models')
-    const ended = await runCli(get(bench, directory))
+    const ended = await runCli(get(bench, directory), { timeoutMs: 15_000 })
     expect(ended.code).toBe(1)
     const lines = jsonLines(ended.stdout)
     expect(lines.at(-1)).toMatchObject({ type: 'failed', code: 'TLS_ERROR' })
@@ -69,7 +72,7 @@ describeWithNginx('nginx over TLS', () => {
     await bench.put('model.bin', first)
     const directory = join(tempDir('nginx-tls'), 'models')
     const kept = await interrupt(bench, directory)
-    const ended = await runCli(get(bench, directory), { env })
+    const ended = await runCli(get(bench, directory), { env, timeoutMs: 15_000 })
     expect(ended.code).toBe(0)
     const lines = jsonLines(ended.stdout)
     expect(lines.at(-1)).toMatchObject({ type: 'completed', sha256: first.sha256() })
@@ -84,7 +87,7 @@ describeWithNginx('nginx over TLS', () => {
     const directory = join(tempDir('nginx-tls'), 'models')
     await interrupt(bench, directory)
     await bench.put('model.bin', second)
-    const ended = await runCli(get(bench, directory), { env })
+    const ended = await runCli(get(bench, directory), { env, timeoutMs: 15_000 })
     expect(ended.code).toBe(0)
     expect(jsonLines(ended.stdout).at(-1)).toMatchObject({ type: 'completed', sha256: second.sha256() })
     expect(await sha256File(join(directory, 'model.bin'))).toBe(second.sha256())
@@ -97,7 +100,10 @@ describeWithNginx('nginx over TLS', () => {
     for (const name of names) await bench.put(name, content)
     const directory = tempDir('nginx-tls')
     const urls = names.map((name) => bench.nginx.url(`/${name}`))
-    const ended = await runCli(['get', ...urls, '-d', directory, '--concurrency', '8', '--quiet'], { env })
+    const ended = await runCli(['get', ...urls, '-d', directory, '--concurrency', '8', '--quiet'], {
+      env,
+      timeoutMs: 15_000,
+    })
     expect(ended).toMatchObject({ code: 0, stderr: '' })
     expect((await listTree(directory)).filter((name) => name.startsWith('f'))).toEqual(names)
     const log = await bench.log()
