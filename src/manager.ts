@@ -233,15 +233,24 @@ export class DownloadManager extends SafeEmitter {
   async remove(url: string, options: { deleteFile?: boolean } = {}): Promise<void> {
     this.#requireOpen()
     await this.ready
+    this.#requireOpen()
     const download = this.#registry.get(url)
     if (download === undefined) return
-    await this.#serial.run(download, () => this.#work.remove(download, options.deleteFile ?? false))
+    await this.#serial.run(download, async () => {
+      this.#requireOpen()
+      await this.#work.remove(download, options.deleteFile ?? false)
+    })
   }
 
   /** Resolves when nothing is queued or works (paused ones don't count). */
   async onIdle(): Promise<void> {
     await this.ready
-    if (this.#closed === null) await this.#work.idle()
+    while (this.#closed === null) {
+      await this.#work.idle()
+      // A call that a listener made may be about to queue something.
+      await this.#serial.settled()
+      if (this.#work.isIdle) return
+    }
   }
 
   /**
@@ -292,6 +301,8 @@ export class DownloadManager extends SafeEmitter {
     const error = new DownloadError('CLOSED', 'The manager was closed.', { retryable: true })
     await this.ready.catch(() => undefined)
     await this.#work.stopAll()
+    // A call that is under way, such as a cancel, ends before the manager does.
+    await this.#serial.settled()
     try {
       await this.#engine.close()
       await this.#registry.close()
@@ -328,8 +339,13 @@ export class DownloadManager extends SafeEmitter {
       return download
     }
     const download = find()
-    await this.#serial.run(download, () => task(find()))
-    return download
+    const done = await this.#serial.run(download, async () => {
+      if (find() !== download) return false
+      await task(download)
+      return true
+    })
+    // When it was forgotten and asked for again meanwhile, the new one is meant.
+    return done ? download : await this.#control(url, task)
   }
 
   #log(download: Download, level: LogEvent['level'], message: string): void {

@@ -33,7 +33,6 @@ export class Runner {
   readonly #done: Promise<void>
   #resolve: () => void = () => undefined
   #transfer: TransferHandle | null = null
-  #stopping = false
 
   constructor(init: RunnerInit) {
     this.#init = init
@@ -54,14 +53,13 @@ export class Runner {
 
   /** Asks the transfer to stop; resolves when it has. */
   async stop(mode: StopMode): Promise<void> {
-    this.#stopping = true
     this.#transfer?.send({ type: 'stop', mode })
     await this.#done
   }
 
-  /** Resolves at once, or when a stop that is under way is done. */
-  async stopped(): Promise<void> {
-    if (this.#stopping) await this.#done
+  /** Resolves when the transfer has ended, the state says so, and the record is saved. */
+  get ended(): Promise<void> {
+    return this.#done
   }
 
   /** Changes the limit of the running transfer. */

@@ -76,6 +76,7 @@ export class Work {
   async resume(download: Download): Promise<void> {
     requireLive(download, 'resumed')
     if (download.state !== 'paused') return
+    await this.#lastRun(download)
     download.move('queued')
     this.#emitState(download, 'resumed')
     this.enqueue(download)
@@ -89,7 +90,8 @@ export class Work {
     const runner = this.#running.get(download)
     if (runner !== undefined) {
       await runner.stop('cancel')
-      if (isSettled(download.state)) return
+      // One that has failed by itself in that moment is canceled all the same.
+      if (download.file !== null) return
     }
     this.#queue.delete(download)
     await this.#init.places.discardBytes(download)
@@ -106,6 +108,7 @@ export class Work {
 
   /** A settled one is asked for again; `wanted` is what the caller says now. */
   async again(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
+    await this.#lastRun(download)
     // Another one may have taken the name since this one failed.
     if (download.named) this.#init.registry.claim(download, download.filename)
     download.move('queued', renewal(download.record, wanted))
@@ -134,9 +137,14 @@ export class Work {
     await Promise.all([...this.#running.values()].map((runner) => runner.stop('close')))
   }
 
+  /** Whether nothing waits or runs. */
+  get isIdle(): boolean {
+    return this.#running.size === 0 && this.#queue.waiting === 0
+  }
+
   /** Resolves when nothing waits or runs. */
   async idle(): Promise<void> {
-    if (!this.#isIdle()) await new Promise<void>((done) => this.#idle.add(done))
+    if (!this.isIdle) await new Promise<void>((done) => this.#idle.add(done))
   }
 
   /** Lets go of everybody who waits for {@link idle}. */
@@ -172,6 +180,11 @@ export class Work {
     }
   }
 
+  /** A run whose end has been told may still be saving; it must be over before the next one begins. */
+  async #lastRun(download: Download): Promise<void> {
+    await this.#running.get(download)?.ended
+  }
+
   #moveTo(
     download: Download,
     state: 'paused' | 'canceled',
@@ -190,12 +203,8 @@ export class Work {
     return this.#init.registry.save(download)
   }
 
-  #isIdle(): boolean {
-    return this.#running.size === 0 && this.#queue.waiting === 0
-  }
-
   #checkIdle(): void {
-    if (this.#isIdle()) this.endIdle()
+    if (this.isIdle) this.endIdle()
   }
 }
 

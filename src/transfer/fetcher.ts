@@ -246,6 +246,7 @@ export class Fetcher {
     } finally {
       this.#opening -= 1
       this.#pump()
+      this.#finish()
     }
   }
 
@@ -314,9 +315,7 @@ export class Fetcher {
         this.#init.host.emit({ type: 'log', level: 'info', message })
         this.#pump()
       },
-      (failure: unknown) => {
-        this.#end({ error: failure })
-      },
+      (failure: unknown) => this.#end({ error: failure }),
     )
     // What has no answer yet was asked of the old address: its refusals would say nothing of the new one.
     this.#pool.stopUnanswered()
@@ -391,9 +390,10 @@ export class Fetcher {
     this.#finish()
   }
 
+  /** Not before a part that is being opened is there: its owner must close it. */
   #finish(): void {
-    if (this.#pool.size > 0 || this.#ended === null) return
     const ended = this.#ended
+    if (this.#pool.size > 0 || this.#opening > 0 || ended === null) return
     if (typeof ended === 'string') this.#settle?.(ended)
     else this.#reject?.(ended.error)
   }

@@ -361,7 +361,8 @@ export class Transfer {
   #stop(mode: StopMode): void {
     // Past this point the file is as good as there; the answer will be that it is completed.
     if (this.#publishing) return
-    if (this.#stopMode !== 'cancel') this.#stopMode = mode
+    // What was asked for first holds: a pause stays one when the manager closes. Only cancel outranks it.
+    if (this.#stopMode === null || mode === 'cancel') this.#stopMode = mode
     this.#aborted.abort()
     this.#fetcher?.stop(stopped())
     if (this.#fetcher === null) void this.#hash?.dispose()

@@ -58,4 +58,23 @@ describe('Serial', () => {
     await expect(next).resolves.toBe(2)
     await expect(serial.run(key, () => Promise.resolve(3))).resolves.toBe(3)
   })
+
+  it('tells when all that was given has ended, however it ended', async () => {
+    const serial = new Serial<object>()
+    await withTimeout(serial.settled(), 1_000)
+    const [one, two] = [gate(), gate()]
+    const failing = serial.run({}, async () => {
+      await one.passed
+      throw new Error('no')
+    })
+    const good = serial.run({}, () => two.passed)
+    let settled = false
+    const all = serial.settled().then(() => (settled = true))
+    one.open()
+    await expect(failing).rejects.toThrow('no')
+    expect(settled).toBe(false)
+    two.open()
+    await withTimeout(Promise.all([good, all]), 1_000)
+    expect(settled).toBe(true)
+  })
 })
