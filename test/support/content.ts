@@ -170,11 +170,6 @@ export function textContent(text: string): Content {
   return new BufferContent(Buffer.from(text))
 }
 
-/** A value as JSON. */
-export function jsonContent(value: unknown): Content {
-  return textContent(JSON.stringify(value))
-}
-
 /** A GGUF file as far as its header says: magic, version 3, no tensors, no metadata; then random bytes. Size >= 24. */
 export function ggufContent(size: number, seed: string | number = 1): Content {
   const header = Buffer.alloc(24)

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { nginxAvailable } from './nginx-server.js'
 
-export { nginxAvailable, startNginx, type Nginx, type NginxOptions } from './nginx-server.js'
+export { startNginx, type Nginx, type NginxOptions } from './nginx-server.js'
 
 const missing = 'no nginx here: apt-get install nginx-light'
 

@@ -31,7 +31,7 @@ import { sendPlan } from './origin-send.js'
 import type { Fault, OriginRequest, Resource } from './origin-types.js'
 import { waitFor, withTimeout } from './wait.js'
 
-export type { Fault, FaultKind, FaultLimits, HeaderValues, OriginRequest, Resource } from './origin-types.js'
+export type { Fault, FaultKind, OriginRequest, Resource } from './origin-types.js'
 export { defaultEtag }
 
 /** How an origin listens. */
