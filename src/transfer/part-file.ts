@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { fdatasync, type Stats } from 'node:fs'
 import { rename, type FileHandle } from 'node:fs/promises'
 import pLimit from 'p-limit'
-import { DownloadError, isDownloadError } from '../errors.js'
+import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
 import { fsError } from '../files/fs-errors.js'
@@ -42,6 +42,7 @@ export class PartFile {
   #closed = false
   /** Somebody has cut the part short; its length doesn't show it any more. */
   #holed = false
+  #syncError: DownloadError | null = null
   /** Digest of the file, when a single write brought all of it. */
   #wholeSha256: string | null = null
 
@@ -147,9 +148,8 @@ export class PartFile {
     }
     await new Promise<void>((resolve, reject) => {
       const done = () => {
-        this.#written = add(this.#written, position, position + length)
-        this.#writtenBytes = size(this.#written)
-        this.#dirty = true
+        // Whether it came before or after a sync that failed is not known here.
+        if (this.#syncError === null) this.#trust(add(this.#written, position, position + length))
         resolve()
       }
       writeFully(this.fd, buffers, position, done, (error) => {
@@ -295,10 +295,13 @@ export class PartFile {
   }
 
   async #datasync(): Promise<void> {
+    // The kernel tells a failure once and then forgets: whatever was not on the disk before may be lost, in this boot
+    // too, and a later sync that succeeds proves nothing.
+    if (this.#syncError !== null) throw this.#syncError
     try {
       await datasync(this.fd)
     } catch (error) {
-      // The kernel says so once and then forgets: whatever was not on the disk before may be lost, in this boot too.
+      this.#syncError = toDownloadError(error)
       this.#trust(this.#synced)
       throw error
     }

@@ -62,7 +62,7 @@ const manager = new DownloadManager({
   directory: ${JSON.stringify(directory)}, defaultMode: null, store: 'memory', proxy: false,
   tuning: ${JSON.stringify(tuning)},
 })
-const download = await manager.download({ url: ${JSON.stringify(url)} })
+const download = await manager.download({ url: ${JSON.stringify(url)}, connections: 2 })
 console.log(await download.finished.then(() => 'done', (error) => error.code))
 await manager.close()
 `
