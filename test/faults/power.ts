@@ -8,7 +8,7 @@ import { parseJournal } from '../../src/transfer/journal.js'
 import type { Content } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { listTree } from '../support/temp.js'
-import { withTimeout } from '../support/wait.js'
+import { waitFor, withTimeout } from '../support/wait.js'
 import { arrives, expectInvariant, makeManager, MiB } from './harness.js'
 import { lengthOf } from './leftovers.js'
 import { LoopDisk, type Cut } from './loop-disk.js'
@@ -17,8 +17,8 @@ import { LoopDisk, type Cut } from './loop-disk.js'
 export interface PowerRound {
   content: Content
   how: Cut
-  /** Milliseconds from the request to the cut. */
-  cutAfterMs: number
+  /** When the power is cut: milliseconds after the request, or as soon as the journal vouches for some bytes. */
+  cut: number | 'when synced'
   /** A file that lies there before, and is to be replaced. */
   old: Buffer | null
   options: Omit<DownloadOptions, 'url'>
@@ -37,17 +37,12 @@ export interface PowerOutcome {
 const name = 'model.bin'
 
 /** Plays one round on a new disk. Throws when anything is not as it must be. */
-export async function cutAndResume({
-  content,
-  how,
-  cutAfterMs,
-  old,
-  options,
-}: PowerRound): Promise<PowerOutcome> {
+export async function cutAndResume({ content, how, cut, old, options }: PowerRound): Promise<PowerOutcome> {
   await using origin = await startOrigin()
   const path = `/${name}`
-  // Two connections: a file takes about a second.
-  origin.serve(path, { content, bytesPerSecond: content.size / 2 })
+  // Two connections: a file takes about a second, or long enough for the first bytes to be synced before the last come.
+  const seconds = cut === 'when synced' ? 20 : 1
+  origin.serve(path, { content, bytesPerSecond: content.size / 2 / seconds })
   const url = origin.url(path)
   const disk = new LoopDisk(content.size * 3 + 16 * MiB)
   // A folder below: the root has a lost+found of its own.
@@ -68,7 +63,9 @@ export async function cutAndResume({
       tuning: { syncIntervalMs: 100, journalIntervalMs: 25 },
     })
     const download = await before.download({ url, ...options })
-    await sleep(cutAfterMs)
+    if (cut === 'when synced')
+      await waitFor(() => hasSynced(directory), { timeoutMs: 15_000, what: 'a sync' })
+    else await sleep(cut)
     disk.cut(how)
     await withTimeout(before.close(), 5_000, 'the manager to close on a dead disk')
     await withTimeout(
@@ -109,6 +106,12 @@ async function finalOf(
   expect(file.length, 'a torn or empty file has the final name').toBe(content.size)
   expect(file.equals(content.slice(0, content.size)), 'wrong bytes have the final name').toBe(true)
   return 'new'
+}
+
+/** Whether the journal vouches for any byte. */
+async function hasSynced(directory: string): Promise<boolean> {
+  const text = await readFile(join(directory, `${name}.part.json`), 'utf8').catch(() => '')
+  return (parseJournal(text)?.synced.length ?? 0) > 0
 }
 
 /** Looks whether the part holds what the journal vouches for, and makes the journal one of another boot: here none took place. */

@@ -18,12 +18,12 @@ describeWith(loopDisks, 'row 30b: the power is cut at random moments', () => {
       const content = randomContent(Math.ceil((1 + random() * 7) * MiB), `cut ${round}`)
       const old = random() < 0.5 ? null : Buffer.from(`old ${round}`)
       // A file takes about a second; every other cut comes close to its end.
-      const cutAfterMs = round % 2 === 0 ? random() * 1_000 : 950 + random() * 200
+      const cut = round % 2 === 0 ? random() * 1_000 : 950 + random() * 200
       const vouched = random() < 0.5 ? { sha256: content.sha256() } : {}
       const told = `seed ${seed}, round ${round}`
       const options = { ...vouched, force: old !== null }
       seen.push(
-        await cutAndResume({ content, how, cutAfterMs, old, options }).catch((error: unknown) => {
+        await cutAndResume({ content, how, cut, old, options }).catch((error: unknown) => {
           throw new Error(told, { cause: error })
         }),
       )
