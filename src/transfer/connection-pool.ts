@@ -43,7 +43,13 @@ export interface RangeRequest {
 }
 
 const overlapBytes = 64 * 1024
-const maxSegmentBytes = 64 * 1024 * 1024
+/**
+ * A segment is made larger the longer its answer takes: that wait then costs little, and where there is hardly any,
+ * small segments keep the front that the hasher follows close to the end of what has come.
+ */
+const segmentBytesPerAnswerMs = 4 * 1024 * 1024
+const leastMaxSegmentBytes = 8 * 1024 * 1024
+const mostMaxSegmentBytes = 64 * 1024 * 1024
 const slowCheckMs = 2_000
 const slowMinAgeMs = 5_000
 const slowRatio = 0.1
@@ -55,6 +61,8 @@ export class ConnectionPool {
   readonly #live = new Map<number, Live>()
   #nextId = 1
   #fetchedBytes = 0
+  /** The quickest answer so far, in milliseconds. */
+  #answerMs = Infinity
   #slowCheckAt = 0
 
   constructor(context: ConnectionContext, listener: PoolListener) {
@@ -84,6 +92,7 @@ export class ConnectionPool {
     const from = compareWith === null ? start : Math.max(0, start - overlapBytes)
     const connection = new Connection(this.#nextId++, { hop, start: from, end }, this.#context, {
       onHead: (_connection, head) => {
+        this.#answerMs = Math.min(this.#answerMs, connection.answerMs ?? Infinity)
         this.#listener.onHead(live, head)
       },
       onBytes: (_connection, count) => {
@@ -130,6 +139,8 @@ export class ConnectionPool {
       if (position > live.from) received = union(received, [[live.from, position]])
       if (live !== except) running.push({ id, position: Math.max(position, live.from), end: end ?? total })
     }
+    const adapted = Math.max(leastMaxSegmentBytes, this.#answerMs * segmentBytesPerAnswerMs)
+    const maxSegmentBytes = Math.floor(Math.min(mostMaxSegmentBytes, adapted))
     const work = nextWork({ received, total, running, connections, minSegmentBytes, maxSegmentBytes })
     if (work?.kind === 'steal') this.#live.get(work.victim)?.connection.shrink(work.start)
     return work

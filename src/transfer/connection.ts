@@ -65,10 +65,12 @@ export class Connection {
   position: number
   /** One past the last byte that is wanted; null while the file's end is unknown. */
   end: number | null
-  /** Bytes received since the start. */
+  /** Bytes received. */
   receivedBytes = 0
   /** When the body began, in monotonic milliseconds; null before. */
   acceptedAt: number | null = null
+  /** From the request to the head of its answer, in milliseconds; null while there is none. */
+  answerMs: number | null = null
 
   readonly #context: ConnectionContext
   readonly #listener: ConnectionListener
@@ -124,6 +126,7 @@ export class Connection {
           this.#deadline = now() + tuning.headersTimeoutMs
         },
         onHead: (head) => {
+          this.answerMs = now() - (this.#deadline ?? now()) + tuning.headersTimeoutMs
           this.#deadline = null
           if (isRedirect(head.status)) this.#redirect(exchange, head, range)
           else this.#onHead(head)
@@ -388,7 +391,7 @@ export function endedEarly(): DownloadError {
   return new DownloadError('TRUNCATED', 'The body ended too early.', { retryable: true })
 }
 
-/** Sent unless the caller names another. */
+/** Unless the caller names another. */
 const userAgent = 'model-downloader'
 
 function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
