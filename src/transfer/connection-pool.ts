@@ -140,7 +140,8 @@ export class ConnectionPool {
       if (live !== except) running.push({ id, position: Math.max(position, live.from), end: end ?? total })
     }
     const adapted = Math.max(leastMaxSegmentBytes, this.#answerMs * segmentBytesPerAnswerMs)
-    const maxSegmentBytes = Math.floor(Math.min(mostMaxSegmentBytes, adapted))
+    // A single connection goes on to the end: the front is where it is, and each new request would waste some bytes.
+    const maxSegmentBytes = connections === 1 ? Infinity : Math.floor(Math.min(mostMaxSegmentBytes, adapted))
     const work = nextWork({ received, total, running, connections, minSegmentBytes, maxSegmentBytes })
     if (work?.kind === 'steal') this.#live.get(work.victim)?.connection.shrink(work.start)
     return work
