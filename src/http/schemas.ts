@@ -1,0 +1,319 @@
+/**
+ * What travels over HTTP, as zod schemas and their types. Requests are validated with them; answers are only described
+ * by them (the OpenAPI document, tests, the client's types), because parsing what we made ourselves costs time and
+ * finds nothing.
+ */
+import * as z from 'zod'
+import { downloadErrorCodes } from '../errors.js'
+import { downloadStates } from '../states.js'
+
+const bytes = z.number().int().nonnegative()
+const time = z.iso.datetime().describe('ISO 8601 in UTC.')
+const success = z.literal(true)
+const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
+
+// ---- downloads ----
+
+/** One download, as every route and event tells of it. */
+export const wireDownload = z
+  .object({
+    url: z.string().describe('The URL that was asked for: the identity.'),
+    filename: z
+      .string()
+      .describe('Provisional until the first response, when neither caller nor URL name one.'),
+    mode: z.string().nullable().describe('Sub-folder; null for the directory itself.'),
+    status: z.enum(['downloading', 'completed', 'failed']).describe('Coarse: stop polling on the last two.'),
+    downloaded: bytes.describe('Bytes on disk.'),
+    total: bytes.describe('Bytes in all; 0 while unknown.'),
+    progress: z.number().min(0).max(100).describe('Per cent; 100 only when completed.'),
+    error: z.string().nullable().describe('One sentence for people; "canceled" for a canceled one.'),
+    state: z.enum(downloadStates),
+    code: z.enum(downloadErrorCodes).nullable().describe('Stable name of the error.'),
+    bytes_per_second: bytes,
+    eta_seconds: bytes.nullable().describe('Null when it cannot be told.'),
+    connections: bytes.describe('Connections that fetch right now.'),
+    sha256: hexDigest.nullable().describe('Computed once completed, until then the expected one.'),
+    verified: z.boolean().describe('Whether the file was checked against a digest given beforehand.'),
+    created_at: time,
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+  })
+  .meta({ id: 'Download' })
+/** See {@link wireDownload}. */
+export type WireDownload = z.infer<typeof wireDownload>
+
+const url = z.string().min(1).max(16_384)
+
+/** Body of `POST /api/models/download`. What it does not name is ignored, so that old and odd clients work. */
+export const downloadRequest = z
+  .object({
+    url: url.describe('http or https, without user name and password.'),
+    filename: z.string().optional().describe('One path segment.'),
+    mode: z
+      .string()
+      .optional()
+      .describe('llm, embed, rerank or another one that the host registered. Default llm.'),
+    sha256: z
+      .string()
+      .regex(/^(?:sha256[:-])?[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits')
+      .optional()
+      .describe('Digest that the file must have.'),
+    size: bytes.optional().describe('Bytes that the file must have.'),
+    priority: z
+      .number()
+      .int()
+      .min(-1_000_000)
+      .max(1_000_000)
+      .optional()
+      .describe('Higher ones go first. Default 0.'),
+    connections: z
+      .number()
+      .int()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('Checked, then left to the server: callers from the network do not choose it.'),
+  })
+  .meta({ id: 'DownloadRequest' })
+/** See {@link downloadRequest}. */
+export type DownloadRequest = z.infer<typeof downloadRequest>
+
+/** What happened to a request for a download; the contract's own words. */
+export const startMessages = [
+  'Download started',
+  'Download already in progress',
+  'File already exists',
+] as const
+/** One of {@link startMessages}. */
+export type StartMessage = (typeof startMessages)[number]
+
+/** Answer of `POST /api/models/download`. */
+export const downloadStarted = z
+  .object({
+    success,
+    url: z.string(),
+    filename: z.string(),
+    mode: z.string().nullable(),
+    message: z.enum(startMessages),
+  })
+  .meta({ id: 'DownloadStarted' })
+/** See {@link downloadStarted}. */
+export type DownloadStarted = z.infer<typeof downloadStarted>
+
+/** Answer of `GET /api/models/download/status?url=…`. */
+export const downloadStatus = z.object({ success, download: wireDownload }).meta({ id: 'DownloadStatus' })
+/** See {@link downloadStatus}. */
+export type DownloadStatus = z.infer<typeof downloadStatus>
+
+/** Answer of `GET /api/models/download/status` without `url`. */
+export const downloadList = z
+  .object({
+    success,
+    downloads: z.record(z.string(), wireDownload).describe('Keyed by URL, in order of arrival.'),
+    next_cursor: z
+      .string()
+      .nullable()
+      .optional()
+      .describe(
+        'Only for a request with `limit`: what to give as `cursor` for the next page; null on the last.',
+      ),
+  })
+  .meta({ id: 'DownloadList' })
+/** See {@link downloadList}. */
+export type DownloadList = z.infer<typeof downloadList>
+
+/** Query of `GET /api/models/download/status`. */
+export const statusQuery = z.object({
+  url: url.optional().describe('This one only. Unknown: 404.'),
+  state: z.enum(downloadStates).optional().describe('Only those in this state.'),
+  mode: z.string().optional().describe('Only those of this mode.'),
+  limit: z.coerce.number().int().min(1).max(10_000).optional().describe('Most downloads in one answer.'),
+  cursor: z.string().max(64).optional().describe('`next_cursor` of the page before.'),
+})
+/** See {@link statusQuery}. */
+export type StatusQuery = z.input<typeof statusQuery>
+
+/** Body of pause, resume, cancel and retry. */
+export const controlRequest = z.object({ url }).meta({ id: 'ControlRequest' })
+/** See {@link controlRequest}. */
+export type ControlRequest = z.infer<typeof controlRequest>
+
+/** Answer of pause, resume, cancel and retry. */
+export const controlResult = z.object({ success, download: wireDownload }).meta({ id: 'ControlResult' })
+/** See {@link controlResult}. */
+export type ControlResult = z.infer<typeof controlResult>
+
+/** A yes or no in a query. */
+const flag = z.enum(['true', 'false', '1', '0', '']).transform((value) => value === 'true' || value === '1')
+
+/** Query of `DELETE /api/models/download`. */
+export const removeQuery = z.object({
+  url,
+  delete_file: flag.optional().describe('Also delete the finished file. Default false.'),
+})
+
+/** Answer of `DELETE /api/models/download`. */
+export const removeResult = z.object({ success, url: z.string() }).meta({ id: 'RemoveResult' })
+/** See {@link removeResult}. */
+export type RemoveResult = z.infer<typeof removeResult>
+
+// ---- events of downloads ----
+
+/** Query of `GET /api/models/download/events`. */
+export const eventsQuery = z.object({
+  url: url.optional().describe('Events of this one only. Unknown: 404.'),
+})
+
+/** Data of a `snapshot` event of all downloads. With `?url=` the data is the one download instead. */
+export const wireSnapshot = z
+  .object({ downloads: z.record(z.string(), wireDownload).describe('Keyed by URL.') })
+  .meta({ id: 'Snapshot' })
+/** See {@link wireSnapshot}. */
+export type WireSnapshot = z.infer<typeof wireSnapshot>
+
+/** Data of a `log` event. */
+export const wireLog = z
+  .object({
+    url: z.string().nullable().describe('The download that it is about; null when it is about the server.'),
+    at: time,
+    level: z.enum(['debug', 'info', 'warn', 'error']),
+    message: z.string().describe('One sentence, without tokens or signed query strings.'),
+  })
+  .meta({ id: 'Log' })
+/** See {@link wireLog}. */
+export type WireLog = z.infer<typeof wireLog>
+
+/** What `GET /api/models/download/events` sends: the name of each event and its data. */
+export interface DownloadSseEvents {
+  /** First of all: all downloads, or with `?url=` the one. */
+  snapshot: WireSnapshot | WireDownload
+  /** Bytes arrived. A slow reader misses intermediate ones. */
+  progress: WireDownload
+  /** It is in another state now. */
+  state: WireDownload
+  /** Something that a person may want to know. */
+  log: WireLog
+  /** It was forgotten; the data says how it was. */
+  removed: WireDownload
+}
+
+// ---- preload ----
+
+/** One model of `GET /api/v1/models/status`. */
+export const modelStatus = z.object({
+  ready: z.boolean().describe('The file is there and right, as far as size and sha256 are known.'),
+  name: z.string(),
+  cache_hint: z.string().describe('Where it lies or will lie.'),
+  message: z.string().describe('For people, in the language of Accept-Language (en-US, zh-CN).'),
+})
+/** See {@link modelStatus}. */
+export type ModelStatus = z.infer<typeof modelStatus>
+
+/** Answer of `GET /api/v1/models/status`. */
+export const modelsStatus = z
+  .object({
+    success,
+    models: z.record(z.string(), modelStatus).describe('Keyed by the key of the catalog.'),
+    catalog: z.array(
+      z.object({
+        key: z.string(),
+        name: z.string(),
+        required: z.boolean(),
+        auto_download: z.boolean(),
+        description: z.string(),
+      }),
+    ),
+    any_ready: z.boolean(),
+    any_missing: z.boolean(),
+    first_use_tip: z.string().describe('What is missing, and the commands that fetch it.'),
+    timestamp: time,
+  })
+  .meta({ id: 'ModelsStatus' })
+/** See {@link modelsStatus}. */
+export type ModelsStatus = z.infer<typeof modelsStatus>
+
+/** Parameters of `POST /api/v1/models/preload/start`, from the query or a JSON body. */
+export const preloadRequest = z
+  .object({
+    models: z
+      .union([z.string(), z.array(z.string())])
+      .nullish()
+      .describe('Keys, separated by commas; none or `all`: every one with auto_download.'),
+    output_dir: z.string().nullish().describe('A folder inside the allowed roots.'),
+    force: z.union([z.boolean(), flag]).nullish().describe('Fetch again what is there. Default false.'),
+  })
+  .meta({ id: 'PreloadRequest' })
+/** See {@link preloadRequest}. */
+export type PreloadRequest = z.input<typeof preloadRequest>
+
+/** Answer of `POST /api/v1/models/preload/start`. */
+export const preloadStarted = z
+  .object({
+    success,
+    message: z.string(),
+    output_dir: z.string(),
+    models: z.array(z.string()).describe('Keys of what is fetched.'),
+    force: z.boolean(),
+    started_at: time,
+  })
+  .meta({ id: 'PreloadStarted' })
+/** See {@link preloadStarted}. */
+export type PreloadStarted = z.infer<typeof preloadStarted>
+
+/** Answer of `GET /api/v1/models/preload/status`. Never run: `running` false, the rest null, `logs` empty. */
+export const preloadStatus = z
+  .object({
+    success,
+    running: z.boolean(),
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+    success_flag: z.boolean().nullable().describe('Null while it runs.'),
+    return_code: z.number().int().nullable().describe('0, or 1 when a required model failed.'),
+    error: z.string().nullable(),
+    output_dir: z.string().nullable(),
+    logs: z.array(z.string()).describe('The last 500 lines.'),
+    current: z.string().nullable().describe('Key of the model that is being fetched.'),
+    completed: bytes.nullable().describe('Models that are through.'),
+    total: bytes.nullable().describe('Models in all.'),
+    progress: z.number().min(0).max(100).nullable().describe('Per cent.'),
+    downloads: z.record(z.string(), wireDownload).nullable().describe('Keyed by the key of the catalog.'),
+  })
+  .meta({ id: 'PreloadStatus' })
+/** See {@link preloadStatus}. */
+export type PreloadStatus = z.infer<typeof preloadStatus>
+
+/** Data of a `log` event of a preload. */
+export const preloadLog = z.object({ line: z.string() }).meta({ id: 'PreloadLog' })
+/** See {@link preloadLog}. */
+export type PreloadLog = z.infer<typeof preloadLog>
+
+/** What `GET /api/v1/models/preload/events` sends: the name of each event and its data. */
+export interface PreloadSseEvents {
+  /** First of all, and whenever something changed. */
+  status: PreloadStatus
+  /** A new line of the log. */
+  log: PreloadLog
+}
+
+// ---- errors ----
+
+/** Every error: RFC 9457 problem details, with the members that older clients read (`success`, `error`). */
+export const problem = z
+  .object({
+    success: z.literal(false),
+    type: z
+      .string()
+      .describe('A URI reference; `about:blank`: the status says it all (RFC 9457 section 4.2.1).'),
+    title: z.string().describe('The phrase of the status.'),
+    status: z.number().int(),
+    detail: z.string().describe('One sentence for people.'),
+    code: z.enum(downloadErrorCodes).describe('Stable name of the error.'),
+    error: z.string().describe('The same as `detail`.'),
+    issues: z
+      .array(z.object({ path: z.string(), message: z.string() }))
+      .optional()
+      .describe('For invalid input: every problem found.'),
+  })
+  .meta({ id: 'Problem' })
+/** See {@link problem}. */
+export type Problem = z.infer<typeof problem>
