@@ -1,4 +1,18 @@
 export { DownloadManager } from './manager.js'
+export { Catalog, type CatalogEntry, type CatalogModel } from './catalog/catalog.js'
+export { Preloader } from './catalog/preloader.js'
+export type {
+  Locale,
+  ModelsStatus,
+  ModelStatus,
+  PreloadCommands,
+  PreloaderOptions,
+  PreloadEvents,
+  PreloadLogEvent,
+  PreloadRequestOptions,
+  PreloadSnapshot,
+  PreloadStart,
+} from './catalog/types.js'
 export { Download } from './download.js'
 export {
   DownloadError,

@@ -1,0 +1,226 @@
+import { readFile, stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import * as z from 'zod'
+import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
+import { errnoOf, fsError } from '../files/fs-errors.js'
+import { checkFilename, filenameFromUrl } from '../files/names.js'
+import { parseOptions, parseUrl, sha256Schema } from '../options.js'
+
+/** One model that the host wants on disk, as it is written down. */
+export interface CatalogModel {
+  /** Its name in requests and answers: letters, digits, dot, dash, underscore; not `all`. At most 64 characters. */
+  key: string
+  /** For people. Default: the key. */
+  name?: string
+  /** http or https. The host's own, so it is trusted like any other option. */
+  url?: string
+  /** A name in a hub of models. Not possible yet: `INVALID_OPTIONS`. */
+  ref?: string
+  /** Sub-folder, one of the manager's modes; null for the directory itself. Default `llm`. */
+  mode?: string | null
+  /** One path segment. Default: as for any download, the URL's last segment, else what the server says. */
+  filename?: string
+  /** SHA-256 that the file must have, 64 hex digits. */
+  sha256?: string
+  /** Size that the file must have, in bytes. */
+  size?: number
+  /** Whether a preload without it has failed. Default true. */
+  required?: boolean
+  /** Whether it is fetched when no models are named. Default true. */
+  auto_download?: boolean
+  /** For people. Default empty. */
+  description?: string
+}
+
+/** One model of a {@link Catalog}, with every default filled in. */
+export interface CatalogEntry {
+  readonly key: string
+  readonly name: string
+  readonly url: string
+  readonly mode: string | null
+  /** Null when neither the catalog nor the URL name the file. */
+  readonly filename: string | null
+  /** Lower-case hex, or null. */
+  readonly sha256: string | null
+  /** Bytes, or null. */
+  readonly size: number | null
+  readonly required: boolean
+  readonly auto_download: boolean
+  readonly description: string
+}
+
+/** Far more than any list of models needs. */
+const maxFileBytes = 4 * 1024 * 1024
+
+const modelSchema = z.strictObject({
+  // Commas separate keys in requests, and a key is a name in JSON objects.
+  key: z
+    .string()
+    .max(64)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be letters, digits, dot, dash or underscore')
+    .refine((key) => key !== 'all', 'must not be "all": that means every model'),
+  name: z.string().min(1).optional(),
+  url: z.string().min(1).max(16_384).optional(),
+  ref: z.string().min(1).optional(),
+  mode: z.string().min(1).nullable().default('llm'),
+  filename: z.string().optional(),
+  sha256: sha256Schema.optional(),
+  size: z.number().int().min(0).optional(),
+  required: z.boolean().default(true),
+  auto_download: z.boolean().default(true),
+  description: z.string().default(''),
+})
+
+const catalogSchema = z.strictObject({
+  // Lets editors know the format of the file.
+  $schema: z.string().optional(),
+  models: z.array(modelSchema).max(10_000),
+})
+
+type ParsedModel = z.output<typeof modelSchema>
+
+/**
+ * The models that a host wants on disk. Made in code, or read from a JSON file.
+ *
+ * @example
+ * new Catalog([{ key: 'llm', url: 'https://example.com/model.gguf', sha256: '…' }])
+ */
+export class Catalog {
+  /** In the order in which they were given. */
+  readonly entries: readonly CatalogEntry[]
+  /** Absolute path of the file that it was read from, or null. */
+  readonly file: string | null
+  readonly #byKey: ReadonlyMap<string, CatalogEntry>
+
+  /**
+   * @param models - the models, or an object `{ models }` as it stands in a file.
+   * @param options - `file`: where they were read from.
+   * @throws DownloadError `INVALID_OPTIONS` with every problem in `issues`: paths such as `models.2.sha256`. Keys,
+   * URLs and files must not be there twice.
+   */
+  constructor(
+    models: readonly CatalogModel[] | { readonly models: readonly CatalogModel[] },
+    options: { file?: string } = {},
+  ) {
+    const file = options.file === undefined ? null : resolve(options.file)
+    const what = file === null ? 'catalog' : `catalog ${file}`
+    const given = parseOptions(catalogSchema, Array.isArray(models) ? { models } : models, what)
+    const issues: OptionIssue[] = []
+    this.entries = given.models.map((model, index) => entryOf(model, index, issues))
+    issues.push(...twice(this.entries))
+    if (issues.length > 0) {
+      const text = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
+      throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
+    }
+    this.file = file
+    this.#byKey = new Map(this.entries.map((entry) => [entry.key, entry]))
+  }
+
+  /**
+   * Reads a catalog from a JSON file: `{ "models": [ … ] }`, or the list alone.
+   *
+   * @throws DownloadError `INVALID_OPTIONS` when it can't be read, is not JSON, or is not a catalog.
+   */
+  static async fromFile(path: string): Promise<Catalog> {
+    const file = resolve(path)
+    return new Catalog(parseJson(await readText(file), file), { file })
+  }
+
+  /** The model of a key. */
+  get(key: string): CatalogEntry | undefined {
+    return this.#byKey.get(key)
+  }
+}
+
+function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): CatalogEntry {
+  const issue = (field: string, message: string) => {
+    issues.push({ path: `models.${index}.${field}`, message })
+  }
+  const { key, name, mode, sha256, size, required, auto_download, description } = model
+  if (model.ref !== undefined) issue('ref', 'cannot be fetched yet: give a url')
+  else if (model.url === undefined) issue('url', 'is missing')
+  const url = model.url ?? ''
+  let filename: string | null = null
+  if (model.url !== undefined) {
+    const parsed = attempt(() => parseUrl(url), 'url', issue)
+    if (parsed !== null && model.filename === undefined)
+      filename = attempt(() => filenameFromUrl(parsed), 'url', issue)
+  }
+  const given = model.filename
+  if (given !== undefined) filename = attempt(() => checkFilename(given), 'filename', issue)
+  return {
+    key,
+    name: name ?? key,
+    url,
+    mode,
+    filename,
+    sha256: sha256 ?? null,
+    size: size ?? null,
+    required,
+    auto_download,
+    description,
+  }
+}
+
+function attempt<T>(run: () => T, field: string, issue: (field: string, message: string) => void): T | null {
+  try {
+    return run()
+  } catch (error) {
+    if (!isDownloadError(error)) throw error
+    issue(field, error.message)
+    return null
+  }
+}
+
+/** Two keys that are one, two models from one URL, two that would meet in one file. */
+function twice(entries: readonly CatalogEntry[]): OptionIssue[] {
+  const issues: OptionIssue[] = []
+  const seen = new Map<string, number>()
+  const note = (index: number, field: string, value: string, what: string) => {
+    const first = seen.get(`${field} ${value}`)
+    if (first === undefined) seen.set(`${field} ${value}`, index)
+    else issues.push({ path: `models.${index}.${field}`, message: `${what} is that of models.${first} too` })
+  }
+  for (const [index, entry] of entries.entries()) {
+    note(index, 'key', entry.key, 'this key')
+    if (URL.canParse(entry.url)) {
+      const url = new URL(entry.url)
+      url.hash = ''
+      note(index, 'url', url.href, 'this URL')
+    }
+    // Many file systems take names that differ in case for one.
+    if (entry.filename !== null)
+      note(index, 'filename', `${entry.mode ?? ''}/${entry.filename.toLowerCase()}`, 'the file')
+  }
+  return issues
+}
+
+/** Symbolic links are fine here: that is how configuration gets into containers. */
+async function readText(file: string): Promise<string> {
+  const refused = (reason: string, cause?: unknown) =>
+    new DownloadError('INVALID_OPTIONS', `catalog ${file}: ${reason}`, { cause })
+  try {
+    const stats = await stat(file)
+    if (!stats.isFile()) throw refused('it is not a file')
+    if (stats.size > maxFileBytes) throw refused('it is larger than 4 MiB')
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if (isDownloadError(error)) throw error
+    if (errnoOf(error) === 'ENOENT') throw refused('there is no such file', error)
+    throw refused(fsError(error, 'reading it').message, error)
+  }
+}
+
+/** Its content is checked by whoever gets it. */
+function parseJson(text: string, file: string): { models: CatalogModel[] } {
+  try {
+    // Windows editors like to begin a file with a byte order mark.
+    return JSON.parse(text.replace(/^\ufeff/, '')) as { models: CatalogModel[] }
+  } catch (error) {
+    // Without the error's own words: they quote the file, and with it the tokens of its URLs.
+    const position = /position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1]
+    const line = position === undefined ? null : text.slice(0, Number(position)).split('\n').length
+    const where = line === null ? '' : ` (line ${line})`
+    throw new DownloadError('INVALID_OPTIONS', `catalog ${file}: it is not valid JSON${where}`)
+  }
+}
