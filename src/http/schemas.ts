@@ -15,66 +15,62 @@ const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
 // ---- downloads ----
 
 /** One download, as every route and event tells of it. */
-export const wireDownload = z
-  .object({
-    url: z.string().describe('The URL that was asked for: the identity.'),
-    filename: z
-      .string()
-      .describe('Provisional until the first response, when neither caller nor URL name one.'),
-    mode: z.string().nullable().describe('Sub-folder; null for the directory itself.'),
-    status: z.enum(['downloading', 'completed', 'failed']).describe('Coarse: stop polling on the last two.'),
-    downloaded: bytes.describe('Bytes on disk.'),
-    total: bytes.describe('Bytes in all; 0 while unknown.'),
-    progress: z.number().min(0).max(100).describe('Per cent; 100 only when completed.'),
-    error: z.string().nullable().describe('One sentence for people; "canceled" for a canceled one.'),
-    state: z.enum(downloadStates),
-    code: z.enum(downloadErrorCodes).nullable().describe('Stable name of the error.'),
-    bytes_per_second: bytes,
-    eta_seconds: bytes.nullable().describe('Null when it cannot be told.'),
-    connections: bytes.describe('Connections that fetch right now.'),
-    sha256: hexDigest.nullable().describe('Computed once completed, until then the expected one.'),
-    verified: z.boolean().describe('Whether the file was checked against a digest given beforehand.'),
-    created_at: time,
-    started_at: time.nullable(),
-    finished_at: time.nullable(),
-  })
-  .meta({ id: 'Download' })
+export const wireDownload = z.object({
+  url: z.string().describe('The URL that was asked for: the identity.'),
+  filename: z
+    .string()
+    .describe('Provisional until the first response, when neither caller nor URL name one.'),
+  mode: z.string().nullable().describe('Sub-folder; null for the directory itself.'),
+  status: z.enum(['downloading', 'completed', 'failed']).describe('Coarse: stop polling on the last two.'),
+  downloaded: bytes.describe('Bytes on disk.'),
+  total: bytes.describe('Bytes in all; 0 while unknown.'),
+  progress: z.number().min(0).max(100).describe('Per cent; 100 only when completed.'),
+  error: z.string().nullable().describe('One sentence for people; "canceled" for a canceled one.'),
+  state: z.enum(downloadStates),
+  code: z.enum(downloadErrorCodes).nullable().describe('Stable name of the error.'),
+  bytes_per_second: bytes,
+  eta_seconds: bytes.nullable().describe('Null when it cannot be told.'),
+  connections: bytes.describe('Connections that fetch right now.'),
+  sha256: hexDigest.nullable().describe('Computed once completed, until then the expected one.'),
+  verified: z.boolean().describe('Whether the file was checked against a digest given beforehand.'),
+  created_at: time,
+  started_at: time.nullable(),
+  finished_at: time.nullable(),
+})
 /** See {@link wireDownload}. */
 export type WireDownload = z.infer<typeof wireDownload>
 
 const url = z.string().min(1).max(16_384)
 
 /** Body of `POST /api/models/download`. What it does not name is ignored, so that old and odd clients work. */
-export const downloadRequest = z
-  .object({
-    url: url.describe('http or https, without user name and password.'),
-    filename: z.string().optional().describe('One path segment.'),
-    mode: z
-      .string()
-      .optional()
-      .describe('llm, embed, rerank or another one that the host registered. Default llm.'),
-    sha256: z
-      .string()
-      .regex(/^(?:sha256[:-])?[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits')
-      .optional()
-      .describe('Digest that the file must have.'),
-    size: bytes.optional().describe('Bytes that the file must have.'),
-    priority: z
-      .number()
-      .int()
-      .min(-1_000_000)
-      .max(1_000_000)
-      .optional()
-      .describe('Higher ones go first. Default 0.'),
-    connections: z
-      .number()
-      .int()
-      .min(1)
-      .max(64)
-      .optional()
-      .describe('Checked, then left to the server: callers from the network do not choose it.'),
-  })
-  .meta({ id: 'DownloadRequest' })
+export const downloadRequest = z.object({
+  url: url.describe('http or https, without user name and password.'),
+  filename: z.string().optional().describe('One path segment.'),
+  mode: z
+    .string()
+    .optional()
+    .describe('llm, embed, rerank or another one that the host registered. Default llm.'),
+  sha256: z
+    .string()
+    .regex(/^(?:sha256[:-])?[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits')
+    .optional()
+    .describe('Digest that the file must have.'),
+  size: bytes.optional().describe('Bytes that the file must have.'),
+  priority: z
+    .number()
+    .int()
+    .min(-1_000_000)
+    .max(1_000_000)
+    .optional()
+    .describe('Higher ones go first. Default 0.'),
+  connections: z
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('Checked, then left to the server: callers from the network do not choose it.'),
+})
 /** See {@link downloadRequest}. */
 export type DownloadRequest = z.infer<typeof downloadRequest>
 
@@ -88,37 +84,33 @@ export const startMessages = [
 export type StartMessage = (typeof startMessages)[number]
 
 /** Answer of `POST /api/models/download`. */
-export const downloadStarted = z
-  .object({
-    success,
-    url: z.string(),
-    filename: z.string(),
-    mode: z.string().nullable(),
-    message: z.enum(startMessages),
-  })
-  .meta({ id: 'DownloadStarted' })
+export const downloadStarted = z.object({
+  success,
+  url: z.string(),
+  filename: z.string(),
+  mode: z.string().nullable(),
+  message: z.enum(startMessages),
+})
 /** See {@link downloadStarted}. */
 export type DownloadStarted = z.infer<typeof downloadStarted>
 
 /** Answer of `GET /api/models/download/status?url=…`. */
-export const downloadStatus = z.object({ success, download: wireDownload }).meta({ id: 'DownloadStatus' })
+export const downloadStatus = z.object({ success, download: wireDownload })
 /** See {@link downloadStatus}. */
 export type DownloadStatus = z.infer<typeof downloadStatus>
 
 /** Answer of `GET /api/models/download/status` without `url`. */
-export const downloadList = z
-  .object({
-    success,
-    downloads: z.record(z.string(), wireDownload).describe('Keyed by URL, in order of arrival.'),
-    next_cursor: z
-      .string()
-      .nullable()
-      .optional()
-      .describe(
-        'Only for a request with `limit`: what to give as `cursor` for the next page; null on the last.',
-      ),
-  })
-  .meta({ id: 'DownloadList' })
+export const downloadList = z.object({
+  success,
+  downloads: z.record(z.string(), wireDownload).describe('Keyed by URL, in order of arrival.'),
+  next_cursor: z
+    .string()
+    .nullable()
+    .optional()
+    .describe(
+      'Only for a request with `limit`: what to give as `cursor` for the next page; null on the last.',
+    ),
+})
 /** See {@link downloadList}. */
 export type DownloadList = z.infer<typeof downloadList>
 
@@ -134,17 +126,17 @@ export const statusQuery = z.object({
 export type StatusQuery = z.input<typeof statusQuery>
 
 /** Body of pause, resume, cancel and retry. */
-export const controlRequest = z.object({ url }).meta({ id: 'ControlRequest' })
+export const controlRequest = z.object({ url })
 /** See {@link controlRequest}. */
 export type ControlRequest = z.infer<typeof controlRequest>
 
 /** Answer of pause, resume, cancel and retry. */
-export const controlResult = z.object({ success, download: wireDownload }).meta({ id: 'ControlResult' })
+export const controlResult = z.object({ success, download: wireDownload })
 /** See {@link controlResult}. */
 export type ControlResult = z.infer<typeof controlResult>
 
-/** A yes or no in a query. */
-const flag = z.enum(['true', 'false', '1', '0', '']).transform((value) => value === 'true' || value === '1')
+/** A yes or no in a query: `true`, `1`, `yes`, `on`, and their opposites, in any case. */
+const flag = z.stringbool()
 
 /** Query of `DELETE /api/models/download`. */
 export const removeQuery = z.object({
@@ -153,7 +145,7 @@ export const removeQuery = z.object({
 })
 
 /** Answer of `DELETE /api/models/download`. */
-export const removeResult = z.object({ success, url: z.string() }).meta({ id: 'RemoveResult' })
+export const removeResult = z.object({ success, url: z.string() })
 /** See {@link removeResult}. */
 export type RemoveResult = z.infer<typeof removeResult>
 
@@ -165,21 +157,19 @@ export const eventsQuery = z.object({
 })
 
 /** Data of a `snapshot` event of all downloads. With `?url=` the data is the one download instead. */
-export const wireSnapshot = z
-  .object({ downloads: z.record(z.string(), wireDownload).describe('Keyed by URL.') })
-  .meta({ id: 'Snapshot' })
+export const wireSnapshot = z.object({
+  downloads: z.record(z.string(), wireDownload).describe('Keyed by URL.'),
+})
 /** See {@link wireSnapshot}. */
 export type WireSnapshot = z.infer<typeof wireSnapshot>
 
 /** Data of a `log` event. */
-export const wireLog = z
-  .object({
-    url: z.string().nullable().describe('The download that it is about; null when it is about the server.'),
-    at: time,
-    level: z.enum(['debug', 'info', 'warn', 'error']),
-    message: z.string().describe('One sentence, without tokens or signed query strings.'),
-  })
-  .meta({ id: 'Log' })
+export const wireLog = z.object({
+  url: z.string().describe('The download that it is about.'),
+  at: time,
+  level: z.enum(['debug', 'info', 'warn', 'error']),
+  message: z.string().describe('One sentence, without tokens or signed query strings.'),
+})
 /** See {@link wireLog}. */
 export type WireLog = z.infer<typeof wireLog>
 
@@ -210,80 +200,72 @@ export const modelStatus = z.object({
 export type ModelStatus = z.infer<typeof modelStatus>
 
 /** Answer of `GET /api/v1/models/status`. */
-export const modelsStatus = z
-  .object({
-    success,
-    models: z.record(z.string(), modelStatus).describe('Keyed by the key of the catalog.'),
-    catalog: z.array(
-      z.object({
-        key: z.string(),
-        name: z.string(),
-        required: z.boolean(),
-        auto_download: z.boolean(),
-        description: z.string(),
-      }),
-    ),
-    any_ready: z.boolean(),
-    any_missing: z.boolean(),
-    first_use_tip: z.string().describe('What is missing, and the commands that fetch it.'),
-    timestamp: time,
-  })
-  .meta({ id: 'ModelsStatus' })
+export const modelsStatus = z.object({
+  success,
+  models: z.record(z.string(), modelStatus).describe('Keyed by the key of the catalog.'),
+  catalog: z.array(
+    z.object({
+      key: z.string(),
+      name: z.string(),
+      required: z.boolean(),
+      auto_download: z.boolean(),
+      description: z.string(),
+    }),
+  ),
+  any_ready: z.boolean(),
+  any_missing: z.boolean(),
+  first_use_tip: z.string().describe('What is missing, and the commands that fetch it.'),
+  timestamp: time,
+})
 /** See {@link modelsStatus}. */
 export type ModelsStatus = z.infer<typeof modelsStatus>
 
 /** Parameters of `POST /api/v1/models/preload/start`, from the query or a JSON body. */
-export const preloadRequest = z
-  .object({
-    models: z
-      .union([z.string(), z.array(z.string())])
-      .nullish()
-      .describe('Keys, separated by commas; none or `all`: every one with auto_download.'),
-    output_dir: z.string().nullish().describe('A folder inside the allowed roots.'),
-    force: z.union([z.boolean(), flag]).nullish().describe('Fetch again what is there. Default false.'),
-  })
-  .meta({ id: 'PreloadRequest' })
+export const preloadRequest = z.object({
+  models: z
+    .union([z.string(), z.array(z.string())])
+    .nullish()
+    .describe('Keys, separated by commas; none or `all`: every one with auto_download.'),
+  output_dir: z.string().nullish().describe('A folder inside the allowed roots.'),
+  force: z.union([z.boolean(), flag]).nullish().describe('Fetch again what is there. Default false.'),
+})
 /** See {@link preloadRequest}. */
 export type PreloadRequest = z.input<typeof preloadRequest>
 
 /** Answer of `POST /api/v1/models/preload/start`. */
-export const preloadStarted = z
-  .object({
-    success,
-    message: z.string(),
-    output_dir: z.string(),
-    models: z.array(z.string()).describe('Keys of what is fetched.'),
-    force: z.boolean(),
-    started_at: time,
-  })
-  .meta({ id: 'PreloadStarted' })
+export const preloadStarted = z.object({
+  success,
+  message: z.string(),
+  output_dir: z.string(),
+  models: z.array(z.string()).describe('Keys of what is fetched.'),
+  force: z.boolean(),
+  started_at: time,
+})
 /** See {@link preloadStarted}. */
 export type PreloadStarted = z.infer<typeof preloadStarted>
 
 /** Answer of `GET /api/v1/models/preload/status`. Never run: `running` false, the rest null, `logs` empty. */
-export const preloadStatus = z
-  .object({
-    success,
-    running: z.boolean(),
-    started_at: time.nullable(),
-    finished_at: time.nullable(),
-    success_flag: z.boolean().nullable().describe('Null while it runs.'),
-    return_code: z.number().int().nullable().describe('0, or 1 when a required model failed.'),
-    error: z.string().nullable(),
-    output_dir: z.string().nullable(),
-    logs: z.array(z.string()).describe('The last 500 lines.'),
-    current: z.string().nullable().describe('Key of the model that is being fetched.'),
-    completed: bytes.nullable().describe('Models that are through.'),
-    total: bytes.nullable().describe('Models in all.'),
-    progress: z.number().min(0).max(100).nullable().describe('Per cent.'),
-    downloads: z.record(z.string(), wireDownload).nullable().describe('Keyed by the key of the catalog.'),
-  })
-  .meta({ id: 'PreloadStatus' })
+export const preloadStatus = z.object({
+  success,
+  running: z.boolean(),
+  started_at: time.nullable(),
+  finished_at: time.nullable(),
+  success_flag: z.boolean().nullable().describe('Null while it runs.'),
+  return_code: z.number().int().nullable().describe('0, or 1 when a required model failed.'),
+  error: z.string().nullable(),
+  output_dir: z.string().nullable(),
+  logs: z.array(z.string()).describe('The last 500 lines.'),
+  current: z.string().nullable().describe('Key of the model that is being fetched.'),
+  completed: bytes.nullable().describe('Models that are through.'),
+  total: bytes.nullable().describe('Models in all.'),
+  progress: z.number().min(0).max(100).nullable().describe('Per cent.'),
+  downloads: z.record(z.string(), wireDownload).nullable().describe('Keyed by the key of the catalog.'),
+})
 /** See {@link preloadStatus}. */
 export type PreloadStatus = z.infer<typeof preloadStatus>
 
 /** Data of a `log` event of a preload. */
-export const preloadLog = z.object({ line: z.string() }).meta({ id: 'PreloadLog' })
+export const preloadLog = z.object({ line: z.string() })
 /** See {@link preloadLog}. */
 export type PreloadLog = z.infer<typeof preloadLog>
 
@@ -298,22 +280,20 @@ export interface PreloadSseEvents {
 // ---- errors ----
 
 /** Every error: RFC 9457 problem details, with the members that older clients read (`success`, `error`). */
-export const problem = z
-  .object({
-    success: z.literal(false),
-    type: z
-      .string()
-      .describe('A URI reference; `about:blank`: the status says it all (RFC 9457 section 4.2.1).'),
-    title: z.string().describe('The phrase of the status.'),
-    status: z.number().int(),
-    detail: z.string().describe('One sentence for people.'),
-    code: z.enum(downloadErrorCodes).describe('Stable name of the error.'),
-    error: z.string().describe('The same as `detail`.'),
-    issues: z
-      .array(z.object({ path: z.string(), message: z.string() }))
-      .optional()
-      .describe('For invalid input: every problem found.'),
-  })
-  .meta({ id: 'Problem' })
+export const problem = z.object({
+  success: z.literal(false),
+  type: z
+    .string()
+    .describe('A URI reference; `about:blank`: the status says it all (RFC 9457 section 4.2.1).'),
+  title: z.string().describe('The phrase of the status.'),
+  status: z.number().int(),
+  detail: z.string().describe('One sentence for people.'),
+  code: z.enum(downloadErrorCodes).describe('Stable name of the error.'),
+  error: z.string().describe('The same as `detail`.'),
+  issues: z
+    .array(z.object({ path: z.string(), message: z.string() }))
+    .optional()
+    .describe('For invalid input: every problem found.'),
+})
 /** See {@link problem}. */
 export type Problem = z.infer<typeof problem>
