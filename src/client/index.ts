@@ -1,0 +1,22 @@
+export { createClient, type Client, type ListQuery, type PreloadOptions } from './client.js'
+export type { CallOptions, ClientOptions } from './http.js'
+export type { FollowOptions } from './follow.js'
+export type { DownloadsChange } from './subjects.js'
+export {
+  DownloadError,
+  isDownloadError,
+  type DownloadErrorCode,
+  type DownloadErrorDetails,
+  type OptionIssue,
+  type SerializedDownloadError,
+} from '../errors.js'
+export type {
+  DownloadList,
+  DownloadRequest,
+  DownloadStarted,
+  ModelsStatus,
+  ModelStatus,
+  PreloadStarted,
+  PreloadStatus,
+  WireDownload,
+} from '../http/schemas.js'
