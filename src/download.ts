@@ -6,7 +6,7 @@ import type { DownloadRecord } from './store/store.js'
 
 /** What a {@link Download} asks of its manager. */
 export interface DownloadOwner {
-  pathOf(record: Pick<DownloadRecord, 'mode' | 'filename'>): string
+  pathOf(record: Pick<DownloadRecord, 'directory' | 'mode' | 'filename'>): string
   pause(url: string): Promise<Download>
   resume(url: string): Promise<Download>
   cancel(url: string): Promise<Download>

@@ -133,13 +133,14 @@ export class DownloadManager extends SafeEmitter {
    * is looked at, and completes at once when its file is still right.
    *
    * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`; `CONFLICT` when the URL is known with
-   * another file name, mode, size or digest, or another download goes to the same file; `CANCELED` when the signal
+   * another directory, file name, mode, size or digest, or another download goes to the same file; `CANCELED` when the signal
    * is aborted already; `CLOSED`; `STORE_ERROR`.
    */
   async download(options: DownloadOptions): Promise<Download> {
     const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
     const url = parseUrl(wanted.url)
     const mode = this.#places.modeOf(wanted.mode)
+    const directory = wanted.directory === undefined ? undefined : this.#places.directoryOf(wanted.directory)
     const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
     const named = given ?? filenameFromUrl(url)
     this.#requireOpen()
@@ -150,7 +151,7 @@ export class DownloadManager extends SafeEmitter {
 
     const known = this.#registry.get(wanted.url)
     if (known !== undefined) {
-      const joined = await this.#join(known, wanted, { mode, filename: given })
+      const joined = await this.#join(known, wanted, { directory, mode, filename: given })
       // When it was forgotten meanwhile, this is the first call for it.
       return joined ? known : await this.download(options)
     }
@@ -158,6 +159,7 @@ export class DownloadManager extends SafeEmitter {
     const record = newRecord(wanted, {
       filename,
       named: named !== null,
+      directory: directory ?? null,
       mode,
       sequence: this.#registry.nextSequence(),
     })
@@ -280,7 +282,7 @@ export class DownloadManager extends SafeEmitter {
   #join(
     known: Download,
     wanted: ResolvedDownloadOptions,
-    place: { mode: string | null; filename: string | null },
+    place: Parameters<typeof requireSame>[2],
   ): Promise<boolean> {
     return this.#serial.run(known, async () => {
       if (!this.#registry.has(known)) return false

@@ -35,6 +35,12 @@ export interface DownloadOptions {
   filename?: string
   /** Sub-folder, one of the manager's `modes`; null for the directory itself. Default: the manager's `defaultMode`. */
   mode?: string | null
+  /**
+   * Folder that takes the place of the manager's: the file goes to `<directory>/<mode>/<filename>`. Absolute, or
+   * relative to the manager's. Default: the manager's; for a URL that is known, where it is. Never take it from people
+   * that you don't trust: it may lie anywhere.
+   */
+  directory?: string
   /** SHA-256 that the file must have, 64 hex digits. */
   sha256?: string
   /** Size that the file must have, in bytes. */
@@ -158,13 +164,14 @@ function withoutUndefined(tuning: object): Partial<TransferTuning> {
   return Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined))
 }
 
+const folder = z
+  .string()
+  .min(1)
+  .refine((path) => !path.includes('\0'), 'must not hold a NUL')
+
 /** Validates {@link DownloadManagerOptions} and fills the defaults in. */
 export const managerOptionsSchema = z.strictObject({
-  directory: z
-    .string()
-    .min(1)
-    .refine((path) => !path.includes('\0'), 'must not hold a NUL')
-    .default('./models'),
+  directory: folder.default('./models'),
   concurrency: count(1000).default(3),
   connections: count(64).default(8),
   maxBytesPerSecond: rate.default(null),
@@ -181,6 +188,7 @@ export const downloadOptionsSchema = z.strictObject({
   url: z.string().min(1).max(16_384),
   filename: z.string().optional(),
   mode: z.string().nullable().optional(),
+  directory: folder.optional(),
   sha256: sha256Schema.optional(),
   size: byteCount.optional(),
   headers: headers.default({}),

@@ -1,7 +1,10 @@
-import { join } from 'node:path'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { DownloadError } from './errors.js'
 import type { DownloadRecord } from './store/store.js'
 import { partPaths, removeFiles } from './transfer/leftover.js'
+
+/** What says where a file goes. */
+export type Place = Pick<DownloadRecord, 'directory' | 'mode' | 'filename'>
 
 /** Where files of a manager go: `<directory>/<mode>/<filename>`. */
 export class Places {
@@ -29,25 +32,36 @@ export class Places {
     })
   }
 
-  /** The folder of a mode. */
-  folderOf(mode: string | null): string {
-    return mode === null ? this.directory : join(this.directory, mode)
+  /**
+   * One spelling for a folder that was given: null for the manager's own; relative when inside it, so that it still
+   * means the same when all of it is moved; else absolute.
+   */
+  directoryOf(given: string): string | null {
+    const absolute = resolve(this.directory, given)
+    const inside = relative(this.directory, absolute)
+    if (inside === '') return null
+    return inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside) ? absolute : inside
+  }
+
+  /** The folder that a file goes to. */
+  folderOf(place: Pick<Place, 'directory' | 'mode'>): string {
+    return resolve(this.directory, place.directory ?? '', place.mode ?? '')
   }
 
   /** The path of a file. */
-  pathOf(record: Pick<DownloadRecord, 'mode' | 'filename'>): string {
-    return join(this.folderOf(record.mode), record.filename)
+  pathOf(place: Place): string {
+    return join(this.folderOf(place), place.filename)
   }
 
   /** Deletes what a stopped transfer kept. */
-  async discardBytes(record: Pick<DownloadRecord, 'mode' | 'filename' | 'named'>): Promise<void> {
+  async discardBytes(record: Place & Pick<DownloadRecord, 'named'>): Promise<void> {
     if (!record.named) return
-    const { part, journal } = partPaths(this.folderOf(record.mode), record.filename)
+    const { part, journal } = partPaths(this.folderOf(record), record.filename)
     await removeFiles([part, journal])
   }
 
   /** Deletes a finished file. */
-  async deleteFile(record: Pick<DownloadRecord, 'mode' | 'filename'>): Promise<void> {
-    await removeFiles([this.pathOf(record)])
+  async deleteFile(place: Place): Promise<void> {
+    await removeFiles([this.pathOf(place)])
   }
 }

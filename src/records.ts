@@ -9,7 +9,7 @@ import type { DownloadRecord } from './store/store.js'
 /** The record of a download that was just asked for. */
 export function newRecord(
   wanted: ResolvedDownloadOptions,
-  place: { filename: string; named: boolean; mode: string | null; sequence: number },
+  place: Pick<DownloadRecord, 'directory' | 'mode' | 'filename' | 'named' | 'sequence'>,
 ): DownloadRecord {
   return {
     version: 1,
@@ -40,18 +40,19 @@ export function newRecord(
 /**
  * Asking again must mean the same file.
  *
- * @throws DownloadError `CONFLICT` when file name, mode, digest or size differ from what is known; also for a digest or
+ * @throws DownloadError `CONFLICT` when folder, file name, mode, digest or size differ from what is known; also for a digest or
  * size where none was given, once the transfer runs: it would end without having looked at them.
  */
 export function requireSame(
   known: Download,
   wanted: ResolvedDownloadOptions,
-  place: { mode: string | null; filename: string | null },
+  place: { directory: string | null | undefined; mode: string | null; filename: string | null },
 ): void {
   const { record } = known
   const differs = (name: string) =>
     new DownloadError('CONFLICT', `This URL is known already with another ${name}; remove it first.`)
   if (place.mode !== record.mode) throw differs('mode')
+  if (place.directory !== undefined && place.directory !== record.directory) throw differs('directory')
   if (place.filename !== null && place.filename !== record.filename) throw differs('file name')
   if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
     throw differs('sha256')

@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { Download, type DownloadOwner } from './download.js'
 import { DownloadError, isDownloadError, toDownloadError } from './errors.js'
 import type { LogEvent } from './events.js'
+import type { Place } from './places.js'
 import { isSettled } from './states.js'
 import type { DownloadStore } from './store/store.js'
 
@@ -9,7 +11,7 @@ export class Registry {
   readonly #store: DownloadStore
   readonly #log: (event: LogEvent) => void
   readonly #byUrl = new Map<string, Download>()
-  /** Who goes to a file, by mode and lower-case name: many file systems take names that differ in case for one. */
+  /** Who goes to a file, by its path in lower case: many file systems take names that differ in case for one. */
   readonly #byTarget = new Map<string, Download>()
   #sequence = 0
 
@@ -38,7 +40,7 @@ export class Registry {
       const download = new Download({ ...record, state }, owner)
       this.#byUrl.set(download.url, download)
       if (download.named && state !== 'failed' && state !== 'canceled')
-        this.#byTarget.set(keyOf(download), download)
+        this.#byTarget.set(keyOf(download.record), download)
     }
   }
 
@@ -69,7 +71,7 @@ export class Registry {
    * @throws DownloadError `CONFLICT`.
    */
   claim(download: Download, filename: string): void {
-    const key = keyOf({ mode: download.mode, filename })
+    const key = keyOf({ ...download.record, filename })
     const other = this.#byTarget.get(key)
     const taken = other !== undefined && other !== download && this.has(other)
     if (taken && other.state !== 'failed' && other.state !== 'canceled') {
@@ -91,7 +93,7 @@ export class Registry {
   /** Takes a download out, without a word to the store. */
   drop(download: Download): void {
     if (this.has(download)) this.#byUrl.delete(download.url)
-    const key = keyOf(download)
+    const key = keyOf(download.record)
     if (this.#byTarget.get(key) === download) this.#byTarget.delete(key)
   }
 
@@ -147,8 +149,9 @@ export class Registry {
   }
 }
 
-function keyOf(place: { mode: string | null; filename: string }): string {
-  return `${place.mode ?? ''}/${place.filename.toLowerCase()}`
+function keyOf({ directory, mode, filename }: Place): string {
+  // Joined, so that a mode and a folder of that name are the same.
+  return join(directory ?? '', mode ?? '', filename).toLowerCase()
 }
 
 function storeError(error: unknown, message: string): DownloadError {

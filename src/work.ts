@@ -94,7 +94,7 @@ export class Work {
       if (download.file !== null) return
     }
     this.#queue.delete(download)
-    await this.#init.places.discardBytes(download)
+    await this.#init.places.discardBytes(download.record)
     this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
     await this.#save(download)
     this.#checkIdle()
@@ -121,8 +121,8 @@ export class Work {
     const { registry, places, emitter } = this.#init
     if (!registry.has(download)) return
     if (!isSettled(download.state)) await this.cancel(download)
-    if (download.state === 'failed') await places.discardBytes(download)
-    if (deleteFile && download.state === 'completed') await places.deleteFile(download)
+    if (download.state === 'failed') await places.discardBytes(download.record)
+    if (deleteFile && download.state === 'completed') await places.deleteFile(download.record)
     await registry.forget(download)
     emitter.emit('removed', { download })
   }
@@ -159,7 +159,7 @@ export class Work {
     const runner = new Runner({
       download,
       engine,
-      directory: places.folderOf(download.mode),
+      directory: places.folderOf(download.record),
       connections: download.record.connections ?? connections,
       proxy: proxy && !download.record.remote,
       emitter,

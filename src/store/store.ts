@@ -26,6 +26,8 @@ export const downloadRecordSchema = z.object({
   named: z.boolean(),
   /** Sub-folder, or null for the directory itself. */
   mode: z.string().min(1).nullable(),
+  /** What takes the place of the manager's folder: relative to it when inside, else absolute; null for that folder. */
+  directory: z.string().min(1).nullable().default(null),
   state: z.enum(downloadStates),
   /** What the caller expects; null where it said nothing. */
   sha256: hex256.nullable(),

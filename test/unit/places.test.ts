@@ -19,8 +19,23 @@ describe('Places', () => {
   const places = new Places('/models', ['llm', 'embed'], 'llm')
 
   it('puts files below the folder of their mode', () => {
-    expect(places.pathOf({ mode: 'embed', filename: 'a.gguf' })).toBe(join('/models', 'embed', 'a.gguf'))
-    expect(places.pathOf({ mode: null, filename: 'a.gguf' })).toBe(join('/models', 'a.gguf'))
+    expect(places.pathOf({ directory: null, mode: 'embed', filename: 'a.gguf' })).toBe(
+      join('/models', 'embed', 'a.gguf'),
+    )
+    expect(places.pathOf({ directory: null, mode: null, filename: 'a.gguf' })).toBe(join('/models', 'a.gguf'))
+  })
+
+  it('puts files below another directory that was named, and knows its spellings', () => {
+    const at = (directory: string | null) => places.pathOf({ directory, mode: 'llm', filename: 'a' })
+    expect(at('sub')).toBe(join('/models', 'sub', 'llm', 'a'))
+    expect(at('/else/where')).toBe(join('/else', 'where', 'llm', 'a'))
+    expect(places.folderOf({ directory: 'sub', mode: null })).toBe(join('/models', 'sub'))
+    for (const own of ['/models', '.', './', '/models/sub/..', '../models'])
+      expect(places.directoryOf(own)).toBeNull()
+    for (const sub of ['sub', '/models/sub', './x/../sub/']) expect(places.directoryOf(sub)).toBe('sub')
+    expect(places.directoryOf('..models')).toBe('..models')
+    expect(places.directoryOf('/modelsx')).toBe('/modelsx')
+    expect(places.directoryOf('../other')).toBe('/other')
   })
 
   it('knows the default, the registered modes, and none', () => {
@@ -48,9 +63,9 @@ describe('Places', () => {
     for (const name of ['a', 'a.part', 'a.part.json', 'b.part'])
       writeFileSync(join(directory, 'llm', name), name)
     const here = new Places(directory, ['llm'], 'llm')
-    await here.discardBytes({ mode: 'llm', filename: 'b', named: false })
-    await here.discardBytes({ mode: 'llm', filename: 'a', named: true })
-    await here.discardBytes({ mode: 'llm', filename: 'a', named: true })
+    await here.discardBytes({ directory: null, mode: 'llm', filename: 'b', named: false })
+    await here.discardBytes({ directory: null, mode: 'llm', filename: 'a', named: true })
+    await here.discardBytes({ directory: null, mode: 'llm', filename: 'a', named: true })
     expect(await listTree(directory)).toEqual(['llm/', 'llm/a', 'llm/b.part'])
   })
 
@@ -59,8 +74,8 @@ describe('Places', () => {
     writeFileSync(join(directory, 'a'), 'a')
     writeFileSync(join(directory, 'b'), 'b')
     const here = new Places(directory, [], null)
-    await here.deleteFile({ mode: null, filename: 'a' })
-    await here.deleteFile({ mode: null, filename: 'a' })
+    await here.deleteFile({ directory: null, mode: null, filename: 'a' })
+    await here.deleteFile({ directory: null, mode: null, filename: 'a' })
     expect(await listTree(directory)).toEqual(['b'])
     expect(readFileSync(join(directory, 'b'), 'utf8')).toBe('b')
   })
