@@ -19,8 +19,6 @@ export interface RequestContext {
   body?: unknown
   /** The `Host` field as it came; default: the request's header, else the host of its URL. */
   host?: string
-  /** The host's own request: Express's and Fastify's `request`, Koa's `ctx`, Node's `req`. Its session or user may be there. */
-  native?: unknown
   /** What the host's framework calls the request, such as Express's `req`: `authorize` may find there who is logged in. */
   native?: unknown
 }
