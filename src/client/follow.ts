@@ -1,6 +1,6 @@
 import type { DownloadError } from '../errors.js'
 import { parseObject, toClientError, type CallOptions, type Http } from './http.js'
-import { SseParser } from './sse.js'
+import { SseParser, type SseEvent } from './sse.js'
 import { EventStream } from './stream.js'
 import { sleep } from './wait.js'
 
@@ -86,6 +86,8 @@ async function* run<T>(
 class Follower<T> {
   #parser = new SseParser()
   #stream: EventStream | null = null
+  /** Came together with one that was handed on. */
+  #events: SseEvent[] = []
   #isPolling = false
   #polls = 0
   #failures = 0
@@ -100,13 +102,18 @@ class Follower<T> {
     readonly signal: AbortSignal,
   ) {}
 
-  /** @throws DownloadError when it is over. */
+  /**
+   * What comes next; may be nothing yet.
+   *
+   * @throws DownloadError when there is no hope.
+   */
   async next(): Promise<T[]> {
     try {
       return await (this.#isPolling ? this.#poll() : this.#read())
     } catch (error) {
       this.#stream?.close()
       this.#stream = null
+      this.#events = []
       await this.#recover(toClientError(error))
       return []
     }
@@ -133,12 +140,13 @@ class Follower<T> {
       this.#isPolling = this.#stream === null
       if (this.#stream === null) return []
     }
-    const events = await this.#stream.read(idleMs)
-    const values = events.flatMap(({ event, data }) => this.subject.read(event, parseObject(data)))
-    if (events.length > 0) {
-      this.#streamed = true
-      this.#alive()
-    }
+    if (this.#events.length === 0) this.#events = await this.#stream.read(idleMs)
+    const next = this.#events.shift()
+    if (next === undefined) return []
+    // One at a time: the one that ends it must not be lost to a bad one behind it.
+    const values = this.subject.read(next.event, parseObject(next.data))
+    this.#streamed = true
+    this.#alive()
     return values
   }
 
