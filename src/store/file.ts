@@ -4,13 +4,21 @@ import pLimit from 'p-limit'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { readRegularFile, replaceFile } from '../files/atomic.js'
 import { errnoOf, fsError } from '../files/fs-errors.js'
-import { byArrival } from './memory.js'
-import { downloadRecordSchema, type DownloadRecord, type DownloadStore, type LoadedRecords } from './store.js'
+import { byArrival, checkDocumentName } from './memory.js'
+import {
+  downloadRecordSchema,
+  type DownloadRecord,
+  type DownloadStore,
+  type LoadedDocument,
+  type LoadedRecords,
+} from './store.js'
 
 const idPattern = /^[0-9a-f]{64}$/
 const recordName = /^([0-9a-f]{64})\.json$/
 /** What a killed writer leaves; see `replaceFile`. */
-const tempName = /^[0-9a-f]{64}\.json\.[0-9a-z]{6}$/
+const recordTemp = /^[0-9a-f]{64}\.json\.[0-9a-z]{6}$/
+/** The same of a document. One in seven has no digit in its suffix and stays: `preload.json.backup` is somebody's copy. */
+const documentTemp = /^[a-z][a-z0-9-]{0,31}\.json\.(?=[a-z]*\d)[0-9a-z]{6}$/
 /** Far more than any record holds; what is larger is garbage. */
 const maxRecordBytes = 4 * 1024 * 1024
 const parallelReads = 32
@@ -25,7 +33,7 @@ export function createFileStore(folder: string): DownloadStore {
   return new FileStore(resolve(folder))
 }
 
-/** What shall be on disk for an id: this text, or nothing. */
+/** What shall be on disk for an id or the name of a document (never as long as an id): this text, or nothing. */
 type Content = string | null
 
 /** The writes of one id: one under way, and what shall come after it. */
@@ -49,7 +57,7 @@ class FileStore implements DownloadStore {
     const result: LoadedRecords = { records: [], problems: [] }
     const readSlot = pLimit(parallelReads)
     await readSlot.map(names, async (name) => {
-      if (tempName.test(name)) {
+      if (recordTemp.test(name) || documentTemp.test(name)) {
         await unlink(join(this.#folder, name)).catch(() => undefined)
       } else if (recordName.test(name)) {
         await this.#loadOne(name, result)
@@ -70,6 +78,29 @@ class FileStore implements DownloadStore {
 
   async remove(id: string): Promise<void> {
     if (idPattern.test(id)) await this.#write(id, null)
+  }
+
+  async readDocument(name: string): Promise<LoadedDocument> {
+    const file = `${checkDocumentName(name)}.json`
+    const lane = this.#lanes.get(name)
+    await (lane?.waiting?.done ?? lane?.running)?.catch(() => undefined)
+    const path = join(this.#folder, file)
+    let reason = 'it is not a regular file'
+    try {
+      const { data, stats } = await readRegularFile(path, maxRecordBytes)
+      const parsed = stats.size > maxRecordBytes ? 'it is far too large' : parseJson(data)
+      if (typeof parsed !== 'string') return { value: parsed.json, problem: null }
+      reason = parsed
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return { value: null, problem: null }
+      if (!isNotAFile(error)) throw storeError(error, `reading ${file}`)
+    }
+    await setAside(path)
+    return { value: null, problem: setAsideMessage(file, reason) }
+  }
+
+  async writeDocument(name: string, value: unknown): Promise<void> {
+    await this.#write(checkDocumentName(name), `${JSON.stringify(value ?? null)}\n`)
   }
 
   async close(): Promise<void> {
@@ -122,7 +153,7 @@ class FileStore implements DownloadStore {
     try {
       await this.#writeSlot(() => (content === null ? removeFile(path) : this.#replace(path, content)))
     } catch (error) {
-      throw storeError(error, 'writing the record of a download')
+      throw storeError(error, 'writing to the store')
     }
   }
 
@@ -155,7 +186,7 @@ class FileStore implements DownloadStore {
       record = stats.size > maxRecordBytes ? 'it is far too large' : parseRecord(data, name)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return
-      if (!isDownloadError(error) && !['EISDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')) {
+      if (!isNotAFile(error)) {
         // It may be right and only out of reach for now: it stays where it is.
         result.problems.push(fsError(error, `reading the record ${name}`).message)
         return
@@ -166,20 +197,34 @@ class FileStore implements DownloadStore {
       result.records.push(record)
       return
     }
-    result.problems.push(`The record ${name} was set aside as ${name}.corrupt: ${record}.`)
+    result.problems.push(setAsideMessage(name, record))
     await setAside(path)
   }
 }
 
-/** The record, or what is wrong with it. */
-function parseRecord(data: Buffer, name: string): DownloadRecord | string {
-  let json: unknown
+/** What stands in a file, or what is wrong with it. */
+function parseJson(data: Buffer): { json: unknown } | string {
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data))
+    return { json: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data)) as unknown }
   } catch {
     return data.length === 0 ? 'it is empty' : 'it is not valid JSON'
   }
-  const parsed = downloadRecordSchema.safeParse(json)
+}
+
+/** Whether something else lies where a file should, or the file can't be one of ours. */
+function isNotAFile(error: unknown): boolean {
+  return isDownloadError(error) || ['EISDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')
+}
+
+function setAsideMessage(name: string, reason: string): string {
+  return `The record ${name} was set aside as ${name}.corrupt: ${reason}.`
+}
+
+/** The record, or what is wrong with it. */
+function parseRecord(data: Buffer, name: string): DownloadRecord | string {
+  const content = parseJson(data)
+  if (typeof content === 'string') return content
+  const parsed = downloadRecordSchema.safeParse(content.json)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     const where = issue === undefined || issue.path.length === 0 ? 'content' : issue.path.join('.')

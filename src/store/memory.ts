@@ -1,8 +1,10 @@
-import type { DownloadRecord, DownloadStore } from './store.js'
+import { DownloadError } from '../errors.js'
+import { documentNamePattern, type DownloadRecord, type DownloadStore } from './store.js'
 
 /** Remembers downloads for as long as the process lives. Records are copied on the way in and out. */
 export function createMemoryStore(): DownloadStore {
   const records = new Map<string, DownloadRecord>()
+  const documents = new Map<string, unknown>()
   return {
     load() {
       const copies = [...records.values()].map((record) => structuredClone(record))
@@ -16,10 +18,26 @@ export function createMemoryStore(): DownloadStore {
       records.delete(id)
       return Promise.resolve()
     },
+    async readDocument(name) {
+      return { value: structuredClone(documents.get(checkDocumentName(name)) ?? null), problem: null }
+    },
+    async writeDocument(name, value) {
+      documents.set(checkDocumentName(name), structuredClone(value))
+    },
   }
 }
 
 /** Order of arrival; the id settles ties, so that the order is the same each time. */
 export function byArrival(a: DownloadRecord, b: DownloadRecord): number {
   return a.sequence - b.sequence || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+}
+
+/**
+ * The name, when it is one for a document.
+ *
+ * @throws DownloadError `STORE_ERROR`.
+ */
+export function checkDocumentName(name: string): string {
+  if (documentNamePattern.test(name)) return name
+  throw new DownloadError('STORE_ERROR', 'A document is named with lower-case letters, digits and dashes.')
 }

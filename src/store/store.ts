@@ -66,6 +66,17 @@ export interface LoadedRecords {
   problems: string[]
 }
 
+/** What {@link DownloadStore.readDocument} found. */
+export interface LoadedDocument {
+  /** The value as it was written, not validated; null when there is none. */
+  value: unknown
+  /** One sentence when there was one that could not be read and was set aside; else null. */
+  problem: string | null
+}
+
+/** What documents may be called: lower-case letters, digits and dashes, at most 32 characters. */
+export const documentNamePattern = /^[a-z][a-z0-9-]{0,31}$/
+
 /**
  * Where downloads are remembered. Implementations must be safe to call concurrently; writes of one id take effect
  * in the order in which they were asked for.
@@ -89,6 +100,23 @@ export interface DownloadStore {
    * @throws DownloadError `STORE_ERROR`.
    */
   remove(id: string): Promise<void>
+  /**
+   * Reads a small document that is none of a download, such as the state of a preload. A corrupt one is set aside and
+   * told in `problem`, never thrown. A store without it keeps downloads only; then the state of a preload lives no
+   * longer than the process.
+   *
+   * @param name - see {@link documentNamePattern}.
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  readDocument?(name: string): Promise<LoadedDocument>
+  /**
+   * Writes such a document, atomically. Writes of one name take effect in the order in which they were asked for.
+   *
+   * @param name - see {@link documentNamePattern}.
+   * @param value - plain JSON.
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  writeDocument?(name: string, value: unknown): Promise<void>
   /** Waits for writes under way and frees what is held. */
   close?(): Promise<void>
 }

@@ -214,6 +214,67 @@ export function describeStore(name: string, { make, reopen }: StoreKit): void {
       expect(await stored()).toStrictEqual([recordOf(1, { headers: { a: 'b' } })])
     })
 
+    describe('with documents', () => {
+      async function write(name: string, value: unknown): Promise<void> {
+        await store.writeDocument?.(name, value)
+      }
+
+      /** A document, seen after a restart where there is such a thing. */
+      async function read(name: string): Promise<unknown> {
+        if (reopen !== undefined) {
+          await store.close?.()
+          store = await reopen()
+        }
+        const found = await store.readDocument?.(name)
+        expect(found?.problem).toBeNull()
+        return found?.value
+      }
+
+      it('has none at first', async () => {
+        expect(await read('preload')).toBeNull()
+      })
+
+      it('gives back what was written, beside records and other documents', async () => {
+        await fc.assert(
+          fc.asyncProperty(fc.jsonValue(), fc.jsonValue(), async (one, two) => {
+            await store.save(recordOf(1))
+            await Promise.all([write('one', one), write('two-2', two)])
+            expect(await read('one')).toEqual(JSON.parse(JSON.stringify(one)))
+            expect(await read('two-2')).toEqual(JSON.parse(JSON.stringify(two)))
+            expect(await stored()).toStrictEqual([recordOf(1)])
+          }),
+          { numRuns: 20 },
+        )
+      })
+
+      it('ends with the last of many writes at once', async () => {
+        await Promise.all(Array.from({ length: 50 }, (_, i) => write('preload', { i })))
+        expect(await read('preload')).toEqual({ i: 49 })
+      })
+
+      it('reads what was written last without waiting for it', async () => {
+        const writes = [1, 2, 3].map((i) => write('preload', i))
+        expect((await store.readDocument?.('preload'))?.value).toBe(3)
+        await Promise.all(writes)
+      })
+
+      it('is not touched by what callers do to their objects', async () => {
+        const value = { list: [1] }
+        const written = write('preload', value)
+        value.list.push(2)
+        await written
+        expect(await read('preload')).toEqual({ list: [1] })
+      })
+
+      it.each(['', '../x', 'A', 'a'.repeat(33), 'a/b', 'a.json', 'a b'])(
+        'refuses the name %j',
+        async (name) => {
+          await expect(write(name, 1)).rejects.toMatchObject({ code: 'STORE_ERROR' })
+          await expect(store.readDocument?.(name)).rejects.toMatchObject({ code: 'STORE_ERROR' })
+        },
+      )
+    })
+
     it('holds 1,000 records and loads them in under 2 s', async () => {
       const records = Array.from({ length: 1_000 }, (_, i) =>
         recordOf(i, { error: { code: 'STALLED', message: 'x', retryable: true } }),

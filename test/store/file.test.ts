@@ -235,3 +235,29 @@ describe('a broken record', () => {
     }
   })
 })
+
+describe('a document on disk', () => {
+  it.each([
+    ['empty', ''],
+    ['torn', '{"a":'],
+    ['not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
+  ])('that is %s is set aside, and told of without its content', async (_, content) => {
+    await createFileStore(folder).save(recordOf(1))
+    await writeFile(join(folder, 'preload.json'), content)
+    const found = await createFileStore(folder).readDocument?.('preload')
+    expect(found?.value).toBeNull()
+    expect(found?.problem).toContain('preload.json.corrupt')
+    expect(await readFile(join(folder, 'preload.json.corrupt'))).toEqual(Buffer.from(content))
+    expect(await createFileStore(folder).readDocument?.('preload')).toEqual({ value: null, problem: null })
+  })
+
+  it('is private, no record, and tidied after a writer that died', async () => {
+    const store = createFileStore(folder)
+    await store.writeDocument?.('preload', { a: 1 })
+    expect(await mode(join(folder, 'preload.json'))).toBe(0o600)
+    await writeFile(join(folder, 'preload.json.a1b2c3'), '{')
+    await writeFile(join(folder, 'preload.json.backup'), '{')
+    expect(await store.load()).toEqual({ records: [], problems: [] })
+    expect((await readdir(folder)).sort()).toEqual(['preload.json', 'preload.json.backup'])
+  })
+})
