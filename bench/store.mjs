@@ -53,7 +53,7 @@ function recordOf(sequence) {
     priority: 0,
     connections: null,
     maxBytesPerSecond: null,
-    remote: false,
+    remote: null,
     force: false,
     sequence,
     downloaded: 4_000_000_000,

@@ -25,6 +25,7 @@ export {
 } from './errors.js'
 export type { DownloadedFile, DownloadEvents, LogEvent } from './events.js'
 export type { DownloadManagerOptions, DownloadOptions } from './options.js'
+export type { RemoteGrant } from './network/policy.js'
 export type { Progress } from './progress.js'
 export { downloadStates, type DownloadState } from './states.js'
 export { createFileStore } from './store/file.js'

@@ -138,7 +138,7 @@ export class DownloadManager extends SafeEmitter {
    */
   async download(options: DownloadOptions): Promise<Download> {
     const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
-    const url = parseUrl(wanted.url)
+    const url = parseUrl(wanted.url, wanted.remote)
     const mode = this.#places.modeOf(wanted.mode)
     const directory = wanted.directory === undefined ? undefined : this.#places.directoryOf(wanted.directory)
     const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)

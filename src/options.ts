@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { DownloadError, type OptionIssue } from './errors.js'
+import type { RemoteGrant } from './network/policy.js'
 import type { DownloadStore } from './store/store.js'
 import type { TransferTuning } from './transfer/protocol.js'
 
@@ -53,6 +54,13 @@ export interface DownloadOptions {
   connections?: number
   /** Limit for this download in bytes per second, or null. Default null. Changeable. */
   maxBytesPerSecond?: number | null
+  /**
+   * The URL comes from somebody untrusted, such as a caller from the network: it reaches public addresses only, on each
+   * redirect and each retry too, and elsewhere fails with `SSRF_BLOCKED`; it must not hold user and password; no proxy
+   * is used. An object opens more: see {@link RemoteGrant}. It is remembered; who asks for a settled download again
+   * decides anew. Default false.
+   */
+  remote?: boolean | { allowPrivateNetwork?: boolean; allowedHosts?: readonly string[] }
   /** Fetch again even when the file is there; the old one stays until the new one is verified. Default false. */
   force?: boolean
   /** Cancels the download when aborted. */
@@ -80,6 +88,7 @@ const reservedHeaders = new Set([
   'if-range',
   'if-unmodified-since',
   'keep-alive',
+  'proxy-authorization',
   'proxy-connection',
   'range',
   'te',
@@ -108,6 +117,29 @@ const headers = z.record(z.string(), z.string()).superRefine((value, context) =>
     }
   }
 })
+
+/** The shape alone: what cannot be a host name at all exempts nothing. */
+const allowedHost = z
+  .string()
+  .max(300)
+  .regex(
+    /^(?:\[[\da-fA-F:.]+\]|[^\s/?#@:\\[\]*]+)(?::\d{1,5})?$/,
+    'must be host or host:port, IPv6 in brackets, without wildcards',
+  )
+
+const remote = z
+  .union([
+    z.boolean(),
+    z.strictObject({
+      allowPrivateNetwork: z.boolean().optional(),
+      allowedHosts: z.array(allowedHost).max(1_000).optional(),
+    }),
+  ])
+  .transform((value): RemoteGrant | null => {
+    if (value === false) return null
+    const { allowPrivateNetwork = false, allowedHosts = [] } = value === true ? {} : value
+    return { allowPrivateNetwork, allowedHosts }
+  })
 
 /** A sha256 as callers give it: upper case and a `sha256:` prefix are fine. */
 export const sha256Schema = z
@@ -195,6 +227,7 @@ export const downloadOptionsSchema = z.strictObject({
   priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
   connections: count(64).optional(),
   maxBytesPerSecond: rate.optional(),
+  remote: remote.default(null),
   force: z.boolean().default(false),
   signal: z.instanceof(AbortSignal).optional(),
 })
@@ -228,9 +261,10 @@ const forbiddenInUrl = /[\u0000-\u0020\u007f\\]/
  * Checks and normalises a URL: http or https, a host, no white space, control character or backslash; the fragment
  * is dropped.
  *
+ * @param remote - not null for a remote caller's URL, which must not hold user or password either.
  * @throws DownloadError `INVALID_URL`.
  */
-export function parseUrl(input: string): URL {
+export function parseUrl(input: string, remote: RemoteGrant | null = null): URL {
   if (forbiddenInUrl.test(input)) {
     throw new DownloadError('INVALID_URL', 'The URL holds white space, a backslash or a control character.')
   }
@@ -243,6 +277,9 @@ export function parseUrl(input: string): URL {
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new DownloadError('INVALID_URL', `Only http and https URLs can be fetched, not ${url.protocol}`)
+  }
+  if (remote !== null && (url.username !== '' || url.password !== '')) {
+    throw new DownloadError('INVALID_URL', 'The URL must not hold a user or a password.')
   }
   url.hash = ''
   return url

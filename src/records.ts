@@ -23,7 +23,7 @@ export function newRecord(
     priority: wanted.priority,
     connections: wanted.connections ?? null,
     maxBytesPerSecond: wanted.maxBytesPerSecond ?? null,
-    remote: false,
+    remote: wanted.remote,
     force: wanted.force,
     downloaded: 0,
     total: wanted.size ?? null,
@@ -89,6 +89,8 @@ export function renewal(
     ...fresh,
     ...expectations(record, wanted),
     force: wanted.force,
+    // Who asks last answers for it: a trusted caller may lead it anywhere, a remote one no further than its grant.
+    remote: wanted.remote,
     connections: wanted.connections ?? record.connections,
     maxBytesPerSecond:
       wanted.maxBytesPerSecond === undefined ? record.maxBytesPerSecond : wanted.maxBytesPerSecond,

@@ -161,7 +161,7 @@ export class Work {
       engine,
       directory: places.folderOf(download.record),
       connections: download.record.connections ?? connections,
-      proxy: proxy && !download.record.remote,
+      proxy: proxy && download.record.remote === null,
       emitter,
       save: () => this.#save(download),
       claimName: (filename) => {

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { downloadErrorCodes } from '../errors.js'
+import { publicOnly, type RemoteGrant } from '../network/policy.js'
 import { downloadStates } from '../states.js'
 
 const bytes = z.number().int().nonnegative()
@@ -14,6 +15,13 @@ const serializedError = z.object({
 })
 
 const stamp = z.object({ size: bytes, mtimeMs: z.number(), ino: z.number(), sha256: hex256 })
+
+const grant = z.object({ allowPrivateNetwork: z.boolean(), allowedHosts: z.array(z.string()) })
+
+/** The first records told only whether the caller was remote. */
+const remote = z
+  .union([z.boolean(), grant, z.null()])
+  .transform((value): RemoteGrant | null => (value === true ? publicOnly : value === false ? null : value))
 
 /** What is written down of a download. Version 1. */
 export const downloadRecordSchema = z.object({
@@ -36,8 +44,8 @@ export const downloadRecordSchema = z.object({
   priority: z.number().int(),
   connections: z.number().int().positive().nullable(),
   maxBytesPerSecond: z.number().positive().nullable(),
-  /** The URL came from an untrusted caller; holds on retry and after a restart. */
-  remote: z.boolean(),
+  /** How far an untrusted caller's URL may reach, on retry and after a restart too; null for a trusted caller's. */
+  remote,
   /** A fetch anew was asked for and has not ended. */
   force: z.boolean(),
   /** Order of arrival. */

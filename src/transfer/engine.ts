@@ -1,4 +1,5 @@
 /** The engine in this thread: what all transfers share, and their start. */
+import type { Resolver } from '../network/guard.js'
 import { HashService } from './hasher.js'
 import { HostGate } from './host-gate.js'
 import { HttpClient } from './http.js'
@@ -20,18 +21,22 @@ export interface EngineOptions {
   maxBytesPerSecond?: number | null
   /** Hears what concerns no single transfer. */
   onLog?: (level: 'warn', message: string) => void
+  /** Resolves names for `remote` transfers, in tests. Default: the system's way. */
+  resolve?: Resolver
 }
 
 /** An engine that works in the calling thread. */
 export function createEngine(options: EngineOptions = {}): TransferEngine {
   const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
-  const http = new HttpClient({ connectTimeoutMs: tuning.connectTimeoutMs })
+  const { connectTimeoutMs } = tuning
+  const http = new HttpClient({ connectTimeoutMs })
   const hashes = new HashService({
     onFallback: (reason) => options.onLog?.('warn', `Hashing in the main thread: ${reason}`),
   })
   const shared: TransferResources = {
     tuning,
     http,
+    makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve: options.resolve }),
     hashes,
     gate: new HostGate(),
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null),

@@ -1,6 +1,8 @@
 /** The only file that knows undici: sockets, agents, proxies, and one exchange of request and response. */
 import { Agent, buildConnector, EnvHttpProxyAgent, Pool, type Dispatcher } from 'undici'
 import { DownloadError } from '../errors.js'
+import { guardedConnect, requireAllowed, type Resolver } from '../network/guard.js'
+import type { RemoteGrant } from '../network/policy.js'
 import { networkError, type ExchangePhase } from './network-errors.js'
 import { proxiesOf } from './proxies.js'
 import type { ResponseHead } from './rules.js'
@@ -33,9 +35,13 @@ export interface ExchangeRequest {
   proxy: boolean
 }
 
-/** Timeouts of an {@link HttpClient}, in milliseconds. */
+/** How an {@link HttpClient} connects. */
 export interface HttpClientOptions {
   connectTimeoutMs: number
+  /** Bounds where it connects to, without proxies: for URLs of untrusted callers. Default null: it goes anywhere. */
+  remote?: RemoteGrant | null
+  /** Resolves names where connections are bounded. Default: the system's way. */
+  resolve?: Resolver | undefined
 }
 
 /** Header block larger than this is refused (FAULTS row 19). */
@@ -46,9 +52,13 @@ export class HttpClient {
   readonly #direct: Agent
   readonly #options: Agent.Options
   readonly #paused = new Set<UndiciExchange>()
+  readonly #remote: RemoteGrant | null
+  readonly #resolve: Resolver | undefined
   #proxied: EnvHttpProxyAgent | null = null
 
-  constructor({ connectTimeoutMs }: HttpClientOptions) {
+  constructor({ connectTimeoutMs, remote = null, resolve }: HttpClientOptions) {
+    this.#remote = remote
+    this.#resolve = resolve
     this.#options = {
       connect: { timeout: connectTimeoutMs, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 250 },
       // The engine has its own, finer timers for headers and body.
@@ -65,7 +75,7 @@ export class HttpClient {
 
   /** The given way to connect, or the usual one, with its sockets mended. */
   #connector(given: Pool.Options['connect']): buildConnector.connector {
-    const connect = typeof given === 'function' ? given : buildConnector({ ...given, allowH2: false })
+    const connect = typeof given === 'function' ? given : this.#bounded(given)
     return (options, callback) => {
       connect(options, (...outcome) => {
         const [error, socket] = outcome
@@ -73,6 +83,12 @@ export class HttpClient {
         callback(...outcome)
       })
     }
+  }
+
+  #bounded(given: Exclude<Pool.Options['connect'], buildConnector.connector>): buildConnector.connector {
+    const build = (options: buildConnector.BuildOptions) =>
+      buildConnector({ ...given, ...options, allowH2: false })
+    return this.#remote === null ? build({}) : guardedConnect(this.#remote, build, this.#resolve)
   }
 
   /** Which of the paused ones is on the socket that ends isn't known; the others pause again with their next chunk. */
@@ -83,11 +99,15 @@ export class HttpClient {
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
     const exchange = new UndiciExchange(listener, this.#paused)
-    queueMicrotask(() => exchange.start(() => this.#dispatcher(request.proxy), request))
+    queueMicrotask(() => exchange.start(() => this.#dispatcher(request), request))
     return exchange
   }
 
-  #dispatcher(proxy: boolean): Dispatcher {
+  #dispatcher({ proxy, url }: ExchangeRequest): Dispatcher {
+    if (this.#remote !== null) {
+      requireAllowed(this.#remote, url)
+      return this.#direct
+    }
     const proxies = proxy ? proxiesOf(process.env) : null
     if (proxies === null) return this.#direct
     // Plain http goes through a proxy in absolute form, as every other client does it; https through a tunnel.

@@ -52,7 +52,8 @@ export type ExchangePhase = 'connect' | 'headers' | 'body'
 
 /** Names the failure of an exchange. */
 export function networkError(error: unknown, phase: ExchangePhase): DownloadError {
-  if (isDownloadError(error)) return error
+  const ours = downloadErrorIn(error)
+  if (ours !== null) return ours
   const codes = codesOf(error)
   const has = (set: ReadonlySet<string>) => codes.some((code) => set.has(code))
   const make = (code: DownloadErrorCode, message: string, retryable: boolean) =>
@@ -96,6 +97,18 @@ function refusedByProxy(error: unknown): number | null {
 /** Whether no server could be reached at all, as against one that answered badly. */
 export function isNetworkFailure(error: DownloadError): boolean {
   return error.code === 'CONNECT_FAILED' || error.code === 'NAME_RESOLUTION'
+}
+
+/** What we ourselves threw while connecting, also when it is buried in what became of it. */
+function downloadErrorIn(error: unknown, depth = 0): DownloadError | null {
+  if (isDownloadError(error)) return error
+  if (!(error instanceof Error) || depth > 4) return null
+  const parts: unknown[] = error instanceof AggregateError ? error.errors : []
+  for (const part of [error.cause, ...parts]) {
+    const found = downloadErrorIn(part, depth + 1)
+    if (found !== null) return found
+  }
+  return null
 }
 
 /** The codes of an error, of its causes and of the errors it aggregates (happy eyeballs), outermost first. */

@@ -4,6 +4,7 @@
  * thread or in a worker.
  */
 import type { SerializedDownloadError } from '../errors.js'
+import type { RemoteGrant } from '../network/policy.js'
 
 /** The knobs of the engine that hold for every transfer. All times in milliseconds. */
 export interface TransferTuning {
@@ -92,9 +93,9 @@ export interface TransferSpec {
   maxBytesPerSecond: number | null
   /** Fetch anew even when the file is there; it is swapped when the new one is verified. */
   force: boolean
-  /** The URL came from an untrusted caller. */
-  remote: boolean
-  /** Use HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
+  /** How far it may reach, when the URL came from an untrusted caller; null for a trusted one. */
+  remote: RemoteGrant | null
+  /** Use HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Never done for `remote`. */
   proxy: boolean
   /** The file as it was when it was last known to be right, to spare hashing it again. */
   known: FileStamp | null

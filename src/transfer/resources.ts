@@ -1,3 +1,4 @@
+import type { RemoteGrant } from '../network/policy.js'
 import type { HashService } from './hasher.js'
 import type { HostGate } from './host-gate.js'
 import type { HttpClient } from './http.js'
@@ -7,7 +8,10 @@ import type { TokenBucket } from './rate.js'
 /** What all transfers share. */
 export interface TransferResources {
   tuning: TransferTuning
+  /** For URLs of trusted callers. */
   http: HttpClient
+  /** A client for one transfer of an untrusted caller: its connections serve nobody else, nor others' it. */
+  makeRemoteHttp: (remote: RemoteGrant) => HttpClient
   hashes: HashService
   gate: HostGate
   /** The limit over all transfers. */

@@ -143,7 +143,9 @@ export class Transfer {
   }
 
   async #fetch(): Promise<'complete' | 'nothing'> {
-    const { tuning, http, gate, bucket } = this.#shared
+    const { tuning, gate, bucket } = this.#shared
+    const { remote } = this.#spec
+    const http = remote === null ? this.#shared.http : this.#shared.makeRemoteHttp(remote)
     const spec = this.#spec
     const batchBytes = Math.min(1 << 20, Math.max(1 << 18, Math.floor((4 << 20) / spec.connections)))
     const fetcher = new Fetcher({
@@ -180,6 +182,7 @@ export class Transfer {
     } finally {
       this.#fetcher = null
       this.#fetchedBytes += fetcher.fetchedBytes
+      if (remote !== null) await http.close()
       await upkeep.stop()
     }
   }

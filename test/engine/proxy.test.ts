@@ -1,15 +1,14 @@
 /** Proxies from the environment: plain http in absolute form, https through a tunnel, and how to leave them out. */
 import { createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import type { DownloadManagerOptions, DownloadRecord, DownloadStore } from '../../src/index.js'
+import type { DownloadManagerOptions } from '../../src/index.js'
 import { caPath } from '../support/certificate.js'
 import { randomContent } from '../support/content.js'
 import { startHttpProxy } from '../support/http-proxy.js'
 import { startOrigin } from '../support/origin.js'
 import { runCli } from '../support/process.js'
 import { tempDir } from '../support/temp.js'
-import { arrives, expectInvariant, fails, makeManager, startBench } from '../faults/harness.js'
+import { arrives, expectInvariant, fails, startBench } from '../faults/harness.js'
 
 const content = randomContent(1_500_000)
 
@@ -170,34 +169,18 @@ describe('no proxy', () => {
     await expectInvariant(bench.directory, 'model.bin', 'done', { content })
   })
 
-  it('none for what a remote caller asked for, whatever the environment says', async () => {
-    await using origin = await startOrigin()
-    await using proxy = await startHttpProxy()
-    process.env['HTTP_PROXY'] = proxy.url
-    origin.serve('/model.bin', { content })
-    const records = new Map<string, DownloadRecord>()
-    const store: DownloadStore = {
-      load: () =>
-        Promise.resolve({
-          records: [...records.values()].map((record) => ({ ...record, remote: true })),
-          problems: [],
-        }),
-      save: (record) => Promise.resolve(void records.set(record.id, record)),
-      remove: (id) => Promise.resolve(void records.delete(id)),
-    }
-    const directory = join(tempDir('remote'), 'models')
-    const url = origin.url('/model.bin')
-    {
-      await using manager = makeManager(directory, { ...proxied, store, concurrency: 1 })
-      await manager.download({ url })
-      await manager.pause(url)
-    }
-    const seen = proxy.requests.length
-    await using manager = makeManager(directory, { ...proxied, store })
-    await arrives(await manager.resume(url))
-    expect(proxy.requests).toHaveLength(seen)
-    await expectInvariant(directory, 'model.bin', 'done', { content })
-  })
+  it.each([{ allowPrivateNetwork: true }, { allowedHosts: ['127.0.0.1'] }])(
+    'none for what a remote caller asked for, whatever the environment says: %j',
+    async (remote) => {
+      await using bench = await startBench(proxied)
+      await using proxy = await startHttpProxy()
+      process.env['HTTP_PROXY'] = proxy.url
+      bench.origin.serve('/model.bin', { content })
+      await arrives(await bench.manager.download({ url: bench.origin.url('/model.bin'), remote }))
+      expect(proxy.requests).toEqual([])
+      await expectInvariant(bench.directory, 'model.bin', 'done', { content })
+    },
+  )
 })
 
 describe('a proxy for https', () => {

@@ -23,7 +23,7 @@ export function recordOf(sequence: number, change: Partial<DownloadRecord> = {})
     priority: 0,
     connections: null,
     maxBytesPerSecond: null,
-    remote: false,
+    remote: null,
     force: false,
     sequence,
     downloaded: 0,
@@ -65,7 +65,12 @@ export const anyRecord: fc.Arbitrary<DownloadRecord> = fc.record(
     priority: fc.integer(),
     connections: optional(fc.integer({ min: 1, max: 64 })),
     maxBytesPerSecond: optional(fc.double({ min: 1e-3, max: 1e12, noNaN: true })),
-    remote: fc.boolean(),
+    remote: optional(
+      fc.record(
+        { allowPrivateNetwork: fc.boolean(), allowedHosts: fc.array(fc.string(), { maxLength: 3 }) },
+        { noNullPrototype: true },
+      ),
+    ),
     force: fc.boolean(),
     sequence: natural,
     downloaded: natural,

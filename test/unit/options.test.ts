@@ -111,7 +111,7 @@ describe('manager options', () => {
 
 describe('download options', () => {
   it('have defaults', () => {
-    expect(downloadOptions({ url })).toEqual({ url, headers: {}, priority: 0, force: false })
+    expect(downloadOptions({ url })).toEqual({ url, headers: {}, priority: 0, remote: null, force: false })
   })
 
   it('take all that is documented', () => {
@@ -125,6 +125,7 @@ describe('download options', () => {
       priority: -1_000_000,
       connections: 64,
       maxBytesPerSecond: null,
+      remote: { allowPrivateNetwork: true, allowedHosts: ['host', 'host:8080', '[::1]', '[::1]:8080'] },
       force: true,
       signal: new AbortController().signal,
     } satisfies DownloadOptions
@@ -156,11 +157,31 @@ describe('download options', () => {
     [{ url, headers: { rAnGe: 'bytes=0-1' } }, 'headers.rAnGe'],
     [{ url, headers: { Host: 'evil' } }, 'headers.Host'],
     [{ url, headers: { 'Accept-Encoding': 'gzip' } }, 'headers.Accept-Encoding'],
+    [{ url, headers: { 'Proxy-Authorization': 'Basic x' } }, 'headers.Proxy-Authorization'],
+    [{ url, remote: 'yes' }, 'remote'],
+    [{ url, remote: null }, 'remote'],
+    [{ url, remote: { allowPrivateNetworks: true } }, 'remote'],
     [{ url, outputDir: '/etc' }, ''],
   ])('refuse %j', (input, path) => {
     const error = failure(() => downloadOptions(input))
     expect(error.code).toBe('INVALID_OPTIONS')
     expect([...new Set(error.issues.map((issue) => issue.path))]).toEqual([path])
+  })
+
+  it('take the mark of a remote caller', () => {
+    const nothing = { allowPrivateNetwork: false, allowedHosts: [] }
+    const marks = [true, {}, { allowPrivateNetwork: false }, { allowedHosts: [] }]
+    for (const remote of marks) expect(downloadOptions({ url, remote }).remote).toEqual(nothing)
+    expect(downloadOptions({ url, remote: false }).remote).toBeNull()
+  })
+
+  it.each([
+    ...['', ' ', 'a b', 'https://host', 'host/path', 'user@host', 'host:', 'host:x', 'host:123456'],
+    ...['*', '*.example.com', '::1', '[::1', 'host?', 'host#', 'host\\', 'a\nb'],
+  ])('refuse %j as an allowed host', (host) => {
+    const error = failure(() => downloadOptions({ url, remote: { allowedHosts: ['fine', host] } }))
+    expect(error.code).toBe('INVALID_OPTIONS')
+    expect(error.message).toContain('remote')
   })
 
   it('never repeat a header value in what they say', () => {
