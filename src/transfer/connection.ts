@@ -1,8 +1,10 @@
 /** One ranged GET and its life: redirects, timers, the body into batches, the batches into the part file. */
 import { DownloadError, toDownloadError } from '../errors.js'
+import type { BufferPool } from './buffer-pool.js'
 import type { Exchange, HttpClient } from './http.js'
 import type { TransferTuning } from './protocol.js'
 import type { TokenBucket } from './rate.js'
+import { requestHeaders } from './request-headers.js'
 import { isRedirect, nextHop, type Hop } from './redirects.js'
 import type { ResponseHead } from './rules.js'
 
@@ -19,8 +21,8 @@ export interface ConnectionContext {
   /** Buckets that bytes are taken from. */
   buckets: readonly TokenBucket[]
   proxy: boolean
-  /** Bytes that are collected before a write. */
-  batchBytes: number
+  /** Buffers in which bytes are collected before a write. */
+  batches: BufferPool
   /** Monotonic milliseconds. */
   now: () => number
 }
@@ -83,7 +85,7 @@ export class Connection {
   #overlap: Buffer | null = null
   #held: Buffer[] = []
   #heldEnd = false
-  #batch: Buffer[] = []
+  #batch: Buffer | null = null
   #batchBytes = 0
   #batchStart = 0
   #batchSince = 0
@@ -117,10 +119,10 @@ export class Connection {
   }
 
   #request(range: Readonly<Record<string, string>>): void {
-    const { http, proxy, tuning, now } = this.#context
-    const headers = { 'user-agent': userAgent, accept: '*/*', ...lowerCase(this.hop.headers), ...range }
+    const { http, proxy, tuning, now, buckets } = this.#context
+    if (buckets.some((bucket) => bucket.limit !== null)) http.beGentle()
     const exchange = http.exchange(
-      { url: this.hop.url, headers: { ...headers, 'accept-encoding': 'identity' }, proxy },
+      { url: this.hop.url, headers: requestHeaders(this.hop.headers, range), proxy },
       {
         onSent: () => {
           this.#deadline = now() + tuning.headersTimeoutMs
@@ -243,7 +245,7 @@ export class Connection {
 
   #onData(chunk: Buffer): void {
     if (this.#state === 'held') {
-      this.#held.push(chunk)
+      this.#held.push(Buffer.from(chunk))
       return
     }
     if (this.#state !== 'body') return
@@ -283,19 +285,25 @@ export class Connection {
   }
 
   #collect(data: Buffer): void {
-    if (this.#batchBytes === 0) this.#batchSince = this.#lastByteAt
-    this.#batch.push(data)
-    this.#batchBytes += data.length
     this.position += data.length
     this.#listener.onBytes(this, data.length)
-    const ageMs = this.#lastByteAt - this.#batchSince
-    if (this.#batchBytes >= this.#context.batchBytes || ageMs >= batchAgeMs) this.#flush()
+    let taken = 0
+    while (taken < data.length) {
+      if (this.#batchBytes === 0) this.#batchSince = this.#lastByteAt
+      this.#batch ??= this.#context.batches.take()
+      const count = data.copy(this.#batch, this.#batchBytes, taken)
+      taken += count
+      this.#batchBytes += count
+      if (this.#batchBytes === this.#batch.length) this.#flush()
+    }
+    if (this.#batchBytes > 0 && this.#lastByteAt - this.#batchSince >= batchAgeMs) this.#flush()
   }
 
   #throttle(count: number): void {
     let delay = 0
     for (const bucket of this.#context.buckets) delay = Math.max(delay, bucket.take(count))
     if (delay < 1 || this.#limiter !== null) return
+    this.#context.http.beGentle()
     this.#block()
     // In slices, so that a raised limit is felt soon.
     this.#limiter = setTimeout(
@@ -319,32 +327,31 @@ export class Connection {
   }
 
   #flush(): void {
-    const { sink, batch, bytes, start } = {
-      sink: this.#sink,
-      batch: this.#batch,
-      bytes: this.#batchBytes,
-      start: this.#batchStart,
-    }
-    if (bytes === 0 || sink === null) return
-    this.#batch = []
+    const sink = this.#sink
+    const batch = this.#batch
+    const bytes = this.#batchBytes
+    const start = this.#batchStart
+    if (batch === null || bytes === 0 || sink === null) return
+    this.#batch = null
     this.#batchBytes = 0
     this.#batchStart = start + bytes
     this.#writes += 1
     const full = this.#writes >= maxWritesInFlight
     if (full) this.#block()
-    sink.write(batch, start, bytes).then(
+    sink.write([batch.subarray(0, bytes)], start, bytes).then(
       () => {
-        this.#written(full)
+        this.#written(batch, full)
       },
       (error: unknown) => {
         this.#writeError ??= error
-        this.#written(full)
+        this.#written(batch, full)
         void this.#close({ kind: 'stopped' })
       },
     )
   }
 
-  #written(unblock: boolean): void {
+  #written(batch: Buffer, unblock: boolean): void {
+    this.#context.batches.give(batch)
     this.#writes -= 1
     if (unblock) this.#unblock()
     if (this.#writes === 0) this.#drained?.()
@@ -389,11 +396,4 @@ export class Connection {
 /** A body that is shorter than the file. */
 export function endedEarly(): DownloadError {
   return new DownloadError('TRUNCATED', 'The body ended too early.', { retryable: true })
-}
-
-/** Unless the caller names another. */
-const userAgent = 'model-downloader'
-
-function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }

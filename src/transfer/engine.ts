@@ -1,4 +1,5 @@
 /** The engine in this thread: what all transfers share, and their start. */
+import { batchPools } from './buffer-pool.js'
 import type { Resolver } from '../network/guard.js'
 import { HashService } from './hasher.js'
 import { HostGate } from './host-gate.js'
@@ -39,6 +40,7 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve: options.resolve }),
     hashes,
     gate: new HostGate(),
+    batchesFor: batchPools(),
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null),
     makeBucket: (limit) => new TokenBucket(limit),
   }

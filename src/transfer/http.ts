@@ -6,6 +6,7 @@ import type { RemoteGrant } from '../network/policy.js'
 import { networkError, type ExchangePhase } from './network-errors.js'
 import { proxiesOf } from './proxies.js'
 import type { ResponseHead } from './rules.js'
+import { largeReadBytes, receiveInto, smallReadBytes } from './receive.js'
 import { mendSocket } from './sockets.js'
 
 /** Hears what becomes of an exchange. After `onEnd` or `onError`, and after an abort, nothing more comes. */
@@ -13,6 +14,7 @@ export interface ExchangeListener {
   /** The request was written to an open connection. */
   onSent(): void
   onHead(head: ResponseHead): void
+  /** The chunk is the listener's during this call only. */
   onData(chunk: Buffer): void
   onEnd(): void
   onError(error: DownloadError): void
@@ -47,6 +49,9 @@ export interface HttpClientOptions {
 /** Header block larger than this is refused (FAULTS row 19). */
 const maxHeaderBytes = 32 * 1024
 
+/** How long sockets read little at a time after somebody asked for it, in milliseconds. */
+const gentleMs = 2_000
+
 /** Keeps connections, makes exchanges. Redirects, retries and stalls are somebody else's. */
 export class HttpClient {
   readonly #direct: Agent
@@ -55,12 +60,19 @@ export class HttpClient {
   readonly #remote: RemoteGrant | null
   readonly #resolve: Resolver | undefined
   #proxied: EnvHttpProxyAgent | null = null
+  #gentleUntil = 0
 
   constructor({ connectTimeoutMs, remote = null, resolve }: HttpClientOptions) {
     this.#remote = remote
     this.#resolve = resolve
     this.#options = {
-      connect: { timeout: connectTimeoutMs, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 250 },
+      connect: {
+        timeout: connectTimeoutMs,
+        autoSelectFamily: true,
+        autoSelectFamilyAttemptTimeout: 250,
+        // undici hands it on to net.connect and tls.connect.
+        onread: receiveInto(() => (performance.now() < this.#gentleUntil ? smallReadBytes : largeReadBytes)),
+      },
       // The engine has its own, finer timers for headers and body.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -94,6 +106,11 @@ export class HttpClient {
   /** Which of the paused ones is on the socket that ends isn't known; the others pause again with their next chunk. */
   #release(): void {
     for (const exchange of [...this.#paused]) exchange.release()
+  }
+
+  /** A rate limit holds: for the next two seconds sockets read little at a time. */
+  beGentle(): void {
+    this.#gentleUntil = performance.now() + gentleMs
   }
 
   /** Starts an exchange. The listener is never called from inside this call. */

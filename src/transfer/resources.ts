@@ -1,3 +1,4 @@
+import type { BufferPool } from './buffer-pool.js'
 import type { RemoteGrant } from '../network/policy.js'
 import type { HashService } from './hasher.js'
 import type { HostGate } from './host-gate.js'
@@ -14,6 +15,8 @@ export interface TransferResources {
   makeRemoteHttp: (remote: RemoteGrant) => HttpClient
   hashes: HashService
   gate: HostGate
+  /** Buffers to collect bytes in, for a transfer over so many connections. */
+  batchesFor: (connections: number) => BufferPool
   /** The limit over all transfers. */
   bucket: TokenBucket
   /** A bucket for one transfer. */

@@ -147,11 +147,11 @@ export class Transfer {
     const { remote } = this.#spec
     const http = remote === null ? this.#shared.http : this.#shared.makeRemoteHttp(remote)
     const spec = this.#spec
-    const batchBytes = Math.min(1 << 20, Math.max(1 << 18, Math.floor((4 << 20) / spec.connections)))
+    const batches = this.#shared.batchesFor(spec.connections)
     const fetcher = new Fetcher({
       spec,
       tuning,
-      context: { http, tuning, buckets: [bucket, this.#bucket], proxy: spec.proxy, batchBytes, now },
+      context: { http, tuning, buckets: [bucket, this.#bucket], proxy: spec.proxy, batches, now },
       gate,
       patience: this.#patience,
       kept: this.#kept,
