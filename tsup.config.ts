@@ -19,6 +19,16 @@ export default defineConfig([
     dts: { entry: { index: 'src/index.ts' }, compilerOptions: { stripInternal: true } },
   },
   {
+    // For browsers too: one file that imports nothing.
+    entry: { client: 'src/client/index.ts' },
+    dts: { entry: { client: 'src/client/index.ts' }, compilerOptions: { stripInternal: true } },
+    format: 'esm',
+    target: 'es2022',
+    platform: 'neutral',
+    sourcemap: true,
+    splitting: false,
+  },
+  {
     ...common,
     entry: { cli: 'src/cli/cli.ts' },
     // The library shares zod and undici with its host. The command has no host, and needs little of both: loading all of
