@@ -81,6 +81,9 @@ const steps = {
 const manager = new DownloadManager({ directory: './models', store: 'memory' })
 await manager.close()
 if (!isDownloadError(new DownloadError('CLOSED', 'x'), 'CLOSED')) throw new Error('isDownloadError')
+const client = await import('${manifest.name}/client')
+client.createClient({ baseUrl: 'http://127.0.0.1:8050' })
+if (!isDownloadError(new client.DownloadError('CLOSED', 'x'))) throw new Error('isDownloadError across copies')
 `,
     )
     node('esm.mjs')
@@ -142,6 +145,49 @@ export async function fetchModel(url: string): Promise<string> {
       }),
     )
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'typed')
+  },
+
+  'a web page can be typed with the client, without the types of Node'() {
+    write(
+      'browser/index.ts',
+      `import { createClient, isDownloadError, type WireDownload } from '${manifest.name}/client'
+
+export async function show(url: string, bar: HTMLProgressElement): Promise<WireDownload['state'] | undefined> {
+  const client = createClient({ baseUrl: '/', headers: () => ({ authorization: 'Bearer x' }), fetch })
+  const page = new AbortController()
+  await client.download({ url, mode: 'llm' })
+  // @ts-expect-error there is no such state
+  await client.list({ state: 'nonsense' })
+  try {
+    for await (const { progress, state } of client.follow(url, { signal: page.signal })) {
+      bar.value = progress
+      if (state === 'completed') return state
+    }
+  } catch (error) {
+    if (!isDownloadError(error, 'CANCELED')) throw error
+  }
+  return undefined
+}
+`,
+    )
+    write(
+      'browser/tsconfig.json',
+      JSON.stringify({
+        compilerOptions: {
+          target: 'ES2022',
+          lib: ['ES2022', 'DOM'],
+          module: 'ESNext',
+          moduleResolution: 'bundler',
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: false,
+          noEmit: true,
+          types: [],
+        },
+        include: ['index.ts'],
+      }),
+    )
+    node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'browser')
   },
 
   'the command runs'() {

@@ -1,6 +1,6 @@
 /**
- * Holds that everything a user can name is documented: each export of `src/index.ts`, and each public member of its
- * classes, interfaces and object types, has a doc comment that says something.
+ * Holds that everything a user can name is documented: each export of the entries below, and each public member
+ * of its classes, interfaces and object types, has a doc comment that says something.
  *
  * Constructors are spoken for by their class; overridden members by what they override. What is `@internal` is not
  * public: the build strips it from the declarations.
@@ -9,17 +9,21 @@ import path from 'node:path'
 import ts from 'typescript'
 
 const root = path.resolve(import.meta.dirname, '..')
-const entry = path.resolve(process.argv[2] ?? path.join(root, 'src/index.ts'))
+const given = process.argv.slice(2)
+const entries = (given.length > 0 ? given : ['src/index.ts', 'src/client/index.ts']).map((entry) =>
+  path.resolve(root, entry),
+)
 const sources = path.join(root, 'src') + path.sep
 
 const { config } = ts.readConfigFile(path.join(root, 'tsconfig.json'), ts.sys.readFile)
 const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
-const program = ts.createProgram([entry], options)
+const program = ts.createProgram(entries, options)
 const checker = program.getTypeChecker()
 
-const sourceFile = program.getSourceFile(entry)
-const moduleSymbol = sourceFile && checker.getSymbolAtLocation(sourceFile)
-if (!moduleSymbol) {
+function exportsOf(entry) {
+  const sourceFile = program.getSourceFile(entry)
+  const moduleSymbol = sourceFile && checker.getSymbolAtLocation(sourceFile)
+  if (moduleSymbol) return checker.getExportsOfModule(moduleSymbol)
   console.error(`${path.relative(root, entry)} is missing or exports nothing.`)
   process.exit(1)
 }
@@ -64,7 +68,7 @@ function membersOf(declaration) {
   return []
 }
 
-for (const exported of checker.getExportsOfModule(moduleSymbol)) {
+for (const exported of entries.flatMap(exportsOf)) {
   const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported
   const declarations = (symbol.declarations ?? []).filter(isOurs)
   const [first] = declarations
