@@ -30,6 +30,7 @@ const pure = new Set([
   'src/transfer/rules.ts',
   'src/transfer/retry.ts',
   'src/files/names.ts',
+  'src/network/policy.ts',
 ])
 
 /** All that the client may take from the rest of `src`. */
