@@ -37,16 +37,16 @@ export function requireAllowed(grant: RemoteGrant, url: URL): void {
 /**
  * A way to connect that goes to public addresses and exempt hosts only; it fails with `SSRF_BLOCKED` elsewhere.
  *
- * @param build - makes a way to connect that resolves names with the `lookup` given, or in the usual way.
+ * @param build - makes a way to connect that resolves names with the `lookup` given.
  * @param resolve - default: the system's.
  */
 export function guardedConnect<D extends Destination>(
   grant: RemoteGrant,
-  build: (options: { lookup?: LookupFunction }) => Connect<D>,
+  build: (options: { lookup: LookupFunction }) => Connect<D>,
   resolve: Resolver = resolveBySystem,
 ): Connect<D> {
-  const open = build({})
-  const check = build({ lookup: guardedLookup(resolve) })
+  const open = build({ lookup: lookupWith(resolve, () => true) })
+  const check = build({ lookup: lookupWith(resolve, isPublicAddress) })
   return (destination, callback) => {
     const verdict = judgeHost(grant, destination.hostname, portOf(destination))
     if (verdict === 'open') {
@@ -70,10 +70,18 @@ export function guardedConnect<D extends Destination>(
   }
 }
 
-/** A `lookup` for net.connect: hands on what was checked, or fails as a whole when one address is not public. */
-export function guardedLookup(resolve: Resolver): LookupFunction {
+/** A `lookup` for net.connect: hands on what was checked, or fails as a whole when one address is not acceptable. */
+export function lookupWith(resolve: Resolver, accepts: (address: string) => boolean): LookupFunction {
+  const addressesOf = async (hostname: string, options: LookupOptions) => {
+    const addresses = await resolve(hostname, { ...options, all: true })
+    if (addresses.length === 0) {
+      throw new DownloadError('NAME_RESOLUTION', 'The host name has no address.', { retryable: true })
+    }
+    if (!addresses.every(({ address }) => accepts(address))) throw blocked()
+    return addresses
+  }
   return (hostname, options, callback) => {
-    checkedAddresses(resolve, hostname, options).then(
+    addressesOf(hostname, options).then(
       (addresses) => {
         const [first] = addresses
         if (options.all === true) callback(null, addresses)
@@ -84,19 +92,6 @@ export function guardedLookup(resolve: Resolver): LookupFunction {
       },
     )
   }
-}
-
-async function checkedAddresses(
-  resolve: Resolver,
-  hostname: string,
-  options: LookupOptions,
-): Promise<LookupAddress[]> {
-  const addresses = await resolve(hostname, { ...options, all: true })
-  if (addresses.length === 0) {
-    throw new DownloadError('NAME_RESOLUTION', 'The host name has no address.', { retryable: true })
-  }
-  if (!addresses.every(({ address }) => isPublicAddress(address))) throw blocked()
-  return addresses
 }
 
 async function resolveBySystem(hostname: string, options: LookupOptions): Promise<LookupAddress[]> {
