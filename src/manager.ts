@@ -41,6 +41,8 @@ export class DownloadManager extends SafeEmitter {
   readonly ready: Promise<void>
   /** Absolute path of the root of all files. */
   readonly directory: string
+  /** @internal For what stands on top: where things are remembered, and where files go. */
+  readonly house: { readonly store: DownloadStore; readonly places: Places }
 
   readonly #places: Places
   readonly #options: ResolvedManagerOptions
@@ -69,7 +71,8 @@ export class DownloadManager extends SafeEmitter {
     this.directory = resolve(this.#options.directory)
     this.#places = new Places(this.directory, modes, defaultMode)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
-    this.#registry = new Registry(openStore(this.#options.store, this.directory), (event) => {
+    this.house = { store: openStore(this.#options.store, this.directory), places: this.#places }
+    this.#registry = new Registry(this.house.store, (event) => {
       this.emit('log', event)
     })
     this.#engine = createEngine({
