@@ -1,3 +1,4 @@
+import { blockThisThread } from '../files/io.js'
 import type { Download } from '../download.js'
 import { type DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { DownloadManager } from '../manager.js'
@@ -127,6 +128,8 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
 }
 
 function createManager(urls: number, options: GetOptions): DownloadManager {
+  // The process has nothing else to do.
+  blockThisThread()
   return asUsageError(
     () =>
       new DownloadManager({

@@ -1,17 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
-import { rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
 import { errnoOf, withHandles } from './fs-errors.js'
+import { io } from './io.js'
 
-// These files are tiny and many: plain descriptors cost a quarter less than a FileHandle.
-const open = promisify(fs.open)
-const close = promisify(fs.close)
-const read = promisify(fs.read)
-const write = promisify(fs.writeFile)
-const fstat = promisify(fs.fstat)
 const fdatasync = promisify(fs.fdatasync)
 const fsync = promisify(fs.fsync)
 
@@ -44,12 +38,12 @@ export async function replaceFile(path: string, data: string, options: ReplaceOp
       throw error
     }
     try {
-      await rename(temp, path)
+      await io.rename(temp, path)
       break
     } catch (error) {
       // Another process that starts up tidies temporary files away and may have hit this one.
       if (errnoOf(error) === 'ENOENT' && attempt < 5) continue
-      await unlink(temp).catch(() => undefined)
+      await io.unlink(temp).catch(() => undefined)
       throw error
     }
   }
@@ -67,17 +61,17 @@ export async function writeNew(
   data: string,
   { mode, sync }: ReplaceOptions,
 ): Promise<fs.Stats> {
-  const fd = await withHandles(() => open(path, 'wx', mode))
+  const fd = await withHandles(() => io.open(path, 'wx', mode))
   try {
     try {
-      await write(fd, data)
+      await io.writeText(fd, data)
       if (sync === true) await fdatasync(fd)
-      return await fstat(fd)
+      return await io.fstat(fd)
     } finally {
-      await close(fd)
+      await io.close(fd)
     }
   } catch (error) {
-    await unlink(path).catch(() => undefined)
+    await io.unlink(path).catch(() => undefined)
     throw error
   }
 }
@@ -112,7 +106,7 @@ function startSync(folder: string): Promise<void> {
 async function syncNow(folder: string): Promise<void> {
   let fd: number
   try {
-    fd = await withHandles(() => open(folder, 'r'))
+    fd = await withHandles(() => io.open(folder, 'r'))
   } catch (error) {
     // Windows can't open folders and journals renames by itself.
     if (['EISDIR', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')) return
@@ -124,7 +118,7 @@ async function syncNow(folder: string): Promise<void> {
     // Some network and FUSE file systems have no fsync for folders.
     if (!['EINVAL', 'ENOTSUP', 'EPERM', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
   } finally {
-    await close(fd)
+    await io.close(fd)
   }
 }
 
@@ -142,19 +136,19 @@ export async function readRegularFile(
   path: string,
   maxBytes: number,
 ): Promise<{ data: Buffer; stats: fs.Stats }> {
-  const fd = await withHandles(() => open(path, readFlags))
+  const fd = await withHandles(() => io.open(path, readFlags))
   try {
-    const stats = await fstat(fd)
+    const stats = await io.fstat(fd)
     if (!stats.isFile()) throw new DownloadError('TARGET_NOT_REGULAR', 'Expected a regular file.')
     const buffer = Buffer.allocUnsafe(Math.min(stats.size, maxBytes))
     let length = 0
     while (length < buffer.length) {
-      const { bytesRead } = await read(fd, buffer, length, buffer.length - length, length)
+      const bytesRead = await io.read(fd, buffer, length, buffer.length - length, length)
       if (bytesRead === 0) break
       length += bytesRead
     }
     return { data: buffer.subarray(0, length), stats }
   } finally {
-    await close(fd)
+    await io.close(fd)
   }
 }

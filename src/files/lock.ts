@@ -7,7 +7,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync, type Stats } from 'node:fs'
-import { lstat, open, unlink } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, resolve } from 'node:path'
 import * as z from 'zod'
@@ -15,6 +15,7 @@ import { DownloadError } from '../errors.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { bootId, isExactBootId } from './boot.js'
 import { errnoOf, fsError, withHandles } from './fs-errors.js'
+import { io } from './io.js'
 
 /** A lock that is held. */
 export interface FileLock {
@@ -122,11 +123,11 @@ function hold(path: string, content: string, made: Stats): FileLock {
 /** Deletes a lock file that is still ours: one that was thought dead may be another's by now. */
 async function remove(path: string, content: string, made: Stats): Promise<void> {
   try {
-    const now = await lstat(path)
+    const now = await io.lstat(path)
     // Untouched since we made it, in the most cases; else a heartbeat was written, or it is another one.
     const untouched = now.ino === made.ino && now.mtimeMs === made.mtimeMs && now.size === made.size
     const ours = untouched || (await readRegularFile(path, maxLockBytes)).data.toString() === content
-    if (ours) await unlink(path)
+    if (ours) await io.unlink(path)
   } catch {
     // Gone already, or out of reach: others judge it by its owner.
   }
@@ -167,7 +168,7 @@ async function inspect(path: string): Promise<FoundLock | null> {
   }
   try {
     // Another user's: its age is all there is to see.
-    const stats = await lstat(path)
+    const stats = await io.lstat(path)
     return { owner: null, id: `${stats.ino}:${stats.mtimeMs}:${stats.size}`, mtimeMs: stats.mtimeMs }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return null
@@ -232,7 +233,7 @@ async function beatsRecently(mtimeMs: number, base: string): Promise<boolean> {
     return Math.abs(now - mtimeMs) <= staleMs
   } finally {
     await handle.close()
-    await unlink(probe).catch(() => undefined)
+    await io.unlink(probe).catch(() => undefined)
   }
 }
 
@@ -250,7 +251,7 @@ async function takeAway(path: string, dead: FoundLock, base: string, depth: numb
   const claim = await acquire(`${base}.${suffixFrom(name)}`, base, depth + 1)
   try {
     const found = await inspect(path)
-    if (found?.id === dead.id) await unlink(path)
+    if (found?.id === dead.id) await io.unlink(path)
   } finally {
     await claim.release()
   }

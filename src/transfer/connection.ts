@@ -1,5 +1,6 @@
 /** One ranged GET and its life: redirects, timers, the body into batches, the batches into the part file. */
 import { DownloadError, toDownloadError } from '../errors.js'
+import { BatchWriter, type ByteSink } from './batch-writer.js'
 import type { BufferPool } from './buffer-pool.js'
 import type { Exchange, HttpClient } from './http.js'
 import type { TransferTuning } from './protocol.js'
@@ -7,12 +8,6 @@ import type { TokenBucket } from './rate.js'
 import { requestHeaders } from './request-headers.js'
 import { isRedirect, nextHop, type Hop } from './redirects.js'
 import type { ResponseHead } from './rules.js'
-
-/** Where a connection puts bytes. */
-export interface ByteSink {
-  /** Writes all of it, or rejects. */
-  write(buffers: Buffer[], position: number, length: number): Promise<void>
-}
 
 /** What a connection needs from its surroundings. */
 export interface ConnectionContext {
@@ -49,10 +44,6 @@ export interface ConnectionListener {
   onClose(connection: Connection, outcome: Outcome): void
 }
 
-/** Writes under way per connection before the socket has to wait. */
-const maxWritesInFlight = 2
-/** A batch is written after this long, full or not, so that a kill loses little of a slow connection. */
-const batchAgeMs = 15
 /** Longest sleep for the sake of a rate limit before it is looked at again. */
 const limiterSliceMs = 200
 /** How long the end of a message is awaited when all its bytes have come. */
@@ -76,7 +67,7 @@ export class Connection {
 
   readonly #context: ConnectionContext
   readonly #listener: ConnectionListener
-  #sink: ByteSink | null = null
+  #writer: BatchWriter | null = null
   #exchange: Exchange | null = null
   #state: 'idle' | 'waiting' | 'held' | 'body' | 'closing' | 'closed' = 'idle'
   /** One past the last byte of the response body, when the head told. */
@@ -85,13 +76,6 @@ export class Connection {
   #overlap: Buffer | null = null
   #held: Buffer[] = []
   #heldEnd = false
-  #batch: Buffer | null = null
-  #batchBytes = 0
-  #batchStart = 0
-  #batchSince = 0
-  #writes = 0
-  #writeError: unknown = null
-  #drained: (() => void) | null = null
   #deadline: number | null = null
   #lastByteAt = 0
   #slowWindow = { at: 0, bytes: 0 }
@@ -184,7 +168,6 @@ export class Connection {
     options: { position?: number; end: number | null; bodyEnd: number | null; overlap?: Buffer | null },
   ): void {
     if (this.#state !== 'held') return
-    this.#sink = sink
     this.position = options.position ?? this.position
     this.end = options.end
     this.#bodyEnd = options.bodyEnd
@@ -194,7 +177,18 @@ export class Connection {
     this.acceptedAt = now
     this.#lastByteAt = now
     this.#slowWindow = { at: now, bytes: 0 }
-    this.#batchStart = this.position
+    const begin = this.position + (this.#overlap?.length ?? 0)
+    this.#writer = new BatchWriter(sink, this.#context.batches, begin, {
+      hold: () => {
+        this.#block()
+      },
+      release: () => {
+        this.#unblock()
+      },
+      failed: () => {
+        this.stop()
+      },
+    })
     const held = this.#held
     this.#held = []
     for (const chunk of held) this.#onData(chunk)
@@ -220,7 +214,7 @@ export class Connection {
       return
     }
     if (this.#state !== 'body') return
-    if (this.#batchBytes > 0 && now - this.#batchSince >= batchAgeMs) this.#flush()
+    this.#writer?.flushOld(now)
     const { tuning, buckets } = this.#context
     if (this.#blocked > 0 || buckets.some((bucket) => bucket.limit !== null)) {
       // Our own doing: neither silence nor slowness can be held against the server, silence without a block can.
@@ -260,6 +254,8 @@ export class Connection {
     const surplus = this.end !== null && data.length > this.end - this.position
     if (surplus) data = data.subarray(0, (this.end ?? 0) - this.position)
     if (data.length > 0) this.#collect(data)
+    // Writing may have failed on the spot.
+    if ((this.#writer?.error ?? null) !== null) return
     if (this.end !== null && this.position >= this.end) {
       // The message may end right here by itself; then the connection can serve the next request.
       if (surplus || this.#bodyEnd !== this.end) this.#finish()
@@ -279,7 +275,6 @@ export class Connection {
       return null
     }
     this.position += count
-    this.#batchStart = this.position
     this.#overlap = count === overlap.length ? null : overlap.subarray(count)
     return data.subarray(count)
   }
@@ -287,16 +282,7 @@ export class Connection {
   #collect(data: Buffer): void {
     this.position += data.length
     this.#listener.onBytes(this, data.length)
-    let taken = 0
-    while (taken < data.length) {
-      if (this.#batchBytes === 0) this.#batchSince = this.#lastByteAt
-      this.#batch ??= this.#context.batches.take()
-      const count = data.copy(this.#batch, this.#batchBytes, taken)
-      taken += count
-      this.#batchBytes += count
-      if (this.#batchBytes === this.#batch.length) this.#flush()
-    }
-    if (this.#batchBytes > 0 && this.#lastByteAt - this.#batchSince >= batchAgeMs) this.#flush()
+    this.#writer?.take(data, this.#lastByteAt)
   }
 
   #throttle(count: number): void {
@@ -326,37 +312,6 @@ export class Connection {
     if (this.#blocked === 0 && this.#state === 'body') this.#exchange?.resume()
   }
 
-  #flush(): void {
-    const sink = this.#sink
-    const batch = this.#batch
-    const bytes = this.#batchBytes
-    const start = this.#batchStart
-    if (batch === null || bytes === 0 || sink === null) return
-    this.#batch = null
-    this.#batchBytes = 0
-    this.#batchStart = start + bytes
-    this.#writes += 1
-    const full = this.#writes >= maxWritesInFlight
-    if (full) this.#block()
-    sink.write([batch.subarray(0, bytes)], start, bytes).then(
-      () => {
-        this.#written(batch, full)
-      },
-      (error: unknown) => {
-        this.#writeError ??= error
-        this.#written(batch, full)
-        void this.#close({ kind: 'stopped' })
-      },
-    )
-  }
-
-  #written(batch: Buffer, unblock: boolean): void {
-    this.#context.batches.give(batch)
-    this.#writes -= 1
-    if (unblock) this.#unblock()
-    if (this.#writes === 0) this.#drained?.()
-  }
-
   #onEnd(): void {
     if (this.#state === 'held') {
       this.#heldEnd = true
@@ -381,14 +336,14 @@ export class Connection {
     if (this.#limiter !== null) clearTimeout(this.#limiter)
     this.#exchange?.abort()
     this.#held = []
-    if (this.#writeError === null) this.#flush()
-    if (this.#writes > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
+    this.#writer?.flush()
+    await this.#writer?.drain()
     this.#state = 'closed'
     // A write that failed outranks whatever ended the connection: bytes are missing.
-    const failed = this.#writeError
+    const failed = this.#writer?.error ?? null
     this.#listener.onClose(
       this,
-      failed === null ? outcome : { kind: 'failed', error: toDownloadError(failed), local: true },
+      failed === null ? outcome : { kind: 'failed', error: toDownloadError(failed.cause), local: true },
     )
   }
 }

@@ -1,9 +1,10 @@
 /** What lies beside a target: its names, and what an earlier run left there. */
-import { lstat, readdir, unlink } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { readRegularFile } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
 import { fsError } from '../files/fs-errors.js'
+import { io } from '../files/io.js'
 import { parseJournal, resumable, type Journal, type Resumable } from './journal.js'
 
 /** Where the files of one target lie. */
@@ -84,7 +85,7 @@ export async function removeTemporary({ directory, journal }: PartPaths): Promis
     (name) => name.startsWith(start) && /^[0-9a-z]{6}$/.test(name.slice(start.length)),
   )
   // What can't be deleted is litter, no reason to fail.
-  await Promise.allSettled(temporary.map((name) => unlink(join(directory, name))))
+  await Promise.allSettled(temporary.map((name) => io.unlink(join(directory, name))))
 }
 
 /** A journal's text; null when there is none, empty when it can't be one: a folder, a FIFO, a link, far too long. */
@@ -103,7 +104,7 @@ export async function readText(path: string): Promise<string | null> {
 /** What lies at a path, links not followed; null when nothing does. */
 export async function statPart(path: string) {
   try {
-    return await lstat(path)
+    return await io.lstat(path)
   } catch (error) {
     if (isMissing(error)) return null
     throw fsError(error, 'looking at the part file')
@@ -112,7 +113,7 @@ export async function statPart(path: string) {
 
 async function remove(path: string): Promise<void> {
   try {
-    await unlink(path)
+    await io.unlink(path)
   } catch (error) {
     if (!isMissing(error)) throw fsError(error, 'deleting a left part file')
   }

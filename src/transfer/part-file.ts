@@ -1,19 +1,19 @@
 /** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
 import { createHash, randomBytes } from 'node:crypto'
-import { fdatasync, type Stats } from 'node:fs'
-import { rename, type FileHandle } from 'node:fs/promises'
+import { fdatasync, fstatSync, type Stats } from 'node:fs'
 import pLimit from 'p-limit'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
 import { fsError } from '../files/fs-errors.js'
+import { blocks, io } from '../files/io.js'
 import { encodeJournal, parseJournal, type Journal, type Resumable } from './journal.js'
 import { discardLeftover, readText, removeFiles, statPart, type PartPaths } from './leftover.js'
 import type { Identity } from './rules.js'
 import { add, clip, frontier, size, type IntervalSet } from './segments.js'
 import { isSameFile, openKept, openNew } from './part-open.js'
 import { partLost, StartOver } from './start-over.js'
-import { writeFully } from './write-all.js'
+import { writeFully, writeFullySync } from './write-all.js'
 
 /** Up to here a new part isn't given its length beforehand. */
 const unsizedBytes = 256 * 1024
@@ -24,7 +24,6 @@ const journalRoomBytes = 64 * 1024
 export class PartFile {
   readonly paths: PartPaths
   readonly fd: number
-  readonly #handle: FileHandle
   /** The file was given its full length when it was opened. */
   readonly #sized: boolean
   readonly #writer = randomBytes(8).toString('hex')
@@ -47,7 +46,7 @@ export class PartFile {
   #wholeSha256: string | null = null
 
   private constructor(
-    handle: FileHandle,
+    fd: number,
     sized: boolean,
     init: {
       paths: PartPaths
@@ -57,8 +56,7 @@ export class PartFile {
       resume: Resumable | null
     },
   ) {
-    this.#handle = handle
-    this.fd = handle.fd
+    this.fd = fd
     this.#sized = sized
     this.paths = init.paths
     this.#url = init.url
@@ -82,17 +80,17 @@ export class PartFile {
     resume: Resumable | null
   }): Promise<PartFile> {
     const { paths, resume } = init
-    let handle: FileHandle | null = null
+    let fd: number | null = null
     try {
-      handle = await (resume === null ? openNew(paths) : openKept(paths))
+      fd = await (resume === null ? openNew(paths) : openKept(paths))
       // The full length at once: a part that somebody cuts short is then seen by its size alone. One that a single write
       // fills has no use for that.
       const { total } = init.identity
       const sized = total !== null && (resume !== null || total > unsizedBytes)
-      if (sized) await handle.truncate(total)
-      return new PartFile(handle, sized, init)
+      if (sized) await io.ftruncate(fd, total)
+      return new PartFile(fd, sized, init)
     } catch (error) {
-      await handle?.close().catch(() => undefined)
+      if (fd !== null) await io.close(fd).catch(() => undefined)
       throw fsError(error, 'opening the part file')
     }
   }
@@ -130,32 +128,65 @@ export class PartFile {
   }
 
   /**
-   * Writes buffers at a position, all of them, and notes the interval as written when the kernel has it.
+   * Writes a buffer at a position, all of it, and notes the interval as written when the kernel has it.
    *
    * @throws DownloadError `NO_SPACE`, `DISK_IO` …; the interval is then not noted.
    */
-  write(buffers: Buffer[], position: number, length: number): Promise<void> {
-    return this.#writers(() => this.#write(buffers, position, length))
+  write(buffer: Buffer, position: number): Promise<void> {
+    return this.#writers(() => this.#write(buffer, position))
   }
 
-  async #write(buffers: Buffer[], position: number, length: number): Promise<void> {
-    // A write at the end would hide that somebody has cut the part short: it makes it as long as it was, with a hole.
-    if (position > 0 && position + length >= this.#length() && !(await this.#isWhole())) this.#holed = true
-    if (position === 0 && length === this.#identity.total && length <= unsizedBytes) {
-      const hash = createHash('sha256')
-      for (const buffer of buffers) hash.update(buffer)
-      this.#wholeSha256 = hash.digest('hex')
+  /** Whether {@link writeNow} is to be used. */
+  get blocks(): boolean {
+    return blocks
+  }
+
+  async #write(buffer: Buffer, position: number): Promise<void> {
+    const { length } = buffer
+    if (this.#mayHide(position, length))
+      this.#holed ||= !this.#fits((await this.#stat()).size, this.#length())
+    this.#noteWhole(buffer, position)
+    try {
+      await writeFully(this.fd, buffer, position)
+    } catch (error) {
+      throw fsError(error, 'writing the part file')
     }
-    await new Promise<void>((resolve, reject) => {
-      const done = () => {
-        // Whether it came before or after a sync that failed is not known here.
-        if (this.#syncError === null) this.#trust(add(this.#written, position, position + length))
-        resolve()
-      }
-      writeFully(this.fd, buffers, position, done, (error) => {
-        reject(fsError(error, 'writing the part file'))
-      })
-    })
+    this.#noteWritten(position, length)
+  }
+
+  /** The same as {@link write}, done when it returns. For threads that may block. */
+  writeNow(buffer: Buffer, position: number): void {
+    const { length } = buffer
+    try {
+      if (this.#mayHide(position, length))
+        this.#holed ||= !this.#fits(fstatSync(this.fd).size, this.#length())
+      this.#noteWhole(buffer, position)
+      writeFullySync(this.fd, buffer, position)
+    } catch (error) {
+      throw fsError(error, 'writing the part file')
+    }
+    this.#noteWritten(position, length)
+  }
+
+  /** Whether a write would hide that somebody has cut the part short: at the end it makes it as long as it was, with a hole. */
+  #mayHide(position: number, length: number): boolean {
+    return position > 0 && position + length >= this.#length()
+  }
+
+  #noteWhole(buffer: Buffer, position: number): void {
+    if (position > 0 || buffer.length !== this.#identity.total || buffer.length > unsizedBytes) return
+    this.#wholeSha256 = createHash('sha256').update(buffer).digest('hex')
+  }
+
+  #noteWritten(position: number, length: number): void {
+    // Whether it came before or after a sync that failed is not known here.
+    if (this.#syncError === null) this.#trust(add(this.#written, position, position + length))
+  }
+
+  async #stat(): Promise<Stats> {
+    // By now the number may be another file's.
+    if (this.#closed) throw new DownloadError('DISK_IO', 'The part file is closed.')
+    return await io.fstat(this.fd)
   }
 
   /**
@@ -171,7 +202,7 @@ export class PartFile {
   async #look(): Promise<Stats | null> {
     // Taken first: writes that end meanwhile make it longer.
     const length = this.#length()
-    const [own, path] = await Promise.all([this.#handle.stat(), statPart(this.paths.part)])
+    const [own, path] = await Promise.all([this.#stat(), statPart(this.paths.part)])
     if (path === null || !isSameFile(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
       if (journal !== null && journal.writer !== this.#writer && path !== null) throw takenOver()
@@ -183,13 +214,6 @@ export class PartFile {
   /** Bytes that the file must have by now. */
   #length(): number {
     return (this.#sized ? this.#identity.total : null) ?? this.#written.at(-1)?.[1] ?? 0
-  }
-
-  /** Whether the file has the length that it must have. */
-  async #isWhole(): Promise<boolean> {
-    const length = this.#length()
-    const { size: bytes } = await this.#handle.stat()
-    return this.#fits(bytes, length)
   }
 
   #fits(bytes: number, length: number): boolean {
@@ -223,7 +247,7 @@ export class PartFile {
 
   /** Bytes that the file takes up on the disk already. */
   async allocatedBytes(): Promise<number> {
-    const { blocks } = await this.#handle.stat()
+    const { blocks } = await this.#stat()
     return blocks * 512
   }
 
@@ -233,7 +257,7 @@ export class PartFile {
     try {
       let filled = 0
       while (filled < length) {
-        const { bytesRead } = await this.#handle.read(buffer, filled, length - filled, position + filled)
+        const bytesRead = await io.read(this.fd, buffer, filled, length - filled, position + filled)
         if (bytesRead === 0) break
         filled += bytesRead
       }
@@ -256,7 +280,7 @@ export class PartFile {
   }> {
     const { paths } = this
     try {
-      await this.#handle.chmod(options.mode)
+      await io.fchmod(this.fd, options.mode)
       await this.#datasync()
       if (options.replaces) {
         while (this.#saving !== null) await this.#saving
@@ -264,7 +288,7 @@ export class PartFile {
       }
       const stat = await this.#look()
       if (stat?.size !== options.size) throw partLost()
-      await rename(paths.part, paths.target)
+      await io.rename(paths.part, paths.target)
       await syncFolder(paths.directory)
       const { mtimeMs, ino } = stat
       if (this.#journalExists) await removeFiles([paths.journal])
@@ -290,7 +314,7 @@ export class PartFile {
     if (!isDownloadError(error, 'NO_SPACE') || end <= 0) throw error
     this.#trust(clip(this.#written, end))
     this.#synced = clip(this.#synced, end)
-    await this.#handle.truncate(end)
+    await io.ftruncate(this.fd, end)
     await this.saveJournal()
   }
 
@@ -317,7 +341,7 @@ export class PartFile {
   /** Closes the file and deletes it, with its journal; not when another run has taken it over. */
   async discard(): Promise<void> {
     const [own, path] = await Promise.all([
-      this.#handle.stat().catch(() => null),
+      this.#stat().catch(() => null),
       statPart(this.paths.part).catch(() => null),
     ])
     const ours = path === null || (own !== null && isSameFile(own, path))
@@ -331,11 +355,11 @@ export class PartFile {
     if (this.#closed) return
     this.#closed = true
     if (this.#saving !== null) await this.#saving.catch(() => undefined)
-    await this.#handle.close()
+    await io.close(this.fd)
   }
 
   async #writeJournal(options: { sync: boolean; publishing: Journal['publishing'] }): Promise<void> {
-    const { ino } = await this.#handle.stat()
+    const { ino } = await this.#stat()
     const journal: Journal = {
       version: 1,
       url: this.#url,

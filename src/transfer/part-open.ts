@@ -1,19 +1,19 @@
 /** Opening part files. Symlinks aren't followed: somebody may have planted one. */
-import type { Stats } from 'node:fs'
-import { constants, open, type FileHandle } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
 import { DownloadError } from '../errors.js'
 import { errnoOf, withHandles } from '../files/fs-errors.js'
+import { io } from '../files/io.js'
 import { discardLeftover, removeTemporary, type PartPaths } from './leftover.js'
 
 /** Who begins a part holds a connection, and with it a handle that another one may be waiting for. */
 const newPartMs = 250
 
-function openPart(path: string, flags: number, deadlineMs?: number): Promise<FileHandle> {
-  return withHandles(() => open(path, constants.O_RDWR | flags | constants.O_NOFOLLOW, 0o600), deadlineMs)
+function openPart(path: string, flags: number, deadlineMs?: number): Promise<number> {
+  return withHandles(() => io.open(path, constants.O_RDWR | flags | constants.O_NOFOLLOW, 0o600), deadlineMs)
 }
 
 /** A new part under a new inode; one that lies there is deleted, and its journal with it. */
-export async function openNew(paths: PartPaths): Promise<FileHandle> {
+export async function openNew(paths: PartPaths): Promise<number> {
   const create = constants.O_CREAT | constants.O_EXCL
   try {
     return await openPart(paths.part, create, newPartMs)
@@ -26,10 +26,10 @@ export async function openNew(paths: PartPaths): Promise<FileHandle> {
 }
 
 /** The kept part. */
-export async function openKept(paths: PartPaths): Promise<FileHandle> {
-  const handle = await openPart(paths.part, 0)
-  if ((await handle.stat()).isFile()) return handle
-  await handle.close()
+export async function openKept(paths: PartPaths): Promise<number> {
+  const fd = await openPart(paths.part, 0)
+  if ((await io.fstat(fd)).isFile()) return fd
+  await io.close(fd)
   throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
 }
 

@@ -35,5 +35,5 @@ export function receiveInto(readBytes: () => number): OnReadOpts {
       last.set(this, buffer)
       return this.push(buffer.subarray(0, count))
     },
-  } as OnReadOpts
+  }
 }

@@ -1,9 +1,10 @@
 /** The place where a file goes: what lies there, whether it may be written, who else is at it. */
 import { constants, type Stats } from 'node:fs'
-import { access, lstat, mkdir, open, rmdir } from 'node:fs/promises'
+import { access, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
+import { io } from '../files/io.js'
 import { acquireLock, type FileLock } from '../files/lock.js'
 import type { HashService } from './hasher.js'
 import { discardLeftover, inspectLeftover, partPaths, type Leftover, type PartPaths } from './leftover.js'
@@ -184,7 +185,7 @@ async function hashFile(
 async function statTarget(path: string): Promise<Stats | null> {
   let stat: Stats
   try {
-    stat = await lstat(path)
+    stat = await io.lstat(path)
   } catch (error) {
     const code = errnoOf(error)
     if (code === 'ENOENT') return null

@@ -1,39 +1,32 @@
-import { write, writev } from 'node:fs'
+import { write, writeSync } from 'node:fs'
 
-/** Writes all buffers at a position; a short write is continued where it ended. */
-export function writeFully(
-  fd: number,
-  buffers: Buffer[],
-  position: number,
-  done: () => void,
-  failed: (error: unknown) => void,
-): void {
-  const left = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
-  if (left === 0) {
-    done()
-    return
-  }
-  const after = (error: NodeJS.ErrnoException | null, count: number) => {
-    if (error !== null) failed(error)
-    else if (count >= left) done()
-    else if (count === 0) failed(Object.assign(new Error('write returned 0'), { code: 'EIO' }))
-    else writeFully(fd, dropFront(buffers, count), position + count, done, failed)
-  }
-  const [only] = buffers
-  if (buffers.length === 1 && only !== undefined) write(fd, only, 0, only.length, position, after)
-  else writev(fd, buffers, position, after)
+/** Writes a buffer at a position; a short write is continued where it ended. Throws what the file system throws. */
+export async function writeFully(fd: number, buffer: Buffer, position: number): Promise<void> {
+  let written = 0
+  while (written < buffer.length) written += await writeSome(fd, buffer.subarray(written), position + written)
 }
 
-/** The buffers without their first `count` bytes. */
-function dropFront(buffers: Buffer[], count: number): Buffer[] {
-  const rest: Buffer[] = []
-  let skip = count
-  for (const buffer of buffers) {
-    if (skip >= buffer.length) skip -= buffer.length
-    else {
-      rest.push(skip === 0 ? buffer : buffer.subarray(skip))
-      skip = 0
-    }
+/** {@link writeFully} on the spot. */
+export function writeFullySync(fd: number, buffer: Buffer, position: number): void {
+  let written = 0
+  while (written < buffer.length) {
+    const count = writeSync(fd, buffer, written, buffer.length - written, position + written)
+    if (count === 0) throw stuck()
+    written += count
   }
-  return rest
+}
+
+function writeSome(fd: number, buffer: Buffer, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, buffer, 0, buffer.length, position, (error, count) => {
+      if (error !== null) reject(error)
+      else if (count === 0) reject(stuck())
+      else resolve(count)
+    })
+  })
+}
+
+/** A write that takes nothing would go on for ever. */
+function stuck(): Error {
+  return Object.assign(new Error('write returned 0'), { code: 'EIO' })
 }
