@@ -133,7 +133,8 @@ export class DownloadManager extends SafeEmitter {
    * Asks for a file. Resolves when it is queued, not when it is there: that is `download.finished`.
    *
    * A URL that is known and live is joined; a failed or canceled one starts anew from its kept bytes; a completed one
-   * is looked at, and completes at once when its file is still right.
+   * is looked at, and completes at once when its file is still right. A file that is there already and needs no
+   * hashing waits for no slot.
    *
    * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`; `CONFLICT` when the URL is known with
    * another directory, file name, mode, size or digest, or another download goes to the same file; `CANCELED` when the signal
@@ -175,8 +176,9 @@ export class DownloadManager extends SafeEmitter {
         this.#registry.drop(download)
         throw error
       }
+      const isThere = await this.#places.holds(record)
       this.#requireOpen()
-      this.#work.enqueue(download)
+      this.#work.enqueue(download, isThere)
       this.#interest.add(download, wanted.signal)
     })
     return download
@@ -185,6 +187,11 @@ export class DownloadManager extends SafeEmitter {
   /** The download of a URL, if it is known. */
   get(url: string): Download | undefined {
     return this.#registry.get(url)
+  }
+
+  /** How many downloads wait for a slot. */
+  get waiting(): number {
+    return this.#work.waiting
   }
 
   /** All known downloads in order of arrival. */

@@ -1,3 +1,4 @@
+import { lstat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { DownloadError } from './errors.js'
 import type { DownloadRecord } from './store/store.js'
@@ -51,6 +52,19 @@ export class Places {
   /** The path of a file. */
   pathOf(place: Place): string {
     return join(this.folderOf(place), place.filename)
+  }
+
+  /**
+   * Whether the file lies there as it should, as far as that can be told without hashing it. It may still change before
+   * the transfer looks, so this decides about order only.
+   */
+  async holds(record: Readonly<DownloadRecord>): Promise<boolean> {
+    const { named, force, size, sha256, stamp } = record
+    if (!named || force) return false
+    const stat = await lstat(this.pathOf(record)).catch(() => null)
+    if (stat?.isFile() !== true || (size !== null && size !== stat.size)) return false
+    if (sha256 === null) return true
+    return sha256 === stamp?.sha256 && stamp.size === stat.size && stamp.mtimeMs === stat.mtimeMs
   }
 
   /** Deletes what a stopped transfer kept. */

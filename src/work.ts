@@ -51,10 +51,21 @@ export class Work {
     this.#queue.concurrency = slots
   }
 
-  /** Lets a queued download wait for a slot. */
-  enqueue(download: Download): void {
-    this.#queue.add(download)
+  /** Downloads that wait for a slot. */
+  get waiting(): number {
+    return this.#queue.waiting
+  }
+
+  /**
+   * Lets a queued download wait for a slot.
+   *
+   * @param isThere - its file lies there as it should: a look will end it, so it needs no slot.
+   */
+  enqueue(download: Download, isThere = false): void {
+    if (!isThere) this.#queue.add(download)
     this.#emitState(download, 'queued')
+    // Unless a listener has done something else with it.
+    if (isThere) void this.#run(download)
   }
 
   /** See {@link DownloadManager.pause}. */
@@ -109,10 +120,12 @@ export class Work {
   /** A settled one is asked for again; `wanted` is what the caller says now. */
   async again(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
     await this.#lastRun(download)
+    const patch = renewal(download.record, wanted)
+    const isThere = await this.#init.places.holds({ ...download.record, ...patch })
     // Another one may have taken the name since this one failed.
     if (download.named) this.#init.registry.claim(download, download.filename)
-    download.move('queued', renewal(download.record, wanted))
-    this.enqueue(download)
+    download.move('queued', patch)
+    this.enqueue(download, isThere)
     await this.#save(download)
   }
 
