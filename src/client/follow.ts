@@ -31,6 +31,9 @@ export interface Subject<T> {
 /** Failures in a row that end it when the server has never answered: most likely the address is wrong. */
 const firstFailures = 3
 
+/** After how long a stream that breaks off is no failure to open one. */
+const longAgeMs = 10_000
+
 const stopped = Symbol('stopped')
 
 /**
@@ -111,6 +114,8 @@ class Follower<T> {
     try {
       return await (this.#isPolling ? this.#poll() : this.#read())
     } catch (error) {
+      // Long streams break off now and then, also when there was no news.
+      if ((this.#stream?.ageMs ?? 0) > longAgeMs) this.#alive()
       this.#stream?.close()
       this.#stream = null
       this.#events = []
@@ -166,10 +171,10 @@ class Follower<T> {
     }
     // A proxy whose server is just starting again may say that there is nothing.
     const mayPass = retryable || (this.#answered && code === 'NOT_FOUND')
-    const { maxFailures = 20 } = this.options
+    const { maxFailures = 20, pollIntervalMs = 1_000 } = this.options
     const limit = this.#answered ? maxFailures : Math.min(firstFailures, maxFailures)
     if (!mayPass || ++this.#failures >= limit) throw error
-    const longest = Math.min(30_000, (this.#parser.retryMs ?? 1_000) * 2 ** (this.#failures - 1))
+    const longest = Math.min(30_000, (this.#parser.retryMs ?? pollIntervalMs) * 2 ** (this.#failures - 1))
     // All clients of a server that starts again shall not come at the same time.
     const delay = Math.max(100, longest * (0.5 + Math.random() / 2), Math.min(retryAfterMs, 60_000))
     await sleep(delay, this.signal)

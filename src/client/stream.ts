@@ -14,6 +14,7 @@ export class EventStream {
   #reader: ReadableStreamDefaultReader<Uint8Array> | null = null
   /** The first bytes: they were waited for to see that the stream flows. */
   #first: Uint8Array | null = null
+  #openedAt = 0
 
   private constructor(parser: SseParser, signal: AbortSignal) {
     this.#parser = parser
@@ -38,6 +39,7 @@ export class EventStream {
     const stream = new EventStream(parser, signal)
     try {
       const isOpen = await within(() => stream.#open(http, path), firstByteMs, signal)
+      stream.#openedAt = performance.now()
       if (isOpen) return stream
     } catch (error) {
       stream.close()
@@ -45,6 +47,11 @@ export class EventStream {
     }
     stream.close()
     return null
+  }
+
+  /** How long ago it was opened, in milliseconds. */
+  get ageMs(): number {
+    return performance.now() - this.#openedAt
   }
 
   /**
