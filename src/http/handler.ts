@@ -1,9 +1,28 @@
+import * as z from 'zod'
 import type { Preloader } from '../catalog/preloader.js'
 import type { Locale } from '../catalog/types.js'
+import { DownloadError, toDownloadError } from '../errors.js'
 import type { DownloadManager } from '../manager.js'
-import { DownloadError } from '../errors.js'
-import type { Authorize, RequestContext } from './access.js'
-import type { CorsOptions } from './cors.js'
+import { downloadOptionsSchema, parseOptions } from '../options.js'
+import { redactUrls } from '../redact.js'
+import {
+  requireLocal,
+  requireOwnPage,
+  requirePermission,
+  type Authorize,
+  type RequestContext,
+} from './access.js'
+import { Admission } from './admission.js'
+import { readJson } from './body.js'
+import { components } from './components.js'
+import { CorsPolicy, isPreflight, type CorsOptions } from './cors.js'
+import { downloadEvents } from './download-events.js'
+import { openApiDocument } from './openapi.js'
+import { preloadEvents } from './preload-routes.js'
+import { isServerFault, problemHeaders, toProblem } from './problem.js'
+import type { Route, Services } from './route.js'
+import { routes, routesByPath } from './routes.js'
+import { SseChannel } from './sse.js'
 
 export type { Action, Authorize, Permission, RequestContext } from './access.js'
 export type { CorsOptions } from './cors.js'
@@ -44,11 +63,147 @@ export interface Handler {
   close(): void
 }
 
+const optionsSchema = z.object({
+  basePath: z
+    .string()
+    .regex(/^(?:\/[^/?#\s]+)*\/?$/, 'must be empty or a path such as /ml')
+    .default(''),
+  allowPrivateNetwork: z.boolean().default(false),
+  allowedHosts: z.array(z.string()).default([]),
+  locale: z.enum(['en-US', 'zh-CN']).default('en-US'),
+  maxQueued: z.number().int().min(0).default(10_000),
+})
+
 /**
  * Makes the routes for a manager.
  *
+ * @param options - see {@link HandlerOptions}.
  * @throws DownloadError `INVALID_OPTIONS`.
+ *
+ * @example
+ * const handler = createHandler({ manager, authorize: (action, request) => isMember(request) })
+ * const response = await handler(new Request('http://localhost/api/models/download/status'), { remoteAddress })
  */
-export function createHandler(_options: HandlerOptions): Handler {
-  throw new DownloadError('INTERNAL', 'Not there yet.')
+export function createHandler(options: HandlerOptions): Handler {
+  const { manager, authorize, preloader = null } = options
+  const { basePath, allowPrivateNetwork, allowedHosts, locale, maxQueued } = parseOptions(
+    optionsSchema,
+    options,
+    'createHandler options',
+  )
+  const remote = { allowPrivateNetwork, allowedHosts }
+  parseOptions(downloadOptionsSchema.shape.remote, remote, 'createHandler options')
+  const base = basePath.replace(/\/$/, '')
+  let document: object | null = null
+  const services: Services = {
+    manager,
+    preloader,
+    locale,
+    remote,
+    admission: new Admission(manager, maxQueued),
+    downloadEvents: new SseChannel(downloadEvents(manager)),
+    preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader)),
+    document: () => (document ??= openApiDocument(routes, base)),
+  }
+  const cors = new CorsPolicy(options.cors)
+
+  const routesAt = (pathname: string) =>
+    pathname.startsWith(base) ? routesByPath.get(pathname.slice(base.length)) : undefined
+
+  const answer = async (request: Request, context: RequestContext): Promise<Response> => {
+    const url = new URL(request.url)
+    const here = routesAt(url.pathname)
+    if (here === undefined) throw new DownloadError('NOT_FOUND', 'There is nothing at this path.')
+    if (authorize === undefined) requireLocal(request, context)
+    const allowed = allowedMethods(here)
+    if (isPreflight(request))
+      return new Response(null, { status: 204, headers: cors.preflight(request, allowed) })
+    if (request.method === 'OPTIONS') {
+      return new Response(null, { status: 204, headers: { Allow: allowed.join(', ') } })
+    }
+    const method = request.method === 'HEAD' ? 'GET' : request.method
+    const route = here.find((each) => each.method === method)
+    if (route === undefined) return methodNotAllowed(request.method, allowed)
+    if (method !== 'GET')
+      requireOwnPage(request, context, (origin) => cors.allows(origin), authorize === undefined)
+    if (authorize !== undefined) await requirePermission(authorize, route.action, request, context)
+    return await run(route, services, request, url, context)
+  }
+
+  const handle = async (request: Request, context: RequestContext = {}): Promise<Response> => {
+    let response: Response
+    try {
+      response = await answer(request, context)
+    } catch (error) {
+      if (isServerFault(error)) {
+        const message = `A request failed: ${redactUrls(toDownloadError(error).message)}`
+        manager.emit('log', { level: 'error', message })
+      }
+      const problem = toProblem(error)
+      response = json(problem, problem.status, problemHeaders(problem.status))
+    }
+    cors.apply(request, response.headers)
+    return request.method === 'HEAD' ? await withoutBody(response) : response
+  }
+
+  return Object.assign(handle, {
+    owns: (pathname: string) => routesAt(pathname) !== undefined,
+    close: () => {
+      services.downloadEvents.close()
+      services.preloadEvents?.close()
+    },
+  })
+}
+
+/** Query and body go through their schemas, and on to the route. */
+async function run(
+  route: Route,
+  services: Services,
+  request: Request,
+  url: URL,
+  context: RequestContext,
+): Promise<Response> {
+  const query =
+    route.query === null ? {} : parseOptions(route.query, Object.fromEntries(url.searchParams), 'The query')
+  let body: unknown
+  if (route.body !== null) {
+    const missing = route.bodyIsOptional ? null : {}
+    const given = (await readJson(request, context.body)) ?? missing
+    body = parseOptions(components[route.body], given, 'The body')
+  }
+  const result = await route.handle({ services, request, query, body })
+  return result instanceof Response ? result : json(result, 200, {})
+}
+
+function allowedMethods(here: readonly Route[]): string[] {
+  const methods: string[] = here.map(({ method }) => method)
+  return [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS']
+}
+
+function methodNotAllowed(method: string, allowed: readonly string[]): Response {
+  const message = `${method} is not possible here, only ${allowed.join(', ')}.`
+  const problem = toProblem(new DownloadError('INVALID_OPTIONS', message, { status: 405 }))
+  return json(problem, 405, { ...problemHeaders(405), Allow: allowed.join(', ') })
+}
+
+const encoder = new TextEncoder()
+
+function json(value: object, status: number, headers: Record<string, string>): Response {
+  const bytes = encoder.encode(JSON.stringify(value))
+  return new Response(bytes, {
+    status,
+    headers: {
+      'Content-Type': 'application/json; charset=utf-8',
+      'Content-Length': String(bytes.byteLength),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...headers,
+    },
+  })
+}
+
+/** What HEAD answers: what GET would, less the body (RFC 9110 section 9.3.2). */
+async function withoutBody(response: Response): Promise<Response> {
+  await response.body?.cancel()
+  return new Response(null, { status: response.status, headers: response.headers })
 }

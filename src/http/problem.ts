@@ -59,6 +59,11 @@ const titles: ReadonlyMap<number, string> = new Map([
   [507, 'Insufficient Storage'],
 ])
 
+/** The phrase of a status. */
+export function titleOf(status: number): string {
+  return titles.get(status) ?? 'Error'
+}
+
 /** After how many seconds to ask again. */
 const retryAfterSeconds: ReadonlyMap<number, string> = new Map([
   [429, '5'],
@@ -97,7 +102,7 @@ export function toProblem(thrown: unknown): Problem {
   return {
     success: false,
     type: 'about:blank',
-    title: titles.get(status) ?? 'Error',
+    title: titleOf(status),
     status,
     detail,
     code,

@@ -114,6 +114,9 @@ export const downloadList = z.object({
 /** See {@link downloadList}. */
 export type DownloadList = z.infer<typeof downloadList>
 
+/** What `GET /api/models/download/status` answers: with `url` the one, without it the list. */
+export const downloadStatusOrList = z.union([downloadStatus, downloadList])
+
 /** Query of `GET /api/models/download/status`. */
 export const statusQuery = z.object({
   url: url.optional().describe('This one only. Unknown: 404.'),
@@ -220,17 +223,30 @@ export const modelsStatus = z.object({
 /** See {@link modelsStatus}. */
 export type ModelsStatus = z.infer<typeof modelsStatus>
 
-/** Parameters of `POST /api/v1/models/preload/start`, from the query or a JSON body. */
-export const preloadRequest = z.object({
-  models: z
-    .union([z.string(), z.array(z.string())])
-    .nullish()
-    .describe('Keys, separated by commas; none or `all`: every one with auto_download.'),
-  output_dir: z.string().nullish().describe('A folder inside the allowed roots.'),
-  force: z.union([z.boolean(), flag]).nullish().describe('Fetch again what is there. Default false.'),
+const models = 'Keys, separated by commas; none or `all`: every one with auto_download.'
+const outputDir = 'A folder inside the allowed roots.'
+const force = 'Fetch again what is there. Default false.'
+
+/** Query of `POST /api/v1/models/preload/start`. */
+export const preloadQuery = z.object({
+  models: z.string().optional().describe(models),
+  output_dir: z.string().optional().describe(outputDir),
+  force: flag.optional().describe(force),
 })
+
+/** Body of `POST /api/v1/models/preload/start`; `null` and none are fine too. */
+export const preloadRequest = z
+  .object({
+    models: z
+      .union([z.string(), z.array(z.string())])
+      .nullish()
+      .describe(models),
+    output_dir: z.string().nullish().describe(outputDir),
+    force: z.union([z.boolean(), flag]).nullish().describe(force),
+  })
+  .nullable()
 /** See {@link preloadRequest}. */
-export type PreloadRequest = z.input<typeof preloadRequest>
+export type PreloadRequest = NonNullable<z.input<typeof preloadRequest>>
 
 /** Answer of `POST /api/v1/models/preload/start`. */
 export const preloadStarted = z.object({

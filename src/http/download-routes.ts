@@ -1,0 +1,156 @@
+/** The routes below `/api/models/download`. */
+import { lstat } from 'node:fs/promises'
+import type { Download } from '../download.js'
+import { DownloadError } from '../errors.js'
+import type { DownloadManager } from '../manager.js'
+import { isSettled } from '../states.js'
+import { pageOf } from './paging.js'
+import { route, type Route, type Services } from './route.js'
+import {
+  eventsQuery,
+  removeQuery,
+  statusQuery,
+  type ControlResult,
+  type DownloadList,
+  type DownloadRequest,
+  type DownloadStarted,
+  type DownloadStatus,
+  type RemoveResult,
+  type StartMessage,
+} from './schemas.js'
+import { eventStream } from './stream.js'
+import { toWire, toWireMap } from './wire.js'
+
+/** How long a request waits at most for a look at a file that lies there already, in milliseconds. */
+const lookMs = 250
+
+async function start(services: Services, wanted: DownloadRequest): Promise<DownloadStarted> {
+  const { manager, admission, remote } = services
+  const { url, filename, mode, sha256, size, priority } = wanted
+  await manager.ready
+  const before = admission.isEntering(url) ? 'queued' : manager.get(url)?.state
+  const isLive = before !== undefined && !isSettled(before)
+  const adds = !isLive && before !== 'completed'
+  const download = await admission.enter(url, adds, () =>
+    manager.download({
+      url,
+      remote,
+      ...(filename === undefined ? {} : { filename }),
+      ...(mode === undefined ? {} : { mode }),
+      ...(sha256 === undefined ? {} : { sha256 }),
+      ...(size === undefined ? {} : { size }),
+      ...(priority === undefined ? {} : { priority }),
+    }),
+  )
+  const message: StartMessage = isLive
+    ? 'Download already in progress'
+    : (await isThereAlready(download))
+      ? 'File already exists'
+      : 'Download started'
+  return { success: true, url, filename: download.filename, mode: download.mode, message }
+}
+
+/**
+ * Whether the file was there already. A look at the disk is all that it takes, so a caller that asks right afterwards
+ * finds the download completed; one that takes longer, such as hashing a large file, is not waited for.
+ */
+async function isThereAlready(download: Download): Promise<boolean> {
+  const stat = await lstat(download.path).catch(() => null)
+  if (stat?.isFile() !== true) return false
+  let timer: NodeJS.Timeout | undefined
+  const tooLong = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, lookMs, null)
+  })
+  const file = await Promise.race([download.finished.catch(() => null), tooLong])
+  clearTimeout(timer)
+  return file?.existed === true
+}
+
+async function known(manager: DownloadManager, url: string): Promise<Download> {
+  await manager.ready
+  const download = manager.get(url)
+  if (download !== undefined) return download
+  throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
+}
+
+/** One of the four moves. */
+function control(name: 'pause' | 'resume' | 'cancel' | 'retry', summary: string): Route {
+  return route({
+    method: 'POST',
+    path: `/api/models/download/${name}`,
+    action: 'downloads:manage',
+    summary,
+    body: 'ControlRequest',
+    answer: 'ControlResult',
+    errors: [400, 404, 409, 413, 415],
+    handle: async ({ services, body }): Promise<ControlResult> => ({
+      success: true,
+      download: toWire(await services.manager[name](body.url)),
+    }),
+  })
+}
+
+/** See the head of this file. */
+export const downloadRoutes: readonly Route[] = [
+  route({
+    method: 'POST',
+    path: '/api/models/download',
+    action: 'downloads:manage',
+    summary: 'Start a download, or join the one of this URL. Answers without waiting for the network.',
+    body: 'DownloadRequest',
+    answer: 'DownloadStarted',
+    errors: [400, 409, 413, 415, 429],
+    handle: ({ services, body }) => start(services, body),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/api/models/download',
+    action: 'downloads:manage',
+    summary: 'Forget a download; a live one is canceled first. Harmless when it is unknown.',
+    query: removeQuery,
+    answer: 'RemoveResult',
+    errors: [400],
+    handle: async ({ services, query }): Promise<RemoveResult> => {
+      await services.manager.remove(query.url, { deleteFile: query.delete_file ?? false })
+      return { success: true, url: query.url }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/models/download/status',
+    action: 'downloads:read',
+    summary: 'One download by its URL, or all of them.',
+    query: statusQuery,
+    answer: 'DownloadStatusOrList',
+    errors: [400, 404],
+    handle: async ({ services: { manager }, query }): Promise<DownloadStatus | DownloadList> => {
+      const { url, state, mode, limit } = query
+      if (url !== undefined) return { success: true, download: toWire(await known(manager, url)) }
+      await manager.ready
+      const matching = manager
+        .list()
+        .filter((each) => (state ?? each.state) === each.state && (mode ?? each.mode) === each.mode)
+      const { items, next } = pageOf(matching, query, ({ record }) => record.sequence)
+      const downloads = toWireMap(items)
+      return { success: true, downloads, ...(limit === undefined ? {} : { next_cursor: next }) }
+    },
+  }),
+  control('pause', 'Stop a download and keep its bytes.'),
+  control('resume', 'Go on with a paused download.'),
+  control('cancel', 'Stop a download and delete its bytes.'),
+  control('retry', 'Start a failed or canceled download anew, from its kept bytes where there are some.'),
+  route({
+    method: 'GET',
+    path: '/api/models/download/events',
+    action: 'downloads:read',
+    summary: 'Server-sent events: `snapshot` first, then `progress`, `state`, `log` and `removed`.',
+    query: eventsQuery,
+    answer: 'event stream',
+    errors: [400, 404],
+    handle: async ({ services: { manager, downloadEvents }, request, query }) => {
+      if (query.url !== undefined) await known(manager, query.url)
+      else await manager.ready
+      return eventStream(downloadEvents, request, query.url ?? null)
+    },
+  }),
+]

@@ -1,0 +1,108 @@
+/** The OpenAPI 3.1 document, made of the table of routes and the very schemas that check requests. Pure. */
+import * as z from 'zod'
+import { components } from './components.js'
+import { titleOf } from './problem.js'
+import type { ComponentName, Route } from './route.js'
+
+/** Statuses that every route may answer with. */
+const commonErrors = [401, 403, 500, 503]
+
+const eventStreams: Readonly<Record<string, string>> = {
+  '/api/models/download/events':
+    'Data of `snapshot`: Snapshot, or with `url` Download; of `progress`, `state` and `removed`: Download; of `log`: Log. ' +
+    '`Last-Event-ID` resumes.',
+  '/api/v1/models/preload/events':
+    'Data of `status`: PreloadStatus; of `log`: PreloadLog. `Last-Event-ID` resumes.',
+}
+
+/**
+ * Makes the document.
+ *
+ * @param routes - the table.
+ * @param basePath - stands in front of every path.
+ */
+export function openApiDocument(routes: readonly Route[], basePath: string): object {
+  const paths: Record<string, Record<string, object>> = {}
+  for (const route of routes) {
+    const item = (paths[route.path] ??= {})
+    item[route.method.toLowerCase()] = operation(route)
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'model-downloader',
+      description: 'Brings AI-model files to disk: resumable, verified, concurrent.',
+      version: '1',
+    },
+    servers: [{ url: basePath === '' ? '/' : basePath }],
+    paths,
+    components: { schemas: componentSchemas() },
+  }
+}
+
+function operation(route: Route): object {
+  const { summary, action, query, body, bodyIsOptional } = route
+  return {
+    operationId: operationId(route),
+    summary,
+    description: `Needs the permission \`${action}\`.`,
+    ...(query === null ? {} : { parameters: parameters(query) }),
+    ...(body === null
+      ? {}
+      : {
+          requestBody: {
+            required: !bodyIsOptional,
+            content: { 'application/json': { schema: reference(body) } },
+          },
+        }),
+    responses: responses(route),
+  }
+}
+
+/** `POST /api/models/download/pause` becomes `post_models_download_pause`. */
+function operationId({ method, path }: Route): string {
+  const words = path.split(/[/.]/).filter((word) => word !== '' && word !== 'api')
+  return [method.toLowerCase(), ...words].join('_')
+}
+
+function parameters(query: z.ZodObject): object[] {
+  const { properties = {}, required = [] } = z.toJSONSchema(query, { io: 'input' })
+  return Object.entries(properties).map(([name, schema]) => {
+    const { description, ...rest } = typeof schema === 'object' ? schema : {}
+    return { name, in: 'query', required: required.includes(name), description, schema: rest }
+  })
+}
+
+function responses({ path, answer, errors }: Route): Record<string, object> {
+  const result: Record<string, object> = { 200: { description: 'OK', content: content(path, answer) } }
+  for (const status of [...errors, ...commonErrors].sort((a, b) => a - b)) {
+    result[status] = {
+      description: titleOf(status),
+      content: { 'application/problem+json': { schema: reference('Problem') } },
+    }
+  }
+  return result
+}
+
+function content(path: string, answer: Route['answer']): object {
+  if (answer === 'event stream') {
+    return { 'text/event-stream': { schema: { type: 'string', description: eventStreams[path] } } }
+  }
+  if (answer === 'openapi') return { 'application/json': { schema: { type: 'object' } } }
+  return { 'application/json': { schema: reference(answer) } }
+}
+
+function reference(name: ComponentName): object {
+  return { $ref: `#/components/schemas/${name}` }
+}
+
+function componentSchemas(): Record<string, object> {
+  const registry = z.registry<{ id: string }>()
+  for (const [id, schema] of Object.entries(components)) registry.add(schema, { id })
+  const uri = (id: string) => `#/components/schemas/${id}`
+  // Answers of later versions may hold more; so callers are not told that there is nothing else.
+  const { schemas } = z.toJSONSchema(registry, { io: 'input', uri })
+  return Object.fromEntries(
+    Object.entries(schemas).map(([id, { $id: _id, $schema: _schema, ...schema }]) => [id, schema]),
+  )
+}

@@ -1,0 +1,142 @@
+/** The routes below `/api/v1/models`. */
+import type { Preloader } from '../catalog/preloader.js'
+import type { PreloadSnapshot } from '../catalog/types.js'
+import { DownloadError } from '../errors.js'
+import { chooseLocale } from './language.js'
+import { route, type Route, type Services } from './route.js'
+import { preloadQuery, type PreloadLog, type PreloadStatus } from './schemas.js'
+import type { SseChannel, SseSource } from './sse.js'
+import { eventStream } from './stream.js'
+import { toWire } from './wire.js'
+
+/** What all events of a preload are about. */
+const topic = 'preload'
+
+/** The status of the last run as it travels. */
+export function wireStatus({ downloads, ...status }: PreloadSnapshot): PreloadStatus {
+  return {
+    success: true,
+    ...status,
+    downloads:
+      downloads === null
+        ? null
+        : Object.fromEntries(Object.entries(downloads).map(([key, download]) => [key, toWire(download)])),
+  }
+}
+
+/** The events of `GET /api/v1/models/preload/events`. */
+export function preloadEvents(preloader: Preloader): SseSource {
+  return {
+    subscribe: (publish) => {
+      const onStatus = (status: PreloadSnapshot) => {
+        publish({ event: 'status', data: wireStatus(status), topic, replaceable: true })
+      }
+      const onLog = ({ line }: PreloadLog) => {
+        publish({ event: 'log', data: { line }, topic })
+      }
+      preloader.on('status', onStatus).on('log', onLog)
+      return () => {
+        preloader.off('status', onStatus).off('log', onLog)
+      }
+    },
+    snapshot: () => ({ event: 'status', data: wireStatus(preloader.status()) }),
+  }
+}
+
+/** @throws DownloadError `NOT_FOUND` when the host gave no preloader. */
+function preloaderOf({ preloader, preloadEvents: events }: Services): {
+  preloader: Preloader
+  events: SseChannel
+} {
+  if (preloader !== null && events !== null) return { preloader, events }
+  const message = 'This server has no catalog of models: its host gave the handler no preloader.'
+  throw new DownloadError('NOT_FOUND', message)
+}
+
+/** Keys as a list, or as text with commas; none and `all` mean every model that is fetched by itself. */
+function keysOf(models: string | readonly string[] | null | undefined): readonly string[] | 'all' {
+  const keys = (typeof models === 'string' ? models.split(',') : (models ?? []))
+    .map((key) => key.trim())
+    .filter((key) => key !== '')
+  return keys.length === 0 || keys.join() === 'all' ? 'all' : keys
+}
+
+/** See the head of this file. */
+export const preloadRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/api/v1/models/status',
+    action: 'downloads:read',
+    summary: 'Which models of the catalog are there.',
+    answer: 'ModelsStatus',
+    errors: [],
+    handle: async ({ services, request }) => {
+      const { preloader } = preloaderOf(services)
+      await preloader.ready
+      const locale = chooseLocale(request.headers.get('accept-language'), services.locale)
+      return preloader.modelsStatus(locale)
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/models/preload/start',
+    action: 'queue:manage',
+    summary:
+      'Fetch models of the catalog. Parameters come in the query or in a body; the body counts for more.',
+    query: preloadQuery,
+    body: 'PreloadRequest',
+    bodyIsOptional: true,
+    answer: 'PreloadStarted',
+    errors: [400, 409, 413, 415],
+    handle: async ({ services, query, body }) => {
+      const { preloader } = preloaderOf(services)
+      const given = body ?? {}
+      const outputDir = given.output_dir ?? query.output_dir ?? ''
+      await preloader.ready
+      return preloader.start({
+        models: keysOf(given.models ?? query.models),
+        force: given.force ?? query.force ?? false,
+        ...(outputDir === '' ? {} : { outputDir }),
+      })
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/models/preload/cancel',
+    action: 'queue:manage',
+    summary: 'Stop the preload. Harmless when none runs.',
+    answer: 'PreloadStatus',
+    errors: [],
+    handle: async ({ services }) => {
+      const { preloader } = preloaderOf(services)
+      await preloader.cancel()
+      return wireStatus(preloader.status())
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/models/preload/status',
+    action: 'downloads:read',
+    summary: 'How the last preload went, or how far the running one is.',
+    answer: 'PreloadStatus',
+    errors: [],
+    handle: async ({ services }) => {
+      const { preloader } = preloaderOf(services)
+      await preloader.ready
+      return wireStatus(preloader.status())
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/models/preload/events',
+    action: 'downloads:read',
+    summary: 'Server-sent events: `status` first and on each change, and `log`.',
+    answer: 'event stream',
+    errors: [],
+    handle: async ({ services, request }) => {
+      const { preloader, events } = preloaderOf(services)
+      await preloader.ready
+      return eventStream(events, request, null)
+    },
+  }),
+]
