@@ -24,6 +24,16 @@ export {
   type SerializedDownloadError,
 } from './errors.js'
 export type { DownloadedFile, DownloadEvents, LogEvent } from './events.js'
+export {
+  createHandler,
+  type Action,
+  type Authorize,
+  type CorsOptions,
+  type Handler,
+  type HandlerOptions,
+  type Permission,
+  type RequestContext,
+} from './http/handler.js'
 export type { DownloadManagerOptions, DownloadOptions } from './options.js'
 export type { RemoteGrant } from './network/policy.js'
 export type { Progress } from './progress.js'

@@ -33,6 +33,7 @@ it('the package exports exactly these values', () => {
     'DownloadError',
     'DownloadManager',
     'createFileStore',
+    'createHandler',
     'createMemoryStore',
     'defaultTuning',
     'downloadErrorCodes',
