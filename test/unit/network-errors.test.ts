@@ -49,6 +49,9 @@ describe('networkError', () => {
   it('keeps an error of ours, and the original as the cause of a new one', () => {
     const ours = new DownloadError('SSRF_BLOCKED', 'No.')
     expect(networkError(ours, 'connect')).toBe(ours)
+    const buried = new AggregateError([failure('ECONNREFUSED'), new Error('no', { cause: ours })])
+    expect(networkError(buried, 'connect')).toBe(ours)
+    expect(networkError(new TypeError('no', { cause: buried }), 'connect')).toBe(ours)
     const original = failure('ECONNRESET')
     expect(networkError(original, 'body').cause).toBe(original)
   })
