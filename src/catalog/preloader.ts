@@ -1,5 +1,18 @@
-import { DownloadError } from '../errors.js'
+import { DownloadError, type OptionIssue } from '../errors.js'
 import { GuardedEmitter } from '../guarded-emitter.js'
+import { isActive, isSettled } from '../states.js'
+import { redactUrls } from '../redact.js'
+import { Serial } from '../serial.js'
+import type { CatalogEntry } from './catalog.js'
+import { Conductor } from './conductor.js'
+import { messagesOf, type Messages } from './messages.js'
+import { parseRequest, resolvePreloaderOptions, type ResolvedPreloaderOptions } from './options.js'
+import { outputDirectory } from './output-dir.js'
+import { spotIn } from './place.js'
+import { checkFile } from './readiness.js'
+import { RunState } from './run-state.js'
+import { completedModels, failedModels, isThrough, runProgress, type Run, type RunModel } from './state.js'
+import { survey } from './survey.js'
 import type {
   Locale,
   ModelsStatus,
@@ -9,6 +22,9 @@ import type {
   PreloadSnapshot,
   PreloadStart,
 } from './types.js'
+
+/** While bytes arrive, the status is told this often. */
+const statusIntervalMs = 250
 
 /**
  * Brings the models of a {@link Catalog} to disk, and tells which are there. One run at a time; its state is kept in
@@ -24,71 +40,335 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   /** Resolves when the state of the last run is read, and a run that was going goes on. Async methods wait for it. */
   readonly ready: Promise<void>
 
+  readonly #options: ResolvedPreloaderOptions
+  readonly #messages: Messages
+  readonly #state: RunState
+  readonly #conductor: Conductor
+  /** One call to start or cancel after the other. */
+  readonly #turns = new Serial<Preloader>()
+  readonly #waiters = new Set<() => void>()
+  #timer: NodeJS.Timeout | null = null
+  #announcing = false
+  #closed: Promise<void> | null = null
+
   /**
-   * @param _options - see {@link PreloaderOptions}.
+   * @param options - see {@link PreloaderOptions}.
    * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager doesn't know.
    */
-  constructor(_options: PreloaderOptions) {
+  constructor(options: PreloaderOptions) {
     super()
-    this.ready = Promise.resolve()
+    this.#options = resolvePreloaderOptions(options)
+    const { manager, catalog, locale } = this.#options
+    this.#messages = messagesOf(locale)
+    this.#state = new RunState(manager.house.store, {
+      changed: () => {
+        this.#announceSoon()
+      },
+      line: (line) => {
+        if (this.#closed === null) this.emit('log', { line })
+      },
+      problem: (message) => {
+        manager.emit('log', { level: 'warn', message })
+      },
+    })
+    this.#conductor = new Conductor({
+      manager,
+      catalog,
+      state: this.#state,
+      messages: this.#messages,
+      ended: () => {
+        this.#wake()
+      },
+      moved: () => {
+        this.#announceLater()
+      },
+    })
+    this.ready = this.#load()
+    this.ready.catch(() => undefined)
   }
 
   /**
-   * Begins a run. Resolves when it is written down, not when the files are there: that is {@link finished}.
+   * Begins a run. Resolves when it is written down, not when the files are there: that is {@link finished}. A model
+   * that is there and right counts as completed at once.
    *
    * @throws DownloadError `CONFLICT` while one runs; `INVALID_OPTIONS` for an unknown key; `UNSAFE_FILENAME` for an
    * `outputDir` outside the roots; `STORE_ERROR`; `CLOSED`.
    */
-  start(_request: PreloadRequestOptions = {}): Promise<PreloadStart> {
-    return Promise.reject(new DownloadError('INTERNAL', 'Not there yet.'))
+  async start(request: PreloadRequestOptions = {}): Promise<PreloadStart> {
+    const { models, outputDir, force } = parseRequest(request)
+    this.#requireOpen()
+    await this.ready
+    return this.#turns.run(this, async () => {
+      this.#requireOpen()
+      if (this.#state.running !== null) throw new DownloadError('CONFLICT', this.#messages.running)
+      const { manager, roots } = this.#options
+      const entries = this.#choose(models)
+      const modes = [...new Set(entries.map((entry) => entry.mode))]
+      const directory = await outputDirectory(outputDir, modes, { base: manager.directory, roots })
+      await this.#conductor.settled()
+      const startedAt = new Date().toISOString()
+      const run: Run = {
+        version: 1,
+        startedAt,
+        finishedAt: null,
+        outcome: 'running',
+        outputDir: directory,
+        force,
+        models: entries.map((entry) => this.#newModel(entry)),
+      }
+      const there = force ? [] : await this.#alreadyThere(entries, directory)
+      this.#requireOpen()
+      await this.#state.begin(run)
+      this.#state.log('preload', this.#messages.logStarted(entries.length, directory))
+      for (const key of there) {
+        this.#state.act({ type: 'settled', key, phase: 'completed' })
+        this.#state.log(key, this.#messages.logAlreadyThere)
+      }
+      this.#conductor.drive()
+      return {
+        success: true,
+        message: this.#messages.started(entries.length),
+        output_dir: directory,
+        models: entries.map((entry) => entry.key),
+        force,
+        started_at: startedAt,
+      }
+    })
   }
 
-  /** Stops the run and keeps the bytes, so that the next one goes on from there. Harmless when none runs. */
+  /**
+   * Stops the run and keeps the bytes: its downloads are paused, and the next run goes on with them. What somebody else
+   * had asked for before goes on. Harmless when none runs.
+   *
+   * @throws DownloadError `STORE_ERROR`, `CLOSED`.
+   */
   async cancel(): Promise<void> {
+    this.#requireOpen()
     await this.ready
+    await this.#turns.run(this, async () => {
+      this.#requireOpen()
+      if (this.#state.running !== null) await this.#conductor.stop()
+    })
+    await this.#state.flush()
   }
 
   /** The last run, or the one that is going; before {@link ready} as if there was none. */
   status(): PreloadSnapshot {
-    return {
-      running: false,
-      started_at: null,
-      finished_at: null,
-      success_flag: null,
-      return_code: null,
-      error: null,
-      output_dir: null,
-      logs: [],
-      current: null,
-      completed: null,
-      total: null,
-      progress: null,
-      downloads: null,
-    }
+    const { run, lines } = this.#state
+    return run === null ? { ...neverRun, logs: [] } : this.#snapshotOf(run, lines)
   }
 
   /**
-   * Which models are there. Cheap enough to be asked each second: it looks at sizes and times, and never hashes.
+   * Which models are there. Cheap enough to be asked each second: it looks at sizes and times, and never hashes. A file
+   * that was put there by hand is not ready before its digest was checked, when the catalog says one: a run does that.
    *
-   * @param _locale - language of the messages. Default: the preloader's.
+   * @param locale - language of the messages. Default: the preloader's.
    */
-  modelsStatus(_locale?: Locale): Promise<ModelsStatus> {
-    return Promise.reject(new DownloadError('INTERNAL', 'Not there yet.'))
+  async modelsStatus(locale: Locale = this.#options.locale): Promise<ModelsStatus> {
+    await this.ready
+    return survey({ options: this.#options, run: this.#state.run, messages: messagesOf(locale) })
   }
 
-  /** Resolves when no run is going (any more), and its end is written down. */
+  /**
+   * Resolves when no run is going (any more), and its end is written down.
+   *
+   * @throws DownloadError `CLOSED` when the preloader is closed before.
+   */
   async finished(): Promise<PreloadSnapshot> {
     await this.ready
+    while (this.#state.running !== null) {
+      this.#requireOpen()
+      await new Promise<void>((resolve) => this.#waiters.add(resolve))
+    }
+    await this.#state.flush()
     return this.status()
   }
 
-  /** Lets go of the manager. A run that is going is taken up by the next preloader. Harmless when closed. */
-  async close(): Promise<void> {
-    await this.ready
+  /**
+   * Lets go of the manager, which goes on with its downloads; a run that is going is taken up by the next preloader.
+   * Close it before the manager. Harmless when closed.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  /** The same as {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   /** @internal */
-  protected override listenerFailed(_event: keyof PreloadEvents, _reason: string): void {
-    // Nobody is told yet.
+  protected override listenerFailed(event: keyof PreloadEvents, reason: string): void {
+    const message = `A listener of a preloader's "${event}" failed: ${reason}`
+    this.#options.manager.emit('log', { level: 'error', message })
   }
+
+  // ---- inside ----
+
+  async #load(): Promise<void> {
+    await this.#options.manager.ready
+    await this.#state.load()
+    const { running } = this.#state
+    if (running === null || this.#closed !== null) return
+    const messages = this.#messages
+    if (!this.#options.autoResume) {
+      this.#state.act({ type: 'interrupt', at: new Date().toISOString() })
+      this.#state.log('preload', messages.logInterrupted)
+      return
+    }
+    const canceling = running.outcome === 'canceling'
+    if (!canceling)
+      this.#state.log('preload', messages.logGoesOn(completedModels(running), running.models.length))
+    if (canceling) void this.#turns.run(this, () => this.#conductor.stop())
+    else this.#conductor.drive()
+  }
+
+  async #close(): Promise<void> {
+    await this.ready.catch(() => undefined)
+    const detached = this.#conductor.detach()
+    await this.#turns.settled()
+    await detached
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    await this.#state.flush()
+    this.#wake()
+  }
+
+  #choose(models: readonly string[] | 'all' | undefined): CatalogEntry[] {
+    const { catalog } = this.#options
+    const keys = models === 'all' ? [] : (models ?? []).map((key) => key.trim()).filter((key) => key !== '')
+    if (keys.length === 0 || keys.includes('all'))
+      return catalog.entries.filter((entry) => entry.auto_download)
+    const issues: OptionIssue[] = []
+    for (const key of new Set(keys)) {
+      if (catalog.get(key) === undefined)
+        issues.push({ path: 'models', message: this.#messages.unknownKey(key.slice(0, 64)) })
+    }
+    if (issues.length > 0) {
+      const text = issues.map((issue) => issue.message).join('; ')
+      throw new DownloadError('INVALID_OPTIONS', `models: ${text}`, { issues })
+    }
+    return catalog.entries.filter((entry) => keys.includes(entry.key))
+  }
+
+  #newModel({ key, url, required }: CatalogEntry): RunModel {
+    const known = this.#options.manager.get(url)
+    const joined = known !== undefined && !isSettled(known.state) && known.state !== 'paused'
+    const before = known?.record.finishedAt ?? null
+    return { key, url, required, phase: 'waiting', joined, before, error: null }
+  }
+
+  async #alreadyThere(entries: readonly CatalogEntry[], directory: string): Promise<string[]> {
+    const keys = await Promise.all(
+      entries.map(async (entry) => {
+        const spot = spotIn(this.#options.manager, entry, directory)
+        if (spot === null) return null
+        const { kind } = await checkFile(spot.path, entry, spot.stamp)
+        return kind === 'right' ? entry.key : null
+      }),
+    )
+    return keys.filter((key) => key !== null)
+  }
+
+  #snapshotOf(run: Run, lines: readonly string[]): PreloadSnapshot {
+    const { manager } = this.#options
+    const known = run.models
+      .filter((model) => model.phase !== 'waiting')
+      .map((model) => ({ model, download: manager.get(model.url) }))
+    const ended = run.finishedAt !== null
+    const succeeded = run.outcome === 'succeeded'
+    const working = known.find(
+      ({ model, download }) => !isThrough(model) && download !== undefined && isActive(download.state),
+    )
+    return {
+      running: !ended,
+      started_at: run.startedAt,
+      finished_at: run.finishedAt,
+      success_flag: ended ? succeeded : null,
+      return_code: ended ? (succeeded ? 0 : 1) : null,
+      error: this.#errorOf(run),
+      output_dir: run.outputDir,
+      logs: [...lines],
+      current: working?.model.key ?? null,
+      completed: completedModels(run),
+      total: run.models.length,
+      progress: runProgress(run, (model) =>
+        model.phase === 'waiting' ? 0 : (manager.get(model.url)?.current.percent ?? 0),
+      ),
+      downloads: Object.fromEntries(
+        known.flatMap(({ model, download }) => (download === undefined ? [] : [[model.key, download]])),
+      ),
+    }
+  }
+
+  #errorOf(run: Run): string | null {
+    switch (run.outcome) {
+      case 'running':
+      case 'canceling':
+      case 'succeeded':
+        return null
+      case 'canceled':
+        return 'canceled'
+      case 'interrupted':
+        return this.#messages.interrupted
+      case 'failed': {
+        const failed = failedModels(run)
+        const summary = this.#messages.failed(
+          failed.map((model) => model.key),
+          run.models.length,
+        )
+        const reason = failed.find((model) => model.error !== null)?.error
+        return redactUrls(reason === undefined || reason === null ? summary : `${summary}: ${reason}`)
+      }
+    }
+  }
+
+  /** Tells the status after this turn, so that many changes at once are told as one. */
+  #announceSoon(): void {
+    if (this.#announcing) return
+    this.#announcing = true
+    queueMicrotask(() => {
+      this.#announcing = false
+      this.#announce()
+    })
+  }
+
+  #announceLater(): void {
+    if (this.#timer !== null || this.listenerCount('status') === 0) return
+    this.#timer = setTimeout(() => {
+      this.#announce()
+    }, statusIntervalMs)
+    this.#timer.unref()
+  }
+
+  #announce(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    if (this.#closed === null && this.listenerCount('status') > 0) this.emit('status', this.status())
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiters) resolve()
+    this.#waiters.clear()
+  }
+
+  #requireOpen(): void {
+    if (this.#closed !== null) throw new DownloadError('CLOSED', 'The preloader is closed.')
+  }
+}
+
+const neverRun: PreloadSnapshot = {
+  running: false,
+  started_at: null,
+  finished_at: null,
+  success_flag: null,
+  return_code: null,
+  error: null,
+  output_dir: null,
+  logs: [],
+  current: null,
+  completed: null,
+  total: null,
+  progress: null,
+  downloads: null,
 }

@@ -1,0 +1,174 @@
+/** What a preload says to people, in every language that it speaks. Pure. */
+import type { Locale } from './types.js'
+
+/** The languages; the first is the default. */
+export const locales = ['en-US', 'zh-CN'] as const
+
+/** All texts of one language. */
+export interface Messages {
+  // The answer to a start, and errors in the status.
+  started: (count: number) => string
+  failed: (keys: readonly string[], total: number) => string
+  interrupted: string
+  running: string
+  unknownKey: (key: string) => string
+  noLongerInCatalog: string
+  // One model, as it is now.
+  ready: string
+  readyChecked: string
+  missing: string
+  wrongSize: (found: string, wanted: string) => string
+  wrongDigest: string
+  notVerified: string
+  notRegular: string
+  unreadable: (reason: string) => string
+  inQueue: string
+  downloading: (percent: string) => string
+  verifying: string
+  paused: (percent: string) => string
+  modelFailed: (reason: string) => string
+  // Lines of the log.
+  logStarted: (count: number, directory: string) => string
+  logGoesOn: (completed: number, total: number) => string
+  logInterrupted: string
+  logSucceeded: (completed: number, total: number) => string
+  logFailed: (keys: readonly string[]) => string
+  logCanceling: string
+  logCanceled: string
+  logAlreadyThere: string
+  logDownloading: (url: string) => string
+  logProgress: (percent: string, downloaded: string, total: string) => string
+  logVerifying: string
+  logRetrying: (seconds: string, attempt: number, reason: string) => string
+  logPaused: string
+  logResumed: string
+  logCompleted: (path: string, size: string) => string
+  logModelFailed: (reason: string) => string
+  logModelCanceled: string
+  logForgotten: string
+  logWaitingForOther: string
+  // The tip.
+  tipAllReady: string
+  tipMissing: (names: readonly string[]) => string
+  tipBeingFetched: (names: readonly string[]) => string
+  tipFetch: string
+  tipFromRoot: (folder: string) => string
+  tipFromBackend: (folder: string) => string
+  tipNoFile: string
+}
+
+const english: Messages = {
+  started: (count) =>
+    count === 1 ? 'The preload of 1 model has begun.' : `The preload of ${count} models has begun.`,
+  failed: (keys, total) => `${keys.length} of ${total} models failed: ${keys.join(', ')}`,
+  interrupted: 'interrupted',
+  running: 'A preload is running already.',
+  unknownKey: (key) => `the catalog has no model "${key}"`,
+  noLongerInCatalog: 'it is no longer in the catalog',
+  ready: 'Ready.',
+  readyChecked: 'Ready, digest checked.',
+  missing: 'Not there yet.',
+  wrongSize: (found, wanted) => `The file has another size: ${found} instead of ${wanted}.`,
+  wrongDigest: 'The file is another one: its sha256 is wrong.',
+  notVerified:
+    'A file of the right name is there, not verified yet. A preload checks it, and fetches it only when it is wrong.',
+  notRegular: 'Something else than a file lies there.',
+  unreadable: (reason) => `The file cannot be looked at: ${reason}`,
+  inQueue: 'Waits for its turn.',
+  downloading: (percent) => `Downloading, ${percent} %.`,
+  verifying: 'All bytes are there and are being checked.',
+  paused: (percent) => `Paused at ${percent} %.`,
+  modelFailed: (reason) => `Failed: ${reason}`,
+  logStarted: (count, directory) => `started: ${count} ${count === 1 ? 'model' : 'models'} to ${directory}`,
+  logGoesOn: (completed, total) => `goes on after a restart: ${completed} of ${total} are there`,
+  logInterrupted: 'ended by a restart',
+  logSucceeded: (completed, total) => `finished: ${completed} of ${total} are there`,
+  logFailed: (keys) => `failed: ${keys.join(', ')}`,
+  logCanceling: 'canceling',
+  logCanceled: 'canceled; what was fetched is kept',
+  logAlreadyThere: 'there already',
+  logDownloading: (url) => `downloading ${url}`,
+  logProgress: (percent, downloaded, total) => `${percent} % (${downloaded} of ${total})`,
+  logVerifying: 'verifying',
+  logRetrying: (seconds, attempt, reason) => `tries again in ${seconds} s (attempt ${attempt}): ${reason}`,
+  logPaused: 'paused',
+  logResumed: 'resumed',
+  logCompleted: (path, size) => `completed: ${path} (${size})`,
+  logModelFailed: (reason) => `failed: ${reason}`,
+  logModelCanceled: 'canceled',
+  logForgotten: 'its download was removed',
+  logWaitingForOther: 'is being fetched already; will be checked afterwards',
+  tipAllReady: 'All models are ready.',
+  tipMissing: (names) => `Missing: ${names.join(', ')}.`,
+  tipBeingFetched: (names) => `Being fetched now: ${names.join(', ')}.`,
+  tipFetch: 'Fetch with one of these commands:',
+  tipFromRoot: (folder) => `From the project's root (${folder}):`,
+  tipFromBackend: (folder) => `From the backend's folder (${folder}):`,
+  tipNoFile: 'Start a preload to fetch them.',
+}
+
+const chinese: Messages = {
+  started: (count) => `已开始预下载 ${count} 个模型。`,
+  failed: (keys, total) => `${total} 个模型中有 ${keys.length} 个失败：${keys.join('、')}`,
+  interrupted: '已中断',
+  running: '预下载正在进行中。',
+  unknownKey: (key) => `目录中没有模型 "${key}"`,
+  noLongerInCatalog: '目录中已没有该模型',
+  ready: '已就绪。',
+  readyChecked: '已就绪，校验和正确。',
+  missing: '尚未下载。',
+  wrongSize: (found, wanted) => `文件大小不符：实际 ${found}，应为 ${wanted}。`,
+  wrongDigest: '文件不正确：sha256 不符。',
+  notVerified: '同名文件已存在，但尚未校验。预下载会校验该文件，仅在不正确时重新下载。',
+  notRegular: '该位置存在的不是普通文件。',
+  unreadable: (reason) => `无法查看文件：${reason}`,
+  inQueue: '排队等待中。',
+  downloading: (percent) => `下载中，${percent}%。`,
+  verifying: '已下载完毕，正在校验。',
+  paused: (percent) => `已暂停于 ${percent}%。`,
+  modelFailed: (reason) => `失败：${reason}`,
+  logStarted: (count, directory) => `已开始：${count} 个模型，保存到 ${directory}`,
+  logGoesOn: (completed, total) => `重启后继续：已完成 ${completed}/${total}`,
+  logInterrupted: '因重启而结束',
+  logSucceeded: (completed, total) => `已结束：已完成 ${completed}/${total}`,
+  logFailed: (keys) => `失败：${keys.join('、')}`,
+  logCanceling: '正在取消',
+  logCanceled: '已取消；已下载的部分会保留',
+  logAlreadyThere: '文件已存在',
+  logDownloading: (url) => `正在下载 ${url}`,
+  logProgress: (percent, downloaded, total) => `${percent}%（${downloaded} / ${total}）`,
+  logVerifying: '正在校验',
+  logRetrying: (seconds, attempt, reason) => `${seconds} 秒后重试（第 ${attempt} 次）：${reason}`,
+  logPaused: '已暂停',
+  logResumed: '已恢复',
+  logCompleted: (path, size) => `已完成：${path}（${size}）`,
+  logModelFailed: (reason) => `失败：${reason}`,
+  logModelCanceled: '已取消',
+  logForgotten: '其下载任务已被移除',
+  logWaitingForOther: '已在下载中，完成后再校验',
+  tipAllReady: '所有模型均已就绪。',
+  tipMissing: (names) => `缺少：${names.join('、')}。`,
+  tipBeingFetched: (names) => `正在下载：${names.join('、')}。`,
+  tipFetch: '可用以下任一命令下载：',
+  tipFromRoot: (folder) => `在项目根目录（${folder}）运行：`,
+  tipFromBackend: (folder) => `在后端目录（${folder}）运行：`,
+  tipNoFile: '启动预下载即可获取。',
+}
+
+/** The texts of a language. */
+export function messagesOf(locale: Locale): Messages {
+  return locale === 'zh-CN' ? chinese : english
+}
+
+const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
+
+/** Bytes for people, in powers of 1,000: `1.2 GB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  while (value >= 999.95 && unit < units.length - 1) {
+    value /= 1000
+    unit += 1
+  }
+  return `${unit === 0 ? String(value) : value.toFixed(1)} ${units[unit] ?? 'B'}`
+}

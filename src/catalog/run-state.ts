@@ -1,0 +1,124 @@
+import * as z from 'zod'
+import { DownloadError, toDownloadError } from '../errors.js'
+import type { DownloadStore } from '../store/store.js'
+import { Keeper } from './keeper.js'
+import { appendLine, logLine, maxLogLines } from './log.js'
+import { isRunning, reduce, runSchema, type Run, type RunAction } from './state.js'
+
+/** What the state is called in a store. */
+const documentName = 'preload'
+
+const documentSchema = z.object({
+  version: z.literal(1),
+  run: runSchema,
+  logs: z.array(z.string()).transform((lines) => lines.slice(-maxLogLines)),
+})
+
+/** Who hears of a change. */
+export interface RunListener {
+  changed: () => void
+  line: (line: string) => void
+  /** One sentence about the store. */
+  problem: (message: string) => void
+}
+
+/** The last run and its log: changed by actions only, and every change is written down. */
+export class RunState {
+  readonly #store: DownloadStore
+  readonly #keeper: Keeper
+  readonly #listener: RunListener
+  #run: Run | null = null
+  #lines: readonly string[] = []
+
+  constructor(store: DownloadStore, listener: RunListener) {
+    this.#store = store
+    this.#listener = listener
+    this.#keeper = new Keeper(store, documentName, {
+      value: () => this.#document(this.#run),
+      failed: (error) => {
+        listener.problem(`The state of the preload could not be saved: ${toDownloadError(error).message}`)
+      },
+    })
+  }
+
+  /** The run that is going, or the last one. */
+  get run(): Run | null {
+    return this.#run
+  }
+
+  /** The run that is going, or null. */
+  get running(): Run | null {
+    return isRunning(this.#run) ? this.#run : null
+  }
+
+  /** The log. Never changed in place. */
+  get lines(): readonly string[] {
+    return this.#lines
+  }
+
+  /**
+   * Reads what was written down. What can't be understood is left out, and told.
+   *
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  async load(): Promise<void> {
+    const found = await this.#store.readDocument?.(documentName)
+    if (found === undefined) return
+    if (found.problem !== null) this.#listener.problem(found.problem)
+    if (found.value === null) return
+    const parsed = documentSchema.safeParse(found.value)
+    if (!parsed.success) {
+      this.#listener.problem('The state of the last preload is not as expected, and is left out.')
+      return
+    }
+    this.#run = parsed.data.run
+    this.#lines = parsed.data.logs
+  }
+
+  /**
+   * Takes a new run in the place of the last one, with an empty log. Nothing changes when it can't be written down.
+   *
+   * @throws DownloadError `STORE_ERROR`.
+   */
+  async begin(run: Run): Promise<void> {
+    try {
+      await this.#keeper.write({ ...this.#document(run), logs: [] })
+    } catch (error) {
+      throw new DownloadError('STORE_ERROR', 'The preload could not be stored.', {
+        cause: error,
+        retryable: true,
+      })
+    }
+    this.#run = run
+    this.#lines = []
+    this.#listener.changed()
+  }
+
+  /** Applies an action; false when it changes nothing. */
+  act(action: RunAction): boolean {
+    if (this.#run === null) return false
+    const next = reduce(this.#run, action)
+    if (next === this.#run) return false
+    this.#run = next
+    this.#keeper.changed()
+    this.#listener.changed()
+    return true
+  }
+
+  /** Adds a line to the log. */
+  log(about: string, message: string): void {
+    const line = logLine(new Date(), about, message)
+    this.#lines = appendLine(this.#lines, line)
+    this.#keeper.changedALittle()
+    this.#listener.line(line)
+  }
+
+  /** Resolves when all is written down. */
+  flush(): Promise<void> {
+    return this.#keeper.flush()
+  }
+
+  #document(run: Run | null): object {
+    return { version: 1, run, logs: this.#lines }
+  }
+}

@@ -1,0 +1,110 @@
+/** Which models are there. */
+import { join } from 'node:path'
+import pLimit from 'p-limit'
+import { redactUrls } from '../redact.js'
+import type { CatalogEntry } from './catalog.js'
+import { formatBytes, type Messages } from './messages.js'
+import type { ResolvedPreloaderOptions } from './options.js'
+import { spotsOf } from './place.js'
+import { checkFile, type FileVerdict } from './readiness.js'
+import { isRunning, isThrough, type Run } from './state.js'
+import { firstUseTip } from './tip.js'
+import type { ModelsStatus, ModelStatus } from './types.js'
+
+const parallelLooks = 32
+
+/** What a survey looks at. */
+export interface SurveyFacts {
+  options: Pick<ResolvedPreloaderOptions, 'manager' | 'catalog' | 'commands'>
+  /** The last run, or the one that is going. */
+  run: Run | null
+  messages: Messages
+}
+
+/** Looks at the files of all models; costs one or two `lstat` for each. */
+export async function survey(facts: SurveyFacts): Promise<ModelsStatus> {
+  const { entries } = facts.options.catalog
+  const slot = pLimit(parallelLooks)
+  const found = await slot.map(entries, async (entry) => ({ entry, status: await look(entry, facts) }))
+  const missing = found.filter(({ status }) => !status.ready).map(({ entry }) => entry)
+  return {
+    success: true,
+    models: Object.fromEntries(found.map(({ entry, status }) => [entry.key, status])),
+    catalog: entries.map(({ key, name, required, auto_download, description }) => {
+      return { key, name, required, auto_download, description }
+    }),
+    any_ready: missing.length < entries.length,
+    any_missing: missing.length > 0,
+    first_use_tip: tipFor(missing, facts),
+    timestamp: new Date().toISOString(),
+  }
+}
+
+function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: SurveyFacts): string {
+  const { manager, commands } = options
+  const fetching = new Set(
+    isRunning(run) ? run.models.filter((model) => !isThrough(model)).map((model) => model.key) : [],
+  )
+  const byItself = missing.every((entry) => entry.auto_download)
+  return firstUseTip(
+    {
+      ...commands,
+      missing,
+      keys: byItself ? null : missing.map((entry) => entry.key),
+      beingFetched: missing.every((entry) => fetching.has(entry.key)),
+      directory: manager.directory,
+    },
+    messages,
+  )
+}
+
+async function look(entry: CatalogEntry, { options, run, messages }: SurveyFacts): Promise<ModelStatus> {
+  const { manager } = options
+  const wasIn = run?.models.some((model) => model.key === entry.key) === true ? run.outputDir : null
+  const spots = spotsOf(manager, entry, wasIn)
+  const first = spots[0]
+  let hint = first?.path ?? join(manager.directory, entry.mode ?? '')
+  let verdict: FileVerdict = { kind: 'missing' }
+  for (const spot of spots) {
+    const here = await checkFile(spot.path, entry, spot.stamp)
+    if (spot === first) verdict = here
+    if (here.kind !== 'right') continue
+    hint = spot.path
+    verdict = here
+    break
+  }
+  const ready = verdict.kind === 'right'
+  return { ready, name: entry.name, cache_hint: hint, message: tell(entry, verdict, options, messages) }
+}
+
+/** What is being done about it is more telling than what lies there. */
+function tell(
+  entry: CatalogEntry,
+  verdict: FileVerdict,
+  { manager }: SurveyFacts['options'],
+  messages: Messages,
+): string {
+  const known = manager.get(entry.url)
+  const percent = known?.current.percent.toFixed(1) ?? ''
+  if (verdict.kind === 'right') return verdict.checked ? messages.readyChecked : messages.ready
+  if (known?.state === 'queued') return messages.inQueue
+  if (known?.state === 'resolving' || known?.state === 'downloading') return messages.downloading(percent)
+  if (known?.state === 'verifying') return messages.verifying
+  if (known?.state === 'paused') return messages.paused(percent)
+  switch (verdict.kind) {
+    case 'missing':
+      return known?.state === 'failed'
+        ? messages.modelFailed(redactUrls(known.error?.message ?? ''))
+        : messages.missing
+    case 'wrongSize':
+      return messages.wrongSize(formatBytes(verdict.found), formatBytes(entry.size ?? 0))
+    case 'wrongDigest':
+      return messages.wrongDigest
+    case 'notVerified':
+      return messages.notVerified
+    case 'notRegular':
+      return messages.notRegular
+    case 'unreadable':
+      return messages.unreadable(verdict.reason)
+  }
+}
