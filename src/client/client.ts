@@ -111,8 +111,8 @@ export interface Client {
      * outside the roots.
      */
     start(request?: PreloadOptions, options?: CallOptions): Promise<PreloadStarted>
-    /** Stops it. Harmless when it does not run. */
-    cancel(options?: CallOptions): Promise<void>
+    /** Stops it, and says how it is then. Harmless when it does not run. */
+    cancel(options?: CallOptions): Promise<PreloadStatus>
     /** How it is right now, or how the last one ended. */
     status(options?: CallOptions): Promise<PreloadStatus>
     /** How it goes on, log included; ends when it does not run any more. As {@link Client.follow} does it. */
@@ -199,9 +199,7 @@ export function createClient(options: ClientOptions): Client {
     preload: {
       start: ({ models = 'all', outputDir, force } = {}, options) =>
         post(`${preloads}/start`, { models, output_dir: outputDir, force }, options),
-      async cancel(options) {
-        await post(`${preloads}/cancel`, {}, options)
-      },
+      cancel: (options) => post(`${preloads}/cancel`, {}, options),
       status: preloadStatus,
       follow: (options) =>
         follow(

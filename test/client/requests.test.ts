@@ -89,7 +89,6 @@ describe('asks as the contract says', () => {
       'preload.cancel',
       (client) => client.preload.cancel(),
       { method: 'POST', path: '/api/v1/models/preload/cancel' },
-      undefined,
     ],
   ]
 
