@@ -21,8 +21,11 @@ import {
 import { eventStream } from './stream.js'
 import { toWire, toWireMap } from './wire.js'
 
-/** How long a request waits at most for a look at a file that lies there already, in milliseconds. */
-const lookMs = 250
+/**
+ * How long a request waits at most for a look at a file that lies there already, in milliseconds: for one that needs no
+ * hashing, when the disk is slow; and for one that does.
+ */
+const lookMs = { plain: 2_000, hashing: 250 }
 
 async function start(services: Services, wanted: DownloadRequest): Promise<DownloadStarted> {
   const { manager, admission, remote } = services
@@ -44,7 +47,7 @@ async function start(services: Services, wanted: DownloadRequest): Promise<Downl
   )
   const message: StartMessage = isLive
     ? 'Download already in progress'
-    : (await isThereAlready(download))
+    : (await isThereAlready(manager, download))
       ? 'File already exists'
       : 'Download started'
   return { success: true, url, filename: download.filename, mode: download.mode, message }
@@ -52,16 +55,19 @@ async function start(services: Services, wanted: DownloadRequest): Promise<Downl
 
 /**
  * Whether the file was there already. A look at the disk is all that it takes, so a caller that asks right afterwards
- * finds the download completed; one that takes longer, such as hashing a large file, is not waited for.
+ * finds the download completed; one that takes longer, such as hashing a large file, is not waited for, nor is a
+ * file of the wrong size fetched meanwhile.
  */
-async function isThereAlready(download: Download): Promise<boolean> {
+async function isThereAlready(manager: DownloadManager, download: Download): Promise<boolean> {
+  const { record } = download
+  const limit = (await manager.house.places.holds(record)) ? lookMs.plain : lookMs.hashing
   const stat = await lstat(download.path).catch(() => null)
-  if (stat?.isFile() !== true) return false
+  if (stat?.isFile() !== true || (record.size ?? stat.size) !== stat.size) return false
   let timer: NodeJS.Timeout | undefined
-  const tooLong = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, lookMs, null)
+  const over = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, limit, null)
   })
-  const file = await Promise.race([download.finished.catch(() => null), tooLong])
+  const file = await Promise.race([download.finished.catch(() => null), over])
   clearTimeout(timer)
   return file?.existed === true
 }
