@@ -15,7 +15,11 @@ const licenseOf = (name: string) =>
 export default defineConfig([
   {
     ...common,
-    entry: { index: 'src/index.ts', 'hash-worker': 'src/transfer/hash-worker.ts' },
+    entry: {
+      index: 'src/index.ts',
+      'engine-worker': 'src/transfer/engine-worker.ts',
+      'hash-worker': 'src/transfer/hash-worker.ts',
+    },
     dts: { entry: { index: 'src/index.ts' }, compilerOptions: { stripInternal: true } },
   },
   {

@@ -23,8 +23,9 @@ import { isSettled } from './states.js'
 import { createFileStore } from './store/file.js'
 import { createMemoryStore } from './store/memory.js'
 import type { DownloadStore } from './store/store.js'
-import { createEngine } from './transfer/engine.js'
+import { createEngine, type EngineOptions } from './transfer/engine.js'
 import type { TransferEngine } from './transfer/protocol.js'
+import { WorkerEngine } from './transfer/worker-engine.js'
 import { Work } from './work.js'
 
 /**
@@ -75,13 +76,16 @@ export class DownloadManager extends SafeEmitter {
     this.#registry = new Registry(this.house.store, (event) => {
       this.emit('log', event)
     })
-    this.#engine = createEngine({
+    const engineOptions: EngineOptions = {
       tuning: defined(this.#options.tuning),
       maxBytesPerSecond: this.#maxBytesPerSecond,
       onLog: (level, message) => {
         this.emit('log', { level, message })
       },
-    })
+    }
+    this.#engine = this.#options.worker
+      ? new WorkerEngine({ ...engineOptions, fallback: () => createEngine(engineOptions) })
+      : createEngine(engineOptions)
     this.#work = new Work({
       engine: this.#engine,
       registry: this.#registry,

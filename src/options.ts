@@ -22,6 +22,11 @@ export interface DownloadManagerOptions {
   store?: 'file' | 'memory' | DownloadStore
   /** Queue unfinished downloads of the last run again. Default true. */
   autoResume?: boolean
+  /**
+   * Run transfers in a worker thread, so that the host's event loop stays free. False keeps them in this thread; so it is,
+   * with a warning in the log, where the worker's file can't be found. Default true.
+   */
+  worker?: boolean
   /** Use `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` from the environment. Default true; never for remote callers' URLs. */
   proxy?: boolean
   /** Timeouts, retries and intervals; see {@link TransferTuning}. */
@@ -211,6 +216,7 @@ export const managerOptionsSchema = z.strictObject({
   defaultMode: modeName.nullable().default('llm'),
   store: store.default('file'),
   autoResume: z.boolean().default(true),
+  worker: z.boolean().default(true),
   proxy: z.boolean().default(true),
   tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })

@@ -141,6 +141,7 @@ function createManager(urls: number, options: GetOptions): DownloadManager {
         // What makes a later run resume is the journal beside the file.
         store: 'memory',
         autoResume: false,
+        worker: false,
       }),
   )
 }

@@ -37,6 +37,8 @@ const ownerSchema = z.object({
   bootId: z.string(),
   /** When the process began, in the kernel's own count; null where there is none. A reused pid has another one. */
   startTime: z.string().nullable(),
+  /** The thread of that process. */
+  thread: z.string().optional(),
   token: z.string().min(1),
 })
 type Owner = z.infer<typeof ownerSchema>
@@ -47,6 +49,15 @@ interface FoundLock {
   /** Tells this very lock from any later one of the same name. */
   id: string
   mtimeMs: number
+}
+
+/** This thread's name among the owners of locks. */
+export const thread = randomUUID()
+const deadThreads = new Set<string>()
+
+/** Threads of this process that are gone, so that nobody holds their locks any more. */
+export function declareDead(threads: readonly string[]): void {
+  for (const name of threads) deadThreads.add(name)
 }
 
 /** Lock files of this thread, by path, with what was written into them. */
@@ -187,6 +198,7 @@ function parseOwner(text: string): Owner | null {
 async function isAlive({ owner, mtimeMs }: FoundLock, base: string): Promise<boolean> {
   if (owner !== null && owner.host === self().host) {
     if (isExactBootId(owner.bootId) && isExactBootId(bootId()) && owner.bootId !== bootId()) return false
+    if (owner.thread !== undefined && deadThreads.has(owner.thread)) return false
     const alive = isProcessAlive(owner)
     if (alive !== null) return alive
   }
@@ -269,6 +281,7 @@ function self(): Omit<Owner, 'token'> {
     host: `${hostname()} ${processNamespace()}`.trim(),
     bootId: bootId(),
     startTime: readStat('self')?.startTime ?? null,
+    thread,
   }
   return cachedSelf
 }

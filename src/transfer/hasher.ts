@@ -8,6 +8,7 @@ import { DownloadError } from '../errors.js'
 import { fsError } from '../files/fs-errors.js'
 import { shorterThan, type HashOutcome } from './hash-job.js'
 import { LocalLane, WorkerLane, type LaneJob } from './hash-lanes.js'
+import { workerFile } from './worker-file.js'
 
 const fstatAsync = promisify(fstat)
 
@@ -33,7 +34,7 @@ export class HashService {
   #closing: Promise<void> | null = null
 
   constructor(options: HashServiceOptions = {}) {
-    this.#workerFile = options.workerFile === undefined ? builtWorker() : options.workerFile
+    this.#workerFile = options.workerFile === undefined ? workerFile('hash-worker') : options.workerFile
     this.#onFallback = options.onFallback ?? (() => undefined)
   }
 
@@ -216,10 +217,4 @@ export class FileHash {
     if ('hex' in outcome) pending?.resolve(outcome.hex)
     else pending?.reject(outcome.error)
   }
-}
-
-/** The worker lies beside the bundle; seen from the sources, in the build beside them. */
-function builtWorker(): URL {
-  const fromSource = import.meta.url.endsWith('.ts')
-  return new URL(fromSource ? '../../dist/hash-worker.js' : './hash-worker.js', import.meta.url)
 }
