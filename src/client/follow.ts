@@ -118,7 +118,6 @@ class Follower<T> {
       if ((this.#stream?.ageMs ?? 0) > longAgeMs) this.#alive()
       this.#stream?.close()
       this.#stream = null
-      this.#events = []
       await this.#recover(toClientError(error))
       return []
     }
@@ -163,7 +162,6 @@ class Follower<T> {
   /** Waits until it is time to try again, or throws what it can't do anything about. */
   async #recover(error: DownloadError): Promise<void> {
     const { code, retryable, retryAfterMs = 0 } = error
-    if (this.signal.aborted) throw error
     // No byte came: something in between holds the stream back. Or it garbles it. Then there is no stream.
     if (!this.#isPolling && (code === 'PROTOCOL_ERROR' || (code === 'STALLED' && !this.#streamed))) {
       this.#isPolling = true

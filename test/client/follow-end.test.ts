@@ -1,9 +1,11 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { createClient } from '../../src/client/index.js'
 import { waitFor, withTimeout } from '../support/wait.js'
-import { collect, progress, progressOf, serve, snapshot } from './following.js'
+import { collect, end, progress, progressOf, serve, snapshot } from './following.js'
 import {
   at,
+  completed,
   event,
   inTurn,
   json,
@@ -112,6 +114,38 @@ describe('it leaves at once', () => {
     })
     for await (const { progress } of client.follow(modelUrl)) if (progress === 10) break
     expect(left).toBe(true)
+  })
+
+  it('also from an answer that comes after it', async () => {
+    let left = false
+    let answer: (response: Response) => void = () => undefined
+    const client = createClient({
+      baseUrl: 'http://server.invalid',
+      fetch: () => new Promise((resolve) => (answer = resolve)),
+    })
+    const values = client.follow(modelUrl)
+    const next = values.next()
+    await withTimeout(values.return(), 1_000)
+    await next
+    const body = new ReadableStream({
+      cancel: () => {
+        left = true
+      },
+    })
+    answer(new Response(body, { headers: { 'content-type': 'text/event-stream' } }))
+    await waitFor(() => left, { what: 'the late body to be canceled' })
+  })
+
+  it('and leaves nothing on the caller’s signal', async () => {
+    const { client } = await serve({
+      [paths.events]: stream([snapshot(10), end]),
+      [paths.status]: statusOf(completed),
+    })
+    const { signal } = new AbortController()
+    await client.status(modelUrl, { signal })
+    await collect(client.follow(modelUrl, { signal }))
+    for await (const { progress } of client.follow(modelUrl, { signal })) if (progress === 10) break
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 })
 

@@ -1,8 +1,12 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createClient } from '../../src/client/index.js'
 import { waitFor } from '../support/wait.js'
 import { collect, progress, progressOf, serve, snapshot, end } from './following.js'
 import { completed, event, inTurn, json, modelUrl, paths, startServer, stream, text, wire } from './server.js'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 describe('a stream', () => {
   it('gives the present, each change, and ends with the last state', async () => {
@@ -92,6 +96,55 @@ describe('a stream', () => {
     const { values, error } = await collect(client.follow(modelUrl))
     expect(error).toBeNull()
     expect(progressOf(values)).toEqual([10, 100])
+  })
+
+  it('may break off as often as it likes while there is news', async () => {
+    const { client } = await serve({
+      [paths.events]: inTurn(
+        ...[10, 20, 30, 40].map((percent) => stream([snapshot(percent)], 'end')),
+        stream([end]),
+      ),
+    })
+    const { values, error } = await collect(client.follow(modelUrl, { maxFailures: 2 }))
+    expect(error).toBeNull()
+    expect(progressOf(values)).toEqual([10, 20, 30, 40, 100])
+  })
+
+  it('may break off without news when it was open for long', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    let asked = 0
+    const open = async () => {
+      asked += 1
+      const pieces = asked < 5 ? ['retry: 10\n\n: ping\n\n'] : [end]
+      // With no room for more, each pull is a read: the second one comes when the first bytes are taken.
+      const body = new ReadableStream(
+        {
+          pull: (controller) => {
+            const piece = pieces.shift()
+            if (piece !== undefined) controller.enqueue(new TextEncoder().encode(piece))
+            else {
+              vi.advanceTimersByTime(11_000)
+              controller.close()
+            }
+          },
+        },
+        { highWaterMark: 0 },
+      )
+      return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+    }
+    const client = createClient({ baseUrl: 'http://server.invalid', fetch: open })
+    const { values, error } = await collect(client.follow(modelUrl, { maxFailures: 2 }))
+    expect(error).toBeNull()
+    expect(progressOf(values)).toEqual([100])
+    expect(asked).toBe(5)
+  })
+
+  it('may have ids that fit into no header', async () => {
+    const { server, client } = await serve({
+      [paths.events]: inTurn(stream([snapshot(10, '模型')], 'end'), stream([end])),
+    })
+    expect((await collect(client.follow(modelUrl))).error).toBeNull()
+    expect(server.to(paths.events)[1]?.headers).not.toHaveProperty('last-event-id')
   })
 
   it('that falls silent is asked for again', async () => {
