@@ -135,13 +135,23 @@ export async function answer(
   try {
     const { request, context } = toRequest(req, res, options)
     response = await handler(request, context)
-    // Whoever sends it may not notice that nobody is there any more.
-    if (request.signal.aborted) await response.body?.cancel()
+    if (request.signal.aborted) {
+      // Nobody is there any more; whoever sends this one may not notice.
+      await response.body?.cancel()
+      response = new Response(null, { status: 400 })
+    }
   } catch (error) {
     response = failed(error)
   }
+  // A stream that its server ends leaves nothing to wait for; kept alive, its connection would hold up the closing.
+  if (isEventStream(response) && req.httpVersionMajor === 1) response.headers.set('connection', 'close')
   if (!req.complete) await takeLeftover(options.stream ?? req)
   return response
+}
+
+/** Whether an answer goes on until somebody leaves. */
+export function isEventStream(response: Response): boolean {
+  return response.headers.get('content-type')?.startsWith('text/event-stream') === true
 }
 
 /**

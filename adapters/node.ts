@@ -1,0 +1,27 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createHandler, type HandlerOptions } from '../src/http/handler.js'
+import { listen } from '../src/http/node.js'
+
+/** A listener for `node:http` and everything that takes middleware of its kind. */
+export interface NodeListener {
+  /** With `next`, what is not ours goes there; without, it is answered with 404. */
+  (req: IncomingMessage, res: ServerResponse, next?: () => void): void
+  /** Ends the event streams, so that the server can close. */
+  close(): void
+}
+
+/**
+ * The routes as a listener of a plain `node:http` server, or as middleware of Connect and the like.
+ *
+ * @param options - see {@link HandlerOptions}.
+ *
+ * @example
+ * http.createServer(modelDownloader({ manager })).listen(8050, '127.0.0.1')
+ */
+export function modelDownloader(options: HandlerOptions): NodeListener {
+  const handler = createHandler(options)
+  const listener = (req: IncomingMessage, res: ServerResponse, next?: () => void) => {
+    listen(handler, req, res, next)
+  }
+  return Object.assign(listener, { close: () => handler.close() })
+}

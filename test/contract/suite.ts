@@ -1,0 +1,41 @@
+/**
+ * The HTTP contract as one battery of tests, over real sockets. Every adapter runs it: a new one is a file in
+ * `adapters`, thirty lines that mount it, and an example.
+ */
+import { describe } from 'vitest'
+import { accessTests } from './access.js'
+import { bodyTests } from './bodies.js'
+import { downloadTests } from './downloads.js'
+import { eventTests } from './events.js'
+import { hostTests } from './hosts.js'
+import { preloadTests } from './preload.js'
+import { Scene, type Mount, type SceneOptions, type Traits } from './scene.js'
+
+/** Makes a scene for one test. */
+export type Open = (options?: SceneOptions) => Promise<Scene>
+
+/** Everything that one group of tests needs. */
+export interface Subject {
+  open: Open
+  traits: Traits
+}
+
+/**
+ * Runs the battery.
+ *
+ * @param name - of the adapter and its framework.
+ * @param mount - starts a host with the routes on it.
+ * @param traits - what hosts of this kind can't do. Default: they can do everything.
+ */
+export function describeContract(name: string, mount: Mount, traits: Partial<Traits> = {}): void {
+  const all: Traits = { seesCallers: true, isMiddleware: true, parsesBodies: true, ...traits }
+  const subject: Subject = { traits: all, open: (options) => Scene.open(mount, all, options) }
+  describe(`the HTTP contract on ${name}`, () => {
+    downloadTests(subject)
+    eventTests(subject)
+    preloadTests(subject)
+    bodyTests(subject)
+    accessTests(subject)
+    hostTests(subject)
+  })
+}
