@@ -304,11 +304,8 @@ export class Conductor {
       }),
       completed: settle,
       failed: settle,
+      // One that is forgotten is canceled first.
       canceled: settle,
-      removed: on(({ key }) => {
-        if (state.act({ type: 'settled', key, phase: 'canceled' })) state.log(key, messages.logForgotten)
-        this.#endIfThrough()
-      }),
       log: on(({ key }, { level, message }: Parameters<DownloadEvents['log']>[0]) => {
         if (level !== 'debug') state.log(key, message)
       }),

@@ -17,7 +17,7 @@ export interface Messages {
   ready: string
   readyChecked: string
   missing: string
-  wrongSize: (found: string, wanted: string) => string
+  wrongSize: (found: number, wanted: number) => string
   wrongDigest: string
   notVerified: string
   notRegular: string
@@ -45,7 +45,6 @@ export interface Messages {
   logCompleted: (path: string, size: string) => string
   logModelFailed: (reason: string) => string
   logModelCanceled: string
-  logForgotten: string
   logWaitingForOther: string
   // The tip.
   tipAllReady: string
@@ -68,7 +67,7 @@ const english: Messages = {
   ready: 'Ready.',
   readyChecked: 'Ready, digest checked.',
   missing: 'Not there yet.',
-  wrongSize: (found, wanted) => `The file has another size: ${found} instead of ${wanted}.`,
+  wrongSize: (found, wanted) => `The file has another size: ${found} bytes instead of ${wanted}.`,
   wrongDigest: 'The file is another one: its sha256 is wrong.',
   notVerified:
     'A file of the right name is there, not verified yet. A preload checks it, and fetches it only when it is wrong.',
@@ -96,7 +95,6 @@ const english: Messages = {
   logCompleted: (path, size) => `completed: ${path} (${size})`,
   logModelFailed: (reason) => `failed: ${reason}`,
   logModelCanceled: 'canceled',
-  logForgotten: 'its download was removed',
   logWaitingForOther: 'is being fetched already; will be checked afterwards',
   tipAllReady: 'All models are ready.',
   tipMissing: (names) => `Missing: ${names.join(', ')}.`,
@@ -117,7 +115,7 @@ const chinese: Messages = {
   ready: '已就绪。',
   readyChecked: '已就绪，校验和正确。',
   missing: '尚未下载。',
-  wrongSize: (found, wanted) => `文件大小不符：实际 ${found}，应为 ${wanted}。`,
+  wrongSize: (found, wanted) => `文件大小不符：实际 ${found} 字节，应为 ${wanted} 字节。`,
   wrongDigest: '文件不正确：sha256 不符。',
   notVerified: '同名文件已存在，但尚未校验。预下载会校验该文件，仅在不正确时重新下载。',
   notRegular: '该位置存在的不是普通文件。',
@@ -144,7 +142,6 @@ const chinese: Messages = {
   logCompleted: (path, size) => `已完成：${path}（${size}）`,
   logModelFailed: (reason) => `失败：${reason}`,
   logModelCanceled: '已取消',
-  logForgotten: '其下载任务已被移除',
   logWaitingForOther: '已在下载中，完成后再校验',
   tipAllReady: '所有模型均已就绪。',
   tipMissing: (names) => `缺少：${names.join('、')}。`,

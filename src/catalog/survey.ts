@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { redactUrls } from '../redact.js'
 import type { CatalogEntry } from './catalog.js'
-import { formatBytes, type Messages } from './messages.js'
+import type { Messages } from './messages.js'
 import type { ResolvedPreloaderOptions } from './options.js'
 import { spotsOf } from './place.js'
 import { checkFile, type FileVerdict } from './readiness.js'
@@ -97,7 +97,7 @@ function tell(
         ? messages.modelFailed(redactUrls(known.error?.message ?? ''))
         : messages.missing
     case 'wrongSize':
-      return messages.wrongSize(formatBytes(verdict.found), formatBytes(entry.size ?? 0))
+      return messages.wrongSize(verdict.found, entry.size ?? 0)
     case 'wrongDigest':
       return messages.wrongDigest
     case 'notVerified':
