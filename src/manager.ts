@@ -84,7 +84,7 @@ export class DownloadManager extends SafeEmitter {
       },
     }
     this.#engine = this.#options.worker
-      ? new WorkerEngine({ ...engineOptions, fallback: () => createEngine(engineOptions) })
+      ? new WorkerEngine({ ...engineOptions, fallback: createEngine })
       : createEngine(engineOptions)
     this.#work = new Work({
       engine: this.#engine,

@@ -22,7 +22,7 @@ const closeMs = 5_000
 /** What a {@link WorkerEngine} may be given. */
 export interface WorkerEngineOptions extends Omit<EngineOptions, 'resolve'> {
   /** Makes the engine that is used where no worker can be. */
-  fallback: () => TransferEngine
+  fallback: (options: EngineOptions) => TransferEngine
   /** Entry of the worker; null for none. Default: `engine-worker.js` of the build. */
   file?: URL | null
 }
@@ -212,7 +212,8 @@ export class WorkerEngine implements TransferEngine {
       'warn',
       `The transfer worker can't be used (${reason}); files are fetched in the main thread.`,
     )
-    this.#fallback = this.#options.fallback()
-    this.#fallback.setMaxBytesPerSecond(this.#limit)
+    const { tuning = {} } = this.#options
+    // Without a log: that its hash worker is missing, too, would be the same warning again.
+    this.#fallback = this.#options.fallback({ tuning, maxBytesPerSecond: this.#limit })
   }
 }
