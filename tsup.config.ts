@@ -12,15 +12,25 @@ const common = {
 const licenseOf = (name: string) =>
   readFileSync(new URL(`./node_modules/${name}/LICENSE`, import.meta.url), 'utf8')
 
+const libraries = {
+  index: 'src/index.ts',
+  express: 'adapters/express.ts',
+  fastify: 'adapters/fastify.ts',
+  fetch: 'adapters/fetch.ts',
+  koa: 'adapters/koa.ts',
+  node: 'adapters/node.ts',
+}
+
 export default defineConfig([
   {
     ...common,
+    // Together, so that all of them mean the same classes.
     entry: {
-      index: 'src/index.ts',
+      ...libraries,
       'engine-worker': 'src/transfer/engine-worker.ts',
       'hash-worker': 'src/transfer/hash-worker.ts',
     },
-    dts: { entry: { index: 'src/index.ts' }, compilerOptions: { stripInternal: true } },
+    dts: { entry: libraries, compilerOptions: { stripInternal: true } },
   },
   {
     // For browsers too: one file that imports nothing.

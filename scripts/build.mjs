@@ -24,7 +24,8 @@ const lockTimeoutMs = 120_000
 /** A digest of everything that a build depends on. */
 function inputs() {
   const hash = createHash('sha256')
-  const files = readdirSync(path.join(root, 'src'), { recursive: true, withFileTypes: true })
+  const files = ['adapters', 'src']
+    .flatMap((folder) => readdirSync(path.join(root, folder), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
     .sort()

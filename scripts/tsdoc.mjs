@@ -10,10 +10,11 @@ import ts from 'typescript'
 
 const root = path.resolve(import.meta.dirname, '..')
 const given = process.argv.slice(2)
-const entries = (given.length > 0 ? given : ['src/index.ts', 'src/client/index.ts']).map((entry) =>
-  path.resolve(root, entry),
+const adapters = ['express', 'fastify', 'fetch', 'koa', 'node'].map((name) => `adapters/${name}.ts`)
+const entries = (given.length > 0 ? given : ['src/index.ts', 'src/client/index.ts', ...adapters]).map(
+  (entry) => path.resolve(root, entry),
 )
-const sources = path.join(root, 'src') + path.sep
+const sources = ['src', 'adapters'].map((folder) => path.join(root, folder) + path.sep)
 
 const { config } = ts.readConfigFile(path.join(root, 'tsconfig.json'), ts.sys.readFile)
 const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
@@ -32,7 +33,10 @@ const problems = []
 const seen = new Set()
 let checked = 0
 
-const isOurs = (node) => node.getSourceFile().fileName.split('/').join(path.sep).startsWith(sources)
+const isOurs = (node) => {
+  const file = node.getSourceFile().fileName.split('/').join(path.sep)
+  return sources.some((folder) => file.startsWith(folder))
+}
 const textOf = (symbol) => ts.displayPartsToString(symbol.getDocumentationComment(checker)).trim()
 
 function place(node) {
