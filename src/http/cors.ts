@@ -89,7 +89,8 @@ export function normalOrigin(origin: string): string {
   if (origin === 'null') return origin
   const url = URL.canParse(origin) ? new URL(origin) : null
   // What has more than an origin would never match, so it is a mistake.
-  const bare = url !== null && url.origin !== 'null' && url.href === `${url.origin}/`
+  const bare =
+    url !== null && url.origin !== 'null' && url.href === `${url.origin}/` && !url.host.includes('*')
   if (!bare) throw invalid('origins', `"${origin}" is not an origin such as https://app.example.com`)
   return url.origin
 }

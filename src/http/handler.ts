@@ -64,6 +64,10 @@ export interface Handler {
 }
 
 const optionsSchema = z.object({
+  manager: z.custom<DownloadManager>(
+    (value) => typeof value === 'object' && value !== null && 'download' in value,
+    'must be a DownloadManager',
+  ),
   basePath: z
     .string()
     .regex(/^(?:\/[^/?#\s]+)*\/?$/, 'must be empty or a path such as /ml')
@@ -71,6 +75,13 @@ const optionsSchema = z.object({
   allowPrivateNetwork: z.boolean().default(false),
   allowedHosts: z.array(z.string()).default([]),
   locale: z.enum(['en-US', 'zh-CN']).default('en-US'),
+  cors: z
+    .object({
+      origins: z.union([z.literal('*'), z.array(z.string())], "must be '*' or a list of origins"),
+      credentials: z.boolean().default(false),
+    })
+    .optional(),
+  authorize: z.custom<Authorize>((value) => typeof value === 'function', 'must be a function').optional(),
   maxQueued: z.number().int().min(0).default(10_000),
 })
 
@@ -85,12 +96,9 @@ const optionsSchema = z.object({
  * const response = await handler(new Request('http://localhost/api/models/download/status'), { remoteAddress })
  */
 export function createHandler(options: HandlerOptions): Handler {
-  const { manager, authorize, preloader = null } = options
-  const { basePath, allowPrivateNetwork, allowedHosts, locale, maxQueued } = parseOptions(
-    optionsSchema,
-    options,
-    'createHandler options',
-  )
+  const checked = parseOptions(optionsSchema, options, 'createHandler options')
+  const { manager, basePath, allowPrivateNetwork, allowedHosts, locale, maxQueued, authorize } = checked
+  const { preloader = null } = options
   const remote = { allowPrivateNetwork, allowedHosts }
   parseOptions(downloadOptionsSchema.shape.remote, remote, 'createHandler options')
   const base = basePath.replace(/\/$/, '')
@@ -105,7 +113,7 @@ export function createHandler(options: HandlerOptions): Handler {
     preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader)),
     document: () => (document ??= openApiDocument(routes, base)),
   }
-  const cors = new CorsPolicy(options.cors)
+  const cors = new CorsPolicy(checked.cors)
 
   const routesAt = (pathname: string) =>
     pathname.startsWith(base) ? routesByPath.get(pathname.slice(base.length)) : undefined
