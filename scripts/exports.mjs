@@ -46,12 +46,12 @@ for (const file of Object.values(manifest.bin)) {
   }
 }
 
-/** Files beside this one that it imports or starts as a worker: whatever it quotes as `./name.js`. */
+/** Files beside this one that it imports (quoted as `./name.js`) or starts as a worker (`workerFile("name")`). */
 function quoted(file) {
   const text = readFileSync(file, 'utf8')
-  const found = [...text.matchAll(/["'](\.{1,2}\/[^"'\s]+?\.js)["']/g)].map((match) =>
-    path.resolve(path.dirname(file), match[1]),
-  )
+  const imported = [...text.matchAll(/["'](\.{1,2}\/[^"'\s]+?\.js)["']/g)].map((match) => match[1])
+  const started = [...text.matchAll(/\bworkerFile\(["']([\w-]+)["']\)/g)].map((match) => `${match[1]}.js`)
+  const found = [...imported, ...started].map((name) => path.resolve(path.dirname(file), name))
   // Declarations say .js and mean .d.ts.
   const files = file.endsWith('.d.ts') ? found.map((name) => name.replace(/\.js$/, '.d.ts')) : found
   return files.filter((name) => existsSync(name))
