@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
 import { errnoOf, withHandles } from './fs-errors.js'
-import { io } from './io.js'
+import { io, type FileIo } from './io.js'
 
 const fdatasync = promisify(fs.fdatasync)
 const fsync = promisify(fs.fsync)
@@ -130,25 +130,27 @@ const readFlags = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants
  *
  * @param path - the file.
  * @param maxBytes - at most this much is read; compare `stats.size` to tell that there is more.
+ * @param files - how it is read. Default: as this thread reads files.
  * @throws DownloadError `TARGET_NOT_REGULAR` for a folder, FIFO, socket or device; else what the file system throws.
  */
 export async function readRegularFile(
   path: string,
   maxBytes: number,
+  files: FileIo = io,
 ): Promise<{ data: Buffer; stats: fs.Stats }> {
-  const fd = await withHandles(() => io.open(path, readFlags))
+  const fd = await withHandles(() => files.open(path, readFlags))
   try {
-    const stats = await io.fstat(fd)
+    const stats = await files.fstat(fd)
     if (!stats.isFile()) throw new DownloadError('TARGET_NOT_REGULAR', 'Expected a regular file.')
     const buffer = Buffer.allocUnsafe(Math.min(stats.size, maxBytes))
     let length = 0
     while (length < buffer.length) {
-      const bytesRead = await io.read(fd, buffer, length, buffer.length - length, length)
+      const bytesRead = await files.read(fd, buffer, length, buffer.length - length, length)
       if (bytesRead === 0) break
       length += bytesRead
     }
     return { data: buffer.subarray(0, length), stats }
   } finally {
-    await io.close(fd)
+    await files.close(fd)
   }
 }

@@ -37,7 +37,8 @@ const handedOver: FileIo = {
   unlink: promisify(fs.unlink),
 }
 
-const onTheSpot: FileIo = {
+/** The operations on the spot, for who has many small ones to do and stops in between for others. */
+export const onTheSpot: FileIo = {
   open: async (...args) => fs.openSync(...args),
   close: async (fd) => fs.closeSync(fd),
   read: async (...args) => fs.readSync(...args),

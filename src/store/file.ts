@@ -1,9 +1,11 @@
 import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { readRegularFile, replaceFile } from '../files/atomic.js'
 import { errnoOf, fsError } from '../files/fs-errors.js'
+import { io, onTheSpot, type FileIo } from '../files/io.js'
 import { byArrival, checkDocumentName } from './memory.js'
 import {
   downloadRecordSchema,
@@ -22,6 +24,11 @@ const documentTemp = /^[a-z][a-z0-9-]{0,31}\.json\.(?=[a-z]*\d)[0-9a-z]{6}$/
 /** Far more than any record holds; what is larger is garbage. */
 const maxRecordBytes = 4 * 1024 * 1024
 const parallelReads = 32
+/** How long reading holds up the thread at a time. */
+const turnMs = 5
+/** Reads from the page cache stay far below this; the first ones may be slower. */
+const quickMs = 0.5
+const slowMs = 50
 const parallelWrites = 16
 
 /**
@@ -55,14 +62,9 @@ class FileStore implements DownloadStore {
     await this.#settled()
     const names = await this.#list()
     const result: LoadedRecords = { records: [], problems: [] }
+    const rest = await this.#loadQuickly(names, result)
     const readSlot = pLimit(parallelReads)
-    await readSlot.map(names, async (name) => {
-      if (recordTemp.test(name) || documentTemp.test(name)) {
-        await unlink(join(this.#folder, name)).catch(() => undefined)
-      } else if (recordName.test(name)) {
-        await this.#loadOne(name, result)
-      }
-    })
+    await readSlot.map(rest, (name) => this.#loadOne(name, result, io))
     result.records.sort(byArrival)
     result.problems.sort()
     return result
@@ -178,11 +180,38 @@ class FileStore implements DownloadStore {
     }
   }
 
-  async #loadOne(name: string, result: LoadedRecords): Promise<void> {
+  /**
+   * Reads as many as can be read quickly, one after the other in this very thread: handing each read to another one costs
+   * several times as much as a read from the page cache. Others have their turn every few milliseconds.
+   *
+   * @returns the names that are left, since reading has become slow: a disk that has to seek, or a network.
+   */
+  async #loadQuickly(names: readonly string[], result: LoadedRecords): Promise<readonly string[]> {
+    let turnBegan = performance.now()
+    let spentMs = 0
+    for (const [index, name] of names.entries()) {
+      const begin = performance.now()
+      if (spentMs > slowMs + index * quickMs) return names.slice(index)
+      await this.#loadOne(name, result, onTheSpot)
+      const end = performance.now()
+      spentMs += end - begin
+      if (end - turnBegan < turnMs) continue
+      await setImmediate()
+      turnBegan = performance.now()
+    }
+    return []
+  }
+
+  async #loadOne(name: string, result: LoadedRecords, files: FileIo): Promise<void> {
     const path = join(this.#folder, name)
+    if (recordTemp.test(name) || documentTemp.test(name)) {
+      await unlink(path).catch(() => undefined)
+      return
+    }
+    if (!recordName.test(name)) return
     let record: DownloadRecord | string
     try {
-      const { data, stats } = await readRegularFile(path, maxRecordBytes)
+      const { data, stats } = await readRegularFile(path, maxRecordBytes, files)
       record = stats.size > maxRecordBytes ? 'it is far too large' : parseRecord(data, name)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return
