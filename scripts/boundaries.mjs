@@ -55,6 +55,7 @@ const isPackage = (specifier, name) => specifier === name || specifier.startsWit
  * @returns {string | null}
  */
 export function violation(from, specifier, typeOnly) {
+  if (from.startsWith('adapters/')) return adapterViolation(from, specifier, typeOnly)
   if (!from.startsWith('src/')) return null
   const isClient = from.startsWith('src/client/')
 
@@ -85,6 +86,17 @@ export function violation(from, specifier, typeOnly) {
     return `${from} (${floors[floorOf(from)].name}) must not import ${to} (${floors[floorOf(to)].name}): arrows run down`
   }
   return null
+}
+
+/** An adapter is a thin shell over `src/http`, and brings no framework along. */
+function adapterViolation(from, specifier, typeOnly) {
+  if (!specifier.startsWith('.')) {
+    return frameworks.test(specifier) && !typeOnly
+      ? `adapters import frameworks as types only (${specifier})`
+      : null
+  }
+  const to = path.posix.join(path.posix.dirname(from), specifier)
+  return to.startsWith('src/http/') ? null : `adapters import src/http only (${to})`
 }
 
 const textOf = (node) => (node?.type === 'Literal' && typeof node.value === 'string' ? node.value : null)

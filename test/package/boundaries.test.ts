@@ -66,6 +66,10 @@ describe('imports that the house forbids', () => {
     ['src/client/client.ts', use('../manager.js')],
     ['src/client/client.ts', use('../http/handler.js')],
     ['src/manager.ts', use('./client/client.js')],
+    ['adapters/express.ts', use('express')],
+    ['adapters/fastify.ts', use('@fastify/cors')],
+    ['adapters/express.ts', use('../src/manager.js')],
+    ['adapters/koa.ts', use('./node.js')],
   ])('%s: %j', async (file, code) => {
     expect(await reports(file, code, arrows)).toHaveLength(1)
   })
@@ -98,6 +102,8 @@ describe('imports that the house allows', () => {
     ['src/client/client.ts', use('../http/schemas.js')],
     ['src/client/client.ts', use('../errors.js')],
     ['adapters/express.ts', use('../src/http/handler.js')],
+    ['adapters/express.ts', useType('express')],
+    ['adapters/fastify.ts', use('node:stream')],
     ['test/engine/x.test.ts', use('undici')],
   ])('%s: %j', async (file, code) => {
     expect(await reports(file, code, arrows)).toEqual([])
@@ -128,6 +134,11 @@ describe('other rules that the house leans on', () => {
   it('a file ends at 400 lines, blank ones and comments counted', async () => {
     expect(await reports('src/manager.ts', '// x\n\n'.repeat(200), 'max-lines')).toEqual([])
     expect(await reports('src/manager.ts', '// x\n\n'.repeat(200) + '// x', 'max-lines')).toHaveLength(1)
+  })
+
+  it('an adapter ends at 60', async () => {
+    expect(await reports('adapters/x.ts', '// x\n'.repeat(60), 'max-lines')).toEqual([])
+    expect(await reports('adapters/x.ts', '// x\n'.repeat(61), 'max-lines')).toHaveLength(1)
   })
 
   it('a test cannot be focused, left out or tried twice', async () => {
