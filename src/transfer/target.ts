@@ -10,15 +10,8 @@ import type { HashService } from './hasher.js'
 import { discardLeftover, inspectLeftover, partPaths, type Leftover, type PartPaths } from './leftover.js'
 import type { FileStamp, TransferSpec } from './protocol.js'
 
-/** What was got of a target. */
-interface Claim {
-  /** Null when nothing can be written there. */
-  lock: FileLock | null
-  /** The first folder that had to be made for it. */
-  made: string | undefined
-  /** Why nothing can be written there, or null. */
-  refusal: DownloadError | null
-}
+/** What was got of a target: the lock, or why nothing can be written there. */
+type Claim = { lock: FileLock; refusal: null } | { lock: null; refusal: DownloadError }
 
 /** A target that is ours, until {@link release}. */
 export class Target {
@@ -42,17 +35,17 @@ export class Target {
    */
   static async take(directory: string, filename: string): Promise<Target> {
     const paths = partPaths(directory, filename)
-    let claim: Claim
+    let lock: FileLock
     try {
-      claim = await lockTarget(paths)
+      lock = await lockTarget(paths)
     } catch (error) {
       return await Target.#asItLies(paths, error)
     }
     try {
-      return new Target(paths, await statTarget(paths.target), claim)
+      return new Target(paths, await statTarget(paths.target), { lock, refusal: null })
     } catch (error) {
-      await claim.lock?.release()
-      await removeMade(directory, claim.made)
+      await lock.release()
+      await removeMade(directory)
       throw error
     }
   }
@@ -64,7 +57,7 @@ export class Target {
     })
     const readable = isDownloadError(refusal, 'READ_ONLY') || isDownloadError(refusal, 'PERMISSION')
     if (existing === null || !readable) throw refusal
-    return new Target(paths, existing, { lock: null, made: undefined, refusal })
+    return new Target(paths, existing, { lock: null, refusal })
   }
 
   /**
@@ -93,7 +86,8 @@ export class Target {
    */
   async release(options: { empty: boolean }): Promise<void> {
     await this.#claim.lock?.release()
-    if (options.empty) await removeMade(this.paths.directory, this.#claim.made)
+    if (options.empty) await removeMade(this.paths.directory)
+    else madeFolders.delete(this.paths.directory)
   }
 }
 
@@ -202,26 +196,54 @@ async function statTarget(path: string): Promise<Stats | null> {
   return stat
 }
 
-/** Locks a target, and makes its folder when that is missing; `made` is the first folder that had to be made. */
-async function lockTarget(paths: PartPaths): Promise<Claim> {
+/**
+ * Others that give up take their empty folder away, also from under who has just made or found it. A round is a few
+ * calls, so many of them cost nothing.
+ */
+const maxRounds = 50
+
+/**
+ * Locks a target, and makes its folder when that is missing.
+ *
+ * @throws DownloadError; nothing is left behind then.
+ */
+async function lockTarget(paths: PartPaths): Promise<FileLock> {
   try {
-    return { lock: await acquireLock(paths.lock), made: undefined, refusal: null }
+    for (let round = 1; ; round += 1) {
+      try {
+        return await acquireLock(paths.lock)
+      } catch (error) {
+        if (!isMissing(error) || round === maxRounds) throw error
+      }
+      await makeDirectory(paths.directory).catch((error: unknown) => {
+        if (!isMissing(error) || round === maxRounds) throw error
+      })
+    }
   } catch (error) {
-    if (!isDownloadError(error) || errnoOf(error.cause) !== 'ENOENT') throw error
-  }
-  const made = await makeDirectory(paths.directory)
-  try {
-    return { lock: await acquireLock(paths.lock), made, refusal: null }
-  } catch (error) {
-    await removeMade(paths.directory, made)
+    await removeMade(paths.directory)
     throw error
   }
 }
 
-/** Makes the folder; answers the first one that had to be made. */
-async function makeDirectory(directory: string): Promise<string | undefined> {
+function isMissing(error: unknown): boolean {
+  return isDownloadError(error) && errnoOf(error.cause) === 'ENOENT'
+}
+
+/**
+ * Folders that were made here and may be empty: by the folder of the files, the first one that had to be made for it.
+ * They are everybody's, so that the last one who leaves nothing behind takes them away.
+ */
+const madeFolders = new Map<string, { first: string }>()
+
+async function makeDirectory(directory: string): Promise<void> {
   try {
-    return await mkdir(directory, { recursive: true })
+    const first = await mkdir(directory, { recursive: true })
+    const known = madeFolders.get(directory)?.first
+    // What was made before may still be there, around it.
+    if (first !== undefined)
+      madeFolders.set(directory, {
+        first: known !== undefined && known.length < first.length ? known : first,
+      })
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') {
       throw new DownloadError('TARGET_NOT_REGULAR', 'The target folder is not a folder.', { cause: error })
@@ -247,13 +269,16 @@ async function whyNotMade(directory: string, error: unknown): Promise<unknown> {
 }
 
 /** Removes the folders that were made for nothing, from the deepest up; stops at the first that isn't empty. */
-async function removeMade(directory: string, first: string | undefined): Promise<void> {
-  if (first === undefined) return
-  for (let folder = directory; folder.length >= first.length; folder = dirname(folder)) {
+async function removeMade(directory: string): Promise<void> {
+  const made = madeFolders.get(directory)
+  if (made === undefined) return
+  for (let folder = directory; folder.length >= made.first.length; folder = dirname(folder)) {
     try {
       await rmdir(folder)
     } catch {
       return
     }
   }
+  // Unless somebody has made them anew meanwhile.
+  if (madeFolders.get(directory) === made) madeFolders.delete(directory)
 }
