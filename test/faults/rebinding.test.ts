@@ -12,7 +12,7 @@ import { randomContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { listTree, sha256File, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
-import { startCanary } from './canary.js'
+import { startCanary } from '../support/canary.js'
 import { fastTuning, KiB } from './harness.js'
 
 const content = randomContent(300 * KiB)

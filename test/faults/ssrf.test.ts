@@ -12,7 +12,7 @@ import { randomContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
-import { loopbackSpellings, otherForbidden, startCanary } from './canary.js'
+import { loopbackSpellings, otherForbidden, startCanary } from '../support/canary.js'
 import { arrives, expectInvariant, fails, KiB, makeManager, MiB, startBench } from './harness.js'
 
 const content = randomContent(300 * KiB)

@@ -1,4 +1,4 @@
-/** What FAULTS.md row 42 needs: forbidden hosts in every spelling, and a listener that none of them may reach. */
+/** What FAULTS.md row 42 needs: forbidden hosts in every spelling, and a listener that none of them may reach. Needs no vitest. */
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 
 /** Listens on the loopback addresses, all on one port, and notes who comes. */
