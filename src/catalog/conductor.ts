@@ -38,6 +38,8 @@ export class Conductor {
   #letGo: () => void = () => undefined
   #released: Promise<void> = Promise.resolve()
   #detached = false
+  /** A URL that is being given up for another one. */
+  #leaving: string | null = null
 
   constructor(init: ConductorInit) {
     this.#init = init
@@ -131,9 +133,10 @@ export class Conductor {
     const { url } = model
     await this.#try(model, async () => {
       const known = manager.get(url)
+      const wasPaused = known?.state === 'paused'
       if (known !== undefined) {
         const same = isSameFile(manager, known, entry, this.#outputDir)
-        const idle = isSettled(known.state) || known.state === 'paused'
+        const idle = isSettled(known.state) || wasPaused
         if (same && isSettled(known.state) && known.record.finishedAt !== model.before) {
           this.#settle(known, model)
           return
@@ -158,7 +161,8 @@ export class Conductor {
         ...(entry.size === null ? {} : { size: entry.size }),
         force: state.running?.force ?? false,
       })
-      if (download.state === 'paused') await manager.resume(url)
+      // Not one that somebody has paused since.
+      if (wasPaused && download.state === 'paused') await manager.resume(url)
       if (isSettled(download.state)) this.#settle(download, model)
     })
   }
@@ -167,7 +171,11 @@ export class Conductor {
   async #move({ key, url, joined }: RunModel, entry: CatalogEntry): Promise<void> {
     const { manager, state } = this.#init
     const old = manager.get(url)
-    if (old !== undefined && !isSettled(old.state) && !joined) await manager.remove(url)
+    if (old !== undefined && !isSettled(old.state) && !joined) {
+      // Its end is not the model's.
+      this.#leaving = url
+      await manager.remove(url).finally(() => (this.#leaving = null))
+    }
     const before = manager.get(entry.url)?.record.finishedAt ?? null
     state.act({ type: 'moved', key, url: entry.url, before })
   }
@@ -263,7 +271,7 @@ export class Conductor {
   /** The model of a download, when the run has asked for it. */
   #modelOf(download: Download | undefined): RunModel | undefined {
     const model = this.#init.state.running?.models.find(({ url }) => url === download?.url)
-    return model?.phase === 'waiting' ? undefined : model
+    return model?.phase === 'waiting' || download?.url === this.#leaving ? undefined : model
   }
 
   #makeListeners(): Partial<DownloadEvents> {

@@ -158,6 +158,11 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     return run === null ? { ...neverRun, logs: [] } : this.#snapshotOf(run, lines)
   }
 
+  /** @internal The last run, or the one that is going, model by model; for the command line. */
+  get run(): Run | null {
+    return this.#state.run
+  }
+
   /**
    * Which models are there. Cheap enough to be asked each second: it looks at sizes and times, and never hashes. A file
    * that was put there by hand is not ready before its digest was checked, when the catalog says one: a run does that.

@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { DownloadError, toDownloadError } from '../errors.js'
-import type { DownloadStore } from '../store/store.js'
+import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
+import type { DownloadStore, LoadedDocument } from '../store/store.js'
 import { Keeper } from './keeper.js'
 import { appendLine, logLine, maxLogLines } from './log.js'
 import { isRunning, reduce, runSchema, type Run, type RunAction } from './state.js'
@@ -62,7 +62,7 @@ export class RunState {
    * @throws DownloadError `STORE_ERROR`.
    */
   async load(): Promise<void> {
-    const found = await this.#store.readDocument?.(documentName)
+    const found = await this.#read()
     if (found === undefined) return
     if (found.problem !== null) this.#listener.problem(found.problem)
     if (found.value === null) return
@@ -84,10 +84,7 @@ export class RunState {
     try {
       await this.#keeper.write({ ...this.#document(run), logs: [] })
     } catch (error) {
-      throw new DownloadError('STORE_ERROR', 'The preload could not be stored.', {
-        cause: error,
-        retryable: true,
-      })
+      throw storeError(error, 'The preload could not be stored.')
     }
     this.#run = run
     this.#lines = []
@@ -118,7 +115,19 @@ export class RunState {
     return this.#keeper.flush()
   }
 
+  async #read(): Promise<LoadedDocument | undefined> {
+    try {
+      return await this.#store.readDocument?.(documentName)
+    } catch (error) {
+      throw storeError(error, 'The state of the last preload could not be read.')
+    }
+  }
+
   #document(run: Run | null): object {
     return { version: 1, run, logs: this.#lines }
   }
+}
+
+function storeError(error: unknown, message: string): DownloadError {
+  return isDownloadError(error) ? error : new DownloadError('STORE_ERROR', message, { cause: error })
 }
