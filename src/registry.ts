@@ -34,10 +34,12 @@ export class Registry {
     }
     for (const message of loaded.problems) this.#log({ level: 'warn', message })
     for (const record of loaded.records) {
-      this.#sequence = Math.max(this.#sequence, record.sequence + 1)
+      // Two processes over one store may have given the same number.
+      const sequence = Math.max(record.sequence, this.#sequence)
+      this.#sequence = sequence + 1
       const live = !isSettled(record.state) && record.state !== 'paused'
       const state = live ? (autoResume ? 'queued' : 'paused') : record.state
-      const download = new Download({ ...record, state }, owner)
+      const download = new Download({ ...record, sequence, state }, owner)
       this.#byUrl.set(download.url, download)
       if (download.named && state !== 'failed' && state !== 'canceled')
         this.#byTarget.set(keyOf(download.record), download)

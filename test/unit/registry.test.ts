@@ -113,6 +113,18 @@ describe('the store', () => {
     }
   })
 
+  it('may have given one number twice; every download has its own all the same', async () => {
+    const { registry, store } = make()
+    for (const name of ['a', 'b', 'c']) {
+      await store.save(recordOf(5, { url: `https://host/${name}`, filename: name }))
+    }
+    await store.save(recordOf(6))
+    await store.save(recordOf(20))
+    await registry.load(nobody, true)
+    expect(registry.list().map(({ record }) => record.sequence)).toEqual([5, 6, 7, 8, 20])
+    expect(registry.nextSequence()).toBe(21)
+  })
+
   it('that throws anything is named STORE_ERROR', async () => {
     const broken = () => Promise.reject(new Error('no disk'))
     const { registry } = make({ load: broken, save: broken, remove: broken, close: broken })
