@@ -1,0 +1,113 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decodeCursor, encodeCursor, pageOf } from '../../src/http/paging.js'
+import { startHttp } from './bench.js'
+
+const sequenceOf = (item: number) => item
+
+describe('cursors', () => {
+  it('come back as what they were', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: Number.MAX_SAFE_INTEGER }), (sequence) => {
+        expect(decodeCursor(encodeCursor(sequence))).toBe(sequence)
+      }),
+    )
+  })
+
+  it('of anybody else are refused', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.string({ maxLength: 16 }), fc.base64String(), fc.integer().map(String)),
+        (text) => {
+          try {
+            expect(encodeCursor(decodeCursor(text))).toBe(text)
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'INVALID_OPTIONS', issues: [{ path: 'cursor' }] })
+          }
+        },
+      ),
+      { examples: [[''], ['s'], ['s00'], ['s-1'], ['szzzzzzzzzzz'], ['S1'], ['1'], ['s1.5'], ['s1 ']] },
+    )
+    for (const wrong of ['', 's', 's00', 's-1', 'szzzzzzzzzzz', 'S1', '1']) {
+      expect(() => decodeCursor(wrong), wrong).toThrow('cursor')
+    }
+  })
+})
+
+describe('pages', () => {
+  const ascending = fc
+    .uniqueArray(fc.nat({ max: 1_000 }), { maxLength: 60 })
+    .map((all) => all.sort((a, b) => a - b))
+
+  it('hold all that was there from first to last, each once, though others come and go meanwhile', () => {
+    fc.assert(
+      fc.property(
+        ascending,
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.nat({ max: 1_000 }), { minLength: 1 }),
+        (start, limit, changes) => {
+          let items = start
+          const touched = new Set<number>()
+          const seen: number[] = []
+          let turn = 0
+          let cursor: string | undefined
+          do {
+            const page = pageOf(items, { limit, cursor }, sequenceOf)
+            expect(page.items.length).toBeLessThanOrEqual(limit)
+            seen.push(...page.items)
+            cursor = page.next ?? undefined
+            const change = changes[turn++ % changes.length] ?? 0
+            touched.add(change)
+            items = items.includes(change)
+              ? items.filter((item) => item !== change)
+              : [...items, change].sort((a, b) => a - b)
+          } while (cursor !== undefined)
+          expect(new Set(seen).size).toBe(seen.length)
+          expect(seen.filter((item) => !touched.has(item))).toEqual(
+            start.filter((item) => !touched.has(item)),
+          )
+        },
+      ),
+    )
+  })
+
+  it('without a limit are one', () => {
+    expect(pageOf([1, 2, 3], {}, sequenceOf)).toEqual({ items: [1, 2, 3], next: null })
+    expect(pageOf([1, 2, 3], { cursor: encodeCursor(1) }, sequenceOf)).toEqual({ items: [2, 3], next: null })
+    expect(pageOf([1, 2, 3], { limit: 3 }, sequenceOf)).toEqual({ items: [1, 2, 3], next: null })
+  })
+})
+
+describe('GET /api/models/download/status', () => {
+  it('goes page by page, with the filters', async () => {
+    await using bench = await startHttp({ of: { concurrency: 1 } })
+    const urls = Array.from({ length: 7 }, (_, index) => bench.origin.url(`/${index}.bin`))
+    for (const url of urls) await bench.post({ url })
+    await bench.manager.onIdle()
+    const page = async (query: string) => {
+      const { status, body } = await bench.ask('GET', `/api/models/download/status?${query}`)
+      expect(status).toBe(200)
+      const { downloads, next_cursor: next } = body
+      return { urls: Object.keys(Object(downloads) as object), next }
+    }
+    const first = await page('limit=3&state=failed')
+    expect(first).toEqual({ urls: urls.slice(0, 3), next: expect.any(String) })
+    await bench.manager.remove(urls[2]!)
+    await bench.manager.remove(urls[4]!)
+    const second = await page(`limit=3&state=failed&cursor=${String(first.next)}`)
+    expect(second).toEqual({ urls: [urls[3], urls[5], urls[6]], next: null })
+    expect(await page('limit=9')).toEqual({ urls: [0, 1, 3, 5, 6].map((index) => urls[index]), next: null })
+    expect((await bench.ask('GET', '/api/models/download/status')).body).not.toHaveProperty('next_cursor')
+    for (const wrong of [
+      'limit=0',
+      'limit=-1',
+      'limit=x',
+      'limit=1.5',
+      'limit=',
+      'limit=100001',
+      'limit=3&cursor=x',
+    ]) {
+      await bench.problem(400, 'INVALID_OPTIONS', 'GET', `/api/models/download/status?${wrong}`)
+    }
+  })
+})

@@ -1,0 +1,80 @@
+/** Ten thousand known downloads. */
+import { expect, it } from 'vitest'
+import { createHandler } from '../../src/http/handler.js'
+import { newRecord } from '../../src/records.js'
+import { downloadOptionsSchema } from '../../src/options.js'
+import type { DownloadRecord } from '../../src/index.js'
+import { makeManager } from '../faults/harness.js'
+import { tempDir } from '../support/temp.js'
+import { ask, byUrl, openEvents } from './bench.js'
+
+const count = 10_000
+const urlOf = (index: number) =>
+  `https://models.example.com/some/organisation/model-${index}.gguf?download=true`
+
+function record(index: number): DownloadRecord {
+  const place = {
+    directory: null,
+    mode: 'llm',
+    filename: `model-${index}.gguf`,
+    named: true,
+    sequence: index,
+  }
+  const made = newRecord(downloadOptionsSchema.parse({ url: urlOf(index) }), place)
+  const times = {
+    startedAt: made.createdAt,
+    finishedAt: made.createdAt,
+    downloaded: 5_000_000_000,
+    total: 5_000_000_000,
+  }
+  if (index % 3 === 0)
+    return { ...made, ...times, state: 'completed', resultSha256: 'a'.repeat(64), verified: true }
+  if (index % 3 === 1) return { ...made, state: 'paused' }
+  const error = { code: 'HTTP_ERROR' as const, message: 'The server answered HTTP 500.', retryable: true }
+  return { ...made, ...times, state: 'failed', error }
+}
+
+/** The middle one of some runs, so that one that was interrupted does not count. */
+async function medianMs(runs: number, task: () => Promise<unknown>): Promise<number> {
+  const times: number[] = []
+  for (let run = 0; run < runs; run += 1) {
+    const start = performance.now()
+    await task()
+    times.push(performance.now() - start)
+  }
+  return times.sort((a, b) => a - b)[Math.floor(runs / 2)] ?? Infinity
+}
+
+it('the list answers within 100 ms, one within 5 ms, and a page and a stream are quick too', async () => {
+  const records = Array.from({ length: count }, (_, index) => record(index))
+  const store = {
+    load: () => Promise.resolve({ records, problems: [] }),
+    save: () => Promise.resolve(),
+    remove: () => Promise.resolve(),
+  }
+  const manager = makeManager(tempDir('scale'), { store, defaultMode: 'llm' })
+  const handler = createHandler({ manager })
+  await manager.ready
+  const path = '/api/models/download/status'
+  const { body } = await ask(handler, 'GET', path)
+  expect(Object.keys(Object(body['downloads']) as object)).toHaveLength(count)
+
+  // Without parsing the answer, which is the caller's work.
+  const get = async (query: string) => {
+    const response = await handler(new Request(`http://localhost${path}${query}`), {
+      remoteAddress: '127.0.0.1',
+    })
+    return (await response.arrayBuffer()).byteLength
+  }
+  expect(await medianMs(9, () => get(''))).toBeLessThan(100)
+  expect(await medianMs(99, () => get(byUrl(urlOf(7_777))))).toBeLessThan(5)
+  expect(await medianMs(9, () => get('?limit=100&state=failed'))).toBeLessThan(50)
+  const stream = await medianMs(5, async () => {
+    const reader = await openEvents(handler, '/api/models/download/events')
+    await reader.read()
+    await reader.leave()
+  })
+  expect(stream).toBeLessThan(200)
+  handler.close()
+  await manager.close()
+})
