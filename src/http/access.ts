@@ -117,6 +117,16 @@ export function requireLocal(request: Request, context: RequestContext): void {
 }
 
 /**
+ * Refuses a `Host` field that names no host (RFC 9112 section 3.2), whoever calls.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` with status 400.
+ */
+export function requireHost(request: Request, context: RequestContext): void {
+  if (parseHost(hostOf(request, context)) !== null) return
+  throw new DownloadError('INVALID_OPTIONS', 'The Host field names no host.', { status: 400 })
+}
+
+/**
  * Asks the host.
  *
  * @throws DownloadError `ACCESS_DENIED` with status 401 or 403; whatever `authorize` throws.

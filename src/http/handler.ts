@@ -6,6 +6,7 @@ import type { DownloadManager } from '../manager.js'
 import { downloadOptionsSchema, parseOptions } from '../options.js'
 import { redactUrls } from '../redact.js'
 import {
+  requireHost,
   requireLocal,
   requireOwnPage,
   requirePermission,
@@ -123,6 +124,7 @@ export function createHandler(options: HandlerOptions): Handler {
     const here = routesAt(url.pathname)
     if (here === undefined) throw new DownloadError('NOT_FOUND', 'There is nothing at this path.')
     if (authorize === undefined) requireLocal(request, context)
+    else requireHost(request, context)
     const allowed = allowedMethods(here)
     if (isPreflight(request))
       return new Response(null, { status: 204, headers: cors.preflight(request, allowed) })

@@ -136,6 +136,9 @@ export function accessTests({ open, traits }: Subject): void {
     it('serves every name and everybody behind a proxy', async () => {
       await using scene = await open({ handler: { authorize: () => true } })
       expect((await ask(scene, 'Host: models.example', 'X-Forwarded-For: 203.0.113.7')).status).toBe(200)
+      for (const host of ['user@models.example', 'models.example:x', 'models example', '[::1']) {
+        expect([host, (await ask(scene, `Host: ${host}`)).status]).toEqual([host, 400])
+      }
     })
   })
 
