@@ -34,9 +34,13 @@ export interface CatalogModel {
 
 /** One model of a {@link Catalog}, with every default filled in. */
 export interface CatalogEntry {
+  /** Its name in requests and answers. */
   readonly key: string
+  /** For people. */
   readonly name: string
+  /** As it was given. */
   readonly url: string
+  /** Sub-folder, or null for the directory itself. */
   readonly mode: string | null
   /** Null when neither the catalog nor the URL name the file. */
   readonly filename: string | null
@@ -44,8 +48,11 @@ export interface CatalogEntry {
   readonly sha256: string | null
   /** Bytes, or null. */
   readonly size: number | null
+  /** Whether a preload without it has failed. */
   readonly required: boolean
+  /** Whether it is fetched when no models are named. */
   readonly auto_download: boolean
+  /** For people; may be empty. */
   readonly description: string
 }
 

@@ -55,6 +55,7 @@ export interface PreloadRequestOptions {
 
 /** What {@link Preloader.start} answers: the body of `POST /api/v1/models/preload/start`. */
 export interface PreloadStart {
+  /** A failure is thrown. */
   success: true
   /** For people. */
   message: string
@@ -62,6 +63,7 @@ export interface PreloadStart {
   output_dir: string
   /** Keys of what is fetched, in the catalog's order. */
   models: string[]
+  /** Whether what is there is fetched again. */
   force: boolean
   /** ISO 8601 in UTC. */
   started_at: string
@@ -69,6 +71,7 @@ export interface PreloadStart {
 
 /** The last run, or the one that is going. When there was none: `running` false, `logs` empty, the rest null. */
 export interface PreloadSnapshot {
+  /** Whether a run is going. */
   running: boolean
   /** ISO 8601 in UTC. */
   started_at: string | null
@@ -100,6 +103,7 @@ export interface PreloadSnapshot {
 export interface ModelStatus {
   /** The file is there and right: its size and sha256 are those of the catalog, where it says them. */
   ready: boolean
+  /** For people. */
   name: string
   /** Absolute path where it lies or will lie. */
   cache_hint: string
@@ -109,12 +113,15 @@ export interface ModelStatus {
 
 /** Which models are there: the body of `GET /api/v1/models/status`. */
 export interface ModelsStatus {
+  /** A failure is thrown. */
   success: true
   /** By key. */
   models: Record<string, ModelStatus>
   /** In the catalog's order. */
   catalog: { key: string; name: string; required: boolean; auto_download: boolean; description: string }[]
+  /** Whether at least one is ready. */
   any_ready: boolean
+  /** Whether at least one is not. */
   any_missing: boolean
   /** For people: what is missing, and the commands that fetch it. */
   first_use_tip: string

@@ -29,9 +29,11 @@ import {
 
 it('the package exports exactly these values', () => {
   expect(Object.keys(api).sort()).toEqual([
+    'Catalog',
     'Download',
     'DownloadError',
     'DownloadManager',
+    'Preloader',
     'createFileStore',
     'createHandler',
     'createMemoryStore',
