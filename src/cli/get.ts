@@ -1,15 +1,15 @@
 import { blockThisThread } from '../files/io.js'
 import type { Download } from '../download.js'
-import { type DownloadError, isDownloadError, toDownloadError } from '../errors.js'
+import { toDownloadError } from '../errors.js'
 import { DownloadManager } from '../manager.js'
 import { type DownloadOptions, parseUrl } from '../options.js'
-import { redactUrl, redactUrls } from '../redact.js'
+import { redactUrl } from '../redact.js'
 import { defaultPools } from './arguments.js'
-import { BarReporter } from './bars.js'
-import { formatBytes, plain } from './format.js'
-import { completedReport, failedReport, progressReport, type Report, type Reporter } from './report.js'
-import { JsonReporter, LineReporter, QuietReporter } from './reporters.js'
+import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
+import { plain } from './format.js'
+import { completedReport, failedReport, type Report } from './report.js'
 import { onSignal } from './signals.js'
+import { asUsageError, exitCodes, isUsage, toUsageError, UsageError } from './usage.js'
 
 /** The options of `get`, parsed. */
 export interface GetOptions {
@@ -27,17 +27,6 @@ export interface GetOptions {
   quiet?: boolean | undefined
 }
 
-/** Exit codes of the command; a signal adds its number to 128. */
-export const exitCodes = { done: 0, failed: 1, usage: 2 } as const
-
-/** Codes that a request can only earn by how it was written. */
-const usageCodes = new Set<string>(['INVALID_OPTIONS', 'INVALID_URL', 'UNSAFE_FILENAME'])
-
-/** The command line asks for something that makes no sense: exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
-
 /**
  * Fetches every URL and reports on the way.
  *
@@ -53,14 +42,15 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
     }
   }
   const manager = createManager(wanted.size, options)
-  const reporter = createReporter(wanted.size, options)
+  const reporter = await createReporter(wanted.size, options)
   const interruption = onSignal(() => {
     reporter.close()
     return manager.close()
   })
   try {
     const downloads: Download[] = []
-    const report = forwardEvents(manager, reporter, wanted)
+    const report = lastOnce(reporter)
+    forwardEvents(manager, report, (download) => wanted.get(download.url) ?? download.url)
     const ends: Promise<boolean>[] = []
     const request = requestOptions(options)
     for (const url of wanted.values()) {
@@ -99,22 +89,6 @@ function distinctUrls(urls: readonly string[]): Map<string, string> {
   return wanted
 }
 
-function isUsage(error: unknown): error is DownloadError {
-  return isDownloadError(error) && usageCodes.has(error.code)
-}
-
-function toUsageError(error: DownloadError, prefix = ''): UsageError {
-  return new UsageError(`${prefix}${plain(redactUrls(error.message))} (${error.code})`, { cause: error })
-}
-
-function asUsageError<T>(make: () => T, prefix?: string): T {
-  try {
-    return make()
-  } catch (error) {
-    throw isUsage(error) ? toUsageError(error, prefix) : error
-  }
-}
-
 /** What all URLs of the run have in common. */
 function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
   const { output, sha256, size, header, force } = options
@@ -146,64 +120,6 @@ function createManager(urls: number, options: GetOptions): DownloadManager {
   )
 }
 
-/** JSON, silence, bars or lines: as asked for, and as standard error is a terminal or not. */
-function createReporter(urls: number, options: GetOptions): Reporter {
-  const { stdout, stderr, env } = process
-  const printOut = (text: string) => void stdout.write(text)
-  const printError = (text: string) => void stderr.write(text)
-  if (options.json === true) return new JsonReporter(printOut, printError, options.quiet === true)
-  if (options.quiet === true) return new QuietReporter(printError)
-  // On a terminal the paths are in the lines for people already.
-  const paths = stdout.isTTY ? null : printOut
-  if (!stderr.isTTY || env['TERM'] === 'dumb') return new LineReporter(urls, printError, paths)
-  return new BarReporter(urls, stderr, paths, !env['NO_COLOR'])
-}
-
-/**
- * Passes the manager's events on as reports. A URL's last report is `completed` or `failed`; they come from
- * {@link settle}, and what is heard of that URL later is dropped.
- */
-function forwardEvents(
-  manager: DownloadManager,
-  reporter: Reporter,
-  wanted: ReadonlyMap<string, string>,
-): (report: Report) => void {
-  const ended = new Set<string>()
-  const urlOf = (download: Download) => wanted.get(download.url) ?? download.url
-  const report = (one: Report) => {
-    if (one.url !== undefined) {
-      if (ended.has(one.url)) return
-      if (one.type === 'completed' || one.type === 'failed') ended.add(one.url)
-    }
-    reporter.report(one)
-  }
-  manager.on('queued', ({ download }) => report({ type: 'queued', url: urlOf(download) }))
-  manager.on('started', ({ download }) => report({ type: 'started', url: urlOf(download) }))
-  manager.on('verifying', ({ download }) => report({ type: 'verifying', url: urlOf(download) }))
-  manager.on('progress', ({ download, progress }) =>
-    report(progressReport(urlOf(download), download.named ? download.filename : null, progress)),
-  )
-  manager.on('retrying', ({ download, error, attempt, delayMs }) =>
-    report({
-      type: 'retrying',
-      url: urlOf(download),
-      attempt,
-      delayMs,
-      code: error.code,
-      message: redactUrls(error.message),
-    }),
-  )
-  manager.on('log', ({ download, level, message }) =>
-    report({
-      type: 'log',
-      ...(download === undefined ? {} : { url: urlOf(download) }),
-      level,
-      message: redactUrls(message),
-    }),
-  )
-  return report
-}
-
 /**
  * Follows one download to its end.
  *
@@ -217,11 +133,4 @@ async function settle(download: Download, url: string, report: (report: Report) 
     report(failedReport(url, toDownloadError(error)))
     return false
   }
-}
-
-/** What stays on disk after an interruption, and how to go on. */
-function farewell(downloads: readonly Download[]): string {
-  const unfinished = downloads.filter((download) => download.file === null)
-  const kept = unfinished.reduce((sum, download) => sum + download.current.downloaded, 0)
-  return `Interrupted. ${formatBytes(kept)} kept on disk; run the same command again to go on.`
 }
