@@ -125,13 +125,9 @@ export const statusQuery = z.object({
   limit: z.coerce.number().int().min(1).max(10_000).optional().describe('Most downloads in one answer.'),
   cursor: z.string().max(64).optional().describe('`next_cursor` of the page before.'),
 })
-/** See {@link statusQuery}. */
-export type StatusQuery = z.input<typeof statusQuery>
 
 /** Body of pause, resume, cancel and retry. */
 export const controlRequest = z.object({ url })
-/** See {@link controlRequest}. */
-export type ControlRequest = z.infer<typeof controlRequest>
 
 /** Answer of pause, resume, cancel and retry. */
 export const controlResult = z.object({ success, download: wireDownload })
@@ -245,8 +241,6 @@ export const preloadRequest = z
     force: z.union([z.boolean(), flag]).nullish().describe(force),
   })
   .nullable()
-/** See {@link preloadRequest}. */
-export type PreloadRequest = NonNullable<z.input<typeof preloadRequest>>
 
 /** Answer of `POST /api/v1/models/preload/start`. */
 export const preloadStarted = z.object({
@@ -284,14 +278,6 @@ export type PreloadStatus = z.infer<typeof preloadStatus>
 export const preloadLog = z.object({ line: z.string() })
 /** See {@link preloadLog}. */
 export type PreloadLog = z.infer<typeof preloadLog>
-
-/** What `GET /api/v1/models/preload/events` sends: the name of each event and its data. */
-export interface PreloadSseEvents {
-  /** First of all, and whenever something changed. */
-  status: PreloadStatus
-  /** A new line of the log. */
-  log: PreloadLog
-}
 
 // ---- errors ----
 
