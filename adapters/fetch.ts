@@ -14,7 +14,8 @@ export interface FetchHandler extends Pick<Handler, 'owns' | 'close'> {
  * @param options - see {@link HandlerOptions}.
  *
  * @example
- * app.mount('/models', modelDownloader({ manager, authorize }))
+ * const routes = modelDownloader({ manager, authorize, basePath: '/ml' })
+ * app.all('/ml/*', (c) => routes(c.req.raw))
  */
 export function modelDownloader(options: HandlerOptions): FetchHandler {
   const handler = createHandler(options)

@@ -19,13 +19,14 @@ const manager = new DownloadManager({ directory })
 
 const routes = modelDownloader({
   manager,
+  basePath: '/ml',
   authorize: (action, request) =>
     request.headers.get('authorization') === 'Bearer secret' || 'unauthenticated',
   // Callers may not reach private networks through this server; this one host is exempt.
   allowedHosts: [new URL(origin.url('/')).host],
 })
 const app = new Hono()
-app.mount('/ml', routes)
+app.all('/ml/*', (c) => routes(c.req.raw))
 app.get('/', (c) => c.text('Hello from the host'))
 
 const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' })
