@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'tsup'
 
 const common = {
@@ -9,8 +10,24 @@ const common = {
   splitting: true,
 } as const
 
-const licenseOf = (name: string) =>
-  readFileSync(new URL(`./node_modules/${name}/LICENSE`, import.meta.url), 'utf8')
+/** What is built into the command: all of its packages but the bars, which are loaded on terminals only. */
+const bundled = [
+  'commander',
+  'content-disposition',
+  'eventemitter3',
+  'ipaddr.js',
+  'p-limit',
+  'undici',
+  'yocto-queue',
+  'zod',
+]
+
+function licenseOf(name: string): string {
+  const folder = new URL(`./node_modules/${name}/`, import.meta.url)
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+  if (file === undefined) throw new Error(`${name} has no licence file`)
+  return `${name}\n\n${readFileSync(new URL(file, folder), 'utf8')}`
+}
 
 const libraries = {
   index: 'src/index.ts',
@@ -46,15 +63,30 @@ export default defineConfig([
     ...common,
     entry: { cli: 'src/cli/cli.ts' },
     // The library shares zod and undici with its host. The command has no host, and needs little of both: loading all of
-    // their files would be half of its start.
-    noExternal: ['zod', 'undici'],
+    // their files would be half of its start. Finding and linking the
+    // others is most of the rest.
+    noExternal: [...bundled],
+    esbuildPlugins: [
+      {
+        name: 'no-h2',
+        setup(build) {
+          const path = fileURLToPath(new URL('scripts/undici-no-h2.cjs', import.meta.url))
+          build.onResolve({ filter: /\/client-h2\.js$/ }, () => ({ path }))
+        },
+      },
+    ],
     esbuildOptions(options) {
       options.chunkNames = 'cli-[name]-[hash]'
+      // Half the text to read at the start; names stay, for stack traces.
+      options.minifySyntax = true
+      options.minifyWhitespace = true
       options.alias = { undici: './scripts/undici-agents.cjs' }
     },
     banner: {
       js: 'import { createRequire as cliRequire } from "node:module"; const require = cliRequire(import.meta.url);',
     },
-    footer: { js: `/*! With parts of zod and undici.\n\n${licenseOf('zod')}\n${licenseOf('undici')}*/` },
+    footer: {
+      js: `/*! With parts of ${bundled.join(', ')}.\n\n${bundled.map(licenseOf).join('\n')}*/`,
+    },
   },
 ])

@@ -36,6 +36,7 @@ function inputs() {
     'tsconfig.json',
     'tsup.config.ts',
     'scripts/undici-agents.cjs',
+    'scripts/undici-no-h2.cjs',
   ]) {
     hash.update(`${file}\0`)
     hash.update(readFileSync(path.join(root, file)))

@@ -30,18 +30,21 @@ const maxRounds = 5
 /** A lock, the claim on it, the claim on that one: deeper only when several processes died within microseconds. */
 const maxDepth = 3
 
-const ownerSchema = z.object({
-  pid: z.number().int().positive(),
-  /** Host and process namespace: only within these does `pid` mean anything. */
-  host: z.string(),
-  bootId: z.string(),
-  /** When the process began, in the kernel's own count; null where there is none. A reused pid has another one. */
-  startTime: z.string().nullable(),
-  /** The thread of that process. */
-  thread: z.string().optional(),
-  token: z.string().min(1),
-})
-type Owner = z.infer<typeof ownerSchema>
+/** Made when it is needed, which is seldom: only for a lock that somebody else has left or holds. */
+const makeOwnerSchema = () =>
+  z.object({
+    pid: z.number().int().positive(),
+    /** Host and process namespace: only within these does `pid` mean anything. */
+    host: z.string(),
+    bootId: z.string(),
+    /** When the process began, in the kernel's own count; null where there is none. A reused pid has another one. */
+    startTime: z.string().nullable(),
+    /** The thread of that process. */
+    thread: z.string().optional(),
+    token: z.string().min(1),
+  })
+type Owner = z.infer<ReturnType<typeof makeOwnerSchema>>
+let ownerSchema: ReturnType<typeof makeOwnerSchema> | undefined
 
 interface FoundLock {
   /** Null when the content makes no sense (yet). */
@@ -189,6 +192,7 @@ async function inspect(path: string): Promise<FoundLock | null> {
 
 function parseOwner(text: string): Owner | null {
   try {
+    ownerSchema ??= makeOwnerSchema()
     return ownerSchema.parse(JSON.parse(text))
   } catch {
     return null

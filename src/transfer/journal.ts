@@ -25,32 +25,36 @@ export interface Journal {
   publishing: { size: number; sha256: string } | null
 }
 
-const intervals = z.unknown().transform((value, context): IntervalSet => {
-  const parsed = parseIntervals(value)
-  if (parsed !== null) return parsed
-  context.addIssue({ code: 'custom', message: 'not a set of intervals' })
-  return z.NEVER
-})
+/** Made when it is needed: a download that begins anew reads no journal. */
+function makeSchema() {
+  const intervals = z.unknown().transform((value, context): IntervalSet => {
+    const parsed = parseIntervals(value)
+    if (parsed !== null) return parsed
+    context.addIssue({ code: 'custom', message: 'not a set of intervals' })
+    return z.NEVER
+  })
 
-const count = z.number().int().nonnegative()
+  const count = z.number().int().nonnegative()
 
-const schema = z.object({
-  version: z.literal(1),
-  url: z.string(),
-  sha256: z.string().nullable(),
-  identity: z.object({
-    total: count.nullable(),
-    etag: z.string().nullable(),
-    lastModified: z.string().nullable(),
-    lastModifiedStrong: z.boolean(),
-  }),
-  bootId: z.string(),
-  writer: z.string(),
-  inode: z.string(),
-  written: intervals,
-  synced: intervals,
-  publishing: z.object({ size: count, sha256: z.string() }).nullable(),
-})
+  return z.object({
+    version: z.literal(1),
+    url: z.string(),
+    sha256: z.string().nullable(),
+    identity: z.object({
+      total: count.nullable(),
+      etag: z.string().nullable(),
+      lastModified: z.string().nullable(),
+      lastModifiedStrong: z.boolean(),
+    }),
+    bootId: z.string(),
+    writer: z.string(),
+    inode: z.string(),
+    written: intervals,
+    synced: intervals,
+    publishing: z.object({ size: count, sha256: z.string() }).nullable(),
+  })
+}
+let schema: ReturnType<typeof makeSchema> | undefined
 
 /** The journal as it lies on disk. */
 export function encodeJournal(journal: Journal): string {
@@ -65,6 +69,7 @@ export function parseJournal(text: string): Journal | null {
   } catch {
     return null
   }
+  schema ??= makeSchema()
   const result = schema.safeParse(value)
   if (!result.success) return null
   const { identity, written, synced } = result.data
