@@ -40,6 +40,7 @@ describe('manager options', () => {
       defaultMode: 'llm',
       store: 'file',
       autoResume: true,
+      worker: true,
       proxy: true,
       tuning: {},
     } satisfies ResolvedManagerOptions)
