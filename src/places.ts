@@ -1,6 +1,6 @@
-import { lstat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { DownloadError } from './errors.js'
+import { io } from './files/io.js'
 import type { DownloadRecord } from './store/store.js'
 import { partPaths, removeFiles } from './transfer/leftover.js'
 
@@ -61,7 +61,7 @@ export class Places {
   async holds(record: Readonly<DownloadRecord>): Promise<boolean> {
     const { named, force, size, sha256, stamp } = record
     if (!named || force) return false
-    const stat = await lstat(this.pathOf(record)).catch(() => null)
+    const stat = await io.lstatIfThere(this.pathOf(record)).catch(() => null)
     if (stat?.isFile() !== true || (size !== null && size !== stat.size)) return false
     if (sha256 === null) return true
     return sha256 === stamp?.sha256 && stamp.size === stat.size && stamp.mtimeMs === stat.mtimeMs

@@ -5,6 +5,7 @@
  */
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
+import { errnoOf } from './fs-errors.js'
 
 /** File operations. Each throws what the file system throws. */
 export interface FileIo {
@@ -18,11 +19,14 @@ export interface FileIo {
   ftruncate(fd: number, length: number): Promise<void>
   fchmod(fd: number, mode: number): Promise<void>
   lstat(path: string): Promise<fs.Stats>
+  /** The same; null when nothing lies there. */
+  lstatIfThere(path: string): Promise<fs.Stats | null>
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
 }
 
 const read = promisify(fs.read)
+const lstat = promisify(fs.lstat)
 
 const handedOver: FileIo = {
   open: promisify(fs.open),
@@ -32,7 +36,15 @@ const handedOver: FileIo = {
   fstat: promisify(fs.fstat),
   ftruncate: promisify(fs.ftruncate),
   fchmod: promisify(fs.fchmod),
-  lstat: promisify(fs.lstat),
+  lstat,
+  async lstatIfThere(path) {
+    try {
+      return await lstat(path)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return null
+      throw error
+    }
+  },
   rename: promisify(fs.rename),
   unlink: promisify(fs.unlink),
 }
@@ -47,6 +59,8 @@ export const onTheSpot: FileIo = {
   ftruncate: async (fd, length) => fs.ftruncateSync(fd, length),
   fchmod: async (fd, mode) => fs.fchmodSync(fd, mode),
   lstat: async (path) => fs.lstatSync(path),
+  // Without an error: making one costs more than the look.
+  lstatIfThere: async (path) => fs.lstatSync(path, { throwIfNoEntry: false }) ?? null,
   rename: async (from, to) => fs.renameSync(from, to),
   unlink: async (path) => fs.unlinkSync(path),
 }

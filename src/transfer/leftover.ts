@@ -104,9 +104,8 @@ export async function readText(path: string): Promise<string | null> {
 /** What lies at a path, links not followed; null when nothing does. */
 export async function statPart(path: string) {
   try {
-    return await io.lstat(path)
+    return await io.lstatIfThere(path)
   } catch (error) {
-    if (isMissing(error)) return null
     throw fsError(error, 'looking at the part file')
   }
 }

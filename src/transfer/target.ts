@@ -177,14 +177,13 @@ async function hashFile(
 }
 
 async function statTarget(path: string): Promise<Stats | null> {
-  let stat: Stats
+  let stat: Stats | null
   try {
-    stat = await io.lstat(path)
+    stat = await io.lstatIfThere(path)
   } catch (error) {
-    const code = errnoOf(error)
-    if (code === 'ENOENT') return null
     throw fsError(error, 'looking at the target')
   }
+  if (stat === null) return null
   if (!stat.isFile()) {
     const kind = stat.isDirectory()
       ? 'a folder'
