@@ -10,6 +10,9 @@ import type { SafeEmitter } from './safe-emitter.js'
 import { isSettled } from './states.js'
 import type { TransferEngine } from './transfer/protocol.js'
 
+/** How many files that are there already are looked at together. */
+const looksAtATime = 16
+
 /** What {@link Work} works with. */
 export interface WorkInit {
   engine: TransferEngine
@@ -30,16 +33,21 @@ export interface WorkInit {
 export class Work {
   readonly #init: WorkInit
   readonly #queue: DownloadQueue<Download>
+  /** Those whose files are there already. They take no slot, but they open files: not all of them at once. */
+  readonly #looks: DownloadQueue<Download>
   readonly #running = new Map<Download, Runner>()
   readonly #idle = new Set<() => void>()
 
   constructor(init: WorkInit) {
     this.#init = init
-    this.#queue = new DownloadQueue(
-      init.concurrency,
-      (download) => download.record,
-      (download) => this.#run(download),
-    )
+    const queue = (slots: number) =>
+      new DownloadQueue<Download>(
+        slots,
+        (download) => download.record,
+        (download) => this.#run(download),
+      )
+    this.#queue = queue(init.concurrency)
+    this.#looks = queue(looksAtATime)
   }
 
   /** Slots. */
@@ -53,7 +61,7 @@ export class Work {
 
   /** Downloads that wait for a slot. */
   get waiting(): number {
-    return this.#queue.waiting
+    return this.#queue.waiting + this.#looks.waiting
   }
 
   /**
@@ -62,10 +70,9 @@ export class Work {
    * @param isThere - its file lies there as it should: a look will end it, so it needs no slot.
    */
   enqueue(download: Download, isThere = false): void {
-    if (!isThere) this.#queue.add(download)
+    const queue = isThere ? this.#looks : this.#queue
+    queue.add(download)
     this.#emitState(download, 'queued')
-    // Unless a listener has done something else with it.
-    if (isThere) void this.#run(download)
   }
 
   /** See {@link DownloadManager.pause}. */
@@ -77,7 +84,7 @@ export class Work {
       await runner.stop('pause')
       return
     }
-    this.#queue.delete(download)
+    this.#dequeue(download)
     this.#moveTo(download, 'paused')
     await this.#save(download)
     this.#checkIdle()
@@ -104,7 +111,7 @@ export class Work {
       // One that has failed by itself in that moment is canceled all the same.
       if (download.file !== null) return
     }
-    this.#queue.delete(download)
+    this.#dequeue(download)
     await this.#init.places.discardBytes(download.record)
     this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
     await this.#save(download)
@@ -152,7 +159,7 @@ export class Work {
 
   /** Whether nothing waits or runs. */
   get isIdle(): boolean {
-    return this.#running.size === 0 && this.#queue.waiting === 0
+    return this.#running.size === 0 && this.waiting === 0
   }
 
   /** Resolves when nothing waits or runs. */
@@ -164,6 +171,11 @@ export class Work {
   endIdle(): void {
     for (const done of this.#idle) done()
     this.#idle.clear()
+  }
+
+  #dequeue(download: Download): void {
+    this.#queue.delete(download)
+    this.#looks.delete(download)
   }
 
   async #run(download: Download): Promise<void> {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { arrives, KiB, startBench } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
-import { waitFor } from '../support/wait.js'
+import { waitFor, withTimeout } from '../support/wait.js'
 
 const content = randomContent(64 * KiB)
 const endless = { content: randomContent(1024 * KiB), bytesPerSecond: 16 * KiB }
@@ -62,4 +62,22 @@ it('a finished one whose file has changed since waits for its turn when a digest
   await utimes(join(directory, 'a.bin'), new Date(), new Date(0))
   expect((await manager.download(wanted)).state).toBe('queued')
   expect(manager.waiting).toBe(1)
+})
+
+it('a thousand of them are looked at a few at a time', async () => {
+  await using bench = await startBench({ concurrency: 1 })
+  const { manager, origin, directory } = bench
+  await mkdir(directory, { recursive: true })
+  const names = Array.from({ length: 1_000 }, (_, index) => `${index}.bin`)
+  await Promise.all(names.map((name) => writeFile(join(directory, name), 'x')))
+  let atOnce = 0
+  let most = 0
+  manager.on('started', () => (most = Math.max(most, (atOnce += 1))))
+  manager.on('completed', () => (atOnce -= 1))
+  const asked = await Promise.all(names.map((name) => manager.download({ url: origin.url(`/${name}`) })))
+  await asked[999]!.cancel().catch(() => undefined)
+  await withTimeout(manager.onIdle(), 10_000, 'the looks')
+  expect([most <= 17, manager.waiting]).toEqual([true, 0])
+  expect(asked.slice(0, 999).every(({ state }) => state === 'completed')).toBe(true)
+  expect(origin.totalConnections).toBe(0)
 })
