@@ -4,8 +4,9 @@ const unit = ['test/unit/**/*.test.ts', 'test/store/**/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
 
 /**
- * Three sets of tests. `unit` needs sources only and goes first; `system` opens sockets and runs `dist`; `soak` takes
- * long and runs only when asked for: `npm run soak` (`vitest run --mode soak`).
+ * Sets of tests. `unit` needs sources only and goes first; `system` opens sockets and runs `dist`. Two more run when asked
+ * for: `worker` takes those of the engine again, with the engine in its worker (`npm run test:worker`, and CI); `soak`
+ * takes long (`npm run soak`).
  */
 export default defineConfig(({ mode }) => ({
   test: {
@@ -15,40 +16,52 @@ export default defineConfig(({ mode }) => ({
     maxWorkers: 2,
     allowOnly: false,
     reporters: ['default', './scripts/vitest-summary.ts'],
+    ...(mode === 'worker' ? { env: { ENGINE: 'worker' } } : {}),
     projects:
-      mode === 'soak'
+      mode === 'worker'
         ? [
             {
               extends: true,
               test: {
-                name: 'soak',
-                include: soak,
-                testTimeout: 900_000,
-                maxWorkers: 1,
+                name: 'worker',
+                include: ['test/{engine,faults,manager}/**/*.test.ts'],
                 globalSetup: './scripts/vitest-build.ts',
               },
             },
           ]
-        : [
-            { extends: true, test: { name: 'unit', include: unit, sequence: { groupOrder: 0 } } },
-            {
-              extends: true,
-              test: {
-                name: 'system',
-                include: ['test/**/*.test.ts'],
-                exclude: [...unit, ...soak],
-                sequence: { groupOrder: 1 },
-                globalSetup: './scripts/vitest-build.ts',
+        : mode === 'soak'
+          ? [
+              {
+                extends: true,
+                test: {
+                  name: 'soak',
+                  include: soak,
+                  testTimeout: 900_000,
+                  maxWorkers: 1,
+                  globalSetup: './scripts/vitest-build.ts',
+                },
               },
-            },
-          ],
+            ]
+          : [
+              { extends: true, test: { name: 'unit', include: unit, sequence: { groupOrder: 0 } } },
+              {
+                extends: true,
+                test: {
+                  name: 'system',
+                  include: ['test/**/*.test.ts'],
+                  exclude: [...unit, ...soak],
+                  sequence: { groupOrder: 1 },
+                  globalSetup: './scripts/vitest-build.ts',
+                },
+              },
+            ],
     coverage: {
       // A run on CI is always a whole run; `npm run coverage` is the same at home.
-      enabled: Boolean(process.env['CI']) && mode !== 'soak',
+      enabled: Boolean(process.env['CI']) && mode === 'test',
       provider: 'v8',
       include: ['src/**/*.ts'],
       // These run in processes and threads of their own, from dist, out of the sight of the coverage.
-      exclude: ['src/cli/cli.ts', 'src/transfer/hash-worker.ts'],
+      exclude: ['src/cli/cli.ts', 'src/transfer/engine-worker.ts', 'src/transfer/hash-worker.ts'],
       reporter: ['text-summary', 'html', 'json-summary'],
       thresholds: { lines: 85, functions: 85, branches: 80 },
     },
