@@ -87,6 +87,21 @@ export function addHeader(text: string, previous: Record<string, string> = {}): 
   return { ...previous, [known]: `${previous[known] ?? ''}${separator}${value}` }
 }
 
+/** Adds one text to those so far, for options that may be repeated. */
+export function addText(text: string, previous: readonly string[] = []): string[] {
+  return [...previous, text]
+}
+
+/** Keys of models with commas between them. */
+export function parseKeys(text: string): string[] {
+  const keys = text
+    .split(',')
+    .map((key) => key.trim())
+    .filter((key) => key !== '')
+  if (keys.length === 0) throw new InvalidArgumentError('Give keys of the catalog: a,b.')
+  return keys
+}
+
 /**
  * Downloads at a time and connections for each, where the user says nothing: few files get many connections each, many
  * files few, so that all together stay near 32.

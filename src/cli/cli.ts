@@ -9,13 +9,21 @@ import { createProgram } from './program.js'
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode = 0
   const program = createProgram(packageVersion(), {
+    // The engine is loaded here, so that --help and usage errors are instant.
     get: async (urls, options) => {
-      // The HTTP parser is the only WebAssembly here: compiling it a second time, for speed, gains nothing that can
-      // be measured and costs 30 MB at the peak.
-      setFlagsFromString('--liftoff-only')
-      // The engine is loaded here, so that --help and usage errors are instant.
+      spareSecondCompile()
       const { get } = await import('./get.js')
       exitCode = await get(urls, options)
+    },
+    preload: async (catalog, options) => {
+      spareSecondCompile()
+      const { preload } = await import('./preload.js')
+      exitCode = await preload(catalog, options)
+    },
+    serve: async (options) => {
+      spareSecondCompile()
+      const { serve } = await import('./serve.js')
+      exitCode = await serve(options)
     },
   })
   try {
@@ -27,6 +35,14 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`error: ${plain(message)}\n`)
     return error instanceof Error && error.name === 'UsageError' ? 2 : 1
   }
+}
+
+/**
+ * The HTTP parser is the only WebAssembly here: compiling it a second time, for speed, gains nothing that can be measured
+ * and costs 30 MB at the peak.
+ */
+function spareSecondCompile(): void {
+  setFlagsFromString('--liftoff-only')
 }
 
 function packageVersion(): string {

@@ -5,10 +5,16 @@ import type { DownloadState } from '../states.js'
 import { redactUrls } from '../redact.js'
 
 /**
- * What `get` reports, one object per event: with `--json` each is one line of standard output, and the other reporters
- * draw from the same objects. `url` is the URL as the user wrote it. The order of the fields is part of the contract.
+ * What a command reports, one object per event: with `--json` each is one line of standard output, and the other
+ * reporters draw from the same objects. The order of the fields is part of the contract.
  */
-export type Report =
+export type Report = DownloadReport & {
+  /** Of the model in its catalog; `preload` only. */
+  key?: string
+}
+
+/** What happens to one download; `url` is its URL as the user wrote it. */
+type DownloadReport =
   | { type: 'queued'; url: string }
   | { type: 'started'; url: string }
   | ProgressReport

@@ -1,0 +1,27 @@
+import { Catalog } from '../catalog/catalog.js'
+import { managerOptionsSchema } from '../options.js'
+import { isUsage, toUsageError } from './usage.js'
+
+const defaultModes = ['llm', 'embed', 'rerank']
+
+/**
+ * Reads the catalog that was named on the command line.
+ *
+ * @throws UsageError when it is none.
+ */
+export async function readCatalog(file: string): Promise<Catalog> {
+  try {
+    return await Catalog.fromFile(file)
+  } catch (error) {
+    throw isUsage(error) ? toUsageError(error) : error
+  }
+}
+
+/** The sub-folders that downloads may name: the usual ones, and those of the catalog. Its bad ones are refused with it. */
+export function modesFor(catalog: Catalog | null): string[] {
+  const modes = new Set(defaultModes)
+  for (const { mode } of catalog?.entries ?? []) {
+    if (mode !== null && managerOptionsSchema.shape.modes.safeParse([mode]).success) modes.add(mode)
+  }
+  return [...modes]
+}
