@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { atExit, installCleanup } from './lib/cleanup.mjs'
 import { findFault, makeFile, removeFiles } from './lib/files.mjs'
+import { hostText, measureHosts } from './lib/host.mjs'
 import { describeMachine, missingPrerequisites } from './lib/machine.mjs'
 import { measure } from './lib/measure.mjs'
 import { targetText, terminalTable, writeMarkdown } from './lib/report.mjs'
@@ -142,6 +143,20 @@ class Bench {
     return results
   }
 
+  /** What a download does to its host. */
+  async runHosts(size) {
+    const files = await this.#makeSources({ size, count: 1 })
+    this.#touch(files)
+    const results = await measureHosts({
+      url: `${this.#server.base.tls}/${files[0].name}`,
+      ca: this.#server.ca,
+      target: this.#folders.target,
+      runs: this.#runs,
+      timeoutMs: TIMEOUT_MS,
+    })
+    return hostText(results, `### The host's event loop, TLS, ${sizeText(size)}`)
+  }
+
   async #once(tool, scenario, files, timeoutMs) {
     const { target, scratch } = this.#folders
     rmSync(target, { recursive: true, force: true })
@@ -205,7 +220,9 @@ async function main() {
     .map((scenario) => ({ scenario, tools: toolsFor(scenario, options.tools) }))
     .filter(({ tools }) => tools.length > 0)
   const used = TOOLS.filter((tool) => plan.some(({ tools }) => tools.includes(tool)))
-  if (used.length === 0) throw new Error('none of these tools takes part in these scenarios')
+  const wantsHost =
+    options.groups.includes('host') && (options.tools === null || options.tools.includes('ours'))
+  if (used.length === 0 && !wantsHost) throw new Error('none of these tools takes part in these scenarios')
   installPackages(used)
 
   const folders = makeHome()
@@ -226,18 +243,20 @@ async function main() {
     all.set(scenario.id, results)
     console.log(`${terminalTable(results)}\n`)
   }
+  const host = wantsHost ? await bench.runHosts(options.quick ? 2 ** 28 : 2 ** 31) : null
   await server.stop()
 
   const machine = describeMachine(used)
   const otherNodeTools = new Set(TOOLS.filter(({ id, node }) => node && id !== 'ours').map(({ id }) => id))
   const targets = judge(all, otherNodeTools)
   console.log(machine)
+  if (host !== null) console.log(`\n${host}`)
   if (targets.length > 0) console.log(`\n${targets.map(targetText).join('\n')}`)
   if (options.quick)
     console.log('\nShort form: start-up weighs too much in files this small to judge by them.')
   if (options.markdown) {
     const { runs, quick } = options
-    writeMarkdown({ readme: README, machine, runs, quick, all: [...all.values()], targets })
+    writeMarkdown({ readme: README, machine, runs, quick, all: [...all.values()], targets, host })
   }
 }
 

@@ -71,7 +71,7 @@ export function targetText({ verdict, text }) {
  * @param {{ readme: string, machine: string, runs: number, quick: boolean,
  *   all: import('./results.mjs').ScenarioResults[], targets: import('./targets.mjs').Line[] }} report
  */
-export function writeMarkdown({ readme, machine, runs, quick, all, targets }) {
+export function writeMarkdown({ readme, machine, runs, quick, all, targets, host }) {
   const old = readFileSync(readme, 'utf8')
   const from = old.indexOf(START)
   const to = old.indexOf(END)
@@ -82,6 +82,8 @@ export function writeMarkdown({ readme, machine, runs, quick, all, targets }) {
   const aims = targets.map(
     ({ verdict, text }) => `- ${verdict === '----' ? 'not measured' : verdict}: ${text}`,
   )
-  const parts = [lead, ...all.map(markdownTable), ...(aims.length > 0 ? ['### Aims', aims.join('\n')] : [])]
+  const parts = [lead, ...all.map(markdownTable)]
+  if (host !== null) parts.push(host)
+  if (aims.length > 0) parts.push('### Aims', aims.join('\n'))
   writeFileSync(readme, `${old.slice(0, from)}${START}\n\n${parts.join('\n\n')}\n\n${old.slice(to)}`)
 }

@@ -11,7 +11,7 @@ const GiB = 1024 * MiB
  * }} Scenario `size` in bytes per file, `count` files in one call
  */
 
-export const GROUPS = ['tls', 'plain', 'throttled', 'small', 'memory']
+export const GROUPS = ['tls', 'plain', 'throttled', 'small', 'memory', 'host']
 
 /** @returns {Scenario[]} */
 export function scenarios({ quick }) {
