@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { RequestContext } from '../../src/http/access.js'
 import { answer, isOurs, sendResponse } from '../../src/http/node.js'
-import { rawExchange, rawGet } from '../support/raw-client.js'
+import { rawExchange } from '../support/raw-client.js'
 import { waitFor, withTimeout } from '../support/wait.js'
-import { connectionsOf, fake, get, portOf, serve, serveWith, type Answer } from './serving.js'
+import { connectionsOf, fake, get, portOf, serve, serveWith, settled, type Answer } from './serving.js'
 
 /** What a request looks like on the handler's side. */
 async function seen(text: string): Promise<{ request: Request; context: RequestContext }> {
@@ -216,10 +216,47 @@ describe('the body of a request', () => {
     ['never looked at', ignore],
   ])('%s on a connection that ends: the answer arrives all the same', async (_what, respond) => {
     const { url } = await serveWith(respond)
-    for (let i = 0; i < 5; i++) {
-      const response = await rawGet(url, { method: 'POST', body: 'x'.repeat(1_000_000) })
-      expect(response).toMatchObject({ status: 413, end: 'FIN' })
-    }
+    for (let i = 0; i < 10; i++) expect(await withTimeout(sendInPieces(url, 2_000_000), 5_000)).toBe(413)
+  })
+
+  it('that goes on after its answer does not keep the next request of its connection', async () => {
+    const { server } = await serveWith(refuse)
+    const socket = connect(portOf(server), '127.0.0.1')
+    let text = ''
+    socket.on('data', (data: Buffer) => {
+      text += data.toString()
+    })
+    const head = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n'
+    socket.write(head + 'x'.repeat(100_000))
+    await waitFor(() => text.includes('too large'))
+    socket.write('x'.repeat(300_000) + head)
+    socket.write('x'.repeat(400_000))
+    await waitFor(() => text.split('too large').length === 3, { what: 'the second answer' })
+    socket.destroy()
+  })
+
+  it('is taken no faster than it is read', async () => {
+    let open: () => void = () => undefined
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const { server } = await serveWith(async (request) => {
+      const reader = request.body?.getReader()
+      await reader?.read()
+      await gate
+      await reader?.cancel()
+      return new Response('too large', { status: 413 })
+    })
+    const received = once(server, 'connection') as Promise<[Socket]>
+    const socket = connect(portOf(server), '127.0.0.1')
+    socket.on('error', () => undefined)
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n')
+    socket.write(Buffer.alloc(50_000_000))
+    const [peer] = await received
+    const taken = await settled(() => peer.bytesRead)
+    expect(taken).toBeLessThan(1_000_000)
+    open()
+    socket.destroy()
   })
 
   it('without end does not keep the answer', async () => {
@@ -233,3 +270,28 @@ describe('the body of a request', () => {
     socket.destroy()
   })
 })
+
+/** Posts a body as programs do, one piece after the other, on a connection of its own; the status of the answer. */
+async function sendInPieces(url: string, size: number): Promise<number | undefined> {
+  const headers = { 'content-length': size, connection: 'close' }
+  const request = httpRequest(url, { method: 'POST', agent: false, headers })
+  const piece = Buffer.alloc(64 * 1024)
+  let left = size
+  const write = () => {
+    if (left === 0) request.end()
+    else {
+      request.write(piece.subarray(0, left))
+      left -= Math.min(left, piece.length)
+      setImmediate(write)
+    }
+  }
+  return await new Promise((resolve, reject) => {
+    request.once('error', reject).once('response', (response) => {
+      response.resume().once('error', reject)
+      response.once('end', () => {
+        resolve(response.statusCode)
+      })
+    })
+    write()
+  })
+}

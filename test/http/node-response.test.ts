@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { listen, sendResponse } from '../../src/http/node.js'
 import { rawGet } from '../support/raw-client.js'
 import { waitFor, withTimeout } from '../support/wait.js'
-import { connectionsOf, fake, get, portOf, serve, serveWith } from './serving.js'
+import { connectionsOf, fake, get, portOf, serve, serveWith, settled } from './serving.js'
 
 /** A body that ends only when canceled, and says when that was. */
 function endless(size: number): {
@@ -258,17 +258,6 @@ describe('over HTTP/2', () => {
     await withTimeout(closed, 5_000)
   })
 })
-
-/** A number once it has stopped growing. */
-async function settled(read: () => number): Promise<number> {
-  let last = -1
-  let same = 0
-  return await waitFor(() => {
-    same = read() === last ? same + 1 : 0
-    last = read()
-    return same > 10 ? last : 0
-  })
-}
 
 /** Listeners that the bridge has put on a response; Node's own are taken off. */
 function listenersOf(response: ServerResponse | undefined): number {

@@ -6,7 +6,7 @@ import { afterEach } from 'vitest'
 import type { RequestContext } from '../../src/http/access.js'
 import type { Handler } from '../../src/http/handler.js'
 import { answer, sendResponse, type BridgeOptions } from '../../src/http/node.js'
-import { withTimeout } from '../support/wait.js'
+import { waitFor, withTimeout } from '../support/wait.js'
 
 const servers = new Set<Server>()
 
@@ -69,3 +69,14 @@ export const serveWith = (respond: Answer, options?: (req: IncomingMessage) => B
 /** A request as it goes over the wire, its connection to be closed. */
 export const get = (target: string, ...lines: string[]) =>
   `GET ${target} HTTP/1.1\r\n${['Host: localhost:1', ...lines, 'Connection: close'].join('\r\n')}\r\n\r\n`
+
+/** A number once it has stopped growing. */
+export async function settled(read: () => number): Promise<number> {
+  let last = -1
+  let same = 0
+  return await waitFor(() => {
+    same = read() === last ? same + 1 : 0
+    last = read()
+    return same > 10 ? last : 0
+  })
+}
