@@ -1,5 +1,7 @@
 /** What some tests need of the machine: root, strace, namespaces. Needs vitest. */
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { RunningProcess, root, type RunOptions } from './process.js'
 
@@ -42,6 +44,24 @@ export const nobody: Need = {
 
 /** Runs a command as a user without any rights. */
 export const asNobody: readonly string[] = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+
+/** A real browser. */
+export const chromium: Need = {
+  missing: 'no Chromium here: apt-get install chromium',
+  available: () => {
+    const path = findChromium()
+    return path !== null && spawnSync(path, ['--version'], { stdio: 'ignore' }).status === 0
+  },
+}
+
+/** Where Chromium is, by the names that systems give it; null when it is not there. */
+export function findChromium(): string | null {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
+  const paths = ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) =>
+    folders.map((folder) => join(folder, name)),
+  )
+  return paths.find((path) => existsSync(path)) ?? null
+}
 
 /** A shell, for `ulimit`. */
 export const shell: Need = {

@@ -1,0 +1,56 @@
+/** A real browser, and servers for its pages. Needs vitest; import it at the top of a test file. */
+import { chromium as driver, type Browser, type Page } from 'playwright-core'
+import { build } from 'vite'
+import { afterAll, afterEach, expect, vi } from 'vitest'
+import { findChromium } from './machine.js'
+
+// A browser takes its time on a busy machine; what is waited for has deadlines of its own.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+let browser: Browser | null = null
+const pages = new Map<Page, Error[]>()
+
+afterEach(async () => {
+  const errors = [...pages.values()].flat()
+  for (const page of pages.keys()) await page.close()
+  pages.clear()
+  expect(errors, 'errors that scripts of the pages did not catch').toEqual([])
+})
+
+afterAll(async () => {
+  await browser?.close()
+})
+
+/** Opens a page, with cookies and the like of its own; closed after the test, which fails when a script of it does. */
+export async function openPage(url: string): Promise<Page> {
+  const executablePath = findChromium()
+  if (executablePath === null) throw new Error('There is no Chromium.')
+  // Root, as containers have it, can have no sandbox. All pages are ours.
+  browser ??= await driver.launch({ executablePath, chromiumSandbox: false, timeout: 30_000 })
+  const page = await browser.newPage()
+  page.setDefaultTimeout(15_000)
+  const errors: Error[] = []
+  pages.set(page, errors)
+  page.on('pageerror', (error) => errors.push(error))
+  await page.goto(url)
+  return page
+}
+
+/**
+ * Bundles a script for a page, JSX and packages included.
+ *
+ * @param source - path of the script.
+ * @returns the code of one module.
+ */
+export async function bundlePage(source: string): Promise<string> {
+  const result = await build({
+    configFile: false,
+    logLevel: 'silent',
+    esbuild: { jsx: 'automatic' },
+    build: { write: false, minify: false, modulePreload: false, rollupOptions: { input: source } },
+  })
+  const outputs = [result].flat().flatMap((each) => ('output' in each ? each.output : []))
+  const chunk = outputs.find((each) => each.type === 'chunk')
+  if (chunk === undefined) throw new Error(`${source} gave no script.`)
+  return chunk.code
+}
