@@ -1,0 +1,63 @@
+/**
+ * 100 clients that poll a status ten times a second, and 50 that listen to events: `node clients.mjs PORT URL`. Says `ready`,
+ * goes on until SIGTERM, then prints JSON. Raw sockets, so that the clients cost little beside what they measure.
+ */
+import { connect } from 'node:net'
+
+const pollers = 100
+const listeners = 50
+const everyMs = 100
+const [port, url] = [Number(process.argv[2]), process.argv[3]]
+const request = Buffer.from(
+  `GET /api/models/download/status?url=${encodeURIComponent(url)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`,
+)
+const times = []
+let events = 0
+const sockets = []
+
+function open() {
+  const socket = connect(port, '127.0.0.1')
+  socket.setNoDelay(true)
+  socket.on('error', (error) => {
+    console.error(`client: ${error.message}`)
+    process.exit(1)
+  })
+  sockets.push(socket)
+  return socket
+}
+
+for (let i = 0; i < listeners; i += 1) {
+  const socket = open()
+  socket.write(
+    'GET /api/models/download/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n',
+  )
+  socket.on('data', (data) => {
+    for (let at = data.indexOf('\nid:'); at !== -1; at = data.indexOf('\nid:', at + 1)) events += 1
+  })
+}
+
+for (let i = 0; i < pollers; i += 1) {
+  const socket = open()
+  let sent = 0
+  const poll = () => {
+    sent = performance.now()
+    socket.write(request)
+  }
+  // An answer is one small segment on loopback.
+  socket.on('data', () => {
+    const took = performance.now() - sent
+    times.push(took)
+    setTimeout(poll, Math.max(0, everyMs - took))
+  })
+  setTimeout(poll, (i * everyMs) / pollers)
+}
+
+process.on('SIGTERM', () => {
+  times.sort((a, b) => a - b)
+  const at = (share) => times[Math.min(times.length - 1, Math.floor(times.length * share))]
+  console.log(
+    JSON.stringify({ polls: times.length, p50Ms: at(0.5), p99Ms: at(0.99), worstMs: at(1), events }),
+  )
+  process.exit(0)
+})
+console.log('ready')
