@@ -120,21 +120,25 @@ describe.each(blocksOf(english).filter((block) => block.language === 'js'))(
   },
 )
 
-describe.each(['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/architecture.md'])(
-  '%s',
-  (document) => {
-    it('links to files that exist', () => {
-      const links = [...read(document).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
-        .map((match) => match[1] ?? '')
-        .filter((link) => !/^[a-z]+:/.test(link))
-      const missing = links.filter((link) => !existsSync(path.join(root, path.dirname(document), link)))
-      expect(missing).toEqual([])
-    })
+describe.each([
+  'README.md',
+  'README.zh-CN.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'docs/adapters.md',
+  'docs/architecture.md',
+])('%s', (document) => {
+  it('links to files that exist', () => {
+    const links = [...read(document).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
+      .map((match) => match[1] ?? '')
+      .filter((link) => !/^[a-z]+:/.test(link))
+    const missing = links.filter((link) => !existsSync(path.join(root, path.dirname(document), link)))
+    expect(missing).toEqual([])
+  })
 
-    it('names npm scripts that exist', () => {
-      const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> } // our own file
-      const named = [...read(document).matchAll(/npm run ([a-z0-9:]+)/g)].map((match) => match[1] ?? '')
-      expect(named.filter((name) => !(name in scripts))).toEqual([])
-    })
-  },
-)
+  it('names npm scripts that exist', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> } // our own file
+    const named = [...read(document).matchAll(/npm run ([a-z0-9:]+)/g)].map((match) => match[1] ?? '')
+    expect(named.filter((name) => !(name in scripts))).toEqual([])
+  })
+})
