@@ -59,8 +59,22 @@ export function parseHost(field: string): HostField | null {
   return number !== null && number > 65_535 ? null : { name, port: number }
 }
 
+/** Verdicts on the addresses that were asked about last: pollers ask again and again. */
+const verdicts = new Map<string, boolean>()
+const maxVerdicts = 100
+
 /** Whether an address of a peer is this machine's loopback: `127.0.0.0/8`, `::1`, or the former mapped into IPv6. */
 export function isLoopbackAddress(address: string): boolean {
+  let verdict = verdicts.get(address)
+  if (verdict === undefined) {
+    verdict = judgeLoopback(address)
+    if (verdicts.size >= maxVerdicts) verdicts.clear()
+    verdicts.set(address, verdict)
+  }
+  return verdict
+}
+
+function judgeLoopback(address: string): boolean {
   if (!ipaddr.IPv6.isValid(address) && !ipaddr.IPv4.isValidFourPartDecimal(address)) return false
   return ipaddr.process(address).range() === 'loopback'
 }

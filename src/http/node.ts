@@ -25,6 +25,8 @@ export interface BridgeOptions {
 export interface BridgedRequest {
   request: Request
   context: RequestContext
+  /** Whether the client has left before its answer was complete. */
+  hasLeft: () => boolean
 }
 
 /** How much of a body that the handler left is still taken before the answer goes out, and for how long. */
@@ -88,9 +90,11 @@ export function toRequest(
   const source = options.stream ?? req
   // A client that leaves while nobody reads must not become an uncaught error.
   source.on('error', () => undefined)
-  const gone = new AbortController()
+  let left = false
+  let gone: AbortController | undefined
   res.once('close', () => {
-    if (!res.writableFinished) gone.abort()
+    left = !res.writableFinished
+    if (left) gone?.abort()
   })
   // Unread bytes would keep the connection's next request waiting. Node drops those of a body that nobody touched.
   res.once('finish', () => {
@@ -100,7 +104,6 @@ export function toRequest(
   const init: RequestInit = {
     method: forbiddenMethods.has(method) ? `X-${method}` : method,
     headers: headersOf(req),
-    signal: gone.signal,
   }
   const own = ownBody(req, source)
   if (own !== undefined && method !== 'GET' && method !== 'HEAD') {
@@ -108,8 +111,18 @@ export function toRequest(
     init.duplex = 'half'
   }
   const url = `${schemeOf(req)}://${urlHost(host)}${isVerbatim(path) ? path : '/'}${search}`
+  const request = new Request(url, init)
+  // Made when somebody asks for it, which is seldom: it costs as much as the rest of the request.
+  Object.defineProperty(request, 'signal', {
+    get() {
+      gone ??= new AbortController()
+      if (left) gone.abort()
+      return gone.signal
+    },
+  })
   return {
-    request: new Request(url, init),
+    request,
+    hasLeft: () => left,
     context: {
       remoteAddress: req.socket.remoteAddress,
       native: options.native ?? req,
@@ -133,9 +146,9 @@ export async function answer(
 ): Promise<Response> {
   let response: Response
   try {
-    const { request, context } = toRequest(req, res, options)
+    const { request, context, hasLeft } = toRequest(req, res, options)
     response = await handler(request, context)
-    if (request.signal.aborted) {
+    if (hasLeft()) {
       // Nobody is there any more; whoever sends this one may not notice.
       await response.body?.cancel()
       response = new Response(null, { status: 400 })
@@ -201,11 +214,17 @@ export async function sendResponse(res: ServerResponse, response: Response): Pro
       res.end()
       return
     }
-    res.flushHeaders()
+    // Of an answer that is all there, head and body go out in one piece; of a stream the head goes ahead.
+    const length = Number(response.headers.get('content-length') ?? Number.NaN)
+    if (Number.isNaN(length)) res.flushHeaders()
     for (;;) {
       const { done, value } = await reader.read()
       if (isGone()) return
       if (done) break
+      if (value.byteLength === length) {
+        res.end(value)
+        return
+      }
       if (res.write(value)) continue
       await new Promise<void>((resolve) => {
         wake = resolve
