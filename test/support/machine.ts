@@ -54,6 +54,12 @@ export const chromium: Need = {
   },
 }
 
+/** What the lines of the documents are tried with. */
+export const curl: Need = {
+  missing: 'no curl here: apt-get install curl',
+  available: () => spawnSync('sh', ['-c', 'curl --version'], { stdio: 'ignore' }).status === 0,
+}
+
 /** Where Chromium is, by the names that systems give it; null when it is not there. */
 export function findChromium(): string | null {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')

@@ -1,0 +1,107 @@
+/** What the documents of this project hold, and what they speak of. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import ts from 'typescript'
+import { root } from './process.js'
+
+/** The text of one of our files, by its path from the root. */
+export const read = (file: string): string => readFileSync(path.join(root, file), 'utf8')
+
+/** package.json. */
+export const manifest = JSON.parse(read('package.json')) as {
+  name: string
+  exports: Record<string, unknown>
+  scripts: Record<string, string>
+} // our own file
+
+/** A fenced block. */
+export interface Block {
+  /** Empty when it names none. */
+  language: string
+  /** Without the fences. */
+  code: string
+}
+
+/** All fenced blocks, in their order. */
+export function blocksOf(markdown: string): Block[] {
+  return [...markdown.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map((match) => ({
+    language: match[1] ?? '',
+    code: match[2] ?? '',
+  }))
+}
+
+/** The rows of all tables, without heads and lines, cell by cell. */
+export function rowsOf(markdown: string): string[][] {
+  return [...markdown.matchAll(/(?:^\|.*\|\n?)+/gm)].flatMap(([table]) =>
+    table
+      .trim()
+      .split('\n')
+      .slice(2)
+      .map((row) =>
+        row
+          .slice(1, -1)
+          .split('|')
+          .map((cell) => cell.trim()),
+      ),
+  )
+}
+
+/** What links may point to: every heading, as it becomes an anchor. */
+export function anchorsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+function parse(name: string, code: string): ts.SourceFile {
+  return ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true)
+}
+
+/** What the compiler says of the syntax of a piece of code. */
+export function syntaxErrors(code: string): string[] {
+  const { diagnostics = [] } = ts.transpileModule(code, {
+    fileName: 'block.mts',
+    reportDiagnostics: true,
+    compilerOptions: { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext },
+  })
+  return diagnostics.map((diagnostic) => ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n'))
+}
+
+/** Every `import { name } from 'specifier'` in a piece of code. */
+export function importsOf(code: string): { specifier: string; names: string[] }[] {
+  return parse('block.mts', code)
+    .statements.filter(ts.isImportDeclaration)
+    .map((statement) => {
+      const bindings = statement.importClause?.namedBindings
+      return {
+        specifier: (statement.moduleSpecifier as ts.StringLiteral).text, // the grammar allows nothing else
+        names:
+          bindings && ts.isNamedImports(bindings)
+            ? bindings.elements.map((element) => (element.propertyName ?? element.name).text)
+            : ['default'],
+      }
+    })
+}
+
+function publicNames(): Set<string> {
+  const names = parse('index.ts', read('src/index.ts'))
+    .statements.filter(ts.isExportDeclaration)
+    .flatMap((statement) => {
+      const clause = statement.exportClause
+      return clause && ts.isNamedExports(clause) ? clause.elements.map((element) => element.name.text) : []
+    })
+  return new Set(names)
+}
+
+/** What an entry of ours exports, by its sources. */
+export function namesOf(specifier: string): Set<string> {
+  if (specifier === manifest.name) return publicNames()
+  const entry = specifier.slice(manifest.name.length + 1)
+  if (!(`./${entry}` in manifest.exports)) throw new Error(`There is no ${specifier}.`)
+  const file = entry === 'client' ? 'src/client/index.ts' : `adapters/${entry}.ts`
+  const words = read(file).matchAll(/export (?:const|function|class) (\w+)|export \{([^}]*)\}/g)
+  return new Set([...words].flatMap(([, one, several]) => (one ?? several ?? '').split(/[\s,]+/)))
+}
