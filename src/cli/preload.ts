@@ -26,6 +26,8 @@ export interface PreloadOptions {
   quiet?: boolean | undefined
 }
 
+const nothingToDo = 'No model of the catalog is fetched by itself (auto_download); name some with --models.'
+
 const lockedHint = `Another process is fetching into the same place: a running \`serve\`, perhaps. Start the preload
 there (POST /api/v1/models/preload/start), or wait for it and run this command again.
 `
@@ -59,6 +61,7 @@ export async function preload(file: string, options: PreloadOptions): Promise<nu
       },
     })
     follow(manager, report)
+    if (count === 0) report({ type: 'log', level: 'warn', message: nothingToDo })
     const succeeded = await run({ manager, preloader, catalog, report }, options)
     if (interruption.exitCode !== null && succeeded !== true) {
       await interruption.closed

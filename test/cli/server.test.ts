@@ -1,0 +1,130 @@
+import { once } from 'node:events'
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { ApiServer, type ServerTimes } from '../../src/cli/server.js'
+import type { Handler } from '../../src/http/handler.js'
+import { withTimeout } from '../support/wait.js'
+
+const servers: ApiServer[] = []
+
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close(0)))
+})
+
+/** Long enough that only the bound under test can be what ends a connection. */
+const long = { headersMs: 60_000, requestMs: 60_000, keepAliveMs: 60_000, silenceMs: 60_000, checkMs: 20 }
+
+async function start(times: ServerTimes, respond: (request: Request) => Promise<Response>): Promise<URL> {
+  const server = new ApiServer({ ...long, ...times })
+  servers.push(server)
+  await server.listen('127.0.0.1', 0)
+  const handler: Handler = Object.assign(respond, { owns: () => true, close: () => undefined })
+  server.attach(handler)
+  return new URL(server.url)
+}
+
+const ok = async (): Promise<Response> => new Response('fine')
+
+/** Connects, says something, and resolves with what came back when the connection has ended. */
+async function say(url: URL, text: string): Promise<string> {
+  const socket: Socket = connect(Number(url.port), url.hostname)
+  let heard = ''
+  socket.on('data', (chunk: Buffer) => (heard += chunk.toString())).on('error', () => undefined)
+  if (text !== '') socket.write(text)
+  try {
+    await withTimeout(once(socket, 'close'), 5_000, 'the connection to end')
+  } finally {
+    socket.destroy()
+  }
+  return heard
+}
+
+describe('clients that are slow', () => {
+  it.each([
+    ['says nothing', ''],
+    ['never ends its head', 'GET / HTTP/1.1\r\nHost: localhost\r\n'],
+  ])('one that %s is cut', async (_, text) => {
+    const url = await start({ headersMs: 100 }, ok)
+    const heard = await say(url, text)
+    expect(heard).toMatch(/^(?:HTTP\/1\.1 408 |$)/)
+  })
+
+  it('one that never ends its body is cut', async () => {
+    const url = await start(
+      { headersMs: 100, requestMs: 200 },
+      async (request) => new Response(await request.text()),
+    )
+    await say(url, 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc')
+  })
+
+  it('one that has no further request is let go', async () => {
+    const url = await start({ keepAliveMs: 100 }, ok)
+    const heard = await say(url, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    expect(heard).toMatch(/^HTTP\/1\.1 200 [^]*fine/)
+  })
+
+  it('one on which nothing moves is cut', async () => {
+    const url = await start({ silenceMs: 200 }, () => new Promise(() => undefined))
+    await say(url, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  })
+})
+
+describe('closing', () => {
+  it('waits for answers under way, but not for what comes after them on the same connection', async () => {
+    let answer: (response: Response) => void = () => undefined
+    let asked: () => void = () => undefined
+    const arrived = new Promise<void>((resolve) => (asked = resolve))
+    const url = await start({}, () => {
+      asked()
+      return new Promise((resolve) => (answer = resolve))
+    })
+    const heard = say(url, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await arrived
+    const closed = servers[0]?.close(60_000)
+    answer(new Response('in time'))
+    expect(await heard).toContain('in time')
+    await withTimeout(closed ?? Promise.reject(new Error('no server')), 5_000, 'the server to close')
+  })
+
+  it('cuts what takes longer than the time it is given', async () => {
+    let asked: () => void = () => undefined
+    const arrived = new Promise<void>((resolve) => (asked = resolve))
+    const url = await start({}, () => {
+      asked()
+      return new Promise(() => undefined)
+    })
+    const heard = say(url, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await arrived
+    await withTimeout(servers[0]?.close(100) ?? Promise.resolve(), 5_000, 'the server to close')
+    expect(await heard).toBe('')
+  })
+
+  it('is harmless twice, and before it listens', async () => {
+    const server = new ApiServer()
+    await server.close(0)
+    await server.listen('127.0.0.1', 0)
+    await Promise.all([server.close(0), server.close(0)])
+  })
+})
+
+describe('listening', () => {
+  it('names its address', async () => {
+    const server = new ApiServer()
+    servers.push(server)
+    expect(server.url).toBe('')
+    await server.listen('127.0.0.1', 0)
+    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+  })
+
+  it('says why it cannot', async () => {
+    const other = createTcpServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo // only a pipe has another kind
+    try {
+      await expect(new ApiServer().listen('127.0.0.1', port)).rejects.toThrow(/in use already/)
+      await expect(new ApiServer().listen('192.0.2.1', 0)).rejects.toThrow(/no address of this machine/)
+    } finally {
+      other.close()
+    }
+  })
+})
