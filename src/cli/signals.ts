@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 
-const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Ctrl-Break on Windows; elsewhere there is no such signal, and nobody sends it. */
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const
 
 /** What a signal has done so far. */
 export interface Interruption {
@@ -13,7 +14,7 @@ export interface Interruption {
 }
 
 /**
- * Lets the first SIGINT, SIGTERM or SIGHUP stop the run in good order; a second one ends the process at once.
+ * Lets the first SIGINT, SIGTERM, SIGHUP or SIGBREAK stop the run in good order; a second one ends the process at once.
  *
  * @param action - called once; must not reject.
  */
