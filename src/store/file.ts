@@ -27,8 +27,8 @@ const parallelReads = 32
 /** How long reading holds up the thread at a time. */
 const turnMs = 5
 /** Reads from the page cache stay far below this; the first ones may be slower. */
-const quickMs = 0.5
-const slowMs = 50
+const quickMs = 0.3
+const slowMs = 250
 const parallelWrites = 16
 
 /**
@@ -204,11 +204,10 @@ class FileStore implements DownloadStore {
 
   async #loadOne(name: string, result: LoadedRecords, files: FileIo): Promise<void> {
     const path = join(this.#folder, name)
-    if (recordTemp.test(name) || documentTemp.test(name)) {
-      await unlink(path).catch(() => undefined)
+    if (!recordName.test(name)) {
+      if (recordTemp.test(name) || documentTemp.test(name)) await unlink(path).catch(() => undefined)
       return
     }
-    if (!recordName.test(name)) return
     let record: DownloadRecord | string
     try {
       const { data, stats } = await readRegularFile(path, maxRecordBytes, files)
@@ -231,10 +230,12 @@ class FileStore implements DownloadStore {
   }
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /** What stands in a file, or what is wrong with it. */
 function parseJson(data: Buffer): { json: unknown } | string {
   try {
-    return { json: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data)) as unknown }
+    return { json: JSON.parse(utf8.decode(data)) as unknown }
   } catch {
     return data.length === 0 ? 'it is empty' : 'it is not valid JSON'
   }
