@@ -11,17 +11,17 @@ async function main(argv: readonly string[]): Promise<number> {
   const program = createProgram(packageVersion(), {
     // The engine is loaded here, so that --help and usage errors are instant.
     get: async (urls, options) => {
-      spareSecondCompile()
+      tuneCompilers()
       const { get } = await import('./get.js')
       exitCode = await get(urls, options)
     },
     preload: async (catalog, options) => {
-      spareSecondCompile()
+      tuneCompilers()
       const { preload } = await import('./preload.js')
       exitCode = await preload(catalog, options)
     },
     serve: async (options) => {
-      spareSecondCompile()
+      tuneCompilers()
       const { serve } = await import('./serve.js')
       exitCode = await serve(options)
     },
@@ -37,12 +37,12 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/**
- * The HTTP parser is the only WebAssembly here: compiling it a second time, for speed, gains nothing that can be measured
- * and costs 30 MB at the peak.
- */
-function spareSecondCompile(): void {
+function tuneCompilers(): void {
+  // The HTTP parser is the only WebAssembly here: compiling it a second time, for speed, gains nothing that can be
+  // measured and costs 30 MB at the peak.
   setFlagsFromString('--liftoff-only')
+  // Most of what runs here runs a few hundred times: a quick compiler pays where the optimising one never gets to.
+  setFlagsFromString('--sparkplug')
 }
 
 function packageVersion(): string {

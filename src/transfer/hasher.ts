@@ -64,7 +64,7 @@ export class HashService {
 
   async #close(): Promise<void> {
     const disposals = [...this.#files].map((file) =>
-      file.stop(new DownloadError('CLOSED', 'The hasher is closed.')),
+      file.stop(() => new DownloadError('CLOSED', 'The hasher is closed.')),
     )
     // Not after the disposals: the end of the worker settles those that it would be slow to answer.
     await this.#worker?.close()
@@ -122,7 +122,7 @@ export class FileHash {
   #tail: Promise<unknown> = Promise.resolve()
   /** A look at the descriptor that is under way. */
   #looking: Promise<unknown> = Promise.resolve()
-  #stopped: { why: DownloadError; done: Promise<void> } | null = null
+  #stopped: { why: () => DownloadError; done: Promise<void> } | null = null
 
   /** Use {@link HashService.open}. */
   constructor(fd: number, expectedBytes: number | null, host: FileHashHost) {
@@ -152,29 +152,29 @@ export class FileHash {
 
   /** Stops. Resolves when nobody uses the descriptor any more, so that it may be closed. */
   dispose(): Promise<void> {
-    return this.stop(new DownloadError('CANCELED', 'Hashing was stopped.'))
+    return this.stop(() => new DownloadError('CANCELED', 'Hashing was stopped.'))
   }
 
   /** {@link FileHash.dispose}, with what a digest that is waited for shall fail with. */
-  stop(why: DownloadError): Promise<void> {
+  stop(why: () => DownloadError): Promise<void> {
     this.#stopped ??= { why, done: this.#stop(why) }
     return this.#stopped.done
   }
 
-  async #stop(why: DownloadError): Promise<void> {
+  async #stop(why: () => DownloadError): Promise<void> {
     const pending = this.#pending
     this.#pending = null
-    pending?.reject(why)
+    pending?.reject(why())
     await Promise.all([this.#job?.dispose(), this.#looking])
     this.#host.forget()
   }
 
   async #digest(size: number): Promise<string> {
-    if (this.#stopped !== null) throw this.#stopped.why
+    if (this.#stopped !== null) throw this.#stopped.why()
     const fresh = await this.#mustStartOver(size)
     return new Promise((resolve, reject) => {
       if (this.#stopped !== null) {
-        reject(this.#stopped.why)
+        reject(this.#stopped.why())
         return
       }
       this.#pending = { size, fresh, resolve, reject }

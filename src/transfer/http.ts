@@ -1,6 +1,6 @@
 /** The only file that knows undici: sockets, agents, proxies, and one exchange of request and response. */
 import { Agent, buildConnector, EnvHttpProxyAgent, Pool, type Dispatcher } from 'undici'
-import { DownloadError } from '../errors.js'
+import { DownloadError, toDownloadError } from '../errors.js'
 import { guardedConnect, requireAllowed, type Resolver } from '../network/guard.js'
 import type { RemoteGrant } from '../network/policy.js'
 import { networkError, type ExchangePhase } from './network-errors.js'
@@ -214,13 +214,13 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   ): void {
     if (this.#over || status < 200) return
     this.#phase = 'body'
-    this.#listener.onHead({ status, headers })
+    this.#tell(() => this.#listener.onHead({ status, headers }))
     if (this.#paused.has(this)) controller.pause()
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over) return
-    this.#listener.onData(chunk)
+    this.#tell(() => this.#listener.onData(chunk))
     if (this.#paused.has(this)) controller.pause()
   }
 
@@ -230,6 +230,17 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.#fail(error)
+  }
+
+  /** A listener that throws has a bug, which undici would report as a broken connection, to be tried again. */
+  #tell(what: () => void): void {
+    try {
+      what()
+    } catch (error) {
+      const { message } = toDownloadError(error)
+      this.abort()
+      this.#listener.onError(new DownloadError('INTERNAL', message, { cause: error }))
+    }
   }
 
   #fail(error: unknown): void {

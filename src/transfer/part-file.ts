@@ -1,7 +1,7 @@
 /** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
 import { createHash, randomBytes } from 'node:crypto'
 import { fdatasync, fstatSync, type Stats } from 'node:fs'
-import pLimit from 'p-limit'
+import pLimit, { type LimitFunction } from 'p-limit'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
@@ -30,7 +30,7 @@ export class PartFile {
   readonly #url: string
   readonly #sha256: string | null
   // The kernel lets one writer at a time into a file; more would only spin for it, and hold threads that others need.
-  readonly #writers = pLimit(2)
+  #writers: LimitFunction | null = null
   #identity: Identity
   #written: IntervalSet
   #synced: IntervalSet
@@ -133,6 +133,7 @@ export class PartFile {
    * @throws DownloadError `NO_SPACE`, `DISK_IO` …; the interval is then not noted.
    */
   write(buffer: Buffer, position: number): Promise<void> {
+    this.#writers ??= pLimit(2)
     return this.#writers(() => this.#write(buffer, position))
   }
 

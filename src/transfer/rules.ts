@@ -124,14 +124,15 @@ function judgePartial(expected: Expectation, head: ResponseHead): Verdict {
     return protocol('The server answered one range with a multipart body.')
   }
   const range = parseContentRange(head.headers['content-range'])
-  const noRange = protocol('The server answered 206 without a valid Content-Range.')
-  if (range === null) return noRange
-  if (range.start === null) return noRange
-  if (range.start !== expected.start) {
-    return protocol(`The server answered with byte ${range.start}, not with byte ${expected.start} as asked.`)
+  const noRange = 'The server answered 206 without a valid Content-Range.'
+  if (range === null) return protocol(noRange)
+  if (range.start === null) return protocol(noRange)
+  const { start } = range
+  if (start !== expected.start) {
+    return protocol(`The server answered with byte ${start}, not with byte ${expected.start} as asked.`)
   }
   const length = contentLength(head)
-  if (length !== null && length !== range.end - range.start) {
+  if (length !== null && length !== range.end - start) {
     return protocol('Content-Length and Content-Range of the answer contradict each other.')
   }
   const identity = identityOf(head, range.total)

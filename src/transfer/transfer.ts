@@ -289,7 +289,7 @@ export class Transfer {
 
   async #finish(result: TransferResult): Promise<TransferResult> {
     this.#emit({ type: 'named', filename: result.filename, path: result.path })
-    await this.#close('keep')
+    await this.#close('done')
     return result
   }
 
@@ -345,7 +345,7 @@ export class Transfer {
     await part?.discard()
   }
 
-  async #close(how: 'keep' | 'drop'): Promise<void> {
+  async #close(how: 'keep' | 'drop' | 'done'): Promise<void> {
     const part = this.#part
     try {
       await this.#hash?.dispose()
@@ -354,7 +354,7 @@ export class Transfer {
       else if (part !== null && part.writtenBytes === 0) await part.discard()
       else await part?.keep()
     } finally {
-      await this.#target?.release({ empty: true })
+      await this.#target?.release({ empty: how !== 'done' })
       this.#target = null
     }
   }
