@@ -112,15 +112,18 @@ async function time(port, path) {
     const begin = performance.now()
     socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`)
     await new Promise((resolve) => {
-      let text = ''
+      let head = ''
+      let missing = Number.NaN
       const onData = (data) => {
-        text += data.toString('latin1')
-        const head = text.indexOf('\r\n\r\n')
-        if (head === -1) return
-        const length = /content-length: (\d+)/i.exec(text)?.[1]
-        const whole =
-          length === undefined ? text.endsWith('0\r\n\r\n') : text.length >= head + 4 + Number(length)
-        if (!whole) return
+        if (Number.isNaN(missing)) {
+          head += data.toString('latin1')
+          const end = head.indexOf('\r\n\r\n')
+          if (end === -1) return
+          missing = Number(/^content-length: (\d+)/im.exec(head)?.[1]) + end + 4 - head.length
+        } else {
+          missing -= data.length
+        }
+        if (missing > 0) return
         socket.off('data', onData)
         resolve()
       }

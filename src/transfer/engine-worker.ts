@@ -4,6 +4,7 @@ import { blockThisThread } from '../files/io.js'
 import { declareDead, thread } from '../files/lock.js'
 import { createEngine } from './engine.js'
 import type { TransferEvent, TransferHandle } from './protocol.js'
+import { yieldToHost } from './yield-to-host.js'
 import type { WorkerInit, WorkerReply, WorkerRequest } from './worker-protocol.js'
 
 if (parentPort === null) throw new Error('engine-worker runs as a worker only')
@@ -11,6 +12,7 @@ const port = parentPort
 // Whoever starts this file gives it what the protocol says.
 const init = workerData as WorkerInit
 
+yieldToHost()
 blockThisThread()
 declareDead(init.deadThreads)
 const engine = createEngine({
