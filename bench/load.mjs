@@ -83,7 +83,12 @@ async function round(origin, names, withClients) {
   let told = ''
   load?.stdout.on('data', (data) => (told += data))
   load?.stderr.pipe(process.stderr)
-  if (load !== null) await once(load.stdout, 'data')
+  if (load !== null) {
+    await once(load.stdout, 'data')
+    // A server that has been up for a moment.
+    await new Promise((resolve) => setTimeout(resolve, 2_000))
+    load.kill('SIGUSR2')
+  }
   const begin = performance.now()
   for (const url of urls) await post(server.base, '/api/models/download', { url })
   for (;;) {

@@ -110,6 +110,11 @@ export class DownloadManager extends SafeEmitter {
     this.ready.catch(() => undefined)
   }
 
+  /** @internal For servers: what the first download would have to wait for is started now. */
+  warmUp(): void {
+    this.#engine.prepare?.()
+  }
+
   /** Downloads at a time, 1 to 1,000. Lowering it stops nobody; it holds from the next free slot on. */
   get concurrency(): number {
     return this.#work.concurrency

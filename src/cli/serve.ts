@@ -47,6 +47,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     () => new DownloadManager({ directory: options.directory, modes: modesFor(catalog) }),
   )
   log.follow(manager)
+  manager.warmUp()
   const preloader = catalog === null ? undefined : asUsageError(() => new Preloader({ manager, catalog }))
   if (preloader !== undefined) log.followPreload(preloader)
   server.attach(

@@ -86,8 +86,14 @@ export function isLoopbackHost(field: string): boolean {
   return host.name === 'localhost' || isLoopbackAddress(host.name)
 }
 
+/** What of a request these rules look at. */
+export interface RequestHead {
+  readonly url: string
+  readonly headers: Pick<Headers, 'get'>
+}
+
 /** The host that the caller asked for. */
-export function hostOf(request: Request, context: RequestContext): string {
+export function hostOf(request: RequestHead, context: RequestContext): string {
   return context.host ?? request.headers.get('host') ?? new URL(request.url).host
 }
 
@@ -95,7 +101,7 @@ export function hostOf(request: Request, context: RequestContext): string {
 const forwardedFields = ['x-forwarded-for', 'x-real-ip', 'forwarded']
 
 /** Every address that a proxy says it asks for; `unknown` where it hides one. */
-function forwardedAddresses(headers: Headers): string[] {
+function forwardedAddresses(headers: Pick<Headers, 'get'>): string[] {
   return forwardedFields.flatMap((name) => {
     const value = headers.get(name)
     if (value === null) return []
@@ -116,7 +122,7 @@ function forwardedAddresses(headers: Headers): string[] {
  *
  * @throws DownloadError `ACCESS_DENIED` with status 403.
  */
-export function requireLocal(request: Request, context: RequestContext): void {
+export function requireLocal(request: RequestHead, context: RequestContext): void {
   const { remoteAddress } = context
   if (remoteAddress === undefined) {
     throw denied('Who calls cannot be told here; the host must give `authorize`.')

@@ -20,7 +20,8 @@ import { CorsPolicy, isPreflight, type CorsOptions } from './cors.js'
 import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
 import { preloadEvents } from './preload-routes.js'
-import { isServerFault, problemHeaders, toProblem } from './problem.js'
+import { isServerFault, jsonHeaders, problemHeaders, toProblem } from './problem.js'
+import { quickStatus, type Quick } from './quick.js'
 import type { Route, Services } from './route.js'
 import { routes, routesByPath } from './routes.js'
 import { SseChannel } from './sse.js'
@@ -62,6 +63,8 @@ export interface Handler {
   owns(pathname: string): boolean
   /** Ends all event streams. Other routes go on. Harmless when closed. */
   close(): void
+  /** @internal The short way for what is asked most; null where there is none. */
+  readonly quick?: Quick | null
 }
 
 const optionsSchema = z.object({
@@ -158,6 +161,8 @@ export function createHandler(options: HandlerOptions): Handler {
 
   return Object.assign(handle, {
     owns: (pathname: string) => routesAt(pathname) !== undefined,
+    // With `authorize` or CORS every request is looked at as a whole.
+    quick: authorize === undefined && checked.cors === undefined ? quickStatus(manager, base) : null,
     close: () => {
       services.downloadEvents.close()
       services.preloadEvents?.close()
@@ -200,16 +205,7 @@ const encoder = new TextEncoder()
 
 function json(value: object, status: number, headers: Record<string, string>): Response {
   const bytes = encoder.encode(JSON.stringify(value))
-  return new Response(bytes, {
-    status,
-    headers: {
-      'Content-Type': 'application/json; charset=utf-8',
-      'Content-Length': String(bytes.byteLength),
-      'Cache-Control': 'no-store',
-      'X-Content-Type-Options': 'nosniff',
-      ...headers,
-    },
-  })
+  return new Response(bytes, { status, headers: { ...jsonHeaders(bytes.byteLength), ...headers } })
 }
 
 /** What HEAD answers: what GET would, less the body (RFC 9110 section 9.3.2). */

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream'
 import { DownloadError } from '../errors.js'
 import type { RequestContext } from './access.js'
 import type { Handler } from './handler.js'
-import { problemHeaders, toProblem } from './problem.js'
+import { jsonHeaders, problemHeaders, toProblem } from './problem.js'
 
 /** What an adapter knows that `req` and `res` alone don't tell. */
 export interface BridgeOptions {
@@ -127,7 +127,7 @@ export function toRequest(
       remoteAddress: req.socket.remoteAddress,
       native: options.native ?? req,
       body: parsedBody(req, source, options),
-      ...(host === undefined ? {} : { host }),
+      ...hostField(host),
     },
   }
 }
@@ -174,6 +174,14 @@ export function isEventStream(response: Response): boolean {
 export function listen(handler: Handler, req: IncomingMessage, res: ServerResponse, next?: () => void): void {
   if (next !== undefined && !isOurs(handler, req.url)) {
     next()
+    return
+  }
+  const { method, url: target, headers } = req
+  const context = { remoteAddress: req.socket.remoteAddress, ...hostField(hostOf(req)) }
+  const quick = handler.quick?.({ method, target, headers, context }) ?? null
+  if (quick !== null) {
+    const body = Buffer.from(JSON.stringify(quick))
+    res.writeHead(200, jsonHeaders(body.length)).end(body)
     return
   }
   void answer(handler, req, res).then((response) => sendResponse(res, response))
@@ -281,6 +289,8 @@ function hostOf(req: IncomingMessage): string | undefined {
   const { ':authority': authority } = req.headers
   return typeof authority === 'string' ? authority : req.headers.host
 }
+
+const hostField = (host: string | undefined) => (host === undefined ? {} : { host })
 
 function urlHost(host: string | undefined): string {
   if (host === undefined || !/^(?:\[[0-9a-f:.]+\]|[^\s/?#@\\:[\]]+)(?::\d*)?$/i.test(host)) return noHost

@@ -126,3 +126,13 @@ export function problemHeaders(status: number): Record<string, string> {
 export function isServerFault(thrown: unknown): boolean {
   return !isDownloadError(thrown) || statusOf(thrown) === 500
 }
+
+/** Headers of an answer in JSON, of so many bytes. */
+export function jsonHeaders(bytes: number): Record<string, string> {
+  return {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': String(bytes),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  }
+}

@@ -158,6 +158,8 @@ export interface TransferHandle {
 export interface TransferEngine {
   /** Starts a transfer. `listener` is called asynchronously, never from inside `start`. */
   start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle
+  /** Starts what takes a moment to start, before the first transfer needs it. */
+  prepare?(): void
   /** Limit over all transfers together, or null for none. */
   setMaxBytesPerSecond(limit: number | null): void
   /** Closes sockets and helpers. Running transfers must have been stopped before. */

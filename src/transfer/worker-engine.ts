@@ -69,6 +69,10 @@ export class WorkerEngine implements TransferEngine {
     }
   }
 
+  prepare(): void {
+    if (this.#fallback === null && this.#worker === null) this.#startWorker()
+  }
+
   setMaxBytesPerSecond(limit: number | null): void {
     this.#limit = limit
     this.#fallback?.setMaxBytesPerSecond(limit)
@@ -95,7 +99,7 @@ export class WorkerEngine implements TransferEngine {
   }
 
   #begin(id: number, run: Run): void {
-    if (this.#fallback === null && this.#worker === null) this.#startWorker()
+    this.prepare()
     if (this.#fallback === null) {
       this.#post({ type: 'start', id, spec: run.spec })
       // Held up only while there is something to wait for.
