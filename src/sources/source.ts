@@ -78,7 +78,7 @@ export interface ResolveContext {
   fetchJson(url: string | URL, request?: ApiRequest): Promise<JsonAnswer>
   /**
    * The head of the answer to a GET of the first byte, without its body. Redirects are followed inside the origin only:
-   * one that leads elsewhere, as to a CDN, is the answer.
+   * one that leads elsewhere, as to a CDN, is the answer. `x-` headers of the hops on the way are among its headers.
    *
    * @throws DownloadError as above.
    */
