@@ -22,6 +22,8 @@ export interface ApiInit {
   onRetry?: ((error: DownloadError, attempt: number, delayMs: number) => void) | undefined
 }
 
+/** Some hosts answer nobody who does not say who asks. */
+const userAgent = 'model-downloader'
 const defaultMaxBytes = 16 * 1024 * 1024
 /** What is read of the body of an answer that is none. */
 const maxErrorBytes = 64 * 1024
@@ -108,7 +110,7 @@ export class Api {
   #exchange(hop: Hop, appetite: Appetite, own: Readonly<Record<string, string>>): Promise<ApiAnswer> {
     const { http, proxy, signal, timeoutMs } = this.#init
     // Bodies are small; what a coding would save is not worth a decoder.
-    const headers = { ...own, ...hop.headers, 'accept-encoding': 'identity' }
+    const headers = { 'user-agent': userAgent, ...own, ...hop.headers, 'accept-encoding': 'identity' }
     return new Promise((resolve, reject) => {
       let head: ResponseHead | null = null
       const chunks: Buffer[] = []
@@ -193,6 +195,8 @@ function parseJson({ status, text, url }: ApiAnswer): unknown {
 function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadError {
   const { status, headers } = answer
   const { host } = new URL(answer.url)
+  const explained = explain?.(answer) ?? null
+  if (explained !== null) return explained
   if (status === 408 || status === 429 || status >= 500) {
     const retryAfterMs = retryAfterOf(headers)
     const message =
@@ -205,8 +209,6 @@ function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadE
       ...(retryAfterMs === null ? {} : { retryAfterMs }),
     })
   }
-  const explained = explain?.(answer) ?? null
-  if (explained !== null) return explained
   if (status === 404 || status === 410)
     return new DownloadError('NOT_FOUND', `${host} does not know it (HTTP ${String(status)}).`, { status })
   if (status === 401 || status === 403)
