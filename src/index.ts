@@ -37,6 +37,16 @@ export {
 export type { DownloadManagerOptions, DownloadOptions } from './options.js'
 export type { RemoteGrant } from './network/policy.js'
 export type { Progress } from './progress.js'
+export { huggingFace, type HuggingFaceOptions } from './sources/huggingface.js'
+export type {
+  ApiAnswer,
+  ApiRequest,
+  JsonAnswer,
+  Resolution,
+  ResolveContext,
+  ResolvedFile,
+  Source,
+} from './sources/source.js'
 export { downloadStates, type DownloadState } from './states.js'
 export { createFileStore } from './store/file.js'
 export { createMemoryStore } from './store/memory.js'

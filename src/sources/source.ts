@@ -150,6 +150,15 @@ export class SourceRegistry {
 
   /** The source that a ref is meant for; null for a plain URL. */
   find(ref: string): Source | null {
-    return this.#sources.find((source) => source.match(ref)) ?? null
+    return this.#sources.find((source) => matches(source, ref)) ?? null
+  }
+}
+
+/** A host's source that breaks over a ref does not want it. */
+function matches(source: Source, ref: string): boolean {
+  try {
+    return source.match(ref)
+  } catch {
+    return false
   }
 }

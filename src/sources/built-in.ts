@@ -1,0 +1,8 @@
+/** The sources that come with this package. */
+import { huggingFace } from './huggingface.js'
+import { SourceRegistry, type Source } from './source.js'
+
+/** A registry of the host's sources and those of this package. */
+export function sourceRegistry(own: readonly Source[] = []): SourceRegistry {
+  return new SourceRegistry(own, [huggingFace()])
+}
