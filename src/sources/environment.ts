@@ -32,6 +32,11 @@ export function requireEndpoint(address: string, setting: string): string {
   )
 }
 
+/** Whether a text can be a token: nothing in it breaks out of its header. */
+export function isToken(text: string): boolean {
+  return /^[\x21-\x7e]{1,16384}$/.test(text)
+}
+
 /**
  * Checks a token, which must not break out of its header. White space around it goes, as files and pastes have it.
  *
@@ -39,7 +44,7 @@ export function requireEndpoint(address: string, setting: string): string {
  */
 export function requireToken(token: string, setting: string): string {
   const text = token.trim()
-  if (/^[\x21-\x7e]{1,16384}$/.test(text)) return text
+  if (isToken(text)) return text
   throw new DownloadError(
     'INVALID_OPTIONS',
     `${setting} holds white space or other signs that no token has; set it anew.`,
