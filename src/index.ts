@@ -37,6 +37,19 @@ export {
 export type { DownloadManagerOptions, DownloadOptions } from './options.js'
 export type { RemoteGrant } from './network/policy.js'
 export type { Progress } from './progress.js'
+export { gitHub, type GitHubOptions } from './sources/github.js'
+export { huggingFace, type HuggingFaceOptions } from './sources/huggingface.js'
+export { modelScope, type ModelScopeOptions } from './sources/modelscope.js'
+export { ollama } from './sources/ollama.js'
+export type {
+  ApiAnswer,
+  ApiRequest,
+  JsonAnswer,
+  Resolution,
+  ResolveContext,
+  ResolvedFile,
+  Source,
+} from './sources/source.js'
 export { downloadStates, type DownloadState } from './states.js'
 export { createFileStore } from './store/file.js'
 export { createMemoryStore } from './store/memory.js'

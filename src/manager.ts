@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { Download, type DownloadOwner } from './download.js'
 import { DownloadError, toDownloadError } from './errors.js'
 import type { LogEvent } from './events.js'
@@ -19,12 +19,13 @@ import { Registry } from './registry.js'
 import { expectations, isStricter, newRecord, requireSame } from './records.js'
 import { SafeEmitter } from './safe-emitter.js'
 import { Serial } from './serial.js'
+import { sourceRegistry } from './sources/built-in.js'
+import { Resolver } from './sources/resolver.js'
 import { isSettled } from './states.js'
-import { createFileStore } from './store/file.js'
-import { createMemoryStore } from './store/memory.js'
+import { openStore } from './store/open.js'
 import type { DownloadStore } from './store/store.js'
 import { createEngine, type EngineOptions } from './transfer/engine.js'
-import type { TransferEngine } from './transfer/protocol.js'
+import { defaultTuning, type TransferEngine } from './transfer/protocol.js'
 import { WorkerEngine } from './transfer/worker-engine.js'
 import { Work } from './work.js'
 
@@ -48,6 +49,7 @@ export class DownloadManager extends SafeEmitter {
   readonly #places: Places
   readonly #options: ResolvedManagerOptions
   readonly #engine: TransferEngine
+  readonly #resolver: Resolver
   readonly #registry: Registry
   readonly #work: Work
   readonly #owner: DownloadOwner
@@ -86,8 +88,14 @@ export class DownloadManager extends SafeEmitter {
     this.#engine = this.#options.worker
       ? new WorkerEngine({ ...engineOptions, fallback: createEngine })
       : createEngine(engineOptions)
+    this.#resolver = new Resolver({
+      sources: sourceRegistry(this.#options.sources),
+      tuning: { ...defaultTuning, ...engineOptions.tuning },
+      proxy: this.#options.proxy,
+    })
     this.#work = new Work({
       engine: this.#engine,
+      resolver: this.#resolver,
       registry: this.#registry,
       places: this.#places,
       emitter: this,
@@ -151,11 +159,11 @@ export class DownloadManager extends SafeEmitter {
    */
   async download(options: DownloadOptions): Promise<Download> {
     const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
-    const url = parseUrl(wanted.url, wanted.remote)
     const mode = this.#places.modeOf(wanted.mode)
     const directory = wanted.directory === undefined ? undefined : this.#places.directoryOf(wanted.directory)
     const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
-    const named = given ?? filenameFromUrl(url)
+    const told = this.#filenameIn(wanted)
+    const named = given ?? told
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
@@ -325,12 +333,20 @@ export class DownloadManager extends SafeEmitter {
     // A call that is under way, such as a cancel, ends before the manager does.
     await this.#serial.settled()
     try {
-      await this.#engine.close()
+      await Promise.all([this.#engine.close(), this.#resolver.close()])
       await this.#registry.close()
     } finally {
       for (const download of this.list()) download.abandon(error)
       this.#work.endIdle()
     }
+  }
+
+  /** What the URL or the ref itself calls the file; checks both on the way. */
+  #filenameIn({ url, remote }: ResolvedDownloadOptions): string | null {
+    const source = this.#resolver.find(url)
+    if (source === null) return filenameFromUrl(parseUrl(url, remote))
+    const name = source.filenameOf?.(url) ?? null
+    return name === null ? null : checkFilename(name)
   }
 
   #setLimit(download: Download, limit: number | null): void {
@@ -372,11 +388,6 @@ export class DownloadManager extends SafeEmitter {
   #log(download: Download, level: LogEvent['level'], message: string): void {
     this.emit('log', { download, level, message })
   }
-}
-
-function openStore(store: ResolvedManagerOptions['store'], directory: string): DownloadStore {
-  if (store === 'file') return createFileStore(join(directory, '.model-downloader'))
-  return store === 'memory' ? createMemoryStore() : store
 }
 
 /** Without the keys whose value is undefined. */

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { DownloadError, type OptionIssue } from './errors.js'
 import type { RemoteGrant } from './network/policy.js'
+import type { Source } from './sources/source.js'
 import type { DownloadStore } from './store/store.js'
 import type { TransferTuning } from './transfer/protocol.js'
 
@@ -29,13 +30,21 @@ export interface DownloadManagerOptions {
   worker?: boolean
   /** Use `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` from the environment. Default true; never for remote callers' URLs. */
   proxy?: boolean
+  /**
+   * Places that models come from, besides those of this package; they are asked first, and one with the name of a
+   * built-in one takes its place. Default: none.
+   */
+  sources?: readonly Source[]
   /** Timeouts, retries and intervals; see {@link TransferTuning}. */
   tuning?: Partial<TransferTuning>
 }
 
 /** What to fetch, and how. */
 export interface DownloadOptions {
-  /** http or https. It is the identity of the download. */
+  /**
+   * http or https, or a ref that means one file: `hf:owner/repo/file.gguf`, `hf:owner/repo:Q4_K_M`; see `docs/sources.md`.
+   * It is the identity of the download, as it is given.
+   */
   url: string
   /** File name, one path segment. Default: the URL's last segment, else what the first response says, else `model.gguf`. */
   filename?: string
@@ -196,6 +205,17 @@ const store = z.union(
   "must be 'file', 'memory' or an object with load, save and remove",
 )
 
+const source = z.custom<Source>(
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    'name' in value &&
+    typeof value.name === 'string' &&
+    'match' in value &&
+    'resolve' in value,
+  'must be an object with name, match and resolve',
+)
+
 /** An explicit undefined would hide the default when the two are merged. */
 function withoutUndefined(tuning: object): Partial<TransferTuning> {
   return Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined))
@@ -218,6 +238,7 @@ export const managerOptionsSchema = z.strictObject({
   autoResume: z.boolean().default(true),
   worker: z.boolean().default(true),
   proxy: z.boolean().default(true),
+  sources: z.array(source).max(100).default([]),
   tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })
 

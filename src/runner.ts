@@ -1,6 +1,8 @@
 import type { Download } from './download.js'
 import { deserializeError, toDownloadError, type SerializedDownloadError } from './errors.js'
+import { RefAddress, type Destination } from './ref-address.js'
 import type { SafeEmitter } from './safe-emitter.js'
+import type { Resolver } from './sources/resolver.js'
 import { isActive, isSettled, type DownloadState } from './states.js'
 import type { DownloadRecord } from './store/store.js'
 import type {
@@ -17,6 +19,7 @@ import type {
 export interface RunnerInit {
   download: Download
   engine: TransferEngine
+  resolver: Resolver
   /** Folder that the file goes to. */
   directory: string
   connections: number
@@ -33,26 +36,45 @@ export class Runner {
   readonly #done: Promise<void>
   #resolve: () => void = () => undefined
   #transfer: TransferHandle | null = null
+  readonly #aborted = new AbortController()
+  #stopMode: StopMode | null = null
+  /** Null for a plain URL. */
+  readonly #address: RefAddress | null
 
   constructor(init: RunnerInit) {
     this.#init = init
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
+    const { download, emitter, resolver } = init
+    this.#address =
+      // Of a source that the host no longer has, nobody knows what its refs mean: that is told by the resolver.
+      resolver.find(download.url) === null && /^https?:/i.test(download.url)
+        ? null
+        : new RefAddress(resolver, () => download.record, {
+            onRetry: (error, attempt, delayMs) => {
+              emitter.emit('retrying', { download, error, attempt, delayMs })
+            },
+            onLog: (message) => {
+              emitter.emit('log', { download, level: 'warn', message })
+            },
+          })
   }
 
   /** Resolves when the transfer has ended and the state says so. Never rejects. */
   run(): Promise<void> {
-    const { download, engine, emitter } = this.#init
+    const { download, emitter } = this.#init
     download.move('resolving', { startedAt: new Date().toISOString() })
     emitter.emit('started', { download })
     download.wake()
-    this.#transfer = engine.start(this.#spec(), (event) => {
-      this.#on(event)
-    })
+    if (this.#address === null) this.#start(null)
+    else void this.#startResolved(this.#address)
     return this.#done
   }
 
   /** Asks the transfer to stop; resolves when it has. */
   async stop(mode: StopMode): Promise<void> {
+    // As in a transfer: what was asked for first holds, and only cancel outranks it.
+    if (this.#stopMode === null || mode === 'cancel') this.#stopMode = mode
+    this.#aborted.abort()
     this.#transfer?.send({ type: 'stop', mode })
     await this.#done
   }
@@ -65,6 +87,38 @@ export class Runner {
   /** Changes the limit of the running transfer. */
   limit(maxBytesPerSecond: number | null): void {
     this.#transfer?.send({ type: 'limit', maxBytesPerSecond })
+  }
+
+  #start(found: Destination | null): void {
+    this.#transfer = this.#init.engine.start({ ...this.#spec(), ...found }, (event) => {
+      this.#on(event)
+    })
+  }
+
+  async #startResolved(address: RefAddress): Promise<void> {
+    const { download } = this.#init
+    let failure: SerializedDownloadError | null = null
+    try {
+      const found = await address.resolve(this.#aborted.signal)
+      if (!download.named) failure = this.#claim(found.filename)
+      if (failure === null && this.#stopMode === null) {
+        this.#start({ ...found, filename: download.filename })
+        return
+      }
+    } catch (error) {
+      failure = toDownloadError(error).toJSON()
+    }
+    const mode = this.#stopMode
+    this.#end(() => {
+      if (mode !== null) this.#onStopped(mode)
+      else if (failure !== null) this.#onFailed(failure)
+    })
+  }
+
+  async #refresh(requestId: number): Promise<void> {
+    const { record } = this.#init.download
+    const fresh = (await this.#address?.refresh(this.#aborted.signal)) ?? record
+    this.#transfer?.send({ type: 'refreshed', requestId, url: fresh.url, headers: fresh.headers })
   }
 
   #spec(): TransferSpec {
@@ -123,11 +177,9 @@ export class Runner {
       case 'log':
         emitter.emit('log', { download, level: event.level, message: event.message })
         return
-      case 'refresh': {
-        const { url, headers } = download.record
-        this.#transfer?.send({ type: 'refreshed', requestId: event.requestId, url, headers })
+      case 'refresh':
+        void this.#refresh(event.requestId)
         return
-      }
       case 'completed':
         this.#end(() => {
           this.#onCompleted(event.result)

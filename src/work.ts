@@ -7,6 +7,7 @@ import { renewal } from './records.js'
 import type { Registry } from './registry.js'
 import { Runner } from './runner.js'
 import type { SafeEmitter } from './safe-emitter.js'
+import type { Resolver } from './sources/resolver.js'
 import { isSettled } from './states.js'
 import type { TransferEngine } from './transfer/protocol.js'
 
@@ -16,6 +17,7 @@ const looksAtATime = 16
 /** What {@link Work} works with. */
 export interface WorkInit {
   engine: TransferEngine
+  resolver: Resolver
   registry: Registry
   places: Places
   emitter: SafeEmitter
@@ -179,11 +181,12 @@ export class Work {
   }
 
   async #run(download: Download): Promise<void> {
-    const { engine, registry, places, emitter, connections, proxy, isClosed } = this.#init
+    const { engine, resolver, registry, places, emitter, connections, proxy, isClosed } = this.#init
     if (isClosed() || download.state !== 'queued') return
     const runner = new Runner({
       download,
       engine,
+      resolver,
       directory: places.folderOf(download.record),
       connections: download.record.connections ?? connections,
       proxy: proxy && download.record.remote === null,

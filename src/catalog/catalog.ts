@@ -5,6 +5,7 @@ import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { errnoOf, fsError } from '../files/fs-errors.js'
 import { checkFilename, filenameFromUrl } from '../files/names.js'
 import { parseOptions, parseUrl, sha256Schema } from '../options.js'
+import { sourceRegistry } from '../sources/built-in.js'
 
 /** One model that the host wants on disk, as it is written down. */
 export interface CatalogModel {
@@ -14,7 +15,7 @@ export interface CatalogModel {
   name?: string
   /** http or https. The host's own, so it is trusted like any other option. */
   url?: string
-  /** A name in a hub of models. Not possible yet: `INVALID_OPTIONS`. */
+  /** In place of `url`: a name in a hub of models that means one file, such as `hf:owner/repo/file.gguf`. */
   ref?: string
   /** Sub-folder, one of the manager's modes; null for the directory itself. Default `llm`. */
   mode?: string | null
@@ -38,7 +39,7 @@ export interface CatalogEntry {
   readonly key: string
   /** For people. */
   readonly name: string
-  /** As it was given. */
+  /** The `url` or `ref`, as it was given. */
   readonly url: string
   /** Sub-folder, or null for the directory itself. */
   readonly mode: string | null
@@ -55,6 +56,8 @@ export interface CatalogEntry {
   /** For people; may be empty. */
   readonly description: string
 }
+
+const sources = sourceRegistry()
 
 /** Far more than any list of models needs. */
 const maxFileBytes = 4 * 1024 * 1024
@@ -144,14 +147,14 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
     issues.push({ path: `models.${index}.${field}`, message })
   }
   const { key, name, mode, sha256, size, required, auto_download, description } = model
-  if (model.ref !== undefined) issue('ref', 'cannot be fetched yet: give a url')
-  else if (model.url === undefined) issue('url', 'is missing')
-  const url = model.url ?? ''
+  if (model.ref !== undefined && model.url !== undefined) issue('ref', 'does not go with a url')
+  else if (model.ref === undefined && model.url === undefined) issue('url', 'is missing')
+  const url = model.url ?? model.ref ?? ''
   let filename: string | null = null
-  if (model.url !== undefined) {
-    const parsed = attempt(() => parseUrl(url), 'url', issue)
-    if (parsed !== null && model.filename === undefined)
-      filename = attempt(() => filenameFromUrl(parsed), 'url', issue)
+  if (url !== '') {
+    const field = model.url === undefined ? 'ref' : 'url'
+    const told = attempt(() => filenameIn(url, field === 'ref'), field, issue)
+    if (model.filename === undefined) filename = told
   }
   const given = model.filename
   if (given !== undefined) filename = attempt(() => checkFilename(given), 'filename', issue)
@@ -167,6 +170,18 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
     auto_download,
     description,
   }
+}
+
+/** What a URL or a ref itself calls the file; checks both on the way. */
+function filenameIn(url: string, isRef: boolean): string | null {
+  const source = sources.find(url)
+  if (source !== null) {
+    const name = source.filenameOf?.(url) ?? null
+    return name === null ? null : checkFilename(name)
+  }
+  // Only the manager knows the sources of its host.
+  if (isRef && /^(?!https?:)[a-z][a-z0-9-]*:/i.test(url)) return null
+  return filenameFromUrl(parseUrl(url))
 }
 
 function attempt<T>(run: () => T, field: string, issue: (field: string, message: string) => void): T | null {

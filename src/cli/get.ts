@@ -4,6 +4,7 @@ import { toDownloadError } from '../errors.js'
 import { DownloadManager } from '../manager.js'
 import { type DownloadOptions, parseUrl } from '../options.js'
 import { redactUrl } from '../redact.js'
+import { sourceRegistry } from '../sources/built-in.js'
 import { defaultPools } from './arguments.js'
 import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
 import { plain } from './format.js'
@@ -81,9 +82,17 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
 
 /** Normalised URL to the URL as it was given first. */
 function distinctUrls(urls: readonly string[]): Map<string, string> {
+  const sources = sourceRegistry()
   const wanted = new Map<string, string>()
   for (const url of urls) {
-    const key = asUsageError(() => parseUrl(url).href, `${plain(redactUrl(url))}: `)
+    const identify = () => {
+      const source = sources.find(url)
+      if (source === null) return parseUrl(url).href
+      // A ref that makes no sense is told before anything is fetched.
+      source.filenameOf?.(url)
+      return url
+    }
+    const key = asUsageError(identify, `${plain(redactUrl(url))}: `)
     if (!wanted.has(key)) wanted.set(key, url)
   }
   return wanted

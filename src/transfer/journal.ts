@@ -98,7 +98,9 @@ export function resumable(
   journal: Journal,
   now: { url: string; sha256: string | null; bootId: string; partSize: number },
 ): Resumable | null {
-  if (journal.url !== now.url) return null
+  // The same digest is the same file, whichever mirror or revision it came from.
+  const sameDigest = now.sha256 !== null && journal.sha256 === now.sha256
+  if (journal.url !== now.url && !sameDigest) return null
   if (now.sha256 !== null && journal.sha256 !== null && now.sha256 !== journal.sha256) return null
   const done = journal.bootId === now.bootId ? journal.written : journal.synced
   const end = done.at(-1)?.[1] ?? 0

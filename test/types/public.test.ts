@@ -41,7 +41,11 @@ it('the package exports exactly these values', () => {
     'downloadErrorCodes',
     'downloadRecordSchema',
     'downloadStates',
+    'gitHub',
+    'huggingFace',
     'isDownloadError',
+    'modelScope',
+    'ollama',
   ])
 })
 

@@ -144,6 +144,13 @@ describe('resumable', () => {
     expect(resumable(journal, { ...here, sha256: digest })).not.toBeNull()
   })
 
+  it('takes what came from another URL when the digest that is expected is the same', () => {
+    const moved = { ...here, url: 'https://mirror/model.gguf' }
+    expect(resumable({ ...journal, sha256: digest }, { ...moved, sha256: digest })).not.toBeNull()
+    expect(resumable({ ...journal, sha256: digest }, moved)).toBeNull()
+    expect(resumable({ ...journal, sha256: null }, { ...moved, sha256: digest })).toBeNull()
+  })
+
   it('takes nothing of a journal without bytes', () => {
     expect(resumable({ ...journal, written: [], synced: [] }, here)).toBeNull()
     expect(resumable({ ...journal, synced: [] }, { ...here, bootId: 'boot 2' })).toBeNull()

@@ -42,6 +42,7 @@ describe('manager options', () => {
       autoResume: true,
       worker: true,
       proxy: true,
+      sources: [],
       tuning: {},
     } satisfies ResolvedManagerOptions)
   })

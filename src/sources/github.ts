@@ -1,0 +1,191 @@
+/** Releases on GitHub, and on GitHub servers of one's own, as a source. */
+import * as z from 'zod'
+import { DownloadError } from '../errors.js'
+import { rateLimited, requireEndpoint, requireToken, unusable, variable } from './environment.js'
+import { isGitHubRef, parseGitHubRef, type GitHubRef } from './github-ref.js'
+import { selects } from './globs.js'
+import { fewOf, isPlainPath } from './ref-parts.js'
+import type { ApiAnswer, ResolveContext, ResolvedFile, Source } from './source.js'
+
+/** How {@link gitHub} reaches GitHub. */
+export interface GitHubOptions {
+  /** Address of the API. Default: `GITHUB_API_URL`, else `https://api.github.com`. */
+  endpoint?: string
+  /** Access token; null uses none. It is sent to the API's origin only. Default: `GITHUB_TOKEN`, else `GH_TOKEN`. */
+  token?: string | null
+}
+
+/** GitHub, for one resolution. */
+interface Place {
+  /** Without a slash at its end. */
+  endpoint: string
+  token: string | null
+  ref: GitHubRef
+}
+
+/** https://docs.github.com/rest/releases/releases; `digest` since June 2025, null for what is older. */
+const releaseSchema = z.object({
+  tag_name: z.string(),
+  assets: z.array(
+    z.object({
+      name: z.string(),
+      size: z.number().int().min(0),
+      digest: z.string().nullish(),
+      state: z.string().optional(),
+      url: z.url(),
+      browser_download_url: z.url(),
+    }),
+  ),
+})
+type Release = z.output<typeof releaseSchema>
+type Asset = Release['assets'][number]
+
+/** https://docs.github.com/rest/repos/repos */
+const repositorySchema = z.object({ private: z.boolean() })
+
+const version = { 'x-github-api-version': '2022-11-28' }
+
+/**
+ * The source of `gh:` refs: assets of releases.
+ *
+ * @example
+ * new DownloadManager({ sources: [gitHub({ endpoint: 'https://github.example.com/api/v3' })] })
+ */
+export function gitHub(options: GitHubOptions = {}): Source {
+  return {
+    name: 'github',
+    match: isGitHubRef,
+    filenameOf: (ref) => parseGitHubRef(ref).asset,
+    resolve: async (ref, context) => {
+      const place = placeOf(parseGitHubRef(ref), options, context)
+      const [release, secret] = await Promise.all([
+        releaseOf(place, context),
+        place.token === null ? false : isPrivate(place, context),
+      ])
+      return { files: chosen(release, place, context).map((asset) => fileOf(asset, place, secret)) }
+    },
+  }
+}
+
+function placeOf(ref: GitHubRef, options: GitHubOptions, { env }: ResolveContext): Place {
+  const given = options.endpoint ?? variable(env, 'GITHUB_API_URL') ?? 'https://api.github.com'
+  const token = options.token === undefined ? variable(env, 'GITHUB_TOKEN', 'GH_TOKEN') : options.token
+  return {
+    ref,
+    endpoint: requireEndpoint(given, 'GITHUB_API_URL'),
+    token: token === null ? null : requireToken(token, 'GITHUB_TOKEN'),
+  }
+}
+
+const repositoryUrl = ({ endpoint, ref }: Place): string => `${endpoint}/repos/${ref.owner}/${ref.repo}`
+
+async function ask(url: string, place: Place, context: ResolveContext): Promise<unknown> {
+  const { json } = await context.fetchJson(url, {
+    headers: { accept: 'application/vnd.github+json', ...version, ...credentials(place) },
+    explain: (answer) => explain(answer, place),
+  })
+  return json
+}
+
+function credentials({ token }: Place): Record<string, string> {
+  return token === null ? {} : { authorization: `Bearer ${token}` }
+}
+
+async function releaseOf(place: Place, context: ResolveContext): Promise<Release> {
+  const { tag } = place.ref
+  const url = `${repositoryUrl(place)}/releases/${tag === null ? 'latest' : `tags/${encodeURIComponent(tag)}`}`
+  const parsed = releaseSchema.safeParse(await ask(url, place, context))
+  if (!parsed.success) throw unusable(url)
+  return parsed.data
+}
+
+/** What everybody may have is fetched without the token, and so without using up the API's limit. */
+async function isPrivate(place: Place, context: ResolveContext): Promise<boolean> {
+  const parsed = repositorySchema.safeParse(await ask(repositoryUrl(place), place, context))
+  return !parsed.success || parsed.data.private
+}
+
+function chosen({ assets, tag_name: tag }: Release, { ref }: Place, context: ResolveContext): Asset[] {
+  const { include, exclude } = context
+  const repo = `${ref.owner}/${ref.repo}`
+  const whole = assets.filter(({ state = 'uploaded' }) => state === 'uploaded')
+  const found = whole.filter(({ name }) =>
+    ref.asset === null ? selects(name, include, exclude) : name === ref.asset,
+  )
+  if (found.length > 0) return found
+  const what = ref.asset === null ? 'no asset that is wanted' : `no asset ${JSON.stringify(ref.asset)}`
+  const isComing = assets.some(({ name }) => name === ref.asset)
+  const names = whole.map(({ name }) => name)
+  const has = names.length === 0 ? 'It has none.' : `It has ${fewOf(names)}.`
+  throw new DownloadError(
+    'NOT_FOUND',
+    isComing
+      ? `The asset ${JSON.stringify(ref.asset)} of ${repo}@${tag} is not uploaded yet; try again later.`
+      : `The release ${tag} of ${repo} has ${what}. ${has}`,
+    { retryable: isComing },
+  )
+}
+
+function fileOf(asset: Asset, place: Place, secret: boolean): ResolvedFile {
+  const { name, size, digest, url, browser_download_url: publicUrl } = asset
+  if (!isPlainPath(name) || name.includes('/')) throw unusable(place.endpoint)
+  const sha256 = /^sha256:([0-9a-f]{64})$/i.exec(digest ?? '')?.[1]?.toLowerCase()
+  if (!secret) return { filename: name, urls: [publicUrl], size, sha256, headers: {} }
+  // The token goes where the API is and nowhere else, whatever the API says.
+  if (new URL(url).origin !== new URL(place.endpoint).origin) throw unusable(place.endpoint)
+  const headers = { accept: 'application/octet-stream', ...version, ...credentials(place) }
+  return { filename: name, urls: [url], size, sha256, headers }
+}
+
+function explain(answer: ApiAnswer, place: Place): DownloadError | null {
+  const { status, headers } = answer
+  const { ref, token } = place
+  const repo = `${ref.owner}/${ref.repo}`
+  if (status === 401) {
+    const message = 'GitHub does not accept GITHUB_TOKEN: it is wrong or has expired. Renew or unset it.'
+    return new DownloadError('ACCESS_DENIED', message, { status })
+  }
+  if (status === 429 || (status === 403 && isLimit(answer))) return limitOf(answer, token)
+  if (status === 403) {
+    const message = headers['x-github-sso']?.startsWith('required')
+      ? `The organisation ${ref.owner} asks for single sign-on: authorise GITHUB_TOKEN for it at https://github.com/settings/tokens.`
+      : `GitHub refuses access to ${repo}: GITHUB_TOKEN must be allowed to read its contents.`
+    return new DownloadError('ACCESS_DENIED', message, { status })
+  }
+  if (status === 404) {
+    const what =
+      ref.tag === null
+        ? `no release of ${repo} that is not a pre-release; name a tag`
+        : `no release ${ref.tag} of ${repo}`
+    const secret = token === null ? ' If it is private, set GITHUB_TOKEN.' : ' GITHUB_TOKEN may not see it.'
+    return new DownloadError('NOT_FOUND', `GitHub knows ${what}.${secret}`, { status })
+  }
+  return null
+}
+
+/** https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api */
+function isLimit({ headers, text }: ApiAnswer): boolean {
+  return (
+    headers['x-ratelimit-remaining'] === '0' ||
+    headers['retry-after'] !== undefined ||
+    /rate limit/i.test(text)
+  )
+}
+
+function limitOf(answer: ApiAnswer, token: string | null): DownloadError {
+  const { headers, status } = answer
+  const hint = token === null ? ', or set GITHUB_TOKEN, which allows far more than 60 requests an hour' : ''
+  const reset = Number(headers['x-ratelimit-reset'] ?? Number.NaN)
+  const isUsedUp = headers['x-ratelimit-remaining'] === '0' && Number.isSafeInteger(reset) && reset < 1e11
+  if (!isUsedUp) return rateLimited(answer, `wait a minute or more${hint}`)
+  const date = Date.parse(headers['date'] ?? '')
+  const now = Number.isNaN(date) ? Date.now() : date
+  const until = new Date(reset * 1000).toISOString().replace('.000', '')
+  const message = `GitHub's limit of requests is used up until ${until}: wait${hint}.`
+  return new DownloadError('HTTP_ERROR', message, {
+    status,
+    retryable: true,
+    // It opens within that second.
+    retryAfterMs: Math.max(0, reset * 1000 - now) + 1_000,
+  })
+}

@@ -1,0 +1,328 @@
+/** The Hugging Face hub as a source, and whatever speaks its API: mirrors, proxies, hubs of one's own. */
+import { DownloadError, isDownloadError, type DownloadErrorCode } from '../errors.js'
+import { selectQuant } from './gguf.js'
+import { selects } from './globs.js'
+import {
+  escapePath,
+  isHubScheme,
+  isRecord,
+  nextPage,
+  parseHubLink,
+  parseHubRef,
+  parseTreePage,
+  sha256Of,
+  type HubRef,
+  type TreeFile,
+} from './huggingface-ref.js'
+import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
+
+/** How {@link huggingFace} reaches its hub. */
+export interface HuggingFaceOptions {
+  /** Address of the hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
+  endpoint?: string
+  /**
+   * Access token; null uses none. Default: `HF_TOKEN`, else the token file of the hub's own tools (`HF_TOKEN_PATH`, else
+   * `$HF_HOME/token`, else `~/.cache/huggingface/token`). It is sent to the hub's origin only.
+   */
+  token?: string | null
+}
+
+const officialHosts = new Set(['huggingface.co', 'www.huggingface.co', 'hf.co'])
+/** Public mirrors whose links people paste; such a link is fetched from where it points, without a token. */
+const mirrors = new Set(['hf-mirror.com'])
+const officialEndpoint = 'https://huggingface.co'
+/** Pages of the tree endpoint hold 1,000 files; no repository comes near this. */
+const maxPages = 1_000
+
+/** A hub, for one resolution. */
+interface Hub {
+  /** Without a slash at its end. */
+  endpoint: string
+  token: string | null
+}
+
+/**
+ * The source of `hf:` refs and of links from the hub's pages.
+ *
+ * @example
+ * new DownloadManager({ sources: [huggingFace({ endpoint: 'https://hub.example.com' })] })
+ */
+export function huggingFace(options: HuggingFaceOptions = {}): Source {
+  return {
+    name: 'huggingface',
+    match: (ref) => isHubScheme(ref) || linkOf(ref, options) !== null,
+    filenameOf: (ref) => {
+      const { what } = read(ref, options)
+      return what.kind === 'file' ? what.path.slice(what.path.lastIndexOf('/') + 1) : null
+    },
+    resolve: async (ref, context) => {
+      const hubRef = read(ref, options)
+      const hub = await hubOf(hubRef, options, context)
+      try {
+        return await resolveRef(hub, hubRef, context)
+      } catch (error) {
+        throw withRemedy(error, hub)
+      }
+    },
+  }
+}
+
+function read(ref: string, options: HuggingFaceOptions): HubRef {
+  const parsed = isHubScheme(ref) ? parseHubRef(ref) : linkOf(ref, options)
+  if (parsed === null) throw new DownloadError('INVALID_URL', 'This is no ref of the Hugging Face hub.')
+  return parsed
+}
+
+/** A link from the pages of a hub that we know. */
+function linkOf(ref: string, { endpoint }: HuggingFaceOptions): HubRef | null {
+  if (!/^https?:\/\//i.test(ref) || !URL.canParse(ref)) return null
+  const { hostname, origin } = new URL(ref)
+  const own = endpoint ?? process.env['HF_ENDPOINT'] ?? ''
+  const isOwn = URL.canParse(own) && new URL(own).origin === origin
+  return isOwn || officialHosts.has(hostname) || mirrors.has(hostname) ? parseHubLink(ref) : null
+}
+
+async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: ResolveContext): Promise<Hub> {
+  const { env } = context
+  const given = options.endpoint ?? trimmed(env['HF_ENDPOINT']) ?? officialEndpoint
+  if (!URL.canParse(given) || !/^https?:$/.test(new URL(given).protocol)) {
+    throw new DownloadError(
+      'INVALID_OPTIONS',
+      'HF_ENDPOINT is no http or https address; correct or unset it.',
+      {
+        issues: [{ path: 'HF_ENDPOINT', message: 'must be an http or https address' }],
+      },
+    )
+  }
+  const elsewhere =
+    origin !== null && mirrors.has(new URL(origin).hostname) && new URL(given).origin !== origin
+  if (elsewhere) return { endpoint: origin, token: null }
+  const token = options.token === undefined ? await findToken(context) : options.token
+  return { endpoint: given.replace(/\/+$/, ''), token }
+}
+
+/** The token, where the hub's own tools keep it. */
+async function findToken(context: ResolveContext): Promise<string | null> {
+  const { env } = context
+  if (/^(?:1|on|yes|true)$/i.test(env['HF_HUB_DISABLE_IMPLICIT_TOKEN'] ?? '')) return null
+  const given = trimmed(env['HF_TOKEN']) ?? trimmed(env['HUGGING_FACE_HUB_TOKEN'])
+  if (given !== null) return requireToken(given)
+  const cache = trimmed(env['XDG_CACHE_HOME']) ?? '~/.cache'
+  const home = trimmed(env['HF_HOME']) ?? `${cache}/huggingface`
+  const kept = trimmed(
+    (await context.readTextFile(trimmed(env['HF_TOKEN_PATH']) ?? `${home}/token`)) ?? undefined,
+  )
+  return kept === null ? null : requireToken(kept)
+}
+
+/** Anything else would break out of its header, or be a file of something else. */
+function requireToken(token: string): string {
+  if (/^[\x21-\x7e]{1,4096}$/.test(token)) return token
+  throw new DownloadError(
+    'INVALID_OPTIONS',
+    'The Hugging Face token holds white space or other signs that no token has; set HF_TOKEN anew.',
+    { issues: [{ path: 'HF_TOKEN', message: 'is no token' }] },
+  )
+}
+
+function trimmed(value: string | undefined): string | null {
+  const text = value?.trim() ?? ''
+  return text === '' ? null : text
+}
+
+async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promise<Resolution> {
+  if (ref.what.kind === 'file') return { files: [await oneFile(hub, ref, ref.what.path, context)] }
+  const { commit, gated } = await revisionOf(hub, ref, context)
+  const { what } = ref
+  const folder = what.kind === 'folder' ? what.path : ''
+  const all = await listTree(hub, ref, commit, folder, context)
+  const files =
+    what.kind === 'quant'
+      ? selectQuant(all, what.quant)
+      : all.filter(({ path }) => selects(path, context.include, context.exclude))
+  if (files.length === 0) {
+    const where = folder === '' ? 'The repository' : 'The folder'
+    throw new DownloadError('NOT_FOUND', `${where} has no file that is wanted; look at ${pageOf(hub, ref)}.`)
+  }
+  const [first] = files
+  // Of a gated repository everybody may see the list; the files themselves tell whether they can be had.
+  if (gated && first !== undefined) await oneFile(hub, ref, first.path, context)
+  return {
+    files: files.map(({ path, size, sha256 }) => ({
+      filename: path,
+      urls: [fileUrl(hub, ref, commit, path)],
+      size,
+      sha256: sha256 ?? undefined,
+      revision: commit,
+      headers: authorization(hub),
+    })),
+  }
+}
+
+/** One request: the first hop of the file itself tells commit, size and digest. */
+async function oneFile(hub: Hub, ref: HubRef, path: string, context: ResolveContext): Promise<ResolvedFile> {
+  const url = fileUrl(hub, ref, ref.revision ?? 'main', path)
+  const answer = await context.fetchHead(url, {
+    headers: authorization(hub),
+    // An empty file has no first byte.
+    accept: [416],
+    explain: (got) => explain(got, hub, ref),
+  })
+  const { headers } = answer
+  const commit = commitIn(headers['x-repo-commit'])
+  const size = sizeIn(answer)
+  const sha256 = sha256Of(headers['x-linked-etag'] ?? headers['etag'])
+  return {
+    filename: path,
+    // Mirrors that hide the commit can't be bound to it; size and digest still hold.
+    urls: [commit === null ? url : fileUrl(hub, ref, commit, path)],
+    size: size ?? undefined,
+    sha256: sha256 ?? undefined,
+    revision: commit ?? undefined,
+    headers: authorization(hub),
+  }
+}
+
+function sizeIn({ status, headers }: ApiAnswer): number | null {
+  const range = /^bytes (?:\d+-\d+|\*)\/(\d{1,15})$/.exec(headers['content-range'] ?? '')?.[1]
+  const whole = status === 200 ? headers['content-length'] : undefined
+  const text = headers['x-linked-size'] ?? range ?? whole ?? ''
+  return /^\d{1,15}$/.test(text) ? Number(text) : null
+}
+
+function commitIn(value: unknown): string | null {
+  return typeof value === 'string' && /^[0-9a-f]{40}$/.test(value) ? value : null
+}
+
+async function revisionOf(
+  hub: Hub,
+  ref: HubRef,
+  context: ResolveContext,
+): Promise<{ commit: string; gated: boolean }> {
+  const { type, repo, revision } = ref
+  const url = `${hub.endpoint}/api/${type}/${repo}/revision/${encodeURIComponent(revision ?? 'main')}`
+  const { json } = await context.fetchJson(url, {
+    headers: authorization(hub),
+    explain: (answer) => explain(answer, hub, ref),
+  })
+  const commit = isRecord(json) ? commitIn(json['sha']) : null
+  if (commit === null)
+    throw new DownloadError('PROTOCOL_ERROR', 'The hub did not say which commit the revision is.')
+  return { commit, gated: isRecord(json) && (json['gated'] === 'auto' || json['gated'] === 'manual') }
+}
+
+async function listTree(
+  hub: Hub,
+  ref: HubRef,
+  commit: string,
+  folder: string,
+  context: ResolveContext,
+): Promise<TreeFile[]> {
+  const below = folder === '' ? '' : `/${escapePath(folder)}`
+  let url = `${hub.endpoint}/api/${ref.type}/${ref.repo}/tree/${commit}${below}?recursive=true&expand=false`
+  const files: TreeFile[] = []
+  for (let page = 0; page < maxPages; page += 1) {
+    const { json, headers } = await context.fetchJson(url, {
+      headers: authorization(hub),
+      explain: (answer) => explain(answer, hub, ref),
+    })
+    files.push(...parseTreePage(json))
+    const next = nextPage(headers['link'])
+    if (next === null) return files
+    url = onHub(next, url, hub)
+  }
+  throw new DownloadError('PROTOCOL_ERROR', 'The list of files has no end.')
+}
+
+/** The address of a next page, on the hub that was asked: mirrors hand out the links of the original. */
+function onHub(next: string, from: string, { endpoint }: Hub): string {
+  const base = new URL(endpoint)
+  if (!URL.canParse(next, from))
+    throw new DownloadError('PROTOCOL_ERROR', 'The list of files goes on nowhere.')
+  const url = new URL(next, from)
+  return url.origin === base.origin ? url.href : endpoint + url.pathname + url.search
+}
+
+function fileUrl({ endpoint }: Hub, { type, repo }: HubRef, revision: string, path: string): string {
+  const prefix = type === 'models' ? '' : `${type}/`
+  return `${endpoint}/${prefix}${repo}/resolve/${encodeURIComponent(revision)}/${escapePath(path)}`
+}
+
+function pageOf({ endpoint }: Hub, { type, repo }: HubRef): string {
+  return `${endpoint}/${type === 'models' ? '' : `${type}/`}${repo}`
+}
+
+function authorization({ token }: Hub): Record<string, string> {
+  return token === null ? {} : { authorization: `Bearer ${token}` }
+}
+
+/** What the hub means by a refusal, and what to do about it. It names most of them in `X-Error-Code`. */
+function explain({ status, headers }: ApiAnswer, hub: Hub, ref: HubRef): DownloadError | null {
+  const { repo, revision, what } = ref
+  const code = headers['x-error-code'] ?? ''
+  const message = headers['x-error-message'] ?? ''
+  const page = pageOf(hub, ref)
+  const tokens = `${new URL(hub.endpoint).origin}/settings/tokens`
+  const make = (kind: DownloadErrorCode, text: string) => new DownloadError(kind, text, { status })
+  if (status === 401 && hub.token !== null && /invalid (?:credentials|user ?name|token)/i.test(message)) {
+    return make('ACCESS_DENIED', `The hub does not accept the token. Make one at ${tokens} and set HF_TOKEN.`)
+  }
+  if (code === 'GatedRepo') {
+    const then =
+      hub.token === null
+        ? `then make a token at ${tokens} and set HF_TOKEN`
+        : 'with the account that the token is of'
+    return make('ACCESS_DENIED', `${repo} is gated: accept its terms at ${page}, ${then}.`)
+  }
+  if (code === 'RevisionNotFound') {
+    return make(
+      'NOT_FOUND',
+      `${repo} has no revision ${revision ?? 'main'}; its branches and tags are at ${page}.`,
+    )
+  }
+  if (code === 'EntryNotFound') {
+    const path = what.kind === 'quant' ? 'such file' : what.path
+    return make(
+      'NOT_FOUND',
+      `${repo} has no ${path} in ${revision ?? 'main'}; its files are at ${page}/tree/${revision ?? 'main'} (case matters).`,
+    )
+  }
+  if (status === 404 || status === 401 || code === 'RepoNotFound') {
+    const hidden =
+      hub.token === null
+        ? `or it is private: then make a token at ${tokens} and set HF_TOKEN`
+        : 'or the account of the token may not see it'
+    const kind = status === 404 ? 'NOT_FOUND' : 'ACCESS_DENIED'
+    return make(kind, `The hub knows no ${repo}: its name is another one, ${hidden}.`)
+  }
+  if (status === 403) {
+    return make('ACCESS_DENIED', `The hub refuses ${repo}: the token needs the right to read it (${tokens}).`)
+  }
+  return null
+}
+
+/** Failures that are the same for every request get their remedy here. */
+function withRemedy(error: unknown, hub: Hub): unknown {
+  if (!isDownloadError(error)) return error
+  const remedy = remedyOf(error, hub)
+  if (remedy === null) return error
+  return new DownloadError(error.code, `${error.message} ${remedy}`, {
+    cause: error.cause,
+    retryable: error.retryable,
+    ...(error.status === undefined ? {} : { status: error.status }),
+    ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+  })
+}
+
+function remedyOf({ code, status }: DownloadError, { endpoint, token }: Hub): string | null {
+  const { host } = new URL(endpoint)
+  if (status === 429) {
+    return token === null
+      ? 'Wait, or set HF_TOKEN: accounts may ask more often.'
+      : 'Wait before asking again.'
+  }
+  if (code === 'CONNECT_FAILED' || code === 'NAME_RESOLUTION' || code === 'TLS_ERROR' || code === 'STALLED') {
+    return `The hub ${host} is not to be reached from here; a mirror can be named with HF_ENDPOINT.`
+  }
+  return null
+}

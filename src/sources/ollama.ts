@@ -1,0 +1,181 @@
+/** Ollama's registry, and every other that speaks OCI's distribution protocol, as a source. */
+import { createHash } from 'node:crypto'
+import * as z from 'zod'
+import { DownloadError } from '../errors.js'
+import { isToken, rateLimited, unusable } from './environment.js'
+import { selects } from './globs.js'
+import { isOllamaRef, ollamaHost, parseOllamaRef, stemOf, type OllamaRef } from './ollama-ref.js'
+import { isSameSite, parseChallenge, requireOwnRealm } from './registry-auth.js'
+import { chooseLayers, chooseManifest, manifestSchema, type Manifest } from './registry-manifest.js'
+import type { ApiAnswer, JsonAnswer, Resolution, ResolveContext, Source } from './source.js'
+
+/** OCI's and Docker's manifests and indexes: https://github.com/opencontainers/image-spec/blob/main/media-types.md */
+const accept = [
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+].join(', ')
+
+/** What registries themselves take (OCI distribution-spec, "Pushing Manifests"). */
+const maxManifestBytes = 4 * 1024 * 1024
+
+/** https://distribution.github.io/distribution/spec/auth/token/ */
+const tokenSchema = z.object({ token: z.string().nullish(), access_token: z.string().nullish() })
+
+/** A registry, for one resolution. */
+interface Session {
+  ref: OllamaRef
+  context: ResolveContext
+  /** What requests carry: the token, once there is one. */
+  headers: Readonly<Record<string, string>>
+}
+
+/**
+ * The source of `ollama:` refs: the model of a manifest, or with `?layers=all` all that belongs to it. It has no
+ * credentials; where a registry wants a token, it gets the one that everybody gets.
+ */
+export function ollama(): Source {
+  return {
+    name: 'ollama',
+    match: isOllamaRef,
+    filenameOf: (ref) => {
+      const parsed = parseOllamaRef(ref)
+      // Other registries hold all sorts of files.
+      const isGguf = parsed.layers === 'model' && ggufHosts.has(new URL(parsed.origin).host)
+      return isGguf ? `${stemOf(parsed)}.gguf` : null
+    },
+    resolve: async (ref, context) => {
+      const session: Session = { ref: parseOllamaRef(ref), context, headers: {} }
+      const { manifest, digest } = await manifestOf(session)
+      return resolutionOf(session, manifest, digest)
+    },
+  }
+}
+
+const ggufHosts = new Set([ollamaHost, 'hf.co', 'huggingface.co'])
+
+async function manifestOf(session: Session): Promise<{ manifest: Manifest; digest: string }> {
+  const first = await readManifest(session, session.ref.reference)
+  const manifests = first.manifest.manifests ?? null
+  if (manifests === null) return first
+  const chosen = chooseManifest(manifests, process.arch)
+  if (chosen === null) throw new DownloadError('NOT_FOUND', `${nameOf(session.ref)} is an index of nothing.`)
+  const second = await readManifest(session, chosen.digest)
+  if ((second.manifest.manifests ?? null) === null) return second
+  throw new DownloadError(
+    'PROTOCOL_ERROR',
+    `${nameOf(session.ref)} is an index of indexes; name one by digest.`,
+  )
+}
+
+/** Asks for a manifest; one that is asked for by digest must have it. */
+async function readManifest(
+  session: Session,
+  reference: string,
+): Promise<{ manifest: Manifest; digest: string }> {
+  const answer = await ask(session, reference)
+  const parsed = manifestSchema.safeParse(answer.json)
+  if (!parsed.success) throw unusable(answer.url)
+  const digest = `sha256:${createHash('sha256').update(answer.text).digest('hex')}`
+  if (reference.startsWith('sha256:') && reference !== digest) {
+    const message = `The manifest that ${session.ref.origin} sent for ${nameOf(session.ref)} is not the one with this digest.`
+    throw new DownloadError('CHECKSUM_MISMATCH', message)
+  }
+  return { manifest: parsed.data, digest }
+}
+
+/** One manifest; with the token dance when the registry asks for it. */
+async function ask(session: Session, reference: string): Promise<JsonAnswer> {
+  const { ref, context } = session
+  const url = `${ref.origin}/v2/${ref.repository}/manifests/${reference}`
+  const request = (headers: Session['headers'], statuses: readonly number[]) =>
+    context.fetchJson(url, {
+      headers: { accept, ...headers },
+      accept: statuses,
+      maxBytes: maxManifestBytes,
+      explain: (answer) => explain(answer, ref),
+    })
+  if (session.headers['authorization'] !== undefined) return request(session.headers, [])
+  const answer = await request({}, [401])
+  if (answer.status !== 401) return answer
+  session.headers = { authorization: `Bearer ${await tokenFor(session, answer)}` }
+  return request(session.headers, [])
+}
+
+/** The token that everybody gets. */
+async function tokenFor({ ref, context }: Session, { headers }: ApiAnswer): Promise<string> {
+  const challenge = parseChallenge(headers['www-authenticate'] ?? '')
+  if (challenge === null) throw loginNeeded(ref, 401)
+  const realm = requireOwnRealm(ref.origin, challenge.realm)
+  realm.searchParams.set('scope', challenge.scope ?? `repository:${ref.repository}:pull`)
+  if (challenge.service !== null) realm.searchParams.set('service', challenge.service)
+  const answer = await context.fetchJson(realm, {
+    maxBytes: 256 * 1024,
+    explain: (refused) => explain(refused, ref),
+  })
+  // It may have sent us on.
+  if (!isSameSite(new URL(ref.origin).hostname, new URL(answer.url).hostname)) {
+    requireOwnRealm(ref.origin, new URL(answer.url).origin)
+  }
+  const parsed = tokenSchema.safeParse(answer.json)
+  const token = parsed.success ? (parsed.data.token ?? parsed.data.access_token ?? '') : ''
+  if (!isToken(token)) throw unusable(answer.url)
+  return token
+}
+
+function resolutionOf({ ref, context, headers }: Session, manifest: Manifest, revision: string): Resolution {
+  const { include, exclude } = context
+  const files = chooseLayers(manifest, stemOf(ref), ref.layers)
+    .filter(({ filename }) => ref.layers === 'model' || selects(filename, include, exclude))
+    .map(({ filename, digest, size }) => ({
+      filename,
+      urls: [`${ref.origin}/v2/${ref.repository}/blobs/${digest}`],
+      size,
+      sha256: /^sha256:([0-9a-f]{64})$/.exec(digest)?.[1],
+      revision,
+      headers,
+    }))
+  if (files.length > 0) return { files }
+  throw new DownloadError('NOT_FOUND', `${nameOf(ref)} has no layer that is wanted.`)
+}
+
+/** For people. */
+function nameOf({ origin, repository, reference }: OllamaRef): string {
+  const host = new URL(origin).host
+  return `${host}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`
+}
+
+function explain(answer: ApiAnswer, ref: OllamaRef): DownloadError | null {
+  const { status } = answer
+  switch (status) {
+    case 400:
+    case 404: {
+      const page = ref.repository.replace(/^library\//, '')
+      const look =
+        new URL(ref.origin).host === ollamaHost
+          ? ` See which tags there are at https://ollama.com/${page}/tags`
+          : ''
+      return new DownloadError('NOT_FOUND', `There is no ${nameOf(ref)}.${look}`, { status })
+    }
+    case 401:
+    case 403:
+      return loginNeeded(ref, status)
+    case 412:
+      return new DownloadError('ACCESS_DENIED', `${nameOf(ref)} is for a newer version of Ollama only.`, {
+        status,
+      })
+    case 429:
+      return rateLimited(answer, 'wait')
+    default:
+      return null
+  }
+}
+
+function loginNeeded(ref: OllamaRef, status: number): DownloadError {
+  return new DownloadError(
+    'ACCESS_DENIED',
+    `The registry does not give ${nameOf(ref)} to everybody, or has no such model. Check the name; what takes a login can't be fetched from here, unless the registry lets everybody pull it.`,
+    { status },
+  )
+}

@@ -1,0 +1,120 @@
+/** Finds out what refs mean: the registry of sources with the machinery that they need. */
+import { realpath } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
+import { readRegularFile } from '../files/atomic.js'
+import type { RemoteGrant } from '../network/policy.js'
+import { HttpClient } from '../transfer/http.js'
+import type { TransferTuning } from '../transfer/protocol.js'
+import { Api, type ApiInit } from './api.js'
+import type { ResolveContext, ResolvedFile, Source, SourceRegistry } from './source.js'
+
+/** What a {@link Resolver} works with. */
+export interface ResolverInit {
+  sources: SourceRegistry
+  tuning: TransferTuning
+  /** Whether the proxies of the environment may be used. */
+  proxy: boolean
+  env?: Readonly<Record<string, string | undefined>>
+}
+
+/** How one ref is to be resolved. */
+export interface ResolveRequest {
+  /** How far the caller may reach; null for a trusted one. */
+  remote: RemoteGrant | null
+  signal: AbortSignal
+  onRetry?: ApiInit['onRetry']
+  include?: readonly string[] | undefined
+  exclude?: readonly string[] | undefined
+}
+
+/** Far more than any token has. */
+const maxTextBytes = 64 * 1024
+
+/** See the file's head. */
+export class Resolver {
+  readonly #init: ResolverInit
+  #http: HttpClient | null = null
+
+  constructor(init: ResolverInit) {
+    this.#init = init
+  }
+
+  /** The source that a ref is meant for; null for a plain URL. */
+  find(ref: string): Source | null {
+    return this.#init.sources.find(ref)
+  }
+
+  /**
+   * Asks the ref's source.
+   *
+   * @throws DownloadError what the source throws; `INTERNAL` when it breaks; `PROTOCOL_ERROR` for an answer that is none.
+   */
+  async resolve(ref: string, request: ResolveRequest): Promise<readonly ResolvedFile[]> {
+    const { tuning, proxy, env = process.env } = this.#init
+    const source = this.find(ref)
+    if (source === null) throw new DownloadError('INVALID_URL', 'No source knows what this means.')
+    const { remote, signal, onRetry, include, exclude } = request
+    const http = remote === null ? this.#shared() : this.#client(remote)
+    const timeoutMs = tuning.headersTimeoutMs
+    const api = new Api({ http, proxy: proxy && remote === null, tuning, signal, timeoutMs, onRetry })
+    const context: ResolveContext = {
+      env,
+      signal,
+      timeoutMs,
+      include,
+      exclude,
+      fetchJson: (url, options) => api.fetchJson(url, options),
+      fetchHead: (url, options) => api.fetchHead(url, options),
+      readTextFile,
+    }
+    try {
+      const { files } = await source.resolve(ref, context)
+      for (const file of files) requireUsable(file, source)
+      if (files.length === 0) throw new DownloadError('NOT_FOUND', 'The ref names no file.')
+      return files
+    } catch (error) {
+      if (isDownloadError(error)) throw error
+      throw toDownloadError(error)
+    } finally {
+      if (remote !== null) await http.close()
+    }
+  }
+
+  /** Closes the connections. */
+  async close(): Promise<void> {
+    await this.#http?.close()
+  }
+
+  #shared(): HttpClient {
+    this.#http ??= this.#client(null)
+    return this.#http
+  }
+
+  #client(remote: RemoteGrant | null): HttpClient {
+    return new HttpClient({ connectTimeoutMs: this.#init.tuning.connectTimeoutMs, remote })
+  }
+}
+
+/** A source may be anybody's: what goes on to the engine is looked at here. */
+function requireUsable({ urls, sha256, size }: ResolvedFile, { name }: Source): void {
+  const usable =
+    urls.length > 0 &&
+    urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) &&
+    (sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256)) &&
+    (size === undefined || (Number.isSafeInteger(size) && size >= 0))
+  if (!usable)
+    throw new DownloadError('PROTOCOL_ERROR', `The source ${name} told something that cannot be used.`)
+}
+
+async function readTextFile(path: string): Promise<string | null> {
+  const full = path.startsWith('~/') ? join(homedir(), path.slice(2)) : path
+  try {
+    // Secrets are mounted as links in places, and people's own links are theirs to follow.
+    const { data, stats } = await readRegularFile(await realpath(full), maxTextBytes)
+    return stats.size > maxTextBytes ? null : data.toString('utf8')
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,90 @@
+/** Small servers that imitate a hub's API, and a way to ask a source against them. Needs vitest. */
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { afterAll } from 'vitest'
+import { isDownloadError, type DownloadError } from '../../src/errors.js'
+import { Resolver, type ResolveRequest } from '../../src/sources/resolver.js'
+import { SourceRegistry, type ResolvedFile, type Source } from '../../src/sources/source.js'
+import { defaultTuning } from '../../src/transfer/protocol.js'
+
+/** What a server was asked. */
+export interface Asked {
+  method: string
+  /** With query. */
+  path: string
+  headers: IncomingHttpHeaders
+}
+
+/** What it says. A string is sent as it is, anything else as JSON. */
+export interface Said {
+  status?: number
+  headers?: Record<string, string>
+  body?: unknown
+}
+
+/** A server on loopback that keeps what it was asked. */
+export interface ApiServer {
+  origin: string
+  asked: Asked[]
+}
+
+const closers: (() => Promise<void>)[] = []
+afterAll(async () => {
+  await Promise.all(closers.splice(0).map((close) => close()))
+})
+
+/** Starts a server; it ends with the test file. */
+export async function startApi(answer: (asked: Asked, origin: string) => Said): Promise<ApiServer> {
+  const asked: Asked[] = []
+  const server = createServer((request, response) => {
+    const one = { method: request.method ?? '', path: request.url ?? '', headers: request.headers }
+    asked.push(one)
+    const { status = 200, headers = {}, body = {} } = answer(one, origin)
+    response.writeHead(status, { 'content-type': 'application/json', ...headers })
+    response.end(typeof body === 'string' ? body : JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const origin = `http://127.0.0.1:${String(address.port)}`
+  closers.push(
+    () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve()
+        })
+        server.closeAllConnections()
+      }),
+  )
+  return { origin, asked }
+}
+
+/** Asks a source as the manager does. */
+export async function resolveWith(
+  source: Source,
+  ref: string,
+  env: Readonly<Record<string, string>> = {},
+  request: Partial<ResolveRequest> = {},
+): Promise<readonly ResolvedFile[]> {
+  const tuning = { ...defaultTuning, maxAttempts: 2, minDelayMs: 1, maxDelayMs: 5, headersTimeoutMs: 5_000 }
+  const sources = new SourceRegistry([], [source])
+  const resolver = new Resolver({ sources, tuning, proxy: false, env })
+  try {
+    return await resolver.resolve(ref, { remote: null, signal: new AbortController().signal, ...request })
+  } finally {
+    await resolver.close()
+  }
+}
+
+/** The error that asking ends with. Fails where it holds a secret, in any of its causes too. */
+export async function failureOf(asking: Promise<unknown>, secret?: string): Promise<DownloadError> {
+  const error = await asking.then(
+    () => new Error('nothing failed'),
+    (reason: unknown) => reason,
+  )
+  for (let one = error; secret !== undefined && one instanceof Error; one = one.cause) {
+    const text = `${one.message} ${String(one.stack)} ${JSON.stringify(one)}`
+    if (text.includes(secret)) throw new Error('the error holds the secret')
+  }
+  if (!isDownloadError(error)) throw error
+  return error
+}

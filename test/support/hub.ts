@@ -1,0 +1,348 @@
+/**
+ * An imitation of the Hugging Face hub on two origins: the hub itself, and the CDN that it redirects to with signed
+ * links. Faithful enough for the official client; what that one reads, and `huggingface_hub` in Python, is there.
+ *
+ * @example
+ * await using hub = await startHub()
+ * hub.add('owner/model', { files: { 'model.gguf': ggufContent(4_000_000), 'README.md': textContent('hello') } })
+ * // … HF_ENDPOINT=hub.url, hf:owner/model/model.gguf …
+ */
+import { createHash, createHmac } from 'node:crypto'
+import { textContent, type Content } from './content.js'
+import { startOrigin, type Origin, type OriginRequest, type Resource } from './origin.js'
+
+/** What a repository is to be. */
+export interface RepoInit {
+  /** What lies where, on `main`. From 10 KiB on a file is kept with LFS, and goes through the CDN. */
+  files: Readonly<Record<string, Content>>
+  type?: 'models' | 'datasets' | 'spaces'
+  /** Whether its files are for accounts that accepted its terms; the list is for all. */
+  gated?: 'auto' | 'manual'
+  /** Whether only those who are let in know of it. */
+  private?: boolean
+}
+
+interface Repo extends Required<Pick<RepoInit, 'type'>> {
+  readonly name: string
+  readonly gated: 'auto' | 'manual' | false
+  readonly private: boolean
+  /** By commit. */
+  readonly commits: Map<string, ReadonlyMap<string, Content>>
+  /** Branches and tags, and what they point to. */
+  readonly refs: Map<string, string>
+}
+
+/** How a {@link Hub} behaves. */
+export interface HubOptions {
+  /** Files on one page of the tree endpoint. Default 1,000, as the hub has. */
+  pageSize?: number
+}
+
+const lfsBytes = 10 * 1024
+const hex = (algorithm: string, ...data: (string | Buffer)[]) => {
+  const hash = createHash(algorithm)
+  for (const part of data) hash.update(part)
+  return hash.digest('hex')
+}
+const oids = new WeakMap<Content, string>()
+/** What git calls a blob of these bytes; for one that is kept with LFS, of its pointer. */
+function gitOid(content: Content): string {
+  const known = oids.get(content)
+  if (known !== undefined) return known
+  const data = isLfs(content) ? Buffer.from(pointer(content)) : content.slice(0, content.size)
+  const oid = hex('sha1', `blob ${String(data.length)}\0`, data)
+  oids.set(content, oid)
+  return oid
+}
+const isLfs = (content: Content) => content.size >= lfsBytes
+const pointer = (content: Content) =>
+  `version https://git-lfs.github.com/spec/v1\noid sha256:${content.sha256()}\nsize ${String(content.size)}\n`
+
+/** See the file's head. */
+export class Hub implements AsyncDisposable {
+  /** Everything that is asked of the hub is in its log. */
+  readonly origin: Origin
+  /** Serves the bytes of LFS files; its faults and speed can be set with {@link cdnBehaviour}. */
+  readonly cdn: Origin
+  /** Merged into what the CDN serves. */
+  cdnBehaviour: Partial<Resource> = {}
+  readonly #repos = new Map<string, Repo>()
+  readonly #blobs = new Map<string, Content>()
+  /** Tokens, and the repositories that their accounts may see and have accepted the terms of. */
+  readonly #tokens = new Map<string, ReadonlySet<string>>()
+  readonly #pageSize: number
+  #secret = 1
+  #limits = { left: 0, headers: {} as Readonly<Record<string, string>> }
+
+  constructor(origin: Origin, cdn: Origin, { pageSize = 1_000 }: HubOptions) {
+    this.origin = origin
+    this.cdn = cdn
+    this.#pageSize = pageSize
+    origin.serve('*', (request) => this.#answer(request))
+    cdn.serve('*', (request) => this.#blob(request))
+  }
+
+  /** What goes into HF_ENDPOINT. */
+  get url(): string {
+    return this.origin.origin
+  }
+
+  /** Makes a repository; answers the commit of `main`. */
+  add(name: string, { files, type = 'models', gated, private: hidden = false }: RepoInit): string {
+    const repo: Repo = {
+      name,
+      type,
+      gated: gated ?? false,
+      private: hidden,
+      commits: new Map(),
+      refs: new Map(),
+    }
+    this.#repos.set(`${type}/${name}`, repo)
+    return this.commit(name, files, type)
+  }
+
+  /** Replaces what lies on `main`; earlier commits stay. Answers the new commit. */
+  commit(name: string, files: Readonly<Record<string, Content>>, type: RepoInit['type'] = 'models'): string {
+    const repo = this.#repos.get(`${type}/${name}`)
+    if (repo === undefined) throw new Error(`There is no ${name}.`)
+    const commit = hex('sha1', name, String(repo.commits.size), ...Object.keys(files))
+    repo.commits.set(commit, new Map(Object.entries(files)))
+    repo.refs.set('main', commit)
+    for (const content of Object.values(files)) {
+      if (isLfs(content)) this.#blobs.set(content.sha256(), content)
+    }
+    return commit
+  }
+
+  /** Gives a commit a name: a tag, a branch, `refs/pr/1`. */
+  tag(name: string, ref: string, commit: string): void {
+    this.#repos.get(`models/${name}`)?.refs.set(ref, commit)
+  }
+
+  /** Makes a token whose account may see these repositories, and has accepted their terms. */
+  allow(token: string, repos: readonly string[] = []): void {
+    this.#tokens.set(token, new Set(repos))
+  }
+
+  /** All links that the CDN got a signature for are refused from now on: 403, as when they expire. */
+  expireLinks(): void {
+    this.#secret += 1
+  }
+
+  /** The next requests to the hub get 429. */
+  limit(count: number, headers: Readonly<Record<string, string>> = { 'retry-after': '0' }): void {
+    this.#limits = { left: count, headers }
+  }
+
+  /** Stops both origins. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.origin.close(), this.cdn.close()])
+  }
+
+  // ---- the CDN ----
+
+  #sign(path: string): string {
+    return createHmac('sha256', String(this.#secret)).update(path).digest('hex')
+  }
+
+  #blob(request: OriginRequest): Resource {
+    const content = this.#blobs.get(request.path.slice('/blobs/'.length))
+    if (request.query.get('Signature') !== this.#sign(request.path) || content === undefined) {
+      return { status: 403, content: textContent('<Error><Code>AccessDenied</Code></Error>') }
+    }
+    return {
+      content,
+      requires: (asked) => (asked.query.get('Signature') === this.#sign(asked.path) ? undefined : 403),
+      ...this.cdnBehaviour,
+    }
+  }
+
+  // ---- the hub ----
+
+  #answer(request: OriginRequest): Resource {
+    if (this.#limits.left > 0) {
+      this.#limits.left -= 1
+      return problem(429, '', 'We had to rate limit you.', this.#limits.headers)
+    }
+    const segments = request.path.slice(1).split('/').map(decodeURIComponent)
+    const isApi = segments[0] === 'api'
+    if (isApi) segments.shift()
+    const isCached = isApi && segments[0] === 'resolve-cache'
+    if (isCached) segments.shift()
+    const typed = segments[0] === 'datasets' || segments[0] === 'spaces' || segments[0] === 'models'
+    const type = typed ? segments.shift() : 'models'
+    const [owner = '', name = '', ...rest] = segments
+    const repo = this.#repos.get(`${type ?? ''}/${owner}/${name}`)
+    const refusal = this.#refuse(request, repo)
+    if (refusal !== null || repo === undefined)
+      return refusal ?? problem(404, 'RepoNotFound', 'Repository not found')
+    if (isCached) return this.#serveSmall(repo, rest)
+    if (isApi) return this.#api(request, repo, rest)
+    if (rest[0] !== 'resolve') return problem(404, '', 'Sorry, we can’t find the page you are looking for.')
+    return this.#resolve(request, repo, rest.slice(1))
+  }
+
+  #account({ headers }: OriginRequest): ReadonlySet<string> | 'nobody' | 'unknown' {
+    const { authorization } = headers
+    if (authorization === undefined) return 'nobody'
+    return this.#tokens.get(authorization.replace(/^Bearer /, '')) ?? 'unknown'
+  }
+
+  #refuse(request: OriginRequest, repo: Repo | undefined): Resource | null {
+    const account = this.#account(request)
+    if (account === 'unknown') return problem(401, '', 'Invalid credentials in Authorization header')
+    const knows = repo !== undefined && (!repo.private || (account !== 'nobody' && account.has(repo.name)))
+    if (knows) return null
+    return account === 'nobody'
+      ? problem(401, 'RepoNotFound', 'Invalid username or password.')
+      : problem(404, 'RepoNotFound', 'Repository not found')
+  }
+
+  #commitOf(repo: Repo, revision: string): string | null {
+    return repo.refs.get(revision) ?? (repo.commits.has(revision) ? revision : null)
+  }
+
+  #api(request: OriginRequest, repo: Repo, [action, revision = 'main', ...path]: string[]): Resource {
+    const commit = this.#commitOf(repo, revision === 'HEAD' ? 'main' : revision)
+    if (commit === null) return problem(404, 'RevisionNotFound', `Invalid rev id: ${revision}`)
+    const files = repo.commits.get(commit) ?? new Map<string, Content>()
+    if (action === undefined || action === 'revision') return json(this.#info(repo, commit, files))
+    if (action === 'tree') return this.#tree(request, files, path.join('/'))
+    if (action === 'paths-info' && request.method === 'POST') {
+      // The client sends nothing else.
+      const { paths } = JSON.parse(request.body.toString()) as { paths: string[] }
+      const lastCommit = { id: commit, title: 'Add files', date: '2026-01-01T00:00:00.000Z' }
+      return json(
+        paths.flatMap((wanted) => {
+          const content = files.get(wanted)
+          return content === undefined ? [] : [{ ...entry(wanted, content), lastCommit }]
+        }),
+      )
+    }
+    return problem(404, '', 'Not found')
+  }
+
+  #info(repo: Repo, commit: string, files: ReadonlyMap<string, Content>) {
+    return {
+      _id: hex('sha1', repo.name).slice(0, 24),
+      id: repo.name,
+      modelId: repo.name,
+      sha: commit,
+      private: repo.private,
+      gated: repo.gated,
+      downloads: 0,
+      likes: 0,
+      lastModified: '2026-01-01T00:00:00.000Z',
+      siblings: [...files.keys()].map((rfilename) => ({ rfilename })),
+    }
+  }
+
+  #tree(request: OriginRequest, files: ReadonlyMap<string, Content>, folder: string): Resource {
+    const recursive = /^(?:true|1)$/i.test(request.query.get('recursive') ?? '')
+    const below = folder === '' ? '' : `${folder}/`
+    const entries = new Map<string, unknown>()
+    for (const [path, content] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (!path.startsWith(below)) continue
+      const parts = path.slice(below.length).split('/')
+      for (let depth = 1; depth < parts.length && (recursive || depth === 1); depth += 1) {
+        const directory = below + parts.slice(0, depth).join('/')
+        entries.set(directory, { type: 'directory', oid: hex('sha1', directory), size: 0, path: directory })
+      }
+      if (recursive || parts.length === 1) entries.set(path, entry(path, content))
+    }
+    if (entries.size === 0 && folder !== '') return problem(404, 'EntryNotFound', `${folder} does not exist`)
+    const start = Number(Buffer.from(request.query.get('cursor') ?? 'MA==', 'base64url').toString())
+    const all = [...entries.values()]
+    const next = new URL(request.path, this.url)
+    next.search = request.query.toString()
+    next.searchParams.set('cursor', Buffer.from(String(start + this.#pageSize)).toString('base64url'))
+    const more = start + this.#pageSize < all.length
+    return json(all.slice(start, start + this.#pageSize), more ? { link: `<${next.href}>; rel="next"` } : {})
+  }
+
+  #resolve(request: OriginRequest, repo: Repo, [revision = '', ...segments]: string[]): Resource {
+    const account = this.#account(request)
+    if (repo.gated !== false && (account === 'nobody' || account === 'unknown' || !account.has(repo.name))) {
+      const status = account === 'nobody' ? 401 : 403
+      return problem(status, 'GatedRepo', `Access to model ${repo.name} is restricted.`)
+    }
+    const commit = this.#commitOf(repo, revision)
+    if (commit === null) return problem(404, 'RevisionNotFound', `Invalid rev id: ${revision}`)
+    const path = segments.join('/')
+    const content = repo.commits.get(commit)?.get(path)
+    if (content === undefined)
+      return problem(404, 'EntryNotFound', 'Entry not found', { 'x-repo-commit': commit })
+    const headers = { 'x-repo-commit': commit, 'x-request-id': 'Root=1-0', vary: 'Origin, Accept' }
+    if (!isLfs(content)) {
+      // Small files come from a cache on the same host, by a relative redirect.
+      const cached = `/api/resolve-cache/${repo.type}/${repo.name}/${commit}/${segments.map(encodeURIComponent).join('/')}`
+      const etag = `"${gitOid(content)}"`
+      return {
+        redirect: `${cached}?etag=${encodeURIComponent(etag)}`,
+        redirectStatus: 307,
+        headers: { ...headers, 'x-linked-size': String(content.size), 'x-linked-etag': etag },
+      }
+    }
+    const blob = `/blobs/${content.sha256()}`
+    return {
+      redirect: `${this.cdn.url(blob)}?Expires=1&Signature=${this.#sign(blob)}`,
+      headers: {
+        ...headers,
+        'accept-ranges': 'bytes',
+        'x-linked-size': String(content.size),
+        'x-linked-etag': `"${content.sha256()}"`,
+      },
+    }
+  }
+
+  #serveSmall(repo: Repo, [commit = '', ...path]: string[]): Resource {
+    const content = repo.commits.get(commit)?.get(path.join('/'))
+    if (content === undefined) return problem(404, 'EntryNotFound', 'Entry not found')
+    return {
+      content,
+      etag: `"${gitOid(content)}"`,
+      lastModified: null,
+      contentType: 'text/plain; charset=utf-8',
+      contentDisposition: `inline; filename="${path.at(-1) ?? ''}";`,
+      headers: { 'x-repo-commit': commit },
+    }
+  }
+}
+
+function entry(path: string, content: Content) {
+  const { size } = content
+  const lfs = { oid: content.sha256(), size, pointerSize: pointer(content).length }
+  return { type: 'file', oid: gitOid(content), size, path, ...(isLfs(content) ? { lfs } : {}) }
+}
+
+function json(value: unknown, headers: Readonly<Record<string, string>> = {}): Resource {
+  const contentType = 'application/json; charset=utf-8'
+  return {
+    content: textContent(JSON.stringify(value)),
+    contentType,
+    ranges: false,
+    etag: null,
+    lastModified: null,
+    headers,
+  }
+}
+
+function problem(
+  status: number,
+  code: string,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): Resource {
+  const named = code === '' ? {} : { 'x-error-code': code }
+  return {
+    ...json({ error: message }),
+    status,
+    headers: { 'x-error-message': message, ...named, ...headers },
+  }
+}
+
+/** Starts a {@link Hub}. */
+export async function startHub(options: HubOptions = {}): Promise<Hub> {
+  const [origin, cdn] = await Promise.all([startOrigin(), startOrigin()])
+  return new Hub(origin, cdn, options)
+}
