@@ -41,6 +41,7 @@ export interface ApiRequest {
 
 /** An answer to a metadata request. */
 export interface ApiAnswer {
+  /** Of the response. */
   status: number
   /** Names in lower case; what came several times is joined by commas. */
   headers: Readonly<Record<string, string>>
