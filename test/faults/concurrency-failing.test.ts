@@ -1,16 +1,11 @@
-import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { listTree, tempDir } from '../support/temp.js'
-import { closeAll, failMany, residue, startFailingOrigin } from './failing.js'
-import { makeManager, MiB } from './harness.js'
+import { listTree } from '../support/temp.js'
+import { closeAll, failingManager, failMany, residue, startFailingOrigin } from './failing.js'
+import { MiB } from './harness.js'
 
 it('row 38: 1,000 failing downloads leave neither files, nor descriptors, nor memory behind', async () => {
   await using failing = await startFailingOrigin()
-  const directory = join(tempDir('failing'), 'models')
-  const manager = makeManager(directory, {
-    ...{ concurrency: 20, connections: 1, store: 'file' },
-    tuning: { maxAttempts: 1 },
-  })
+  const { manager, directory } = failingManager()
   const start = await residue()
   await failMany(manager, failing, 0, 200)
   const warm = await residue()

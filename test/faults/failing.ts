@@ -1,15 +1,27 @@
 /** Very many downloads that fail, each in one of several ways, and what they leave behind (FAULTS row 38). */
+import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { type DownloadManager, type DownloadErrorCode, isDownloadError } from '../../src/index.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { openFds } from '../support/process.js'
+import { tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
-import { KiB } from './harness.js'
+import { KiB, makeManager } from './harness.js'
 
 const content = randomContent(48 * KiB, 'failing')
 const wrongDigest = 'a'.repeat(64)
+
+/** A manager that gives up at once, with a store, over a folder that is not there yet. */
+export function failingManager(): { manager: DownloadManager; directory: string } {
+  const directory = join(tempDir('failing'), 'models')
+  const manager = makeManager(directory, {
+    ...{ concurrency: 20, connections: 1, store: 'file' },
+    tuning: { maxAttempts: 1 },
+  })
+  return { manager, directory }
+}
 
 /** Ways to fail: path prefix, how it is served, what it must end with. */
 const ways: readonly {

@@ -1,25 +1,13 @@
 /** The events of downloads, over the handler. */
 import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../faults/harness.js'
+import { names as ofDownloads } from '../manager/events.js'
 import { randomContent } from '../support/content.js'
 import { byUrl, openEvents, requestOf, startHttp, local, type HttpBench } from './bench.js'
 
 const path = '/api/models/download/events'
 const content = randomContent(256 * KiB)
-const names = [
-  'queued',
-  'started',
-  'progress',
-  'paused',
-  'resumed',
-  'retrying',
-  'verifying',
-  'completed',
-  'failed',
-  'canceled',
-  'removed',
-  'log',
-] as const
+const names = [...ofDownloads, 'log'] as const
 const listeners = ({ manager }: HttpBench) => names.map((name) => manager.listenerCount(name))
 const none = names.map(() => 0)
 

@@ -1,7 +1,8 @@
 /** What the tests of the manager share. */
 import type { Download, DownloadEvents, DownloadManager, LogEvent } from '../../src/index.js'
 
-const names = [
+/** Every event that is about a download; `log` may be about the manager. */
+export const names = [
   'queued',
   'started',
   'progress',

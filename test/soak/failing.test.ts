@@ -1,17 +1,12 @@
 /** FAULTS row 38 at full length; prints what it measured. */
-import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { closeAll, failMany, residue, startFailingOrigin } from '../faults/failing.js'
-import { makeManager, MiB } from '../faults/harness.js'
-import { listTree, tempDir } from '../support/temp.js'
+import { closeAll, failingManager, failMany, residue, startFailingOrigin } from '../faults/failing.js'
+import { MiB } from '../faults/harness.js'
+import { listTree } from '../support/temp.js'
 
 it('row 38: 10,000 failing downloads', async () => {
   await using failing = await startFailingOrigin()
-  const directory = join(tempDir('failing'), 'models')
-  const manager = makeManager(directory, {
-    ...{ concurrency: 20, connections: 1, store: 'file' },
-    tuning: { maxAttempts: 1 },
-  })
+  const { manager, directory } = failingManager()
   const start = await residue()
   await failMany(manager, failing, 0, 1_000)
   const warm = await residue()
