@@ -7,7 +7,7 @@ import { networkError, type ExchangePhase } from './network-errors.js'
 import { proxiesOf } from './proxies.js'
 import type { ResponseHead } from './rules.js'
 import { largeReadBytes, receiveInto, smallReadBytes } from './receive.js'
-import { mendSocket } from './sockets.js'
+import { mendSocket, type SocketEnds } from './sockets.js'
 
 /** Hears what becomes of an exchange. After `onEnd` or `onError`, and after an abort, nothing more comes. */
 export interface ExchangeListener {
@@ -56,9 +56,10 @@ const gentleMs = 2_000
 export class HttpClient {
   readonly #direct: Agent
   readonly #options: Agent.Options
-  readonly #paused = new Set<UndiciExchange>()
+  readonly #open: OpenExchanges = { paused: new Set(), unframed: new Set() }
   readonly #remote: RemoteGrant | null
   readonly #resolve: Resolver | undefined
+  readonly #ends = this.#endsOf(this.#open)
   #proxied: EnvHttpProxyAgent | null = null
   #gentleUntil = 0
 
@@ -91,7 +92,7 @@ export class HttpClient {
     return (options, callback) => {
       connect(options, (...outcome) => {
         const [error, socket] = outcome
-        if (error === null) mendSocket(socket, () => this.#release())
+        if (error === null) mendSocket(socket, this.#ends)
         callback(...outcome)
       })
     }
@@ -103,9 +104,21 @@ export class HttpClient {
     return this.#remote === null ? build({}) : guardedConnect(this.#remote, build, this.#resolve)
   }
 
-  /** Which of the paused ones is on the socket that ends isn't known; the others pause again with their next chunk. */
-  #release(): void {
-    for (const exchange of [...this.#paused]) exchange.release()
+  /** Which exchange is on the socket that ends isn't known. */
+  #endsOf(open: OpenExchanges): SocketEnds {
+    return {
+      // The others pause again with their next chunk.
+      release: () => {
+        for (const exchange of [...open.paused]) exchange.release()
+      },
+      get matters() {
+        return open.unframed.size > 0
+      },
+      // Another one that ends in the same turn is fetched again for nothing.
+      reset: () => {
+        for (const exchange of open.unframed) exchange.doubt()
+      },
+    }
   }
 
   /** A rate limit holds: for the next two seconds sockets read little at a time. */
@@ -115,7 +128,7 @@ export class HttpClient {
 
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
-    const exchange = new UndiciExchange(listener, this.#paused)
+    const exchange = new UndiciExchange(listener, this.#open)
     queueMicrotask(() => exchange.start(() => this.#dispatcher(request), request))
     return exchange
   }
@@ -143,17 +156,24 @@ export class HttpClient {
   }
 }
 
+/** Exchanges under way that the ends of sockets concern; each enters and leaves by itself. */
+interface OpenExchanges {
+  readonly paused: Set<UndiciExchange>
+  /** Those whose body ends with the connection only. */
+  readonly unframed: Set<UndiciExchange>
+}
+
 class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   readonly #listener: ExchangeListener
   #controller: Dispatcher.DispatchController | null = null
   #phase: ExchangePhase = 'connect'
   #over = false
-  readonly #paused: Set<UndiciExchange>
+  #doubtful = false
+  readonly #open: OpenExchanges
 
-  /** @param paused - holds the exchanges that are paused; this one enters and leaves it. */
-  constructor(listener: ExchangeListener, paused: Set<UndiciExchange>) {
+  constructor(listener: ExchangeListener, open: OpenExchanges) {
     this.#listener = listener
-    this.#paused = paused
+    this.#open = open
   }
 
   start(dispatcher: () => Dispatcher, { url, headers }: ExchangeRequest): void {
@@ -170,19 +190,27 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
 
   pause(): void {
     if (this.#over) return
-    this.#paused.add(this)
+    this.#open.paused.add(this)
     this.#controller?.pause()
   }
 
   resume(): void {
-    if (this.#paused.delete(this)) this.#controller?.resume()
+    if (this.#open.paused.delete(this)) this.#controller?.resume()
   }
 
   /** Takes what its socket holds already, paused or not; nothing of it can pause the parser again. */
   release(): void {
-    this.#paused.delete(this)
+    this.#open.paused.delete(this)
     this.#controller?.resume()
-    if (!this.#over) this.#paused.add(this)
+    if (!this.#over) this.#open.paused.add(this)
+  }
+
+  /** An end that comes in this turn is none. */
+  doubt(): void {
+    this.#doubtful = true
+    setImmediate(() => {
+      this.#doubtful = false
+    })
   }
 
   abort(): void {
@@ -193,7 +221,8 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   #finish(): boolean {
     if (this.#over) return false
     this.#over = true
-    this.#paused.delete(this)
+    this.#open.paused.delete(this)
+    this.#open.unframed.delete(this)
     return true
   }
 
@@ -214,18 +243,22 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   ): void {
     if (this.#over || status < 200) return
     this.#phase = 'body'
+    if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) {
+      this.#open.unframed.add(this)
+    }
     this.#tell(() => this.#listener.onHead({ status, headers }))
-    if (this.#paused.has(this)) controller.pause()
+    if (this.#open.paused.has(this)) controller.pause()
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over) return
     this.#tell(() => this.#listener.onData(chunk))
-    if (this.#paused.has(this)) controller.pause()
+    if (this.#open.paused.has(this)) controller.pause()
   }
 
   onResponseEnd(): void {
-    if (this.#finish()) this.#listener.onEnd()
+    if (this.#doubtful) this.#fail(Object.assign(new Error('other side reset'), { code: 'UND_ERR_SOCKET' }))
+    else if (this.#finish()) this.#listener.onEnd()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {

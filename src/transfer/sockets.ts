@@ -1,18 +1,40 @@
-/** What undici 7 gets wrong when a connection ends, mended on the socket before undici hears of it. */
+/** What undici 7 and libuv get wrong when a connection ends, mended on the socket before undici hears of it. */
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 
-/**
- * To be called with every new socket, before undici listens to it.
- *
- * @param release - lets responses that are paused go on for a moment.
- */
-export function mendSocket(socket: Socket, release: () => void): void {
+/** Hears of the ends of sockets. */
+export interface SocketEnds {
+  /** Lets responses that are paused go on for a moment. */
+  release(): void
+  /** Whether it matters how a connection ends: a body has no other end. */
+  readonly matters: boolean
+  /** The end that is about to be told is a reset, not what the server meant by it. */
+  reset(): void
+}
+
+/** To be called with every new socket, before undici listens to it. */
+export function mendSocket(socket: Socket, ends: SocketEnds): void {
   // undici takes a reset for the end of a body that has no other end, and half a file for a whole one (FAULTS row 7).
   // Any other code is an error to it.
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET'
   })
-  // The end of a connection while its response is paused is an assertion that fails where nobody can catch it
-  // (https://github.com/nodejs/undici/issues/5360). All its data has been read by then, so letting go floods nobody.
-  socket.on('end', release)
+  socket.on('end', () => {
+    if (ends.matters && wasReset(socket)) ends.reset()
+    // The end of a connection while its response is paused is an assertion that fails where nobody can catch it
+    // (https://github.com/nodejs/undici/issues/5360). All its data has been read by then, so letting go floods nobody.
+    ends.release()
+  })
+}
+
+/**
+ * Whether a connection that seems to have ended was reset. libuv tells a reset as an orderly end when it arrives while
+ * what came before is still being read: it sees the hang-up, and doesn't ask for the error behind it. A write that
+ * carries nothing does; over TLS it must carry something, and an empty line means nothing to a server (RFC 9112 section
+ * 2.2).
+ */
+function wasReset(socket: Socket): boolean {
+  if (socket.destroyed || !socket.writable) return false
+  socket.write(socket instanceof TLSSocket ? '\r\n' : '')
+  return socket.errored !== null
 }
