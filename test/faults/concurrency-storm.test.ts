@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import fc from 'fast-check'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { within } from '../support/budget.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { openFds } from '../support/process.js'
@@ -38,41 +39,46 @@ describe('row 37: storms of pause, resume, cancel, retry, remove and download', 
     async (end) => {
       const before = await diskFds()
       await fc.assert(
-        fc.asyncProperty(storm, fc.constantFrom(1, 3), async (steps, concurrency) => {
-          serveTargets(origin)
-          const directory = join(tempDir('storm'), 'models')
-          const manager = makeManager(directory, { concurrency, store: 'file', connections: 2 })
-          const blowing = new Storm(manager, origin)
-          await blowing.blow(steps)
-          if (end === 'calm') {
-            await blowing.calm()
-            await withTimeout(manager.onIdle(), 10_000, 'the manager to be idle')
-            await blowing.calm()
-            for (const { state } of manager.list()) {
-              expect(['completed', 'failed', 'canceled', 'paused']).toContain(state)
+        fc.asyncProperty(
+          storm,
+          fc.constantFrom(1, 3),
+          within(10_000, async (steps, concurrency) => {
+            serveTargets(origin)
+            const directory = join(tempDir('storm'), 'models')
+            const manager = makeManager(directory, { concurrency, store: 'file', connections: 2 })
+            const blowing = new Storm(manager, origin)
+            await blowing.blow(steps)
+            if (end === 'calm') {
+              await blowing.calm()
+              await withTimeout(manager.onIdle(), 10_000, 'the manager to be idle')
+              await blowing.calm()
+              for (const { state } of manager.list()) {
+                expect(['completed', 'failed', 'canceled', 'paused']).toContain(state)
+              }
+              await checkDisk(directory, manager)
             }
+            await withTimeout(manager.close(), 5_000, 'close()')
+            await blowing.calm()
+            await blowing.checkFinished()
+            blowing.checkEvents()
             await checkDisk(directory, manager)
-          }
-          await withTimeout(manager.close(), 5_000, 'close()')
-          await blowing.calm()
-          await blowing.checkFinished()
-          blowing.checkEvents()
-          await checkDisk(directory, manager)
-          await waitFor(() => origin.openConnections === 0, { what: 'the sockets to close' })
-          expect(await diskFds()).toEqual(before)
+            await waitFor(() => origin.openConnections === 0, { what: 'the sockets to close' })
+            expect(await diskFds()).toEqual(before)
 
-          // The next start knows the same downloads, and in the same states.
-          const states = (list: ReturnType<typeof manager.list>) => list.map(({ url, state }) => [url, state])
-          const next = makeManager(directory, { store: 'file', autoResume: false })
-          await next.ready
-          const expected = manager
-            .list()
-            .map(({ url, state }) => [url, state === 'queued' ? 'paused' : state])
-          expect(states(next.list())).toEqual(expected)
-          await next.close()
-          await rm(directory, { recursive: true, force: true })
-        }),
-        { numRuns: 30, interruptAfterTimeLimit: 10_000 },
+            // The next start knows the same downloads, and in the same states.
+            const states = (list: ReturnType<typeof manager.list>) =>
+              list.map(({ url, state }) => [url, state])
+            const next = makeManager(directory, { store: 'file', autoResume: false })
+            await next.ready
+            const expected = manager
+              .list()
+              .map(({ url, state }) => [url, state === 'queued' ? 'paused' : state])
+            expect(states(next.list())).toEqual(expected)
+            await next.close()
+            await rm(directory, { recursive: true, force: true })
+          }),
+        ),
+        { numRuns: 30 },
       )
       expect(unhandled).toEqual([])
     },
@@ -244,29 +250,32 @@ describe('row 37: a call at a delicate moment', () => {
 it('row 37: close() at any moment; the next manager completes it', async () => {
   const content = randomContent(512 * KiB, 'any moment')
   await fc.assert(
-    fc.asyncProperty(fc.nat(160), async (ms) => {
-      const directory = join(tempDir('moment'), 'models')
-      origin.serve('/any.bin', { content, bytesPerSecond: 2 * MiB })
-      const url = origin.url('/any.bin')
-      const first = makeManager(directory, { store: 'file' })
-      const download = await first.download({ url })
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, ms)), download.finished])
-      await withTimeout(first.close(), 5_000, 'close()')
-      await waitFor(() => origin.openConnections === 0, { what: 'the sockets to close' })
-      const others = ['.model-downloader/', `.model-downloader/${download.record.id}.json`]
-      const kept = download.current.downloaded
-      const disk = download.state === 'completed' ? 'done' : kept > 0 ? 'K' : 'X'
-      await expectInvariant(directory, 'any.bin', disk, { content, others })
+    fc.asyncProperty(
+      fc.nat(160),
+      within(10_000, async (ms) => {
+        const directory = join(tempDir('moment'), 'models')
+        origin.serve('/any.bin', { content, bytesPerSecond: 2 * MiB })
+        const url = origin.url('/any.bin')
+        const first = makeManager(directory, { store: 'file' })
+        const download = await first.download({ url })
+        await Promise.race([new Promise((resolve) => setTimeout(resolve, ms)), download.finished])
+        await withTimeout(first.close(), 5_000, 'close()')
+        await waitFor(() => origin.openConnections === 0, { what: 'the sockets to close' })
+        const others = ['.model-downloader/', `.model-downloader/${download.record.id}.json`]
+        const kept = download.current.downloaded
+        const disk = download.state === 'completed' ? 'done' : kept > 0 ? 'K' : 'X'
+        await expectInvariant(directory, 'any.bin', disk, { content, others })
 
-      await using second = makeManager(directory, { store: 'file' })
-      await second.ready
-      const resumed = second.get(url)
-      if (resumed === undefined) throw new Error('The download was forgotten.')
-      const file = await arrives(resumed)
-      if (disk === 'K') expect(file.fetchedBytes).toBe(content.size - kept)
-      await second.onIdle()
-      await expectInvariant(directory, 'any.bin', 'done', { content, others })
-    }),
-    { numRuns: 20, interruptAfterTimeLimit: 10_000 },
+        await using second = makeManager(directory, { store: 'file' })
+        await second.ready
+        const resumed = second.get(url)
+        if (resumed === undefined) throw new Error('The download was forgotten.')
+        const file = await arrives(resumed)
+        if (disk === 'K') expect(file.fetchedBytes).toBe(content.size - kept)
+        await second.onIdle()
+        await expectInvariant(directory, 'any.bin', 'done', { content, others })
+      }),
+    ),
+    { numRuns: 20 },
   )
 })

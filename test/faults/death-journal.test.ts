@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Journal } from '../../src/transfer/journal.js'
+import { within } from '../support/budget.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { listTree, tempDir } from '../support/temp.js'
@@ -176,15 +177,19 @@ const partMutation = fc.oneof(
 
 it('row 32: whatever happened to journal and part, the file is right when its digest is known', async () => {
   await fc.assert(
-    fc.asyncProperty(mutation, partMutation, async (journal, part) => {
-      const directory = await layOut(kept.name, {
-        part: part.apply(kept.part),
-        journal: journal.apply(JSON.stringify(kept.journal)),
-      })
-      await fetchInto(directory, { sha256: content.sha256() })
-      await rm(directory, { recursive: true })
-    }),
-    { numRuns: 80, interruptAfterTimeLimit: 15_000 },
+    fc.asyncProperty(
+      mutation,
+      partMutation,
+      within(15_000, async (journal, part) => {
+        const directory = await layOut(kept.name, {
+          part: part.apply(kept.part),
+          journal: journal.apply(JSON.stringify(kept.journal)),
+        })
+        await fetchInto(directory, { sha256: content.sha256() })
+        await rm(directory, { recursive: true })
+      }),
+    ),
+    { numRuns: 80 },
   )
 })
 
