@@ -15,6 +15,8 @@ export class Patience {
   /** Most bytes ever had: getting the same ones once more is no progress. */
   #best = 0
   #lastError: DownloadError | null = null
+  /** As it was at the last failure. */
+  #before = { bytes: 0, attempts: 0 }
 
   constructor(tuning: TransferTuning, now: number) {
     this.#tuning = tuning
@@ -41,6 +43,7 @@ export class Patience {
   /** The file is another one now: what was had before counts no more. */
   forgetBytes(): void {
     this.#best = 0
+    this.#before = { ...this.#before, bytes: 0 }
   }
 
   /** Asks what to do about a failure. */
@@ -54,6 +57,9 @@ export class Patience {
         delayMs: 100 + Math.floor(Math.random() * 400),
       }
     }
+    if (error.code === 'STALLED' && this.#best - this.#before.bytes < this.#trickleBytes) {
+      this.#state = { ...this.#state, attempts: Math.max(this.#state.attempts, this.#before.attempts) }
+    }
     const failure = {
       now,
       networkFailure: isNetworkFailure(error),
@@ -61,6 +67,13 @@ export class Patience {
     }
     const { state, verdict } = onFailure(this.#state, failure, this.#tuning, Math.random)
     this.#state = state
+    this.#before = { bytes: this.#best, attempts: state.attempts }
     return verdict
+  }
+
+  /** A server that stalls again before it has sent so much may do so for ever: that is no progress. */
+  get #trickleBytes(): number {
+    const { lowSpeedBytesPerSecond, lowSpeedTimeMs } = this.#tuning
+    return (lowSpeedBytesPerSecond * lowSpeedTimeMs) / 1000
   }
 }

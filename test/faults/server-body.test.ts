@@ -164,6 +164,16 @@ describe('row 17: silence', () => {
     await scene.expectFile(name, content)
   })
 
+  it('a byte now and then, for ever: STALLED after maxAttempts, K', async () => {
+    const tuning = { bodyTimeoutMs: 10_000, lowSpeedBytesPerSecond: 10_000, lowSpeedTimeMs: 200 }
+    const scene = await openScene({ connections: 1, tuning })
+    scene.origin.serve(path, { content, faults: [{ type: 'trickle', bytesPerSecond: 100, afterBytes: 0 }] })
+    const end = await scene.fetch(path)
+    failure(end, 'STALLED')
+    expect(scene.origin.requests(path)).toHaveLength(maxAttempts)
+    await scene.expectKept(name, content)
+  })
+
   it('our own limit is no silence of the server', async () => {
     const tuning = { bodyTimeoutMs: 100, lowSpeedBytesPerSecond: 1 * MiB, lowSpeedTimeMs: 100 }
     const scene = await openScene({ connections: 1, tuning })

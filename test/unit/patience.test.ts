@@ -67,6 +67,19 @@ describe('Patience', () => {
     expect(patience.attempts).toBe(0)
   })
 
+  it('does not count a few bytes between stalls', () => {
+    const stalled = new DownloadError('STALLED', 'next to nothing', { retryable: true })
+    const patience = make({ lowSpeedBytesPerSecond: 1_000, lowSpeedTimeMs: 2_000 })
+    patience.noteBytes(5_000, 0)
+    for (let turn = 1; turn <= 2; turn += 1) {
+      expect(patience.failed(stalled, turn)).toMatchObject({ kind: 'wait', attempt: turn })
+      patience.noteBytes(5_000 + turn * 1_999, turn)
+    }
+    expect(patience.failed(stalled, 3)).toEqual({ kind: 'give-up', reason: 'attempts' })
+    patience.noteBytes(11_000, 4)
+    expect(patience.failed(stalled, 4)).toMatchObject({ kind: 'wait', attempt: 1 })
+  })
+
   it('outlasts a dead network for a while once bytes have come', () => {
     const patience = make()
     patience.noteBytes(1, 0)
