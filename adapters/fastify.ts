@@ -25,7 +25,8 @@ export const modelDownloader: FastifyPluginAsync<HandlerOptions> = async (app, o
   app.addContentTypeParser('*', (_request, payload, done) => {
     done(null, payload)
   })
-  for (const path of new Set(routes.map((route) => route.path))) {
+  const paths = routes.map((route) => route.path).filter((path) => handler.owns(app.prefix + base + path))
+  for (const path of new Set(paths)) {
     app.all(base + path, { exposeHeadRoute: false }, async (request, reply) => {
       if (!isOurs(handler, request.raw.url)) {
         reply.callNotFound()

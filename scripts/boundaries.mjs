@@ -36,6 +36,9 @@ const pure = new Set([
 /** All that the client may take from the rest of `src`. */
 const clientMayImport = new Set(['src/http/schemas.ts', 'src/errors.ts'])
 
+/** All that the elements may take from the rest of `src`. */
+const elementsMayImport = /^src\/(?:elements|live|client)\/|^src\/(?:http\/schemas|errors)\.ts$/
+
 function floorOf(file) {
   const inside = file.slice('src/'.length)
   const found = floors.findIndex(({ parts }) =>
@@ -58,6 +61,7 @@ export function violation(from, specifier, typeOnly) {
   if (from.startsWith('adapters/')) return adapterViolation(from, specifier, typeOnly)
   if (!from.startsWith('src/')) return null
   const isClient = from.startsWith('src/client/')
+  const isElement = from.startsWith('src/elements/')
 
   if (!specifier.startsWith('.')) {
     if (frameworks.test(specifier)) return `src never imports a framework (${specifier})`
@@ -68,6 +72,10 @@ export function violation(from, specifier, typeOnly) {
       return `${from} is pure and imports no Node module (${specifier})`
     if (isBuiltin(specifier) && isClient)
       return `src/client runs in browsers and imports no Node module (${specifier})`
+    if (isBuiltin(specifier) && isElement)
+      return `src/elements runs in browsers and imports no Node module (${specifier})`
+    if (/^lit(?:\/|$)/.test(specifier) && !isElement)
+      return `lit is imported in src/elements only (${specifier})`
     return null
   }
 
@@ -77,6 +85,8 @@ export function violation(from, specifier, typeOnly) {
   if (isClient) {
     return to.startsWith('src/client/') || clientMayImport.has(to) ? null : `src/client does not import ${to}`
   }
+  if (isElement) return elementsMayImport.test(to) ? null : `src/elements does not import ${to}`
+  if (to.startsWith('src/elements/')) return `only pages import src/elements (${from})`
   if (to.startsWith('src/client/')) return `only users import src/client (${from})`
   if (from.startsWith('src/transfer/') && to.startsWith('src/store/'))
     return 'src/transfer never imports src/store'

@@ -12,6 +12,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { makeDashboard } from './dashboard.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const dist = path.join(root, 'dist')
@@ -35,6 +36,7 @@ function inputs() {
     'package.json',
     'tsconfig.json',
     'tsup.config.ts',
+    'scripts/dashboard.mjs',
     'scripts/undici-agents.cjs',
     'scripts/undici-no-h2.cjs',
   ]) {
@@ -90,7 +92,7 @@ async function withLock(work) {
   }
 }
 
-function build(types) {
+async function build(types) {
   const made = inputs()
   const fresh = path.join(root, `.dist-${process.pid}`)
   const old = `${fresh}-old`
@@ -102,6 +104,7 @@ function build(types) {
       stdio: ['ignore', 'inherit', 'inherit'],
     })
     if (run.status !== 0) throw new Error(`The build failed (tsup ended with ${run.status ?? run.signal}).`)
+    await makeDashboard(fresh)
     rmSync(stampFile, { force: true })
     if (existsSync(dist)) renameSync(dist, old)
     renameSync(fresh, dist)
@@ -120,7 +123,7 @@ function build(types) {
 export async function buildIfStale({ types = true } = {}) {
   if (isFresh(types)) return
   await withLock(async () => {
-    if (!isFresh(types)) build(types)
+    if (!isFresh(types)) await build(types)
   })
 }
 
@@ -128,7 +131,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const types = !process.argv.includes('--no-types')
   try {
     if (process.argv.includes('--if-stale')) await buildIfStale({ types })
-    else await withLock(async () => build(types))
+    else await withLock(() => build(types))
   } catch (error) {
     console.error(error.message)
     process.exitCode = 1

@@ -14,6 +14,7 @@ const script = (name) => [process.execPath, path.join(root, 'scripts', name)]
 const gates = [
   ['format', 'Prettier', [...bin('prettier', 'bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']],
   ['types', 'TypeScript', [...bin('typescript', 'bin/tsc'), '-p', '.']],
+  ['dom', 'TypeScript, for what runs in pages', [...bin('typescript', 'bin/tsc'), '-p', 'src/elements']],
   [
     'lint',
     'ESLint, with types and import boundaries',

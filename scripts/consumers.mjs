@@ -43,7 +43,10 @@ const steps = {
     const documents = ['package.json', 'README.md', 'README.zh-CN.md', 'CHANGELOG.md', 'LICENSE']
     const missing = documents.filter((file) => !files.includes(file))
     const strange = files.filter(
-      (file) => !documents.includes(file) && !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file),
+      (file) =>
+        !documents.includes(file) &&
+        file !== 'dist/dashboard.html' &&
+        !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file),
     )
     if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}`)
     if (strange.length > 0) throw new Error(`The package must not hold ${strange.join(', ')}`)

@@ -46,11 +46,11 @@ for (const file of Object.values(manifest.bin)) {
   }
 }
 
-/** Files beside this one that it imports (quoted as `./name.js`) or starts as a worker (`workerFile("name")`). */
+/** Files beside this one that it imports (quoted as `./name.js`) or reads or starts as a worker (`builtFile("name.js")`). */
 function quoted(file) {
   const text = readFileSync(file, 'utf8')
   const imported = [...text.matchAll(/["'](\.{1,2}\/[^"'\s]+?\.js)["']/g)].map((match) => match[1])
-  const started = [...text.matchAll(/\bworkerFile\(["']([\w-]+)["']\)/g)].map((match) => `${match[1]}.js`)
+  const started = [...text.matchAll(/\bbuiltFile\(["']([\w.-]+)["']\)/g)].map((match) => match[1])
   const found = [...imported, ...started].map((name) => path.resolve(path.dirname(file), name))
   // Declarations say .js and mean .d.ts.
   const files = file.endsWith('.d.ts') ? found.map((name) => name.replace(/\.js$/, '.d.ts')) : found

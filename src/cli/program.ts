@@ -156,6 +156,7 @@ export function createProgram(version: string, commands: Commands): Command {
       'let them reach this host wherever it is, not what it redirects to; may be repeated',
       addText,
     )
+    .option('--no-ui', 'without the dashboard, the page for people at /api/models/ui')
     .option('--quiet', 'errors only')
     .addHelpText('after', serveHelp)
     .action((options: ServeOptions) => commands.serve(options))

@@ -16,6 +16,8 @@ export interface ServeOptions {
   cors?: string[] | undefined
   allowPrivateNetwork?: boolean | undefined
   allowHost?: string[] | undefined
+  /** Whether to serve the dashboard; commander makes it false for `--no-ui`. */
+  ui?: boolean | undefined
   quiet?: boolean | undefined
 }
 
@@ -28,6 +30,7 @@ export interface ServeSettings {
   token: string | null
   cors: CorsOptions | undefined
   allowedHosts: string[]
+  ui: boolean
 }
 
 /** Where a token may stand instead of on the command line, which everybody on the machine can read. */
@@ -60,6 +63,7 @@ export function serveSettings(
     token,
     cors: corsOf(options.cors ?? []),
     allowedHosts: (options.allowHost ?? []).map(checkAllowedHost),
+    ui: options.ui ?? true,
   }
 }
 
@@ -115,11 +119,12 @@ export interface BannerFacts extends ServeSettings {
 
 /** The first words of the server: a block for a person at a terminal, one line for a log or a script. */
 export function banner(isTerminal: boolean, facts: BannerFacts): string {
-  const { url, directory, catalog, token, cors } = facts
+  const { url, directory, catalog, token, cors, ui } = facts
   if (!isTerminal) return `listening on ${url}\n`
   const count = catalog?.entries.length ?? 0
   const models = `${count} ${count === 1 ? 'model' : 'models'}`
   const rows = [
+    ...(ui ? [['dashboard', `${url}/api/models/ui`] as const] : []),
     ['directory', directory],
     ['catalog', catalog === null ? 'none (--catalog FILE)' : `${catalog.file ?? ''} (${models})`],
     ['callers', token === null ? 'on this machine only' : 'with the token'],

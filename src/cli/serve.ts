@@ -36,7 +36,7 @@ interface House {
  */
 export async function serve(options: ServeOptions): Promise<number> {
   const settings = serveSettings(options, process.env)
-  const { token, cors, allowedHosts } = settings
+  const { token, cors, allowedHosts, ui } = settings
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
   const log = new ServeLog((text) => void process.stderr.write(text), options.quiet === true)
   const server = new ApiServer()
@@ -56,6 +56,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       preloader,
       cors,
       allowedHosts,
+      ui,
       allowPrivateNetwork: options.allowPrivateNetwork ?? false,
       ...(token === null ? {} : { authorize: bearer(token) }),
     }),

@@ -6,6 +6,7 @@ import type {
   DownloadStarted,
   DownloadStatus,
   ModelsStatus,
+  Permissions,
   PreloadStarted,
   PreloadStatus,
   RemoveResult,
@@ -100,6 +101,12 @@ export interface Client {
   follow(url: string, options?: FollowOptions): AsyncGenerator<WireDownload, void, void>
   /** All downloads as they go on, without an end: a snapshot first and after each break, in between what changes. */
   followAll(options?: FollowOptions): AsyncGenerator<DownloadsChange, void, void>
+  /**
+   * What this caller may do, so that a page offers no more than that.
+   *
+   * @throws DownloadError `ACCESS_DENIED` when nobody knows who calls; `NOT_FOUND` from a server of an older version.
+   */
+  permissions(options?: CallOptions): Promise<Permissions>
   /** Which models of the catalog are there. `locale`: language of the messages, `en-US` or `zh-CN`. */
   modelsStatus(options?: CallOptions & { locale?: string }): Promise<ModelsStatus>
   /** Fetching what the catalog names. */
@@ -191,6 +198,7 @@ export function createClient(options: ClientOptions): Client {
         allDownloads(`${downloads}/events`, (signal) => pages({}, { signal })),
         options,
       ),
+    permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),
     modelsStatus: ({ locale, signal } = {}) =>
       http.json('/api/v1/models/status', {
         signal,

@@ -16,6 +16,7 @@ export type {
   DownloadStarted,
   ModelsStatus,
   ModelStatus,
+  Permissions,
   PreloadStarted,
   PreloadStatus,
   WireDownload,

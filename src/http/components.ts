@@ -19,5 +19,6 @@ export const components = {
   PreloadStarted: schemas.preloadStarted,
   PreloadStatus: schemas.preloadStatus,
   PreloadLog: schemas.preloadLog,
+  Permissions: schemas.permissions,
   Problem: schemas.problem,
 } as const

@@ -10,7 +10,9 @@ import {
   requireLocal,
   requireOwnPage,
   requirePermission,
+  type Action,
   type Authorize,
+  type Permission,
   type RequestContext,
 } from './access.js'
 import { Admission } from './admission.js'
@@ -23,7 +25,7 @@ import { preloadEvents } from './preload-routes.js'
 import { isServerFault, jsonHeaders, problemHeaders, toProblem } from './problem.js'
 import { quickStatus, type Quick } from './quick.js'
 import type { Route, Services } from './route.js'
-import { routes, routesByPath } from './routes.js'
+import { dashboardPath, routes, routesByPath } from './routes.js'
 import { SseChannel } from './sse.js'
 
 export type { Action, Authorize, Permission, RequestContext } from './access.js'
@@ -49,6 +51,11 @@ export interface HandlerOptions {
   locale?: Locale | undefined
   /** How many downloads may wait for a slot before further ones are refused with 429. Default 10,000. */
   maxQueued?: number | undefined
+  /**
+   * Serve the dashboard, a page for people, at `/api/models/ui`. It holds no data, so it comes without `authorize` being
+   * asked; all that it shows and does goes through the routes. Default false.
+   */
+  ui?: boolean | undefined
 }
 
 /**
@@ -87,6 +94,7 @@ const optionsSchema = z.object({
     .optional(),
   authorize: z.custom<Authorize>((value) => typeof value === 'function', 'must be a function').optional(),
   maxQueued: z.number().int().min(0).default(10_000),
+  ui: z.boolean().default(false),
 })
 
 /**
@@ -101,11 +109,12 @@ const optionsSchema = z.object({
  */
 export function createHandler(options: HandlerOptions): Handler {
   const checked = parseOptions(optionsSchema, options, 'createHandler options')
-  const { manager, basePath, allowPrivateNetwork, allowedHosts, locale, maxQueued, authorize } = checked
+  const { manager, basePath, allowPrivateNetwork, allowedHosts, locale, maxQueued, authorize, ui } = checked
   const { preloader = null } = options
   const remote = { allowPrivateNetwork, allowedHosts }
   parseOptions(downloadOptionsSchema.shape.remote, remote, 'createHandler options')
   const base = basePath.replace(/\/$/, '')
+  const served = ui ? routes : routes.filter(({ path }) => path !== dashboardPath)
   let document: object | null = null
   const services: Services = {
     manager,
@@ -115,12 +124,15 @@ export function createHandler(options: HandlerOptions): Handler {
     admission: new Admission(manager, maxQueued),
     downloadEvents: new SseChannel(downloadEvents(manager)),
     preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader)),
-    document: () => (document ??= openApiDocument(routes, base)),
+    document: () => (document ??= openApiDocument(served, base)),
   }
   const cors = new CorsPolicy(checked.cors)
 
-  const routesAt = (pathname: string) =>
-    pathname.startsWith(base) ? routesByPath.get(pathname.slice(base.length)) : undefined
+  const routesAt = (pathname: string) => {
+    if (!pathname.startsWith(base)) return undefined
+    const path = pathname.slice(base.length)
+    return path === dashboardPath && !ui ? undefined : routesByPath.get(path)
+  }
 
   const answer = async (request: Request, context: RequestContext): Promise<Response> => {
     const url = new URL(request.url)
@@ -139,8 +151,12 @@ export function createHandler(options: HandlerOptions): Handler {
     if (route === undefined) return methodNotAllowed(request.method, allowed)
     if (method !== 'GET')
       requireOwnPage(request, context, (origin) => cors.allows(origin), authorize === undefined)
-    if (authorize !== undefined) await requirePermission(authorize, route.action, request, context)
-    return await run(route, services, request, url, context)
+    if (authorize !== undefined && route.action !== null)
+      await requirePermission(authorize, route.action, request, context)
+    // Callers on this machine, of whom this is one then, may do everything.
+    const permission = async (action: Action): Promise<Permission> =>
+      authorize === undefined || (await authorize(action, request, context))
+    return await run(route, services, request, url, context, permission)
   }
 
   const handle = async (request: Request, context: RequestContext = {}): Promise<Response> => {
@@ -177,6 +193,7 @@ async function run(
   request: Request,
   url: URL,
   context: RequestContext,
+  permission: (action: Action) => Promise<Permission>,
 ): Promise<Response> {
   const query =
     route.query === null ? {} : parseOptions(route.query, Object.fromEntries(url.searchParams), 'The query')
@@ -186,7 +203,7 @@ async function run(
     const given = (await readJson(request, context.body)) ?? missing
     body = parseOptions(components[route.body], given, 'The body')
   }
-  const result = await route.handle({ services, request, query, body })
+  const result = await route.handle({ services, request, query, body, permission })
   return result instanceof Response ? result : json(result, 200, {})
 }
 

@@ -45,7 +45,7 @@ function operation(route: Route): object {
   return {
     operationId: operationId(route),
     summary,
-    description: `Needs the permission \`${action}\`.`,
+    description: action === null ? 'Needs no permission.' : `Needs the permission \`${action}\`.`,
     ...(query === null ? {} : { parameters: parameters(query) }),
     ...(body === null
       ? {}
@@ -88,6 +88,7 @@ function content(path: string, answer: Route['answer']): object {
   if (answer === 'event stream') {
     return { 'text/event-stream': { schema: { type: 'string', description: eventStreams[path] } } }
   }
+  if (answer === 'page') return { 'text/html': { schema: { type: 'string' } } }
   if (answer === 'openapi') return { 'application/json': { schema: { type: 'object' } } }
   return { 'application/json': { schema: reference(answer) } }
 }

@@ -3,7 +3,7 @@ import type * as z from 'zod'
 import type { Preloader } from '../catalog/preloader.js'
 import type { Locale } from '../catalog/types.js'
 import type { DownloadManager } from '../manager.js'
-import type { Action } from './access.js'
+import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
 import type { components } from './components.js'
 import type { SseChannel } from './sse.js'
@@ -33,6 +33,8 @@ export interface Call<Query, Body> {
   request: Request
   query: Query
   body: Body
+  /** Whether this caller may do something. */
+  permission: (action: Action) => Promise<Permission>
 }
 
 /** One row of the table. */
@@ -40,8 +42,8 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** Below the mount base. */
   readonly path: string
-  /** What the caller must be allowed to do. */
-  readonly action: Action
+  /** What the caller must be allowed to do; null: nothing, or the route looks by itself. */
+  readonly action: Action | null
   /** One sentence for the OpenAPI document. */
   readonly summary: string
   /** Schema of the query; null: none is read. */
@@ -51,7 +53,7 @@ export interface Route {
   /** Whether the body may be left out. */
   readonly bodyIsOptional: boolean
   /** Name of the answer's schema, or what is sent instead of one. */
-  readonly answer: ComponentName | 'event stream' | 'openapi'
+  readonly answer: ComponentName | 'event stream' | 'openapi' | 'page'
   /** Statuses of errors that are this route's own, besides those that every route has. */
   readonly errors: readonly number[]
   /** Answers with JSON, or with a response of its own. What it throws becomes a problem. */

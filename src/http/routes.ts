@@ -1,7 +1,12 @@
 /** The table of routes. A new one is one more row here; nothing else knows how many there are. */
 import { downloadRoutes } from './download-routes.js'
+import { dashboard } from './dashboard.js'
+import { permissionsRoute } from './permissions.js'
 import { preloadRoutes } from './preload-routes.js'
 import { route, type Route } from './route.js'
+
+/** Where the dashboard is, for hosts that want it. */
+export const dashboardPath = '/api/models/ui'
 
 /** Every route, in the order in which the OpenAPI document tells of them. */
 export const routes: readonly Route[] = [
@@ -14,6 +19,16 @@ export const routes: readonly Route[] = [
     answer: 'openapi',
     errors: [],
     handle: ({ services }) => services.document(),
+  }),
+  permissionsRoute,
+  route({
+    method: 'GET',
+    path: dashboardPath,
+    action: null,
+    summary: 'The dashboard: a page for people.',
+    answer: 'page',
+    errors: [404],
+    handle: ({ request }) => dashboard(request),
   }),
   ...preloadRoutes,
 ]

@@ -279,6 +279,20 @@ export const preloadLog = z.object({ line: z.string() })
 /** See {@link preloadLog}. */
 export type PreloadLog = z.infer<typeof preloadLog>
 
+// ---- permissions ----
+
+/** Answer of `GET /api/models/permissions`. */
+export const permissions = z.object({
+  success,
+  permissions: z
+    .object({ 'downloads:read': z.boolean(), 'downloads:manage': z.boolean(), 'queue:manage': z.boolean() })
+    .describe('What this caller may do.'),
+  preload: z.boolean().describe('Whether the server has a catalog of models.'),
+  unauthenticated: z.boolean().describe('Whether the caller might do more by saying who it is.'),
+})
+/** See {@link permissions}. */
+export type Permissions = z.infer<typeof permissions>
+
 // ---- errors ----
 
 /** Every error: RFC 9457 problem details, with the members that older clients read (`success`, `error`). */

@@ -5,10 +5,10 @@
 import { existsSync, fstat } from 'node:fs'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
+import { builtFile } from '../files/built-file.js'
 import { fsError } from '../files/fs-errors.js'
 import { shorterThan, type HashOutcome } from './hash-job.js'
 import { LocalLane, WorkerLane, type LaneJob } from './hash-lanes.js'
-import { workerFile } from './worker-file.js'
 
 const fstatAsync = promisify(fstat)
 
@@ -34,7 +34,7 @@ export class HashService {
   #closing: Promise<void> | null = null
 
   constructor(options: HashServiceOptions = {}) {
-    this.#workerFile = options.workerFile === undefined ? workerFile('hash-worker') : options.workerFile
+    this.#workerFile = options.workerFile === undefined ? builtFile('hash-worker.js') : options.workerFile
     this.#onFallback = options.onFallback ?? (() => undefined)
   }
 

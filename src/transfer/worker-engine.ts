@@ -1,6 +1,7 @@
 /** The engine in a worker, so that the host's event loop stays free. Seen from the manager it is an engine like any other. */
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { DownloadError } from '../errors.js'
+import { builtFile } from '../files/built-file.js'
 import { declareDead } from '../files/lock.js'
 import type { EngineOptions } from './engine.js'
 import type {
@@ -11,7 +12,6 @@ import type {
   TransferHandle,
   TransferSpec,
 } from './protocol.js'
-import { workerFile } from './worker-file.js'
 import type { WorkerInit, WorkerReply, WorkerRequest } from './worker-protocol.js'
 
 /** A worker that is lost so often is not started again. */
@@ -135,7 +135,7 @@ export class WorkerEngine implements TransferEngine {
   }
 
   #startWorker(): void {
-    const file = this.#options.file === undefined ? workerFile('engine-worker') : this.#options.file
+    const file = this.#options.file === undefined ? builtFile('engine-worker.js') : this.#options.file
     if (file === null) {
       this.#fallBack('its file is missing')
       return

@@ -121,6 +121,7 @@ describe('the first words', () => {
     token: 'hunter2',
     cors: { origins: ['https://app.example'] },
     allowedHosts: [],
+    ui: true,
   }
 
   it('are one line for a log', () => {
@@ -130,7 +131,7 @@ describe('the first words', () => {
   it('tell a person what matters, without the token', () => {
     const text = banner(true, facts)
     for (const part of [
-      'http://127.0.0.1:4711',
+      'http://127.0.0.1:4711/api/models/ui',
       '/srv/models',
       'models.json (1 model)',
       'token',
@@ -138,7 +139,8 @@ describe('the first words', () => {
     ])
       expect(text).toContain(part)
     expect(text).not.toContain('hunter2')
-    const open = banner(true, { ...facts, token: null, catalog: null, cors: undefined })
+    const open = banner(true, { ...facts, token: null, catalog: null, cors: undefined, ui: false })
+    expect(open).not.toContain('/ui')
     for (const part of ['on this machine only', '--catalog FILE', '--cors ORIGIN'])
       expect(open).toContain(part)
     expect(banner(true, { ...facts, cors: { origins: '*' } })).toContain('of every origin')

@@ -187,6 +187,10 @@ it('all downloads are followed and paged', async () => {
 
 it('a preload is started, followed over a restart, and looked at', async () => {
   expect(await client.modelsStatus()).toMatchObject({ any_ready: false, any_missing: true })
+  expect(await client.permissions()).toMatchObject({
+    permissions: { 'downloads:read': true, 'downloads:manage': true, 'queue:manage': true },
+    preload: true,
+  })
   expect((await collect(client.preload.follow())).values).toMatchObject([{ running: false, logs: [] }])
   const started = await client.preload.start({ models: ['m0', 'm1'] })
   expect(started).toMatchObject({ success: true, models: ['m0', 'm1'], force: false })

@@ -9,7 +9,7 @@ const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/
 const base = '/api/v1/models'
 
 /** A catalog of two models: one that is fetched by itself, and one that is not. */
-const models = (slow?: number) => (origin: Scene['origin']) => {
+export const modelsOf = (slow?: number) => (origin: Scene['origin']) => {
   for (const key of ['chat', 'extra']) {
     origin.serve(`/${key}.gguf`, {
       content: ggufContent(200_000, key),
@@ -39,7 +39,7 @@ const status = async (scene: Scene) => {
 export function preloadTests({ open }: Subject): void {
   describe('the preload', () => {
     it('that was never run says so', async () => {
-      await using scene = await open({ models: models() })
+      await using scene = await open({ models: modelsOf() })
       expect(await status(scene)).toEqual({
         success: true,
         running: false,
@@ -86,7 +86,7 @@ export function preloadTests({ open }: Subject): void {
     })
 
     it('is started with a null body and a query, polled, and leaves the models ready', async () => {
-      await using scene = await open({ models: models() })
+      await using scene = await open({ models: modelsOf() })
       const started = await scene.call('POST', `${base}/preload/start`, {
         query: { models: 'all', force: 'false' },
         json: null,
@@ -132,7 +132,7 @@ export function preloadTests({ open }: Subject): void {
     })
 
     it('is started with nothing at all, as with a JSON body', async () => {
-      await using scene = await open({ models: models() })
+      await using scene = await open({ models: modelsOf() })
       const idle = () =>
         waitFor(async () => (await status(scene))['running'] === false, { timeoutMs: 10_000 })
       // axios posts null with this type.
@@ -152,7 +152,7 @@ export function preloadTests({ open }: Subject): void {
     })
 
     it('refuses what is not possible', async () => {
-      await using scene = await open({ models: models(100_000) })
+      await using scene = await open({ models: modelsOf(100_000) })
       const start = (query: Record<string, string>) =>
         scene.call('POST', `${base}/preload/start`, { query, json: null })
       expectProblem(await start({ models: 'nonsense' }), 400, 'INVALID_OPTIONS')
@@ -167,7 +167,7 @@ export function preloadTests({ open }: Subject): void {
     })
 
     it('is told of as it goes', async () => {
-      await using scene = await open({ models: models() })
+      await using scene = await open({ models: modelsOf() })
       const { response, next, leave } = await readEvents(scene.url(`${base}/preload/events`))
       expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
       expect(await next()).toMatchObject({ event: 'status', data: { running: false } })

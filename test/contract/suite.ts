@@ -5,6 +5,7 @@
 import { describe } from 'vitest'
 import { accessTests } from './access.js'
 import { bodyTests } from './bodies.js'
+import { dashboardTests } from './dashboard.js'
 import { downloadTests } from './downloads.js'
 import { eventTests } from './events.js'
 import { hostTests } from './hosts.js'
@@ -34,6 +35,7 @@ export function describeContract(name: string, mount: Mount, traits: Partial<Tra
     downloadTests(subject)
     eventTests(subject)
     preloadTests(subject)
+    dashboardTests(subject)
     bodyTests(subject)
     accessTests(subject)
     hostTests(subject)

@@ -22,7 +22,7 @@ interface Document {
 }
 
 async function documentOf(): Promise<Document> {
-  await using bench = await startHttp()
+  await using bench = await startHttp({ ui: true })
   const { status, headers, body } = await bench.ask('GET', '/api/models/openapi.json')
   expect([status, headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8'])
   // The tests below look at what it really holds.

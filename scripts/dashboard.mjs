@@ -1,0 +1,51 @@
+/** Makes the dashboard: one HTML file with its script and styles inside. The handler serves it as it is. */
+import { build } from 'esbuild'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+const root = path.resolve(import.meta.dirname, '..')
+
+/** What shows before the script runs, and where there is none: the page's own ground, so that nothing flashes. */
+const styles =
+  ':root{color-scheme:light dark;background:light-dark(#f6f7f9,#0f1115)}' +
+  ':root[data-theme=light]{color-scheme:light}:root[data-theme=dark]{color-scheme:dark}' +
+  'body{margin:0;min-height:100vh}noscript{font:1rem/1.5 system-ui,sans-serif;display:block;padding:2rem}'
+
+/** A calm arrow into a tray; the page's only picture. */
+const icon =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' " +
+  "rx='8' fill='%233d5afe'/%3E%3Cpath d='M16 7v12m-5-5 5 5 5-5M9 24h14' fill='none' stroke='%23fff' stroke-width='2.5' " +
+  "stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E"
+
+/** Writes `dashboard.html` into a folder. */
+export async function makeDashboard(folder) {
+  const { outputFiles } = await build({
+    entryPoints: [path.join(root, 'src/elements/page.ts')],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    // Of one page, with its licences at the end of the script.
+    legalComments: 'eof',
+  })
+  // Whatever the script holds, it must not end its own element.
+  const script = outputFiles[0].text.replaceAll('</script', '<\\/script')
+  const html = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Models</title>
+<link rel="icon" href="${icon}">
+<style>${styles}</style>
+</head>
+<body>
+<noscript>This page needs JavaScript.</noscript>
+<script type="module">${script}</script>
+</body>
+</html>
+`
+  writeFileSync(path.join(folder, 'dashboard.html'), html)
+}
