@@ -4,7 +4,8 @@ import { documentNamePattern, type DownloadRecord, type DownloadStore } from './
 /** Remembers downloads for as long as the process lives. Records are copied on the way in and out. */
 export function createMemoryStore(): DownloadStore {
   const records = new Map<string, DownloadRecord>()
-  const documents = new Map<string, unknown>()
+  /** As JSON, since that is what any other store makes of them. */
+  const documents = new Map<string, string>()
   return {
     load() {
       const copies = [...records.values()].map((record) => structuredClone(record))
@@ -19,10 +20,11 @@ export function createMemoryStore(): DownloadStore {
       return Promise.resolve()
     },
     async readDocument(name) {
-      return { value: structuredClone(documents.get(checkDocumentName(name)) ?? null), problem: null }
+      const value: unknown = JSON.parse(documents.get(checkDocumentName(name)) ?? 'null')
+      return { value, problem: null }
     },
     async writeDocument(name, value) {
-      documents.set(checkDocumentName(name), structuredClone(value))
+      documents.set(checkDocumentName(name), JSON.stringify(value))
     },
   }
 }
