@@ -31,7 +31,7 @@ interface House {
  * Serves the routes until a signal comes.
  *
  * @returns the exit code: 0 after SIGTERM, which is how a service is meant to end; 128 and its number after another one.
- *  * @throws UsageError for options that make no sense, before anything was opened; Error when it can't listen;
+ * @throws UsageError for options that make no sense, before anything was opened; Error when it can't listen;
  * DownloadError `STORE_ERROR`.
  */
 export async function serve(options: ServeOptions): Promise<number> {
@@ -61,17 +61,18 @@ export async function serve(options: ServeOptions): Promise<number> {
       ...(token === null ? {} : { authorize: bearer(token) }),
     }),
   )
+  let stop: () => void = () => undefined
+  const stopped = new Promise<void>((resolve) => (stop = resolve))
+  const interruption = onSignal(async () => {
+    stop()
+  })
+  // Not before a signal is heard: whoever reads this may send one at once.
   process.stdout.write(
     banner(process.stdout.isTTY, { ...settings, url: server.url, directory: manager.directory, catalog }),
   )
   if (cors?.origins === '*' && token === null)
     log.line('server', 'every web page that is open on this machine may call: set a token', 'warning')
 
-  let stop: () => void = () => undefined
-  const stopped = new Promise<void>((resolve) => (stop = resolve))
-  const interruption = onSignal(async () => {
-    stop()
-  })
   try {
     await Promise.race([stopped, Promise.all([manager.ready, preloader?.ready])])
     await stopped
