@@ -1,5 +1,5 @@
 /**
- * Runs every `examples/*.mjs` as a user would, each in an empty folder of its own. An example is self-contained: it
+ * Runs every `examples/*.mjs`, and the demo, as a user would, each in an empty folder of its own. An example is self-contained: it
  * starts what it needs, on loopback, and ends with 0 within a minute.
  */
 import { spawnSync } from 'node:child_process'
@@ -11,7 +11,7 @@ const examples = path.resolve(import.meta.dirname, '..', 'examples')
 const timeoutMs = 60_000
 let failures = 0
 
-const files = readdirSync(examples).filter((file) => file.endsWith('.mjs'))
+const files = [...readdirSync(examples).filter((file) => file.endsWith('.mjs')), 'demo/demo.mjs']
 for (const file of files.sort()) {
   const cwd = mkdtempSync(path.join(os.tmpdir(), 'model-downloader-example-'))
   try {

@@ -1,6 +1,7 @@
 /**
  * Both ways to use the command, shown with real models: `npm run demo`. First `get` is killed half-way and goes on; then
- * `serve` is asked over HTTP for the rest of a catalog. With `--keep`, on a terminal, the server stays to be played with.
+ * `serve` is asked over HTTP for the rest of a catalog, and shows its dashboard. On a terminal it stays to be played with
+ * until Ctrl-C.
  *
  * Everything happens on this machine: a small server on loopback hands out model files that a development dependency
  * of this package ships, at the speed of a slow line.
@@ -24,7 +25,7 @@ const bytesPerSecond = 300 * 1024
 const model = readFileSync(models.recognitionPath)
 const name = path.basename(models.recognitionPath)
 const directory = mkdtempSync(path.join(tmpdir(), 'model-downloader-demo-'))
-const keep = process.argv.includes('--keep') && process.stdout.isTTY
+const stays = process.stdout.isTTY === true && process.stdin.isTTY === true
 const children = new Set()
 
 // Nothing stays behind, also not after Ctrl-C.
@@ -89,7 +90,7 @@ say(`  fetched twice         ${size(Math.max(0, firstBytes + secondBytes - model
 say()
 say('Half of the file survived the kill, and the result is the model, to the bit.')
 
-title(5, 'The same over HTTP: a server with a catalog')
+title(5, 'The same over HTTP: a server with a catalog and a dashboard')
 const catalog = path.join(directory, 'catalog.json')
 writeFileSync(
   catalog,
@@ -107,13 +108,16 @@ writeFileSync(
   }),
 )
 const example = origin.url(`/models/${others[1].file}`)
-await showServer({ cli, directory, catalog, example, children, keep, say, check })
+const large = origin.url(`/models/${name}`)
+// Slow enough to watch in a browser.
+if (stays) origin.limit(80 * 1024)
+await showServer({ cli, directory, catalog, example, large, children, stays, say, check })
 say()
 for (const file of list()) if (file.endsWith('.onnx')) say(`  ${file}`)
-if (!keep) {
+if (!stays) {
   say()
   say(`  time in all           ${((performance.now() - begin) / 1000).toFixed(1).padStart(7)} s`)
-  say('\nTo play with the server yourself: npm run demo -- --keep')
+  say('\nOn a terminal the server stays, with its dashboard, until Ctrl-C.')
 }
 
 await origin.close()

@@ -16,6 +16,7 @@ const ticksPerSecond = 20
  * @param {{ bytesPerSecond?: number }} [options] limit of each connection; none by default.
  */
 export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
+  let limit = bytesPerSecond
   // It is on this machine: no proxy leads there.
   process.env.NO_PROXY = process.env.no_proxy = '127.0.0.1'
   const etags = new Map(
@@ -49,15 +50,15 @@ export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
   })
 
   async function send(response, bytes) {
-    if (bytesPerSecond === Infinity) {
+    if (limit === Infinity) {
       sent += bytes.length
       response.end(bytes)
       return
     }
     const gone = once(response, 'close').catch(() => undefined)
-    const piece = Math.max(1, Math.round(bytesPerSecond / ticksPerSecond))
-    for (let at = 0; at < bytes.length && !response.destroyed; at += piece) {
-      const part = bytes.subarray(at, at + piece)
+    for (let at = 0; at < bytes.length && !response.destroyed;) {
+      const part = bytes.subarray(at, at + Math.max(1, Math.round(limit / ticksPerSecond)))
+      at += part.length
       const roomLeft = response.write(part)
       sent += part.length
       // A client that went away never drains.
@@ -77,6 +78,10 @@ export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
     /** Bytes of all bodies so far. */
     get bytesSent() {
       return sent
+    },
+    /** Changes the limit of each connection, also of those that are open. */
+    limit(bytesPerSecond) {
+      limit = bytesPerSecond
     },
     /** Ends every connection and the server. */
     async close() {

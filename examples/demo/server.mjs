@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 const barWidth = 30
 
 /** Starts the server, preloads the catalog through it, says what else to try, and ends it. */
-export async function showServer({ cli, directory, catalog, example, children, keep, say, check }) {
+export async function showServer({ cli, directory, catalog, example, large, children, stays, say, check }) {
   const { host } = new URL(example)
   say(`$ model-downloader serve --port 0 -d DIR --catalog DIR/catalog.json --allow-host ${host}`)
   const args = ['serve', '--port', '0', '-d', directory, '--catalog', catalog, '--allow-host', host]
@@ -14,6 +14,11 @@ export async function showServer({ cli, directory, catalog, example, children, k
   children.add(server)
   const ended = once(server, 'exit')
   const { url, errors } = await listening(server, check)
+
+  const page = `${url}/api/models/ui`
+  const { status: code, headers } = await fetch(page)
+  check(code === 200 && headers.get('content-type').startsWith('text/html'), `The dashboard answers ${code}.`)
+  say(`\n  The dashboard:  ${page}\n`)
 
   say('\nGET /api/v1/models/status')
   showModels(await ask(`${url}/api/v1/models/status`), say)
@@ -29,21 +34,46 @@ export async function showServer({ cli, directory, catalog, example, children, k
   showModels(models, say)
   check(!anyMissing, 'A model is missing after the preload.')
 
-  say(`\n${keep ? 'Try it from another terminal:' : 'From another terminal you could now:'}\n`)
+  say(`\n${stays ? 'Try it from another terminal:' : 'From another terminal you could now:'}\n`)
   for (const line of curlLines(url, example)) say(`  ${line}`)
   say()
-  if (keep) {
-    say('The server stays. Ctrl-C ends it and the demo.')
+  if (stays) {
+    say(`Open ${page} and look.`)
+    say('Enter starts some more downloads, one of which fails. Ctrl-C ends the server and the demo.')
     // The terminal tells the server, too.
     process.removeAllListeners('SIGINT').on('SIGINT', () => undefined)
+    const more = startMore(url, large)
+    process.stdin.on('data', more)
+    await more()
     await ended
+    process.stdin.off('data', more).pause()
     return
   }
   server.kill('SIGTERM')
-  const [code] = await ended
+  const [exitCode] = await ended
   // Windows has no SIGTERM: there the process is just ended.
-  check(code === 0 || process.platform === 'win32', `The server ended with ${code}.\n${errors()}`)
+  check(exitCode === 0 || process.platform === 'win32', `The server ended with ${exitCode}.\n${errors()}`)
   say('SIGTERM: the server has ended in good order.')
+}
+
+/** A function that starts some downloads, other ones at each call. */
+function startMore(url, large) {
+  let round = 0
+  const start = async (body) => {
+    const headers = { 'content-type': 'application/json' }
+    await fetch(`${url}/api/models/download`, { method: 'POST', headers, body: JSON.stringify(body) })
+  }
+  return async () => {
+    round += 1
+    try {
+      for (const part of ['a', 'b', 'c']) {
+        await start({ url: `${large}?copy=${round}${part}`, filename: `copy-${round}${part}.onnx` })
+      }
+      await start({ url: `${large}.missing?copy=${round}`, filename: `missing-${round}.onnx` })
+    } catch {
+      // The server has just been ended.
+    }
+  }
 }
 
 /** Waits until it says where it listens. */
