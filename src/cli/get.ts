@@ -5,6 +5,7 @@ import { DownloadManager } from '../manager.js'
 import { type DownloadOptions, parseUrl } from '../options.js'
 import { redactUrl } from '../redact.js'
 import { sourceRegistry } from '../sources/built-in.js'
+import type { DownloadStore } from '../store/store.js'
 import { defaultPools } from './arguments.js'
 import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
 import { plain } from './format.js'
@@ -110,6 +111,13 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
   }
 }
 
+/** Nobody asks for what it would keep: what makes a later run resume is the journal beside the file. */
+const forgetful: DownloadStore = {
+  load: () => Promise.resolve({ records: [], problems: [] }),
+  save: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
+}
+
 function createManager(urls: number, options: GetOptions): DownloadManager {
   // The process has nothing else to do.
   blockThisThread()
@@ -121,8 +129,7 @@ function createManager(urls: number, options: GetOptions): DownloadManager {
         maxBytesPerSecond: options.limitRate ?? null,
         modes: options.mode === undefined ? [] : [options.mode],
         defaultMode: options.mode ?? null,
-        // What makes a later run resume is the journal beside the file.
-        store: 'memory',
+        store: forgetful,
         autoResume: false,
         worker: false,
       }),
