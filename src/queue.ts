@@ -20,11 +20,12 @@ export class DownloadQueue<T extends object> {
   readonly #slots: LimitFunction
   readonly #run: (item: T) => Promise<void>
   readonly #order: (item: T) => Queued
-  readonly #waiting = new Set<T>()
+  /** In the order in which they will take their turns. */
+  readonly #waiting: T[] = []
 
   /**
    * @param concurrency - slots.
-   * @param order - by what items are ordered.
+   * @param order - by what items are ordered; it doesn't change while one waits.
    * @param run - works on an item; never rejects.
    */
   constructor(concurrency: number, order: (item: T) => Queued, run: (item: T) => Promise<void>) {
@@ -44,30 +45,26 @@ export class DownloadQueue<T extends object> {
 
   /** Items that wait. */
   get waiting(): number {
-    return this.#waiting.size
+    return this.#waiting.length
   }
 
   /** Lets an item wait for a slot. */
   add(item: T): void {
-    if (this.#waiting.has(item)) return
-    this.#waiting.add(item)
+    if (this.#waiting.includes(item)) return
+    const order = this.#order(item)
+    // Who comes last mostly goes last.
+    const before = this.#waiting.findLastIndex((other) => compareQueued(this.#order(other), order) <= 0)
+    this.#waiting.splice(before + 1, 0, item)
     void this.#slots(async () => {
-      const next = this.#take()
-      if (next !== null) await this.#run(next)
+      const next = this.#waiting.shift()
+      if (next !== undefined) await this.#run(next)
     })
   }
 
   /** Takes an item out; whether it was waiting. */
   delete(item: T): boolean {
-    return this.#waiting.delete(item)
-  }
-
-  #take(): T | null {
-    let best: T | null = null
-    for (const item of this.#waiting) {
-      if (best === null || compareQueued(this.#order(item), this.#order(best)) < 0) best = item
-    }
-    if (best !== null) this.#waiting.delete(best)
-    return best
+    const index = this.#waiting.indexOf(item)
+    if (index !== -1) this.#waiting.splice(index, 1)
+    return index !== -1
   }
 }
