@@ -1,6 +1,7 @@
 /** What sources take from the environment, and errors that sources share. */
 import { DownloadError } from '../errors.js'
 import { retryAfterOf } from './api.js'
+import { urlOf } from './ref-parts.js'
 import type { ApiAnswer, ResolveContext } from './source.js'
 
 type Environment = ResolveContext['env']
@@ -22,7 +23,7 @@ export function variable(env: Environment, ...names: readonly string[]): string 
  * @throws DownloadError `INVALID_OPTIONS`.
  */
 export function requireEndpoint(address: string, setting: string): string {
-  const url = URL.canParse(address) ? new URL(address) : null
+  const url = urlOf(address)
   const usable = url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === ''
   if (usable) return (url.origin + url.pathname).replace(/\/+$/, '')
   throw new DownloadError(

@@ -14,6 +14,7 @@ import {
   type HubRef,
   type TreeFile,
 } from './huggingface-ref.js'
+import { urlOf } from './ref-parts.js'
 import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
 
 /** How {@link huggingFace} reaches its hub. */
@@ -75,11 +76,11 @@ function read(ref: string, options: HuggingFaceOptions): HubRef {
 
 /** A link from the pages of a hub that we know. */
 function linkOf(ref: string, { endpoint }: HuggingFaceOptions): HubRef | null {
-  if (!/^https?:\/\//i.test(ref) || !URL.canParse(ref)) return null
-  const { hostname, origin } = new URL(ref)
-  const own = endpoint ?? process.env['HF_ENDPOINT'] ?? ''
-  const isOwn = URL.canParse(own) && new URL(own).origin === origin
-  return isOwn || officialHosts.has(hostname) || mirrors.has(hostname) ? parseHubLink(ref) : null
+  const url = /^https?:\/\//i.test(ref) ? urlOf(ref) : null
+  if (url === null) return null
+  const own = endpoint ?? process.env['HF_ENDPOINT']
+  const isOwn = own !== undefined && urlOf(own)?.origin === url.origin
+  return isOwn || officialHosts.has(url.hostname) || mirrors.has(url.hostname) ? parseHubLink(ref) : null
 }
 
 async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: ResolveContext): Promise<Hub> {

@@ -1,5 +1,5 @@
 /** Refs and links of ModelScope. Pure. */
-import { badRef, isPlainPath, isRevision, segmentsOf } from './ref-parts.js'
+import { badRef, isPlainPath, isRevision, segmentsOf, urlOf } from './ref-parts.js'
 
 /** What a ref of ModelScope names. */
 export interface ModelScopeRef {
@@ -55,7 +55,7 @@ function partsOfRef(text: string): ModelScopeRef {
 }
 
 function partsOfLink(text: string): ModelScopeRef {
-  const url = URL.canParse(text) ? new URL(text) : null
+  const url = urlOf(text)
   const segments = url === null ? null : segmentsOf(url)
   if (url === null || segments === null) throw badRef('The link is not valid.', example)
   const query = (key: string) => url.searchParams.get(key)

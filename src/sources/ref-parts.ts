@@ -41,6 +41,15 @@ export function segmentsOf(url: URL): string[] | null {
   }
 }
 
+/** A text as a URL; null when it is none. */
+export function urlOf(text: string): URL | null {
+  try {
+    return new URL(text)
+  } catch {
+    return null
+  }
+}
+
 /** A few names for a message, and how many more there are. */
 export function fewOf(names: readonly string[]): string {
   const shown = names.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 100)))

@@ -4,6 +4,7 @@
  * https://distribution.github.io/distribution/spec/auth/token/
  */
 import { DownloadError } from '../errors.js'
+import { urlOf } from './ref-parts.js'
 
 /** Where a token is to be had. */
 export interface Challenge {
@@ -77,7 +78,7 @@ export function isSameSite(one: string, other: string): boolean {
  */
 export function requireOwnRealm(registry: string, realm: string): URL {
   const home = new URL(registry)
-  const url = URL.canParse(realm) ? new URL(realm) : null
+  const url = urlOf(realm)
   const isOwn =
     url !== null &&
     url.username + url.password === '' &&
