@@ -1,5 +1,5 @@
 /** Making and comparing download records. Pure. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Download } from './download.js'
 import { DownloadError } from './errors.js'
 import type { ResolvedDownloadOptions } from './options.js'
@@ -13,7 +13,7 @@ export function newRecord(
 ): DownloadRecord {
   return {
     version: 1,
-    id: createHash('sha256').update(wanted.url).digest('hex'),
+    id: hash('sha256', wanted.url),
     url: wanted.url,
     ...place,
     state: 'queued',

@@ -91,6 +91,8 @@ export async function removeTemporary({ directory, journal }: PartPaths): Promis
 /** A journal's text; null when there is none, empty when it can't be one: a folder, a FIFO, a link, far too long. */
 export async function readText(path: string): Promise<string | null> {
   try {
+    // Most have none, and an error costs more than this look.
+    if ((await io.lstatIfThere(path)) === null) return null
     const { data, stats } = await readRegularFile(path, maxJournalBytes)
     return stats.size > maxJournalBytes ? '' : data.toString('utf8')
   } catch (error) {

@@ -1,5 +1,5 @@
 /** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { fdatasync, fstatSync, type Stats } from 'node:fs'
 import pLimit, { type LimitFunction } from 'p-limit'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
@@ -26,7 +26,8 @@ export class PartFile {
   readonly fd: number
   /** The file was given its full length when it was opened. */
   readonly #sized: boolean
-  readonly #writer = randomBytes(8).toString('hex')
+  /** Drawn when the first journal is written: a small file needs none. */
+  #writer: string | null = null
   readonly #url: string
   readonly #sha256: string | null
   // The kernel lets one writer at a time into a file; more would only spin for it, and hold threads that others need.
@@ -176,7 +177,7 @@ export class PartFile {
 
   #noteWhole(buffer: Buffer, position: number): void {
     if (position > 0 || buffer.length !== this.#identity.total || buffer.length > unsizedBytes) return
-    this.#wholeSha256 = createHash('sha256').update(buffer).digest('hex')
+    this.#wholeSha256 = hash('sha256', buffer)
   }
 
   #noteWritten(position: number, length: number): void {
@@ -367,7 +368,7 @@ export class PartFile {
       sha256: this.#sha256,
       identity: this.#identity,
       bootId: bootId(),
-      writer: this.#writer,
+      writer: (this.#writer ??= randomBytes(8).toString('hex')),
       inode: String(ino),
       written: this.#written,
       synced: this.#synced,
