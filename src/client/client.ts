@@ -122,8 +122,11 @@ export interface Client {
     cancel(options?: CallOptions): Promise<PreloadStatus>
     /** How it is right now, or how the last one ended. */
     status(options?: CallOptions): Promise<PreloadStatus>
-    /** How it goes on, log included; ends when it does not run any more. As {@link Client.follow} does it. */
-    follow(options?: FollowOptions): AsyncGenerator<PreloadStatus, void, void>
+    /**
+     * How it goes on, log included; ends when it does not run any more, unless it is `endless` (default false): then the
+     * next one is followed too. As {@link Client.follow} does it.
+     */
+    follow(options?: FollowOptions & { endless?: boolean }): AsyncGenerator<PreloadStatus, void, void>
   }
 }
 
@@ -212,7 +215,7 @@ export function createClient(options: ClientOptions): Client {
       follow: (options) =>
         follow(
           http,
-          preload(`${preloads}/events`, (signal) => preloadStatus({ signal })),
+          preload(`${preloads}/events`, (signal) => preloadStatus({ signal }), options?.endless === true),
           options,
         ),
     },

@@ -4,6 +4,12 @@ import { SseParser, type SseEvent } from './sse.js'
 import { EventStream } from './stream.js'
 import { sleep } from './wait.js'
 
+/**
+ * How the server is heard: by a stream of events (`live`) or by `polling`; not yet, or not just now (`connecting`); or
+ * not any more (`offline`), and it is asked again and again.
+ */
+export type FollowConnection = 'connecting' | 'live' | 'polling' | 'offline'
+
 /** How to follow. The defaults suit a server that speaks for itself and one behind proxies. */
 export interface FollowOptions extends CallOptions {
   /** Time between two questions where there is no stream, in milliseconds. Default 1,000. */
@@ -14,6 +20,8 @@ export interface FollowOptions extends CallOptions {
   idleMs?: number
   /** Failures in a row after which following fails, once the server has answered; before that 3. Default 20. */
   maxFailures?: number
+  /** Hears how the server is heard when that changes; `connecting` at first. `error`: why it is `offline`, else null. */
+  onConnection?: (connection: FollowConnection, error: DownloadError | null) => void
 }
 
 /** What is followed. Keeps what it needs between events by itself. */
@@ -97,6 +105,7 @@ class Follower<T> {
   /** Whether the server ever answered, and whether by a stream. */
   #answered = false
   #streamed = false
+  #connection: FollowConnection = 'connecting'
 
   constructor(
     readonly http: Http,
@@ -127,6 +136,7 @@ class Follower<T> {
     if (this.#polls++ > 0) await sleep(this.options.pollIntervalMs ?? 1_000, this.signal)
     const values = await this.subject.poll(this.signal)
     this.#alive()
+    this.#tell('polling')
     return values
   }
 
@@ -143,6 +153,7 @@ class Follower<T> {
       )
       this.#isPolling = this.#stream === null
       if (this.#stream === null) return []
+      this.#tell('live')
     }
     if (this.#events.length === 0) this.#events = await this.#stream.read(idleMs)
     const next = this.#events.shift()
@@ -159,6 +170,12 @@ class Follower<T> {
     this.#failures = 0
   }
 
+  #tell(connection: FollowConnection, error: DownloadError | null = null): void {
+    if (connection === this.#connection) return
+    this.#connection = connection
+    this.options.onConnection?.(connection, error)
+  }
+
   /** Waits until it is time to try again, or throws what it can't do anything about. */
   async #recover(error: DownloadError): Promise<void> {
     const { code, retryable, retryAfterMs = 0 } = error
@@ -172,6 +189,9 @@ class Follower<T> {
     const { maxFailures = 20, pollIntervalMs = 1_000 } = this.options
     const limit = this.#answered ? maxFailures : Math.min(firstFailures, maxFailures)
     if (!mayPass || ++this.#failures >= limit) throw error
+    // That a stream breaks off is usual; that it can't be opened again is not.
+    if (this.#answered && this.#failures === 1) this.#tell('connecting')
+    else this.#tell('offline', error)
     const longest = Math.min(30_000, (this.#parser.retryMs ?? pollIntervalMs) * 2 ** (this.#failures - 1))
     // All clients of a server that starts again shall not come at the same time.
     const delay = Math.max(100, longest * (0.5 + Math.random() / 2), Math.min(retryAfterMs, 60_000))

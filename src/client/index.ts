@@ -1,6 +1,6 @@
 export { createClient, type Client, type ListQuery, type PreloadOptions } from './client.js'
 export type { CallOptions, ClientOptions } from './http.js'
-export type { FollowOptions } from './follow.js'
+export type { FollowConnection, FollowOptions } from './follow.js'
 export type { DownloadsChange } from './subjects.js'
 export {
   DownloadError,

@@ -84,6 +84,7 @@ function difference(
 export function preload(
   events: string,
   ask: (signal: AbortSignal) => Promise<PreloadStatus>,
+  endless: boolean,
 ): Subject<PreloadStatus> {
   let last: PreloadStatus | null = null
   const news = (status: PreloadStatus) => {
@@ -100,7 +101,7 @@ export function preload(
       return news({ ...last, logs: [...last.logs, line].slice(-maxLogLines) })
     },
     poll: async (signal) => news(await ask(signal)),
-    isLast: ({ running }) => !running,
+    isLast: ({ running }) => !running && !endless,
   }
 }
 

@@ -166,6 +166,13 @@ describe('preload.follow', () => {
     expect(values).toEqual([running, done])
   })
 
+  it('stays for the next one when it is endless', async () => {
+    const { client } = await serve({
+      [paths.preloadEvents]: stream([event('status', done), event('status', running), event('status', done)]),
+    })
+    expect(await take(client.preload.follow({ endless: true }), 3)).toEqual([done, running, done])
+  })
+
   it('ends at once when nothing runs', async () => {
     const server = await startServer({ [paths.preload]: json(done) })
     const { values } = await collect(createClient({ baseUrl: server.url }).preload.follow())

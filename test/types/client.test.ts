@@ -12,6 +12,7 @@ import {
   type DownloadRequest,
   type DownloadsChange,
   type DownloadStarted,
+  type FollowConnection,
   type FollowOptions,
   isDownloadError,
   type ListQuery,
@@ -72,6 +73,8 @@ it('following', () => {
     AsyncGenerator<PreloadStatus, void, void>
   >()
   expectTypeOf<{ signal: AbortSignal; pollIntervalMs: number }>().toExtend<FollowOptions>()
+  expectTypeOf<FollowConnection>().toEqualTypeOf<'connecting' | 'live' | 'polling' | 'offline'>()
+  expectTypeOf<Client['preload']['follow']>().parameter(0).toExtend<{ endless?: boolean } | undefined>()
 })
 
 it('what travels', () => {
