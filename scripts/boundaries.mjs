@@ -33,19 +33,31 @@ const pure = new Set([
   'src/network/policy.ts',
 ])
 
-/** All that the client may take from the rest of `src`. */
-const clientMayImport = new Set(['src/http/schemas.ts', 'src/errors.ts'])
+/** What runs in browsers, and all that it may take from the rest of `src`. */
+const browserParts = [
+  { folder: 'src/client/', mayImport: ['src/http/schemas.ts', 'src/errors.ts'] },
+  { folder: 'src/live/', mayImport: ['src/client/', 'src/http/schemas.ts', 'src/errors.ts'] },
+  {
+    folder: 'src/elements/',
+    mayImport: ['src/live/', 'src/client/', 'src/http/schemas.ts', 'src/errors.ts'],
+  },
+]
+const browserPartOf = (file) => browserParts.find(({ folder }) => file.startsWith(folder))
 
-/** All that the elements may take from the rest of `src`. */
-const elementsMayImport = /^src\/(?:elements|live|client)\/|^src\/(?:http\/schemas|errors)\.ts$/
+/** Adapters that bring the client into a framework of pages: a hook is nothing without its framework's run time. */
+const bindings = new Map([
+  ['adapters/react.ts', 'react'],
+  ['adapters/vue.ts', 'vue'],
+])
 
 function floorOf(file) {
   const inside = file.slice('src/'.length)
-  const found = floors.findIndex(({ parts }) =>
-    parts.some((part) => (part.endsWith('/') ? inside.startsWith(part) : inside === part)),
-  )
+  const found = floors.findIndex(({ parts }) => parts.some((part) => isInside(inside, part)))
   return found === -1 ? managerFloor : found
 }
+
+/** Whether a file is this one, or lies in this folder (which ends with a slash). */
+const isInside = (file, part) => (part.endsWith('/') ? file.startsWith(part) : file === part)
 
 const isPackage = (specifier, name) => specifier === name || specifier.startsWith(`${name}/`)
 
@@ -60,8 +72,7 @@ const isPackage = (specifier, name) => specifier === name || specifier.startsWit
 export function violation(from, specifier, typeOnly) {
   if (from.startsWith('adapters/')) return adapterViolation(from, specifier, typeOnly)
   if (!from.startsWith('src/')) return null
-  const isClient = from.startsWith('src/client/')
-  const isElement = from.startsWith('src/elements/')
+  const browserPart = browserPartOf(from)
 
   if (!specifier.startsWith('.')) {
     if (frameworks.test(specifier)) return `src never imports a framework (${specifier})`
@@ -70,11 +81,9 @@ export function violation(from, specifier, typeOnly) {
     }
     if (isBuiltin(specifier) && pure.has(from))
       return `${from} is pure and imports no Node module (${specifier})`
-    if (isBuiltin(specifier) && isClient)
-      return `src/client runs in browsers and imports no Node module (${specifier})`
-    if (isBuiltin(specifier) && isElement)
-      return `src/elements runs in browsers and imports no Node module (${specifier})`
-    if (/^lit(?:\/|$)/.test(specifier) && !isElement)
+    if (isBuiltin(specifier) && browserPart !== undefined)
+      return `${browserPart.folder} runs in browsers and imports no Node module (${specifier})`
+    if (isPackage(specifier, 'lit') && !from.startsWith('src/elements/'))
       return `lit is imported in src/elements only (${specifier})`
     return null
   }
@@ -82,12 +91,12 @@ export function violation(from, specifier, typeOnly) {
   const to = path.posix.join(path.posix.dirname(from), specifier).replace(/\.(m?)js$/, '.$1ts')
   if (to.startsWith('adapters/')) return 'src never imports adapters'
   if (!to.startsWith('src/')) return `src imports nothing from outside src (${to})`
-  if (isClient) {
-    return to.startsWith('src/client/') || clientMayImport.has(to) ? null : `src/client does not import ${to}`
+  if (browserPart !== undefined) {
+    const { folder, mayImport } = browserPart
+    const isAllowed = [folder, ...mayImport].some((each) => isInside(to, each))
+    return isAllowed ? null : `${folder} does not import ${to}`
   }
-  if (isElement) return elementsMayImport.test(to) ? null : `src/elements does not import ${to}`
-  if (to.startsWith('src/elements/')) return `only pages import src/elements (${from})`
-  if (to.startsWith('src/client/')) return `only users import src/client (${from})`
+  if (browserPartOf(to) !== undefined) return `only users import ${browserPartOf(to).folder} (${from})`
   if (from.startsWith('src/transfer/') && to.startsWith('src/store/'))
     return 'src/transfer never imports src/store'
   if (floorOf(to) > floorOf(from)) {
@@ -98,14 +107,22 @@ export function violation(from, specifier, typeOnly) {
   return null
 }
 
-/** An adapter is a thin shell over `src/http`, and brings no framework along. */
+/** An adapter is a thin shell over `src/http`, or over `src/live` in a page, and brings no framework along. */
 function adapterViolation(from, specifier, typeOnly) {
+  const binding = bindings.get(from)
   if (!specifier.startsWith('.')) {
+    if (binding !== undefined && isBuiltin(specifier))
+      return `${from} runs in browsers and imports no Node module (${specifier})`
+    if (binding !== undefined && isPackage(specifier, binding)) return null
     return frameworks.test(specifier) && !typeOnly
       ? `adapters import frameworks as types only (${specifier})`
       : null
   }
   const to = path.posix.join(path.posix.dirname(from), specifier)
+  if (binding !== undefined) {
+    const isAllowed = to.startsWith('src/live/') || to.startsWith('src/client/')
+    return isAllowed ? null : `${from} imports src/live and src/client only (${to})`
+  }
   return to.startsWith('src/http/') ? null : `adapters import src/http only (${to})`
 }
 

@@ -1,0 +1,39 @@
+/** What tests of live stores share. */
+import { createClient, type Client, type WireDownload } from '../../src/client/index.js'
+import type { Followed, LiveStore } from '../../src/live/index.js'
+import { event, startServer, type Answer, type ScriptedServer } from '../client/server.js'
+import { waitFor } from '../support/wait.js'
+
+/** A subscriber that notes each snapshot it was told of. */
+export interface Watcher<S> extends Disposable {
+  /** Oldest first. */
+  readonly seen: S[]
+  /** Waits until a snapshot is so. */
+  until(is: (snapshot: S) => boolean, what?: string): Promise<S>
+}
+
+/** Subscribes as a part of a page does; ends with `using`. */
+export function watch<S extends Followed>(store: LiveStore<S, unknown>): Watcher<S> {
+  const seen: S[] = []
+  const end = store.subscribe(() => seen.push(store.getSnapshot()))
+  return {
+    seen,
+    async until(is, what = 'a snapshot') {
+      await waitFor(() => is(store.getSnapshot()), { what, timeoutMs: 15_000 })
+      return store.getSnapshot()
+    },
+    [Symbol.dispose]: end,
+  }
+}
+
+/** A server that answers as it is told, and a client of it. */
+export async function serve(
+  answers: Record<string, Answer>,
+): Promise<{ server: ScriptedServer; client: Client }> {
+  const server = await startServer(answers)
+  return { server, client: createClient({ baseUrl: server.url, timeoutMs: 2_000 }) }
+}
+
+/** A `snapshot` event of these downloads. */
+export const snapshotOf = (...downloads: WireDownload[]) =>
+  event('snapshot', { downloads: Object.fromEntries(downloads.map((each) => [each.url, each])) })
