@@ -14,6 +14,7 @@ import {
 } from './protocol.js'
 import { TokenBucket } from './rate.js'
 import type { TransferResources } from './resources.js'
+import { Shares } from './shares.js'
 import { Transfer } from './transfer.js'
 
 /** What an engine may be given. */
@@ -36,13 +37,15 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
   })
   const shared: TransferResources = {
     tuning,
-    http,
-    makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve: options.resolve }),
+    shares: new Shares({
+      http,
+      makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve: options.resolve }),
+      makeBucket: (limit) => new TokenBucket(limit),
+    }),
     hashes,
     gate: new HostGate(),
     batchesFor: batchPools(),
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null),
-    makeBucket: (limit) => new TokenBucket(limit),
   }
   return {
     start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {

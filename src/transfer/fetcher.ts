@@ -30,7 +30,8 @@ const refusalBytes = 64 * 1024
 export class Fetcher {
   readonly #init: FetcherInit
   readonly #pool: ConnectionPool
-  readonly #poolSize: PoolSize
+  /** How many connections it uses. */
+  readonly poolSize: PoolSize
   readonly #growth: PacedGrowth
   #identity: Identity | null
   #part: PartFile | null
@@ -53,7 +54,7 @@ export class Fetcher {
     this.#part = init.kept?.part ?? null
     const { url, headers } = init.spec
     this.#address = new Address({ url, headers }, (status) => init.host.refresh(status))
-    this.#poolSize = new PoolSize(init.single ? 1 : init.spec.connections)
+    this.poolSize = new PoolSize(init.single ? 1 : init.spec.connections)
     this.#growth = new PacedGrowth(init.context.buckets)
     this.#pool = new ConnectionPool(init.context, {
       onHead: (live, head) => {
@@ -103,7 +104,7 @@ export class Fetcher {
   tick(now: number): void {
     this.#pool.tick(now)
     if (this.#part !== null) this.#init.patience.noteBytes(this.#part.writtenBytes, now)
-    if (this.#poolSize.grow(now) || this.#growth.limited) this.#pump()
+    if (this.poolSize.grow(now) || this.#growth.limited) this.#pump()
   }
 
   // ---- deciding what to ask for ----
@@ -130,7 +131,7 @@ export class Fetcher {
 
   #desired(): number {
     if (this.#identity === null || this.#part === null || this.#scouting || this.#single()) return 1
-    return this.#poolSize.size
+    return this.poolSize.size
   }
 
   /** One stream where nothing could tell a mixture of two versions (FAULTS row 10). */
@@ -153,7 +154,7 @@ export class Fetcher {
     if (this.#single()) return busy > 0 ? null : { start: part.frontier, end: total }
     const { minSegmentBytes } = this.#init.tuning
     return this.#pool.next(
-      { total, written: part.written, connections: this.#poolSize.size, minSegmentBytes },
+      { total, written: part.written, connections: this.poolSize.size, minSegmentBytes },
       except,
     )
   }
@@ -193,7 +194,11 @@ export class Fetcher {
         live.whole = !verdict.ranges
         if (this.#part === null) void this.#openPart(live, head, verdict)
         else if (verdict.sure || live.overlap !== null || live.from === 0) this.#accept(live, verdict)
-        else this.#compareFirst(live)
+        else {
+          // Ours has a validator, the answer has none: ask again, with some kept bytes to compare.
+          this.#compareBytes = true
+          connection.stop()
+        }
         return
       case 'empty':
         void this.#openPart(live, head, { ...verdict, kind: 'accept', bodyEnd: 0, ranges: false, sure: true })
@@ -211,7 +216,7 @@ export class Fetcher {
         this.#onExpired(verdict.error)
         return
       case 'retry':
-        live.connection.stop({ kind: 'failed', error: this.#heed(live, head, verdict.error), local: false })
+        this.#retry(connection, head, verdict.error)
         return
       case 'fail':
         if (this.#pool.size > 1) live.connection.stop({ kind: 'failed', error: verdict.error, local: false })
@@ -266,12 +271,6 @@ export class Fetcher {
     if (total === 0) this.#end('complete')
   }
 
-  /** Ours has a validator, the answer has none: ask again, with some kept bytes to compare. */
-  #compareFirst({ connection }: Live): void {
-    this.#compareBytes = true
-    connection.stop()
-  }
-
   #pastEnd(live: Live, total: number): void {
     const part = this.#part
     const complete = part !== null && part.frontier === total && part.writtenBytes === total
@@ -282,6 +281,13 @@ export class Fetcher {
     }
     this.#setTotal(total)
     this.#end('complete')
+  }
+
+  #retry(connection: Connection, head: ResponseHead, refusal: DownloadError): void {
+    const { gate, context, tuning } = this.#init
+    const times = { now: context.now(), maxMs: tuning.maxRetryAfterMs }
+    const error = gate.heed(connection.hop.url.origin, head, refusal, times)
+    connection.stop({ kind: 'failed', error, local: false })
   }
 
   #setTotal(total: number): void {
@@ -321,12 +327,6 @@ export class Fetcher {
     this.#pool.stopUnanswered()
   }
 
-  #heed(live: Live, head: ResponseHead, error: DownloadError): DownloadError {
-    const { gate, context, tuning } = this.#init
-    const { origin } = live.connection.hop.url
-    return gate.heed(origin, head, error, { now: context.now(), maxMs: tuning.maxRetryAfterMs })
-  }
-
   // ---- ends of connections ----
 
   #onClose(live: Live, outcome: Outcome): void {
@@ -364,7 +364,7 @@ export class Fetcher {
     const { patience, context, host } = this.#init
     const now = context.now()
     if (!alone) {
-      if (connection.receivedBytes < refusalBytes) this.#poolSize.refused(this.#pool.size, now)
+      if (connection.receivedBytes < refusalBytes) this.poolSize.refused(this.#pool.size, now)
       return
     }
     const verdict = patience.failed(error, now)
@@ -372,7 +372,7 @@ export class Fetcher {
       this.#end({ error })
       return
     }
-    if (isNetworkFailure(error) || error.code === 'STALLED') this.#poolSize.forgive()
+    if (isNetworkFailure(error) || error.code === 'STALLED') this.poolSize.forgive()
     // The address may have gone stale with its server: begin again at the one that the caller gave.
     this.#address.unsettle()
     this.#scouting = true

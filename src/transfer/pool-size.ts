@@ -2,9 +2,10 @@ import type { TokenBucket } from './rate.js'
 
 /** How many connections a server puts up with. */
 export class PoolSize {
-  readonly #max: number
+  #max: number
   #size: number
   #changedAt = 0
+  #widened = false
 
   /** @param max - connections that the caller allows. */
   constructor(max: number) {
@@ -15,6 +16,13 @@ export class PoolSize {
   /** Connections to use. */
   get size(): number {
     return this.#size
+  }
+
+  /** Allows more: from the next look on, unless the server has shown its limit. */
+  set max(max: number) {
+    this.#widened ||= this.#size === this.#max && max > this.#max
+    if (this.#widened) this.#size = max
+    this.#max = max
   }
 
   /** A further connection was refused while `others` were at work: that many it is, for now. */
@@ -30,6 +38,10 @@ export class PoolSize {
 
   /** Tries one more after a quiet while; whether the size has changed. */
   grow(now: number): boolean {
+    if (this.#widened) {
+      this.#widened = false
+      return true
+    }
     if (this.#size >= this.#max || now - this.#changedAt < growAfterMs) return false
     this.#size += 1
     this.#changedAt = now

@@ -99,6 +99,8 @@ export interface TransferSpec {
   proxy: boolean
   /** The file as it was when it was last known to be right, to spare hashing it again. */
   known: FileStamp | null
+  /** Transfers that name the same share have one limit, and one set of connections where those aren't everybody's. */
+  share: string | null
 }
 
 /** A finished file, as the engine reports it. */
@@ -146,6 +148,8 @@ export type TransferEvent =
 export type TransferCommand =
   | { type: 'stop'; mode: StopMode }
   | { type: 'limit'; maxBytesPerSecond: number | null }
+  /** It may use more connections than its spec says. */
+  | { type: 'connections'; connections: number }
   | { type: 'claimed'; requestId: number; error: SerializedDownloadError | null }
   | { type: 'refreshed'; requestId: number; url: string; headers: Record<string, string> }
 

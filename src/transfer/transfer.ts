@@ -11,8 +11,8 @@ import { PartFile } from './part-file.js'
 import { Patience } from './patience.js'
 import { Questions } from './questions.js'
 import type { StopMode, TransferCommand, TransferEvent, TransferResult, TransferSpec } from './protocol.js'
-import type { TokenBucket } from './rate.js'
 import type { TransferResources } from './resources.js'
+import type { Share } from './shares.js'
 import { Restarts, StartOver } from './start-over.js'
 import { compareIdentity, type Identity, type ResponseHead } from './rules.js'
 import { checkExisting, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
@@ -24,10 +24,10 @@ const worthless = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
 
 /** One transfer. {@link run} it once. */
 export class Transfer {
-  readonly #spec: TransferSpec
+  #spec: TransferSpec
   readonly #shared: TransferResources
   readonly #listener: (event: TransferEvent) => void
-  readonly #bucket: TokenBucket
+  readonly #share: Share
   readonly #patience: Patience
   readonly #aborted = new AbortController()
   readonly #questions: Questions
@@ -50,13 +50,14 @@ export class Transfer {
     this.#listener = listener
     this.#questions = new Questions(listener, this.#aborted.signal)
     this.#filename = spec.filename
-    this.#bucket = shared.makeBucket(spec.maxBytesPerSecond)
+    this.#share = shared.shares.enter(spec)
     this.#patience = new Patience(shared.tuning, performance.now())
   }
 
   /** Takes a command. */
   send(command: TransferCommand): void {
-    if (command.type === 'limit') this.#bucket.limit = command.maxBytesPerSecond
+    if (command.type === 'limit') this.#share.bucket.limit = command.maxBytesPerSecond
+    else if (command.type === 'connections') this.#widen(command.connections)
     else if (command.type === 'stop') this.#stop(command.mode)
     else this.#questions.answer(command)
   }
@@ -70,6 +71,7 @@ export class Transfer {
     } catch (thrown) {
       last = await this.#fail(thrown)
     }
+    await this.#share.leave()
     this.#listener(last)
   }
 
@@ -144,14 +146,13 @@ export class Transfer {
 
   async #fetch(): Promise<'complete' | 'nothing'> {
     const { tuning, gate, bucket } = this.#shared
-    const { remote } = this.#spec
-    const http = remote === null ? this.#shared.http : this.#shared.makeRemoteHttp(remote)
+    const http = this.#share.open()
     const spec = this.#spec
     const batches = this.#shared.batchesFor(spec.connections)
     const fetcher = new Fetcher({
       spec,
       tuning,
-      context: { http, tuning, buckets: [bucket, this.#bucket], proxy: spec.proxy, batches, now },
+      context: { http, tuning, buckets: [bucket, this.#share.bucket], proxy: spec.proxy, batches, now },
       gate,
       patience: this.#patience,
       kept: this.#kept,
@@ -182,7 +183,7 @@ export class Transfer {
     } finally {
       this.#fetcher = null
       this.#fetchedBytes += fetcher.fetchedBytes
-      if (remote !== null) await http.close()
+      await this.#share.close()
       await upkeep.stop()
     }
   }
@@ -360,6 +361,12 @@ export class Transfer {
   }
 
   // ---- small things ----
+
+  /** More connections may be used from now on. */
+  #widen(connections: number): void {
+    this.#spec = { ...this.#spec, connections }
+    if (this.#fetcher !== null && !this.#single) this.#fetcher.poolSize.max = connections
+  }
 
   #stop(mode: StopMode): void {
     // Past this point the file is as good as there; the answer will be that it is completed.

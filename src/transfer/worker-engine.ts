@@ -113,6 +113,7 @@ export class WorkerEngine implements TransferEngine {
 
   #send(id: number, run: Run, command: TransferCommand): void {
     if (command.type === 'stop') run.stop ??= command.mode
+    if (command.type === 'connections') run.spec = { ...run.spec, connections: command.connections }
     if (command.type === 'limit') run.spec = { ...run.spec, maxBytesPerSecond: command.maxBytesPerSecond }
     if (run.handle === null) this.#post({ type: 'command', id, command })
     else run.handle.send(command)

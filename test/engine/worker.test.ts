@@ -98,6 +98,7 @@ function run(engine: TransferEngine, from: Origin, spec: Partial<TransferSpec> =
       remote: null,
       proxy: false,
       known: null,
+      share: null,
       ...spec,
     },
     (event) => events.push(event),

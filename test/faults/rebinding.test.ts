@@ -49,7 +49,11 @@ async function transfer(
     }
     const rest = { sha256: null, size: null, headers: {}, maxBytesPerSecond: null, force: false, known: null }
     const filename = 'model.bin'
-    engine.start({ id: 'a', filename, connections: 4, remote: publicOnly, proxy: true, ...rest, ...spec }, on)
+    const share = null
+    engine.start(
+      { id: 'a', filename, connections: 4, remote: publicOnly, proxy: true, share, ...rest, ...spec },
+      on,
+    )
   })
   return { ...(await withTimeout(ended, 10_000, 'the end of the transfer')), retries }
 }

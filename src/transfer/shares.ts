@@ -1,0 +1,66 @@
+/** What transfers have in common: a limit, and the connections of an untrusted caller. */
+import type { HttpClient } from './http.js'
+import type { TransferSpec } from './protocol.js'
+import type { TokenBucket } from './rate.js'
+
+/** What one transfer may use, alone or with others, until it has {@link leave | left}. */
+export interface Share {
+  /** The limit of the download that the transfer is of. */
+  readonly bucket: TokenBucket
+  /** Connections to fetch with; to be given back with {@link close}. */
+  open(): HttpClient
+  /** Closes what serves nobody else. */
+  close(): Promise<void>
+  /** The transfer has ended. */
+  leave(): Promise<void>
+}
+
+/** How {@link Shares} come to what they hand out. */
+export interface SharesInit {
+  /** For URLs of trusted callers, and open to all of them. */
+  http: HttpClient
+  /** A client for an untrusted caller's download: its connections serve nobody else, nor others' it. */
+  makeRemoteHttp: (remote: NonNullable<TransferSpec['remote']>) => HttpClient
+  makeBucket: (limit: number | null) => TokenBucket
+}
+
+interface Common {
+  readonly bucket: TokenBucket
+  http: HttpClient | null
+  members: number
+}
+
+/** See the file's head. */
+export class Shares {
+  readonly #init: SharesInit
+  readonly #common = new Map<string, Common>()
+
+  constructor(init: SharesInit) {
+    this.#init = init
+  }
+
+  /** A share for a transfer: with all that name the same one, or its own. */
+  enter({ share: key, remote, maxBytesPerSecond }: TransferSpec): Share {
+    const { http, makeRemoteHttp, makeBucket } = this.#init
+    const known = key === null ? undefined : this.#common.get(key)
+    const common = known ?? { bucket: makeBucket(maxBytesPerSecond), http: null, members: 0 }
+    common.members += 1
+    if (key !== null) this.#common.set(key, common)
+    const close = async () => {
+      const { http: own } = common
+      common.http = null
+      await own?.close()
+    }
+    return {
+      bucket: common.bucket,
+      open: () => (remote === null ? http : (common.http ??= makeRemoteHttp(remote))),
+      close: () => (key === null ? close() : Promise.resolve()),
+      leave: async () => {
+        common.members -= 1
+        if (common.members > 0) return
+        if (key !== null) this.#common.delete(key)
+        await close()
+      },
+    }
+  }
+}
