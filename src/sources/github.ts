@@ -62,7 +62,8 @@ export function gitHub(options: GitHubOptions = {}): Source {
         releaseOf(place, context),
         place.token === null ? false : isPrivate(place, context),
       ])
-      return { files: chosen(release, place, context).map((asset) => fileOf(asset, place, secret)) }
+      const files = chosen(release, place, context).map((asset) => fileOf(asset, place, secret))
+      return { name: place.ref.repo, files }
     },
   }
 }

@@ -149,6 +149,7 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
   // Of a gated repository everybody may see the list; the files themselves tell whether they can be had.
   if (gated && first !== undefined) await oneFile(hub, ref, first.path, context)
   return {
+    name: ref.repo.slice(ref.repo.lastIndexOf('/') + 1),
     files: files.map(({ path, size, sha256 }) => ({
       filename: path,
       urls: [fileUrl(hub, ref, commit, path)],
@@ -200,8 +201,9 @@ async function revisionOf(
   ref: HubRef,
   context: ResolveContext,
 ): Promise<{ commit: string; gated: boolean }> {
-  const { type, repo, revision } = ref
-  const url = `${hub.endpoint}/api/${type}/${repo}/revision/${encodeURIComponent(revision ?? 'main')}`
+  const { type, repo } = ref
+  const revision = context.revision ?? ref.revision ?? 'main'
+  const url = `${hub.endpoint}/api/${type}/${repo}/revision/${encodeURIComponent(revision)}`
   const { json } = await context.fetchJson(url, {
     headers: authorization(hub),
     explain: (answer) => explain(answer, hub, ref),

@@ -157,6 +157,7 @@ function likely(files: readonly RepoFile[], path: string): string[] {
 function resolutionOf(files: readonly RepoFile[], place: Place): Resolution {
   const { endpoint, repo, revision } = place
   return {
+    name: repo.slice(repo.lastIndexOf('/') + 1),
     files: files.map(({ path, size, sha256 }) => {
       const query = new URLSearchParams({ Revision: revision, FilePath: path })
       return {

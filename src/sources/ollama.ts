@@ -56,7 +56,8 @@ export function ollama(): Source {
 const ggufHosts = new Set([ollamaHost, 'hf.co', 'huggingface.co'])
 
 async function manifestOf(session: Session): Promise<{ manifest: Manifest; digest: string }> {
-  const first = await readManifest(session, session.ref.reference)
+  const { revision } = session.context
+  const first = await readManifest(session, revision ?? session.ref.reference)
   const manifests = first.manifest.manifests ?? null
   if (manifests === null) return first
   const chosen = chooseManifest(manifests, process.arch)
@@ -136,7 +137,7 @@ function resolutionOf({ ref, context, headers }: Session, manifest: Manifest, re
       revision,
       headers,
     }))
-  if (files.length > 0) return { files }
+  if (files.length > 0) return { name: stemOf(ref), files }
   throw new DownloadError('NOT_FOUND', `${nameOf(ref)} has no layer that is wanted.`)
 }
 

@@ -8,7 +8,7 @@ import type { RemoteGrant } from '../network/policy.js'
 import { HttpClient } from '../transfer/http.js'
 import type { TransferTuning } from '../transfer/protocol.js'
 import { Api, type ApiInit } from './api.js'
-import type { ResolveContext, ResolvedFile, Source, SourceRegistry } from './source.js'
+import type { Resolution, ResolveContext, ResolvedFile, Source, SourceRegistry } from './source.js'
 
 /** What a {@link Resolver} works with. */
 export interface ResolverInit {
@@ -27,6 +27,8 @@ export interface ResolveRequest {
   onRetry?: ApiInit['onRetry']
   include?: readonly string[] | undefined
   exclude?: readonly string[] | undefined
+  /** See {@link ResolveContext.revision}. */
+  revision?: string | undefined
 }
 
 /** Far more than any token has. */
@@ -51,11 +53,11 @@ export class Resolver {
    *
    * @throws DownloadError what the source throws; `INTERNAL` when it breaks; `PROTOCOL_ERROR` for an answer that is none.
    */
-  async resolve(ref: string, request: ResolveRequest): Promise<readonly ResolvedFile[]> {
+  async resolve(ref: string, request: ResolveRequest): Promise<Resolution> {
     const { tuning, proxy, env = process.env } = this.#init
     const source = this.find(ref)
     if (source === null) throw new DownloadError('INVALID_URL', 'No source knows what this means.')
-    const { remote, signal, onRetry, include, exclude } = request
+    const { remote, signal, onRetry, include, exclude, revision } = request
     const http = remote === null ? this.#shared() : this.#client(remote)
     const timeoutMs = tuning.headersTimeoutMs
     const api = new Api({ http, proxy: proxy && remote === null, tuning, signal, timeoutMs, onRetry })
@@ -65,15 +67,17 @@ export class Resolver {
       timeoutMs,
       include,
       exclude,
+      revision,
       fetchJson: (url, options) => api.fetchJson(url, options),
       fetchHead: (url, options) => api.fetchHead(url, options),
       readTextFile,
     }
     try {
-      const { files } = await source.resolve(ref, context)
+      const resolution = await source.resolve(ref, context)
+      const { files } = resolution
       for (const file of files) requireUsable(file, source)
       if (files.length === 0) throw new DownloadError('NOT_FOUND', 'The ref names no file.')
-      return files
+      return resolution
     } catch (error) {
       if (isDownloadError(error)) throw error
       throw toDownloadError(error)

@@ -19,6 +19,8 @@ export interface ResolvedFile {
 
 /** What a ref means. */
 export interface Resolution {
+  /** What all of it is called, such as the repository: several files go to a folder of this name. Default: `model`. */
+  name?: string | undefined
   /** At least one; in the order of the source. */
   files: readonly ResolvedFile[]
 }
@@ -69,6 +71,11 @@ export interface ResolveContext {
   readonly include?: readonly string[] | undefined
   /** Globs of the paths that are not wanted. */
   readonly exclude?: readonly string[] | undefined
+  /**
+   * What the files were bound to when they were first asked for ({@link ResolvedFile.revision}): they are wanted as they
+   * were then. A source that can't tell any more answers as ever, and the difference is noticed.
+   */
+  readonly revision?: string | undefined
   /**
    * GET of metadata. Redirects are followed; 429 and 5xx are tried again, as the server's `Retry-After` says; the address
    * policy of a remote caller holds.

@@ -69,7 +69,8 @@ export async function resolveWith(
   const sources = new SourceRegistry([], [source])
   const resolver = new Resolver({ sources, tuning, proxy: false, env })
   try {
-    return await resolver.resolve(ref, { remote: null, signal: new AbortController().signal, ...request })
+    const signal = new AbortController().signal
+    return (await resolver.resolve(ref, { remote: null, signal, ...request })).files
   } finally {
     await resolver.close()
   }
