@@ -1,5 +1,6 @@
 import type { DownloadedFile } from './events.js'
-import { deserializeError, DownloadError } from './errors.js'
+import { DownloadError } from './errors.js'
+import { GroupFiles, type DownloadGroup } from './group/files.js'
 import { etaSeconds, percentOf, SpeedMeter, type Progress } from './progress.js'
 import { isSettled, move, type DownloadState } from './states.js'
 import type { DownloadRecord } from './store/store.js'
@@ -32,14 +33,18 @@ export class Download {
   #finished: Deferred
   #file: DownloadedFile | null = null
   #connections = 0
+  #group: GroupFiles | null = null
   /** The manager has closed: nothing more will come. */
   #gone = false
   readonly #watchers = new Set<() => void>()
 
   /** @internal */
   constructor(record: DownloadRecord, owner: DownloadOwner) {
-    this.#record = record
+    const { group, ...rest } = record
+    this.#record = { ...rest, group: null }
     this.#owner = owner
+    // Kept apart: what changes with every file must not be copied with every change of the record.
+    if (group !== null) this.#group = new GroupFiles(() => this.path, group, record.state)
     this.#finished = defer()
     if (record.state === 'completed') this.#complete(null)
     else if (record.state === 'failed' || record.state === 'canceled')
@@ -66,7 +71,7 @@ export class Download {
     return this.#record.named
   }
 
-  /** Absolute path where the file lies or will lie. */
+  /** Absolute path where the file lies or will lie; of a group, that of its folder. */
   get path(): string {
     return this.#owner.pathOf(this.#record)
   }
@@ -91,10 +96,22 @@ export class Download {
     return this.#record.verified
   }
 
-  /** Why it failed or was canceled; null otherwise. */
+  /** The files, when the URL is a ref that means several; null for a single file, and as long as nobody knows. */
+  get group(): DownloadGroup | null {
+    return this.#group
+  }
+
+  /** Why it failed or was canceled; null otherwise. Of a group, its `issues` tell of every file that is missing. */
   get error(): DownloadError | null {
     const { error } = this.#record
-    return error === null ? null : deserializeError(error)
+    if (error === null) return null
+    const { status, retryAfterMs, retryable } = error
+    return new DownloadError(error.code, error.message, {
+      retryable,
+      ...(status === undefined ? {} : { status }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      issues: this.#group?.issues ?? [],
+    })
   }
 
   /** The file, once completed. */
@@ -208,6 +225,33 @@ export class Download {
     return this.#record
   }
 
+  /** @internal What is to be written down: {@link record} knows nothing of the group. */
+  toRecord(): DownloadRecord {
+    return { ...this.#record, group: this.#group?.toRecord() ?? null }
+  }
+
+  /** @internal The same as {@link group}, for those who change it. */
+  get groupFiles(): GroupFiles | null {
+    return this.#group
+  }
+
+  /** @internal The files that it goes to, in its folder; those of a group with the group's own folder before them. */
+  get targets(): string[] {
+    const { filename } = this.#record
+    return this.#group?.files.map((file) => `${filename}/${file.filename}`) ?? [filename]
+  }
+
+  /** @internal It is known by now which files the ref means, and the name of their folder. */
+  beginGroup(folder: string, group: GroupFiles): void {
+    this.#group = group
+    this.#record = { ...this.#record, filename: folder, named: true, total: group.total }
+  }
+
+  /** @internal Nothing is known of its files any more. */
+  forgetGroup(): void {
+    this.#group = null
+  }
+
   /** @internal Changes what is recorded; the state changes by {@link move} only. */
   update(patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>>): void {
     this.#record = { ...this.#record, ...patch }
@@ -217,6 +261,8 @@ export class Download {
   move(to: DownloadState, patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>> = {}): void {
     const from = this.#record.state
     this.#record = { ...this.#record, ...patch, state: move(from, to) }
+    if (to === 'queued' || to === 'paused' || to === 'canceled' || to === 'failed')
+      this.#group?.moveMissing(to)
     if (isSettled(from) && to === 'queued') {
       this.#finished = defer()
       this.#file = null
@@ -263,6 +309,7 @@ export class Download {
       verified,
       existed: run?.existed ?? true,
       fetchedBytes: run?.fetchedBytes ?? 0,
+      files: this.#group?.files ?? null,
     }
     this.#file = file
     this.#finished.resolve(file)

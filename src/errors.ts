@@ -20,6 +20,7 @@ export const downloadErrorCodes = [
   'TRUNCATED',
   'CONTENT_MISMATCH',
   'CHECKSUM_MISMATCH',
+  'GROUP_INCOMPLETE',
   'STALLED',
   'TOO_MANY_REDIRECTS',
   'REDIRECT_BLOCKED',
@@ -40,9 +41,9 @@ export const downloadErrorCodes = [
 /** A stable name for what went wrong; see `docs/errors.md`. */
 export type DownloadErrorCode = (typeof downloadErrorCodes)[number]
 
-/** One problem found in the options, as zod reports it: where, and what. */
+/** One of several things that are wrong: where, and what. */
 export interface OptionIssue {
-  /** Dotted path of the offending option, for example `connections`. */
+  /** Dotted path of the offending option, for example `connections`; or the file of a group. */
   path: string
   /** One sentence for people. */
   message: string
@@ -58,7 +59,7 @@ export interface DownloadErrorDetails {
   status?: number
   /** How long the server asked to wait, in milliseconds (`Retry-After`, RFC 9110 section 10.2.3). */
   retryAfterMs?: number
-  /** For `INVALID_OPTIONS`: every problem found. */
+  /** For `INVALID_OPTIONS`: every problem found. For a group: every file that is missing. */
   issues?: OptionIssue[]
 }
 
@@ -96,7 +97,7 @@ export class DownloadError extends Error {
   readonly status: number | undefined
   /** How long the server asked to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined
-  /** For `INVALID_OPTIONS`: every problem found; otherwise empty. */
+  /** For `INVALID_OPTIONS`: every problem found; for a group: every file that is missing, by its path; otherwise empty. */
   readonly issues: readonly OptionIssue[]
   /** Marks the class across copies of the package. */
   readonly [brand] = true

@@ -1,16 +1,17 @@
 import type { Download } from './download.js'
 import type { DownloadError } from './errors.js'
+import type { GroupFile } from './group/files.js'
 import type { Progress } from './progress.js'
 
 /** A finished file. */
 export interface DownloadedFile {
   /** The URL that it came from. */
   url: string
-  /** Absolute path. */
+  /** Absolute path; of a group, that of its folder. */
   path: string
   /** Last segment of `path`. */
   filename: string
-  /** Bytes. */
+  /** Bytes; of a group, those of all its files. */
   size: number
   /** Lower-case hex SHA-256; null when an existing file was taken as it lay and nothing asked for its digest. */
   sha256: string | null
@@ -20,6 +21,8 @@ export interface DownloadedFile {
   existed: boolean
   /** Bytes that came over the network in this run. */
   fetchedBytes: number
+  /** The files of a group, in the order of the source; then `path` is their folder. Null for a single file. */
+  files: readonly GroupFile[] | null
 }
 
 /** The events of a {@link DownloadManager} and what their listeners get. */

@@ -24,6 +24,7 @@ export {
   type SerializedDownloadError,
 } from './errors.js'
 export type { DownloadedFile, DownloadEvents, LogEvent } from './events.js'
+export type { DownloadGroup, GroupFile } from './group/files.js'
 export {
   createHandler,
   type Action,

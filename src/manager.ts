@@ -96,6 +96,7 @@ export class DownloadManager extends SafeEmitter {
     this.#work = new Work({
       engine: this.#engine,
       resolver: this.#resolver,
+      tuning: { ...defaultTuning, ...engineOptions.tuning },
       registry: this.#registry,
       places: this.#places,
       emitter: this,

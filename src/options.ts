@@ -77,6 +77,13 @@ export interface DownloadOptions {
   remote?: boolean | { allowPrivateNetwork?: boolean; allowedHosts?: readonly string[] }
   /** Fetch again even when the file is there; the old one stays until the new one is verified. Default false. */
   force?: boolean
+  /**
+   * For a ref that means several files: globs of those that are wanted, such as `*.gguf` or `onnx/**`. Default: all.
+   * A glob without a slash is held against the file's own name wherever it lies; at most 100.
+   */
+  include?: readonly string[]
+  /** Globs of those that are not wanted; they outrank `include`. Default: none. */
+  exclude?: readonly string[]
   /** Cancels the download when aborted. */
   signal?: AbortSignal
 }
@@ -154,6 +161,8 @@ const remote = z
     const { allowPrivateNetwork = false, allowedHosts = [] } = value === true ? {} : value
     return { allowPrivateNetwork, allowedHosts }
   })
+
+const globs = z.array(z.string().min(1).max(1_000)).max(100)
 
 /** A sha256 as callers give it: upper case and a `sha256:` prefix are fine. */
 export const sha256Schema = z
@@ -256,6 +265,8 @@ export const downloadOptionsSchema = z.strictObject({
   maxBytesPerSecond: rate.optional(),
   remote: remote.default(null),
   force: z.boolean().default(false),
+  include: globs.optional(),
+  exclude: globs.optional(),
   signal: z.instanceof(AbortSignal).optional(),
 })
 

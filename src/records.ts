@@ -31,6 +31,9 @@ export function newRecord(
     resultSha256: null,
     verified: false,
     stamp: null,
+    include: wanted.include ?? [],
+    exclude: wanted.exclude ?? [],
+    group: null,
     createdAt: new Date().toISOString(),
     startedAt: null,
     finishedAt: null,
@@ -40,7 +43,7 @@ export function newRecord(
 /**
  * Asking again must mean the same file.
  *
- * @throws DownloadError `CONFLICT` when folder, file name, mode, digest or size differ from what is known; also for a digest or
+ * @throws DownloadError `CONFLICT` when folder, file name, mode, digest, size or globs differ from what is known; also for a digest or
  * size where none was given, once the transfer runs: it would end without having looked at them.
  */
 export function requireSame(
@@ -57,9 +60,15 @@ export function requireSame(
   if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
     throw differs('sha256')
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
+  if (wanted.include !== undefined && !sameList(wanted.include, record.include)) throw differs('include')
+  if (wanted.exclude !== undefined && !sameList(wanted.exclude, record.exclude)) throw differs('exclude')
   if (isActive(known.state) && isStricter(record, wanted)) {
     throw new DownloadError('CONFLICT', 'This URL is being fetched already without that sha256 or size.')
   }
+}
+
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index])
 }
 
 /** Whether a call expects something of the file that nobody did before. */

@@ -13,6 +13,8 @@ export class Registry {
   readonly #byUrl = new Map<string, Download>()
   /** Who goes to a file, by its path in lower case: many file systems take names that differ in case for one. */
   readonly #byTarget = new Map<string, Download>()
+  /** The same the other way round. */
+  readonly #targetsOf = new Map<Download, Set<string>>()
   #sequence = 0
 
   constructor(store: DownloadStore, log: (event: LogEvent) => void) {
@@ -42,7 +44,7 @@ export class Registry {
       const download = new Download({ ...record, sequence, state }, owner)
       this.#byUrl.set(download.url, download)
       if (download.named && state !== 'failed' && state !== 'canceled')
-        this.#byTarget.set(keyOf(download.record), download)
+        this.#setTargets(download, this.#keysOf(download, download.targets))
     }
   }
 
@@ -67,19 +69,36 @@ export class Registry {
   }
 
   /**
-   * Claims a file for a download. Two URLs must not meet in one file: the second would be told that its file is
-   * there already. One that failed or was canceled gives its claim up.
+   * Claims files for a download. Two URLs must not meet in one file: the second would be told that its file is
+   * there already. One that failed or was canceled gives its claims up.
    *
-   * @throws DownloadError `CONFLICT`.
+   * @param filenames - in the folder of the download; those of a group with its own folder before them.
+   * @throws DownloadError `CONFLICT`; nothing is claimed then.
    */
-  claim(download: Download, filename: string): void {
-    const key = keyOf({ ...download.record, filename })
-    const other = this.#byTarget.get(key)
-    const taken = other !== undefined && other !== download && this.has(other)
-    if (taken && other.state !== 'failed' && other.state !== 'canceled') {
-      throw new DownloadError('CONFLICT', `Another download goes to the file ${filename}; give a filename.`)
+  claim(download: Download, filenames: readonly string[]): void {
+    const keys = this.#keysOf(download, filenames)
+    for (const [index, key] of keys.entries()) {
+      const other = this.#byTarget.get(key)
+      const taken = other !== undefined && other !== download && this.has(other)
+      if (taken && other.state !== 'failed' && other.state !== 'canceled') {
+        const message = `Another download goes to the file ${filenames[index] ?? ''}; give a filename.`
+        throw new DownloadError('CONFLICT', message)
+      }
     }
-    this.#byTarget.set(key, download)
+    this.#setTargets(download, keys)
+  }
+
+  #keysOf({ record }: Download, filenames: readonly string[]): string[] {
+    return filenames.map((filename) => keyOf({ ...record, filename }))
+  }
+
+  #setTargets(download: Download, keys: readonly string[]): void {
+    const known = this.#targetsOf.get(download) ?? new Set()
+    for (const key of keys) {
+      this.#byTarget.set(key, download)
+      known.add(key)
+    }
+    this.#targetsOf.set(download, known)
   }
 
   /**
@@ -88,15 +107,17 @@ export class Registry {
    * @throws DownloadError `CONFLICT`.
    */
   add(download: Download): void {
-    if (download.named) this.claim(download, download.filename)
+    if (download.named) this.claim(download, download.targets)
     this.#byUrl.set(download.url, download)
   }
 
   /** Takes a download out, without a word to the store. */
   drop(download: Download): void {
     if (this.has(download)) this.#byUrl.delete(download.url)
-    const key = keyOf(download.record)
-    if (this.#byTarget.get(key) === download) this.#byTarget.delete(key)
+    for (const key of this.#targetsOf.get(download) ?? []) {
+      if (this.#byTarget.get(key) === download) this.#byTarget.delete(key)
+    }
+    this.#targetsOf.delete(download)
   }
 
   /**
@@ -106,7 +127,7 @@ export class Registry {
    */
   async insert(download: Download): Promise<void> {
     try {
-      await this.#store.save(download.record)
+      await this.#store.save(download.toRecord())
     } catch (error) {
       throw storeError(error, 'The download could not be stored.')
     }
@@ -116,7 +137,7 @@ export class Registry {
   async save(download: Download): Promise<void> {
     if (!this.has(download)) return
     try {
-      await this.#store.save(download.record)
+      await this.#store.save(download.toRecord())
     } catch (error) {
       const message = `The record could not be saved: ${toDownloadError(error).message}`
       this.#log({ download, level: 'error', message })

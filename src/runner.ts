@@ -1,199 +1,196 @@
+import { destinationOf, addressOf, ownName } from './destination.js'
 import type { Download } from './download.js'
 import { deserializeError, toDownloadError, type SerializedDownloadError } from './errors.js'
-import { RefAddress, type Destination } from './ref-address.js'
+import { claimName, FileJob } from './file-job.js'
+import { GroupJob } from './group/job.js'
+import type { Job, JobHost, JobOutcome } from './job.js'
+import { RefAddress } from './ref-address.js'
 import type { SafeEmitter } from './safe-emitter.js'
 import type { Resolver } from './sources/resolver.js'
+import type { Resolution, ResolvedFile } from './sources/source.js'
 import { isActive, isSettled, type DownloadState } from './states.js'
 import type { DownloadRecord } from './store/store.js'
-import type {
-  StopMode,
-  TransferEngine,
-  TransferEvent,
-  TransferHandle,
-  TransferPhase,
-  TransferResult,
-  TransferSpec,
-} from './transfer/protocol.js'
+import type { StopMode, TransferEngine, TransferPhase, TransferTuning } from './transfer/protocol.js'
 
 /** What a {@link Runner} works with. */
 export interface RunnerInit {
   download: Download
   engine: TransferEngine
   resolver: Resolver
+  tuning: TransferTuning
   /** Folder that the file goes to. */
   directory: string
   connections: number
   proxy: boolean
   emitter: SafeEmitter
   save: () => Promise<void>
-  /** Throws when another download has the name. */
-  claimName: (filename: string) => void
+  /** Throws when another download has one of the names. */
+  claim: (filenames: readonly string[]) => void
 }
 
-/** One run of one download: from a slot to the end of its transfer. Drives the states. */
+/** One run of one download: from a slot to the end of its job. Drives the states. */
 export class Runner {
   readonly #init: RunnerInit
   readonly #done: Promise<void>
   #resolve: () => void = () => undefined
-  #transfer: TransferHandle | null = null
+  #job: Job | null = null
   readonly #aborted = new AbortController()
   #stopMode: StopMode | null = null
   /** Null for a plain URL. */
   readonly #address: RefAddress | null
+  readonly #host: JobHost
 
   constructor(init: RunnerInit) {
     this.#init = init
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
     const { download, emitter, resolver } = init
+    this.#host = this.#makeHost(init)
     this.#address =
       // Of a source that the host no longer has, nobody knows what its refs mean: that is told by the resolver.
       resolver.find(download.url) === null && /^https?:/i.test(download.url)
         ? null
-        : new RefAddress(resolver, () => download.record, {
+        : new RefAddress(resolver, download, {
             onRetry: (error, attempt, delayMs) => {
               emitter.emit('retrying', { download, error, attempt, delayMs })
             },
             onLog: (message) => {
-              emitter.emit('log', { download, level: 'warn', message })
+              this.#host.log('warn', message)
             },
           })
   }
 
-  /** Resolves when the transfer has ended and the state says so. Never rejects. */
+  /** Resolves when the job has ended and the state says so. Never rejects. */
   run(): Promise<void> {
     const { download, emitter } = this.#init
     download.move('resolving', { startedAt: new Date().toISOString() })
     emitter.emit('started', { download })
     download.wake()
-    if (this.#address === null) this.#start(null)
-    else void this.#startResolved(this.#address)
+    if (this.#address === null) this.#startUrl()
+    else void this.#startRef(this.#address)
     return this.#done
   }
 
-  /** Asks the transfer to stop; resolves when it has. */
+  /** Asks the job to stop; resolves when it has. */
   async stop(mode: StopMode): Promise<void> {
     // As in a transfer: what was asked for first holds, and only cancel outranks it.
     if (this.#stopMode === null || mode === 'cancel') this.#stopMode = mode
     this.#aborted.abort()
-    this.#transfer?.send({ type: 'stop', mode })
+    this.#job?.stop(mode)
     await this.#done
   }
 
-  /** Resolves when the transfer has ended, the state says so, and the record is saved. */
+  /** Resolves when the job has ended, the state says so, and the record is saved. */
   get ended(): Promise<void> {
     return this.#done
   }
 
-  /** Changes the limit of the running transfer. */
+  /** Changes the limit of the running job. */
   limit(maxBytesPerSecond: number | null): void {
-    this.#transfer?.send({ type: 'limit', maxBytesPerSecond })
+    this.#job?.limit(maxBytesPerSecond)
   }
 
-  #start(found: Destination | null): void {
-    this.#transfer = this.#init.engine.start({ ...this.#spec(), ...found }, (event) => {
-      this.#on(event)
-    })
-  }
+  // ---- from what was asked for to a job ----
 
-  async #startResolved(address: RefAddress): Promise<void> {
+  #startUrl(): void {
     const { download } = this.#init
+    const { filename, named, stamp } = download.record
+    const spec = { ...this.#host.spec(), filename: named ? filename : null, known: stamp }
+    this.#job = new FileJob(this.#host, spec, () => Promise.resolve(download.record))
+  }
+
+  async #startRef(address: RefAddress): Promise<void> {
     let failure: SerializedDownloadError | null = null
     try {
-      const found = await address.resolve(this.#aborted.signal)
-      if (!download.named) failure = this.#claim(found.filename)
-      if (failure === null && this.#stopMode === null) {
-        this.#start({ ...found, filename: download.filename })
-        return
+      const resolution = await address.resolve(this.#aborted.signal)
+      if (this.#stopMode === null) {
+        failure = this.#startResolved(address, resolution)
+        if (failure === null) return
       }
     } catch (error) {
       failure = toDownloadError(error).toJSON()
     }
     const mode = this.#stopMode
-    this.#end(() => {
-      if (mode !== null) this.#onStopped(mode)
-      else if (failure !== null) this.#onFailed(failure)
-    })
+    if (mode !== null) this.#end({ type: 'stopped', mode })
+    else if (failure !== null) this.#end({ type: 'failed', error: failure })
   }
 
-  async #refresh(requestId: number): Promise<void> {
-    const { record } = this.#init.download
-    const fresh = (await this.#address?.refresh(this.#aborted.signal)) ?? record
-    this.#transfer?.send({ type: 'refreshed', requestId, url: fresh.url, headers: fresh.headers })
-  }
-
-  #spec(): TransferSpec {
-    const { download, directory, connections, proxy } = this.#init
-    const { id, url, filename, named, sha256, size, headers, maxBytesPerSecond, force, remote, stamp } =
-      download.record
-    return {
-      id,
-      url,
-      directory,
-      filename: named ? filename : null,
-      sha256,
-      size,
-      headers,
-      connections,
-      maxBytesPerSecond,
-      force,
-      remote,
-      proxy,
-      known: stamp,
+  /** What was a group stays one, whatever is left of it. */
+  #startResolved(address: RefAddress, resolution: Resolution): SerializedDownloadError | null {
+    const [file] = resolution.files
+    if (file !== undefined && resolution.files.length === 1 && this.#init.download.group === null) {
+      return this.#startFile(address, file)
     }
+    this.#job = new GroupJob(this.#host, resolution, (one) => address.refresh(one, this.#aborted.signal))
+    return null
   }
 
-  #on(event: TransferEvent): void {
-    const { download, emitter } = this.#init
-    switch (event.type) {
-      case 'phase':
-        this.#onPhase(event.phase)
-        return
-      case 'claim':
-        this.#transfer?.send({
-          type: 'claimed',
-          requestId: event.requestId,
-          error: this.#claim(event.filename),
-        })
-        return
-      case 'named':
-        if (!download.named || download.filename !== event.filename) {
-          download.update({ filename: event.filename, named: true })
-          void this.#init.save()
+  #startFile(address: RefAddress, file: ResolvedFile): SerializedDownloadError | null {
+    const { download, directory: folder } = this.#init
+    const destination = destinationOf(file, download.record, { folder, path: ownName(file) })
+    const failure = download.named ? null : claimName(this.#host, destination.filename)
+    if (failure !== null) return failure
+    const { filename, stamp, headers } = download.record
+    const spec = { ...this.#host.spec(), ...destination, filename, known: stamp }
+    let current = file
+    this.#job = new FileJob(this.#host, spec, async () => {
+      current = await address.refresh(current, this.#aborted.signal)
+      return addressOf(current, headers)
+    })
+    return null
+  }
+
+  // ---- what the job tells ----
+
+  #makeHost({
+    download,
+    engine,
+    tuning,
+    directory,
+    connections,
+    proxy,
+    emitter,
+    save,
+    claim,
+  }: RunnerInit): JobHost {
+    return {
+      download,
+      engine,
+      tuning,
+      spec: () => {
+        const { id, url, sha256, size, headers, maxBytesPerSecond, force, remote } = download.record
+        return {
+          id,
+          url,
+          directory,
+          sha256,
+          size,
+          headers,
+          connections,
+          maxBytesPerSecond,
+          force,
+          remote,
+          proxy,
+          share: null,
         }
-        return
-      case 'progress':
-        download.note(performance.now(), event)
+      },
+      claim,
+      save,
+      phase: (phase) => {
+        this.#onPhase(phase)
+      },
+      progress: (progress) => {
+        download.note(performance.now(), progress)
         this.#emitProgress()
-        return
-      case 'retrying': {
-        const { attempt, delayMs } = event
-        emitter.emit('retrying', { download, error: deserializeError(event.error), attempt, delayMs })
-        return
-      }
-      case 'restarted':
-        download.note(performance.now(), { downloaded: 0, total: download.record.total, connections: 0 })
-        emitter.emit('log', { download, level: 'warn', message: `Starting over: ${event.error.message}` })
-        return
-      case 'log':
-        emitter.emit('log', { download, level: event.level, message: event.message })
-        return
-      case 'refresh':
-        void this.#refresh(event.requestId)
-        return
-      case 'completed':
-        this.#end(() => {
-          this.#onCompleted(event.result)
-        })
-        return
-      case 'failed':
-        this.#end(() => {
-          this.#onFailed(event.error)
-        })
-        return
-      case 'stopped':
-        this.#end(() => {
-          this.#onStopped(event.mode)
-        })
+      },
+      retrying: (event) => {
+        emitter.emit('retrying', { download, ...event })
+      },
+      log: (level, message) => {
+        emitter.emit('log', { download, level, message })
+      },
+      end: (outcome) => {
+        this.#end(outcome)
+      },
     }
   }
 
@@ -205,32 +202,11 @@ export class Runner {
     download.wake()
   }
 
-  #claim(filename: string): SerializedDownloadError | null {
-    try {
-      this.#init.claimName(filename)
-      this.#init.download.update({ filename, named: true })
-      return null
-    } catch (error) {
-      return toDownloadError(error).toJSON()
-    }
-  }
-
-  #onCompleted(result: TransferResult): void {
+  #onCompleted({ patch, run }: JobOutcome & { type: 'completed' }): void {
     const { download, emitter } = this.#init
-    const { filename, size, sha256, verified, stamp } = result
-    this.#settle('completed', {
-      filename,
-      named: true,
-      downloaded: size,
-      total: size,
-      resultSha256: sha256,
-      verified,
-      stamp,
-      force: false,
-      error: null,
-    })
+    this.#settle('completed', { ...patch, force: false, error: null })
     this.#emitProgress()
-    const file = download.complete(result)
+    const file = download.complete(run)
     emitter.emit('completed', { download, file })
   }
 
@@ -238,7 +214,7 @@ export class Runner {
     const { download, emitter } = this.#init
     this.#settle('failed', { error })
     this.#emitProgress()
-    emitter.emit('failed', { download, error: deserializeError(error) })
+    emitter.emit('failed', { download, error: download.error ?? deserializeError(error) })
   }
 
   #onStopped(mode: StopMode): void {
@@ -266,8 +242,10 @@ export class Runner {
   }
 
   /** The last event: the state is right before anybody hears of it, and it is saved before the slot is free. */
-  #end(settle: () => void): void {
-    settle()
+  #end(outcome: JobOutcome): void {
+    if (outcome.type === 'completed') this.#onCompleted(outcome)
+    else if (outcome.type === 'failed') this.#onFailed(outcome.error)
+    else this.#onStopped(outcome.mode)
     void this.#init.save().finally(() => {
       this.#resolve()
     })

@@ -2,6 +2,7 @@ import type { Download } from './download.js'
 import { DownloadError } from './errors.js'
 import type { ResolvedDownloadOptions } from './options.js'
 import type { Places } from './places.js'
+import { cancelGroup, removeGroup } from './group/disk.js'
 import { DownloadQueue } from './queue.js'
 import { renewal } from './records.js'
 import type { Registry } from './registry.js'
@@ -9,7 +10,7 @@ import { Runner } from './runner.js'
 import type { SafeEmitter } from './safe-emitter.js'
 import type { Resolver } from './sources/resolver.js'
 import { isSettled } from './states.js'
-import type { TransferEngine } from './transfer/protocol.js'
+import type { TransferEngine, TransferTuning } from './transfer/protocol.js'
 
 /** How many files that are there already are looked at together. */
 const looksAtATime = 16
@@ -18,6 +19,7 @@ const looksAtATime = 16
 export interface WorkInit {
   engine: TransferEngine
   resolver: Resolver
+  tuning: TransferTuning
   registry: Registry
   places: Places
   emitter: SafeEmitter
@@ -114,7 +116,7 @@ export class Work {
       if (download.file !== null) return
     }
     this.#dequeue(download)
-    await this.#init.places.discardBytes(download.record)
+    await this.#discard(download)
     this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
     await this.#save(download)
     this.#checkIdle()
@@ -132,7 +134,8 @@ export class Work {
     const patch = renewal(download.record, wanted)
     const isThere = await this.#init.places.holds({ ...download.record, ...patch })
     // Another one may have taken the name since this one failed.
-    if (download.named) this.#init.registry.claim(download, download.filename)
+    if (download.named) this.#init.registry.claim(download, download.targets)
+    renewGroup(download, wanted)
     download.move('queued', patch)
     this.enqueue(download, isThere)
     await this.#save(download)
@@ -143,8 +146,10 @@ export class Work {
     const { registry, places, emitter } = this.#init
     if (!registry.has(download)) return
     if (!isSettled(download.state)) await this.cancel(download)
-    if (download.state === 'failed') await places.discardBytes(download.record)
-    if (deleteFile && download.state === 'completed') await places.deleteFile(download.record)
+    const { groupFiles } = download
+    if (groupFiles !== null) await removeGroup(groupFiles, deleteFile)
+    else if (download.state === 'failed') await places.discardBytes(download.record)
+    else if (deleteFile && download.state === 'completed') await places.deleteFile(download.record)
     await registry.forget(download)
     emitter.emit('removed', { download })
   }
@@ -175,25 +180,32 @@ export class Work {
     this.#idle.clear()
   }
 
+  /** Deletes what a canceled one brought: its bytes, and of a group the files, too, that it has brought already. */
+  async #discard({ groupFiles, record }: Download): Promise<void> {
+    if (groupFiles === null) await this.#init.places.discardBytes(record)
+    else await cancelGroup(groupFiles)
+  }
+
   #dequeue(download: Download): void {
     this.#queue.delete(download)
     this.#looks.delete(download)
   }
 
   async #run(download: Download): Promise<void> {
-    const { engine, resolver, registry, places, emitter, connections, proxy, isClosed } = this.#init
+    const { engine, resolver, tuning, registry, places, emitter, connections, proxy, isClosed } = this.#init
     if (isClosed() || download.state !== 'queued') return
     const runner = new Runner({
       download,
       engine,
       resolver,
+      tuning,
       directory: places.folderOf(download.record),
       connections: download.record.connections ?? connections,
       proxy: proxy && download.record.remote === null,
       emitter,
       save: () => this.#save(download),
-      claimName: (filename) => {
-        registry.claim(download, filename)
+      claim: (filenames) => {
+        registry.claim(download, filenames)
       },
     })
     this.#running.set(download, runner)
@@ -234,6 +246,12 @@ export class Work {
   #checkIdle(): void {
     if (this.isIdle) this.endIdle()
   }
+}
+
+/** A group that is asked for again: what it knows of its files is of use as long as they are meant to stay. */
+function renewGroup(download: Download, wanted: ResolvedDownloadOptions | null): void {
+  if (download.state === 'canceled' || wanted?.force === true) download.forgetGroup()
+  else if (download.state === 'completed') download.groupFiles?.keepFiles()
 }
 
 function invalidState(download: Download, what: string): DownloadError {

@@ -21,8 +21,8 @@ const recordName = /^([0-9a-f]{64})\.json$/
 const recordTemp = /^[0-9a-f]{64}\.json\.[0-9a-z]{6}$/
 /** The same of a document. One in seven has no digit in its suffix and stays: `preload.json.backup` is somebody's copy. */
 const documentTemp = /^[a-z][a-z0-9-]{0,31}\.json\.(?=[a-z]*\d)[0-9a-z]{6}$/
-/** Far more than any record holds; what is larger is garbage. */
-const maxRecordBytes = 4 * 1024 * 1024
+/** More than any record holds, also of a group of ten thousand files; what is larger is garbage. */
+const maxRecordBytes = 32 * 1024 * 1024
 const parallelReads = 32
 /** How long reading holds up the thread at a time. */
 const turnMs = 5

@@ -16,6 +16,37 @@ const serializedError = z.object({
 
 const stamp = z.object({ size: bytes, mtimeMs: z.number(), ino: z.number(), sha256: hex256 })
 
+/** A file of a group. What isn't there is null, 0 or false: there may be ten thousand of them. */
+const groupFile = z.object({
+  /** Relative to the group's folder, with slashes. */
+  path: z.string().min(1),
+  /** What the source says of it. */
+  size: bytes.optional(),
+  sha256: hex256.optional(),
+  /** It lies under its name, whole and right; with its stamp, where there is one. */
+  done: z.literal(true).optional(),
+  stamp: stamp.optional(),
+  /** This download brought it; it was not there before. */
+  fetched: z.literal(true).optional(),
+  /** What lies under its name is of another revision. */
+  stale: z.literal(true).optional(),
+  downloaded: bytes.optional(),
+  error: serializedError.optional(),
+})
+
+/** What a ref of several files meant. */
+const group = z.object({
+  /** What the files are bound to, such as a commit; null where the source has no such thing. */
+  revision: z.string().nullable(),
+  /** The download has not ended since it was asked for: it goes on with this revision. */
+  pinned: z.boolean(),
+  files: z.array(groupFile),
+})
+/** See {@link group}. */
+export type GroupRecord = z.infer<typeof group>
+/** See {@link groupFile}. */
+export type GroupFileRecord = z.infer<typeof groupFile>
+
 const grant = z.object({ allowPrivateNetwork: z.boolean(), allowedHosts: z.array(z.string()) })
 
 /** The first records told only whether the caller was remote. */
@@ -57,6 +88,11 @@ export const downloadRecordSchema = z.object({
   resultSha256: hex256.nullable(),
   verified: z.boolean(),
   stamp: stamp.nullable(),
+  /** Globs that choose among the files of a ref. */
+  include: z.array(z.string()).default([]),
+  exclude: z.array(z.string()).default([]),
+  /** Null for a single file, and while nobody knows. */
+  group: group.nullable().default(null),
   /** Times as ISO 8601 in UTC. */
   createdAt: z.string(),
   startedAt: z.string().nullable(),

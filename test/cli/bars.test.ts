@@ -88,6 +88,7 @@ function completed(name: string) {
     verified: false,
     existed: false,
     fetchedBytes: 1000,
+    files: null,
   })
 }
 

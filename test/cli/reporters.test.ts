@@ -21,6 +21,7 @@ const completed = completedReport(url, {
   verified: true,
   existed: false,
   fetchedBytes: 4096,
+  files: null,
 })
 const failed = failedReport(url, {
   code: 'NOT_FOUND',
@@ -70,6 +71,7 @@ describe('JsonReporter', () => {
           verified: true,
           existed: false,
           fetchedBytes: 4096,
+          files: null,
         }),
         '',
       ].join('\n'),

@@ -6,7 +6,7 @@ import { type DownloadManagerOptions, huggingFace, type HuggingFaceOptions } fro
 import { arrives, expectInvariant, fails, KiB, makeManager, MiB } from '../faults/harness.js'
 import { ggufContent, randomContent, textContent } from '../support/content.js'
 import { startHub, type Hub } from '../support/hub.js'
-import { sha256File, tempDir } from '../support/temp.js'
+import { listTree, sha256File, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 
 const token = 'hf_canary'
@@ -98,19 +98,22 @@ describe('a ref of one file', () => {
     expect((await fails(await manager.download({ url, sha256 }))).code).toBe('CHECKSUM_MISMATCH')
     expect(hub.cdn.requests()).toEqual([])
   })
+})
 
-  it('that names several files says so', async () => {
+describe('a ref of several files', () => {
+  it.each([
+    ['hf:owner/model', Object.keys(files)],
+    ['hf:owner/model:Q8_0', Object.keys(files).filter((path) => path.includes('Q8_0'))],
+    ['tree/main/big', Object.keys(files).filter((path) => path.startsWith('big/'))],
+  ])('%s brings them into a folder of the repository', async (ref, paths) => {
     await using hub = await startHub()
     hub.add('owner/model', { files })
-    for (const [ref, count] of [
-      ['hf:owner/model', 4],
-      ['hf:owner/model:Q8_0', 2],
-      [`${hub.url}/owner/model/tree/main/big`, 2],
-    ] as const) {
-      const { code, message } = await failureOf(hub, ref)
-      expect(code, ref).toBe('INVALID_OPTIONS')
-      expect(message).toContain(`names ${count} files; groups are not supported yet; name one file`)
-    }
+    const directory = tempDir('hub')
+    await using manager = managerOf(hub, {}, {}, directory)
+    const url = ref.startsWith('hf:') ? ref : `${hub.url}/owner/model/${ref}`
+    await arrives(await manager.download({ url }))
+    const found = await listTree(join(directory, 'model'))
+    expect(found.filter((path) => !path.endsWith('/'))).toEqual([...paths].sort())
   })
 })
 

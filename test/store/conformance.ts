@@ -32,6 +32,9 @@ export function recordOf(sequence: number, change: Partial<DownloadRecord> = {})
     resultSha256: null,
     verified: false,
     stamp: null,
+    include: [],
+    exclude: [],
+    group: null,
     createdAt: '2026-01-01T00:00:00.000Z',
     startedAt: null,
     finishedAt: null,
@@ -45,6 +48,45 @@ const text = fc.string({ minLength: 1, unit: 'grapheme' })
 // JSON has no −0: it comes back as 0.
 const real = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0)
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null })
+
+const serializedError = fc.record(
+  {
+    code: fc.constantFrom(...downloadErrorCodes),
+    message: fc.string(),
+    retryable: fc.boolean(),
+    status: fc.nat(),
+  },
+  { requiredKeys: ['code', 'message', 'retryable'], noNullPrototype: true },
+)
+const stamp = fc.record(
+  { size: natural, mtimeMs: real, ino: natural, sha256: hex },
+  { noNullPrototype: true },
+)
+const yes = fc.constant(true as const)
+const group = fc.record(
+  {
+    revision: optional(fc.string()),
+    pinned: fc.boolean(),
+    files: fc.array(
+      fc.record(
+        {
+          path: text,
+          size: natural,
+          sha256: hex,
+          done: yes,
+          stamp,
+          fetched: yes,
+          stale: yes,
+          downloaded: natural,
+          error: serializedError,
+        },
+        { requiredKeys: ['path'], noNullPrototype: true },
+      ),
+      { maxLength: 3 },
+    ),
+  },
+  { noNullPrototype: true },
+)
 
 /** Any valid record. */
 export const anyRecord: fc.Arbitrary<DownloadRecord> = fc.record(
@@ -75,22 +117,13 @@ export const anyRecord: fc.Arbitrary<DownloadRecord> = fc.record(
     sequence: natural,
     downloaded: natural,
     total: optional(natural),
-    error: optional(
-      fc.record(
-        {
-          code: fc.constantFrom(...downloadErrorCodes),
-          message: fc.string(),
-          retryable: fc.boolean(),
-          status: fc.nat(),
-        },
-        { requiredKeys: ['code', 'message', 'retryable'], noNullPrototype: true },
-      ),
-    ),
+    error: optional(serializedError),
     resultSha256: optional(hex),
     verified: fc.boolean(),
-    stamp: optional(
-      fc.record({ size: natural, mtimeMs: real, ino: natural, sha256: hex }, { noNullPrototype: true }),
-    ),
+    stamp: optional(stamp),
+    include: fc.array(fc.string(), { maxLength: 3 }),
+    exclude: fc.array(fc.string(), { maxLength: 3 }),
+    group: optional(group),
     createdAt: fc.string(),
     startedAt: optional(fc.string()),
     finishedAt: optional(fc.string()),

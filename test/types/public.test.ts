@@ -19,6 +19,7 @@ import {
   type DownloadRecord,
   type DownloadState,
   type DownloadStore,
+  type GroupFile,
   type LoadedRecords,
   type LogEvent,
   type OptionIssue,
@@ -208,5 +209,6 @@ it('progress and file are plain data', () => {
     verified: boolean
     existed: boolean
     fetchedBytes: number
+    files: readonly GroupFile[] | null
   }>()
 })

@@ -46,7 +46,7 @@ describe('the file that a download goes to', () => {
       const fresh = downloadOf(wanted)
       expect(code(() => registry.add(fresh))).toBe('CONFLICT')
       expect(code(() => registry.add(downloadOf({ ...wanted, filename: 'MODEL.gguf' })))).toBe('CONFLICT')
-      expect(code(() => registry.claim(downloadOf({ ...wanted, named: false }), 'model.gguf'))).toBe(
+      expect(code(() => registry.claim(downloadOf({ ...wanted, named: false }), ['model.gguf']))).toBe(
         'CONFLICT',
       )
       expect(registry.get(wanted.url)).toBeUndefined()
@@ -58,7 +58,7 @@ describe('the file that a download goes to', () => {
     const before = downloadOf({ ...other, state })
     registry.add(before)
     expect(code(() => registry.add(downloadOf(wanted)))).toBeNull()
-    expect(code(() => registry.claim(before, before.filename))).toBe('CONFLICT')
+    expect(code(() => registry.claim(before, [before.filename]))).toBe('CONFLICT')
   })
 
   it.each([

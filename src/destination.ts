@@ -1,0 +1,65 @@
+/** Where one resolved file goes: the one place that turns what a source tells into the beginning of a transfer. */
+import { dirname, join } from 'node:path'
+import { DownloadError } from './errors.js'
+import { checkFilename } from './files/names.js'
+import type { ResolvedFile } from './sources/source.js'
+import type { DownloadRecord } from './store/store.js'
+import type { TransferSpec } from './transfer/protocol.js'
+
+/** Where a file comes from, what it must be, and where it goes. */
+export type Destination = Pick<TransferSpec, 'url' | 'headers' | 'sha256' | 'size' | 'directory'> & {
+  filename: string
+}
+
+/**
+ * The destination of one file.
+ *
+ * @param folder - absolute; of the download.
+ * @param path - inside that folder, with slashes; every segment is safe.
+ * @throws DownloadError `CHECKSUM_MISMATCH` or `CONTENT_MISMATCH` when the source has another file than the caller expects.
+ */
+export function destinationOf(
+  file: ResolvedFile,
+  record: Pick<DownloadRecord, 'headers' | 'sha256' | 'size'>,
+  { folder, path }: { folder: string; path: string },
+): Destination {
+  if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
+    throw new DownloadError(
+      'CHECKSUM_MISMATCH',
+      `The source has a file with the SHA-256 ${file.sha256}, but ${record.sha256} is expected.`,
+    )
+  }
+  if (record.size !== null && file.size !== undefined && record.size !== file.size) {
+    throw new DownloadError(
+      'CONTENT_MISMATCH',
+      `The source has a file of ${file.size} bytes, but ${record.size} are expected.`,
+    )
+  }
+  const target = join(folder, ...path.split('/'))
+  return {
+    ...addressOf(file, record.headers),
+    sha256: record.sha256 ?? file.sha256 ?? null,
+    size: record.size ?? file.size ?? null,
+    directory: dirname(target),
+    filename: path.slice(path.lastIndexOf('/') + 1),
+  }
+}
+
+/**
+ * What a file is called by itself, when nobody gave it a name.
+ *
+ * @throws DownloadError `UNSAFE_FILENAME`.
+ */
+export function ownName({ filename }: ResolvedFile): string {
+  return checkFilename(filename.slice(filename.lastIndexOf('/') + 1))
+}
+
+/** The caller's headers outrank the source's, whatever their case. */
+export function addressOf(
+  file: ResolvedFile,
+  given: Readonly<Record<string, string>>,
+): { url: string; headers: Record<string, string> } {
+  const taken = new Set(Object.keys(given).map((name) => name.toLowerCase()))
+  const own = Object.entries(file.headers).filter(([name]) => !taken.has(name.toLowerCase()))
+  return { url: file.urls[0] ?? '', headers: { ...Object.fromEntries(own), ...given } }
+}

@@ -1,0 +1,125 @@
+/** A group's files on disk: looking at them, and taking away what is ours, and nothing else. */
+import { rmdir } from 'node:fs/promises'
+import { dirname, join, sep } from 'node:path'
+import pLimit from 'p-limit'
+import { DownloadError } from '../errors.js'
+import { io } from '../files/io.js'
+import { freeBytes } from '../files/space.js'
+import { partPaths, removeFiles } from '../transfer/leftover.js'
+import type { FileStamp } from '../transfer/protocol.js'
+import type { Entry, GroupFiles } from './files.js'
+
+/** File operations at a time. */
+const atATime = 16
+
+/** Whether the file under a path is still the one of a stamp. */
+export async function isUnchanged(path: string, stamp: FileStamp): Promise<boolean> {
+  const stat = await io.lstatIfThere(path).catch(() => null)
+  return (
+    stat?.isFile() === true &&
+    stat.size === stamp.size &&
+    stat.mtimeMs === stamp.mtimeMs &&
+    (stamp.ino === 0 || stamp.ino === stat.ino)
+  )
+}
+
+/** Those whose files are no longer as their stamps say, or that have none. */
+export async function changedOnes(entries: readonly Entry[]): Promise<Entry[]> {
+  const verdicts = await pLimit(atATime).map(entries, async ({ path, stamp }) =>
+    stamp === null ? false : await isUnchanged(path, stamp),
+  )
+  return entries.filter((_, index) => verdicts[index] !== true)
+}
+
+/**
+ * Makes sure that all missing files fit, before a byte of them is fetched.
+ *
+ * @throws DownloadError `NO_SPACE`.
+ */
+export async function ensureGroupSpace(folder: string, missing: readonly Entry[]): Promise<void> {
+  const needed = (list: readonly Entry[]) => list.reduce((sum, { size }) => sum + (size ?? 0), 0)
+  const free = await freeBytes(folder)
+  if (needed(missing) <= free) return
+  // Only now is it worth a look at what of them lies there already.
+  const there = await pLimit(atATime).map(missing, async ({ path, size }) => {
+    const { target, part } = partPaths(dirname(path), path.slice(path.lastIndexOf(sep) + 1))
+    const [whole, begun] = await Promise.all(
+      [target, part].map((one) => io.lstatIfThere(one).catch(() => null)),
+    )
+    if (whole?.isFile() === true && whole.size === size) return size
+    return Math.min(size ?? 0, (begun?.blocks ?? 0) * 512)
+  })
+  const missingBytes = needed(missing) - there.reduce((sum, bytes) => sum + bytes, 0)
+  if (missingBytes <= free) return
+  throw new DownloadError(
+    'NO_SPACE',
+    `Not enough room on the disk: ${missingBytes} bytes are needed, ${free} bytes are free.`,
+    { retryable: true },
+  )
+}
+
+/**
+ * Deletes what was kept of unfinished files, and given files whole; then every folder of the group that is empty.
+ *
+ * @param folder - the group's.
+ * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
+ */
+export async function removeOf(
+  folder: string,
+  { parts, whole }: { parts: readonly string[]; whole: readonly string[] },
+): Promise<void> {
+  const files = [
+    ...parts.flatMap((path) => {
+      const { part, journal } = partPaths(dirname(path), path.slice(path.lastIndexOf(sep) + 1))
+      return [part, journal]
+    }),
+    ...whole,
+  ]
+  await pLimit(atATime).map(files, (path) => removeFiles([path]))
+  await removeEmpty(folder, [...parts, ...whole])
+}
+
+/**
+ * Deletes what a canceled group brought: the bytes of unfinished files, and the files that it has finished. What lay
+ * there before it began stays.
+ *
+ * @throws DownloadError as above.
+ */
+export async function cancelGroup(group: GroupFiles): Promise<void> {
+  const { files, missing, path } = group
+  const candidates = files.filter(({ fetched }) => fetched)
+  const changed = new Set(await changedOnes(candidates))
+  // What somebody has put there since isn't ours.
+  const brought = candidates.filter((entry) => !changed.has(entry))
+  await removeOf(path, { parts: pathsOf(missing), whole: pathsOf(brought) })
+  for (const entry of [...missing, ...brought]) group.lose(entry, 'canceled')
+}
+
+/**
+ * Deletes the bytes of unfinished files of a group that is forgotten.
+ *
+ * @param finished - also delete the files that are there.
+ * @throws DownloadError as above.
+ */
+export async function removeGroup({ files, missing, path }: GroupFiles, finished: boolean): Promise<void> {
+  const whole = finished ? files.filter(({ isDone }) => isDone) : []
+  await removeOf(path, { parts: pathsOf(missing), whole: pathsOf(whole) })
+}
+
+function pathsOf(entries: readonly Entry[]): string[] {
+  return entries.map(({ path }) => path)
+}
+
+/** Removes the empty ones among the folders of some files, up to the group's own, the deepest first. */
+async function removeEmpty(group: string, paths: readonly string[]): Promise<void> {
+  const folders = new Set<string>([group])
+  for (const path of paths) {
+    for (let folder = dirname(path); folder.startsWith(join(group, sep)); folder = dirname(folder)) {
+      if (folders.has(folder)) break
+      folders.add(folder)
+    }
+  }
+  const deepestFirst = [...folders].sort((a, b) => b.length - a.length)
+  // One that isn't empty, or isn't there, stays as it is.
+  for (const folder of deepestFirst) await rmdir(folder).catch(() => undefined)
+}

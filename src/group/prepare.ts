@@ -1,0 +1,89 @@
+/** From what a source tells to a group that can be fetched: where its files go, what of them is there, whether they fit. */
+import { join } from 'node:path'
+import { DownloadError } from '../errors.js'
+import { checkFilename } from '../files/names.js'
+import type { JobHost } from '../job.js'
+import type { Resolution, ResolvedFile } from '../sources/source.js'
+import { changedOnes, ensureGroupSpace, isUnchanged, removeOf } from './disk.js'
+import { GroupFiles, type Entry } from './files.js'
+import { merge, type Merged } from './merge.js'
+import { planGroup } from './plan.js'
+
+/** The folder of a group whose source has no name for it. */
+const fallbackFolder = 'model'
+
+/** A group that is ready to be fetched. */
+export interface PreparedGroup {
+  group: GroupFiles
+  sources: ReadonlyMap<Entry, ResolvedFile>
+}
+
+/**
+ * See the file's head. The group is the download's from the moment on at which its names are claimed.
+ *
+ * @param isStopped - asked after each wait; then what is left to look at is left out.
+ * @throws DownloadError what {@link planGroup} throws; `INVALID_OPTIONS` when a digest or size was given, which is one
+ * file's; `CONFLICT` when another download goes to one of the files; `NO_SPACE`.
+ */
+export async function prepareGroup(
+  host: JobHost,
+  resolution: Resolution,
+  isStopped: () => boolean,
+): Promise<PreparedGroup> {
+  const { download } = host
+  const { record } = download
+  requireNoDigest(record, resolution.files.length)
+  const planned = planGroup(resolution.files)
+  const before = download.groupFiles
+  const merged = merge(planned, before?.toRecord() ?? null)
+  const folder = record.named ? record.filename : checkFilename(resolution.name ?? fallbackFolder)
+  host.claim(planned.map(({ path }) => `${folder}/${path}`))
+  const group = new GroupFiles(() => download.path, { ...merged, pinned: true }, 'queued')
+  download.beginGroup(folder, group)
+  if (before !== null) await tellOutdated(host, before, merged)
+  for (const entry of await changedOnes(group.files.filter(({ isDone }) => isDone))) {
+    group.lose(entry, 'queued')
+  }
+  if (!isStopped()) {
+    await host.save()
+    await ensureGroupSpace(group.path, group.missing)
+  }
+  const { files } = resolution
+  const sources = new Map<Entry, ResolvedFile>()
+  for (const [index, entry] of group.files.entries()) {
+    const file = files[index]
+    if (file !== undefined) sources.set(entry, file)
+  }
+  return { group, sources }
+}
+
+function requireNoDigest(
+  { sha256, size }: { sha256: string | null; size: number | null },
+  count: number,
+): void {
+  if (sha256 === null && size === null) return
+  const path = sha256 === null ? 'size' : 'sha256'
+  const message = `is that of one file, and the ref names ${count}`
+  throw new DownloadError('INVALID_OPTIONS', `The ${path} ${message}.`, { issues: [{ path, message }] })
+}
+
+/** The source has moved on: what it has no more must not lie among the new files, as far as this download brought it. */
+async function tellOutdated(host: JobHost, before: GroupFiles, { files, outdated }: Merged): Promise<void> {
+  if (outdated.length === 0) return
+  const { path: folder } = before
+  const wanted = new Set(files.map(({ path }) => path))
+  const gone = outdated.filter(({ path }) => !wanted.has(path))
+  const changed = outdated.length - gone.length
+  host.log(
+    'warn',
+    `The source has changed: ${changed} files are fetched anew, ${gone.length} are there no more.`,
+  )
+  if (!before.pinned) return
+  const whole: string[] = []
+  for (const { path, fetched, stamp } of gone) {
+    const file = join(folder, path)
+    if (fetched === true && stamp !== undefined && (await isUnchanged(file, stamp))) whole.push(file)
+  }
+  const parts = gone.filter(({ done }) => done !== true).map(({ path }) => join(folder, path))
+  await removeOf(folder, { parts, whole })
+}
