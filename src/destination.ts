@@ -7,7 +7,7 @@ import type { DownloadRecord } from './store/store.js'
 import type { TransferSpec } from './transfer/protocol.js'
 
 /** Where a file comes from, what it must be, and where it goes. */
-export type Destination = Pick<TransferSpec, 'url' | 'headers' | 'sha256' | 'size' | 'directory'> & {
+export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'sha256' | 'size' | 'directory'> & {
   filename: string
 }
 
@@ -20,7 +20,7 @@ export type Destination = Pick<TransferSpec, 'url' | 'headers' | 'sha256' | 'siz
  */
 export function destinationOf(
   file: ResolvedFile,
-  record: Pick<DownloadRecord, 'headers' | 'sha256' | 'size'>,
+  record: Pick<DownloadRecord, 'urls' | 'headers' | 'sha256' | 'size'>,
   { folder, path }: { folder: string; path: string },
 ): Destination {
   if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
@@ -38,6 +38,7 @@ export function destinationOf(
   const target = join(folder, ...path.split('/'))
   return {
     ...addressOf(file, record.headers),
+    urls: [...file.urls, ...record.urls],
     sha256: record.sha256 ?? file.sha256 ?? null,
     size: record.size ?? file.size ?? null,
     directory: dirname(target),

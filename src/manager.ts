@@ -4,6 +4,7 @@ import { DownloadError, toDownloadError } from './errors.js'
 import type { LogEvent } from './events.js'
 import { checkFilename, fallbackFilename, filenameFromUrl } from './files/names.js'
 import {
+  checkMirrors,
   downloadOptionsSchema,
   managerOptionsSchema,
   parseOptions,
@@ -164,6 +165,7 @@ export class DownloadManager extends SafeEmitter {
     const directory = wanted.directory === undefined ? undefined : this.#places.directoryOf(wanted.directory)
     const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
     const told = this.#filenameIn(wanted)
+    checkMirrors(wanted.urls ?? [], wanted.remote)
     const named = given ?? told
     this.#requireOpen()
     await this.ready

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { DownloadError, type OptionIssue } from './errors.js'
+import { DownloadError, toDownloadError, type OptionIssue } from './errors.js'
 import type { RemoteGrant } from './network/policy.js'
 import type { Source } from './sources/source.js'
 import type { DownloadStore } from './store/store.js'
@@ -43,9 +43,17 @@ export interface DownloadManagerOptions {
 export interface DownloadOptions {
   /**
    * http or https, or a ref that means one file: `hf:owner/repo/file.gguf`, `hf:owner/repo:Q4_K_M`; see `docs/sources.md`.
-   * It is the identity of the download, as it is given.
+   * It is the identity of the download, as it is given. Default: the first of `urls`.
    */
-  url: string
+  url?: string
+  /**
+   * Mirrors: further http or https addresses of the same file, 1 to 32, in the order in which they are tried when `url`
+   * fails or is slow; `url` may be among them. A mirror that has another file is left out, see `docs/mirrors.md`. For a
+   * URL that is known and live, those given first hold. Default: none.
+   */
+  urls?: readonly string[]
+  /** Fetch from `url` and all of `urls` at once. Default false: from one at a time. */
+  spread?: boolean
   /** File name, one path segment. Default: the URL's last segment, else what the first response says, else `model.gguf`. */
   filename?: string
   /** Sub-folder, one of the manager's `modes`; null for the directory itself. Default: the manager's `defaultMode`. */
@@ -60,7 +68,7 @@ export interface DownloadOptions {
   sha256?: string
   /** Size that the file must have, in bytes. */
   size?: number
-  /** Headers for the origin of `url`; not sent to another origin after a redirect. */
+  /** Headers for the origin of `url`; not sent to another origin after a redirect, nor to a mirror elsewhere. */
   headers?: Record<string, string>
   /** Higher ones go first; −1,000,000 to 1,000,000. Default 0. */
   priority?: number
@@ -251,9 +259,18 @@ export const managerOptionsSchema = z.strictObject({
   tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })
 
-/** Validates {@link DownloadOptions}. */
-export const downloadOptionsSchema = z.strictObject({
-  url: z.string().min(1).max(16_384),
+const urlText = z.string().min(1).max(16_384)
+
+/** Validates mirrors; each is looked at by {@link parseUrl} too. */
+export const urlsSchema = z.array(urlText).min(1).max(32)
+
+/** How far a caller may reach, see {@link DownloadOptions.remote}. */
+export const remoteSchema = remote.default(null)
+
+const downloadOptionsObject = z.strictObject({
+  url: urlText.optional(),
+  urls: urlsSchema.optional(),
+  spread: z.boolean().optional(),
   filename: z.string().optional(),
   mode: z.string().nullable().optional(),
   directory: folder.optional(),
@@ -263,12 +280,27 @@ export const downloadOptionsSchema = z.strictObject({
   priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
   connections: count(64).optional(),
   maxBytesPerSecond: rate.optional(),
-  remote: remote.default(null),
+  remote: remoteSchema,
   force: z.boolean().default(false),
   include: globs.optional(),
   exclude: globs.optional(),
   signal: z.instanceof(AbortSignal).optional(),
 })
+
+/** Validates {@link DownloadOptions}; `urls` are then those besides `url`. */
+export const downloadOptionsSchema = downloadOptionsObject.transform(({ url, urls, ...rest }, context) => {
+  const first = url ?? urls?.[0]
+  if (first === undefined) {
+    context.addIssue({ code: 'custom', path: ['url'], message: 'is missing' })
+    return z.NEVER
+  }
+  return { ...rest, url: first, urls: urls === undefined ? undefined : mirrorsOf(first, urls) }
+})
+
+/** Each once, without the address that they are mirrors of. */
+export function mirrorsOf(url: string, urls: readonly string[]): string[] {
+  return [...new Set(urls)].filter((mirror) => mirror !== url)
+}
 
 /** Manager options with every default filled in. */
 export type ResolvedManagerOptions = z.output<typeof managerOptionsSchema>
@@ -321,4 +353,21 @@ export function parseUrl(input: string, remote: RemoteGrant | null = null): URL 
   }
   url.hash = ''
   return url
+}
+
+/**
+ * Checks mirrors as {@link parseUrl} does.
+ *
+ * @throws DownloadError `INVALID_URL`, with the place of the bad one in `issues`.
+ */
+export function checkMirrors(urls: readonly string[], remote: RemoteGrant | null = null): void {
+  for (const [index, url] of urls.entries()) {
+    try {
+      parseUrl(url, remote)
+    } catch (error) {
+      const { message } = toDownloadError(error)
+      const issues: OptionIssue[] = [{ path: `urls.${index}`, message }]
+      throw new DownloadError('INVALID_URL', `A mirror: ${message}`, { issues })
+    }
+  }
 }

@@ -15,6 +15,8 @@ export function newRecord(
     version: 1,
     id: hash('sha256', wanted.url),
     url: wanted.url,
+    urls: wanted.urls ?? [],
+    spread: wanted.spread ?? false,
     ...place,
     state: 'queued',
     sha256: wanted.sha256 ?? null,
@@ -100,6 +102,8 @@ export function renewal(
     force: wanted.force,
     // Who asks last answers for it: a trusted caller may lead it anywhere, a remote one no further than its grant.
     remote: wanted.remote,
+    urls: wanted.urls ?? record.urls,
+    spread: wanted.spread ?? record.spread,
     connections: wanted.connections ?? record.connections,
     maxBytesPerSecond:
       wanted.maxBytesPerSecond === undefined ? record.maxBytesPerSecond : wanted.maxBytesPerSecond,

@@ -1,6 +1,6 @@
 import { destinationOf, addressOf, ownName } from './destination.js'
 import type { Download } from './download.js'
-import { deserializeError, toDownloadError, type SerializedDownloadError } from './errors.js'
+import { deserializeError, DownloadError, toDownloadError, type SerializedDownloadError } from './errors.js'
 import { claimName, FileJob } from './file-job.js'
 import { GroupJob } from './group/job.js'
 import type { Job, JobHost, JobOutcome } from './job.js'
@@ -120,6 +120,11 @@ export class Runner {
     if (file !== undefined && resolution.files.length === 1 && this.#init.download.group === null) {
       return this.#startFile(address, file)
     }
+    if (this.#init.download.record.urls.length > 0) {
+      const message = 'go with one file, and the ref names several'
+      const issues = [{ path: 'urls', message }]
+      return new DownloadError('INVALID_OPTIONS', `Mirrors ${message}.`, { issues }).toJSON()
+    }
     this.#job = new GroupJob(this.#host, resolution, (one) => address.refresh(one, this.#aborted.signal))
     return null
   }
@@ -157,10 +162,13 @@ export class Runner {
       engine,
       tuning,
       spec: () => {
-        const { id, url, sha256, size, headers, maxBytesPerSecond, force, remote } = download.record
+        const { id, url, urls, spread, sha256, size, headers, force, remote } = download.record
+        const { maxBytesPerSecond } = download.record
         return {
           id,
           url,
+          urls,
+          spread,
           directory,
           sha256,
           size,

@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { errnoOf, fsError } from '../files/fs-errors.js'
 import { checkFilename, filenameFromUrl } from '../files/names.js'
-import { parseOptions, parseUrl, sha256Schema } from '../options.js'
+import { mirrorsOf, parseOptions, parseUrl, sha256Schema, urlsSchema } from '../options.js'
 import { sourceRegistry } from '../sources/built-in.js'
 
 /** One model that the host wants on disk, as it is written down. */
@@ -15,6 +15,8 @@ export interface CatalogModel {
   name?: string
   /** http or https. The host's own, so it is trusted like any other option. */
   url?: string
+  /** Mirrors of the same file: http or https, 1 to 32, in the order in which they are tried. Without `url` and `ref`, the first is the `url`. */
+  urls?: readonly string[]
   /** In place of `url`: a name in a hub of models that means one file, such as `hf:owner/repo/file.gguf`. */
   ref?: string
   /** Sub-folder, one of the manager's modes; null for the directory itself. Default `llm`. */
@@ -41,6 +43,8 @@ export interface CatalogEntry {
   readonly name: string
   /** The `url` or `ref`, as it was given. */
   readonly url: string
+  /** Mirrors, without `url`; may be empty. */
+  readonly urls: readonly string[]
   /** Sub-folder, or null for the directory itself. */
   readonly mode: string | null
   /** Null when neither the catalog nor the URL name the file. */
@@ -71,6 +75,7 @@ const modelSchema = z.strictObject({
     .refine((key) => key !== 'all', 'must not be "all": that means every model'),
   name: z.string().min(1).optional(),
   url: z.string().min(1).max(16_384).optional(),
+  urls: urlsSchema.optional(),
   ref: z.string().min(1).optional(),
   mode: z.string().min(1).nullable().default('llm'),
   filename: z.string().optional(),
@@ -148,11 +153,14 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
   }
   const { key, name, mode, sha256, size, required, auto_download, description } = model
   if (model.ref !== undefined && model.url !== undefined) issue('ref', 'does not go with a url')
-  else if (model.ref === undefined && model.url === undefined) issue('url', 'is missing')
-  const url = model.url ?? model.ref ?? ''
+  const url = model.url ?? model.ref ?? model.urls?.[0] ?? ''
+  if (url === '') issue('url', 'is missing')
+  const urls = mirrorsOf(url, model.urls ?? [])
+  for (const [place, mirror] of (model.urls ?? []).entries())
+    attempt(() => parseUrl(mirror), `urls.${place}`, issue)
   let filename: string | null = null
   if (url !== '') {
-    const field = model.url === undefined ? 'ref' : 'url'
+    const field = model.url === undefined ? (model.ref === undefined ? 'urls.0' : 'ref') : 'url'
     const told = attempt(() => filenameIn(url, field === 'ref'), field, issue)
     if (model.filename === undefined) filename = told
   }
@@ -162,6 +170,7 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
     key,
     name: name ?? key,
     url,
+    urls,
     mode,
     filename,
     sha256: sha256 ?? null,

@@ -156,6 +156,7 @@ export class Conductor {
         url,
         mode: entry.mode,
         directory: this.#outputDir,
+        ...(entry.urls.length === 0 ? {} : { urls: entry.urls }),
         ...(entry.filename === null ? {} : { filename: entry.filename }),
         ...(entry.sha256 === null ? {} : { sha256: entry.sha256 }),
         ...(entry.size === null ? {} : { size: entry.size }),

@@ -20,6 +20,8 @@ export interface GetOptions {
   mode?: string | undefined
   sha256?: string | undefined
   size?: number | undefined
+  mirror?: string[] | undefined
+  spread?: boolean | undefined
   connections?: number | undefined
   concurrency?: number | undefined
   header?: Record<string, string> | undefined
@@ -38,7 +40,7 @@ export interface GetOptions {
 export async function get(urls: readonly string[], options: GetOptions): Promise<number> {
   const wanted = distinctUrls(urls)
   if (wanted.size > 1) {
-    for (const name of ['output', 'sha256', 'size'] as const) {
+    for (const name of ['output', 'sha256', 'size', 'mirror'] as const) {
       if (options[name] !== undefined)
         throw new UsageError(`--${name} goes with a single URL; there are ${wanted.size}.`)
     }
@@ -101,11 +103,13 @@ function distinctUrls(urls: readonly string[]): Map<string, string> {
 
 /** What all URLs of the run have in common. */
 function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
-  const { output, sha256, size, header, force } = options
+  const { output, sha256, size, mirror, spread, header, force } = options
   return {
     ...(output === undefined ? {} : { filename: output }),
     ...(sha256 === undefined ? {} : { sha256 }),
     ...(size === undefined ? {} : { size }),
+    ...(mirror === undefined ? {} : { urls: mirror }),
+    ...(spread === undefined ? {} : { spread }),
     ...(header === undefined ? {} : { headers: header }),
     ...(force === undefined ? {} : { force }),
   }

@@ -102,6 +102,12 @@ export function createProgram(version: string, commands: Commands): Command {
       wholeNumber(0, Number.MAX_SAFE_INTEGER),
     )
     .option(
+      '--mirror <url>',
+      'another address of the file, for when the first fails or is slow; may be repeated',
+      addText,
+    )
+    .option('--spread', 'fetch from the URL and all its mirrors at once')
+    .option(
       '--connections <n>',
       'connections per file at most, 1 to 64 (default: 8, fewer with many URLs)',
       wholeNumber(1, 64),

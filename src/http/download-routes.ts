@@ -29,7 +29,7 @@ const lookMs = { plain: 2_000, hashing: 250 }
 
 async function start(services: Services, wanted: DownloadRequest): Promise<DownloadStarted> {
   const { manager, admission, remote } = services
-  const { url, filename, mode, sha256, size, priority } = wanted
+  const { url, urls, filename, mode, sha256, size, priority } = wanted
   await manager.ready
   const before = admission.isEntering(url) ? 'queued' : manager.get(url)?.state
   const isLive = before !== undefined && !isSettled(before)
@@ -38,6 +38,7 @@ async function start(services: Services, wanted: DownloadRequest): Promise<Downl
     manager.download({
       url,
       remote,
+      ...(urls === undefined ? {} : { urls }),
       ...(filename === undefined ? {} : { filename }),
       ...(mode === undefined ? {} : { mode }),
       ...(sha256 === undefined ? {} : { sha256 }),

@@ -3,7 +3,7 @@ import type { Preloader } from '../catalog/preloader.js'
 import type { Locale } from '../catalog/types.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import type { DownloadManager } from '../manager.js'
-import { downloadOptionsSchema, parseOptions } from '../options.js'
+import { parseOptions, remoteSchema } from '../options.js'
 import { redactUrls } from '../redact.js'
 import {
   requireHost,
@@ -112,7 +112,7 @@ export function createHandler(options: HandlerOptions): Handler {
   const { manager, basePath, allowPrivateNetwork, allowedHosts, locale, maxQueued, authorize, ui } = checked
   const { preloader = null } = options
   const remote = { allowPrivateNetwork, allowedHosts }
-  parseOptions(downloadOptionsSchema.shape.remote, remote, 'createHandler options')
+  parseOptions(remoteSchema, remote, 'createHandler options')
   const base = basePath.replace(/\/$/, '')
   const served = ui ? routes : routes.filter(({ path }) => path !== dashboardPath)
   let document: object | null = null

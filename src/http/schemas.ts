@@ -45,6 +45,12 @@ const url = z.string().min(1).max(16_384)
 /** Body of `POST /api/models/download`. What it does not name is ignored, so that old and odd clients work. */
 export const downloadRequest = z.object({
   url: url.describe('http or https, without user name and password.'),
+  urls: z
+    .array(url)
+    .min(1)
+    .max(32)
+    .optional()
+    .describe('Mirrors: further addresses of the same file, in the order in which they are tried.'),
   filename: z.string().optional().describe('One path segment.'),
   mode: z
     .string()

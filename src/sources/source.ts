@@ -5,7 +5,7 @@ import { DownloadError } from '../errors.js'
 export interface ResolvedFile {
   /** Path inside what the ref names, with slashes, such as `onnx/model.onnx`. Its last segment names the file on disk. */
   filename: string
-  /** http or https, in the order in which they are to be tried; at least one. Bound to `revision` where there is one. */
+  /** http or https, in the order in which they are to be tried, the others as mirrors; at least one. Bound to `revision` where there is one. */
   urls: readonly string[]
   /** Bytes, where the source tells. */
   size?: number | undefined

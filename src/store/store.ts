@@ -60,6 +60,10 @@ export const downloadRecordSchema = z.object({
   /** SHA-256 of the URL, hex: the record's name in a store. */
   id: hex256,
   url: z.string().min(1),
+  /** Mirrors: where the file is besides `url`. */
+  urls: z.array(z.string().min(1)).default([]),
+  /** Whether it is fetched from all of them at once. */
+  spread: z.boolean().default(false),
   /** Settled name, or the provisional one while `named` is false. */
   filename: z.string().min(1),
   named: z.boolean(),

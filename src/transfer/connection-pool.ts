@@ -1,6 +1,7 @@
 /** The connections of one file that are under way: opening them, their timers, what they have and what they still hold. */
 import { toDownloadError } from '../errors.js'
 import { Connection, type ConnectionContext, type Outcome } from './connection.js'
+import type { Mirror } from './mirror.js'
 import type { PartFile } from './part-file.js'
 import type { Hop } from './redirects.js'
 import type { ResponseHead } from './rules.js'
@@ -9,6 +10,10 @@ import { nextWork, slowest, union, type IntervalSet, type Running } from './segm
 /** A connection with what its owner must remember of it. */
 export interface Live {
   readonly connection: Connection
+  /** Whom it asked. */
+  readonly mirror: Mirror
+  /** It brings nothing but kept bytes, to compare them. */
+  readonly check: boolean
   /** First byte that it is to bring. */
   readonly from: number
   /** First byte that it asked for: before `from` when kept bytes are compared. */
@@ -25,16 +30,17 @@ export interface Live {
 export interface PoolListener {
   onHead(live: Live, head: ResponseHead): void
   /** The first bytes of a connection came, or more. */
-  onBytes(): void
+  onBytes(live: Live): void
   /** The connection is out of the pool already. */
   onClose(live: Live, outcome: Outcome): void
 }
 
 /** A request for a range. */
 export interface RangeRequest {
+  mirror: Mirror
   hop: Hop
   start: number
-  /** One past the last byte, or null for all that follows. */
+  /** One past the last byte, or null for all that follows; `start` itself when kept bytes are only compared. */
   end: number | null
   /** Value of `If-Range`, or null. */
   ifRange: string | null
@@ -88,7 +94,7 @@ export class ConnectionPool {
   }
 
   /** Sends a request. */
-  open({ hop, start, end, ifRange, compareWith }: RangeRequest): void {
+  open({ mirror, hop, start, end, ifRange, compareWith }: RangeRequest): void {
     const from = compareWith === null ? start : Math.max(0, start - overlapBytes)
     const connection = new Connection(this.#nextId++, { hop, start: from, end }, this.#context, {
       onHead: (_connection, head) => {
@@ -97,15 +103,27 @@ export class ConnectionPool {
       },
       onBytes: (_connection, count) => {
         this.#fetchedBytes += count
-        this.#listener.onBytes()
+        mirror.receivedBytes += count
+        this.#listener.onBytes(live)
       },
       onClose: (_connection, outcome) => {
         this.#live.delete(connection.id)
+        mirror.live -= 1
         this.#listener.onClose(live, outcome)
       },
     })
-    const live: Live = { connection, from: start, start: from, whole: false, overlap: null, sample: null }
+    const live: Live = {
+      connection,
+      mirror,
+      check: end === start,
+      from: start,
+      start: from,
+      whole: false,
+      overlap: null,
+      sample: null,
+    }
     this.#live.set(connection.id, live)
+    mirror.live += 1
     const range: Record<string, string> = { range: `bytes=${from}-${end === null ? '' : end - 1}` }
     if (ifRange !== null) range['if-range'] = ifRange
     if (compareWith === null || start === 0) {
@@ -148,15 +166,17 @@ export class ConnectionPool {
   }
 
   /** Stops those that receive nothing yet. */
-  stopUnanswered(): void {
-    for (const { connection } of [...this.#live.values()]) {
-      if (connection.acceptedAt === null) connection.stop()
+  stopUnanswered(mirror: Mirror): void {
+    for (const live of [...this.#live.values()]) {
+      if (live.mirror === mirror && live.connection.acceptedAt === null) live.connection.stop()
     }
   }
 
-  /** Stops all. */
-  stop(): void {
-    for (const { connection } of this.#live.values()) connection.stop()
+  /** Stops all, or those of one address. */
+  stop(mirror: Mirror | null = null): void {
+    for (const live of [...this.#live.values()]) {
+      if (mirror === null || live.mirror === mirror) live.connection.stop()
+    }
   }
 
   /** Timers; a connection far slower than the others is stopped, so that its rest goes to a new one. */

@@ -7,6 +7,16 @@ import type { Patience } from './patience.js'
 import type { TransferEvent, TransferSpec, TransferTuning } from './protocol.js'
 import type { Identity, ResponseHead } from './rules.js'
 
+/** The first acceptable answer. */
+export interface FirstAnswer {
+  identity: Identity
+  head: ResponseHead
+  /** Where it came from, after redirects. */
+  url: URL
+  /** The one of {@link FetcherInit.urls} that was asked. */
+  asked: string
+}
+
 /** What the fetcher asks of the transfer. */
 export interface FetcherHost {
   /**
@@ -14,22 +24,30 @@ export interface FetcherHost {
    *
    * The part may hold kept bytes that nobody knew of before the file had a name.
    */
-  open(first: { identity: Identity; head: ResponseHead; url: URL }): Promise<PartFile | null>
+  open(first: FirstAnswer): Promise<PartFile | null>
   /** Asks for an address that works now. */
   refresh(status: number): Promise<FreshAddress>
   emit(event: TransferEvent): void
 }
 
+/** The kept part of an earlier run. */
+export interface Kept {
+  part: PartFile
+  /** The version that it is of. */
+  identity: Identity
+}
+
 /** What a fetcher starts from. */
 export interface FetcherInit {
   spec: TransferSpec
+  /** Where to fetch from; at least one. */
+  urls: readonly string[]
   tuning: TransferTuning
   context: ConnectionContext
   gate: HostGate
   patience: Patience
   host: FetcherHost
-  /** The kept part of an earlier run, with the version that it is of. */
-  kept: { part: PartFile; identity: Identity } | null
+  kept: Kept | null
   /** Use one connection only. */
   single: boolean
 }

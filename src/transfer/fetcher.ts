@@ -4,23 +4,16 @@
  */
 import { toDownloadError, type DownloadError } from '../errors.js'
 import { isOutOfHandles } from '../files/fs-errors.js'
-import { Address } from './address.js'
-import { endedEarly, type Connection, type Outcome } from './connection.js'
+import { endedEarly, type Outcome } from './connection.js'
 import { ConnectionPool, type Live } from './connection-pool.js'
 import type { FetcherInit } from './fetcher-init.js'
-import { isNetworkFailure } from './network-errors.js'
+import type { Mirror } from './mirror.js'
+import { MirrorSet } from './mirror-set.js'
+import { isNetworkFailure, withoutWait } from './network-errors.js'
 import type { PartFile } from './part-file.js'
-import type { Hop } from './redirects.js'
-import {
-  hasStrongValidator,
-  ifRangeOf,
-  judge,
-  protocolError,
-  type Identity,
-  type ResponseHead,
-  type Verdict,
-} from './rules.js'
-import { PacedGrowth, PoolSize } from './pool-size.js'
+import { judge, protocolError, type ResponseHead, type Verdict } from './rules.js'
+import { PacedGrowth } from './pool-size.js'
+import { Requests } from './requests.js'
 import { StartOver } from './start-over.js'
 
 /** A connection that broke before this many bytes counts as one that the server didn't want. */
@@ -30,38 +23,31 @@ const refusalBytes = 64 * 1024
 export class Fetcher {
   readonly #init: FetcherInit
   readonly #pool: ConnectionPool
-  /** How many connections it uses. */
-  readonly poolSize: PoolSize
+  readonly #requests: Requests
   readonly #growth: PacedGrowth
-  #identity: Identity | null
+  readonly mirrors: MirrorSet
   #part: PartFile | null
-  readonly #address: Address
   /** Only one connection until bytes flow. */
   #scouting = true
-  #ranges = true
-  #compareBytes = false
   #notBefore = 0
   #timer: NodeJS.Timeout | null = null
   #opening = 0
-  #suspectTotal: number | null = null
   #ended: { error: unknown } | 'complete' | 'nothing' | null = null
   #settle: ((outcome: 'complete' | 'nothing') => void) | null = null
   #reject: ((error: unknown) => void) | null = null
 
   constructor(init: FetcherInit) {
     this.#init = init
-    this.#identity = init.kept?.identity ?? null
     this.#part = init.kept?.part ?? null
-    const { url, headers } = init.spec
-    this.#address = new Address({ url, headers }, (status) => init.host.refresh(status))
-    this.poolSize = new PoolSize(init.single ? 1 : init.spec.connections)
+    this.mirrors = new MirrorSet(init)
     this.#growth = new PacedGrowth(init.context.buckets)
     this.#pool = new ConnectionPool(init.context, {
       onHead: (live, head) => {
         this.#onHead(live, head)
       },
-      onBytes: () => {
-        if (!this.#scouting) return
+      onBytes: ({ mirror }) => {
+        if (!this.#scouting && mirror.health.failures === 0) return
+        this.mirrors.works(mirror, this.#part)
         this.#scouting = false
         this.#pump()
       },
@@ -69,6 +55,9 @@ export class Fetcher {
         this.#onClose(live, outcome)
       },
     })
+    const { minSegmentBytes } = init.tuning
+    const digestKnown = init.spec.sha256 !== null
+    this.#requests = new Requests(this.#pool, this.mirrors, { minSegmentBytes, digestKnown })
   }
 
   /** Connections that receive right now. */
@@ -83,7 +72,7 @@ export class Fetcher {
 
   /** Bytes in all, or null while unknown. */
   get total(): number | null {
-    return this.#identity?.total ?? null
+    return this.#part?.identity.total ?? null
   }
 
   /** Resolves when every byte is written (`complete`) or the host wanted none (`nothing`). */
@@ -104,66 +93,41 @@ export class Fetcher {
   tick(now: number): void {
     this.#pool.tick(now)
     if (this.#part !== null) this.#init.patience.noteBytes(this.#part.writtenBytes, now)
-    if (this.poolSize.grow(now) || this.#growth.limited) this.#pump()
+    const { limited } = this.#growth
+    const left = this.mirrors.look(this.#part, now, limited)
+    if (left !== null) this.#pool.stop(left)
+    if (this.mirrors.grow(now) || limited || this.mirrors.all.length > 1) this.#pump()
   }
 
   // ---- deciding what to ask for ----
 
   #pump(): void {
-    if (this.#ended !== null || this.#address.refreshing || this.#opening > 0) return
+    if (this.#ended !== null || this.#opening > 0) return
     if (this.#part !== null && this.#part.writtenBytes === this.total) {
       this.#end('complete')
       return
     }
     const now = this.#init.context.now()
-    const hop = this.#address.hop()
-    const wait = Math.max(this.#notBefore - now, this.#init.gate.wait(hop.url.origin, now))
-    if (wait > 0) {
-      this.#schedule(wait)
+    if (this.#notBefore > now) {
+      this.#schedule(this.#notBefore - now)
       return
     }
-    while (this.#pool.size < this.#desired() && this.#growth.admits(this.#pool.size, now)) {
-      const work = this.#work()
-      if (work === null) break
-      this.#open(hop, work.start, work.end)
+    for (;;) {
+      const mirror = this.mirrors.choose(this.#part, now)
+      if (typeof mirror === 'number') {
+        if (mirror < Infinity) this.#schedule(mirror)
+        return
+      }
+      if (this.#pool.size >= this.#desired(mirror) || !this.#growth.admits(this.#pool.size, now)) return
+      const wanted = this.#requests.next(mirror, this.#part)
+      if (wanted === null) return
+      this.#requests.send(mirror, this.#part, wanted)
     }
   }
 
-  #desired(): number {
-    if (this.#identity === null || this.#part === null || this.#scouting || this.#single()) return 1
-    return this.poolSize.size
-  }
-
-  /** One stream where nothing could tell a mixture of two versions (FAULTS row 10). */
-  #single(): boolean {
-    return this.total === null || !this.#ranges || this.#needsOverlap()
-  }
-
-  /** Whether only a comparison of bytes can tell that the file is still the same (transfer rule 3). */
-  #needsOverlap(): boolean {
-    if (this.#init.spec.sha256 !== null || this.#identity === null) return false
-    return this.#compareBytes || !hasStrongValidator(this.#identity)
-  }
-
-  /** What to ask for next; `except` is looked at as if it weren't there. */
-  #work(except: Live | null = null): { start: number; end: number | null } | null {
-    const total = this.total
-    const part = this.#part
-    const busy = this.#pool.size - (except === null ? 0 : 1)
-    if (total === null || part === null) return busy > 0 ? null : { start: part?.frontier ?? 0, end: null }
-    if (this.#single()) return busy > 0 ? null : { start: part.frontier, end: total }
-    const { minSegmentBytes } = this.#init.tuning
-    return this.#pool.next(
-      { total, written: part.written, connections: this.poolSize.size, minSegmentBytes },
-      except,
-    )
-  }
-
-  #open(hop: Hop, start: number, end: number | null): void {
-    const identity = this.#identity
-    const compareWith = start > 0 && this.#needsOverlap() ? this.#part : null
-    const vouched = identity === null || this.#init.spec.sha256 !== null || compareWith !== null
-    this.#pool.open({ hop, start, end, ifRange: vouched ? null : ifRangeOf(identity), compareWith })
+  #desired(mirror: Mirror): number {
+    if (this.#part === null || this.#scouting) return 1
+    return mirror.joined && this.mirrors.isSolo(mirror, this.#part) ? 1 : this.mirrors.connections
   }
 
   #schedule(ms: number): void {
@@ -177,18 +141,10 @@ export class Fetcher {
   // ---- answers ----
 
   #onHead(live: Live, head: ResponseHead): void {
-    const { connection, start } = live
-    const { spec } = this.#init
-    const verdict = judge(
-      {
-        start,
-        end: connection.end,
-        identity: this.#identity,
-        digestKnown: spec.sha256 !== null,
-        size: spec.size,
-      },
-      head,
-    )
+    const { connection, start, mirror } = live
+    const { sha256, size } = this.#init.spec
+    const identity = mirror.expected(this.#part)
+    const verdict = judge({ start, end: connection.end, identity, digestKnown: sha256 !== null, size }, head)
     switch (verdict.kind) {
       case 'accept':
         live.whole = !verdict.ranges
@@ -196,7 +152,7 @@ export class Fetcher {
         else if (verdict.sure || live.overlap !== null || live.from === 0) this.#accept(live, verdict)
         else {
           // Ours has a validator, the answer has none: ask again, with some kept bytes to compare.
-          this.#compareBytes = true
+          mirror.compareBytes = true
           connection.stop()
         }
         return
@@ -213,32 +169,39 @@ export class Fetcher {
         this.#onChanged(live, verdict)
         return
       case 'expired':
-        this.#onExpired(verdict.error)
+        // What has never been there has not expired.
+        if (mirror.identity === null) this.#refuse(live, verdict.error)
+        else this.#onExpired(mirror, verdict.error)
         return
       case 'retry':
-        this.#retry(connection, head, verdict.error)
+        this.#refuse(live, this.#heed(live, head, verdict.error))
         return
       case 'fail':
-        if (this.#pool.size > 1) live.connection.stop({ kind: 'failed', error: verdict.error, local: false })
-        else this.#end({ error: verdict.error })
+        this.#refuse(live, verdict.error)
     }
   }
 
+  #refuse({ connection }: Live, error: DownloadError): void {
+    connection.stop({ kind: 'failed', error, local: false })
+  }
+
   async #openPart(live: Live, head: ResponseHead, verdict: Verdict & { kind: 'accept' }): Promise<void> {
-    const { connection } = live
+    const { connection, mirror } = live
+    const { identity } = verdict
     this.#opening += 1
     try {
-      const part = await this.#init.host.open({ identity: verdict.identity, head, url: connection.hop.url })
+      const first = { identity, head, url: connection.hop.url, asked: mirror.url }
+      const part = await this.#init.host.open(first)
       if (this.#ended !== null) return
       if (part === null) {
         this.#end('nothing')
         return
       }
       this.#part = part
-      this.#ranges = verdict.ranges
+      mirror.ranges = verdict.ranges
       if (part.frontier > 0) {
         // Bytes were kept of a file that had no name until now: ask for the rest of it instead.
-        this.#identity = part.identity
+        this.mirrors.takeUp(part)
         connection.stop()
       } else {
         this.#accept(live, verdict)
@@ -256,18 +219,28 @@ export class Fetcher {
   }
 
   #accept(live: Live, verdict: Verdict & { kind: 'accept' }): void {
-    const { connection } = live
+    const { connection, mirror } = live
     const part = this.#part
     if (part === null) return
-    this.#identity = verdict.identity
-    this.#address.settle(connection.hop)
-    this.#suspectTotal = null
-    const total = verdict.identity.total
+    const { identity, bodyEnd } = verdict
+    if (!mirror.joined && !live.check) {
+      if (part.writtenBytes > 0 || this.#pool.size > 1) {
+        connection.stop()
+        return
+      }
+      // There is nothing to compare with: from now on the file is what this address has.
+      this.mirrors.adopt(mirror)
+      part.adopt(identity, mirror.url)
+    }
+    mirror.identity = identity
+    mirror.address.settle(connection.hop)
+    mirror.suspectTotal = null
+    const { total } = identity
     if (total !== null && part.identity.total === null) part.setTotal(total)
-    let end = connection.end
-    if (end === null && total !== null) end = this.#work(live)?.end ?? total
-    if (verdict.bodyEnd !== null) end = Math.min(end ?? verdict.bodyEnd, verdict.bodyEnd)
-    connection.accept(part, { end, bodyEnd: verdict.bodyEnd, overlap: live.overlap })
+    let { end } = connection
+    if (end === null && total !== null) end = this.#requests.next(mirror, part, live)?.end ?? total
+    if (bodyEnd !== null) end = Math.min(end ?? bodyEnd, bodyEnd)
+    connection.accept(part, { end, bodyEnd, overlap: live.overlap })
     if (total === 0) this.#end('complete')
   }
 
@@ -275,107 +248,127 @@ export class Fetcher {
     const part = this.#part
     const complete = part !== null && part.frontier === total && part.writtenBytes === total
     if (!complete) {
-      const error = protocolError('The server says that the file ends here, but it does not.')
-      live.connection.stop({ kind: 'failed', error, local: false })
+      this.#refuse(live, protocolError('The server says that the file ends here, but it does not.'))
       return
     }
-    this.#setTotal(total)
+    part.setTotal(total)
     this.#end('complete')
-  }
-
-  #retry(connection: Connection, head: ResponseHead, refusal: DownloadError): void {
-    const { gate, context, tuning } = this.#init
-    const times = { now: context.now(), maxMs: tuning.maxRetryAfterMs }
-    const error = gate.heed(connection.hop.url.origin, head, refusal, times)
-    connection.stop({ kind: 'failed', error, local: false })
-  }
-
-  #setTotal(total: number): void {
-    if (this.#identity !== null) this.#identity = { ...this.#identity, total }
-    this.#part?.setTotal(total)
   }
 
   #onWhole(live: Live): void {
     const error = protocolError('The server no longer serves ranges of this file.')
-    if (this.#pool.size > 1) live.connection.stop({ kind: 'failed', error, local: false })
-    else this.#end({ error: new StartOver(error, 'ranges-lost') })
+    if (live.mirror.live > 1) this.#refuse(live, error)
+    else this.#ruleOut(live.mirror, new StartOver(error, 'ranges-lost'))
   }
 
-  #onChanged(live: Live, verdict: Verdict & { kind: 'changed' }): void {
+  #onChanged(live: Live, { by, total, error }: Verdict & { kind: 'changed' }): void {
+    const { mirror } = live
     // One odd size among several connections may be a single bad node: believe it when it is seen twice.
-    const odd = verdict.by === 'total' && this.#pool.size > 1 && this.#suspectTotal !== verdict.total
-    if (!odd) {
-      this.#end({ error: new StartOver(verdict.error, 'changed', verdict.by === 'total') })
-      return
-    }
-    this.#suspectTotal = verdict.total
-    live.connection.stop({ kind: 'failed', error: verdict.error, local: false })
+    const odd = by === 'total' && mirror.live > 1 && mirror.suspectTotal !== total
+    mirror.suspectTotal = total
+    if (odd) this.#refuse(live, error)
+    else this.#ruleOut(mirror, new StartOver(error, 'changed', by === 'total'))
   }
 
-  #onExpired(error: DownloadError): void {
+  #onExpired(mirror: Mirror, error: DownloadError): void {
     this.#scouting = true
-    this.#address.refresh(error).then(
+    mirror.address.refresh(error).then(
       (fresh) => {
         if (!fresh) return
         const message = `${error.message} Asked for the address anew.`
         this.#init.host.emit({ type: 'log', level: 'info', message })
         this.#pump()
       },
-      (failure: unknown) => this.#end({ error: failure }),
+      (failure: unknown) => {
+        this.#ruleOut(mirror, toDownloadError(failure))
+      },
     )
     // What has no answer yet was asked of the old address: its refusals would say nothing of the new one.
-    this.#pool.stopUnanswered()
+    this.#pool.stopUnanswered(mirror)
+  }
+
+  /** An address is asked no more; without it, either the others go on or this is the end. */
+  #ruleOut(mirror: Mirror, why: DownloadError | StartOver): void {
+    this.mirrors.ruleOut(mirror, why)
+    const error = this.mirrors.lastWord()
+    if (error !== null) {
+      this.#end({ error })
+      return
+    }
+    this.#pool.stop(mirror)
+    if (this.#pool.size === 0) this.#scouting = true
+    this.#pump()
+  }
+
+  #heed(live: Live, head: ResponseHead, error: DownloadError): DownloadError {
+    const { gate, context, tuning } = this.#init
+    const { origin } = live.connection.hop.url
+    return gate.heed(origin, head, error, { now: context.now(), maxMs: tuning.maxRetryAfterMs })
   }
 
   // ---- ends of connections ----
 
   #onClose(live: Live, outcome: Outcome): void {
-    const { connection } = live
+    const { connection, mirror } = live
     const { patience, context } = this.#init
     const part = this.#part
     if (part !== null) patience.noteBytes(part.writtenBytes, context.now())
-    if (connection.receivedBytes > 0) this.#address.works()
+    if (connection.receivedBytes > 0) mirror.address.works()
     if (this.#ended !== null) {
       this.#finish()
       return
     }
-    if (outcome.kind === 'failed') this.#onFailed(connection, outcome)
-    else if (outcome.kind === 'done' && live.whole && this.total === null) this.#onStreamEnd(connection)
+    if (outcome.kind === 'failed') this.#onFailed(live, outcome)
+    else if (outcome.kind === 'done' && live.check) mirror.joined = true
+    else if (outcome.kind === 'done' && live.whole && this.total === null) this.#onStreamEnd(live)
     this.#pump()
   }
 
   /** The end of a body without length is the end of the file (RFC 9112 section 6.3), unless more is expected. */
-  #onStreamEnd(connection: Connection): void {
+  #onStreamEnd(live: Live): void {
     const { size } = this.#init.spec
-    if (size === null || connection.position >= size) this.#setTotal(connection.position)
-    else this.#onFailed(connection, { kind: 'failed', error: endedEarly(), local: false })
+    const { position } = live.connection
+    if (size === null || position >= size) this.#part?.setTotal(position)
+    else this.#onFailed(live, { kind: 'failed', error: endedEarly(), local: false })
   }
 
-  #onFailed(connection: Connection, { error, local }: Outcome & { kind: 'failed' }): void {
+  #onFailed({ connection, mirror }: Live, { error, local }: Outcome & { kind: 'failed' }): void {
+    if (local) {
+      this.#end({ error })
+      return
+    }
     if (error.code === 'SOURCE_CHANGED' && connection.acceptedAt !== null) {
-      this.#end({ error: new StartOver(error, 'changed') })
+      this.#ruleOut(mirror, new StartOver(error, 'changed'))
       return
     }
-    const alone = this.#pool.size === 0
-    if (local || (alone && !error.retryable)) {
-      this.#end({ error })
-      return
-    }
-    const { patience, context, host } = this.#init
+    const { patience, context, host, tuning } = this.#init
     const now = context.now()
-    if (!alone) {
-      if (connection.receivedBytes < refusalBytes) this.poolSize.refused(this.#pool.size, now)
+    const { several } = this.mirrors
+    // A silent address is left with all its connections, where there is another.
+    if (mirror.live > 0 && !(several && error.code === 'STALLED')) {
+      if (connection.receivedBytes < refusalBytes) mirror.poolSize.refused(mirror.live, now)
       return
     }
-    const verdict = patience.failed(error, now)
-    if (verdict.kind === 'give-up') {
-      this.#end({ error })
+    if (!error.retryable || (several && (error.retryAfterMs ?? 0) > tuning.maxRetryAfterMs)) {
+      this.#ruleOut(mirror, error)
       return
     }
-    if (isNetworkFailure(error) || error.code === 'STALLED') this.poolSize.forgive()
+    this.mirrors.failed(mirror, now)
+    if (isNetworkFailure(error) || error.code === 'STALLED') mirror.poolSize.forgive()
     // The address may have gone stale with its server: begin again at the one that the caller gave.
-    this.#address.unsettle()
+    mirror.address.unsettle()
+    if (this.#pool.size > 0) return
     this.#scouting = true
+    if (this.mirrors.goesElsewhere(now)) {
+      host.emit({ type: 'log', level: 'warn', message: `${mirror.name} failed: ${error.message}` })
+      return
+    }
+    // One address that wants to be left alone is waited for by itself.
+    const verdict = patience.failed(several ? withoutWait(error) : error, now)
+    if (verdict.kind === 'give-up') {
+      this.#end({ error: this.mirrors.lastResort() ?? error })
+      return
+    }
     this.#notBefore = now + verdict.delayMs
     host.emit({ type: 'retrying', attempt: verdict.attempt, delayMs: verdict.delayMs, error: error.toJSON() })
   }

@@ -1,5 +1,6 @@
 /** What a journal says, and how much of it may be believed. Pure. Transfer rule 9. */
 import * as z from 'zod'
+import { mirrorId } from './addresses.js'
 import type { Identity } from './rules.js'
 import { covers, parseIntervals, type IntervalSet } from './segments.js'
 
@@ -11,6 +12,8 @@ export interface Journal {
   /** The digest that was expected when the part was begun, or null. */
   sha256: string | null
   identity: Identity
+  /** Whose `identity` it is, when not that of `url`: the `mirrorId` of another address of the file. */
+  mirror?: string | undefined
   /** Boot in which `written` was true. */
   bootId: string
   /** Which run wrote it last; another one's means that the part is no longer ours. */
@@ -46,6 +49,7 @@ function makeSchema() {
       lastModified: z.string().nullable(),
       lastModifiedStrong: z.boolean(),
     }),
+    mirror: z.string().optional(),
     bootId: z.string(),
     writer: z.string(),
     inode: z.string(),
@@ -82,6 +86,8 @@ export function parseJournal(text: string): Journal | null {
 /** What may be taken up again. */
 export interface Resumable {
   identity: Identity
+  /** Whose that is, as a `mirrorId`. */
+  mirror: string
   /** Bytes that are there. */
   done: IntervalSet
   /** Those of them that are known to be on the disk. */
@@ -96,14 +102,16 @@ export interface Resumable {
  */
 export function resumable(
   journal: Journal,
-  now: { url: string; sha256: string | null; bootId: string; partSize: number },
+  now: { urls: readonly string[]; sha256: string | null; bootId: string; partSize: number },
 ): Resumable | null {
   // The same digest is the same file, whichever mirror or revision it came from.
   const sameDigest = now.sha256 !== null && journal.sha256 === now.sha256
-  if (journal.url !== now.url && !sameDigest) return null
+  const mirror = journal.mirror ?? mirrorId(journal.url)
+  const known = now.urls.includes(journal.url) || now.urls.some((url) => mirrorId(url) === mirror)
+  if (!known && !sameDigest) return null
   if (now.sha256 !== null && journal.sha256 !== null && now.sha256 !== journal.sha256) return null
   const done = journal.bootId === now.bootId ? journal.written : journal.synced
   const end = done.at(-1)?.[1] ?? 0
   if (end === 0 || now.partSize < end) return null
-  return { identity: journal.identity, done, synced: journal.synced }
+  return { identity: journal.identity, mirror, done, synced: journal.synced }
 }

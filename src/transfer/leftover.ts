@@ -44,7 +44,7 @@ export interface Leftover {
  */
 export async function inspectLeftover(
   paths: PartPaths,
-  url: string,
+  urls: readonly string[],
   sha256: string | null,
 ): Promise<Leftover> {
   const text = await readText(paths.journal)
@@ -56,7 +56,7 @@ export async function inspectLeftover(
   const partExists = part !== null
   await removeTemporary(paths)
   if (journal === null || !part?.isFile()) return { journal, resume: null, found, partExists }
-  const now = { url, sha256, bootId: bootId(), partSize: part.size }
+  const now = { urls, sha256, bootId: bootId(), partSize: part.size }
   return { journal, resume: resumable(journal, now), found, partExists }
 }
 

@@ -99,6 +99,13 @@ export function isNetworkFailure(error: DownloadError): boolean {
   return error.code === 'CONNECT_FAILED' || error.code === 'NAME_RESOLUTION'
 }
 
+/** The same, without the time that the server wants to be left alone for. */
+export function withoutWait(error: DownloadError): DownloadError {
+  if (error.retryAfterMs === undefined) return error
+  const { code, message, status, retryable } = error
+  return new DownloadError(code, message, { retryable, ...(status === undefined ? {} : { status }) })
+}
+
 /** What we ourselves threw while connecting, also when it is buried in what became of it. */
 function downloadErrorIn(error: unknown, depth = 0): DownloadError | null {
   if (isDownloadError(error)) return error

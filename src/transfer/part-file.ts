@@ -1,17 +1,18 @@
 /** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
 import { hash, randomBytes } from 'node:crypto'
-import { fdatasync, fstatSync, type Stats } from 'node:fs'
+import { fstatSync, type Stats } from 'node:fs'
 import pLimit, { type LimitFunction } from 'p-limit'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { replaceFile, syncFolder } from '../files/atomic.js'
 import { bootId } from '../files/boot.js'
 import { fsError } from '../files/fs-errors.js'
 import { blocks, io } from '../files/io.js'
+import { mirrorId } from './addresses.js'
 import { encodeJournal, parseJournal, type Journal, type Resumable } from './journal.js'
 import { discardLeftover, readText, removeFiles, statPart, type PartPaths } from './leftover.js'
 import type { Identity } from './rules.js'
 import { add, clip, frontier, size, type IntervalSet } from './segments.js'
-import { isSameFile, openKept, openNew } from './part-open.js'
+import { datasync, isSameFile, openKept, openNew, takenOver } from './part-open.js'
 import { partLost, StartOver } from './start-over.js'
 import { writeFully, writeFullySync } from './write-all.js'
 
@@ -19,6 +20,17 @@ import { writeFully, writeFullySync } from './write-all.js'
 const unsizedBytes = 256 * 1024
 /** Given up on a full disk: more than any journal takes. */
 const journalRoomBytes = 64 * 1024
+
+/** What a part is opened with. */
+export interface PartInit {
+  paths: PartPaths
+  url: string
+  sha256: string | null
+  identity: Identity
+  /** Whose the identity is, as a journal says it; undefined for `url`. */
+  mirror?: string | undefined
+  resume: Resumable | null
+}
 
 /** An open part file. One owner, closed by {@link close}, {@link publish} or {@link discard}. */
 export class PartFile {
@@ -33,6 +45,7 @@ export class PartFile {
   // The kernel lets one writer at a time into a file; more would only spin for it, and hold threads that others need.
   #writers: LimitFunction | null = null
   #identity: Identity
+  #mirror: string | undefined
   #written: IntervalSet
   #synced: IntervalSet
   #writtenBytes: number
@@ -46,23 +59,14 @@ export class PartFile {
   /** Digest of the file, when a single write brought all of it. */
   #wholeSha256: string | null = null
 
-  private constructor(
-    fd: number,
-    sized: boolean,
-    init: {
-      paths: PartPaths
-      url: string
-      sha256: string | null
-      identity: Identity
-      resume: Resumable | null
-    },
-  ) {
+  private constructor(fd: number, sized: boolean, init: PartInit) {
     this.fd = fd
     this.#sized = sized
     this.paths = init.paths
     this.#url = init.url
     this.#sha256 = init.sha256
     this.#identity = init.identity
+    this.#mirror = init.mirror
     this.#written = init.resume?.done ?? []
     this.#synced = init.resume?.synced ?? []
     this.#writtenBytes = size(this.#written)
@@ -73,13 +77,7 @@ export class PartFile {
    * Opens the kept part, or begins a new one under a new inode: a writer that still holds the old one can then
    * not touch it (transfer rule 12).
    */
-  static async open(init: {
-    paths: PartPaths
-    url: string
-    sha256: string | null
-    identity: Identity
-    resume: Resumable | null
-  }): Promise<PartFile> {
+  static async open(init: PartInit): Promise<PartFile> {
     const { paths, resume } = init
     let fd: number | null = null
     try {
@@ -106,6 +104,11 @@ export class PartFile {
     return this.#identity
   }
 
+  /** Whose version that is: the `mirrorId` of an address. */
+  get mirror(): string {
+    return this.#mirror ?? mirrorId(this.#url)
+  }
+
   /** How many bytes that is. */
   get writtenBytes(): number {
     return this.#writtenBytes
@@ -119,6 +122,12 @@ export class PartFile {
   /** Bytes from the start without a hole. */
   get frontier(): number {
     return frontier(this.#written)
+  }
+
+  /** Nothing is written yet, and all will come from another address: its version of the file is the one. */
+  adopt(identity: Identity, address: string): void {
+    this.#identity = { ...identity, total: this.#identity.total ?? identity.total }
+    this.#mirror = address === this.#url ? undefined : mirrorId(address)
   }
 
   /** Completes the identity once the total of a stream without length is known. */
@@ -367,6 +376,7 @@ export class PartFile {
       url: this.#url,
       sha256: this.#sha256,
       identity: this.#identity,
+      mirror: this.#mirror,
       bootId: bootId(),
       writer: (this.#writer ??= randomBytes(8).toString('hex')),
       inode: String(ino),
@@ -383,17 +393,4 @@ export class PartFile {
       throw fsError(error, 'writing the journal')
     }
   }
-}
-
-function datasync(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    fdatasync(fd, (error) => {
-      if (error === null) resolve()
-      else reject(fsError(error, 'syncing the part file'))
-    })
-  })
-}
-
-function takenOver(): DownloadError {
-  return new DownloadError('TARGET_LOCKED', 'Another process has taken this file over.', { retryable: true })
 }

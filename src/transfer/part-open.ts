@@ -1,7 +1,7 @@
 /** Opening part files. Symlinks aren't followed: somebody may have planted one. */
-import { constants, type Stats } from 'node:fs'
+import { constants, fdatasync, type Stats } from 'node:fs'
 import { DownloadError } from '../errors.js'
-import { errnoOf, withHandles } from '../files/fs-errors.js'
+import { errnoOf, fsError, withHandles } from '../files/fs-errors.js'
 import { io } from '../files/io.js'
 import { discardLeftover, removeTemporary, type PartPaths } from './leftover.js'
 
@@ -36,4 +36,19 @@ export async function openKept(paths: PartPaths): Promise<number> {
 /** Whether both are one file, by its inode. */
 export function isSameFile(a: Stats, b: Stats): boolean {
   return a.ino === b.ino && a.dev === b.dev
+}
+
+/** Forces the data of a file to the disk. */
+export function datasync(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fdatasync(fd, (error) => {
+      if (error === null) resolve()
+      else reject(fsError(error, 'syncing the part file'))
+    })
+  })
+}
+
+/** The part is another run's now. */
+export function takenOver(): DownloadError {
+  return new DownloadError('TARGET_LOCKED', 'Another process has taken this file over.', { retryable: true })
 }

@@ -77,6 +77,10 @@ export interface TransferSpec {
   id: string
   /** Where the file is. http or https; may carry userinfo, which becomes Basic authorization. */
   url: string
+  /** Further addresses of the same file, in the order in which they are tried; `url` may be among them. Default: none. */
+  urls?: readonly string[]
+  /** Fetch from all of them at once. Default false: from one, the others when it fails or is slow. */
+  spread?: boolean
   /** Absolute path of the folder that the file goes to. Made when missing. */
   directory: string
   /** File name inside the folder; null lets the first response name it. */

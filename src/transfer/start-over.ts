@@ -1,14 +1,14 @@
 import { DownloadError, isDownloadError } from '../errors.js'
 
 /** Why a transfer has to begin again at byte 0. */
-export type StartOverCause = 'changed' | 'ranges-lost' | 'part-lost' | 'checksum'
+export type StartOverCause = 'changed' | 'ranges-lost' | 'part-lost' | 'checksum' | 'mirror'
 
 /** How often a transfer begins again, by cause; how often for lost ranges is a matter of patience. */
-const maxStarts = { changed: 1, 'part-lost': 2, checksum: 1 } as const
+const maxStarts = { changed: 1, 'part-lost': 2, checksum: 1, mirror: 1 } as const
 
 /** Counts how often a transfer has begun again. */
 export class Restarts {
-  readonly #counts = { changed: 0, 'part-lost': 0, checksum: 0 }
+  readonly #counts = { changed: 0, 'part-lost': 0, checksum: 0, mirror: 0 }
 
   /** Counts one more; whether it is allowed. */
   allow(cause: Exclude<StartOverCause, 'ranges-lost'>): boolean {

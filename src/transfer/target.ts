@@ -8,7 +8,8 @@ import { io } from '../files/io.js'
 import { acquireLock, type FileLock } from '../files/lock.js'
 import type { HashService } from './hasher.js'
 import { discardLeftover, inspectLeftover, partPaths, type Leftover, type PartPaths } from './leftover.js'
-import type { FileStamp, TransferSpec } from './protocol.js'
+import { addressesOf } from './addresses.js'
+import type { FileStamp, TransferResult, TransferSpec } from './protocol.js'
 
 /** What was got of a target: the lock, or why nothing can be written there. */
 type Claim = { lock: FileLock; refusal: null } | { lock: null; refusal: DownloadError }
@@ -71,7 +72,7 @@ export class Target {
 
   /** What an earlier run left. */
   leftover(spec: TransferSpec): Promise<Leftover> {
-    return inspectLeftover(this.paths, spec.url, spec.sha256)
+    return inspectLeftover(this.paths, addressesOf(spec), spec.sha256)
   }
 
   /** Deletes what an earlier run left. */
@@ -129,6 +130,15 @@ export async function checkExisting(
   const sha256 = unchanged ? known.sha256 : await hashFile(target.paths.target, size, hashes, aborted)
   if (sha256 !== spec.sha256) return { kind: 'wrong' }
   return { kind: 'right', size, sha256, verified: true, stamp: stampOf(existing, sha256) }
+}
+
+/** An existing file as the result of a transfer. */
+export function resultOf(
+  { size, sha256, verified, stamp }: ExistingVerdict & { kind: 'right' },
+  filename: string,
+  path: string,
+): TransferResult {
+  return { path, filename, size, sha256, verified, stamp, existed: true, fetchedBytes: 0 }
 }
 
 /** Size, time and inode of a file, with its digest. */

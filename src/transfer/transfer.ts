@@ -1,10 +1,12 @@
 /** Conducts one file: target, kept bytes, fetching, checking, publishing; and starting over where that helps. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DownloadError, toDownloadError } from '../errors.js'
+import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { defaultFileMode } from '../files/umask.js'
 import { chooseFilename } from '../files/names.js'
 import { ensureSpace } from '../files/space.js'
+import { addressesOf, mirrorId } from './addresses.js'
 import { Fetcher } from './fetcher.js'
+import type { FirstAnswer, Kept } from './fetcher-init.js'
 import type { FileHash } from './hasher.js'
 import type { Leftover } from './leftover.js'
 import { PartFile } from './part-file.js'
@@ -14,8 +16,9 @@ import type { StopMode, TransferCommand, TransferEvent, TransferResult, Transfer
 import type { TransferResources } from './resources.js'
 import type { Share } from './shares.js'
 import { Restarts, StartOver } from './start-over.js'
-import { compareIdentity, type Identity, type ResponseHead } from './rules.js'
-import { checkExisting, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
+import { compareIdentity, sizeOnly } from './rules.js'
+import { Suspects } from './suspects.js'
+import { checkExisting, resultOf, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
 import { Upkeep } from './upkeep.js'
 import { verify, headCheck } from './verify.js'
 
@@ -37,7 +40,8 @@ export class Transfer {
   #single = false
   #target: Target | null = null
   #filename: string | null
-  #kept: { part: PartFile; identity: Identity } | null = null
+  readonly #suspects: Suspects
+  #kept: Kept | null = null
   #part: PartFile | null = null
   #hash: FileHash | null = null
   #fetcher: Fetcher | null = null
@@ -49,6 +53,7 @@ export class Transfer {
     this.#shared = shared
     this.#listener = listener
     this.#questions = new Questions(listener, this.#aborted.signal)
+    this.#suspects = new Suspects(addressesOf(spec))
     this.#filename = spec.filename
     this.#share = shared.shares.enter(spec)
     this.#patience = new Patience(shared.tuning, performance.now())
@@ -137,10 +142,14 @@ export class Transfer {
       if (found && !partExists) await target.discardLeftover()
       return
     }
-    const part = await PartFile.open({ paths: target.paths, url, sha256, identity: resume.identity, resume })
-    this.#kept = { part, identity: resume.identity }
-    this.#use(part, resume.identity.total)
-    await this.#requireSpace(part, resume.identity.total)
+    const { identity } = resume
+    const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
+    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, mirror, resume })
+    this.#kept = { part, identity }
+    this.#suspects.keeps()
+    const { total } = identity
+    this.#use(part, total)
+    if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
     this.#log('info', `Going on with ${part.writtenBytes} bytes of an earlier run.`)
   }
 
@@ -151,6 +160,7 @@ export class Transfer {
     const batches = this.#shared.batchesFor(spec.connections)
     const fetcher = new Fetcher({
       spec,
+      urls: this.#suspects.urls,
       tuning,
       context: { http, tuning, buckets: [bucket, this.#share.bucket], proxy: spec.proxy, batches, now },
       gate,
@@ -160,9 +170,7 @@ export class Transfer {
       host: {
         open: (first) => this.#open(first),
         refresh: (status) => this.#questions.refresh(status),
-        emit: (event) => {
-          this.#emit(event)
-        },
+        emit: this.#listener,
       },
     })
     this.#fetcher = fetcher
@@ -172,9 +180,7 @@ export class Transfer {
       size: spec.size,
       part: () => this.#part,
       hash: () => this.#hash,
-      emit: (event) => {
-        this.#emit(event)
-      },
+      emit: this.#listener,
       head: () => headCheck(this.#filename),
     })
     if (this.#part !== null) this.#emit({ type: 'phase', phase: 'downloading' })
@@ -183,13 +189,14 @@ export class Transfer {
     } finally {
       this.#fetcher = null
       this.#fetchedBytes += fetcher.fetchedBytes
+      this.#suspects.note(fetcher.mirrors.contributors)
       await this.#share.close()
       await upkeep.stop()
     }
   }
 
   /** The first acceptable answer: name, target, room, part. */
-  async #open(first: { identity: Identity; head: ResponseHead; url: URL }): Promise<PartFile | null> {
+  async #open(first: FirstAnswer): Promise<PartFile | null> {
     if (this.#target === null) {
       const disposition = first.head.headers['content-disposition']
       const contentDisposition = typeof disposition === 'string' ? disposition : null
@@ -203,7 +210,9 @@ export class Transfer {
     const kept = this.#kept
     if (kept !== null) {
       const digestKnown = this.#spec.sha256 !== null
-      if (compareIdentity(kept.identity, first.identity, digestKnown) !== 'changed') return kept.part
+      const own = kept.part.mirror === mirrorId(first.asked)
+      const known = own ? kept.identity : sizeOnly(kept.identity)
+      if (compareIdentity(known, first.identity, digestKnown) !== 'changed') return kept.part
       this.#log('info', 'The file changed on the server since the last run; starting over.')
       await this.#drop()
     }
@@ -222,10 +231,6 @@ export class Transfer {
     this.#emit({ type: 'named', filename: this.#filename ?? '', path: target.paths.target })
     this.#emit({ type: 'phase', phase: 'downloading' })
     return part
-  }
-
-  async #requireSpace(part: PartFile, total: number | null): Promise<void> {
-    if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
   }
 
   #use(part: PartFile, total: number | null): void {
@@ -274,18 +279,7 @@ export class Transfer {
   }
 
   #fromExisting(existing: ExistingVerdict & { kind: 'right' }): TransferResult {
-    const { size, sha256, verified, stamp } = existing
-    const path = this.#target?.paths.target ?? ''
-    return {
-      path,
-      filename: this.#filename ?? '',
-      size,
-      sha256,
-      verified,
-      stamp,
-      existed: true,
-      fetchedBytes: 0,
-    }
+    return resultOf(existing, this.#filename ?? '', this.#target?.paths.target ?? '')
   }
 
   async #finish(result: TransferResult): Promise<TransferResult> {
@@ -299,6 +293,12 @@ export class Transfer {
   async #startOverOrThrow(thrown: unknown): Promise<void> {
     this.#publishing = false
     this.#check()
+    if (isDownloadError(thrown) && this.#suspects.hasAnother(thrown)) {
+      this.#emit({ type: 'restarted', error: thrown.toJSON() })
+      await this.#drop()
+      this.#patience.forgetBytes()
+      return
+    }
     const again = StartOver.of(thrown)
     if (again === null) throw thrown
     const error = again.reason.toJSON()
@@ -343,6 +343,7 @@ export class Transfer {
     const part = this.#part
     this.#part = null
     this.#kept = null
+    this.#suspects.forget()
     await part?.discard()
   }
 
@@ -365,7 +366,7 @@ export class Transfer {
   /** More connections may be used from now on. */
   #widen(connections: number): void {
     this.#spec = { ...this.#spec, connections }
-    if (this.#fetcher !== null && !this.#single) this.#fetcher.poolSize.max = connections
+    if (this.#fetcher !== null && !this.#single) this.#fetcher.mirrors.widen(connections)
   }
 
   #stop(mode: StopMode): void {
@@ -391,9 +392,7 @@ export class Transfer {
   }
 }
 
-function now(): number {
-  return performance.now()
-}
+const now = () => performance.now()
 
 function stopped(): DownloadError {
   return new DownloadError('CANCELED', 'The transfer was stopped.')

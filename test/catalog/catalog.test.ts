@@ -29,6 +29,7 @@ describe('Catalog', () => {
         key: 'one',
         name: 'one',
         url: 'https://models.example/one.gguf',
+        urls: [],
         mode: 'llm',
         filename: 'one.gguf',
         sha256: null,
@@ -40,11 +41,22 @@ describe('Catalog', () => {
     ])
   })
 
+  it('takes the first mirror where there is no url, and checks each', () => {
+    const [a, b] = ['https://a.example/x.gguf', 'https://b.example/x.gguf']
+    expect(new Catalog([{ key: 'k', urls: [a, b] }]).get('k')).toMatchObject({ url: a, urls: [b] })
+    expect(new Catalog([{ key: 'k', url: b, urls: [a, b] }]).get('k')).toMatchObject({ url: b, urls: [a] })
+    expect(() => new Catalog([{ key: 'k', url: a, urls: [b, 'ftp://c.example/x'] }])).toThrow(
+      /models\.0\.urls\.1/,
+    )
+    expect(() => new Catalog([{ key: 'k', url: a, urls: [] }])).toThrow(/models\.0\.urls/)
+  })
+
   it('takes all fields, a list or an object, and finds by key', () => {
     const full: CatalogModel = {
       key: 'bge-m3',
       name: 'BGE M3',
       url: 'https://models.example/x?download=true',
+      urls: ['https://mirror.example/x'],
       mode: 'embed',
       filename: 'bge.safetensors',
       sha256: `sha256:${digest.toUpperCase()}`,

@@ -153,8 +153,10 @@ it('events carry their types', () => {
 })
 
 it('options', () => {
-  expectTypeOf<DownloadOptions['url']>().toEqualTypeOf<string>()
+  expectTypeOf<DownloadOptions['url']>().toEqualTypeOf<string | undefined>()
+  expectTypeOf<DownloadOptions['urls']>().toEqualTypeOf<readonly string[] | undefined>()
   expectTypeOf<Pick<DownloadOptions, 'url'>>().toExtend<DownloadOptions>()
+  expectTypeOf<Pick<DownloadOptions, 'urls'>>().toExtend<DownloadOptions>()
   expectTypeOf<DownloadOptions['mode']>().toEqualTypeOf<string | null | undefined>()
   expectTypeOf<DownloadOptions['signal']>().toEqualTypeOf<AbortSignal | undefined>()
   expectTypeOf<DownloadOptions['headers']>().toEqualTypeOf<Record<string, string> | undefined>()

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { mirrorId } from '../../src/transfer/addresses.js'
 import { encodeJournal, parseJournal, resumable, type Journal } from '../../src/transfer/journal.js'
 import { add, covers, size, type IntervalSet } from '../../src/transfer/segments.js'
 
@@ -19,7 +20,7 @@ const journal: Journal = {
   synced: [[0, 200]],
   publishing: null,
 }
-const here = { url: journal.url, sha256: null, bootId: 'boot 1', partSize: 1000 }
+const here = { urls: [journal.url], sha256: null, bootId: 'boot 1', partSize: 1000 }
 
 const offset = fc.oneof(fc.nat(100), fc.nat(2 ** 40))
 const sets: fc.Arbitrary<IntervalSet> = fc
@@ -119,12 +120,18 @@ describe('a journal', () => {
 describe('resumable', () => {
   it('takes what is written in the same boot, and what is synced in another', () => {
     const { identity, written, synced } = journal
-    expect(resumable(journal, here)).toEqual({ identity, done: written, synced })
-    expect(resumable(journal, { ...here, bootId: 'boot 2' })).toEqual({ identity, done: synced, synced })
+    const mirror = mirrorId(journal.url)
+    expect(resumable(journal, here)).toEqual({ identity, mirror, done: written, synced })
+    expect(resumable(journal, { ...here, bootId: 'boot 2' })).toEqual({
+      identity,
+      mirror,
+      done: synced,
+      synced,
+    })
   })
 
   it.each([
-    ['another URL', { url: 'https://host/other.gguf' }],
+    ['another URL', { urls: ['https://host/other.gguf'] }],
     ['a part that is too short', { partSize: 599 }],
     ['a part that is too short for what is synced', { bootId: 'boot 2', partSize: 199 }],
   ])('takes nothing of %s', (_, change) => {
@@ -145,10 +152,20 @@ describe('resumable', () => {
   })
 
   it('takes what came from another URL when the digest that is expected is the same', () => {
-    const moved = { ...here, url: 'https://mirror/model.gguf' }
+    const moved = { ...here, urls: ['https://mirror/model.gguf'] }
     expect(resumable({ ...journal, sha256: digest }, { ...moved, sha256: digest })).not.toBeNull()
     expect(resumable({ ...journal, sha256: digest }, moved)).toBeNull()
     expect(resumable({ ...journal, sha256: null }, { ...moved, sha256: digest })).toBeNull()
+  })
+
+  it('takes what came from any of the addresses, and says whose version it is', () => {
+    const [a, b] = [journal.url, 'https://mirror/model.gguf']
+    const fromB = { ...journal, mirror: mirrorId(b) }
+    expect(resumable(fromB, { ...here, urls: [b, a] })?.mirror).toBe(mirrorId(b))
+    expect(resumable(fromB, { ...here, urls: [b] })?.mirror).toBe(mirrorId(b))
+    expect(resumable(fromB, here)?.mirror).toBe(mirrorId(b))
+    expect(resumable(journal, { ...here, urls: [b, a] })?.mirror).toBe(mirrorId(a))
+    expect(resumable(journal, { ...here, urls: [b] })).toBeNull()
   })
 
   it('takes nothing of a journal without bytes', () => {
@@ -159,7 +176,7 @@ describe('resumable', () => {
   it('never claims a byte behind the part’s end, or one that another boot may have lost', () => {
     fc.assert(
       fc.property(journals, nows, fc.boolean(), (any, now, sameUrl) => {
-        const result = resumable(any, { ...now, url: sameUrl ? any.url : now.url })
+        const result = resumable(any, { ...now, urls: [sameUrl ? any.url : now.url] })
         if (result === null) return
         expect(size(result.done)).toBeGreaterThan(0)
         expect(result.done.at(-1)?.[1]).toBeLessThanOrEqual(now.partSize)
