@@ -38,6 +38,17 @@ const libraries = {
   node: 'adapters/node.ts',
 }
 
+/** For browsers, whatever bundles them. */
+const browser = {
+  format: 'esm',
+  target: 'es2022',
+  platform: 'neutral',
+  sourcemap: true,
+} as const
+
+/** Frameworks of pages, over the client. */
+const bindings = { react: 'adapters/react.ts', vue: 'adapters/vue.ts' }
+
 export default defineConfig([
   {
     ...common,
@@ -50,14 +61,29 @@ export default defineConfig([
     dts: { entry: libraries, compilerOptions: { stripInternal: true } },
   },
   {
-    // For browsers too: one file that imports nothing.
+    ...browser,
+    // One file that imports nothing.
     entry: { client: 'src/client/index.ts' },
-    dts: { entry: { client: 'src/client/index.ts' }, compilerOptions: { stripInternal: true } },
-    format: 'esm',
-    target: 'es2022',
-    platform: 'neutral',
-    sourcemap: true,
     splitting: false,
+    dts: {
+      // Together, so that all of them mean the same types.
+      entry: { client: 'src/client/index.ts', ...bindings },
+      compilerOptions: { stripInternal: true },
+    },
+  },
+  {
+    ...browser,
+    // Together, so that a page that has several of them shares one store.
+    entry: bindings,
+    splitting: true,
+    esbuildPlugins: [
+      {
+        name: 'client-beside',
+        setup(build) {
+          build.onResolve({ filter: /\/client\/index\.js$/ }, () => ({ path: './client.js', external: true }))
+        },
+      },
+    ],
   },
   {
     ...common,

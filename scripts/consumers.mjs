@@ -73,8 +73,9 @@ const steps = {
     const imported =
       /(?:from|import|require)\s*\(?\s*["'](?:express|fastify|koa|hono|next|react|vue|bullmq|ioredis)["'/]/
     for (const [file, content] of text) {
-      // The types of an adapter are those of its framework; whoever uses it has them.
-      const foreign = content.replaceAll(`from '${file.replace('.d.ts', '')}'`, '')
+      // The types of an adapter are those of its framework; whoever uses it has them. So it is with the code of a binding.
+      const own = file.replace(/\.(?:d\.ts|js)$/, '')
+      const foreign = content.replaceAll(new RegExp(`from (?:'${own}'|"${own}")`, 'g'), '')
       if (imported.test(foreign)) throw new Error(`dist/${file} imports a framework`)
     }
   },
@@ -215,6 +216,82 @@ export async function show(url: string, bar: HTMLProgressElement): Promise<WireD
       }),
     )
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'browser')
+  },
+
+  'the bindings work beside their frameworks'() {
+    const versionOf = (name) =>
+      JSON.parse(readFileSync(path.join(root, 'node_modules', name, 'package.json'), 'utf8')).version
+    const wanted = ['react', 'react-dom', '@types/react', 'vue'].map((name) => `${name}@${versionOf(name)}`)
+    run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...wanted])
+    write(
+      'bindings.mjs',
+      `import { createClient, isDownloadError, DownloadError } from '${manifest.name}/client'
+import * as react from '${manifest.name}/react'
+import * as vue from '${manifest.name}/vue'
+import { createElement } from 'react'
+import { renderToString as drawReact } from 'react-dom/server'
+import { createSSRApp, h } from 'vue'
+import { renderToString as drawVue } from 'vue/server-renderer'
+const client = createClient({ baseUrl: 'http://127.0.0.1:8050' })
+const Part = () => createElement('p', null, react.useDownload('x').connection)
+const ofReact = drawReact(createElement(react.DownloadProvider, { client }, createElement(Part)))
+const part = { setup: () => { const { connection } = vue.useDownload('x'); return () => h('p', connection.value) } }
+const ofVue = await drawVue(createSSRApp(part).use(vue.modelDownloader, client))
+if (ofReact !== '<p>idle</p>' || ofVue !== '<p>idle</p>') throw new Error(ofReact + ofVue)
+try {
+  drawReact(createElement(Part))
+  throw new Error('No provider is needed?')
+} catch (error) {
+  if (!isDownloadError(error, 'INVALID_OPTIONS') || !(error instanceof DownloadError)) throw error
+}
+`,
+    )
+    node('bindings.mjs')
+    write(
+      'bindings/index.tsx',
+      `import { createClient } from '${manifest.name}/client'
+import { DownloadProvider, useDownload, useDownloads, usePreload } from '${manifest.name}/react'
+import { modelDownloader, useDownload as useVueDownload } from '${manifest.name}/vue'
+import { createApp, ref } from 'vue'
+
+const client = createClient({ baseUrl: '/' })
+
+function Row({ url }: { url: string }) {
+  const { download, error, start, pause } = useDownload(url)
+  // @ts-expect-error there is no such state
+  if (download?.state === 'nonsense') return null
+  return <button onClick={() => void (download ? pause() : start({ mode: 'llm' }))}>{error?.message}</button>
+}
+
+export function Page() {
+  const { downloads } = useDownloads()
+  const { preload } = usePreload()
+  const rows = downloads.map(({ url }) => <Row key={url} url={url} />)
+  return <DownloadProvider client={client}>{rows}{preload?.logs}</DownloadProvider>
+}
+
+createApp({ setup: () => ({ ...useVueDownload(ref('x')) }) }).use(modelDownloader, client)
+`,
+    )
+    write(
+      'bindings/tsconfig.json',
+      JSON.stringify({
+        compilerOptions: {
+          target: 'ES2022',
+          lib: ['ES2022', 'DOM'],
+          module: 'ESNext',
+          moduleResolution: 'bundler',
+          jsx: 'react-jsx',
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: true,
+          noEmit: true,
+          types: [],
+        },
+        include: ['index.tsx'],
+      }),
+    )
+    node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'bindings')
   },
 
   'the command runs'() {

@@ -10,7 +10,9 @@ import ts from 'typescript'
 
 const root = path.resolve(import.meta.dirname, '..')
 const given = process.argv.slice(2)
-const adapters = ['express', 'fastify', 'fetch', 'koa', 'node'].map((name) => `adapters/${name}.ts`)
+const adapters = ['express', 'fastify', 'fetch', 'koa', 'node', 'react', 'vue'].map(
+  (name) => `adapters/${name}.ts`,
+)
 const entries = (given.length > 0 ? given : ['src/index.ts', 'src/client/index.ts', ...adapters]).map(
   (entry) => path.resolve(root, entry),
 )

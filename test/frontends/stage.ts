@@ -1,4 +1,5 @@
 /** What tests of frontends share: a backend with the routes on it, an origin, and a server for pages on another origin. */
+import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { modelDownloader } from '../../adapters/node.js'
 import { Catalog, type CatalogModel } from '../../src/catalog/catalog.js'
@@ -25,6 +26,8 @@ export interface Backend extends AsyncDisposable {
   readonly directory: string
   /** Method and path of what was asked, oldest first. */
   readonly asked: readonly string[]
+  /** Streams of events that are open now. */
+  readonly streams: ReadonlySet<ServerResponse>
 }
 
 /** Starts a {@link Backend}. */
@@ -40,12 +43,18 @@ export async function startBackend({
   const allowedHosts = [`127.0.0.1:${origin.port}`]
   const routes = modelDownloader({ manager, preloader, allowedHosts, ...options })
   const asked: string[] = []
+  const streams = new Set<ServerResponse>()
   const { server, url } = await serve((req, res) => {
-    asked.push(`${req.method ?? ''} ${req.url?.replace(/\?.*/, '') ?? ''}`)
+    const path = req.url?.replace(/\?.*/, '') ?? ''
+    asked.push(`${req.method ?? ''} ${path}`)
+    if (req.method === 'GET' && path.endsWith('/events')) {
+      streams.add(res)
+      res.once('close', () => streams.delete(res))
+    }
     routes(req, res)
   })
   return {
-    ...{ url, manager, preloader, origin, directory, asked },
+    ...{ url, manager, preloader, origin, directory, asked, streams },
     async [Symbol.asyncDispose]() {
       routes.close()
       await closeServer(server)
@@ -71,11 +80,11 @@ export async function servePages(pages: Record<string, string>): Promise<string>
   return `http://localhost:${portOf(server)}`
 }
 
-/** A page that consists of one script. */
-export function pageOf(script: string): string {
+/** A page that consists of one script, over what a server has drawn. */
+export function pageOf(script: string, drawn = ''): string {
   // Whatever the script holds, it must not end its own element.
   const code = script.replaceAll('</script', '<\\/script')
-  return `<!doctype html><meta charset="utf-8"><div id="root"></div><script type="module">${code}</script>`
+  return `<!doctype html><meta charset="utf-8"><div id="root">${drawn}</div><script type="module">${code}</script>`
 }
 
 /** Waits until nobody has asked anything for some polls. */

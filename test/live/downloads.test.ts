@@ -1,41 +1,14 @@
-import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { WireDownload } from '../../src/client/index.js'
 import { liveDownload, liveDownloads } from '../../src/live/index.js'
-import {
-  at,
-  completed,
-  event,
-  inTurn,
-  json,
-  modelUrl,
-  paths,
-  stream,
-  wire,
-  type Answer,
-} from '../client/server.js'
+import { at, completed, event, inTurn, json, modelUrl, paths, stream, wire } from '../client/server.js'
 import { waitFor } from '../support/wait.js'
-import { serve, snapshotOf, watch } from './watching.js'
+import { faucet, serve, snapshotOf, watch } from './watching.js'
 
 const other = wire({ url: 'https://example.com/other.gguf', filename: 'other.gguf' })
 const live = ({ connection }: { connection: string }) => connection === 'live'
 const loaded = ({ loaded }: { loaded: boolean }) => loaded
-
-/** A stream that the test writes to. */
-function faucet(): { answer: Answer; write: (text: string) => void } {
-  const open = new Set<ServerResponse>()
-  return {
-    answer: (req, res, asked) => {
-      open.add(res)
-      res.once('close', () => open.delete(res))
-      stream([snapshotOf(wire(), other)])(req, res, asked)
-    },
-    write: (text) => {
-      for (const res of open) res.write(text)
-    },
-  }
-}
 
 describe('what it shows', () => {
   it('is empty and idle until somebody watches; watching alone connects', async () => {
@@ -56,7 +29,7 @@ describe('what it shows', () => {
   })
 
   it('follows what changes; what does not stays the same object', async () => {
-    const { answer, write } = faucet()
+    const { answer, write } = faucet(snapshotOf(wire(), other))
     const { client } = await serve({ [paths.events]: answer })
     const store = liveDownloads(client)
     using watcher = watch(store)
@@ -71,7 +44,7 @@ describe('what it shows', () => {
   })
 
   it('one download: its own changes only, and the URL may change', async () => {
-    const { answer, write } = faucet()
+    const { answer, write } = faucet(snapshotOf(wire(), other))
     const { server, client } = await serve({ [paths.events]: answer })
     let url = modelUrl
     const store = liveDownload(client, () => url)
@@ -163,7 +136,7 @@ describe('its connection', () => {
   })
 
   it('a function that watches twice is called until both have ended', async () => {
-    const { answer, write } = faucet()
+    const { answer, write } = faucet(snapshotOf(wire(), other))
     const { client } = await serve({ [paths.events]: answer })
     const store = liveDownloads(client)
     let calls = 0

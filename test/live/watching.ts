@@ -1,7 +1,8 @@
 /** What tests of live stores share. */
+import type { ServerResponse } from 'node:http'
 import { createClient, type Client, type WireDownload } from '../../src/client/index.js'
 import type { Followed, LiveStore } from '../../src/live/index.js'
-import { event, startServer, type Answer, type ScriptedServer } from '../client/server.js'
+import { event, startServer, stream, type Answer, type ScriptedServer } from '../client/server.js'
 import { waitFor } from '../support/wait.js'
 
 /** A subscriber that notes each snapshot it was told of. */
@@ -37,3 +38,18 @@ export async function serve(
 /** A `snapshot` event of these downloads. */
 export const snapshotOf = (...downloads: WireDownload[]) =>
   event('snapshot', { downloads: Object.fromEntries(downloads.map((each) => [each.url, each])) })
+
+/** Streams that begin so, and that the test writes to. */
+export function faucet(begin: string): { answer: Answer; write: (text: string) => void } {
+  const open = new Set<ServerResponse>()
+  return {
+    answer: (req, res, asked) => {
+      open.add(res)
+      res.once('close', () => open.delete(res))
+      stream([begin])(req, res, asked)
+    },
+    write: (text) => {
+      for (const res of open) res.write(text)
+    },
+  }
+}
