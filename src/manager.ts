@@ -1,7 +1,6 @@
 import { resolve } from 'node:path'
 import { Download, type DownloadOwner } from './download.js'
 import { DownloadError, toDownloadError } from './errors.js'
-import type { LogEvent } from './events.js'
 import { checkFilename, fallbackFilename, filenameFromUrl } from './files/names.js'
 import {
   checkMirrors,
@@ -17,7 +16,7 @@ import {
 import { Interest } from './interest.js'
 import { Places } from './places.js'
 import { Registry } from './registry.js'
-import { expectations, isStricter, newRecord, requireSame } from './records.js'
+import { expectations, isStricter, newRecord, requireNoGlobs, requireSame } from './records.js'
 import { SafeEmitter } from './safe-emitter.js'
 import { Serial } from './serial.js'
 import { sourceRegistry } from './sources/built-in.js'
@@ -58,7 +57,8 @@ export class DownloadManager extends SafeEmitter {
   readonly #interest = new Interest((download) => {
     if (this.#closed !== null) return
     this.cancel(download.url).catch((error: unknown) => {
-      this.#log(download, 'warn', `Canceling failed: ${toDownloadError(error).message}`)
+      const message = `Canceling failed: ${toDownloadError(error).message}`
+      this.emit('log', { download, level: 'warn', message })
     })
   })
   #maxBytesPerSecond: number | null
@@ -89,15 +89,16 @@ export class DownloadManager extends SafeEmitter {
     this.#engine = this.#options.worker
       ? new WorkerEngine({ ...engineOptions, fallback: createEngine })
       : createEngine(engineOptions)
+    const tuning = { ...defaultTuning, ...engineOptions.tuning }
     this.#resolver = new Resolver({
       sources: sourceRegistry(this.#options.sources),
-      tuning: { ...defaultTuning, ...engineOptions.tuning },
+      tuning,
       proxy: this.#options.proxy,
     })
     this.#work = new Work({
       engine: this.#engine,
       resolver: this.#resolver,
-      tuning: { ...defaultTuning, ...engineOptions.tuning },
+      tuning,
       registry: this.#registry,
       places: this.#places,
       emitter: this,
@@ -345,10 +346,13 @@ export class DownloadManager extends SafeEmitter {
   }
 
   /** What the URL or the ref itself calls the file; checks both on the way. */
-  #filenameIn({ url, remote }: ResolvedDownloadOptions): string | null {
-    const source = this.#resolver.find(url)
-    if (source === null) return filenameFromUrl(parseUrl(url, remote))
-    const name = source.filenameOf?.(url) ?? null
+  #filenameIn(wanted: ResolvedDownloadOptions): string | null {
+    const source = this.#resolver.find(wanted.url)
+    if (source === null) {
+      requireNoGlobs(wanted)
+      return filenameFromUrl(parseUrl(wanted.url, wanted.remote))
+    }
+    const name = source.filenameOf?.(wanted.url) ?? null
     return name === null ? null : checkFilename(name)
   }
 
@@ -386,10 +390,6 @@ export class DownloadManager extends SafeEmitter {
     })
     // When it was forgotten and asked for again meanwhile, the new one is meant.
     return done ? download : await this.#control(url, task)
-  }
-
-  #log(download: Download, level: LogEvent['level'], message: string): void {
-    this.emit('log', { download, level, message })
   }
 }
 

@@ -69,6 +69,20 @@ export function requireSame(
   }
 }
 
+/**
+ * A plain URL is one file.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` for globs.
+ */
+export function requireNoGlobs({ include, exclude }: ResolvedDownloadOptions): void {
+  if (include === undefined && exclude === undefined) return
+  const path = include === undefined ? 'exclude' : 'include'
+  const message = 'goes with a ref that means several files'
+  throw new DownloadError('INVALID_OPTIONS', `download options: ${path}: ${message}`, {
+    issues: [{ path, message }],
+  })
+}
+
 function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index])
 }

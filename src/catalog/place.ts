@@ -1,6 +1,7 @@
 /** Where a model's file lies or will lie. */
 import { join } from 'node:path'
 import type { Download } from '../download.js'
+import type { Entry } from '../group/files.js'
 import type { DownloadManager } from '../manager.js'
 import type { FileStamp } from '../transfer/protocol.js'
 import type { CatalogEntry } from './catalog.js'
@@ -9,6 +10,8 @@ import type { CatalogEntry } from './catalog.js'
 export interface Spot {
   path: string
   stamp: FileStamp | null
+  /** The files of a group, whose folder `path` is; null for a single file, and while nobody knows. */
+  files: readonly Entry[] | null
 }
 
 /** Whether a known download is of the very file that the catalog means, at its place below `directory`. */
@@ -40,7 +43,7 @@ export function spotIn(manager: DownloadManager, entry: CatalogEntry, directory:
   const filename = entry.filename ?? (known?.named === true ? known.filename : null)
   if (filename === null) return null
   const path = join(directory, entry.mode ?? '', filename)
-  return { path, stamp: known?.path === path ? known.record.stamp : null }
+  return known?.path === path ? spotOf(known) : { path, stamp: null, files: null }
 }
 
 /**
@@ -50,9 +53,12 @@ export function spotIn(manager: DownloadManager, entry: CatalogEntry, directory:
 export function spotsOf(manager: DownloadManager, entry: CatalogEntry, lastDirectory: string | null): Spot[] {
   const known = manager.get(entry.url)
   const spots: (Spot | null)[] = []
-  if (known?.named === true && isNamedSo(known.record, entry))
-    spots.push({ path: known.path, stamp: known.record.stamp })
+  if (known?.named === true && isNamedSo(known.record, entry)) spots.push(spotOf(known))
   if (lastDirectory !== null) spots.push(spotIn(manager, entry, lastDirectory))
   spots.push(spotIn(manager, entry, manager.directory))
   return spots.filter((spot) => spot !== null)
+}
+
+function spotOf({ path, record, groupFiles }: Download): Spot {
+  return { path, stamp: record.stamp, files: groupFiles?.files ?? null }
 }

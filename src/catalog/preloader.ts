@@ -9,7 +9,7 @@ import { messagesOf, type Messages } from './messages.js'
 import { parseRequest, resolvePreloaderOptions, type ResolvedPreloaderOptions } from './options.js'
 import { outputDirectory } from './output-dir.js'
 import { spotIn } from './place.js'
-import { checkFile } from './readiness.js'
+import { checkSpot } from './readiness.js'
 import { RunState } from './run-state.js'
 import { completedModels, failedModels, isThrough, runProgress, type Run, type RunModel } from './state.js'
 import { survey } from './survey.js'
@@ -268,7 +268,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
       entries.map(async (entry) => {
         const spot = spotIn(this.#options.manager, entry, directory)
         if (spot === null) return null
-        const { kind } = await checkFile(spot.path, entry, spot.stamp)
+        const { kind } = await checkSpot(spot, entry)
         return kind === 'right' ? entry.key : null
       }),
     )

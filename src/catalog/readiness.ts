@@ -1,8 +1,13 @@
 /** Whether a model's file is there and right, told without reading it. */
 import { lstat } from 'node:fs/promises'
+import pLimit from 'p-limit'
 import { errnoOf, fsError } from '../files/fs-errors.js'
 import type { FileStamp } from '../transfer/protocol.js'
 import type { CatalogEntry } from './catalog.js'
+import type { Spot } from './place.js'
+
+/** Files of a group that are looked at together. */
+const looksAtATime = 16
 
 /** What is known of a file after a look at it. */
 export type FileVerdict =
@@ -46,4 +51,17 @@ export async function checkFile(
     (stamp.ino === 0 || stamp.ino === stats.ino)
   if (!unchanged) return { kind: 'notVerified' }
   return stamp.sha256 === expected.sha256 ? { kind: 'right', checked: true } : { kind: 'wrongDigest' }
+}
+
+/** The same of all files of a model: those of a group are right when each one is; else it is told what the first is. */
+export async function checkSpot(
+  { path, stamp, files }: Spot,
+  expected: Pick<CatalogEntry, 'size' | 'sha256'>,
+): Promise<FileVerdict> {
+  if (files === null) return await checkFile(path, expected, stamp)
+  const verdicts = await pLimit(looksAtATime).map(files, (file) =>
+    checkFile(file.path, { size: file.size, sha256: file.expected }, file.stamp),
+  )
+  const wrong = verdicts.find(({ kind }) => kind !== 'right')
+  return wrong ?? { kind: 'right', checked: files.every(({ expected: digest }) => digest !== null) }
 }

@@ -6,7 +6,7 @@ import type { CatalogEntry } from './catalog.js'
 import type { Messages } from './messages.js'
 import type { ResolvedPreloaderOptions } from './options.js'
 import { spotsOf } from './place.js'
-import { checkFile, type FileVerdict } from './readiness.js'
+import { checkSpot, type FileVerdict } from './readiness.js'
 import { isRunning, isThrough, type Run } from './state.js'
 import { firstUseTip } from './tip.js'
 import type { ModelsStatus, ModelStatus } from './types.js'
@@ -66,7 +66,7 @@ async function look(entry: CatalogEntry, { options, run, messages }: SurveyFacts
   let hint = first?.path ?? join(manager.directory, entry.mode ?? '')
   let verdict: FileVerdict = { kind: 'missing' }
   for (const spot of spots) {
-    const here = await checkFile(spot.path, entry, spot.stamp)
+    const here = await checkSpot(spot, entry)
     if (spot === first) verdict = here
     if (here.kind !== 'right') continue
     hint = spot.path

@@ -55,7 +55,9 @@ export class BarReporter extends HumanReporter {
   protected line(text: string, kind: LineKind): void {
     // The bar shows that it began, and that it waits.
     if (kind === 'start') return
-    const mark = { done: this.#paint('✓ ', 32), error: this.#paint('✗ ', 31), note: '', sum: '' }[kind]
+    const mark = { done: this.#paint('✓ ', 32), error: this.#paint('✗ ', 31), more: '', note: '', sum: '' }[
+      kind
+    ]
     const line = `${mark}${text}\n`
     if (this.#closed) this.#terminal.write(line)
     // What stands below is drawn again after it.

@@ -51,7 +51,9 @@ export function forwardEvents(
   manager.on('started', ({ download }) => report({ type: 'started', url: urlOf(download) }))
   manager.on('verifying', ({ download }) => report({ type: 'verifying', url: urlOf(download) }))
   manager.on('progress', ({ download, progress }) =>
-    report(progressReport(urlOf(download), download.named ? download.filename : null, progress)),
+    report(
+      progressReport(urlOf(download), download.named ? download.filename : null, progress, download.group),
+    ),
   )
   manager.on('retrying', ({ download, error, attempt, delayMs }) =>
     report({

@@ -5,8 +5,9 @@ import { DownloadManager } from '../manager.js'
 import { type DownloadOptions, parseUrl } from '../options.js'
 import { redactUrl } from '../redact.js'
 import { sourceRegistry } from '../sources/built-in.js'
-import type { DownloadStore } from '../store/store.js'
+import { resolve } from 'node:path'
 import { defaultPools } from './arguments.js'
+import { begunGroups } from './begun-groups.js'
 import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
 import { plain } from './format.js'
 import { completedReport, failedReport, type Report } from './report.js'
@@ -27,6 +28,8 @@ export interface GetOptions {
   header?: Record<string, string> | undefined
   limitRate?: number | undefined
   force?: boolean | undefined
+  include?: string[] | undefined
+  exclude?: string[] | undefined
   json?: boolean | undefined
   quiet?: boolean | undefined
 }
@@ -45,7 +48,7 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
         throw new UsageError(`--${name} goes with a single URL; there are ${wanted.size}.`)
     }
   }
-  const manager = createManager(wanted.size, options)
+  const manager = createManager(new Set(wanted.values()), options)
   const reporter = await createReporter(wanted.size, options)
   const interruption = onSignal(() => {
     reporter.close()
@@ -103,7 +106,7 @@ function distinctUrls(urls: readonly string[]): Map<string, string> {
 
 /** What all URLs of the run have in common. */
 function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
-  const { output, sha256, size, mirror, spread, header, force } = options
+  const { output, sha256, size, mirror, spread, header, force, include, exclude } = options
   return {
     ...(output === undefined ? {} : { filename: output }),
     ...(sha256 === undefined ? {} : { sha256 }),
@@ -112,28 +115,28 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
     ...(spread === undefined ? {} : { spread }),
     ...(header === undefined ? {} : { headers: header }),
     ...(force === undefined ? {} : { force }),
+    ...(include === undefined ? {} : { include }),
+    ...(exclude === undefined ? {} : { exclude }),
   }
 }
 
-/** Nobody asks for what it would keep: what makes a later run resume is the journal beside the file. */
-const forgetful: DownloadStore = {
-  load: () => Promise.resolve({ records: [], problems: [] }),
-  save: () => Promise.resolve(),
-  remove: () => Promise.resolve(),
+/** What must be the same for a group to go on. */
+function groupsOf({ output, mode, include, exclude, force }: GetOptions): unknown {
+  return { output, mode, include, exclude, force }
 }
 
-function createManager(urls: number, options: GetOptions): DownloadManager {
+function createManager(urls: ReadonlySet<string>, options: GetOptions): DownloadManager {
   // The process has nothing else to do.
   blockThisThread()
   return asUsageError(
     () =>
       new DownloadManager({
         directory: options.directory,
-        ...defaultPools(urls, options),
+        ...defaultPools(urls.size, options),
         maxBytesPerSecond: options.limitRate ?? null,
         modes: options.mode === undefined ? [] : [options.mode],
         defaultMode: options.mode ?? null,
-        store: forgetful,
+        store: begunGroups(resolve(options.directory), urls, groupsOf(options)),
         autoResume: false,
         worker: false,
       }),
@@ -150,7 +153,7 @@ async function settle(download: Download, url: string, report: (report: Report) 
     report(completedReport(url, await download.finished))
     return true
   } catch (error) {
-    report(failedReport(url, toDownloadError(error)))
+    report(failedReport(url, toDownloadError(error), download.group))
     return false
   }
 }

@@ -152,6 +152,11 @@ async function tellIfThere(
   const entry = catalog.get(key)
   const path = entry === undefined ? undefined : spotIn(manager, entry, manager.directory)?.path
   if (phase !== 'completed' || path === undefined) return
+  const known = manager.get(url)
+  if (known?.group !== null && known?.file !== undefined && known.file !== null) {
+    report(completedReport(url, { ...known.file, existed: true, fetchedBytes: 0 }))
+    return
+  }
   const size = await stat(path).then(
     (stats) => stats.size,
     () => 0,

@@ -32,6 +32,7 @@ Exit codes: 0 all done, 1 a download failed, 2 wrong usage, 130 Ctrl-C.
 Examples:
   model-downloader get https://example.com/llama.gguf
   model-downloader get https://example.com/llama.gguf -d models --mode llm
+  model-downloader get hf:owner/repo --include '*.safetensors' --include '*.json'
   model-downloader get --json https://example.com/llama.gguf | jq .
 `
 
@@ -87,11 +88,11 @@ export function createProgram(version: string, commands: Commands): Command {
     .description(
       'Downloads one or more URLs. A file lies under its final name only when it is complete and checked.',
     )
-    .argument('<url...>', 'http or https addresses')
+    .argument('<url...>', 'http or https addresses, or refs such as hf:owner/repo')
     .option('-d, --directory <dir>', 'folder for the files; made when missing', '.')
     .option(
       '-o, --output <name>',
-      'file name, with a single URL (default: taken from the URL)',
+      'file name, or folder of several files, with a single URL (default: taken from the URL)',
       parseOutputName,
     )
     .option('--mode <name>', 'sub-folder for the file: DIR/MODE/NAME')
@@ -124,6 +125,8 @@ export function createProgram(version: string, commands: Commands): Command {
       parseRate,
     )
     .option('--force', 'fetch again even when the file is there; it is replaced when the new one is complete')
+    .option('--include <glob>', 'of a ref that means several files: only these; may be repeated', addText)
+    .option('--exclude <glob>', 'of a ref that means several files: not these; may be repeated', addText)
     .option('--json', 'one JSON object per event on standard output')
     .option('--quiet', 'errors only')
     .addHelpText('after', getHelp)

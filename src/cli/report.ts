@@ -1,5 +1,6 @@
 import type { DownloadErrorCode } from '../errors.js'
 import type { DownloadedFile, LogEvent } from '../events.js'
+import type { DownloadGroup, GroupFile } from '../group/files.js'
 import type { Progress } from '../progress.js'
 import type { DownloadState } from '../states.js'
 import { redactUrls } from '../redact.js'
@@ -44,6 +45,9 @@ export interface ProgressReport {
   etaSeconds: number | null
   connections: number
   phase: DownloadState
+  /** Of a group: its files, and how many of them are there. */
+  fileCount?: number
+  filesCompleted?: number
 }
 
 /** The last report of a URL whose file is there. */
@@ -56,6 +60,23 @@ export interface CompletedReport {
   verified: boolean
   existed: boolean
   fetchedBytes: number
+  /** Of a group, whose folder `path` is. */
+  files?: FileReport[]
+}
+
+/** One file of a group that is there; `path` is inside the group's folder. */
+export interface FileReport {
+  path: string
+  size: number | null
+  sha256: string | null
+  verified: boolean
+}
+
+/** One file of a group that is not there, and why; `code` is null when it was not tried. */
+export interface MissingReport {
+  path: string
+  code: DownloadErrorCode | null
+  message: string
 }
 
 /** The last report of a URL that could not be had. */
@@ -64,6 +85,8 @@ export interface FailedReport {
   url: string
   code: DownloadErrorCode
   message: string
+  /** Of a group: what is not there. */
+  missing?: MissingReport[]
 }
 
 /** What every reporter can do. */
@@ -77,7 +100,12 @@ export interface Reporter {
 }
 
 /** Shapes a `progress` report. */
-export function progressReport(url: string, filename: string | null, progress: Progress): ProgressReport {
+export function progressReport(
+  url: string,
+  filename: string | null,
+  progress: Progress,
+  group: DownloadGroup | null = null,
+): ProgressReport {
   const { downloaded, total, percent, bytesPerSecond, etaSeconds, connections, phase } = progress
   return {
     type: 'progress',
@@ -90,16 +118,40 @@ export function progressReport(url: string, filename: string | null, progress: P
     etaSeconds,
     connections,
     phase,
+    ...(group === null ? {} : { fileCount: group.files.length, filesCompleted: group.completed }),
   }
 }
 
 /** Shapes a `completed` report. */
 export function completedReport(url: string, file: DownloadedFile): CompletedReport {
-  const { path, size, sha256, verified, existed, fetchedBytes } = file
-  return { type: 'completed', url, path, size, sha256, verified, existed, fetchedBytes }
+  const { path, size, sha256, verified, existed, fetchedBytes, files } = file
+  const report: CompletedReport = {
+    type: 'completed',
+    url,
+    path,
+    size,
+    sha256,
+    verified,
+    existed,
+    fetchedBytes,
+  }
+  return files === null ? report : { ...report, files: files.map(fileReport) }
+}
+
+function fileReport({ filename: path, size, sha256, verified }: GroupFile): FileReport {
+  return { path, size, sha256, verified }
 }
 
 /** Shapes a `failed` report. */
-export function failedReport(url: string, error: { code: DownloadErrorCode; message: string }): FailedReport {
-  return { type: 'failed', url, code: error.code, message: redactUrls(error.message) }
+export function failedReport(
+  url: string,
+  error: { code: DownloadErrorCode; message: string },
+  group: DownloadGroup | null = null,
+): FailedReport {
+  const report: FailedReport = { type: 'failed', url, code: error.code, message: redactUrls(error.message) }
+  return group === null ? report : { ...report, missing: group.missing.map(missingReport) }
+}
+
+function missingReport({ filename: path, error, state }: GroupFile): MissingReport {
+  return { path, code: error?.code ?? null, message: redactUrls(error?.message ?? `It is ${state}.`) }
 }

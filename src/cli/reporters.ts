@@ -15,7 +15,8 @@ export class QuietReporter implements Reporter {
   }
 
   report(report: Report): void {
-    if (report.type === 'failed' && report.code !== 'CLOSED') this.#stderr(`${failedLine(report)}\n`)
+    if (report.type === 'failed' && report.code !== 'CLOSED')
+      this.#stderr([failedLine(report), ...missingLines(report)].map((line) => `${line}\n`).join(''))
   }
 
   finish(): void {}
@@ -54,6 +55,21 @@ export function failedLine(report: FailedReport): string {
   return `error: ${plain(redactUrl(report.url))}: ${plain(report.message)} (${report.code})`
 }
 
+/** Most files that are named of those that a group lacks. */
+const maxMissing = 20
+
+/** What a group lacks, a line each. */
+export function missingLines({ missing = [] }: FailedReport): string[] {
+  const lines = missing
+    .slice(0, maxMissing)
+    .map(
+      ({ path, code, message }) =>
+        `  missing: ${plain(path)}: ${plain(message)}${code === null ? '' : ` (${code})`}`,
+    )
+  const more = missing.length - lines.length
+  return more === 0 ? lines : [...lines, `  … and ${more} more`]
+}
+
 /** A download that holds a slot, as the reporters for people know it. */
 interface Active {
   url: string
@@ -63,7 +79,7 @@ interface Active {
 }
 
 /** What a line that stays is about; `sum` comes last. */
-export type LineKind = 'start' | 'done' | 'error' | 'note' | 'sum'
+export type LineKind = 'start' | 'done' | 'error' | 'more' | 'note' | 'sum'
 
 /** Counts of a run. */
 export interface Totals {
@@ -150,7 +166,9 @@ export abstract class HumanReporter implements Reporter {
         // CLOSED is our own stopping; that is told once, for all.
         if (report.code === 'CLOSED') return
         this.totals.failed += 1
-        return this.line(failedLine(report), 'error')
+        this.line(failedLine(report), 'error')
+        for (const line of missingLines(report)) this.line(line, 'more')
+        return
     }
   }
 
@@ -204,8 +222,11 @@ function lineState(active: Active, now: number): LineState {
   }
 }
 
+/** Of a group with its count of files before it: a name that is too long is cut at its end. */
 function nameOf(active: Active | undefined, url: string): string {
-  return plain(active?.progress?.filename ?? lastSegment(url))
+  const { filename = null, fileCount, filesCompleted = 0 } = active?.progress ?? {}
+  const name = plain(filename ?? lastSegment(url))
+  return fileCount === undefined ? name : `${filesCompleted}/${fileCount} ${name}`
 }
 
 function lastSegment(url: string): string {
@@ -237,7 +258,7 @@ export class LineReporter extends HumanReporter {
   }
 
   protected line(text: string, kind: LineKind): void {
-    const prefix = { start: 'start: ', done: 'done: ', error: '', note: 'note: ', sum: '' }[kind]
+    const prefix = { start: 'start: ', done: 'done: ', error: '', more: '', note: 'note: ', sum: '' }[kind]
     this.#stderr(`${prefix}${text}\n`)
   }
 

@@ -31,6 +31,14 @@ export async function changedOnes(entries: readonly Entry[]): Promise<Entry[]> {
   return entries.filter((_, index) => verdicts[index] !== true)
 }
 
+/** Those under whose names nothing lies. */
+export async function absentOnes(entries: readonly Entry[]): Promise<Entry[]> {
+  const absent = await pLimit(atATime).map(entries, async ({ path }) => {
+    return (await io.lstatIfThere(path).catch(() => undefined)) === null
+  })
+  return entries.filter((_, index) => absent[index] === true)
+}
+
 /**
  * Makes sure that all missing files fit, before a byte of them is fetched.
  *

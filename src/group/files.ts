@@ -197,8 +197,9 @@ export class GroupFiles implements DownloadGroup {
     this.note(entry, size, size)
     this.move(entry, 'completed')
     entry.stamp = stamp
+    // What took the place of somebody's file is not only ours.
+    if (!existed && !entry.stale) entry.fetched = true
     entry.stale = false
-    if (!existed) entry.fetched = true
   }
 
   /** A file is not there any more, or never was. */

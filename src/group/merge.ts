@@ -32,14 +32,15 @@ export function merge(planned: readonly PlannedFile[], known: GroupRecord | null
     const fresh: GroupFileInit = { path, size, sha256 }
     const old = byPath.get(path)
     byPath.delete(path)
-    if (old === undefined) return fresh
+    // Nothing but the revision tells whether what may lie there is another file.
+    const doubtful = { ...fresh, stale: true as const }
+    if (old === undefined) return sha256 === undefined && file.revision !== undefined ? doubtful : fresh
     if (isSame(old, file, same)) {
       const { done, stamp, fetched, stale, downloaded } = old
       return { ...fresh, done, stamp, fetched, stale, downloaded }
     }
     outdated.push(old)
-    // Nothing but the revision tells that what lies there is another file.
-    return sha256 === undefined ? { ...fresh, stale: true as const } : fresh
+    return { ...(sha256 === undefined ? doubtful : fresh), fetched: old.fetched }
   })
   return { revision, files, outdated: [...outdated, ...byPath.values()] }
 }

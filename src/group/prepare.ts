@@ -4,7 +4,7 @@ import { DownloadError } from '../errors.js'
 import { checkFilename } from '../files/names.js'
 import type { JobHost } from '../job.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
-import { changedOnes, ensureGroupSpace, isUnchanged, removeOf } from './disk.js'
+import { absentOnes, changedOnes, ensureGroupSpace, isUnchanged, removeOf } from './disk.js'
 import { GroupFiles, type Entry } from './files.js'
 import { merge, type Merged } from './merge.js'
 import { planGroup } from './plan.js'
@@ -44,6 +44,7 @@ export async function prepareGroup(
   for (const entry of await changedOnes(group.files.filter(({ isDone }) => isDone))) {
     group.lose(entry, 'queued')
   }
+  for (const entry of await absentOnes(group.files.filter(({ stale }) => stale))) entry.stale = false
   if (!isStopped()) {
     await host.save()
     await ensureGroupSpace(group.path, group.missing)

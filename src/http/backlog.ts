@@ -5,12 +5,15 @@ export interface Kept {
   readonly number: number
   readonly topic: string
   readonly bytes: Uint8Array
+  /** Makes the bytes for readers of the topic alone, where theirs are others. */
+  readonly encodeForTopic?: ((number: number) => Uint8Array) | undefined
 }
 
 interface Entry {
   readonly number: number
   readonly topic: string
   bytes: Uint8Array
+  readonly encodeForTopic?: ((number: number) => Uint8Array) | undefined
   /** What it replaces, and is replaced by; null: nothing. */
   replaces: string | null
   /** A newer one has taken its place. */
@@ -26,6 +29,8 @@ export interface Added {
   replaces: string | null
   /** Makes the bytes once the number is known. */
   encode: (number: number) => Uint8Array
+  /** See {@link Kept.encodeForTopic}. */
+  encodeForTopic?: (number: number) => Uint8Array
 }
 
 /**
@@ -72,9 +77,16 @@ export class Backlog {
   }
 
   /** Adds a message; older ones go when there is no room. */
-  add({ topic, replaces, encode }: Added): void {
+  add({ topic, replaces, encode, encodeForTopic }: Added): void {
     this.#last += 1
-    const entry: Entry = { number: this.#last, topic, bytes: encode(this.#last), replaces, stale: false }
+    const entry: Entry = {
+      number: this.#last,
+      topic,
+      bytes: encode(this.#last),
+      encodeForTopic,
+      replaces,
+      stale: false,
+    }
     if (replaces !== null) {
       const old = this.#newest.get(replaces)
       if (old !== undefined) this.#retire(old)

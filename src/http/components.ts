@@ -4,6 +4,7 @@ import * as schemas from './schemas.js'
 /** Every schema that has a name. */
 export const components = {
   Download: schemas.wireDownload,
+  DownloadFile: schemas.wireFile,
   DownloadRequest: schemas.downloadRequest,
   DownloadStarted: schemas.downloadStarted,
   DownloadStatus: schemas.downloadStatus,

@@ -7,7 +7,7 @@ import { isSettled, type DownloadState } from '../states.js'
 import { publicMessage } from './problem.js'
 import type { DownloadSseEvents, WireLog } from './schemas.js'
 import type { SseMessage, SseSource } from './sse.js'
-import { toWire, toWireMap } from './wire.js'
+import { toFullWire, toWire, toWireMap } from './wire.js'
 
 /** The events of `GET /api/models/download/events`; the topic is the URL. */
 export function downloadEvents(manager: DownloadManager): SseSource {
@@ -24,7 +24,7 @@ export function downloadEvents(manager: DownloadManager): SseSource {
     snapshot: (url) => {
       if (url === null) return { event: 'snapshot', data: { downloads: toWireMap(manager.list()) } }
       const download = manager.get(url)
-      return download === undefined ? null : { event: 'snapshot', data: toWire(download) }
+      return download === undefined ? null : { event: 'snapshot', data: toFullWire(download) }
     },
   }
 }
@@ -36,7 +36,13 @@ function listenersFor(publish: Publish): DownloadEvents {
   const told = new Map<string, DownloadState>()
 
   const tell = (event: keyof DownloadSseEvents, download: Download) => {
-    publish({ event, data: toWire(download), topic: download.url, replaceable: event === 'progress' })
+    publish({
+      event,
+      data: toWire(download),
+      topic: download.url,
+      replaceable: event === 'progress',
+      ...(download.group === null ? {} : { detail: () => toFullWire(download) }),
+    })
   }
   const tellState = (download: Download) => {
     const { url, state } = download

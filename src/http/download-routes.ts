@@ -19,7 +19,7 @@ import {
   type StartMessage,
 } from './schemas.js'
 import { eventStream } from './stream.js'
-import { toWire, toWireMap } from './wire.js'
+import { toFullWire, toWireMap } from './wire.js'
 
 /**
  * How long a request waits at most for a look at a file that lies there already, in milliseconds: for one that needs no
@@ -29,7 +29,7 @@ const lookMs = { plain: 2_000, hashing: 250 }
 
 async function start(services: Services, wanted: DownloadRequest): Promise<DownloadStarted> {
   const { manager, admission, remote } = services
-  const { url, urls, filename, mode, sha256, size, priority } = wanted
+  const { url, urls, filename, mode, sha256, size, priority, include, exclude } = wanted
   await manager.ready
   const before = admission.isEntering(url) ? 'queued' : manager.get(url)?.state
   const isLive = before !== undefined && !isSettled(before)
@@ -44,6 +44,8 @@ async function start(services: Services, wanted: DownloadRequest): Promise<Downl
       ...(sha256 === undefined ? {} : { sha256 }),
       ...(size === undefined ? {} : { size }),
       ...(priority === undefined ? {} : { priority }),
+      ...(include === undefined ? {} : { include }),
+      ...(exclude === undefined ? {} : { exclude }),
     }),
   )
   const message: StartMessage = isLive
@@ -92,7 +94,7 @@ function control(name: 'pause' | 'resume' | 'cancel' | 'retry', summary: string)
     errors: [400, 404, 409, 413, 415],
     handle: async ({ services, body }): Promise<ControlResult> => ({
       success: true,
-      download: toWire(await services.manager[name](body.url)),
+      download: toFullWire(await services.manager[name](body.url)),
     }),
   })
 }
@@ -132,7 +134,7 @@ export const downloadRoutes: readonly Route[] = [
     errors: [400, 404],
     handle: async ({ services: { manager }, query }): Promise<DownloadStatus | DownloadList> => {
       const { url, state, mode, limit } = query
-      if (url !== undefined) return { success: true, download: toWire(await known(manager, url)) }
+      if (url !== undefined) return { success: true, download: toFullWire(await known(manager, url)) }
       await manager.ready
       const matching = manager
         .list()

@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { DownloadManager } from '../manager.js'
 import { requireLocal, type RequestContext } from './access.js'
 import { statusQuery, type DownloadStatus } from './schemas.js'
-import { toWire } from './wire.js'
+import { toFullWire } from './wire.js'
 
 /** A request as Node's parser gives it. */
 export interface RawRequest {
@@ -42,7 +42,7 @@ export function quickStatus(manager: DownloadManager, base: string): Quick {
       requireLocal({ url: 'http://host.invalid/', headers: { get } }, context)
       const { url } = statusQuery.parse({ url: only[1] })
       const download = url === undefined ? undefined : manager.get(url)
-      return download === undefined ? null : { success: true, download: toWire(download) }
+      return download === undefined ? null : { success: true, download: toFullWire(download) }
     } catch {
       return null
     }

@@ -14,6 +14,20 @@ const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
 
 // ---- downloads ----
 
+/** One file of a group. */
+export const wireFile = z.object({
+  filename: z.string().describe('Path inside the folder of the group, with slashes.'),
+  size: bytes.nullable().describe('Null while unknown.'),
+  downloaded: bytes.describe('Bytes on disk.'),
+  state: z.enum(downloadStates),
+  sha256: hexDigest.nullable().describe('Computed once it is there, until then what the source says.'),
+  verified: z.boolean().describe('Whether it was checked against what the source says.'),
+  error: z.string().nullable().describe('Why it is missing: one sentence for people.'),
+  code: z.enum(downloadErrorCodes).nullable().describe('Stable name of the error.'),
+})
+/** See {@link wireFile}. */
+export type WireFile = z.infer<typeof wireFile>
+
 /** One download, as every route and event tells of it. */
 export const wireDownload = z.object({
   url: z.string().describe('The URL that was asked for: the identity.'),
@@ -36,11 +50,19 @@ export const wireDownload = z.object({
   created_at: time,
   started_at: time.nullable(),
   finished_at: time.nullable(),
+  file_count: bytes.nullable().describe('Files of a group; null for a single file, and while nobody knows.'),
+  files_completed: bytes.nullable().describe('How many of them are there.'),
+  files: z
+    .array(wireFile)
+    .nullable()
+    .describe('The files of a group, for who asks for this one download; else null.'),
 })
 /** See {@link wireDownload}. */
 export type WireDownload = z.infer<typeof wireDownload>
 
 const url = z.string().min(1).max(16_384)
+
+const globs = z.array(z.string().min(1).max(1_000)).max(100).optional()
 
 /** Body of `POST /api/models/download`. What it does not name is ignored, so that old and odd clients work. */
 export const downloadRequest = z.object({
@@ -69,6 +91,10 @@ export const downloadRequest = z.object({
     .max(1_000_000)
     .optional()
     .describe('Higher ones go first. Default 0.'),
+  include: globs.describe(
+    'For a ref that means several files: globs of those that are wanted. Default: all.',
+  ),
+  exclude: globs.describe('Globs of those that are not wanted.'),
   connections: z
     .number()
     .int()

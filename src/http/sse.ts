@@ -15,6 +15,8 @@ export interface SseMessage {
   data: unknown
   /** What it is about; readers of one thing only hear of that. */
   topic: string
+  /** What those get in place of `data`, as it is when they get it: made for each of them, since there may be none. */
+  detail?: () => unknown
   /** Whether an earlier replaceable message of this event and topic needs not be read any more. */
   replaceable?: boolean
 }
@@ -177,12 +179,15 @@ export class SseChannel {
     this.#pings.unref()
   }
 
-  #publish({ event, data, topic, replaceable = false }: SseMessage): void {
-    const text = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+  #publish({ event, data, topic, replaceable = false, detail }: SseMessage): void {
+    const text = textOf(event, data)
     this.#backlog.add({
       topic,
       replaces: replaceable ? `${event} ${topic}` : null,
       encode: (number) => this.#encode(number, text),
+      ...(detail === undefined
+        ? {}
+        : { encodeForTopic: (number) => this.#encode(number, textOf(event, detail())) }),
     })
     for (const reader of [...this.#readers]) this.#feed(reader)
   }
@@ -205,7 +210,8 @@ export class SseChannel {
         return
       }
       reader.position = next.number
-      controller.enqueue(next.bytes)
+      const own = reader.topic === null ? undefined : next.encodeForTopic
+      controller.enqueue(own === undefined ? next.bytes : own(next.number))
     }
   }
 
@@ -217,7 +223,7 @@ export class SseChannel {
       this.#end(reader)
       return
     }
-    const text = `event: ${snapshot.event}\ndata: ${JSON.stringify(snapshot.data)}\n\n`
+    const text = textOf(snapshot.event, snapshot.data)
     reader.controller.enqueue(this.#encode(reader.position, text))
   }
 
@@ -243,4 +249,8 @@ export class SseChannel {
     this.#backlog.clear()
     return true
   }
+}
+
+function textOf(event: string, data: unknown): string {
+  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 }

@@ -1,8 +1,9 @@
 /** Downloads as they travel. Pure, and lean: a list may hold ten thousand. */
 import type { Download } from '../download.js'
+import type { GroupFile } from '../group/files.js'
 import type { DownloadState } from '../states.js'
 import { publicMessage } from './problem.js'
-import type { WireDownload } from './schemas.js'
+import type { WireDownload, WireFile } from './schemas.js'
 
 /** The three values that old clients know; they stop polling on `completed` and `failed`. */
 export function coarseStatus(state: DownloadState): WireDownload['status'] {
@@ -10,9 +11,9 @@ export function coarseStatus(state: DownloadState): WireDownload['status'] {
   return state === 'failed' || state === 'canceled' ? 'failed' : 'downloading'
 }
 
-/** A download as every route and event tells of it. */
+/** A download as lists and the events of all tell of it: a group without its files, of which there may be thousands. */
 export function toWire(download: Download): WireDownload {
-  const { record, current, sha256 } = download
+  const { record, current, sha256, group } = download
   const { state, error } = record
   const failure = state === 'failed' ? error : null
   return {
@@ -34,6 +35,27 @@ export function toWire(download: Download): WireDownload {
     created_at: record.createdAt,
     started_at: record.startedAt,
     finished_at: record.finishedAt,
+    file_count: group?.files.length ?? null,
+    files_completed: group?.completed ?? null,
+    files: null,
+  }
+}
+
+/** A download as those hear of it who ask for this one: with the files of a group. */
+export function toFullWire(download: Download): WireDownload {
+  return { ...toWire(download), files: download.group?.files.map(toWireFile) ?? null }
+}
+
+function toWireFile({ filename, size, downloaded, state, sha256, verified, error }: GroupFile): WireFile {
+  return {
+    filename,
+    size,
+    downloaded,
+    state,
+    sha256,
+    verified,
+    error: error === null ? null : publicMessage(error),
+    code: error?.code ?? null,
   }
 }
 

@@ -28,7 +28,7 @@ const groupFile = z.object({
   stamp: stamp.optional(),
   /** This download brought it; it was not there before. */
   fetched: z.literal(true).optional(),
-  /** What lies under its name is of another revision. */
+  /** What lies under its name may be of another revision: it is fetched anew, and replaced then. */
   stale: z.literal(true).optional(),
   downloaded: bytes.optional(),
   error: serializedError.optional(),

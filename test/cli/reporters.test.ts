@@ -71,7 +71,6 @@ describe('JsonReporter', () => {
           verified: true,
           existed: false,
           fetchedBytes: 4096,
-          files: null,
         }),
         '',
       ].join('\n'),

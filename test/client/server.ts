@@ -125,6 +125,9 @@ export function wire(more: Partial<WireDownload> = {}): WireDownload {
     created_at: '2026-01-01T00:00:00.000Z',
     started_at: null,
     finished_at: null,
+    file_count: null,
+    files_completed: null,
+    files: null,
     ...more,
   }
 }

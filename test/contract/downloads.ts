@@ -25,6 +25,9 @@ const downloadShape = {
   connections: count,
   verified: expect.any(Boolean),
   created_at: time,
+  file_count: null,
+  files_completed: null,
+  files: null,
 }
 
 /** `/api/models/download…` and the OpenAPI document. */

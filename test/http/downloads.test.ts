@@ -218,6 +218,9 @@ describe('GET /api/models/download/status', () => {
       'created_at',
       'started_at',
       'finished_at',
+      'file_count',
+      'files_completed',
+      'files',
     ])
     for (const name of ['downloaded', 'total', 'progress', 'bytes_per_second', 'connections']) {
       expect(first, name).toHaveProperty(name)

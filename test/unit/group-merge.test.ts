@@ -27,7 +27,7 @@ describe('a group that is asked for again', () => {
       known('r1', [done]),
     )
     expect(merged).toMatchObject({ revision: 'r1', outdated: [] })
-    expect(merged.files).toEqual([expect.objectContaining(done), { path: 'b' }])
+    expect(merged.files).toEqual([expect.objectContaining(done), { path: 'b', stale: true }])
   })
 
   it('keeps of another revision only what has the same digest; what has none is fetched, whatever its size', () => {

@@ -1,0 +1,117 @@
+/** Groups from the command line: one bar, one line, and what a kill costs. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { KiB, MiB } from '../faults/harness.js'
+import { expectFiles } from '../manager/group-scene.js'
+import { randomContent, textContent } from '../support/content.js'
+import { startHub } from '../support/hub.js'
+import { listTree, tempDir } from '../support/temp.js'
+import { waitFor } from '../support/wait.js'
+import { jsonLines, run, start } from './run.js'
+
+const ref = 'hf:owner/model'
+const files = {
+  'README.md': textContent('hello'),
+  'config.json': textContent('{}'),
+  'a.bin': randomContent(200 * KiB, 'a'),
+  'big/b.bin': randomContent(6 * MiB, 'b'),
+}
+const total = Object.values(files).reduce((sum, { size }) => sum + size, 0)
+
+describe('get of a group', () => {
+  it('tells of it as one, with its files in the end', async () => {
+    await using hub = await startHub()
+    hub.add('owner/model', { files })
+    const directory = tempDir('cli-group')
+    const { code, stdout, stderr } = await run(['get', ref, '-d', directory, '--json'], {
+      env: { HF_ENDPOINT: hub.url },
+    })
+    expect(code, stderr).toBe(0)
+    const lines = jsonLines(stdout)
+    expect(lines.filter(({ type }) => type === 'completed')).toEqual([
+      expect.objectContaining({ url: ref, path: join(directory, 'model'), size: total, fetchedBytes: total }),
+    ])
+    const { files: told } = lines.at(-1) as { files: { path: string; sha256: string }[] }
+    const digests = Object.entries(files).map(([path, content]) => [path, content.sha256()])
+    expect(Object.fromEntries(told.map(({ path, sha256 }) => [path, sha256]))).toEqual(
+      Object.fromEntries(digests),
+    )
+    expect(lines.findLast(({ type }) => type === 'progress')).toMatchObject({
+      fileCount: 4,
+      filesCompleted: 4,
+    })
+    await expectFiles(
+      directory,
+      Object.fromEntries(Object.entries(files).map(([path, one]) => [`model/${path}`, one])),
+    )
+  })
+
+  it('prints the folder, takes globs and a name for it', async () => {
+    await using hub = await startHub()
+    hub.add('owner/model', { files })
+    const directory = tempDir('cli-group')
+    const args = ['get', ref, '-d', directory, '-o', 'mine', '--include', '*.json', '--include', '*.bin']
+    const { code, stdout, stderr } = await run([...args, '--exclude', 'big/'], {
+      env: { HF_ENDPOINT: hub.url },
+    })
+    expect(code, stderr).toBe(0)
+    expect(stdout).toBe(`${join(directory, 'mine')}\n`)
+    expect(await listTree(directory)).toEqual(['mine/', 'mine/a.bin', 'mine/config.json'])
+    const wrong = await run(['get', `${hub.url}/x.bin`, '--include', '*'], { cwd: directory })
+    expect(wrong.code).toBe(2)
+    expect(wrong.stderr).toContain('include')
+  })
+
+  it('names what is missing, and fetches only that the next time', async () => {
+    await using hub = await startHub()
+    hub.add('owner/model', { files })
+    hub.cdnBehaviour = { status: 404 }
+    const directory = tempDir('cli-group')
+    const options = { env: { HF_ENDPOINT: hub.url } }
+    const first = await run(['get', ref, '-d', directory], options)
+    expect(first.code).toBe(1)
+    expect(first.stderr).toContain('GROUP_INCOMPLETE')
+    expect(first.stderr).toMatch(/missing: a\.bin: .*\(NOT_FOUND\)/)
+    expect(first.stderr).toMatch(/missing: big\/b\.bin: /)
+    hub.cdnBehaviour = {}
+    hub.origin.clearRequests()
+    const second = await run(['get', ref, '-d', directory], options)
+    expect(second.code, second.stderr).toBe(0)
+    const asked = hub.origin.requests().filter(({ path }) => path.includes('/resolve/'))
+    expect(asked.map(({ path }) => path.slice(path.lastIndexOf('/') + 1)).sort()).toEqual(['a.bin', 'b.bin'])
+    expect((await listTree(directory)).filter((path) => path.startsWith('.'))).toEqual([])
+  })
+
+  it('goes on after kill -9 with the commit that it began with, and fetches only what is missing', async () => {
+    await using hub = await startHub()
+    hub.add('owner/model', { files, gated: 'manual' })
+    hub.allow('hf_canary', ['owner/model'])
+    hub.cdnBehaviour = { bytesPerSecond: 2 * MiB }
+    const directory = tempDir('cli-group')
+    const args = ['get', ref, '-d', directory, '--json', '--connections', '2']
+    const options = { env: { HF_ENDPOINT: hub.url, HF_TOKEN: 'hf_canary' } }
+    const killed = start(args, options)
+    await waitFor(() => hub.cdn.bytesSent() > 4 * MiB, { timeoutMs: 20_000, what: 'some bytes' })
+    killed.child.kill('SIGKILL')
+    const first = await killed.ended
+    const remembered = join(directory, '.model-downloader', 'get')
+    const [folder = ''] = await readdir(remembered)
+    const [name = ''] = await readdir(join(remembered, folder))
+    const record = await readFile(join(remembered, folder, name), 'utf8')
+    expect(record).not.toMatch(/hf_canary|Signature/)
+
+    hub.commit('owner/model', { ...files, 'config.json': textContent('[]') })
+    hub.expireLinks()
+    hub.cdnBehaviour = {}
+    const second = await run(args, options)
+    expect(second.code, second.stderr).toBe(0)
+    const done = jsonLines(second.stdout).at(-1)
+    expect(done).toMatchObject({ type: 'completed', url: ref })
+    expect(Number(done?.['fetchedBytes'])).toBeLessThan(3 * MiB)
+    await expectFiles(join(directory, 'model'), files)
+    expect(await listTree(directory)).not.toContain('.model-downloader/')
+    expect(first.stdout + first.stderr + second.stdout + second.stderr).not.toContain('hf_canary')
+    expect(JSON.stringify(hub.cdn.requests().map(({ headers }) => headers))).not.toContain('hf_canary')
+  })
+})
