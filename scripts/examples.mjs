@@ -1,9 +1,9 @@
 /**
  * Runs every `examples/*.mjs`, and the demo, as a user would, each in an empty folder of its own. An example is self-contained: it
- * starts what it needs, on loopback, and ends with 0 within a minute.
+ * starts what it needs, on loopback, and ends with 0 within a minute. Apps for pages are built.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -11,12 +11,22 @@ const examples = path.resolve(import.meta.dirname, '..', 'examples')
 const timeoutMs = 60_000
 let failures = 0
 
+const vite = path.resolve(examples, '../node_modules/vite/bin/vite.js')
+
+/** Names, and what Node is to run for them in an empty folder. */
 const files = [...readdirSync(examples).filter((file) => file.endsWith('.mjs')), 'demo/demo.mjs']
-for (const file of files.sort()) {
+const apps = readdirSync(examples).filter((folder) =>
+  existsSync(path.join(examples, folder, 'vite.config.js')),
+)
+const runs = [
+  ...files.sort().map((file) => [file, () => [path.join(examples, file)]]),
+  ...apps.map((app) => [app, (cwd) => [vite, 'build', path.join(examples, app), '--outDir', cwd]]),
+]
+for (const [file, argumentsIn] of runs) {
   const cwd = mkdtempSync(path.join(os.tmpdir(), 'model-downloader-example-'))
   try {
     const begin = performance.now()
-    const run = spawnSync(process.execPath, [path.join(examples, file)], {
+    const run = spawnSync(process.execPath, argumentsIn(cwd), {
       cwd,
       timeout: timeoutMs,
       killSignal: 'SIGKILL',
@@ -34,5 +44,5 @@ for (const file of files.sort()) {
     rmSync(cwd, { recursive: true, force: true })
   }
 }
-console.log(`${files.length} examples, ${failures} failed`)
+console.log(`${runs.length} examples, ${failures} failed`)
 process.exit(failures === 0 ? 0 : 1)
