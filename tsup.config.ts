@@ -10,6 +10,13 @@ const common = {
   splitting: true,
 } as const
 
+/** Which files of those packages load what for cases that the command never has. */
+const unused = [
+  ['undici/lib/dispatcher/client.js', '/client-h2.js'],
+  ['undici/lib/dispatcher/client-h1.js', '/web/fetch/body.js'],
+  ['commander/lib/command.js', 'node:child_process'],
+] as const
+
 /** What is built into the command: all of its packages but the bars, which are loaded on terminals only. */
 const bundled = [
   'commander',
@@ -88,16 +95,20 @@ export default defineConfig([
   {
     ...common,
     entry: { cli: 'src/cli/cli.ts' },
+    // It would hide what is asked for by that name from the plugin below.
+    removeNodeProtocol: false,
     // The library shares zod and undici with its host. The command has no host, and needs little of both: loading all of
     // their files would be half of its start. Finding and linking the
     // others is most of the rest.
     noExternal: [...bundled],
     esbuildPlugins: [
       {
-        name: 'no-h2',
+        name: 'unused',
         setup(build) {
-          const path = fileURLToPath(new URL('scripts/undici-no-h2.cjs', import.meta.url))
-          build.onResolve({ filter: /\/client-h2\.js$/ }, () => ({ path }))
+          const stub = { path: fileURLToPath(new URL('scripts/not-built-in.cjs', import.meta.url)) }
+          build.onResolve({ filter: /(?:client-h2|body)\.js$|^node:child_process$/ }, ({ importer, path }) =>
+            unused.some(([by, what]) => importer.endsWith(by) && path.endsWith(what)) ? stub : undefined,
+          )
         },
       },
     ],

@@ -38,7 +38,7 @@ function inputs() {
     'tsup.config.ts',
     'scripts/dashboard.mjs',
     'scripts/undici-agents.cjs',
-    'scripts/undici-no-h2.cjs',
+    'scripts/not-built-in.cjs',
   ]) {
     hash.update(`${file}\0`)
     hash.update(readFileSync(path.join(root, file)))

@@ -11,18 +11,18 @@ async function main(argv: readonly string[]): Promise<number> {
   const program = createProgram(packageVersion(), {
     // The engine is loaded here, so that --help and usage errors are instant.
     get: async (urls, options) => {
-      tuneCompilers()
       const { get } = await import('./get.js')
+      tuneCompilers()
       exitCode = await get(urls, options)
     },
     preload: async (catalog, options) => {
-      tuneCompilers()
       const { preload } = await import('./preload.js')
+      tuneCompilers()
       exitCode = await preload(catalog, options)
     },
     serve: async (options) => {
-      tuneCompilers()
       const { serve } = await import('./serve.js')
+      tuneCompilers()
       exitCode = await serve(options)
     },
   })
@@ -37,6 +37,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+/** Not before everything is loaded: what Node has compiled of itself beforehand is of use only while no flag differs. */
 function tuneCompilers(): void {
   // The HTTP parser is the only WebAssembly here: compiling it a second time, for speed, gains nothing that can be
   // measured and costs 30 MB at the peak.
