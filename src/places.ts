@@ -46,7 +46,10 @@ export class Places {
 
   /** The folder that a file goes to. */
   folderOf(place: Pick<Place, 'directory' | 'mode'>): string {
-    return resolve(this.directory, place.directory ?? '', place.mode ?? '')
+    const { directory, mode } = place
+    return directory === null && mode === null
+      ? this.directory
+      : resolve(this.directory, directory ?? '', mode ?? '')
   }
 
   /** The path of a file. */

@@ -12,6 +12,7 @@ import { hostname } from 'node:os'
 import { basename, resolve } from 'node:path'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
+import { lazily } from '../lazily.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { bootId, isExactBootId } from './boot.js'
 import { errnoOf, fsError, withHandles } from './fs-errors.js'
@@ -30,8 +31,8 @@ const maxRounds = 5
 /** A lock, the claim on it, the claim on that one: deeper only when several processes died within microseconds. */
 const maxDepth = 3
 
-/** Made when it is needed, which is seldom: only for a lock that somebody else has left or holds. */
-const makeOwnerSchema = () =>
+/** Needed seldom: only for a lock that somebody else has left or holds. */
+const ownerSchema = lazily(() =>
   z.object({
     pid: z.number().int().positive(),
     /** Host and process namespace: only within these does `pid` mean anything. */
@@ -42,9 +43,9 @@ const makeOwnerSchema = () =>
     /** The thread of that process. */
     thread: z.string().optional(),
     token: z.string().min(1),
-  })
-type Owner = z.infer<ReturnType<typeof makeOwnerSchema>>
-let ownerSchema: ReturnType<typeof makeOwnerSchema> | undefined
+  }),
+)
+type Owner = z.infer<ReturnType<typeof ownerSchema>>
 
 interface FoundLock {
   /** Null when the content makes no sense (yet). */
@@ -192,8 +193,7 @@ async function inspect(path: string): Promise<FoundLock | null> {
 
 function parseOwner(text: string): Owner | null {
   try {
-    ownerSchema ??= makeOwnerSchema()
-    return ownerSchema.parse(JSON.parse(text))
+    return ownerSchema().parse(JSON.parse(text))
   } catch {
     return null
   }

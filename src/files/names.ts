@@ -83,7 +83,7 @@ export function filenameFromUrl(url: URL): string | null {
   // What the escapes of ASCII characters stand for is looked at even when the segment as a whole can't be decoded.
   const seen = decoded ?? raw.replace(/%[0-7][0-9a-f]/gi, decodeURIComponent)
   if (!separatorOrControl.test(seen) && !extension.test(name)) return null
-  checkFilename(seen)
+  if (seen !== name) checkFilename(seen)
   return checkFilename(name)
 }
 

@@ -1,6 +1,7 @@
 /** Releases on GitHub, and on GitHub servers of one's own, as a source. */
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
+import { lazily } from '../lazily.js'
 import { rateLimited, requireEndpoint, requireToken, unusable, variable } from './environment.js'
 import { isGitHubRef, parseGitHubRef, type GitHubRef } from './github-ref.js'
 import { selects } from './globs.js'
@@ -24,24 +25,26 @@ interface Place {
 }
 
 /** https://docs.github.com/rest/releases/releases; `digest` since June 2025, null for what is older. */
-const releaseSchema = z.object({
-  tag_name: z.string(),
-  assets: z.array(
-    z.object({
-      name: z.string(),
-      size: z.number().int().min(0),
-      digest: z.string().nullish(),
-      state: z.string().optional(),
-      url: z.url(),
-      browser_download_url: z.url(),
-    }),
-  ),
-})
-type Release = z.output<typeof releaseSchema>
+const releaseSchema = lazily(() =>
+  z.object({
+    tag_name: z.string(),
+    assets: z.array(
+      z.object({
+        name: z.string(),
+        size: z.number().int().min(0),
+        digest: z.string().nullish(),
+        state: z.string().optional(),
+        url: z.url(),
+        browser_download_url: z.url(),
+      }),
+    ),
+  }),
+)
+type Release = z.output<ReturnType<typeof releaseSchema>>
 type Asset = Release['assets'][number]
 
 /** https://docs.github.com/rest/repos/repos */
-const repositorySchema = z.object({ private: z.boolean() })
+const repositorySchema = lazily(() => z.object({ private: z.boolean() }))
 
 const version = { 'x-github-api-version': '2022-11-28' }
 
@@ -95,14 +98,14 @@ function credentials({ token }: Place): Record<string, string> {
 async function releaseOf(place: Place, context: ResolveContext): Promise<Release> {
   const { tag } = place.ref
   const url = `${repositoryUrl(place)}/releases/${tag === null ? 'latest' : `tags/${encodeURIComponent(tag)}`}`
-  const parsed = releaseSchema.safeParse(await ask(url, place, context))
+  const parsed = releaseSchema().safeParse(await ask(url, place, context))
   if (!parsed.success) throw unusable(url)
   return parsed.data
 }
 
 /** What everybody may have is fetched without the token, and so without using up the API's limit. */
 async function isPrivate(place: Place, context: ResolveContext): Promise<boolean> {
-  const parsed = repositorySchema.safeParse(await ask(repositoryUrl(place), place, context))
+  const parsed = repositorySchema().safeParse(await ask(repositoryUrl(place), place, context))
   return !parsed.success || parsed.data.private
 }
 

@@ -76,11 +76,21 @@ function read(ref: string, options: HuggingFaceOptions): HubRef {
 
 /** A link from the pages of a hub that we know. */
 function linkOf(ref: string, { endpoint }: HuggingFaceOptions): HubRef | null {
+  const own = endpoint ?? process.env['HF_ENDPOINT']
+  const host = plainHost.exec(ref)?.[1]
+  // Most URLs lead elsewhere, which their text shows without being parsed.
+  if (own === undefined && host !== undefined && !isHub(host.toLowerCase())) return null
   const url = /^https?:\/\//i.test(ref) ? urlOf(ref) : null
   if (url === null) return null
-  const own = endpoint ?? process.env['HF_ENDPOINT']
   const isOwn = own !== undefined && urlOf(own)?.origin === url.origin
-  return isOwn || officialHosts.has(url.hostname) || mirrors.has(url.hostname) ? parseHubLink(ref) : null
+  return isOwn || isHub(url.hostname) ? parseHubLink(ref) : null
+}
+
+/** What stands in front of a colon may be a user; but a link with one is none of a hub's. */
+const plainHost = /^https?:\/\/([a-z0-9.-]+)(?:[:/?#]|$)/i
+
+function isHub(hostname: string): boolean {
+  return officialHosts.has(hostname) || mirrors.has(hostname)
 }
 
 async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: ResolveContext): Promise<Hub> {

@@ -1,6 +1,7 @@
 /** ModelScope as a source. */
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
+import { lazily } from '../lazily.js'
 import { rateLimited, requireEndpoint, requireToken, unusable, variable } from './environment.js'
 import { selects } from './globs.js'
 import { isModelScopeRef, parseModelScopeRef, type ModelScopeRef } from './modelscope-ref.js'
@@ -32,23 +33,25 @@ interface Place {
 }
 
 /** What the hub tells of a file: https://github.com/modelscope/modelscope, `HubApi.get_model_files`. */
-const listing = z.object({
-  Code: z.number(),
-  Data: z
-    .object({
-      Files: z
-        .array(
-          z.object({
-            Path: z.string(),
-            Type: z.string(),
-            Size: z.number().int().min(0).optional(),
-            Sha256: z.string().nullish(),
-          }),
-        )
-        .nullish(),
-    })
-    .nullish(),
-})
+const listing = lazily(() =>
+  z.object({
+    Code: z.number(),
+    Data: z
+      .object({
+        Files: z
+          .array(
+            z.object({
+              Path: z.string(),
+              Type: z.string(),
+              Size: z.number().int().min(0).optional(),
+              Sha256: z.string().nullish(),
+            }),
+          )
+          .nullish(),
+      })
+      .nullish(),
+  }),
+)
 
 interface RepoFile {
   path: string
@@ -115,7 +118,7 @@ function credentials({ token }: Place): Record<string, string> {
 }
 
 function filesOf({ json, url }: JsonAnswer, place: Place): RepoFile[] {
-  const parsed = listing.safeParse(json)
+  const parsed = listing().safeParse(json)
   if (!parsed.success) throw unusable(url)
   const { Code: code, Data: data } = parsed.data
   // Some of the hub's errors come with status 200.

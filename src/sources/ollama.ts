@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
+import { lazily } from '../lazily.js'
 import { isToken, rateLimited, unusable } from './environment.js'
 import { selects } from './globs.js'
 import { isOllamaRef, ollamaHost, parseOllamaRef, stemOf, type OllamaRef } from './ollama-ref.js'
@@ -21,7 +22,9 @@ const accept = [
 const maxManifestBytes = 4 * 1024 * 1024
 
 /** https://distribution.github.io/distribution/spec/auth/token/ */
-const tokenSchema = z.object({ token: z.string().nullish(), access_token: z.string().nullish() })
+const tokenSchema = lazily(() =>
+  z.object({ token: z.string().nullish(), access_token: z.string().nullish() }),
+)
 
 /** A registry, for one resolution. */
 interface Session {
@@ -76,7 +79,7 @@ async function readManifest(
   reference: string,
 ): Promise<{ manifest: Manifest; digest: string }> {
   const answer = await ask(session, reference)
-  const parsed = manifestSchema.safeParse(answer.json)
+  const parsed = manifestSchema().safeParse(answer.json)
   if (!parsed.success) throw unusable(answer.url)
   const digest = `sha256:${createHash('sha256').update(answer.text).digest('hex')}`
   if (reference.startsWith('sha256:') && reference !== digest) {
@@ -119,7 +122,7 @@ async function tokenFor({ ref, context }: Session, { headers }: ApiAnswer): Prom
   if (!isSameSite(new URL(ref.origin).hostname, new URL(answer.url).hostname)) {
     requireOwnRealm(ref.origin, new URL(answer.url).origin)
   }
-  const parsed = tokenSchema.safeParse(answer.json)
+  const parsed = tokenSchema().safeParse(answer.json)
   const token = parsed.success ? (parsed.data.token ?? parsed.data.access_token ?? '') : ''
   if (!isToken(token)) throw unusable(answer.url)
   return token

@@ -1,27 +1,32 @@
 /** What manifests of registries say: which layers there are, and what their files are called. Pure. */
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
+import { lazily } from '../lazily.js'
 import { fewOf, isPlainPath } from './ref-parts.js'
 
 /** https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
-const descriptor = z.object({
-  mediaType: z.string().max(255),
-  digest: z.string().regex(/^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,256}$/),
-  size: z.number().int().min(0),
-  annotations: z.record(z.string(), z.string()).nullish(),
-  platform: z.object({ os: z.string(), architecture: z.string() }).partial().nullish(),
-})
+const descriptor = lazily(() =>
+  z.object({
+    mediaType: z.string().max(255),
+    digest: z.string().regex(/^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,256}$/),
+    size: z.number().int().min(0),
+    annotations: z.record(z.string(), z.string()).nullish(),
+    platform: z.object({ os: z.string(), architecture: z.string() }).partial().nullish(),
+  }),
+)
 /** One blob, or one manifest of an index. */
-export type Descriptor = z.output<typeof descriptor>
+export type Descriptor = z.output<ReturnType<typeof descriptor>>
 
 /** A manifest or, with `manifests`, an index of some; Docker's and OCI's are alike in what we need. */
-export const manifestSchema = z.object({
-  config: descriptor.nullish(),
-  layers: z.array(descriptor).max(100_000).nullish(),
-  manifests: z.array(descriptor).max(1_000).nullish(),
-})
+export const manifestSchema = lazily(() =>
+  z.object({
+    config: descriptor().nullish(),
+    layers: z.array(descriptor()).max(100_000).nullish(),
+    manifests: z.array(descriptor()).max(1_000).nullish(),
+  }),
+)
 /** See {@link manifestSchema}. */
-export type Manifest = z.output<typeof manifestSchema>
+export type Manifest = z.output<ReturnType<typeof manifestSchema>>
 
 /** A layer as a file. */
 export interface LayerFile {

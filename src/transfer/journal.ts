@@ -1,5 +1,6 @@
 /** What a journal says, and how much of it may be believed. Pure. Transfer rule 9. */
 import * as z from 'zod'
+import { lazily } from '../lazily.js'
 import { mirrorId } from './addresses.js'
 import type { Identity } from './rules.js'
 import { covers, parseIntervals, type IntervalSet } from './segments.js'
@@ -28,8 +29,8 @@ export interface Journal {
   publishing: { size: number; sha256: string } | null
 }
 
-/** Made when it is needed: a download that begins anew reads no journal. */
-function makeSchema() {
+/** A download that begins anew reads no journal. */
+const schema = lazily(() => {
   const intervals = z.unknown().transform((value, context): IntervalSet => {
     const parsed = parseIntervals(value)
     if (parsed !== null) return parsed
@@ -57,8 +58,7 @@ function makeSchema() {
     synced: intervals,
     publishing: z.object({ size: count, sha256: z.string() }).nullable(),
   })
-}
-let schema: ReturnType<typeof makeSchema> | undefined
+})
 
 /** The journal as it lies on disk. */
 export function encodeJournal(journal: Journal): string {
@@ -73,8 +73,7 @@ export function parseJournal(text: string): Journal | null {
   } catch {
     return null
   }
-  schema ??= makeSchema()
-  const result = schema.safeParse(value)
+  const result = schema().safeParse(value)
   if (!result.success) return null
   const { identity, written, synced } = result.data
   // What is on the disk went through the kernel first.
