@@ -40,10 +40,10 @@ export class Download {
 
   /** @internal */
   constructor(record: DownloadRecord, owner: DownloadOwner) {
-    const { group, ...rest } = record
-    this.#record = { ...rest, group: null }
-    this.#owner = owner
+    const { group } = record
     // Kept apart: what changes with every file must not be copied with every change of the record.
+    this.#record = { ...record, group: null }
+    this.#owner = owner
     if (group !== null) this.#group = new GroupFiles(() => this.path, group, record.state)
     this.#finished = defer()
     if (record.state === 'completed') this.#complete(null)
@@ -227,7 +227,7 @@ export class Download {
 
   /** @internal What is to be written down: {@link record} knows nothing of the group. */
   toRecord(): DownloadRecord {
-    return { ...this.#record, group: this.#group?.toRecord() ?? null }
+    return this.#group === null ? this.#record : { ...this.#record, group: this.#group.toRecord() }
   }
 
   /** @internal The same as {@link group}, for those who change it. */

@@ -57,7 +57,9 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   try {
     const downloads: Download[] = []
     const report = lastOnce(reporter)
-    forwardEvents(manager, report, (download) => wanted.get(download.url) ?? download.url)
+    // Quiet means the ends only, which are told below.
+    if (options.quiet !== true)
+      forwardEvents(manager, report, (download) => wanted.get(download.url) ?? download.url)
     const ends: Promise<boolean>[] = []
     const request = requestOptions(options)
     for (const url of wanted.values()) {

@@ -129,7 +129,8 @@ export class HttpClient {
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
     const exchange = new UndiciExchange(listener, this.#open)
-    queueMicrotask(() => exchange.start(() => this.#dispatcher(request), request))
+    // Not queueMicrotask, which makes an asynchronous resource of each; starting never throws.
+    void Promise.resolve().then(() => exchange.start(() => this.#dispatcher(request), request))
     return exchange
   }
 
