@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'tsup'
+import { templates } from './scripts/templates.mjs'
 
 const common = {
   format: 'esm',
@@ -91,6 +92,34 @@ export default defineConfig([
         },
       },
     ],
+  },
+  {
+    // For pages with and without a bundler: what they load imports nothing but, when they speak Chinese, its texts. Lit is
+    // inside, and it is small, because it is sent as it is.
+    entry: { elements: 'src/elements/index.ts' },
+    dts: {
+      entry: { elements: 'src/elements/index.ts' },
+      compilerOptions: {
+        stripInternal: true,
+        lib: ['ES2023', 'DOM', 'DOM.Iterable'],
+      },
+    },
+    format: 'esm',
+    target: 'es2022',
+    platform: 'neutral',
+    sourcemap: true,
+    splitting: true,
+    minify: true,
+    esbuildPlugins: [templates],
+    esbuildOptions(options) {
+      // Lit's build for servers runs in browsers too, and can be imported where there is no page.
+      options.conditions = ['node']
+      options.mainFields = ['module', 'main']
+      options.alias = { '@lit-labs/ssr-dom-shim': './scripts/no-dom.mjs' }
+      options.chunkNames = 'elements-[name]-[hash]'
+      options.legalComments = 'none'
+    },
+    banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause: see THIRD-PARTY-LICENSES.md */' },
   },
   {
     ...common,

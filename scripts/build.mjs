@@ -37,6 +37,8 @@ function inputs() {
     'tsconfig.json',
     'tsup.config.ts',
     'scripts/dashboard.mjs',
+    'scripts/no-dom.mjs',
+    'scripts/templates.mjs',
     'scripts/undici-agents.cjs',
     'scripts/not-built-in.cjs',
   ]) {

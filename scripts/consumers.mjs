@@ -40,7 +40,14 @@ const steps = {
       run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', home], root),
     )
     const files = packed.files.map((file) => file.path)
-    const documents = ['package.json', 'README.md', 'README.zh-CN.md', 'CHANGELOG.md', 'LICENSE']
+    const documents = [
+      'package.json',
+      'README.md',
+      'README.zh-CN.md',
+      'CHANGELOG.md',
+      'LICENSE',
+      'THIRD-PARTY-LICENSES.md',
+    ]
     const missing = documents.filter((file) => !files.includes(file))
     const strange = files.filter(
       (file) =>

@@ -2,6 +2,7 @@
 import { build } from 'esbuild'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { templates } from './templates.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 
@@ -27,8 +28,10 @@ export async function makeDashboard(folder) {
     format: 'esm',
     platform: 'browser',
     target: 'es2022',
-    // Of one page, with its licences at the end of the script.
-    legalComments: 'eof',
+    plugins: [templates],
+    charset: 'utf8',
+    legalComments: 'none',
+    banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause: see THIRD-PARTY-LICENSES.md */' },
   })
   // Whatever the script holds, it must not end its own element.
   const script = outputFiles[0].text.replaceAll('</script', '<\\/script')

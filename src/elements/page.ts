@@ -1,4 +1,222 @@
-/** The dashboard: the elements on one page. */
-import { html, render } from 'lit'
+/** The dashboard: the elements on one page, with what a page needs besides. */
+import { html, LitElement, nothing, type PropertyValues } from 'lit'
+import { createClient, type Client } from '../client/index.js'
+import { accessFor, type Access } from './clients.js'
+import './downloads.js'
+import { icon } from './icons.js'
+import { pageStyles } from './page-styles.js'
+import './preload.js'
+import { pageStrings } from './page-strings.js'
+import { localeFor, type ElementLocale } from './strings.js'
+import { controls, tokens } from './theme.js'
 
-render(html`<main></main>`, document.body)
+/** Where this page lies below the routes' mount. */
+const ownPath = '/api/models/ui'
+
+const languages = { '': null, 'en-US': 'English', 'zh-CN': '简体中文' } as const
+const themes = ['auto', 'light', 'dark'] as const
+
+/** A storage of the browser that may be switched off. */
+function remember(storage: () => Storage, name: string, value: string): void {
+  try {
+    if (value === '') storage().removeItem(name)
+    else storage().setItem(name, value)
+  } catch {
+    // Then it holds until the page is left.
+  }
+}
+
+function remembered(storage: () => Storage, name: string): string {
+  try {
+    return storage().getItem(name) ?? ''
+  } catch {
+    return ''
+  }
+}
+
+const settings = () => localStorage
+/** Gone with the tab. */
+const secrets = () => sessionStorage
+const names = {
+  language: 'model-downloader-language',
+  theme: 'model-downloader-theme',
+  token: 'model-downloader-token',
+}
+
+/** The page. */
+class DashboardElement extends LitElement {
+  static override styles = [tokens, controls, pageStyles]
+
+  #language = remembered(settings, names.language)
+  #theme = remembered(settings, names.theme)
+  #token = remembered(secrets, names.token)
+  #locale: ElementLocale = 'en-US'
+  #texts = pageStrings('en-US')
+  #client: Client | null = null
+  #access: Access | null = null
+  #end: () => void = () => undefined
+  /** Whether the token is being asked for. */
+  #isAsking = false
+
+  override connectedCallback(): void {
+    super.connectedCallback()
+    this.#connect()
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    this.#end()
+  }
+
+  /** A client of its own for each token and language: whatever was known of the one before is none of this one's. */
+  #connect(): void {
+    this.#end()
+    this.#locale = localeFor([this.#language, ...navigator.languages])
+    this.#texts = pageStrings(this.#locale)
+    document.documentElement.lang = this.#locale
+    document.title = this.#texts.page
+    this.#applyTheme()
+    const token = this.#token
+    const client = createClient({
+      baseUrl: location.pathname.replace(/\/$/, '').slice(0, -ownPath.length),
+      headers: {
+        'accept-language': this.#locale,
+        ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
+      },
+    })
+    const access = accessFor(client)
+    this.#client = client
+    this.#end = access.watch(() => {
+      this.#access = access.value
+      this.requestUpdate()
+    })
+    this.requestUpdate()
+  }
+
+  #applyTheme(): void {
+    if (this.#theme === '' || this.#theme === 'auto') delete document.documentElement.dataset['theme']
+    else document.documentElement.dataset['theme'] = this.#theme
+  }
+
+  override render() {
+    const access = this.#access
+    const mustSignIn = access !== null && !access.read && access.unauthenticated
+    return html`${this.#header(access)}
+      <main class=${access?.preload === true && !mustSignIn ? 'two' : ''}>
+        ${mustSignIn ? this.#signIn() : this.#content(access)}
+      </main>`
+  }
+
+  #content(access: Access | null) {
+    const { documentElement } = document
+    return html`<model-downloads lang=${documentElement.lang} .client=${this.#client}></model-downloads> ${
+        access?.preload === true
+          ? html`<model-preload lang=${documentElement.lang} .client=${this.#client}></model-preload>`
+          : nothing
+      }`
+  }
+
+  #header(access: Access | null) {
+    const texts = this.#texts
+    return html`<header>
+      <h1>${icon('box')}<span>${texts.page}</span></h1>
+      <div class="settings">
+        <select
+          class="quiet"
+          aria-label=${texts.language}
+          title=${texts.language}
+          @change=${(event: Event) => {
+            this.#language = chosen(event)
+            remember(settings, names.language, this.#language)
+            this.#connect()
+          }}
+        >
+          ${Object.entries(languages).map(([value, name]) =>
+            name === null
+              ? nothing
+              : html`<option value=${value} ?selected=${value === this.#locale}>${name}</option>`,
+          )}
+        </select>
+        <select
+          class="quiet"
+          aria-label=${texts.theme}
+          title=${texts.theme}
+          @change=${(event: Event) => {
+            this.#theme = chosen(event)
+            remember(settings, names.theme, this.#theme)
+            this.#applyTheme()
+          }}
+        >
+          ${themes.map(
+            (theme) =>
+              html`<option value=${theme} ?selected=${theme === this.#theme}>
+                ${{ auto: texts.themeAuto, light: texts.themeLight, dark: texts.themeDark }[theme]}
+              </option>`,
+          )}
+        </select>
+        ${
+          this.#token === '' || access?.read !== true
+            ? nothing
+            : html`<button
+                type="button"
+                class="plain"
+                @click=${() => {
+                  this.#enter('')
+                }}
+              >
+                ${icon('key')}<span>${texts.signOut}</span>
+              </button>`
+        }
+      </div>
+    </header>`
+  }
+
+  #signIn() {
+    const texts = this.#texts
+    const isWrong = this.#token !== ''
+    return html`<form
+      class="card sign-in"
+      @submit=${(event: SubmitEvent) => {
+        event.preventDefault()
+        const field = this.renderRoot.querySelector<HTMLInputElement>('#token')
+        this.#enter(field?.value.trim() ?? '')
+      }}
+    >
+      <div class="tile">${icon('key')}</div>
+      <h2>${texts.signIn}</h2>
+      <p class="muted small" id="why">${texts.tokenText}</p>
+      <label for="token">${texts.token}</label>
+      <input
+        id="token"
+        type="password"
+        autocomplete="current-password"
+        aria-describedby=${isWrong ? 'wrong' : 'why'}
+        aria-invalid=${isWrong ? 'true' : nothing}
+      />
+      ${isWrong ? html`<p class="wrong small" id="wrong" role="alert">${texts.tokenWrong}</p>` : nothing}
+      <button type="submit" class="primary">${texts.signIn}</button>
+    </form>`
+  }
+
+  #enter(token: string): void {
+    // Other characters don't fit into a header.
+    this.#token = /^[\x21-\x7e]+$/.test(token) ? token : ''
+    remember(secrets, names.token, this.#token)
+    this.#access = null
+    this.#connect()
+  }
+
+  protected override updated(_changed: PropertyValues): void {
+    const field = this.renderRoot.querySelector<HTMLInputElement>('#token')
+    if (field !== null && !this.#isAsking) field.focus()
+    this.#isAsking = field !== null
+  }
+}
+
+/** What was chosen; the listener is on a select. */
+function chosen(event: Event): string {
+  return event.currentTarget instanceof HTMLSelectElement ? event.currentTarget.value : ''
+}
+
+customElements.define('model-dashboard', DashboardElement)
+document.body.append(document.createElement('model-dashboard'))

@@ -1,5 +1,5 @@
 /** A real browser, and servers for its pages. Needs vitest; import it at the top of a test file. */
-import { chromium as driver, type Browser, type Page } from 'playwright-core'
+import { chromium as driver, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, afterEach, expect, vi } from 'vitest'
 import { findChromium } from './machine.js'
@@ -21,17 +21,25 @@ afterAll(async () => {
   await browser?.close()
 })
 
-/** Opens a page, with cookies and the like of its own; closed after the test, which fails when a script of it does. */
-export async function openPage(url: string): Promise<Page> {
+/**
+ * Opens a page, with cookies and the like of its own; closed after the test, which fails when a script of it does, and when
+ * the page does what its Content-Security-Policy forbids.
+ *
+ * @param options - whose browser it is: its language, its colours, its size.
+ */
+export async function openPage(url: string, options: BrowserContextOptions = {}): Promise<Page> {
   const executablePath = findChromium()
   if (executablePath === null) throw new Error('There is no Chromium.')
   // Root, as containers have it, can have no sandbox. All pages are ours.
   browser ??= await driver.launch({ executablePath, chromiumSandbox: false, timeout: 30_000 })
-  const page = await browser.newPage()
+  const page = await browser.newPage(options)
   page.setDefaultTimeout(15_000)
   const errors: Error[] = []
   pages.set(page, errors)
   page.on('pageerror', (error) => errors.push(error))
+  page.on('console', (message) => {
+    if (message.text().includes('Content Security Policy')) errors.push(new Error(message.text()))
+  })
   await page.goto(url)
   return page
 }

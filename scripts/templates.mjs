@@ -1,0 +1,58 @@
+/**
+ * An esbuild plugin that takes the layout of the sources out of their `html` and `css` templates: an end of line with its
+ * indentation becomes a space, and CSS loses its comments and all spaces that it can do without.
+ */
+import { readFile } from 'node:fs/promises'
+import ts from 'typescript'
+
+const minify = {
+  html: (text) => text.replace(/\s*\n\s*(\/?>)/g, '$1').replace(/\s*\n\s*/g, ' '),
+  css: (text) =>
+    text
+      .replace(/\/\*[^]*?\*\//g, '')
+      .replace(/\s+/g, ' ')
+      .replace(/ ?([{};,>]) ?/g, '$1')
+      .replace(/: /g, ':')
+      .replace(/([ :(,-])0(\.\d)/g, '$1$2')
+      .replace(/;\}/g, '}'),
+}
+
+/** Where the texts of a template stand in its source, between what is put in. */
+function textsOf(template) {
+  if (ts.isNoSubstitutionTemplateLiteral(template)) return [template]
+  return [template.head, ...template.templateSpans.map((span) => span.literal)]
+}
+
+/** A source with its templates minified. */
+function withoutLayout(path, source) {
+  const edits = []
+  const visit = (node) => {
+    if (ts.isTaggedTemplateExpression(node)) {
+      const change = minify[node.tag.getText()]
+      if (change !== undefined) {
+        for (const text of textsOf(node.template)) edits.push({ from: text.getStart(), to: text.end, change })
+      }
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(ts.createSourceFile(path, source, ts.ScriptTarget.Latest, true))
+  edits.sort((a, b) => b.from - a.from)
+  let result = source
+  for (const { from, to, change } of edits) {
+    const text = result.slice(from, to)
+    // What opens and closes a text (a backquote, `${`, `}`) is none of it.
+    const [, open, inner, close] = /^([`}])([^]*?)(`|\$\{)$/.exec(text)
+    result = result.slice(0, from) + open + change(inner) + close + result.slice(to)
+  }
+  return result
+}
+
+/** The plugin, for the sources of the elements. */
+export const templates = {
+  name: 'templates',
+  setup(build) {
+    build.onLoad({ filter: /[\\/]src[\\/]elements[\\/][\w-]+\.ts$/ }, async ({ path }) => {
+      return { contents: withoutLayout(path, await readFile(path, 'utf8')), loader: 'ts' }
+    })
+  },
+}

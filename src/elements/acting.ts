@@ -1,0 +1,147 @@
+/** What the elements share that show downloads and do something with them. */
+import { html, type TemplateResult } from 'lit'
+import { isDownloadError, type WireDownload } from '../client/index.js'
+import type { Followed } from '../live/index.js'
+import { LiveElement } from './base.js'
+import type { Question, ConfirmElement } from './confirm.js'
+import './confirm.js'
+import { formatBytes } from './format.js'
+import type { RowAction } from './order.js'
+import type { GroupFile } from './group.js'
+import type { RowElement, RowRequest } from './row.js'
+import './row.js'
+
+/** How often the files of a group that somebody looks at are asked for, in milliseconds. */
+const filesEveryMs = 1_000
+
+/** States that a screen reader is told of. */
+const notable = new Set<WireDownload['state']>(['completed', 'failed', 'paused', 'canceled'])
+
+/** An element with rows. */
+export abstract class ActingElement<S extends Followed, A> extends LiveElement<S, A> {
+  readonly #problems = new Map<string, string>()
+  readonly #busy = new Set<string>()
+  readonly #states = new Map<string, WireDownload['state']>()
+  #expanded: string | null = null
+  #files: readonly GroupFile[] | null = null
+  #filesTimer: ReturnType<typeof setTimeout> | undefined
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    clearTimeout(this.#filesTimer)
+    this.#expanded = null
+  }
+
+  /** Gives a row what it shows of a download. */
+  protected readonly updateRow = (row: RowElement, download: WireDownload): void => {
+    const { url } = download
+    row.download = download
+    row.texts = this.texts
+    row.reasons = this.reasons
+    row.locale = this.locale
+    row.canManage = this.access?.manage === true
+    row.problem = this.#problems.get(url) ?? ''
+    row.expanded = this.#expanded === url
+    row.files = row.expanded ? this.#files : null
+  }
+
+  /** The dialog that asks before something is lost. */
+  protected dialog(): TemplateResult {
+    return html`<model-download-confirm></model-download-confirm>`
+  }
+
+  /** Tells a screen reader what has become of downloads. */
+  protected tellOf(downloads: readonly WireDownload[]): void {
+    for (const { url, state, filename } of downloads) {
+      const before = this.#states.get(url)
+      this.#states.set(url, state)
+      if (before !== undefined && before !== state && notable.has(state))
+        this.announce(this.say('said', { name: filename, state: this.texts[state] }))
+    }
+    if (this.#states.size > downloads.length) {
+      const known = new Set(downloads.map(({ url }) => url))
+      for (const url of this.#states.keys()) if (!known.has(url)) this.#states.delete(url)
+    }
+  }
+
+  /** After a download was removed. */
+  protected onRemoved(): void {
+    // The focus goes somewhere sensible.
+  }
+
+  protected readonly onAction = (event: CustomEvent<RowRequest>): void => {
+    void this.#act(event.detail)
+  }
+
+  async #act({ action, download }: RowRequest): Promise<void> {
+    const { url } = download
+    const question = this.#questionFor(action, download)
+    let option = false
+    if (question !== null) {
+      const dialog = this.renderRoot.querySelector<ConfirmElement>('model-download-confirm')
+      const answer = (await dialog?.ask(question)) ?? null
+      if (answer === null) return
+      option = answer.option
+    }
+    // Nobody means it twice.
+    const doing = `${action} ${url}`
+    if (this.#busy.has(doing)) return
+    this.#busy.add(doing)
+    this.#problems.delete(url)
+    this.requestUpdate()
+    try {
+      const client = this.usedClient
+      if (client === null) return
+      if (action === 'remove') await client.remove(url, { deleteFile: option })
+      else await client[action](url)
+    } catch (error) {
+      if (!isDownloadError(error)) throw error
+      this.#problems.set(url, this.reason(error))
+    } finally {
+      this.#busy.delete(doing)
+      this.requestUpdate()
+    }
+    if (action === 'remove' && !this.#problems.has(url)) this.onRemoved()
+  }
+
+  #questionFor(action: RowAction, { filename, state, downloaded }: WireDownload): Question | null {
+    const { texts } = this
+    if (action === 'cancel' && downloaded > 0) {
+      return {
+        title: texts.cancelTitle,
+        text: this.say('cancelText', { size: formatBytes(downloaded, this.locale) }),
+        ...{ confirm: texts.cancelConfirm, close: texts.close, option: null },
+      }
+    }
+    if (action !== 'remove') return null
+    return {
+      title: texts.removeTitle,
+      text: this.say('removeText', { name: filename }),
+      ...{ confirm: texts.remove, close: texts.close },
+      option: state === 'completed' ? texts.removeFile : null,
+    }
+  }
+
+  protected readonly onFiles = (event: CustomEvent<{ download: WireDownload }>): void => {
+    const { url } = event.detail.download
+    clearTimeout(this.#filesTimer)
+    this.#expanded = this.#expanded === url ? null : url
+    this.#files = null
+    this.requestUpdate()
+    if (this.#expanded !== null) void this.#loadFiles(url)
+  }
+
+  async #loadFiles(url: string): Promise<void> {
+    try {
+      const download = await this.usedClient?.status(url)
+      if (this.#expanded !== url || download === undefined) return
+      this.#files = download.files ?? []
+      this.requestUpdate()
+      if (download.status !== 'downloading') return
+    } catch {
+      // The banner tells when the server is gone; the next question may find it again.
+    }
+    if (this.#expanded !== url || !this.isConnected) return
+    this.#filesTimer = setTimeout(() => void this.#loadFiles(url), filesEveryMs)
+  }
+}

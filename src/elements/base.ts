@@ -1,0 +1,235 @@
+/** What the elements share: their server, their language, and watching. */
+import {
+  html,
+  LitElement,
+  nothing,
+  type PropertyDeclarations,
+  type PropertyValues,
+  type TemplateResult,
+} from 'lit'
+import { isDownloadError, type Client, type DownloadError } from '../client/index.js'
+import type { Followed, LiveStore } from '../live/index.js'
+import { accessFor, sharedClient, type Access, type AccessStore } from './clients.js'
+import { icon } from './icons.js'
+import {
+  bringLanguage,
+  fill,
+  languageFor,
+  localeFor,
+  type ElementLocale,
+  type Language,
+  type StringKey,
+  type Strings,
+} from './strings.js'
+
+/** Shortest time between two announcements, in milliseconds: a screen reader must get to the end of one. */
+const announceMs = 2_000
+
+/** The `lang` that holds for an element, looked for outside of shadow roots too; null for none. */
+function langOf(element: Element): string | null {
+  const found = element.closest('[lang]')
+  if (found !== null) return found.getAttribute('lang')
+  const root = element.getRootNode()
+  return root instanceof ShadowRoot ? langOf(root.host) : null
+}
+
+/** An element that watches a server. */
+export abstract class LiveElement<S extends Followed, A> extends LitElement {
+  static override properties: PropertyDeclarations = {
+    baseUrl: { attribute: 'base-url' },
+    theme: { reflect: true },
+    client: { attribute: false },
+    strings: { attribute: false },
+  }
+
+  declare baseUrl: string
+  declare theme: 'light' | 'dark' | 'auto' | null
+  declare client: Client | null
+  declare strings: Partial<Strings>
+
+  protected locale: ElementLocale = 'en-US'
+  /** All texts, those included that the page replaces. Set before anything is drawn. */
+  declare protected texts: Strings
+  protected reasons: Language['reasons'] = {}
+  /** Null while there is no server to ask: its address is wrong. */
+  protected store: LiveStore<S, A> | null = null
+  protected access: Access | null = null
+  /** What a screen reader is to say. */
+  protected spoken = ''
+  /** What of `strings` is in `texts`. */
+  #own: Partial<Strings> | null = null
+  #badAddress: DownloadError | null = null
+  #key: unknown = null
+  #accessStore: AccessStore | null = null
+  #ends: (() => void)[] = []
+  #wasHeard = false
+  #denied: DownloadError | null = null
+  #news: string[] = []
+  #announcing: ReturnType<typeof setTimeout> | undefined
+
+  constructor() {
+    super()
+    this.baseUrl = ''
+    this.theme = null
+    this.client = null
+    this.strings = {}
+  }
+
+  /** What is watched. */
+  protected abstract storeOf(client: Client): LiveStore<S, A>
+
+  /** The client of what is watched; only while there is a store. */
+  protected usedClient: Client | null = null
+
+  override connectedCallback(): void {
+    super.connectedCallback()
+    this.requestUpdate()
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    clearTimeout(this.#announcing)
+    this.#announcing = undefined
+    this.#detach()
+    this.#key = null
+  }
+
+  /** Nothing is drawn before there are words for it. */
+  protected override shouldUpdate(_changed: PropertyValues): boolean {
+    const lang = langOf(this)
+    this.locale = localeFor([...(lang === null ? [] : [lang]), ...navigator.languages])
+    const language = languageFor(this.locale)
+    if (language === null) {
+      void bringLanguage(this.locale).then(() => {
+        this.requestUpdate()
+      })
+      return false
+    }
+    if (language.reasons !== this.reasons || this.strings !== this.#own) {
+      this.#own = this.strings
+      this.texts = { ...language.strings, ...this.strings }
+      this.reasons = language.reasons
+    }
+    return true
+  }
+
+  protected override willUpdate(_changed: PropertyValues): void {
+    if (this.isConnected) this.#attach()
+    const { connection, error } = this.store?.getSnapshot() ?? {}
+    const isHeard = connection === 'live' || connection === 'polling'
+    // The server may be another one now, or the reader.
+    if (isHeard && !this.#wasHeard) this.#accessStore?.ask()
+    if (connection !== undefined) this.#wasHeard = isHeard
+    // What was allowed may not be any more.
+    if (error?.code === 'ACCESS_DENIED' && error !== this.#denied) {
+      this.#denied = error
+      this.#accessStore?.ask()
+    }
+  }
+
+  #attach(): void {
+    const key = this.client ?? `${this.locale} ${this.baseUrl}`
+    if (key === this.#key) return
+    this.#detach()
+    this.#key = key
+    try {
+      const client = this.client ?? sharedClient(this.baseUrl, this.locale)
+      const store = this.storeOf(client)
+      const access = accessFor(client)
+      this.usedClient = client
+      this.store = store
+      this.#accessStore = access
+      this.access = access.value
+      this.#ends = [
+        store.subscribe(() => {
+          this.onNews(store.getSnapshot())
+          this.requestUpdate()
+        }),
+        access.watch(() => {
+          const could = this.access?.read !== false
+          this.access = access.value
+          // Signed in meanwhile: the stream that was refused may be asked for again.
+          if (!could && access.value?.read === true) store.refresh()
+          this.requestUpdate()
+        }),
+      ]
+      this.#badAddress = null
+    } catch (error) {
+      if (!isDownloadError(error)) throw error
+      this.#badAddress = error
+    }
+  }
+
+  #detach(): void {
+    for (const end of this.#ends) end()
+    this.#ends = []
+    this.store = null
+    this.usedClient = null
+    this.#accessStore = null
+    this.#wasHeard = false
+  }
+
+  /** Something is other than it was. */
+  protected onNews(_snapshot: S): void {
+    // Elements that tell of it say what.
+  }
+
+  /** A text with its places filled in. */
+  protected say(key: StringKey, values: Readonly<Record<string, string | number>> = {}): string {
+    return fill(this.texts[key], values)
+  }
+
+  /** Why something failed, in the reader's language. */
+  protected reason(error: { code: DownloadError['code']; message: string }): string {
+    return this.reasons[error.code] ?? error.message
+  }
+
+  /** Has a screen reader say something, when it has the time. Of much news at once only the last is said. */
+  protected announce(text: string): void {
+    this.#news.push(text)
+    this.#announcing ??= setTimeout(() => {
+      this.#announcing = undefined
+      this.spoken = this.#news.splice(0).slice(-3).join(' ')
+      this.requestUpdate()
+    }, announceMs)
+  }
+
+  /** Asks anew, right now. */
+  protected readonly retryNow = (): void => {
+    this.#accessStore?.ask()
+    this.store?.refresh()
+  }
+
+  /** What stands above everything when the server is not heard; nothing when all is well. */
+  protected banner(): TemplateResult | typeof nothing {
+    if (this.#badAddress !== null) return note('alert', 'is-danger', this.reason(this.#badAddress))
+    const { access, texts } = this
+    if (access !== null && !access.read)
+      return note('key', 'is-warning', access.unauthenticated ? texts.signInFirst : texts.denied)
+    const snapshot = this.store?.getSnapshot()
+    if (snapshot?.connection !== 'offline') return nothing
+    const { error } = snapshot
+    const isGone = error === null || error.retryable
+    return html`<div class="note is-warning" role="status">
+      ${icon('cloud')}<span>${isGone ? texts.offline : this.reason(error)}</span>
+      <button type="button" class="small" @click=${this.retryNow}>${texts.reconnect}</button>
+    </div>`
+  }
+
+  /** The part that a screen reader speaks from. */
+  protected speaker(): TemplateResult {
+    return html`<div class="spoken" role="status" aria-live="polite">${this.spoken}</div>`
+  }
+}
+
+/** A line that tells of something that is in the way. */
+export function note(picture: 'alert' | 'key', tone: string, text: string): TemplateResult {
+  return html`<div class="note ${tone}" role="status">${icon(picture)}<span>${text}</span></div>`
+}
+
+/** Registers an element, once, where there are elements. */
+export function define(name: string, element: CustomElementConstructor): void {
+  // The shape of Lit on a server has a registry of its own, which is nobody's.
+  if (typeof document === 'undefined' || customElements.get(name) !== undefined) return
+  customElements.define(name, element)
+}

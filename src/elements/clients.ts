@@ -1,0 +1,99 @@
+/** Clients that elements share, and what their callers may do. */
+import { createClient, isDownloadError, type Client, type Permissions } from '../client/index.js'
+import type { ElementLocale } from './strings.js'
+
+const shared = new Map<string, Client>()
+
+/**
+ * The one client of a server for all elements of a page that speak a language; so they share its connection.
+ *
+ * @param baseUrl - as in `createClient`.
+ * @throws DownloadError `INVALID_URL`.
+ */
+export function sharedClient(baseUrl: string, locale: ElementLocale): Client {
+  const key = `${locale} ${baseUrl}`
+  let client = shared.get(key)
+  if (client === undefined) {
+    client = createClient({ baseUrl, headers: { 'accept-language': locale } })
+    shared.set(key, client)
+  }
+  return client
+}
+
+/** What the reader of a page may do. */
+export interface Access {
+  readonly read: boolean
+  readonly manage: boolean
+  readonly queue: boolean
+  /** Whether there is a catalog; null where the server doesn't say. */
+  readonly preload: boolean | null
+  /** Whether saying who one is might help. */
+  readonly unauthenticated: boolean
+}
+
+const everything: Access = { read: true, manage: true, queue: true, preload: null, unauthenticated: false }
+
+function accessOf({ permissions, preload, unauthenticated }: Permissions): Access {
+  return {
+    read: permissions['downloads:read'],
+    manage: permissions['downloads:manage'],
+    queue: permissions['queue:manage'],
+    preload,
+    unauthenticated,
+  }
+}
+
+/** What a client may do, asked once for all elements that use it. */
+export class AccessStore {
+  /** Null until the server has said. */
+  value: Access | null = null
+  readonly #client: Client
+  readonly #watchers = new Set<() => void>()
+  #asking = false
+
+  constructor(client: Client) {
+    this.#client = client
+  }
+
+  watch(onChange: () => void): () => void {
+    this.#watchers.add(onChange)
+    if (this.value === null) this.ask()
+    return () => {
+      this.#watchers.delete(onChange)
+    }
+  }
+
+  /** Asks, unless that is under way. A server that can't be reached is asked again when it is heard. */
+  ask(): void {
+    if (this.#asking) return
+    this.#asking = true
+    void this.#ask().finally(() => {
+      this.#asking = false
+    })
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      this.value = accessOf(await this.#client.permissions())
+    } catch (error) {
+      // A server of an older version has no such route; it says no to what is not allowed.
+      if (isDownloadError(error, 'NOT_FOUND')) this.value = everything
+      else if (isDownloadError(error, 'ACCESS_DENIED'))
+        this.value = {
+          ...everything,
+          ...{ read: false, manage: false, queue: false, unauthenticated: error.status === 401 },
+        }
+      else return
+    }
+    for (const tell of [...this.#watchers]) tell()
+  }
+}
+
+const stores = new WeakMap<Client, AccessStore>()
+
+/** The {@link AccessStore} of a client. */
+export function accessFor(client: Client): AccessStore {
+  let store = stores.get(client)
+  if (store === undefined) stores.set(client, (store = new AccessStore(client)))
+  return store
+}

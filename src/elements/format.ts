@@ -1,0 +1,95 @@
+/** Sizes, speeds and times for people, by `Intl`. Pure. */
+
+const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte', 'petabyte'] as const
+
+/** Making a formatter costs a thousand times what using one does. */
+const made = new Map<string, Intl.NumberFormat>()
+
+function numberFormat(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = `${locale} ${JSON.stringify(options)}`
+  let format = made.get(key)
+  if (format === undefined) made.set(key, (format = new Intl.NumberFormat(locale, options)))
+  return format
+}
+
+/** A number in the largest unit in which it is 1 or more, after rounding. */
+function scaled(bytes: number): { value: number; unit: (typeof units)[number]; digits: number } {
+  let value = bytes
+  let index = 0
+  // What would be rounded up to 1000 is 1 of the next.
+  while (index < units.length - 1 && value >= (index === 0 ? 1000 : 999.5)) {
+    value /= 1000
+    index++
+  }
+  // The index stays below the length.
+  const unit = units[index] ?? 'byte'
+  return { value, unit, digits: index === 0 || value >= 99.95 ? 0 : 1 }
+}
+
+/** Bytes: `640 kB`, `1.5 GB`; powers of 1000. */
+export function formatBytes(bytes: number, locale: string): string {
+  const { value, unit, digits } = scaled(bytes)
+  return numberFormat(locale, {
+    style: 'unit',
+    unit,
+    unitDisplay: unit === 'byte' ? 'long' : 'short',
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(value)
+}
+
+/** Bytes per second: `12.3 MB/s`. */
+export function formatSpeed(bytesPerSecond: number, locale: string): string {
+  const { value, unit, digits } = scaled(bytesPerSecond)
+  return numberFormat(locale, {
+    style: 'unit',
+    unit: `${unit}-per-second`,
+    unitDisplay: 'short',
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(value)
+}
+
+/** Per cent with one decimal, cut and not rounded, so that 100 comes at the end only. */
+export function formatPercent(percent: number, locale: string): string {
+  const cut = Math.floor(Math.min(100, Math.max(0, percent)) * 10 + 1e-6) / 1000
+  const digits = cut === 1 ? 0 : 1
+  return numberFormat(locale, {
+    style: 'percent',
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(cut)
+}
+
+/** A whole number. */
+export function formatCount(count: number, locale: string): string {
+  return numberFormat(locale, {}).format(count)
+}
+
+/** A span of time in its two largest units: `2 min 5 sec`, `1 hr 3 min`. */
+export function formatDuration(seconds: number, locale: string): string {
+  const whole = Math.max(0, Math.round(seconds))
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86_400), 'day'],
+    [Math.floor(whole / 3600) % 24, 'hour'],
+    [Math.floor(whole / 60) % 60, 'minute'],
+    [whole % 60, 'second'],
+  ]
+  const first = parts.findIndex(([value]) => value > 0)
+  const from = first === -1 ? parts.length - 1 : first
+  return parts
+    .slice(from, from + 2)
+    .filter(([value], index) => value > 0 || index === 0)
+    .map(([value, unit]) => numberFormat(locale, { style: 'unit', unit, unitDisplay: 'short' }).format(value))
+    .join(' ')
+}
+
+/** A moment: the time of today, else the date too. */
+export function formatMoment(iso: string, now: Date, locale: string): string {
+  const at = new Date(iso)
+  if (Number.isNaN(at.getTime())) return ''
+  const today = at.toDateString() === now.toDateString()
+  const time = { hour: 'numeric', minute: '2-digit' } as const
+  const day = { month: 'short', day: 'numeric' } as const
+  return new Intl.DateTimeFormat(locale, today ? time : { ...day, ...time }).format(at)
+}

@@ -1,0 +1,146 @@
+/** A log that follows its end, unless its reader holds it. */
+import { css, html, LitElement, nothing } from 'lit'
+import { define } from './base.js'
+import { icon } from './icons.js'
+import { listed } from './listed.js'
+import type { Strings } from './strings.js'
+import { controls, tokens } from './theme.js'
+
+/** How near to its end a log must be to be taken for being at it, in pixels. */
+const nearPx = 24
+/** How long a copy button says that it did, in milliseconds. */
+const copiedMs = 2_000
+
+/** The panel; its owner gives it the lines. */
+export class LogElement extends LitElement {
+  static override properties = {
+    lines: { attribute: false },
+    texts: { attribute: false },
+    held: { state: true },
+    copied: { state: true },
+  }
+
+  declare lines: readonly string[]
+  declare texts: Strings
+  declare held: boolean
+  declare copied: boolean
+  #timer: ReturnType<typeof setTimeout> | undefined
+  /** The lines as they were when they were held. */
+  #heldLines: readonly string[] = []
+
+  static override styles = [
+    tokens,
+    controls,
+    listed,
+    css`
+      .top {
+        display: flex;
+        gap: 0.35rem;
+        align-items: center;
+      }
+      h3 {
+        flex: 1;
+      }
+      .lines {
+        height: 12rem;
+        overscroll-behavior: contain;
+        contain: strict;
+      }
+    `,
+  ]
+
+  constructor() {
+    super()
+    this.lines = []
+    this.held = false
+    this.copied = false
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    clearTimeout(this.#timer)
+  }
+
+  override render() {
+    const { texts, held } = this
+    const lines = held ? this.#heldLines : this.lines
+    return html`<div class="top">
+        <h3 id="log">${texts.log}</h3>
+        <button
+          type="button"
+          class="plain small"
+          aria-pressed=${held ? 'true' : 'false'}
+          @click=${this.#onHold}
+        >
+          ${icon(held ? 'play' : 'pause')}${held ? texts.follow : texts.hold}
+        </button>
+        <button type="button" class="plain small" ?disabled=${lines.length === 0} @click=${this.#onCopy}>
+          ${icon(this.copied ? 'check' : 'copy')}<span aria-live="polite"
+            >${this.copied ? texts.copied : texts.copy}</span
+          >
+        </button>
+      </div>
+      <div
+        class="lines"
+        role="log"
+        aria-live="off"
+        aria-labelledby="log"
+        tabindex="0"
+        @scroll=${this.#onScroll}
+      >
+        ${lines.length === 0 ? html`<div class="muted">${texts.logEmpty}</div>` : nothing}
+        ${lines.map((line) => html`<div>${line}</div>`)}
+      </div>`
+  }
+
+  protected override updated(): void {
+    if (this.held) return
+    const panel = this.#panel
+    if (panel !== null) panel.scrollTop = panel.scrollHeight
+  }
+
+  get #panel(): HTMLElement | null {
+    return this.renderRoot.querySelector('.lines')
+  }
+
+  #hold(held: boolean): void {
+    if (held === this.held) return
+    this.#heldLines = this.lines
+    this.held = held
+  }
+
+  readonly #onHold = (): void => {
+    this.#hold(!this.held)
+  }
+
+  /** Who scrolls up wants to read; who comes back to the end wants to follow. */
+  readonly #onScroll = (): void => {
+    const panel = this.#panel
+    if (panel === null) return
+    const rest = panel.scrollHeight - panel.clientHeight - panel.scrollTop
+    if (rest > nearPx) this.#hold(true)
+  }
+
+  readonly #onCopy = (): void => {
+    void this.#copy()
+  }
+
+  async #copy(): Promise<void> {
+    const text = (this.held ? this.#heldLines : this.lines).join('\n')
+    try {
+      await navigator.clipboard.writeText(text)
+    } catch {
+      // No clipboard here (plain http, for example): what is marked can be copied by hand.
+      const panel = this.#panel
+      if (panel !== null) getSelection()?.selectAllChildren(panel)
+      return
+    }
+    this.copied = true
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.copied = false
+    }, copiedMs)
+  }
+}
+
+define('model-preload-log', LogElement)

@@ -1,0 +1,83 @@
+/** What is listed where. Pure. */
+import type { WireDownload } from '../client/index.js'
+
+/** The two parts of the list. */
+export interface Sections {
+  /** What runs, waits, or needs somebody: in order of arrival. */
+  readonly active: readonly WireDownload[]
+  /** What is done or was given up, the latest first. */
+  readonly settled: readonly WireDownload[]
+}
+
+/** Whether a download stands among the settled ones. A failed one wants attention, so it stays where it was. */
+export function isSettled({ state }: WireDownload): boolean {
+  return state === 'completed' || state === 'canceled'
+}
+
+/**
+ * Divides downloads. A row keeps its place while it is in progress, and moves once, when it ends.
+ *
+ * @param downloads - in order of arrival.
+ * @param held - while somebody points at a row: where rows stood before, so that none moves away under them.
+ */
+export function sectionsOf(downloads: readonly WireDownload[], held: Sections | null = null): Sections {
+  const places = new Map<string, 'active' | 'settled'>()
+  for (const { url } of held?.active ?? []) places.set(url, 'active')
+  for (const { url } of held?.settled ?? []) places.set(url, 'settled')
+  const isBelow = (download: WireDownload) => {
+    const place = places.get(download.url)
+    return place === undefined ? isSettled(download) : place === 'settled'
+  }
+  const settled = downloads.filter(isBelow)
+  const ended = new Map(settled.map((download) => [download, Date.parse(download.finished_at ?? '') || 0]))
+  const order = new Map(held?.settled.map(({ url }, index) => [url, index]))
+  settled.sort((a, b) => {
+    const before = order.get(a.url)
+    const after = order.get(b.url)
+    if (before !== undefined && after !== undefined) return before - after
+    return (ended.get(b) ?? 0) - (ended.get(a) ?? 0)
+  })
+  return { active: downloads.filter((download) => !isBelow(download)), settled }
+}
+
+/** What is under way, all together. */
+export interface Totals {
+  readonly running: number
+  readonly waiting: number
+  readonly bytesPerSecond: number
+}
+
+/** Adds up. */
+export function totalsOf(downloads: readonly WireDownload[]): Totals {
+  let running = 0
+  let waiting = 0
+  let bytesPerSecond = 0
+  for (const { state, bytes_per_second: speed } of downloads) {
+    if (state === 'queued') waiting++
+    if (state !== 'downloading' && state !== 'resolving' && state !== 'verifying') continue
+    running++
+    bytesPerSecond += speed
+  }
+  return { running, waiting, bytesPerSecond }
+}
+
+/** What can be done with a download in some state. */
+export type RowAction = 'pause' | 'resume' | 'cancel' | 'retry' | 'remove'
+
+/** The actions that make sense, the most likely first. */
+export function actionsFor(state: WireDownload['state']): readonly RowAction[] {
+  switch (state) {
+    case 'queued':
+    case 'resolving':
+    case 'downloading':
+    case 'verifying':
+      return ['pause', 'cancel']
+    case 'paused':
+      return ['resume', 'cancel']
+    case 'failed':
+    case 'canceled':
+      return ['retry', 'remove']
+    case 'completed':
+      return ['remove']
+  }
+}

@@ -1,0 +1,30 @@
+/** Texts of the dashboard's own parts. Pure. */
+import type { ElementLocale } from './strings.js'
+
+/** In English and Chinese. */
+type Entry = readonly [english: string, chinese: string]
+
+const table = {
+  page: ['Model downloads', '模型下载'],
+  language: ['Language', '语言'],
+  theme: ['Appearance', '外观'],
+  themeAuto: ['System', '跟随系统'],
+  themeLight: ['Light', '浅色'],
+  themeDark: ['Dark', '深色'],
+  signIn: ['Sign in', '登录'],
+  signOut: ['Sign out', '退出'],
+  token: ['Access token', '访问令牌'],
+  tokenText: ['This server answers only to those who have its token.', '此服务器只接受持有令牌的访问者。'],
+  tokenWrong: ['The server does not know this token.', '服务器不认识这个令牌。'],
+} satisfies Record<string, Entry>
+
+/** Name of a text of the dashboard. */
+type PageKey = keyof typeof table
+
+/** The texts of a language. */
+export function pageStrings(locale: ElementLocale): Record<PageKey, string> {
+  const index = locale === 'zh-CN' ? 1 : 0
+  const texts = Object.entries(table).map(([key, entry]) => [key, entry[index]] as const)
+  // The keys are those of the table.
+  return Object.fromEntries(texts) as Record<PageKey, string>
+}

@@ -1,0 +1,35 @@
+/** The dashboard while its server ends and comes again. */
+import { expect, it } from 'vitest'
+import { startServe } from '../cli/serving.js'
+import { openPage } from '../support/browser.js'
+import { ggufContent } from '../support/content.js'
+import { chromium, describeWith } from '../support/machine.js'
+import { startOrigin } from '../support/origin.js'
+import { add, progressOf, rowOf, ui, untilSays } from './board.js'
+
+describeWith(chromium, 'the dashboard', () => {
+  it('says that the server is gone, and goes on by itself when it is there again', async () => {
+    await using origin = await startOrigin()
+    origin.serve('/large.gguf', { content: ggufContent(6_000_000), bytesPerSecond: 300_000 })
+    const allowed = ['--allow-host', `127.0.0.1:${origin.port}`]
+    const first = await startServe(allowed)
+    const page = await openPage(first.url + ui, { locale: 'en-US' })
+    await page.getByText('No downloads yet').waitFor()
+    await add(page, origin.url('/large.gguf'))
+    const row = rowOf(page, 'large.gguf')
+    await untilSays(row, /Downloading[^]*of 6\.0 MB/)
+    const before = await progressOf(row)
+    await first[Symbol.asyncDispose]()
+    await page.getByText('No connection to the server.').waitFor({ timeout: 30_000 })
+    // What was known stays to be seen.
+    expect(await row.count()).toBe(1)
+
+    await using second = await startServe([...allowed, '--port', String(first.port)], {
+      directory: first.directory,
+    })
+    expect(second.port).toBe(first.port)
+    await untilSays(row, 'Done', 60_000)
+    expect(await page.getByText('No connection to the server.').count()).toBe(0)
+    expect(before).toBeLessThan(100)
+  })
+})
