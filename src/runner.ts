@@ -121,9 +121,8 @@ export class Runner {
       return this.#startFile(address, file)
     }
     if (this.#init.download.record.urls.length > 0) {
-      const message = 'go with one file, and the ref names several'
-      const issues = [{ path: 'urls', message }]
-      return new DownloadError('INVALID_OPTIONS', `Mirrors ${message}.`, { issues }).toJSON()
+      const message = 'Mirrors (urls) go with one file, and the ref names several.'
+      return new DownloadError('INVALID_OPTIONS', message).toJSON()
     }
     this.#job = new GroupJob(this.#host, resolution, (one) => address.refresh(one, this.#aborted.signal))
     return null

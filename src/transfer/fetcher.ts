@@ -46,8 +46,8 @@ export class Fetcher {
         this.#onHead(live, head)
       },
       onBytes: ({ mirror }) => {
-        if (!this.#scouting && mirror.health.failures === 0) return
-        this.mirrors.works(mirror, this.#part)
+        this.mirrors.works(mirror)
+        if (!this.#scouting) return
         this.#scouting = false
         this.#pump()
       },
@@ -337,6 +337,8 @@ export class Fetcher {
       this.#end({ error })
       return
     }
+    // It is asked no more, so that it matters no more.
+    if (mirror.out !== null) return
     if (error.code === 'SOURCE_CHANGED' && connection.acceptedAt !== null) {
       this.#ruleOut(mirror, new StartOver(error, 'changed'))
       return

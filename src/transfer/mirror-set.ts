@@ -17,7 +17,7 @@ import {
 } from './mirrors.js'
 import type { PartFile } from './part-file.js'
 import { hasStrongValidator } from './rules.js'
-import { size, type Interval } from './segments.js'
+import type { Interval } from './segments.js'
 import { StartOver } from './start-over.js'
 
 /** Fewer kept bytes than this say little while more of them are still to come from elsewhere. */
@@ -38,8 +38,6 @@ export class MirrorSet {
   readonly #lookMs: number
   #current: Mirror
   #failuresInARow = 0
-  /** Most bytes there ever were. */
-  #best = 0
   #lookAt = 0
   #looked = new Map<Mirror, number>()
   #trial: { mirror: Mirror; looks: number; brought: number } | null = null
@@ -131,13 +129,9 @@ export class MirrorSet {
   }
 
   /** Bytes of the file came from it. */
-  works(mirror: Mirror, part: PartFile | null): void {
+  works(mirror: Mirror): void {
+    this.#failuresInARow = 0
     mirror.health = afterBytes(mirror.health)
-    const written = part === null ? 0 : size(part.written)
-    if (written > this.#best) {
-      this.#best = written
-      this.#failuresInARow = 0
-    }
   }
 
   /** It failed in a way that may pass. */
@@ -209,14 +203,14 @@ export class MirrorSet {
     const elapsedMs = now - this.#lookAt
     this.#lookAt = now
     const looked = this.#looked
-    this.#looked = new Map(
-      this.all.filter(({ live }) => live > 0).map((mirror) => [mirror, mirror.receivedBytes]),
-    )
+    this.#looked = new Map(this.all.map((mirror) => [mirror, mirror.receivedBytes]))
     // What we hold back ourselves is nobody's fault.
     if (limited || part === null) return null
     for (const [mirror, before] of looked) {
-      if (mirror.live === 0) continue
-      const bytesPerSecond = ((mirror.receivedBytes - before) * 1000) / elapsedMs
+      const bytes = mirror.receivedBytes - before
+      // A quick one may be done with a segment at each look.
+      if (mirror.live === 0 && bytes === 0) continue
+      const bytesPerSecond = (bytes * 1000) / elapsedMs
       mirror.health = afterLook(mirror.health, {
         bytesPerSecond,
         connections: mirror.live,

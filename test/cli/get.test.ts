@@ -47,6 +47,26 @@ describe('get', () => {
     expect(ended.stderr).toBe('')
   })
 
+  it('takes mirrors, one at a time or all at once, and only with a single URL', async () => {
+    await using folder = await temporaryFolder()
+    await using origin = await startOrigin()
+    const content = randomContent(MiB)
+    for (const name of ['/b.bin', '/c.bin']) origin.serve(name, { content })
+    const [gone, b, c] = ['/a.bin', '/b.bin', '/c.bin'].map((name) => origin.url(name))
+    const args = ['get', gone ?? '', '--mirror', b ?? '', '--mirror', c ?? '', '-d', folder.path]
+    const ended = await run([...args, '--sha256', content.sha256()])
+    expect(ended.code).toBe(0)
+    expect(ended.stdout).toBe(`${path.join(folder.path, 'a.bin')}\n`)
+    expect(origin.requests('/c.bin')).toEqual([])
+    expect((await run([...args, '--spread', '--force'])).code).toBe(0)
+    const wrong = await run([...args, b ?? ''])
+    expect(wrong.code).toBe(2)
+    expect(wrong.stderr).toContain('--mirror goes with a single URL')
+    expect((await run(['get', gone ?? '', '--mirror', 'ftp://example.com/a', '-d', folder.path])).code).toBe(
+      2,
+    )
+  })
+
   it('does not fetch a file that is there, unless --force is given', async () => {
     await using folder = await temporaryFolder()
     await using origin = await startOrigin()

@@ -33,7 +33,9 @@ export class MirrorScene {
 
   /** A new manager of the folder. */
   manager(options: DownloadManagerOptions = {}): DownloadManager {
-    const manager = makeManager(this.directory, options)
+    // Longer than a busy machine takes, so that nobody is taken for silent who isn't.
+    const tuning = { bodyTimeoutMs: 5_000, ...options.tuning }
+    const manager = makeManager(this.directory, { ...options, tuning })
     manager.on('log', ({ message }) => {
       this.log.push(message)
     })

@@ -75,7 +75,7 @@ describe('one at a time', () => {
     it.each(middles)('the first %s in the middle: the second brings the rest', async (__, fault) => {
       const faults = [{ ...fault, times: 4 }, never]
       const scene = await openMirrors({ content, bytesPerSecond: 4 * MiB, faults }, { content })
-      const end = await scene.fetch(digest)
+      const end = await scene.fetch(digest, scene.manager({ tuning: { bodyTimeoutMs: 300 } }))
       // No byte twice.
       expect(success(end).fetchedBytes).toBe(content.size)
       expect(end.told.restarts).toEqual([])
