@@ -45,6 +45,7 @@ export { ollama } from './sources/ollama.js'
 export type {
   ApiAnswer,
   ApiRequest,
+  HubRepository,
   JsonAnswer,
   Resolution,
   ResolveContext,

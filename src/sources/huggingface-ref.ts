@@ -145,6 +145,8 @@ export interface TreeFile {
   size: number
   /** SHA-256 of what is stored with LFS; null for what is kept in git itself. */
   sha256: string | null
+  /** Git's name for what is kept in git itself; else null. */
+  gitOid: string | null
 }
 
 /**
@@ -162,7 +164,8 @@ export function parseTreePage(json: unknown): TreeFile[] {
     const size = isRecord(lfs) && lfs['size'] !== undefined ? lfs['size'] : entry['size']
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw badTree()
     if (!isSafePath(path.split('/'))) throw badTree()
-    return [{ path, size, sha256: isRecord(lfs) ? sha256Of(lfs['oid']) : null }]
+    const sha256 = isRecord(lfs) ? sha256Of(lfs['oid']) : null
+    return [{ path, size, sha256, gitOid: isRecord(lfs) ? null : gitOidOf(entry['oid']) }]
   })
 }
 
@@ -172,6 +175,12 @@ export function sha256Of(value: unknown): string | null {
   const bare = value.replace(/^W\//, '').replace(/^"(.*)"$/, '$1')
   const hex = bare.toLowerCase().replace(/^sha256:/, '')
   return /^[0-9a-f]{64}$/.test(hex) ? hex : null
+}
+
+/** Git's name for an object, bare or quoted as an entity tag; null for anything else. */
+export function gitOidOf(value: unknown): string | null {
+  const bare = typeof value === 'string' ? value.replace(/^W\//, '').replace(/^"(.*)"$/, '$1') : ''
+  return /^[0-9a-f]{40}$/.test(bare) ? bare : null
 }
 
 /** Narrows to an object whose members may be anything. */

@@ -4,6 +4,7 @@ import { selectQuant } from './gguf.js'
 import { selects } from './globs.js'
 import {
   escapePath,
+  gitOidOf,
   isHubScheme,
   isRecord,
   nextPage,
@@ -15,7 +16,7 @@ import {
   type TreeFile,
 } from './huggingface-ref.js'
 import { urlOf } from './ref-parts.js'
-import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
+import type { ApiAnswer, HubRepository, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
 
 /** How {@link huggingFace} reaches its hub. */
 export interface HuggingFaceOptions {
@@ -160,12 +161,14 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
   if (gated && first !== undefined) await oneFile(hub, ref, first.path, context)
   return {
     name: ref.repo.slice(ref.repo.lastIndexOf('/') + 1),
-    files: files.map(({ path, size, sha256 }) => ({
+    files: files.map(({ path, size, sha256, gitOid }) => ({
       filename: path,
       urls: [fileUrl(hub, ref, commit, path)],
       size,
       sha256: sha256 ?? undefined,
+      gitOid: gitOid ?? undefined,
       revision: commit,
+      repository: repositoryOf(ref),
       headers: authorization(hub),
     })),
   }
@@ -183,16 +186,25 @@ async function oneFile(hub: Hub, ref: HubRef, path: string, context: ResolveCont
   const { headers } = answer
   const commit = commitIn(headers['x-repo-commit'])
   const size = sizeIn(answer)
-  const sha256 = sha256Of(headers['x-linked-etag'] ?? headers['etag'])
+  const etag = headers['x-linked-etag'] ?? headers['etag']
+  const sha256 = sha256Of(etag)
+  // Only a hub that tells the commit means git's name by its tag.
+  const gitOid = commit === null ? null : gitOidOf(etag)
   return {
     filename: path,
     // Mirrors that hide the commit can't be bound to it; size and digest still hold.
     urls: [commit === null ? url : fileUrl(hub, ref, commit, path)],
     size: size ?? undefined,
     sha256: sha256 ?? undefined,
+    gitOid: gitOid ?? undefined,
     revision: commit ?? undefined,
+    repository: repositoryOf(ref),
     headers: authorization(hub),
   }
+}
+
+function repositoryOf({ type, repo, revision }: HubRef): HubRepository {
+  return { type, name: repo, revision: revision ?? 'main' }
 }
 
 function sizeIn({ status, headers }: ApiAnswer): number | null {

@@ -1,6 +1,16 @@
 /** What a source of models is: a name that people know goes in, files that can be fetched come out. */
 import { DownloadError } from '../errors.js'
 
+/** A repository of the Hugging Face hub, as it was asked for. */
+export interface HubRepository {
+  /** Its kind. */
+  type: 'models' | 'datasets' | 'spaces'
+  /** `owner/name`. */
+  name: string
+  /** Branch, tag or commit that was asked for; `main` when none was. */
+  revision: string
+}
+
 /** One file that a ref means. */
 export interface ResolvedFile {
   /** Path inside what the ref names, with slashes, such as `onnx/model.onnx`. Its last segment names the file on disk. */
@@ -13,6 +23,10 @@ export interface ResolvedFile {
   sha256?: string | undefined
   /** What the files are bound to, such as a commit: the same revision is the same content for ever. */
   revision?: string | undefined
+  /** Git's name for the content (40 hex digits), where the source keeps it in git. What arrives is held against it. */
+  gitOid?: string | undefined
+  /** The repository of the Hugging Face hub that it is of; without it the file can't go into a cache of that hub. */
+  repository?: HubRepository | undefined
   /** Sent to the origin of the first of `urls` only, such as a token. Never logged, never stored. */
   headers: Readonly<Record<string, string>>
 }

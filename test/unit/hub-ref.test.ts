@@ -147,8 +147,8 @@ describe('a list of files', () => {
       { type: 'file', path: 'README.md', size: 12, oid: 'b'.repeat(40) },
     ]
     expect(parseTreePage(page)).toEqual([
-      { path: 'onnx/a b.onnx', size: 9_000, sha256: 'a'.repeat(64) },
-      { path: 'README.md', size: 12, sha256: null },
+      { path: 'onnx/a b.onnx', size: 9_000, sha256: 'a'.repeat(64), gitOid: null },
+      { path: 'README.md', size: 12, sha256: null, gitOid: 'b'.repeat(40) },
     ])
   })
 
