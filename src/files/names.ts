@@ -33,7 +33,7 @@ const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/[. ]$/, 'it ends with a dot or a space'],
   // Windows looks at what precedes the first dot, blanks dropped: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
   [/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/iu, 'it is reserved on Windows'],
-  [/\.part(?:\.json(?:\..{6})?|\.lock)?$/iu, 'its ending is kept for unfinished downloads'],
+  [/\.part(?:\.json(?:\..{6})?|\.lock|\.adopt)?$/iu, 'its ending is kept for unfinished downloads'],
   [/^\.model-downloader$/iu, 'it is kept for the list of downloads'],
 ]
 

@@ -34,14 +34,14 @@ export interface AdoptInit {
   signal: AbortSignal
   /** Hears of a file that was not what it seemed to be, or couldn't be had. */
   onRefused: (candidate: Candidate, reason: string) => void
-  /** Hears that one is about to be looked at. */
-  onTry: (candidate: Candidate) => void
 }
 
 /** A file that was adopted, and lies at its target. */
 export interface Adopted {
   /** Where the original lies. */
   from: string
+  /** Whose cache that is, for people. */
+  cache: string
   /** How it came. */
   by: AdoptedBy
   stats: Stats
@@ -60,12 +60,11 @@ const copyBytes = 4 * 1024 * 1024
  * @throws what `hash` throws when the signal is aborted; what the file system throws for the target.
  */
 export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
-  const { wanted, caches, target, temporary, signal, onRefused, onTry } = init
+  const { wanted, caches, target, temporary, signal, onRefused } = init
   try {
     for await (const candidate of findCandidates(wanted, caches)) {
       if (candidate.path === target || (await isRefused(candidate, wanted))) continue
       signal.throwIfAborted()
-      onTry(candidate)
       try {
         const adopted = await take(candidate, init)
         if (adopted !== null) return adopted
@@ -97,7 +96,7 @@ async function take(candidate: Candidate, init: AdoptInit): Promise<Adopted | nu
   if (after.mtimeMs !== stats.mtimeMs || after.size !== stats.size || after.ino !== stats.ino) return null
   await io.rename(temporary, target)
   await syncFolder(dirname(target))
-  return { from: candidate.path, by, stats: after }
+  return { from: candidate.path, cache: candidate.cache, by, stats: after }
 }
 
 async function bring({ path, size }: Candidate, init: AdoptInit): Promise<AdoptedBy> {

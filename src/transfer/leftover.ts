@@ -14,6 +14,8 @@ export interface PartPaths {
   part: string
   journal: string
   lock: string
+  /** A file of another program's cache, while it is looked at. */
+  adopted: string
 }
 
 /** The paths for a file name. */
@@ -25,6 +27,7 @@ export function partPaths(directory: string, filename: string): PartPaths {
     part: `${target}.part`,
     journal: `${target}.part.json`,
     lock: `${target}.part.lock`,
+    adopted: `${target}.part.adopt`,
   }
 }
 

@@ -4,7 +4,9 @@
  * thread or in a worker.
  */
 import type { SerializedDownloadError } from '../errors.js'
+import type { KnownCaches } from '../layouts/known-caches.js'
 import type { RemoteGrant } from '../network/policy.js'
+import type { CacheSpec } from './placing.js'
 
 /** The knobs of the engine that hold for every transfer. All times in milliseconds. */
 export interface TransferTuning {
@@ -105,6 +107,23 @@ export interface TransferSpec {
   known: FileStamp | null
   /** Transfers that name the same share have one limit, and one set of connections where those aren't everybody's. */
   share: string | null
+  /** Git's name for the content, which is held against it where no SHA-256 is known. */
+  gitOid?: string | null
+  /** Other programs' caches to take it from, where its SHA-256 is known; null to fetch it in any case. */
+  adopt?: AdoptSpec | null
+  /** Where in which cache it goes; `directory` and `filename` are then those of the blob. */
+  cache?: CacheSpec | null
+}
+
+/** What of which caches may be taken. */
+export interface AdoptSpec {
+  caches: KnownCaches
+  /** Whether a hard link will do. */
+  share: boolean
+  /** What the source calls the file. */
+  filename: string | null
+  /** The repository that it is of, such as `owner/name`. */
+  repository: string | null
 }
 
 /** A finished file, as the engine reports it. */
@@ -120,6 +139,8 @@ export interface TransferResult {
   existed: boolean
   /** Bytes that came over the network in this run. */
   fetchedBytes: number
+  /** The file in another program's cache that it was taken from instead of being fetched; null otherwise. */
+  adoptedFrom: string | null
   stamp: FileStamp | null
 }
 

@@ -70,6 +70,11 @@ export class Target {
     if (this.#claim.refusal !== null) throw this.#claim.refusal
   }
 
+  /** Whether anything can be written there. */
+  get isWritable(): boolean {
+    return this.#claim.refusal === null
+  }
+
   /** What an earlier run left. */
   leftover(spec: TransferSpec): Promise<Leftover> {
     return inspectLeftover(this.paths, addressesOf(spec), spec.sha256)
@@ -94,7 +99,15 @@ export class Target {
 
 /** What is known of an existing file after a look at it. */
 export type ExistingVerdict =
-  | { kind: 'right'; size: number; sha256: string | null; verified: boolean; stamp: FileStamp | null }
+  | {
+      kind: 'right'
+      size: number
+      sha256: string | null
+      verified: boolean
+      stamp: FileStamp | null
+      /** The cache's file that it was taken from just now. */
+      adoptedFrom?: string
+    }
   | { kind: 'wrong' }
 
 /**
@@ -132,13 +145,15 @@ export async function checkExisting(
   return { kind: 'right', size, sha256, verified: true, stamp: stampOf(existing, sha256) }
 }
 
-/** An existing file as the result of a transfer. */
+/** What is told of a file that needn't be fetched. */
 export function resultOf(
-  { size, sha256, verified, stamp }: ExistingVerdict & { kind: 'right' },
+  existing: ExistingVerdict & { kind: 'right' },
   filename: string,
   path: string,
 ): TransferResult {
-  return { path, filename, size, sha256, verified, stamp, existed: true, fetchedBytes: 0 }
+  const { size, sha256, verified, stamp, adoptedFrom = null } = existing
+  const existed = adoptedFrom === null
+  return { path, filename, size, sha256, verified, stamp, existed, fetchedBytes: 0, adoptedFrom }
 }
 
 /** Size, time and inode of a file, with its digest. */
@@ -160,7 +175,12 @@ export function wasPublished(target: Target, leftover: Leftover, wanted: Transfe
   return same ? stampOf(existing, publishing.sha256) : null
 }
 
-async function hashFile(
+/**
+ * SHA-256 of a file's first bytes; a link isn't followed.
+ *
+ * @throws DownloadError.
+ */
+export async function hashFile(
   path: string,
   size: number,
   hashes: HashService,

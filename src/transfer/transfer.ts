@@ -5,12 +5,14 @@ import { defaultFileMode } from '../files/umask.js'
 import { chooseFilename } from '../files/names.js'
 import { ensureSpace } from '../files/space.js'
 import { addressesOf, mirrorId } from './addresses.js'
+import { findFile } from './adoption.js'
 import { Fetcher } from './fetcher.js'
 import type { FirstAnswer, Kept } from './fetcher-init.js'
 import type { FileHash } from './hasher.js'
 import type { Leftover } from './leftover.js'
 import { PartFile } from './part-file.js'
 import { Patience } from './patience.js'
+import { enterCache, placeResult, shownName } from './placing.js'
 import { Questions } from './questions.js'
 import type { StopMode, TransferCommand, TransferEvent, TransferResult, TransferSpec } from './protocol.js'
 import type { TransferResources } from './resources.js'
@@ -18,7 +20,7 @@ import type { Share } from './shares.js'
 import { Restarts, StartOver } from './start-over.js'
 import { compareIdentity, sizeOnly } from './rules.js'
 import { Suspects } from './suspects.js'
-import { checkExisting, resultOf, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
+import { resultOf, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
 import { Upkeep } from './upkeep.js'
 import { verify, headCheck } from './verify.js'
 
@@ -70,12 +72,15 @@ export class Transfer {
   /** Runs to the end; never rejects. */
   async run(): Promise<void> {
     let last: TransferEvent
+    let leave: () => void = () => undefined
     try {
+      leave = await enterCache(this.#spec, this.#aborted.signal)
       const result = await this.#transfer()
       last = { type: 'completed', result }
     } catch (thrown) {
       last = await this.#fail(thrown)
     }
+    leave()
     await this.#share.leave()
     this.#listener(last)
   }
@@ -121,7 +126,11 @@ export class Transfer {
         stamp: published,
       })
     }
-    const existing = await checkExisting(target, spec, this.#shared.hashes, this.#aborted.signal)
+    const existing = await findFile(target, spec, {
+      hashes: this.#shared.hashes,
+      aborted: this.#aborted.signal,
+      emit: this.#listener,
+    })
     if (existing.kind === 'right') {
       if (leftover.found) await target.discardLeftover()
       this.#existing = existing
@@ -181,7 +190,7 @@ export class Transfer {
       part: () => this.#part,
       hash: () => this.#hash,
       emit: this.#listener,
-      head: () => headCheck(this.#filename),
+      head: () => headCheck(this.#filename === null ? null : shownName(spec, this.#filename)),
     })
     if (this.#part !== null) this.#emit({ type: 'phase', phase: 'downloading' })
     try {
@@ -228,7 +237,11 @@ export class Transfer {
       resume: null,
     })
     this.#use(part, total)
-    this.#emit({ type: 'named', filename: this.#filename ?? '', path: target.paths.target })
+    this.#emit({
+      type: 'named',
+      filename: shownName(this.#spec, this.#filename ?? ''),
+      path: target.paths.target,
+    })
     this.#emit({ type: 'phase', phase: 'downloading' })
     return part
   }
@@ -253,7 +266,7 @@ export class Transfer {
     const size = part.identity.total ?? part.writtenBytes
     let sha256: string
     try {
-      sha256 = await verify({ part, hash, filename, size, expected: spec })
+      sha256 = await verify({ part, hash, filename: shownName(spec, filename), size, expected: spec })
     } catch (error) {
       this.#check()
       throw error
@@ -274,6 +287,7 @@ export class Transfer {
       verified: spec.sha256 !== null,
       existed: false,
       fetchedBytes: this.#fetchedBytes,
+      adoptedFrom: null,
       stamp: stampOf({ size, ...stat }, sha256),
     }
   }
@@ -282,7 +296,8 @@ export class Transfer {
     return resultOf(existing, this.#filename ?? '', this.#target?.paths.target ?? '')
   }
 
-  async #finish(result: TransferResult): Promise<TransferResult> {
+  async #finish(published: TransferResult): Promise<TransferResult> {
+    const result = await placeResult(this.#spec, published)
     this.#emit({ type: 'named', filename: result.filename, path: result.path })
     await this.#close('done')
     return result

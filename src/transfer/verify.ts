@@ -1,6 +1,8 @@
 /** The check of a file that is all there, before it may have its name. */
+import { createHash } from 'node:crypto'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { checkFile, checkHead, formatOf, looksLikeHtml } from '../files/formats.js'
+import { stepBytes } from './hash-job.js'
 import type { FileHash } from './hasher.js'
 import type { PartFile } from './part-file.js'
 import { partLost } from './start-over.js'
@@ -11,7 +13,7 @@ export interface VerifyInit {
   hash: FileHash
   filename: string
   size: number
-  expected: { size: number | null; sha256: string | null }
+  expected: { size: number | null; sha256: string | null; gitOid?: string | null }
 }
 
 const headBytes = 512
@@ -40,6 +42,15 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
       `The SHA-256 is ${sha256}, but ${expected.sha256} is expected.`,
     )
   }
+  if (expected.sha256 === null && (expected.gitOid ?? null) !== null) {
+    const oid = await gitOidOf(part, size)
+    if (oid !== expected.gitOid) {
+      throw new DownloadError(
+        'CHECKSUM_MISMATCH',
+        `Git's name for the file is ${oid}, but ${expected.gitOid} is expected.`,
+      )
+    }
+  }
   const wrong = await checkFile(filename, size, (position, length) => part.read(position, length))
   if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
   return sha256
@@ -54,6 +65,18 @@ export function headCheck(
     const wrong = checkHead(filename, bytes, total)
     return wrong === null ? null : new DownloadError('CONTENT_MISMATCH', wrong)
   }
+}
+
+/** Git's name for a blob: SHA-1 over its length and its bytes. Only small files are kept in git itself. */
+async function gitOidOf(part: PartFile, size: number): Promise<string> {
+  const hash = createHash('sha1').update(`blob ${size}\0`)
+  for (let at = 0; at < size;) {
+    const bytes = await part.read(at, Math.min(stepBytes, size - at))
+    if (bytes.length === 0) throw partLost()
+    hash.update(bytes)
+    at += bytes.length
+  }
+  return hash.digest('hex')
 }
 
 async function digest(part: PartFile, hash: FileHash, size: number): Promise<string> {

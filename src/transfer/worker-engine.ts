@@ -123,7 +123,8 @@ export class WorkerEngine implements TransferEngine {
     const run = this.#runs.get(id)
     if (run === undefined) return
     // Should it have to begin again, it must find the file that it has begun.
-    if (event.type === 'named') run.spec = { ...run.spec, filename: event.filename }
+    if (event.type === 'named' && run.spec.filename === null)
+      run.spec = { ...run.spec, filename: event.filename }
     if (event.type === 'completed' || event.type === 'failed' || event.type === 'stopped') {
       this.#runs.delete(id)
       if (this.#runs.size === 0) this.#worker?.unref()

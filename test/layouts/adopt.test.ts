@@ -13,12 +13,14 @@ const sha256 = createHash('sha256').update(bytes).digest('hex')
 const other = Buffer.from('THE BYTES OF A MODEL')
 const wantedFile: Wanted = { sha256, size: bytes.length, filename: 'model.gguf', repository: 'owner/name' }
 
+/** To be told in `refused`, should it come so far. */
+const unread = { hash: () => Promise.reject(new Error('read')) }
+
 interface Scene {
   root: string
   caches: KnownCaches
   target: string
   refused: string[]
-  tried: string[]
   adopt: (more?: Partial<AdoptInit>) => Promise<Adopted | null>
 }
 
@@ -31,7 +33,6 @@ function makeScene(target = join(tempDir('target'), 'mine.gguf')): Scene {
     llamaCpp: [join(root, 'llama')],
   }
   const refused: string[] = []
-  const tried: string[] = []
   const adopt = (more: Partial<AdoptInit> = {}) =>
     adoptFile({
       wanted: wantedFile,
@@ -43,10 +44,9 @@ function makeScene(target = join(tempDir('target'), 'mine.gguf')): Scene {
       hash: (path) => sha256File(path),
       signal: new AbortController().signal,
       onRefused: ({ path }) => void refused.push(path),
-      onTry: ({ path }) => void tried.push(path),
       ...more,
     })
-  return { root, caches, target, refused, tried, adopt }
+  return { root, caches, target, refused, adopt }
 }
 
 async function put(root: string, path: string, content: Buffer | string = bytes): Promise<string> {
@@ -91,8 +91,8 @@ describe('a file is found', () => {
     const scene = makeScene()
     await put(scene.root, 'llama/owner_name_model.gguf')
     await put(scene.root, 'llama/owner_name_model.gguf.etag', `"${'0'.repeat(64)}"`)
-    expect(await scene.adopt()).toBeNull()
-    expect(scene.tried).toEqual([])
+    expect(await scene.adopt(unread)).toBeNull()
+    expect(scene.refused).toEqual([])
   })
 
   it('in its own repository first', async () => {
@@ -106,17 +106,17 @@ describe('a file is found', () => {
   it('nowhere, without a word', async () => {
     const scene = makeScene()
     expect(await scene.adopt()).toBeNull()
-    expect(scene.tried).toEqual([])
+    expect(scene.refused).toEqual([])
     expect(await listTree(dirname(scene.target))).toEqual([])
   })
 
   it('by name only when the size is known and the same', async () => {
     const scene = makeScene()
     await put(scene.root, 'lm/owner/name/model.gguf')
-    expect(await scene.adopt({ wanted: { ...wantedFile, size: null } })).toBeNull()
-    expect(await scene.adopt({ wanted: { ...wantedFile, size: bytes.length + 1 } })).toBeNull()
-    expect(await scene.adopt({ wanted: { ...wantedFile, filename: 'other.gguf' } })).toBeNull()
-    expect(scene.tried).toEqual([])
+    expect(await scene.adopt({ ...unread, wanted: { ...wantedFile, size: null } })).toBeNull()
+    expect(await scene.adopt({ ...unread, wanted: { ...wantedFile, size: bytes.length + 1 } })).toBeNull()
+    expect(await scene.adopt({ ...unread, wanted: { ...wantedFile, filename: 'other.gguf' } })).toBeNull()
+    expect(scene.refused).toEqual([])
   })
 })
 
@@ -183,8 +183,8 @@ describe('a file is refused', () => {
     await symlink(outside, join(scene.root, 'ollama', 'blobs', `sha256-${sha256}`))
     await mkdir(join(scene.root, 'hub', 'models--owner--name', 'blobs', sha256), { recursive: true })
     await put(scene.root, `hub/models--a--b/blobs/${sha256}`, 'short')
-    expect(await scene.adopt()).toBeNull()
-    expect(scene.tried).toEqual([])
+    expect(await scene.adopt(unread)).toBeNull()
+    expect(scene.refused).toEqual([])
   })
 
   it('when somebody writes to it while it is looked at', async () => {
