@@ -2,26 +2,27 @@
 import { dirname, join } from 'node:path'
 import { DownloadError } from './errors.js'
 import { checkFilename } from './files/names.js'
+import { placementOf, type Placement } from './placement.js'
 import type { ResolvedFile } from './sources/source.js'
 import type { DownloadRecord } from './store/store.js'
 import type { TransferSpec } from './transfer/protocol.js'
 
 /** Where a file comes from, what it must be, and where it goes. */
-export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'sha256' | 'size' | 'directory'> & {
-  filename: string
-}
+export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'sha256' | 'size' | 'directory'> &
+  Placement & { filename: string }
 
 /**
  * The destination of one file.
  *
- * @param folder - absolute; of the download.
- * @param path - inside that folder, with slashes; every segment is safe.
+ * @param root - absolute; the folder of the download, or the cache.
+ * @param folder - absolute; of the group. Default: `root`.
+ * @param path - inside that folder, with slashes; every segment is safe. In a cache the blob lies elsewhere.
  * @throws DownloadError `CHECKSUM_MISMATCH` or `CONTENT_MISMATCH` when the source has another file than the caller expects.
  */
 export function destinationOf(
   file: ResolvedFile,
-  record: Pick<DownloadRecord, 'urls' | 'headers' | 'sha256' | 'size'>,
-  { folder, path }: { folder: string; path: string },
+  record: Pick<DownloadRecord, 'urls' | 'headers' | 'sha256' | 'size' | 'layout' | 'adopt'>,
+  { root, folder = root, path }: { root: string; folder?: string; path: string },
 ): Destination {
   if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
     throw new DownloadError(
@@ -43,6 +44,7 @@ export function destinationOf(
     size: record.size ?? file.size ?? null,
     directory: dirname(target),
     filename: path.slice(path.lastIndexOf('/') + 1),
+    ...placementOf(file, record, root),
   }
 }
 

@@ -7,13 +7,16 @@ import type { DownloadRecord } from './store/store.js'
 
 /** What a {@link Download} asks of its manager. */
 export interface DownloadOwner {
-  pathOf(record: Pick<DownloadRecord, 'directory' | 'mode' | 'filename'>): string
+  pathOf(record: Pick<DownloadRecord, 'directory' | 'mode' | 'filename' | 'cache'>): string
   pause(url: string): Promise<Download>
   resume(url: string): Promise<Download>
   cancel(url: string): Promise<Download>
   retry(url: string): Promise<Download>
   setLimit(download: Download, maxBytesPerSecond: number | null): void
 }
+
+/** How a run ended well. */
+type FinishedRun = Pick<DownloadedFile, 'existed' | 'fetchedBytes' | 'adoptedFrom'>
 
 interface Deferred {
   promise: Promise<DownloadedFile>
@@ -282,7 +285,7 @@ export class Download {
   }
 
   /** @internal Settles {@link finished}; to be called after the move to `completed`. */
-  complete(run: { existed: boolean; fetchedBytes: number }): DownloadedFile {
+  complete(run: FinishedRun): DownloadedFile {
     return this.#complete(run)
   }
 
@@ -298,7 +301,7 @@ export class Download {
     for (const watcher of [...this.#watchers]) watcher()
   }
 
-  #complete(run: { existed: boolean; fetchedBytes: number } | null): DownloadedFile {
+  #complete(run: FinishedRun | null): DownloadedFile {
     const { url, filename, verified, resultSha256, total, downloaded } = this.#record
     const file: DownloadedFile = {
       url,
@@ -310,6 +313,7 @@ export class Download {
       existed: run?.existed ?? true,
       fetchedBytes: run?.fetchedBytes ?? 0,
       files: this.#group?.files ?? null,
+      adoptedFrom: run?.adoptedFrom ?? null,
     }
     this.#file = file
     this.#finished.resolve(file)

@@ -23,6 +23,8 @@ export interface DownloadedFile {
   fetchedBytes: number
   /** The files of a group, in the order of the source; then `path` is their folder. Null for a single file. */
   files: readonly GroupFile[] | null
+  /** The file of another program's cache that it was taken from instead of being fetched, as an absolute path; else null. */
+  adoptedFrom: string | null
 }
 
 /** The events of a {@link DownloadManager} and what their listeners get. */

@@ -35,7 +35,7 @@ export {
   type Permission,
   type RequestContext,
 } from './http/handler.js'
-export type { DownloadManagerOptions, DownloadOptions } from './options.js'
+export type { DownloadManagerOptions, DownloadOptions, Layout } from './options.js'
 export type { RemoteGrant } from './network/policy.js'
 export type { Progress } from './progress.js'
 export { gitHub, type GitHubOptions } from './sources/github.js'

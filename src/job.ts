@@ -1,7 +1,7 @@
 /** What a {@link Runner} runs: one file, or the files of a group. */
 import type { Download } from './download.js'
 import type { DownloadError, SerializedDownloadError } from './errors.js'
-import type { LogEvent } from './events.js'
+import type { DownloadedFile, LogEvent } from './events.js'
 import type { DownloadRecord } from './store/store.js'
 import type {
   StopMode,
@@ -17,7 +17,7 @@ export type JobOutcome =
       type: 'completed'
       /** What is recorded of it. */
       patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>>
-      run: { existed: boolean; fetchedBytes: number }
+      run: Pick<DownloadedFile, 'existed' | 'fetchedBytes' | 'adoptedFrom'>
     }
   | { type: 'failed'; error: SerializedDownloadError }
   | { type: 'stopped'; mode: StopMode }

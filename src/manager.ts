@@ -1,22 +1,18 @@
 import { resolve } from 'node:path'
 import { Download, type DownloadOwner } from './download.js'
 import { DownloadError, toDownloadError } from './errors.js'
-import { checkFilename, fallbackFilename, filenameFromUrl } from './files/names.js'
 import {
-  checkMirrors,
-  downloadOptionsSchema,
   managerOptionsSchema,
   parseOptions,
-  parseUrl,
   type DownloadManagerOptions,
   type DownloadOptions,
-  type ResolvedDownloadOptions,
   type ResolvedManagerOptions,
 } from './options.js'
 import { Interest } from './interest.js'
 import { Places } from './places.js'
 import { Registry } from './registry.js'
-import { expectations, isStricter, newRecord, requireNoGlobs, requireSame } from './records.js'
+import { placeOf, readRequest, type DownloadRequest, type RequestHouse } from './request.js'
+import { expectations, isStricter, newRecord, requireSame } from './records.js'
 import { SafeEmitter } from './safe-emitter.js'
 import { Serial } from './serial.js'
 import { sourceRegistry } from './sources/built-in.js'
@@ -47,6 +43,7 @@ export class DownloadManager extends SafeEmitter {
   readonly house: { readonly store: DownloadStore; readonly places: Places }
 
   readonly #places: Places
+  readonly #house: RequestHouse
   readonly #options: ResolvedManagerOptions
   readonly #engine: TransferEngine
   readonly #resolver: Resolver
@@ -95,6 +92,13 @@ export class DownloadManager extends SafeEmitter {
       tuning,
       proxy: this.#options.proxy,
     })
+    this.#house = {
+      places: this.#places,
+      resolver: this.#resolver,
+      layout: this.#options.layout,
+      adopt: this.#options.adopt,
+      ownsCache: options.directory !== undefined,
+    }
     this.#work = new Work({
       engine: this.#engine,
       resolver: this.#resolver,
@@ -161,13 +165,8 @@ export class DownloadManager extends SafeEmitter {
    * is aborted already; `CLOSED`; `STORE_ERROR`.
    */
   async download(options: DownloadOptions): Promise<Download> {
-    const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
-    const mode = this.#places.modeOf(wanted.mode)
-    const directory = wanted.directory === undefined ? undefined : this.#places.directoryOf(wanted.directory)
-    const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
-    const told = this.#filenameIn(wanted)
-    checkMirrors(wanted.urls ?? [], wanted.remote)
-    const named = given ?? told
+    const request = readRequest(options, this.#house)
+    const { wanted } = request
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
@@ -176,18 +175,11 @@ export class DownloadManager extends SafeEmitter {
 
     const known = this.#registry.get(wanted.url)
     if (known !== undefined) {
-      const joined = await this.#join(known, wanted, { directory, mode, filename: given })
+      const joined = await this.#join(known, request)
       // When it was forgotten meanwhile, this is the first call for it.
       return joined ? known : await this.download(options)
     }
-    const filename = named ?? fallbackFilename
-    const record = newRecord(wanted, {
-      filename,
-      named: named !== null,
-      directory: directory ?? null,
-      mode,
-      sequence: this.#registry.nextSequence(),
-    })
+    const record = newRecord(wanted, { ...placeOf(request), sequence: this.#registry.nextSequence() })
     const download = new Download(record, this.#owner)
     this.#registry.add(download)
     await this.#serial.run(download, async () => {
@@ -310,15 +302,12 @@ export class DownloadManager extends SafeEmitter {
   }
 
   /** Joins a download that is known; false when it was forgotten before its turn came. */
-  #join(
-    known: Download,
-    wanted: ResolvedDownloadOptions,
-    place: Parameters<typeof requireSame>[2],
-  ): Promise<boolean> {
+  #join(known: Download, request: DownloadRequest): Promise<boolean> {
+    const { wanted } = request
     return this.#serial.run(known, async () => {
       if (!this.#registry.has(known)) return false
       this.#requireOpen()
-      requireSame(known, wanted, place)
+      requireSame(known, wanted, request)
       if (isSettled(known.state)) {
         await this.#work.again(known, wanted)
       } else if (isStricter(known.record, wanted)) {
@@ -343,17 +332,6 @@ export class DownloadManager extends SafeEmitter {
       for (const download of this.list()) download.abandon(error)
       this.#work.endIdle()
     }
-  }
-
-  /** What the URL or the ref itself calls the file; checks both on the way. */
-  #filenameIn(wanted: ResolvedDownloadOptions): string | null {
-    const source = this.#resolver.find(wanted.url)
-    if (source === null) {
-      requireNoGlobs(wanted)
-      return filenameFromUrl(parseUrl(wanted.url, wanted.remote))
-    }
-    const name = source.filenameOf?.(wanted.url) ?? null
-    return name === null ? null : checkFilename(name)
   }
 
   #setLimit(download: Download, limit: number | null): void {

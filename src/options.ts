@@ -1,9 +1,18 @@
 import * as z from 'zod'
+import { headers } from './header-options.js'
 import { DownloadError, toDownloadError, type OptionIssue } from './errors.js'
 import type { RemoteGrant } from './network/policy.js'
 import type { Source } from './sources/source.js'
 import type { DownloadStore } from './store/store.js'
 import type { TransferTuning } from './transfer/protocol.js'
+
+/**
+ * How files lie below their folder.
+ *
+ * - `flat`: `<mode>/<filename>`.
+ * - `hf-cache`: as the Hugging Face libraries keep them, so that those, llama.cpp and vLLM find them; for refs of that hub.
+ */
+export type Layout = 'flat' | 'hf-cache'
 
 /** How a {@link DownloadManager} works. Everything has a default. */
 export interface DownloadManagerOptions {
@@ -19,6 +28,14 @@ export interface DownloadManagerOptions {
   modes?: readonly string[]
   /** Mode of a download that names none; null puts files into `directory` itself. Default `llm`. */
   defaultMode?: string | null
+  /**
+   * Layout of downloads that name none. `hf-cache` holds for refs of the Hugging Face hub that come without mode and file
+   * name; all else lies flat. The cache is `directory` when that is given, else the one of the environment (`HF_HUB_CACHE`,
+   * `HF_HOME`, else `~/.cache/huggingface/hub`). Default `flat`.
+   */
+  layout?: Layout
+  /** Whether trusted callers' downloads may be taken from other programs' caches; see {@link DownloadOptions}. Default true. */
+  adopt?: boolean | 'copy'
   /** Where downloads are remembered: `file` (below `<directory>/.model-downloader`), `memory`, or your own. Default `file`. */
   store?: 'file' | 'memory' | DownloadStore
   /** Queue unfinished downloads of the last run again. Default true. */
@@ -64,6 +81,18 @@ export interface DownloadOptions {
    * that you don't trust: it may lie anywhere.
    */
   directory?: string
+  /**
+   * How the file lies below its folder. `hf-cache` takes refs of the Hugging Face hub, and neither `mode` nor `filename`;
+   * the cache is `directory` when that is given. Default: the manager's; for a URL that is known, as it is.
+   */
+  layout?: Layout
+  /**
+   * Whether a file whose SHA-256 is known may be taken from a cache of the Hugging Face libraries, Ollama, LM Studio or
+   * llama.cpp on this machine, instead of being fetched. It is hashed first. True shares its bytes where that can be
+   * done (reflink, else hard link: then who changes the original in place changes this file too), `copy` never shares
+   * them by a hard link. Default: the manager's; false for a `remote` caller, who could else learn what lies there.
+   */
+  adopt?: boolean | 'copy'
   /** SHA-256 that the file must have, 64 hex digits. */
   sha256?: string
   /** Size that the file must have, in bytes. */
@@ -96,56 +125,12 @@ export interface DownloadOptions {
   signal?: AbortSignal
 }
 
+const layout = z.enum(['flat', 'hf-cache'])
+const adopt = z.union([z.boolean(), z.literal('copy')])
 const count = (max: number) => z.number().int().min(1).max(max)
 const rate = z.number().positive().nullable()
 const byteCount = z.number().int().min(0)
 const milliseconds = z.number().positive().max(0x7fffffff)
-
-const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-// Visible ASCII, obs-text, space and tab; anything else would let a value break out of its line (RFC 9110 section 5.5).
-const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
-/** Headers that belong to the engine: a caller's Range or Host would break the transfer rules. */
-const reservedHeaders = new Set([
-  'accept-encoding',
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'if-match',
-  'if-modified-since',
-  'if-none-match',
-  'if-range',
-  'if-unmodified-since',
-  'keep-alive',
-  'proxy-authorization',
-  'proxy-connection',
-  'range',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
-
-const headers = z.record(z.string(), z.string()).superRefine((value, context) => {
-  for (const [name, content] of Object.entries(value)) {
-    if (!headerName.test(name)) {
-      context.addIssue({ code: 'custom', path: [name], message: 'is not a valid header name' })
-    } else if (reservedHeaders.has(name.toLowerCase())) {
-      context.addIssue({
-        code: 'custom',
-        path: [name],
-        message: 'is set by the engine and cannot be overridden',
-      })
-    }
-    if (!headerValue.test(content)) {
-      context.addIssue({
-        code: 'custom',
-        path: [name],
-        message: 'holds a character that a header value must not have',
-      })
-    }
-  }
-})
 
 /** The shape alone: what cannot be a host name at all exempts nothing. */
 const allowedHost = z
@@ -251,6 +236,8 @@ export const managerOptionsSchema = z.strictObject({
   maxBytesPerSecond: rate.default(null),
   modes: z.array(modeName).default(['llm', 'embed', 'rerank']),
   defaultMode: modeName.nullable().default('llm'),
+  layout: layout.default('flat'),
+  adopt: adopt.default(true),
   store: store.default('file'),
   autoResume: z.boolean().default(true),
   worker: z.boolean().default(true),
@@ -274,6 +261,8 @@ const downloadOptionsObject = z.strictObject({
   filename: z.string().optional(),
   mode: z.string().nullable().optional(),
   directory: folder.optional(),
+  layout: layout.optional(),
+  adopt: adopt.optional(),
   sha256: sha256Schema.optional(),
   size: byteCount.optional(),
   headers: headers.default({}),

@@ -1,13 +1,25 @@
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { DownloadError } from './errors.js'
 import { io } from './files/io.js'
+import { blobFolder } from './layouts/hf-cache.js'
+import { removeBlobs } from './layouts/hf-remove.js'
 import type { DownloadRecord } from './store/store.js'
 import { partPaths, removeFiles } from './transfer/leftover.js'
 
 /** What says where a file goes. */
-export type Place = Pick<DownloadRecord, 'directory' | 'mode' | 'filename'>
+export type Place = Pick<DownloadRecord, 'directory' | 'mode' | 'filename'> &
+  Partial<Pick<DownloadRecord, 'cache'>>
 
-/** Where files of a manager go: `<directory>/<mode>/<filename>`. */
+/** The file that people open, below the folder of its mode or the cache, as segments. */
+export function pathBelow({ filename, cache = null }: Place): readonly string[] {
+  if (cache === null) return [filename]
+  // Of several files the name of what the source calls them all comes first, which is no folder there.
+  const inside =
+    cache.path ?? filename.slice(filename.indexOf('/') === -1 ? filename.length : filename.indexOf('/') + 1)
+  return [cache.folder, 'snapshots', cache.commit, ...inside.split('/')]
+}
+
+/** Where files of a manager go: `<directory>/<mode>/<filename>`, or into a cache. */
 export class Places {
   readonly directory: string
   readonly #modes: ReadonlySet<string>
@@ -54,7 +66,15 @@ export class Places {
 
   /** The path of a file. */
   pathOf(place: Place): string {
-    return join(this.folderOf(place), place.filename)
+    return join(this.folderOf(place), ...pathBelow(place))
+  }
+
+  /** The file that is written; null for several. In a cache that is the blob. */
+  #written(place: Place): { folder: string; filename: string } | null {
+    const { cache = null, filename } = place
+    const folder = this.folderOf(place)
+    if (cache === null) return { folder, filename }
+    return cache.blob === null ? null : { folder: join(folder, ...blobFolder(cache)), filename: cache.blob }
   }
 
   /**
@@ -64,7 +84,9 @@ export class Places {
   async holds(record: Readonly<DownloadRecord>): Promise<boolean> {
     const { named, force, size, sha256, stamp } = record
     if (!named || force) return false
-    const stat = await io.lstatIfThere(this.pathOf(record)).catch(() => null)
+    const written = this.#written(record)
+    if (written === null) return false
+    const stat = await io.lstatIfThere(join(written.folder, written.filename)).catch(() => null)
     if (stat?.isFile() !== true || (size !== null && size !== stat.size)) return false
     if (sha256 === null) return true
     return sha256 === stamp?.sha256 && stamp.size === stat.size && stamp.mtimeMs === stat.mtimeMs
@@ -72,13 +94,17 @@ export class Places {
 
   /** Deletes what a stopped transfer kept. */
   async discardBytes(record: Place & Pick<DownloadRecord, 'named'>): Promise<void> {
-    if (!record.named) return
-    const { part, journal } = partPaths(this.folderOf(record), record.filename)
+    const written = record.named ? this.#written(record) : null
+    if (written === null) return
+    const { part, journal } = partPaths(written.folder, written.filename)
     await removeFiles([part, journal])
   }
 
   /** Deletes a finished file. */
   async deleteFile(place: Place): Promise<void> {
     await removeFiles([this.pathOf(place)])
+    const { cache = null } = place
+    if (cache !== null && cache.blob !== null)
+      await removeBlobs(join(this.folderOf(place), cache.folder), [cache.blob])
   }
 }

@@ -3,13 +3,14 @@ import { hash } from 'node:crypto'
 import type { Download } from './download.js'
 import { DownloadError } from './errors.js'
 import type { ResolvedDownloadOptions } from './options.js'
+import type { DownloadRequest } from './request.js'
 import { isActive } from './states.js'
 import type { DownloadRecord } from './store/store.js'
 
 /** The record of a download that was just asked for. */
 export function newRecord(
   wanted: ResolvedDownloadOptions,
-  place: Pick<DownloadRecord, 'directory' | 'mode' | 'filename' | 'named' | 'sequence'>,
+  place: Pick<DownloadRecord, 'directory' | 'layout' | 'mode' | 'filename' | 'named' | 'sequence'>,
 ): DownloadRecord {
   return {
     version: 1,
@@ -18,6 +19,8 @@ export function newRecord(
     urls: wanted.urls ?? [],
     spread: wanted.spread ?? false,
     ...place,
+    cache: null,
+    adopt: wanted.adopt ?? false,
     state: 'queued',
     sha256: wanted.sha256 ?? null,
     size: wanted.size ?? null,
@@ -45,20 +48,23 @@ export function newRecord(
 /**
  * Asking again must mean the same file.
  *
- * @throws DownloadError `CONFLICT` when folder, file name, mode, digest, size or globs differ from what is known; also for a digest or
+ * @throws DownloadError `CONFLICT` when folder, layout, file name, mode, digest, size or globs differ from what is known; also for a digest or
  * size where none was given, once the transfer runs: it would end without having looked at them.
  */
 export function requireSame(
   known: Download,
   wanted: ResolvedDownloadOptions,
-  place: { directory: string | null | undefined; mode: string | null; filename: string | null },
+  place: Pick<DownloadRequest, 'directory' | 'mode' | 'given'>,
 ): void {
   const { record } = known
   const differs = (name: string) =>
     new DownloadError('CONFLICT', `This URL is known already with another ${name}; remove it first.`)
-  if (place.mode !== record.mode) throw differs('mode')
+  if (wanted.layout !== undefined && wanted.layout !== record.layout) throw differs('layout')
+  // A cache has no modes.
+  if (place.mode !== undefined && record.layout === 'flat' && place.mode !== record.mode)
+    throw differs('mode')
   if (place.directory !== undefined && place.directory !== record.directory) throw differs('directory')
-  if (place.filename !== null && place.filename !== record.filename) throw differs('file name')
+  if (place.given !== null && place.given !== record.filename) throw differs('file name')
   if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
     throw differs('sha256')
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
@@ -114,6 +120,7 @@ export function renewal(
     ...fresh,
     ...expectations(record, wanted),
     force: wanted.force,
+    adopt: wanted.adopt ?? record.adopt,
     // Who asks last answers for it: a trusted caller may lead it anywhere, a remote one no further than its grant.
     remote: wanted.remote,
     urls: wanted.urls ?? record.urls,

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Download, type DownloadOwner } from './download.js'
 import { DownloadError, isDownloadError, toDownloadError } from './errors.js'
 import type { LogEvent } from './events.js'
-import type { Place } from './places.js'
+import { pathBelow, type Place } from './places.js'
 import { isSettled } from './states.js'
 import type { DownloadStore } from './store/store.js'
 
@@ -172,9 +172,10 @@ export class Registry {
   }
 }
 
-function keyOf({ directory, mode, filename }: Place): string {
+function keyOf(place: Place): string {
+  const { directory, mode } = place
   // Joined, so that a mode and a folder of that name are the same.
-  return join(directory ?? '', mode ?? '', filename).toLowerCase()
+  return join(directory ?? '', mode ?? '', ...pathBelow(place)).toLowerCase()
 }
 
 function storeError(error: unknown, message: string): DownloadError {

@@ -4,6 +4,7 @@ import { deserializeError, DownloadError, toDownloadError, type SerializedDownlo
 import { claimName, FileJob } from './file-job.js'
 import { GroupJob } from './group/job.js'
 import type { Job, JobHost, JobOutcome } from './job.js'
+import { adoptSpecOf } from './placement.js'
 import { RefAddress } from './ref-address.js'
 import type { SafeEmitter } from './safe-emitter.js'
 import type { Resolver } from './sources/resolver.js'
@@ -129,12 +130,24 @@ export class Runner {
   }
 
   #startFile(address: RefAddress, file: ResolvedFile): SerializedDownloadError | null {
-    const { download, directory: folder } = this.#init
-    const destination = destinationOf(file, download.record, { folder, path: ownName(file) })
-    const failure = download.named ? null : claimName(this.#host, destination.filename)
+    const { download, directory: root } = this.#init
+    const own = ownName(file)
+    const destination = destinationOf(file, download.record, { root, path: own })
+    const { cache = null } = destination
+    if (cache !== null) {
+      const { folder, commit, path, blob } = cache
+      download.update({ cache: { folder, commit, path, blob } })
+    }
+    // In a cache the commit is part of the path, and may have moved on.
+    const failure = download.named && cache === null ? null : claimName(this.#host, own)
     if (failure !== null) return failure
     const { filename, stamp, headers } = download.record
-    const spec = { ...this.#host.spec(), ...destination, filename, known: stamp }
+    const spec = {
+      ...this.#host.spec(),
+      ...destination,
+      filename: cache === null ? filename : cache.blob,
+      known: stamp,
+    }
     let current = file
     this.#job = new FileJob(this.#host, spec, async () => {
       current = await address.refresh(current, this.#aborted.signal)
@@ -161,8 +174,8 @@ export class Runner {
       engine,
       tuning,
       spec: () => {
-        const { id, url, urls, spread, sha256, size, headers, force, remote } = download.record
-        const { maxBytesPerSecond } = download.record
+        const { record } = download
+        const { id, url, urls, spread, sha256, size, headers, force, remote, maxBytesPerSecond } = record
         return {
           id,
           url,
@@ -178,6 +191,7 @@ export class Runner {
           remote,
           proxy,
           share: null,
+          adopt: adoptSpecOf(record, record.named ? record.filename : null),
         }
       },
       claim,

@@ -163,5 +163,5 @@ async function tellIfThere(
   )
   const sha256 = entry?.sha256 ?? null
   const file = { url, path, filename: basename(path), size, sha256, verified: sha256 !== null }
-  report(completedReport(url, { ...file, existed: true, fetchedBytes: 0, files: null }))
+  report(completedReport(url, { ...file, existed: true, fetchedBytes: 0, adoptedFrom: null, files: null }))
 }

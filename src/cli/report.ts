@@ -60,6 +60,8 @@ export interface CompletedReport {
   verified: boolean
   existed: boolean
   fetchedBytes: number
+  /** The file of another program's cache that it was taken from; else null. */
+  adoptedFrom: string | null
   /** Of a group, whose folder `path` is. */
   files?: FileReport[]
 }
@@ -124,7 +126,7 @@ export function progressReport(
 
 /** Shapes a `completed` report. */
 export function completedReport(url: string, file: DownloadedFile): CompletedReport {
-  const { path, size, sha256, verified, existed, fetchedBytes, files } = file
+  const { path, size, sha256, verified, existed, fetchedBytes, adoptedFrom, files } = file
   const report: CompletedReport = {
     type: 'completed',
     url,
@@ -134,6 +136,7 @@ export function completedReport(url: string, file: DownloadedFile): CompletedRep
     verified,
     existed,
     fetchedBytes,
+    adoptedFrom,
   }
   return files === null ? report : { ...report, files: files.map(fileReport) }
 }

@@ -1,10 +1,12 @@
 /** A group's files on disk: looking at them, and taking away what is ours, and nothing else. */
-import { rmdir } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
+import { rmdir, stat as followed } from 'node:fs/promises'
+import { basename, dirname, join, sep } from 'node:path'
 import pLimit from 'p-limit'
 import { DownloadError } from '../errors.js'
 import { io } from '../files/io.js'
 import { freeBytes } from '../files/space.js'
+import { repositoryOf } from '../layouts/hf-cache.js'
+import { removeBlobs } from '../layouts/hf-remove.js'
 import { partPaths, removeFiles } from '../transfer/leftover.js'
 import type { FileStamp } from '../transfer/protocol.js'
 import type { Entry, GroupFiles } from './files.js'
@@ -12,9 +14,13 @@ import type { Entry, GroupFiles } from './files.js'
 /** File operations at a time. */
 const atATime = 16
 
-/** Whether the file under a path is still the one of a stamp. */
-export async function isUnchanged(path: string, stamp: FileStamp): Promise<boolean> {
-  const stat = await io.lstatIfThere(path).catch(() => null)
+/**
+ * Whether the file under a path is still the one of a stamp.
+ *
+ * @param linked - a link may lie there, as in a cache.
+ */
+export async function isUnchanged(path: string, stamp: FileStamp, linked = false): Promise<boolean> {
+  const stat = await (linked ? followed(path) : io.lstatIfThere(path)).catch(() => null)
   return (
     stat?.isFile() === true &&
     stat.size === stamp.size &&
@@ -25,8 +31,8 @@ export async function isUnchanged(path: string, stamp: FileStamp): Promise<boole
 
 /** Those whose files are no longer as their stamps say, or that have none. */
 export async function changedOnes(entries: readonly Entry[]): Promise<Entry[]> {
-  const verdicts = await pLimit(atATime).map(entries, async ({ path, stamp }) =>
-    stamp === null ? false : await isUnchanged(path, stamp),
+  const verdicts = await pLimit(atATime).map(entries, async ({ path, stamp, blob }) =>
+    stamp === null ? false : await isUnchanged(path, stamp, blob !== null),
   )
   return entries.filter((_, index) => verdicts[index] !== true)
 }
@@ -49,8 +55,8 @@ export async function ensureGroupSpace(folder: string, missing: readonly Entry[]
   const free = await freeBytes(folder)
   if (needed(missing) <= free) return
   // Only now is it worth a look at what of them lies there already.
-  const there = await pLimit(atATime).map(missing, async ({ path, size }) => {
-    const { target, part } = partPaths(dirname(path), path.slice(path.lastIndexOf(sep) + 1))
+  const there = await pLimit(atATime).map(missing, async ({ written, size }) => {
+    const { target, part } = partPaths(dirname(written), basename(written))
     const [whole, begun] = await Promise.all(
       [target, part].map((one) => io.lstatIfThere(one).catch(() => null)),
     )
@@ -78,7 +84,7 @@ export async function removeOf(
 ): Promise<void> {
   const files = [
     ...parts.flatMap((path) => {
-      const { part, journal } = partPaths(dirname(path), path.slice(path.lastIndexOf(sep) + 1))
+      const { part, journal } = partPaths(dirname(path), basename(path))
       return [part, journal]
     }),
     ...whole,
@@ -99,7 +105,7 @@ export async function cancelGroup(group: GroupFiles): Promise<void> {
   const changed = new Set(await changedOnes(candidates))
   // What somebody has put there since isn't ours.
   const brought = candidates.filter((entry) => !changed.has(entry))
-  await removeOf(path, { parts: pathsOf(missing), whole: pathsOf(brought) })
+  await removeEntries(path, { parts: missing, whole: brought })
   for (const entry of [...missing, ...brought]) group.lose(entry, 'canceled')
 }
 
@@ -111,11 +117,22 @@ export async function cancelGroup(group: GroupFiles): Promise<void> {
  */
 export async function removeGroup({ files, missing, path }: GroupFiles, finished: boolean): Promise<void> {
   const whole = finished ? files.filter(({ isDone }) => isDone) : []
-  await removeOf(path, { parts: pathsOf(missing), whole: pathsOf(whole) })
+  await removeEntries(path, { parts: missing, whole })
 }
 
-function pathsOf(entries: readonly Entry[]): string[] {
-  return entries.map(({ path }) => path)
+async function removeEntries(
+  folder: string,
+  { parts, whole }: { parts: readonly Entry[]; whole: readonly Entry[] },
+): Promise<void> {
+  await removeOf(folder, {
+    parts: parts.map(({ written }) => written),
+    whole: whole.map(({ path }) => path),
+  })
+  if (parts.concat(whole).every(({ blob }) => blob === null)) return
+  await removeBlobs(
+    repositoryOf(folder),
+    whole.flatMap(({ blob }) => blob ?? []),
+  )
 }
 
 /** Removes the empty ones among the folders of some files, up to the group's own, the deepest first. */

@@ -6,6 +6,7 @@ import {
   type OptionIssue,
   type SerializedDownloadError,
 } from '../errors.js'
+import { repositoryOf } from '../layouts/hf-cache.js'
 import type { DownloadState } from '../states.js'
 import type { GroupFileRecord, GroupRecord } from '../store/store.js'
 import type { FileStamp, TransferResult } from '../transfer/protocol.js'
@@ -58,6 +59,8 @@ export class Entry implements GroupFile {
   stamp: FileStamp | null
   fetched: boolean
   stale: boolean
+  /** Name of its blob, when it goes into a cache; else null. */
+  readonly blob: string | null
   failure: SerializedDownloadError | null
 
   constructor(folder: () => string, init: GroupFileInit, state: DownloadState) {
@@ -68,6 +71,7 @@ export class Entry implements GroupFile {
     this.stamp = init.stamp ?? null
     this.fetched = init.fetched ?? false
     this.stale = init.stale ?? false
+    this.blob = init.blob ?? null
     this.failure = init.error ?? null
     this.state = init.done === true ? 'completed' : init.error === undefined ? state : 'failed'
     this.downloaded = init.done === true ? (this.size ?? init.downloaded ?? 0) : (init.downloaded ?? 0)
@@ -75,6 +79,11 @@ export class Entry implements GroupFile {
 
   get path(): string {
     return join(this.#folder(), ...this.filename.split('/'))
+  }
+
+  /** The file that is written: in a cache the blob, to which {@link path} is a link. */
+  get written(): string {
+    return this.blob === null ? this.path : join(repositoryOf(this.#folder()), 'blobs', this.blob)
   }
 
   get sha256(): string | null {
@@ -94,7 +103,7 @@ export class Entry implements GroupFile {
   }
 
   toRecord(): GroupFileRecord {
-    const { filename: path, size, expected, stamp, downloaded, failure } = this
+    const { filename: path, size, expected, stamp, downloaded, failure, blob } = this
     return {
       path,
       ...(size === null ? {} : { size }),
@@ -103,6 +112,7 @@ export class Entry implements GroupFile {
       ...(stamp === null ? {} : { stamp }),
       ...(this.fetched ? { fetched: true } : {}),
       ...(this.stale ? { stale: true } : {}),
+      ...(blob === null ? {} : { blob }),
       ...(failure === null ? {} : { error: failure }),
     }
   }

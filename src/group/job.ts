@@ -2,6 +2,8 @@
 import { addressOf, destinationOf } from '../destination.js'
 import { deserializeError, DownloadError, toDownloadError, type SerializedDownloadError } from '../errors.js'
 import type { Job, JobHost } from '../job.js'
+import { cachePlaceOf } from '../layouts/hf-cache.js'
+import { pointRef } from '../layouts/hf-publish.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import type { StopMode, TransferEvent, TransferHandle, TransferResult } from '../transfer/protocol.js'
 import { Budget, usefulConnections } from './budget.js'
@@ -123,11 +125,18 @@ export class GroupJob implements Job {
     const file = this.#sources.get(entry)
     if (file === undefined) throw new DownloadError('INTERNAL', 'A file of the group has no source.')
     const { record } = host.download
-    const destination = destinationOf(file, record, { folder: group.path, path: entry.filename })
+    const { directory: root } = host.spec()
+    const { cache = null, ...destination } = destinationOf(file, record, {
+      root,
+      folder: group.path,
+      path: entry.filename,
+    })
     const handle = host.engine.start(
       {
         ...host.spec(),
         ...destination,
+        // The commit is named when all of it is there.
+        cache: cache === null ? null : { ...cache, ref: null },
         connections,
         force: record.force || entry.stale,
         known: entry.stamp,
@@ -247,19 +256,7 @@ export class GroupJob implements Job {
     const host = this.#host
     const { missing, files } = group
     if (missing.length === 0) {
-      group.pinned = false
-      const size = group.total ?? group.downloaded
-      host.end({
-        type: 'completed',
-        patch: {
-          downloaded: size,
-          total: size,
-          resultSha256: null,
-          verified: files.every(({ verified }) => verified),
-          stamp: null,
-        },
-        run: { existed: this.#existed, fetchedBytes: this.#fetchedBytes },
-      })
+      void this.#succeed(group)
       return
     }
     host.download.note(performance.now(), { ...this.#current(), connections: 0 })
@@ -272,6 +269,36 @@ export class GroupJob implements Job {
       type: 'failed',
       error: groupError(failures, { missing: missing.length, total: files.length }),
     })
+  }
+
+  async #succeed(group: GroupFiles): Promise<void> {
+    const host = this.#host
+    try {
+      await this.#nameCommit()
+      group.pinned = false
+      const size = group.total ?? group.downloaded
+      host.end({
+        type: 'completed',
+        patch: {
+          downloaded: size,
+          total: size,
+          resultSha256: null,
+          verified: group.files.every(({ verified }) => verified),
+          stamp: null,
+        },
+        run: { existed: this.#existed, fetchedBytes: this.#fetchedBytes, adoptedFrom: null },
+      })
+    } catch (error) {
+      host.end({ type: 'failed', error: toDownloadError(error).toJSON() })
+    }
+  }
+
+  /** In a cache, points the branch that was asked for to the commit. */
+  async #nameCommit(): Promise<void> {
+    const { layout } = this.#host.download.record
+    const [file] = this.#sources.values()
+    if (layout === 'hf-cache' && file !== undefined)
+      await pointRef(this.#host.spec().directory, cachePlaceOf(file))
   }
 
   #endTimers(): void {

@@ -2,10 +2,12 @@
 import { join } from 'node:path'
 import { DownloadError } from '../errors.js'
 import { checkFilename } from '../files/names.js'
+import type { Download } from '../download.js'
 import type { JobHost } from '../job.js'
+import { cachePlaceOf } from '../layouts/hf-cache.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import { absentOnes, changedOnes, ensureGroupSpace, isUnchanged, removeOf } from './disk.js'
-import { GroupFiles, type Entry } from './files.js'
+import { GroupFiles, type Entry, type GroupFileInit } from './files.js'
 import { merge, type Merged } from './merge.js'
 import { planGroup } from './plan.js'
 
@@ -35,8 +37,10 @@ export async function prepareGroup(
   requireNoDigest(record, resolution.files.length)
   const planned = planGroup(resolution.files)
   const before = download.groupFiles
-  const merged = merge(planned, before?.toRecord() ?? null)
-  const folder = record.named ? record.filename : checkFilename(resolution.name ?? fallbackFolder)
+  const laid = merge(planned, before?.toRecord() ?? null)
+  const named = record.named && record.layout === 'flat'
+  const folder = named ? record.filename : checkFilename(resolution.name ?? fallbackFolder)
+  const merged = record.layout === 'flat' ? laid : { ...laid, files: inCache(download, resolution, laid) }
   host.claim(planned.map(({ path }) => `${folder}/${path}`))
   const group = new GroupFiles(() => download.path, { ...merged, pinned: true }, 'queued')
   download.beginGroup(folder, group)
@@ -56,6 +60,18 @@ export async function prepareGroup(
     if (file !== undefined) sources.set(entry, file)
   }
   return { group, sources }
+}
+
+/** The files with the names of their blobs; the download is told of its snapshot. */
+function inCache(download: Download, { files }: Resolution, laid: Merged): GroupFileInit[] {
+  const places = files.map(cachePlaceOf)
+  const [first] = places
+  if (first === undefined || places.some((one) => one.folder !== first.folder || one.commit !== first.commit))
+    throw new DownloadError('PROTOCOL_ERROR', 'The files are not of one commit, so they are no snapshot.')
+  const { folder, commit } = first
+  download.update({ cache: { folder, commit, path: null, blob: null } })
+  // Blobs are named by their content: none is of another revision.
+  return laid.files.map((file, index) => ({ ...file, stale: undefined, blob: places[index]?.blob }))
 }
 
 function requireNoDigest(
@@ -79,7 +95,8 @@ async function tellOutdated(host: JobHost, before: GroupFiles, { files, outdated
     'warn',
     `The source has changed: ${changed} files are fetched anew, ${gone.length} are there no more.`,
   )
-  if (!before.pinned) return
+  // Snapshots of other commits lie apart from this one.
+  if (!before.pinned || host.download.record.layout !== 'flat') return
   const whole: string[] = []
   for (const { path, fetched, stamp } of gone) {
     const file = join(folder, path)

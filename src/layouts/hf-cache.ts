@@ -101,3 +101,8 @@ export function refPath({ folder, ref }: CachePlace): readonly string[] | null {
 export function linkTarget({ path, blob }: Pick<CachePlace, 'path' | 'blob'>): string {
   return `${'../'.repeat(path.split('/').length + 1)}blobs/${blob}`
 }
+
+/** The folder of the repository that a snapshot's folder is of. */
+export function repositoryOf(snapshot: string): string {
+  return snapshot.replace(/[\\/]snapshots[\\/][^\\/]+[\\/]*$/, '')
+}

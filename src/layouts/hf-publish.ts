@@ -18,7 +18,8 @@ export interface Linker {
 
 const realLinker: Linker = { symlink: (target, path) => symlink(target, path, 'file'), link }
 
-const maxRefBytes = 256
+/** Far more than a commit has. */
+export const maxRefBytes = 256
 
 /**
  * Checks that the way to a file doesn't lead out of the root: nobody has planted a link that does. What isn't there yet

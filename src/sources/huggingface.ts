@@ -52,6 +52,7 @@ interface Hub {
 export function huggingFace(options: HuggingFaceOptions = {}): Source {
   return {
     name: 'huggingface',
+    layouts: ['hf-cache'],
     match: (ref) => isHubScheme(ref) || linkOf(ref, options) !== null,
     filenameOf: (ref) => {
       const { what } = read(ref, options)

@@ -1,5 +1,6 @@
 /** What a source of models is: a name that people know goes in, files that can be fetched come out. */
 import { DownloadError } from '../errors.js'
+import type { Layout } from '../options.js'
 
 /** A repository of the Hugging Face hub, as it was asked for. */
 export interface HubRepository {
@@ -128,6 +129,8 @@ export interface ResolveContext {
 export interface Source {
   /** For people and logs. Lower-case letters, digits and dashes; one source has it. */
   readonly name: string
+  /** Layouts besides `flat` that its files can have. Default: none. */
+  readonly layouts?: readonly Layout[]
   /** Whether a ref is meant for this source. Looks at the text only, and is quick: it is asked for every download. */
   match(ref: string): boolean
   /**

@@ -31,6 +31,8 @@ const groupFile = z.object({
   /** What lies under its name may be of another revision: it is fetched anew, and replaced then. */
   stale: z.literal(true).optional(),
   downloaded: bytes.optional(),
+  /** Name of its blob, in a cache. */
+  blob: z.string().min(1).optional(),
   error: serializedError.optional(),
 })
 
@@ -46,6 +48,17 @@ const group = z.object({
 export type GroupRecord = z.infer<typeof group>
 /** See {@link groupFile}. */
 export type GroupFileRecord = z.infer<typeof groupFile>
+
+/** Where in a cache of the Hugging Face libraries it goes. */
+const cachePlace = z.object({
+  /** `models--owner--name`. */
+  folder: z.string().min(1),
+  commit: z.string().min(1),
+  /** In the repository, with slashes; null for several files. */
+  path: z.string().min(1).nullable(),
+  /** Name of the blob; null for several files. */
+  blob: z.string().min(1).nullable(),
+})
 
 const grant = z.object({ allowPrivateNetwork: z.boolean(), allowedHosts: z.array(z.string()) })
 
@@ -71,6 +84,11 @@ export const downloadRecordSchema = z.object({
   mode: z.string().min(1).nullable(),
   /** What takes the place of the manager's folder: relative to it when inside, else absolute; null for that folder. */
   directory: z.string().min(1).nullable().default(null),
+  layout: z.enum(['flat', 'hf-cache']).default('flat'),
+  /** Null in the flat layout, and as long as nobody knows. */
+  cache: cachePlace.nullable().default(null),
+  /** Whether it may be taken from other programs' caches. */
+  adopt: z.union([z.boolean(), z.literal('copy')]).default(false),
   state: z.enum(downloadStates),
   /** What the caller expects; null where it said nothing. */
   sha256: hex256.nullable(),

@@ -15,11 +15,9 @@ const ways: Readonly<Record<AdoptedBy, string>> = {
 export async function findFile(
   target: Target,
   spec: TransferSpec,
-  {
-    hashes,
-    aborted,
-    emit,
-  }: { hashes: HashService; aborted: AbortSignal; emit: (event: TransferEvent) => void },
+  hashes: HashService,
+  aborted: AbortSignal,
+  emit: (event: TransferEvent) => void,
 ): Promise<ExistingVerdict> {
   const existing = await checkExisting(target, spec, hashes, aborted)
   const { adopt = null, sha256, size, force } = spec

@@ -72,15 +72,14 @@ export class Transfer {
   /** Runs to the end; never rejects. */
   async run(): Promise<void> {
     let last: TransferEvent
-    let leave: () => void = () => undefined
+    let leave: (() => void) | null = null
     try {
       leave = await enterCache(this.#spec, this.#aborted.signal)
-      const result = await this.#transfer()
-      last = { type: 'completed', result }
+      last = { type: 'completed', result: await this.#transfer() }
     } catch (thrown) {
       last = await this.#fail(thrown)
     }
-    leave()
+    leave?.()
     await this.#share.leave()
     this.#listener(last)
   }
@@ -126,11 +125,8 @@ export class Transfer {
         stamp: published,
       })
     }
-    const existing = await findFile(target, spec, {
-      hashes: this.#shared.hashes,
-      aborted: this.#aborted.signal,
-      emit: this.#listener,
-    })
+    const { hashes } = this.#shared
+    const existing = await findFile(target, spec, hashes, this.#aborted.signal, this.#listener)
     if (existing.kind === 'right') {
       if (leftover.found) await target.discardLeftover()
       this.#existing = existing
@@ -226,22 +222,14 @@ export class Transfer {
       await this.#drop()
     }
     const { url, sha256 } = this.#spec
-    const { total } = first.identity
+    const { identity } = first
+    const { total } = identity
     if (total !== null) await ensureSpace(target.paths.directory, total, 0)
     this.#check()
-    const part = await PartFile.open({
-      paths: target.paths,
-      url,
-      sha256,
-      identity: first.identity,
-      resume: null,
-    })
+    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, resume: null })
     this.#use(part, total)
-    this.#emit({
-      type: 'named',
-      filename: shownName(this.#spec, this.#filename ?? ''),
-      path: target.paths.target,
-    })
+    const filename = shownName(this.#spec, this.#filename ?? '')
+    this.#emit({ type: 'named', filename, path: target.paths.target })
     this.#emit({ type: 'phase', phase: 'downloading' })
     return part
   }
@@ -320,7 +308,7 @@ export class Transfer {
     const { trigger } = again
     // Why ranges were asked for again says more than that they were not given.
     const earlier = this.#patience.lastError
-    const verdict = trigger === 'ranges-lost' ? this.#patience.failed(again.reason, now()) : null
+    const verdict = trigger === 'ranges-lost' ? this.#patience.failed(again.reason, performance.now()) : null
     if (verdict?.kind === 'give-up') throw earlier ?? again
     if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
     // A second version may come from another node of the same server: one stream then can't mix the two. Nor does it
@@ -406,8 +394,6 @@ export class Transfer {
     this.#listener(event)
   }
 }
-
-const now = () => performance.now()
 
 function stopped(): DownloadError {
   return new DownloadError('CANCELED', 'The transfer was stopped.')

@@ -89,6 +89,7 @@ function completed(name: string) {
     existed: false,
     fetchedBytes: 1000,
     files: null,
+    adoptedFrom: null,
   })
 }
 

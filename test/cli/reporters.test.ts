@@ -22,6 +22,7 @@ const completed = completedReport(url, {
   existed: false,
   fetchedBytes: 4096,
   files: null,
+  adoptedFrom: null,
 })
 const failed = failedReport(url, {
   code: 'NOT_FOUND',

@@ -15,6 +15,7 @@ const urlOf = (index: number) =>
 function record(index: number): DownloadRecord {
   const place = {
     directory: null,
+    layout: 'flat' as const,
     mode: 'llm',
     filename: `model-${index}.gguf`,
     named: true,

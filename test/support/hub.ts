@@ -46,7 +46,7 @@ const hex = (algorithm: string, ...data: (string | Buffer)[]) => {
 }
 const oids = new WeakMap<Content, string>()
 /** What git calls a blob of these bytes; for one that is kept with LFS, of its pointer. */
-function gitOid(content: Content): string {
+export function gitOid(content: Content): string {
   const known = oids.get(content)
   if (known !== undefined) return known
   const data = isLfs(content) ? Buffer.from(pointer(content)) : content.slice(0, content.size)
@@ -66,6 +66,8 @@ export class Hub implements AsyncDisposable {
   readonly cdn: Origin
   /** Merged into what the CDN serves. */
   cdnBehaviour: Partial<Resource> = {}
+  /** Merged into what the hub itself serves of small files. */
+  smallBehaviour: Partial<Resource> = {}
   readonly #repos = new Map<string, Repo>()
   readonly #blobs = new Map<string, Content>()
   /** Tokens, and the repositories that their accounts may see and have accepted the terms of. */
@@ -305,6 +307,7 @@ export class Hub implements AsyncDisposable {
       contentType: 'text/plain; charset=utf-8',
       contentDisposition: `inline; filename="${path.at(-1) ?? ''}";`,
       headers: { 'x-repo-commit': commit },
+      ...this.smallBehaviour,
     }
   }
 }

@@ -212,5 +212,6 @@ it('progress and file are plain data', () => {
     existed: boolean
     fetchedBytes: number
     files: readonly GroupFile[] | null
+    adoptedFrom: string | null
   }>()
 })

@@ -38,6 +38,8 @@ describe('manager options', () => {
       maxBytesPerSecond: null,
       modes: ['llm', 'embed', 'rerank'],
       defaultMode: 'llm',
+      layout: 'flat',
+      adopt: true,
       store: 'file',
       autoResume: true,
       worker: true,

@@ -1,0 +1,45 @@
+/** What a transfer is told of the layout, and of the caches that it may take its file from. */
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { blobFolder, cachePlaceOf } from './layouts/hf-cache.js'
+import { knownCaches } from './layouts/known-caches.js'
+import type { ResolvedFile } from './sources/source.js'
+import type { DownloadRecord } from './store/store.js'
+import type { AdoptSpec, TransferSpec } from './transfer/protocol.js'
+
+/** What depends on the layout. */
+export type Placement = Pick<TransferSpec, 'adopt' | 'cache' | 'gitOid'> &
+  Partial<{ directory: string; filename: string }>
+
+/**
+ * Where a resolved file goes, when that is not where its name says, and where it may be taken from.
+ *
+ * @param root - the folder of the download.
+ * @throws DownloadError as `cachePlaceOf` says.
+ */
+export function placementOf(
+  file: ResolvedFile,
+  record: Pick<DownloadRecord, 'layout' | 'adopt'>,
+  root: string,
+): Placement {
+  const { gitOid = null, filename, repository = null } = file
+  const adopt = adoptSpecOf(record, filename, repository?.name)
+  if (record.layout === 'flat') return { gitOid, adopt }
+  const cache = { root, ...cachePlaceOf(file) }
+  return { gitOid, adopt, cache, directory: join(root, ...blobFolder(cache)), filename: cache.blob }
+}
+
+/**
+ * The caches that a file may be taken from; null when it must be fetched.
+ *
+ * @param filename - what its source calls it.
+ */
+export function adoptSpecOf(
+  { adopt }: Pick<DownloadRecord, 'adopt'>,
+  filename: string | null,
+  repository: string | null = null,
+): AdoptSpec | null {
+  if (adopt === false) return null
+  const caches = knownCaches({ env: process.env, home: homedir(), platform: process.platform })
+  return { caches, share: adopt === true, filename, repository }
+}
