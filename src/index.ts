@@ -36,6 +36,7 @@ export {
   type RequestContext,
 } from './http/handler.js'
 export type { DownloadManagerOptions, DownloadOptions, Layout } from './options.js'
+export type { DownloadPlan, PlannedFile } from './plan.js'
 export type { RemoteGrant } from './network/policy.js'
 export type { Progress } from './progress.js'
 export { gitHub, type GitHubOptions } from './sources/github.js'

@@ -10,6 +10,7 @@ import {
 } from './options.js'
 import { Interest } from './interest.js'
 import { Places } from './places.js'
+import { planDownload, type DownloadPlan } from './plan.js'
 import { Registry } from './registry.js'
 import { placeOf, readRequest, type DownloadRequest, type RequestHouse } from './request.js'
 import { expectations, isStricter, newRecord, requireSame } from './records.js'
@@ -60,6 +61,7 @@ export class DownloadManager extends SafeEmitter {
   })
   #maxBytesPerSecond: number | null
   #closed: Promise<void> | null = null
+  readonly #closing = new AbortController()
 
   /**
    * @param options - see {@link DownloadManagerOptions}.
@@ -77,7 +79,7 @@ export class DownloadManager extends SafeEmitter {
       this.emit('log', event)
     })
     const engineOptions: EngineOptions = {
-      tuning: defined(this.#options.tuning),
+      tuning: this.#options.tuning,
       maxBytesPerSecond: this.#maxBytesPerSecond,
       onLog: (level, message) => {
         this.emit('log', { level, message })
@@ -197,6 +199,24 @@ export class DownloadManager extends SafeEmitter {
     return download
   }
 
+  /**
+   * Says what {@link download} with the same options would do: which files, their sizes and digests, what of them is there,
+   * and whether the rest fits. A ref's source is asked, and of a URL the first byte; nothing is started or written.
+   *
+   * @throws DownloadError as {@link download}, and as the download itself would before its first byte.
+   */
+  async plan(options: DownloadOptions): Promise<DownloadPlan> {
+    const request = readRequest(options, this.#house)
+    this.#requireOpen()
+    await this.ready
+    this.#requireOpen()
+    return await planDownload(request, {
+      ...this.#house,
+      known: this.#registry.get(request.wanted.url),
+      closed: this.#closing.signal,
+    })
+  }
+
   /** The download of a URL, if it is known. */
   get(url: string): Download | undefined {
     return this.#registry.get(url)
@@ -283,6 +303,7 @@ export class DownloadManager extends SafeEmitter {
    * downloads rejects with `CLOSED`. Harmless when closed.
    */
   close(): Promise<void> {
+    this.#closing.abort()
     this.#closed ??= this.#close()
     return this.#closed
   }
@@ -369,10 +390,4 @@ export class DownloadManager extends SafeEmitter {
     // When it was forgotten and asked for again meanwhile, the new one is meant.
     return done ? download : await this.#control(url, task)
   }
-}
-
-/** Without the keys whose value is undefined. */
-function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  // Object.fromEntries forgets the key types; the filter removed every undefined.
-  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as never
 }

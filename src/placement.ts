@@ -2,7 +2,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { blobFolder, cachePlaceOf } from './layouts/hf-cache.js'
-import { knownCaches } from './layouts/known-caches.js'
+import { hubCache, knownCaches, type KnownCaches } from './layouts/known-caches.js'
 import type { ResolvedFile } from './sources/source.js'
 import type { DownloadRecord } from './store/store.js'
 import type { AdoptSpec, TransferSpec } from './transfer/protocol.js'
@@ -40,6 +40,15 @@ export function adoptSpecOf(
   repository: string | null = null,
 ): AdoptSpec | null {
   if (adopt === false) return null
-  const caches = knownCaches({ env: process.env, home: homedir(), platform: process.platform })
-  return { caches, share: adopt === true, filename, repository }
+  return { caches: machineCaches(), share: adopt === true, filename, repository }
+}
+
+/** The cache of the Hugging Face libraries, as the environment says. */
+export function environmentCache(): string {
+  return hubCache({ env: process.env, home: homedir(), platform: process.platform })
+}
+
+/** The caches of this machine. */
+export function machineCaches(): KnownCaches {
+  return knownCaches({ env: process.env, home: homedir(), platform: process.platform })
 }

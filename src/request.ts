@@ -1,8 +1,6 @@
 /** What a caller asks for, checked and with what the manager adds to it. */
-import { homedir } from 'node:os'
 import { DownloadError } from './errors.js'
 import { checkFilename, fallbackFilename, filenameFromUrl } from './files/names.js'
-import { hubCache } from './layouts/known-caches.js'
 import {
   checkMirrors,
   downloadOptionsSchema,
@@ -11,6 +9,7 @@ import {
   type Layout,
   type ResolvedDownloadOptions,
 } from './options.js'
+import { environmentCache } from './placement.js'
 import type { Places } from './places.js'
 import { requireNoGlobs } from './records.js'
 import type { Resolver } from './sources/resolver.js'
@@ -82,10 +81,6 @@ export function placeOf({
   // In a cache the commit is part of the path.
   const named = layout === 'flat' && (given ?? told) !== null
   return { layout, directory: home, mode, filename, named }
-}
-
-function environmentCache(): string {
-  return hubCache({ env: process.env, home: homedir(), platform: process.platform })
 }
 
 function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: RequestHouse): Layout {

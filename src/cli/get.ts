@@ -2,12 +2,14 @@ import { blockThisThread } from '../files/io.js'
 import type { Download } from '../download.js'
 import { toDownloadError } from '../errors.js'
 import { DownloadManager } from '../manager.js'
-import { type DownloadOptions, parseUrl } from '../options.js'
+import { type DownloadOptions, type Layout, parseUrl } from '../options.js'
+import { environmentCache } from '../placement.js'
 import { redactUrl } from '../redact.js'
 import { sourceRegistry } from '../sources/built-in.js'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { defaultPools } from './arguments.js'
 import { begunGroups } from './begun-groups.js'
+import { dryRun } from './dry-run.js'
 import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
 import { plain } from './format.js'
 import { completedReport, failedReport, type Report } from './report.js'
@@ -16,7 +18,11 @@ import { asUsageError, exitCodes, isUsage, toUsageError, UsageError } from './us
 
 /** The options of `get`, parsed. */
 export interface GetOptions {
-  directory: string
+  directory?: string | undefined
+  layout?: Layout | undefined
+  /** False with `--no-adopt`. */
+  adopt?: boolean | undefined
+  dryRun?: boolean | undefined
   output?: string | undefined
   mode?: string | undefined
   sha256?: string | undefined
@@ -48,7 +54,9 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
         throw new UsageError(`--${name} goes with a single URL; there are ${wanted.size}.`)
     }
   }
+  requireLayout(options)
   const manager = createManager(new Set(wanted.values()), options)
+  if (options.dryRun === true) return await dryRun(manager, wanted.values(), requestOptions(options), options)
   const reporter = await createReporter(wanted.size, options)
   const interruption = onSignal(() => {
     reporter.close()
@@ -108,7 +116,7 @@ function distinctUrls(urls: readonly string[]): Map<string, string> {
 
 /** What all URLs of the run have in common. */
 function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
-  const { output, sha256, size, mirror, spread, header, force, include, exclude } = options
+  const { output, sha256, size, mirror, spread, header, force, include, exclude, layout } = options
   return {
     ...(output === undefined ? {} : { filename: output }),
     ...(sha256 === undefined ? {} : { sha256 }),
@@ -119,12 +127,31 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
     ...(force === undefined ? {} : { force }),
     ...(include === undefined ? {} : { include }),
     ...(exclude === undefined ? {} : { exclude }),
+    ...(layout === undefined ? {} : { layout }),
   }
 }
 
 /** What must be the same for a group to go on. */
-function groupsOf({ output, mode, include, exclude, force }: GetOptions): unknown {
-  return { output, mode, include, exclude, force }
+function groupsOf({ output, mode, include, exclude, force, layout }: GetOptions): unknown {
+  return { output, mode, include, exclude, force, layout }
+}
+
+/** Without a folder a cache goes where the environment says. */
+function folderOf({ directory, layout }: GetOptions): { directory?: string } {
+  if (directory !== undefined) return { directory }
+  return layout === 'hf-cache' ? {} : { directory: '.' }
+}
+
+/** Where is remembered which groups have begun: beside the cache of the environment, whose folders are all repositories. */
+function notesOf(options: GetOptions): string {
+  return resolve(folderOf(options).directory ?? dirname(environmentCache()))
+}
+
+function requireLayout({ layout, output, mode }: GetOptions): void {
+  if (layout !== 'hf-cache') return
+  const given = output !== undefined ? 'output' : mode !== undefined ? 'mode' : null
+  if (given !== null)
+    throw new UsageError(`--${given} does not go with --layout hf-cache, which names the files itself.`)
 }
 
 function createManager(urls: ReadonlySet<string>, options: GetOptions): DownloadManager {
@@ -133,12 +160,13 @@ function createManager(urls: ReadonlySet<string>, options: GetOptions): Download
   return asUsageError(
     () =>
       new DownloadManager({
-        directory: options.directory,
+        ...folderOf(options),
+        adopt: options.adopt ?? true,
         ...defaultPools(urls.size, options),
         maxBytesPerSecond: options.limitRate ?? null,
         modes: options.mode === undefined ? [] : [options.mode],
         defaultMode: options.mode ?? null,
-        store: begunGroups(resolve(options.directory), urls, groupsOf(options)),
+        store: begunGroups(notesOf(options), urls, groupsOf(options)),
         autoResume: false,
         worker: false,
       }),

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import {
   addHeader,
   addText,
@@ -34,6 +34,8 @@ Examples:
   model-downloader get https://example.com/llama.gguf -d models --mode llm
   model-downloader get hf:owner/repo --include '*.safetensors' --include '*.json'
   model-downloader get --json https://example.com/llama.gguf | jq .
+  model-downloader get --dry-run hf:owner/model:Q4_K_M
+  model-downloader get --layout hf-cache hf:owner/model:Q4_K_M
 `
 
 const preloadHelp = `
@@ -89,7 +91,18 @@ export function createProgram(version: string, commands: Commands): Command {
       'Downloads one or more URLs. A file lies under its final name only when it is complete and checked.',
     )
     .argument('<url...>', 'http or https addresses, or refs such as hf:owner/repo')
-    .option('-d, --directory <dir>', 'folder for the files; made when missing', '.')
+    .option(
+      '-d, --directory <dir>',
+      'folder for the files; made when missing (default: this one; of a cache: the Hugging Face cache)',
+    )
+    .addOption(
+      new Option(
+        '--layout <name>',
+        'how files lie there: flat, or hf-cache as the Hugging Face libraries keep them',
+      ).choices(['flat', 'hf-cache']),
+    )
+    .option('--no-adopt', 'fetch also what lies in a cache of Hugging Face, Ollama, LM Studio or llama.cpp')
+    .option('--dry-run', 'say what would be fetched, and fetch nothing')
     .option(
       '-o, --output <name>',
       'file name, or folder of several files, with a single URL (default: taken from the URL)',

@@ -6,6 +6,7 @@ import type { Download } from '../download.js'
 import type { JobHost } from '../job.js'
 import { cachePlaceOf } from '../layouts/hf-cache.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
+import type { DownloadRecord } from '../store/store.js'
 import { absentOnes, changedOnes, ensureGroupSpace, isUnchanged, removeOf } from './disk.js'
 import { GroupFiles, type Entry, type GroupFileInit } from './files.js'
 import { merge, type Merged } from './merge.js'
@@ -38,8 +39,7 @@ export async function prepareGroup(
   const planned = planGroup(resolution.files)
   const before = download.groupFiles
   const laid = merge(planned, before?.toRecord() ?? null)
-  const named = record.named && record.layout === 'flat'
-  const folder = named ? record.filename : checkFilename(resolution.name ?? fallbackFolder)
+  const folder = groupFolder(record, resolution)
   const merged = record.layout === 'flat' ? laid : { ...laid, files: inCache(download, resolution, laid) }
   host.claim(planned.map(({ path }) => `${folder}/${path}`))
   const group = new GroupFiles(() => download.path, { ...merged, pinned: true }, 'queued')
@@ -74,7 +74,24 @@ function inCache(download: Download, { files }: Resolution, laid: Merged): Group
   return laid.files.map((file, index) => ({ ...file, stale: undefined, blob: places[index]?.blob }))
 }
 
-function requireNoDigest(
+/**
+ * What the folder of a group is called, as long as it is no snapshot of a cache.
+ *
+ * @throws DownloadError `UNSAFE_FILENAME`.
+ */
+export function groupFolder(
+  { named, layout, filename }: Pick<DownloadRecord, 'named' | 'layout' | 'filename'>,
+  { name = fallbackFolder }: Resolution,
+): string {
+  return named && layout === 'flat' ? filename : checkFilename(name)
+}
+
+/**
+ * A digest or a size is that of one file.
+ *
+ * @throws DownloadError `INVALID_OPTIONS`.
+ */
+export function requireNoDigest(
   { sha256, size }: { sha256: string | null; size: number | null },
   count: number,
 ): void {

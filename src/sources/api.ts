@@ -28,8 +28,11 @@ const defaultMaxBytes = 16 * 1024 * 1024
 /** What is read of the body of an answer that is none. */
 const maxErrorBytes = 64 * 1024
 
-/** How much of a body is read; `null` reads none and leaves redirects to other origins to the caller. */
-type Appetite = number | null
+/**
+ * How much of a body is read, in bytes. `head`: nothing; `own-head`: neither, and redirects to other origins are left to the
+ * caller.
+ */
+type Appetite = number | 'head' | 'own-head'
 
 /** The requests of one resolution. */
 export class Api {
@@ -49,7 +52,12 @@ export class Api {
 
   /** See `ResolveContext.fetchHead`. */
   fetchHead(url: string | URL, request: ApiRequest = {}): Promise<ApiAnswer> {
-    return this.#persist(url, request, null, { range: 'bytes=0-0' })
+    return this.#persist(url, request, 'own-head', { range: 'bytes=0-0' })
+  }
+
+  /** The same, but redirects are followed wherever they lead. */
+  probe(url: string | URL, request: ApiRequest = {}): Promise<ApiAnswer> {
+    return this.#persist(url, request, 'head', { range: 'bytes=0-0' })
   }
 
   async #persist(
@@ -92,10 +100,10 @@ export class Api {
     let told: Record<string, string> = {}
     for (;;) {
       const got = await this.#exchange(hop, appetite, own)
-      const answer = appetite === null ? { ...got, headers: { ...told, ...got.headers } } : got
+      const answer = appetite === 'own-head' ? { ...got, headers: { ...told, ...got.headers } } : got
       if (isRedirect(answer.status)) {
         const next = nextHop(hop, answer.headers['location'] ?? null, this.#init.tuning.maxRedirects)
-        if (appetite === null && next.url.origin !== hop.url.origin) return answer
+        if (appetite === 'own-head' && next.url.origin !== hop.url.origin) return answer
         hop = next
         // What the first of several answers says of the file, its cache may not repeat.
         told = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => name.startsWith('x-')))
@@ -151,13 +159,13 @@ export class Api {
           onSent: () => undefined,
           onHead: (got) => {
             head = got
-            const wanted = appetite !== null || got.status >= 400
+            const wanted = typeof appetite === 'number' || got.status >= 400
             if (!wanted || isRedirect(got.status)) finish()
           },
           onData: (chunk) => {
             bytes += chunk.length
             const success = head !== null && head.status < 300
-            if (success && bytes > (appetite ?? 0)) fail(tooLong(hop.url))
+            if (success && bytes > (typeof appetite === 'number' ? appetite : 0)) fail(tooLong(hop.url))
             else if (!success && bytes > maxErrorBytes) finish()
             // The chunk is ours during this call only.
             else chunks.push(Buffer.from(chunk))

@@ -8,7 +8,15 @@ import type { RemoteGrant } from '../network/policy.js'
 import { HttpClient } from '../transfer/http.js'
 import type { TransferTuning } from '../transfer/protocol.js'
 import { Api, type ApiInit } from './api.js'
-import type { Resolution, ResolveContext, ResolvedFile, Source, SourceRegistry } from './source.js'
+import type {
+  ApiAnswer,
+  ApiRequest,
+  Resolution,
+  ResolveContext,
+  ResolvedFile,
+  Source,
+  SourceRegistry,
+} from './source.js'
 
 /** What a {@link Resolver} works with. */
 export interface ResolverInit {
@@ -54,17 +62,15 @@ export class Resolver {
    * @throws DownloadError what the source throws; `INTERNAL` when it breaks; `PROTOCOL_ERROR` for an answer that is none.
    */
   async resolve(ref: string, request: ResolveRequest): Promise<Resolution> {
-    const { tuning, proxy, env = process.env } = this.#init
+    const { tuning, env = process.env } = this.#init
     const source = this.find(ref)
     if (source === null) throw new DownloadError('INVALID_URL', 'No source knows what this means.')
-    const { remote, signal, onRetry, include, exclude, revision } = request
-    const http = remote === null ? this.#shared() : this.#client(remote)
-    const timeoutMs = tuning.headersTimeoutMs
-    const api = new Api({ http, proxy: proxy && remote === null, tuning, signal, timeoutMs, onRetry })
+    const { signal, include, exclude, revision } = request
+    const { api, close } = this.#open(request)
     const context: ResolveContext = {
       env,
       signal,
-      timeoutMs,
+      timeoutMs: tuning.headersTimeoutMs,
       include,
       exclude,
       revision,
@@ -82,13 +88,38 @@ export class Resolver {
       if (isDownloadError(error)) throw error
       throw toDownloadError(error)
     } finally {
-      if (remote !== null) await http.close()
+      await close()
+    }
+  }
+
+  /**
+   * Asks for the first byte of a plain URL: the head of the answer, after all redirects.
+   *
+   * @throws DownloadError as a download would, as far as one answer tells.
+   */
+  async probe(url: URL, request: ResolveRequest & Pick<ApiRequest, 'headers'>): Promise<ApiAnswer> {
+    const { api, close } = this.#open(request)
+    try {
+      // An empty file has no first byte.
+      return await api.probe(url, { headers: request.headers ?? {}, accept: [416] })
+    } finally {
+      await close()
     }
   }
 
   /** Closes the connections. */
   async close(): Promise<void> {
     await this.#http?.close()
+  }
+
+  #open({ remote, signal, onRetry }: ResolveRequest): { api: Api; close: () => Promise<void> } {
+    const { tuning, proxy } = this.#init
+    const http = remote === null ? this.#shared() : this.#client(remote)
+    const timeoutMs = tuning.headersTimeoutMs
+    return {
+      api: new Api({ http, proxy: proxy && remote === null, tuning, signal, timeoutMs, onRetry }),
+      close: () => (remote === null ? Promise.resolve() : http.close()),
+    }
   }
 
   #shared(): HttpClient {
@@ -102,11 +133,12 @@ export class Resolver {
 }
 
 /** A source may be anybody's: what goes on to the engine is looked at here. */
-function requireUsable({ urls, sha256, size }: ResolvedFile, { name }: Source): void {
+function requireUsable({ urls, sha256, gitOid, size }: ResolvedFile, { name }: Source): void {
   const usable =
     urls.length > 0 &&
     urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) &&
     (sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256)) &&
+    (gitOid === undefined || /^[0-9a-f]{40}$/.test(gitOid)) &&
     (size === undefined || (Number.isSafeInteger(size) && size >= 0))
   if (!usable)
     throw new DownloadError('PROTOCOL_ERROR', `The source ${name} told something that cannot be used.`)

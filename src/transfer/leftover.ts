@@ -45,7 +45,14 @@ export interface Leftover {
  * Looks at what an earlier run left, and clears away the journals that a kill kept from getting their name. Never throws
  * for what it finds, only for what it can't read.
  */
-export async function inspectLeftover(
+export async function inspectLeftover(...about: Parameters<typeof peekLeftover>): Promise<Leftover> {
+  const leftover = await peekLeftover(...about)
+  if (leftover.found) await removeTemporary(about[0])
+  return leftover
+}
+
+/** The same, without changing anything. */
+export async function peekLeftover(
   paths: PartPaths,
   urls: readonly string[],
   sha256: string | null,
@@ -57,7 +64,6 @@ export async function inspectLeftover(
   const part = await statPart(paths.part)
   const found = true
   const partExists = part !== null
-  await removeTemporary(paths)
   if (journal === null || !part?.isFile()) return { journal, resume: null, found, partExists }
   const now = { urls, sha256, bootId: bootId(), partSize: part.size }
   return { journal, resume: resumable(journal, now), found, partExists }

@@ -44,3 +44,6 @@ export function partLost(): StartOver {
   const message = 'The part file was changed or deleted by somebody else.'
   return new StartOver(new DownloadError('DISK_IO', message, { retryable: true }), 'part-lost')
 }
+
+/** Failures after which the bytes on disk are worth nothing. */
+export const worthless: ReadonlySet<string> = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])

@@ -17,15 +17,14 @@ import { Questions } from './questions.js'
 import type { StopMode, TransferCommand, TransferEvent, TransferResult, TransferSpec } from './protocol.js'
 import type { TransferResources } from './resources.js'
 import type { Share } from './shares.js'
-import { Restarts, StartOver } from './start-over.js'
+import { Restarts, StartOver, worthless } from './start-over.js'
 import { compareIdentity, sizeOnly } from './rules.js'
 import { Suspects } from './suspects.js'
 import { resultOf, stampOf, Target, wasPublished, type ExistingVerdict } from './target.js'
 import { Upkeep } from './upkeep.js'
 import { verify, headCheck } from './verify.js'
 
-/** Failures after which the bytes on disk are worth nothing. */
-const worthless = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
+const now = () => performance.now()
 
 /** One transfer. {@link run} it once. */
 export class Transfer {
