@@ -101,7 +101,9 @@ export async function removeOf(
  */
 export async function cancelGroup(group: GroupFiles): Promise<void> {
   const { files, missing, path } = group
-  const candidates = files.filter(({ fetched }) => fetched)
+  const blobs = new Set(files.filter(({ fetched }) => fetched).map(({ blob }) => blob))
+  // In a cache what several have in common was fetched for one of them.
+  const candidates = files.filter(({ fetched, blob }) => fetched || (blob !== null && blobs.has(blob)))
   const changed = new Set(await changedOnes(candidates))
   // What somebody has put there since isn't ours.
   const brought = candidates.filter((entry) => !changed.has(entry))

@@ -43,7 +43,9 @@ async function removeEmpty(repository: string): Promise<void> {
     const read = await readRegularFile(path, maxRefBytes).catch(() => null)
     if (read !== null && !commits.has(read.data.toString('utf8').trim())) await removeFiles([path])
   }
-  await removeFolders(['blobs', 'refs', 'snapshots', ''].map((name) => join(repository, name)))
+  // Whoever lists a cache expects all three.
+  if (commits.size === 0)
+    await removeFolders(['snapshots', 'blobs', 'refs', ''].map((name) => join(repository, name)))
 }
 
 /** One that isn't empty stays. */
