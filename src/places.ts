@@ -14,8 +14,7 @@ export type Place = Pick<DownloadRecord, 'directory' | 'mode' | 'filename'> &
 export function pathBelow({ filename, cache = null }: Place): readonly string[] {
   if (cache === null) return [filename]
   // Of several files the name of what the source calls them all comes first, which is no folder there.
-  const inside =
-    cache.path ?? filename.slice(filename.indexOf('/') === -1 ? filename.length : filename.indexOf('/') + 1)
+  const inside = cache.path ?? filename.split('/').slice(1).join('/')
   return [cache.folder, 'snapshots', cache.commit, ...inside.split('/')]
 }
 

@@ -169,6 +169,8 @@ export interface FinishedState {
   verified: boolean
   existed: boolean
   fetchedBytes: number
+  /** Set when it was taken from another program's cache. */
+  adoptedFrom?: string | null
   /** From the start of the transfer to its end. */
   seconds: number
 }
@@ -176,6 +178,8 @@ export interface FinishedState {
 /** One line for a finished file, without its mark. */
 export function finishedLine(state: FinishedState): string {
   const digest = state.verified ? ', sha256 verified' : ''
+  if ((state.adoptedFrom ?? null) !== null)
+    return `${state.path}: ${formatBytes(state.size)}, taken from another cache${digest}`
   if (state.existed) return `${state.path}: ${formatBytes(state.size)}, there already${digest}`
   const seconds = Math.max(state.seconds, 0.001)
   const time = seconds < 10 ? `${seconds.toFixed(1)}s` : formatDuration(seconds)

@@ -72,6 +72,7 @@ describe('JsonReporter', () => {
           verified: true,
           existed: false,
           fetchedBytes: 4096,
+          adoptedFrom: null,
         }),
         '',
       ].join('\n'),
