@@ -3,24 +3,8 @@ import type { ModelsStatus, PreloadStatus } from '../../src/client/index.js'
 import { livePreload } from '../../src/live/index.js'
 import { event, inTurn, json, paths, wire } from '../client/server.js'
 import { waitFor } from '../support/wait.js'
-import { faucet, serve, watch } from './watching.js'
+import { faucet, idle, serve, watch } from './watching.js'
 
-const idle: PreloadStatus = {
-  success: true,
-  running: false,
-  started_at: null,
-  finished_at: null,
-  success_flag: null,
-  return_code: null,
-  error: null,
-  output_dir: null,
-  logs: [],
-  current: null,
-  completed: null,
-  total: null,
-  progress: null,
-  downloads: null,
-}
 const running: PreloadStatus = {
   ...idle,
   ...{ running: true, logs: ['begin'], current: 'chat', completed: 0, total: 1, progress: 0 },

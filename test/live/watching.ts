@@ -1,6 +1,6 @@
 /** What tests of live stores share. */
 import type { ServerResponse } from 'node:http'
-import { createClient, type Client, type WireDownload } from '../../src/client/index.js'
+import { createClient, type Client, type PreloadStatus, type WireDownload } from '../../src/client/index.js'
 import type { Followed, LiveStore } from '../../src/live/index.js'
 import { event, startServer, stream, type Answer, type ScriptedServer } from '../client/server.js'
 import { waitFor } from '../support/wait.js'
@@ -52,4 +52,22 @@ export function faucet(begin: string): { answer: Answer; write: (text: string) =
       for (const res of open) res.write(text)
     },
   }
+}
+
+/** A preload that never ran. */
+export const idle: PreloadStatus = {
+  success: true,
+  running: false,
+  started_at: null,
+  finished_at: null,
+  success_flag: null,
+  return_code: null,
+  error: null,
+  output_dir: null,
+  logs: [],
+  current: null,
+  completed: null,
+  total: null,
+  progress: null,
+  downloads: null,
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { DownloadsChange, PreloadStatus, WireDownload } from '../../src/client/index.js'
 import { noDownloads, noPreload, reduceDownloads, reducePreload } from '../../src/live/state.js'
 import { wire } from '../client/server.js'
+import { idle } from '../live/watching.js'
 
 /** Few URLs and values, so that changes meet; always new objects, as they come off the wire. */
 const download = fc
@@ -90,23 +91,7 @@ describe('reduceDownloads', () => {
   })
 })
 
-const status = (more: Partial<PreloadStatus> = {}): PreloadStatus => ({
-  success: true,
-  running: true,
-  started_at: null,
-  finished_at: null,
-  success_flag: null,
-  return_code: null,
-  error: null,
-  output_dir: null,
-  logs: [],
-  current: null,
-  completed: 0,
-  total: 2,
-  progress: 0,
-  downloads: null,
-  ...more,
-})
+const status = (more: Partial<PreloadStatus> = {}): PreloadStatus => ({ ...idle, running: true, ...more })
 
 describe('reducePreload', () => {
   it('takes the last of each, and keeps the object of a download that did not change', () => {
