@@ -48,6 +48,9 @@ export interface ConnectionListener {
 const limiterSliceMs = 200
 /** How long the end of a message is awaited when all its bytes have come. */
 const messageEndMs = 1_000
+/** Longest body of a redirect that is read to its end, and how long that may take. */
+const maxDroppedBytes = 16 * 1024
+const droppedMs = 1_000
 
 /** One connection. It is started once and ends with one `onClose`. */
 export class Connection {
@@ -145,8 +148,7 @@ export class Connection {
       return
     }
     this.#exchange = null
-    // A body of a redirect is dropped with its connection, unless there is none to wait for.
-    if (head.headers['content-length'] !== '0') exchange.abort()
+    dropBody(exchange, head)
     this.#request(range)
   }
 
@@ -346,6 +348,14 @@ export class Connection {
       failed === null ? outcome : { kind: 'failed', error: toDownloadError(failed.cause), local: true },
     )
   }
+}
+
+/** The body of a redirect goes with its connection, unless it is a few words: when they are read, that serves the next request. */
+function dropBody(exchange: Exchange, { headers }: ResponseHead): void {
+  const length = headers['content-length']
+  if (typeof length !== 'string' || !/^\d{1,5}$/.test(length) || Number(length) > maxDroppedBytes)
+    exchange.abort()
+  else if (length !== '0') setTimeout(() => exchange.abort(), droppedMs).unref()
 }
 
 /** A body that is shorter than the file. */
