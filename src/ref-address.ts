@@ -91,7 +91,11 @@ export class RefAddress {
 }
 
 function isSame(a: ResolvedFile, b: ResolvedFile): boolean {
-  return a.urls[0] === b.urls[0] || (a.sha256 !== undefined && a.sha256 === b.sha256)
+  return (
+    a.urls[0] === b.urls[0] ||
+    (a.sha256 !== undefined && a.sha256 === b.sha256) ||
+    (a.revision !== undefined && a.revision === b.revision && a.filename === b.filename)
+  )
 }
 
 function sameOrigin(a: ResolvedFile, b: ResolvedFile): boolean {

@@ -1,0 +1,229 @@
+/** Groups under storms, over links that expire, and in numbers. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { Source } from '../../src/index.js'
+import { arrives, fails, KiB, makeManager, MiB } from '../faults/harness.js'
+import { randomContent, textContent, type Content } from '../support/content.js'
+import { startOrigin } from '../support/origin.js'
+import { listTree, smallTmpfs, tempDir } from '../support/temp.js'
+import { waitFor, withTimeout } from '../support/wait.js'
+import { expectFiles, startScene } from './group-scene.js'
+
+const ref = 'hf:owner/model'
+
+/** Files of these names, each of its own content. */
+function filesOf(names: readonly string[], size: number): Record<string, Content> {
+  return Object.fromEntries(names.map((name) => [name, randomContent(size, name)]))
+}
+
+/** A source of files at addresses of a test. */
+function sourceOf(
+  files: () => { filename: string; url: string; size?: number }[],
+  revision?: string,
+): Source {
+  return {
+    name: 'mine',
+    match: (text) => text.startsWith('mine:'),
+    resolve: () =>
+      Promise.resolve({
+        name: 'model',
+        files: files().map(({ filename, url, size }) => ({
+          filename,
+          urls: [url],
+          size,
+          revision,
+          headers: {},
+        })),
+      }),
+  }
+}
+
+describe('a group', () => {
+  it('of many small files goes through a few connections that are kept', async () => {
+    await using scene = await startScene({ connections: 8 })
+    const { hub, manager, directory } = scene
+    const names = Array.from({ length: 1_000 }, (_, index) => `part-${index % 13}/file-${index}.bin`)
+    // Half of them small enough to be kept in git itself.
+    const files = { ...filesOf(names.slice(0, 500), 12 * KiB), ...filesOf(names.slice(500), KiB) }
+    hub.add('owner/model', { files })
+    const download = await manager.download({ url: ref })
+    await arrives(download, 60_000)
+    expect(download.group?.completed).toBe(1_000)
+    // The list is asked for by itself; a connection that ends by chance may be made anew.
+    expect(hub.origin.totalConnections).toBeLessThanOrEqual(20)
+    expect(hub.cdn.totalConnections).toBeLessThanOrEqual(16)
+    const found = await listTree(join(directory, 'model'))
+    expect(found.filter((path) => !path.endsWith('/'))).toEqual([...names].sort())
+  })
+
+  it('of an untrusted caller keeps its connections as well', async () => {
+    await using origin = await startOrigin()
+    const names = Array.from({ length: 60 }, (_, index) => `file-${index}.bin`)
+    const files = filesOf(names, KiB)
+    for (const name of names) origin.serve(`/${name}`, { content: files[name] ?? textContent('') })
+    const source = sourceOf(() =>
+      names.map((name) => ({ filename: name, url: origin.url(`/${name}`), size: KiB })),
+    )
+    const directory = tempDir('group-remote')
+    await using manager = makeManager(directory, { sources: [source] })
+    const remote = { allowedHosts: [new URL(origin.origin).host] }
+    await arrives(await manager.download({ url: 'mine:model', remote }))
+    await expectFiles(join(directory, 'model'), files)
+    expect(origin.totalConnections).toBeLessThan(15)
+  })
+
+  it('goes on when signed links expire in the middle, and no other origin sees the token', async () => {
+    await using scene = await startScene({ token: 'hf_canary', connections: 2 })
+    const { hub, manager, directory } = scene
+    const files = filesOf(['a.bin', 'b.bin', 'c.bin', 'd.bin'], 2 * MiB)
+    hub.add('owner/model', { files, gated: 'manual' })
+    hub.allow('hf_canary', ['owner/model'])
+    hub.cdnBehaviour = {
+      bytesPerSecond: 2 * MiB,
+      faults: [{ type: 'truncate', afterBytes: 512 * KiB, times: 2 }],
+    }
+    const lines: string[] = []
+    manager.on('log', ({ message }) => lines.push(message))
+    manager.on('retrying', ({ error }) => lines.push(error.message))
+    const download = await manager.download({ url: ref })
+    await waitFor(() => download.current.downloaded > MiB, { what: 'some bytes' })
+    hub.expireLinks()
+    await arrives(download)
+    await expectFiles(join(directory, 'model'), files)
+    const seen = hub.cdn.requests().map(({ headers }) => headers)
+    expect(JSON.stringify(seen)).not.toContain('hf_canary')
+    expect(JSON.stringify(download.group) + JSON.stringify(download.record)).not.toMatch(
+      /hf_canary|Signature/,
+    )
+    expect(lines.join('\n')).not.toMatch(/hf_canary|Signature/)
+    expect(hub.origin.requests().some(({ headers }) => headers['authorization'] === 'Bearer hf_canary')).toBe(
+      true,
+    )
+  })
+
+  it('asks its source once for fresh addresses, however many files need one', async () => {
+    await using origin = await startOrigin()
+    const names = ['a.bin', 'b.bin', 'c.bin', 'd.bin']
+    const files = filesOf(names, 256 * KiB)
+    let key = 1
+    let asked = 0
+    for (const name of names) {
+      origin.serve(`/${name}`, {
+        content: files[name] ?? textContent(''),
+        requires: (request) => (request.query.get('key') === String(key) ? undefined : 403),
+        faults: [{ type: 'truncate', afterBytes: 64 * KiB, times: 1 }],
+        bytesPerSecond: 512 * KiB,
+      })
+    }
+    const source = sourceOf(() => {
+      asked += 1
+      return names.map((name) => ({
+        filename: name,
+        url: `${origin.url(`/${name}`)}?key=${key}`,
+        size: 256 * KiB,
+      }))
+    }, 'r1')
+    const directory = tempDir('group-links')
+    await using manager = makeManager(directory, { sources: [source], connections: 4 })
+    const download = await manager.download({ url: 'mine:model' })
+    await waitFor(() => download.current.downloaded > 64 * KiB, { what: 'some bytes' })
+    key = 2
+    await arrives(download)
+    await expectFiles(join(directory, 'model'), files)
+    expect(asked).toBeLessThanOrEqual(3)
+  })
+
+  it('comes out right of a storm of pauses, resumes and cancels', async () => {
+    await using scene = await startScene({ connections: 4 })
+    const { hub, manager, directory } = scene
+    const files = filesOf(
+      Array.from({ length: 30 }, (_, index) => `d${index % 4}/f${index}.bin`),
+      40 * KiB,
+    )
+    hub.add('owner/model', { files })
+    hub.cdnBehaviour = { bytesPerSecond: 4 * MiB }
+    const download = await manager.download({ url: ref })
+    for (let round = 0; round < 12; round += 1) {
+      await waitFor(() => download.state !== 'resolving', { what: 'the files to be known' })
+      const moves = [manager.pause(ref), manager.resume(ref), manager.pause(ref), manager.resume(ref)]
+      if (round === 6) moves.push(manager.cancel(ref), manager.retry(ref))
+      // A move that comes too late for its state is refused, and does no harm.
+      await Promise.allSettled(moves)
+    }
+    await withTimeout(manager.onIdle(), 20_000, 'the end of the storm')
+    if (download.state !== 'completed') await arrives(await manager.retry(ref).catch(() => download))
+    await expectFiles(join(directory, 'model'), files)
+    expect(download.group?.files.every(({ downloaded, size }) => downloaded === size)).toBe(true)
+  })
+
+  it('tells beforehand when the disk has no room for all of it', async () => {
+    const disk = smallTmpfs(4 * MiB)
+    if (disk === null) return
+    await using scene = await startScene({ directory: disk })
+    const { hub, manager } = scene
+    hub.add('owner/model', { files: filesOf(['a.bin', 'b.bin', 'c.bin'], 2 * MiB) })
+    const error = await fails(await manager.download({ url: ref }))
+    expect(error.code).toBe('NO_SPACE')
+    expect(hub.cdn.requests()).toEqual([])
+  })
+
+  it.each([
+    [['../climbs.bin', 'a.bin'], 'UNSAFE_FILENAME'],
+    [['a.bin', 'A.bin'], 'CONFLICT'],
+    [['a.bin', 'a.bin/b.bin'], 'CONFLICT'],
+  ])('with the paths %j fetches nothing: %s', async (names, code) => {
+    await using origin = await startOrigin()
+    origin.serve('*', () => ({ content: textContent('x') }))
+    const source = sourceOf(() => names.map((filename) => ({ filename, url: origin.url('/x') })))
+    const directory = tempDir('group-paths')
+    await using manager = makeManager(directory, { sources: [source] })
+    expect(await fails(await manager.download({ url: 'mine:model' }))).toMatchObject({ code })
+    expect(origin.requests()).toEqual([])
+    expect(await listTree(directory)).toEqual([])
+  })
+
+  it('does not meet another download in a file', async () => {
+    await using scene = await startScene()
+    const { hub, manager, directory } = scene
+    hub.add('owner/model', { files: filesOf(['a.bin', 'b.bin'], 20 * KiB) })
+    hub.add('other/model', { files: filesOf(['b.bin', 'c.bin'], 20 * KiB) })
+    await arrives(await manager.download({ url: ref }))
+    const error = await fails(await manager.download({ url: 'hf:other/model' }))
+    expect(error.code).toBe('CONFLICT')
+    await arrives(await manager.download({ url: 'hf:other/model@main', filename: 'other' }))
+    expect(await listTree(directory)).toContain('other/c.bin')
+    // Nor does a single file, wherever it is asked for.
+    hub.add('third/x', { files: filesOf(['a.bin'], 20 * KiB) })
+    const single = manager.download({ url: 'hf:third/x/a.bin', directory: 'model' })
+    await expect(single).rejects.toMatchObject({ code: 'CONFLICT' })
+  })
+
+  it('stops asking when access is refused to every file', async () => {
+    await using origin = await startOrigin()
+    origin.serve('*', () => ({ status: 403, content: textContent('no') }))
+    const names = Array.from({ length: 100 }, (_, index) => `f${index}.bin`)
+    const source = sourceOf(() =>
+      names.map((filename) => ({ filename, url: origin.url(`/${filename}`), size: 5 })),
+    )
+    await using manager = makeManager(tempDir('group-refused'), { sources: [source] })
+    const error = await fails(await manager.download({ url: 'mine:model' }))
+    expect(error.code).toBe('ACCESS_DENIED')
+    expect(error.issues).toHaveLength(100)
+    expect(origin.requests().length).toBeLessThan(100)
+  })
+
+  it('goes on beside a folder where a file should lie', async () => {
+    await using scene = await startScene()
+    const { hub, manager, directory } = scene
+    const files = filesOf(['a.bin', 'b.bin'], 20 * KiB)
+    hub.add('owner/model', { files })
+    await mkdir(join(directory, 'model', 'a.bin'), { recursive: true })
+    await writeFile(join(directory, 'model', 'a.bin', 'mine.txt'), 'mine')
+    const error = await fails(await manager.download({ url: ref }))
+    expect(error.code).toBe('GROUP_INCOMPLETE')
+    expect(error.issues.map(({ path }) => path)).toEqual(['a.bin'])
+    await manager.remove(ref, { deleteFile: true })
+    expect(await listTree(directory)).toEqual(['model/', 'model/a.bin/', 'model/a.bin/mine.txt'])
+  })
+})
