@@ -59,7 +59,7 @@ export interface DownloadManagerOptions {
 /** What to fetch, and how. */
 export interface DownloadOptions {
   /**
-   * http or https, or a ref that means one file: `hf:owner/repo/file.gguf`, `hf:owner/repo:Q4_K_M`; see `docs/sources.md`.
+   * http or https, or a ref: `hf:owner/repo/file.gguf`, `hf:owner/repo:Q4_K_M`, `hf:owner/repo` for all files; see `docs/sources.md`.
    * It is the identity of the download, as it is given. Default: the first of `urls`.
    */
   url?: string

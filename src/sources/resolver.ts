@@ -8,6 +8,7 @@ import type { RemoteGrant } from '../network/policy.js'
 import { HttpClient } from '../transfer/http.js'
 import type { TransferTuning } from '../transfer/protocol.js'
 import { Api, type ApiInit } from './api.js'
+import { selects } from './globs.js'
 import type {
   ApiAnswer,
   ApiRequest,
@@ -80,10 +81,11 @@ export class Resolver {
     }
     try {
       const resolution = await source.resolve(ref, context)
-      const { files } = resolution
+      // A source may have looked at the globs already, but it needn't.
+      const files = resolution.files.filter(({ filename }) => selects(filename, include, exclude))
       for (const file of files) requireUsable(file, source)
-      if (files.length === 0) throw new DownloadError('NOT_FOUND', 'The ref names no file.')
-      return resolution
+      if (files.length === 0) throw new DownloadError('NOT_FOUND', 'The ref names no file that is wanted.')
+      return { ...resolution, files }
     } catch (error) {
       if (isDownloadError(error)) throw error
       throw toDownloadError(error)

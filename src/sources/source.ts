@@ -82,7 +82,7 @@ export interface ResolveContext {
   readonly signal: AbortSignal
   /** For one request, its retries not counted, in milliseconds. */
   readonly timeoutMs: number
-  /** Of a ref that means a whole repository: globs of the paths that are wanted. None: all. */
+  /** Of a ref that means several files: globs of the paths that are wanted, to spare work; they are heeded anyway. None: all. */
   readonly include?: readonly string[] | undefined
   /** Globs of the paths that are not wanted. */
   readonly exclude?: readonly string[] | undefined

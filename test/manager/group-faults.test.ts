@@ -183,6 +183,25 @@ describe('a group', () => {
     expect(await listTree(directory)).toEqual([])
   })
 
+  it('takes globs, also of a source that knows none', async () => {
+    await using origin = await startOrigin()
+    const files = filesOf(['a.bin', 'b.json', 'deep/c.json'], KiB)
+    for (const [name, content] of Object.entries(files)) origin.serve(`/${name}`, { content })
+    const source = sourceOf(() =>
+      Object.keys(files).map((filename) => ({ filename, url: origin.url(`/${filename}`) })),
+    )
+    const directory = tempDir('group-globs')
+    await using manager = makeManager(directory, { sources: [source] })
+    await arrives(
+      await manager.download({ url: 'mine:model', include: ['*.json', 'a.*'], exclude: ['deep/'] }),
+    )
+    expect(await listTree(directory)).toEqual(['model/', 'model/a.bin', 'model/b.json'])
+    const none = await manager.download({ url: 'mine:other', include: ['*.gguf'] })
+    expect(await fails(none)).toMatchObject({ code: 'NOT_FOUND' })
+    const plain = manager.download({ url: origin.url('/a.bin'), include: ['*.json'] })
+    await expect(plain).rejects.toMatchObject({ code: 'INVALID_OPTIONS' })
+  })
+
   it('does not meet another download in a file', async () => {
     await using scene = await startScene()
     const { hub, manager, directory } = scene
