@@ -74,6 +74,7 @@ describe('preload', () => {
       verified: false,
       existed: true,
       fetchedBytes: 0,
+      adoptedFrom: null,
       key: 'there',
     })
     expect(last['fresh']).toMatchObject({
