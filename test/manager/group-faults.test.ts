@@ -183,6 +183,16 @@ describe('a group', () => {
     expect(await listTree(directory)).toEqual([])
   })
 
+  it('keeps its limit over all of its files together', async () => {
+    await using scene = await startScene({ connections: 4 })
+    const { hub, manager } = scene
+    hub.add('owner/model', { files: filesOf(['a.bin', 'b.bin', 'c.bin', 'd.bin'], 256 * KiB) })
+    const begin = performance.now()
+    await arrives(await manager.download({ url: ref, maxBytesPerSecond: MiB / 2 }))
+    // 1 MiB at half of that a second, less what a bucket may hold when it is opened.
+    expect(performance.now() - begin).toBeGreaterThan(1_000)
+  })
+
   it('takes globs, also of a source that knows none', async () => {
     await using origin = await startOrigin()
     const files = filesOf(['a.bin', 'b.json', 'deep/c.json'], KiB)
