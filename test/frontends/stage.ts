@@ -5,7 +5,7 @@ import { modelDownloader } from '../../adapters/node.js'
 import { Catalog, type CatalogModel } from '../../src/catalog/catalog.js'
 import { Preloader } from '../../src/catalog/preloader.js'
 import type { HandlerOptions } from '../../src/http/handler.js'
-import type { DownloadManager } from '../../src/index.js'
+import type { DownloadManager, DownloadManagerOptions } from '../../src/index.js'
 import { makeManager } from '../faults/harness.js'
 import { closeServer, portOf, serve } from '../http/serving.js'
 import { startOrigin, type Origin } from '../support/origin.js'
@@ -33,11 +33,16 @@ export interface Backend extends AsyncDisposable {
 /** Starts a {@link Backend}. */
 export async function startBackend({
   models,
+  of = {},
   ...options
-}: Partial<HandlerOptions> & { models?: (origin: Origin) => CatalogModel[] } = {}): Promise<Backend> {
+}: Partial<HandlerOptions> & {
+  models?: (origin: Origin) => CatalogModel[]
+  /** How its manager is. */
+  of?: DownloadManagerOptions
+} = {}): Promise<Backend> {
   const origin = await startOrigin()
   const directory = join(tempDir('frontend'), 'models')
-  const manager = makeManager(directory, { defaultMode: 'llm' })
+  const manager = makeManager(directory, { defaultMode: 'llm', ...of })
   const preloader =
     models === undefined ? undefined : new Preloader({ manager, catalog: new Catalog(models(origin)) })
   const allowedHosts = [`127.0.0.1:${origin.port}`]
