@@ -75,8 +75,8 @@ export default defineConfig([
     splitting: false,
     dts: {
       // Together, so that all of them mean the same types.
-      entry: { client: 'src/client/index.ts', ...bindings },
-      compilerOptions: { stripInternal: true },
+      entry: { client: 'src/client/index.ts', elements: 'src/elements/types.ts', ...bindings },
+      compilerOptions: { stripInternal: true, lib: ['ES2023', 'ESNext.Disposable', 'DOM', 'DOM.Iterable'] },
     },
   },
   {
@@ -94,20 +94,10 @@ export default defineConfig([
     ],
   },
   {
+    ...browser,
     // For pages with and without a bundler: what they load imports nothing but, when they speak Chinese, its texts. Lit is
     // inside, and it is small, because it is sent as it is.
     entry: { elements: 'src/elements/index.ts' },
-    dts: {
-      entry: { elements: 'src/elements/index.ts' },
-      compilerOptions: {
-        stripInternal: true,
-        lib: ['ES2023', 'DOM', 'DOM.Iterable'],
-      },
-    },
-    format: 'esm',
-    target: 'es2022',
-    platform: 'neutral',
-    sourcemap: true,
     splitting: true,
     minify: true,
     esbuildPlugins: [templates],

@@ -301,6 +301,60 @@ createApp({ setup: () => ({ ...useVueDownload(ref('x')) }) }).use(modelDownloade
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'bindings')
   },
 
+  'a web page can be typed with the elements, which can be imported anywhere'() {
+    write(
+      'elements/index.ts',
+      `import { createClient } from '${manifest.name}/client'
+import '${manifest.name}/elements'
+import type { ModelDownloadsElement, Strings } from '${manifest.name}/elements'
+
+const list: ModelDownloadsElement | null = document.querySelector('model-downloads')
+const strings: Partial<Strings> = { pause: 'Wait' }
+if (list !== null) Object.assign(list, { strings, theme: 'dark' as const })
+const preload = document.createElement('model-preload')
+preload.client = createClient({ baseUrl: '/', headers: { authorization: 'Bearer x' } })
+// @ts-expect-error there is no such theme
+preload.theme = 'pink'
+`,
+    )
+    write(
+      'elements/tsconfig.json',
+      JSON.stringify({
+        compilerOptions: {
+          target: 'ES2022',
+          lib: ['ES2022', 'DOM'],
+          module: 'ESNext',
+          moduleResolution: 'bundler',
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: false,
+          noEmit: true,
+          types: [],
+        },
+        include: ['index.ts'],
+      }),
+    )
+    node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'elements')
+    write('elements/server.mjs', `await import('${manifest.name}/elements')\n`)
+    node('elements/server.mjs')
+  },
+
+  'the packed server has its dashboard'() {
+    write(
+      'dashboard.mjs',
+      `import { createHandler } from '${manifest.name}'
+import { DownloadManager } from '${manifest.name}'
+const manager = new DownloadManager({ directory: './models', store: 'memory' })
+const handler = createHandler({ manager, ui: true, authorize: () => true })
+const page = await handler(new Request('http://localhost/api/models/ui'))
+const text = await page.text()
+await manager.close()
+if (page.status !== 200 || !text.includes('<script type="module">')) throw new Error(String(page.status))
+`,
+    )
+    node('dashboard.mjs')
+  },
+
   'the command runs'() {
     const version = run(path.join(home, 'node_modules/.bin/model-downloader'), ['--version']).trim()
     if (version !== manifest.version) throw new Error(`--version says ${version}, not ${manifest.version}`)

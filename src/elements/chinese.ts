@@ -49,7 +49,7 @@ export const chinese: Language = {
     connecting: '正在连接…',
     offline: '无法连接服务器，正在自动重试…',
     reconnect: '立即重试',
-    denied: '您没有查看权限。',
+    denied: '你没有查看权限。',
     signInFirst: '请先登录。',
     failedAction: '操作失败：{reason}',
     said: '{name}：{state}',

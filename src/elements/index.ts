@@ -7,9 +7,11 @@ import './downloads.js'
 import './preload.js'
 
 export type {
+  ElementLocale,
   ModelDownloadElement,
   ModelDownloadsElement,
   ModelElement,
   ModelPreloadElement,
+  StringKey,
+  Strings,
 } from './types.js'
-export type { ElementLocale, StringKey, Strings } from './strings.js'

@@ -121,9 +121,6 @@ export const listed = css`
     .facts > span > * + *::before {
       content: none;
     }
-    .track + .facts {
-      min-height: 3.9375rem;
-    }
     .actions {
       grid-area: 3 / 3;
       margin-inline-end: -0.5rem;

@@ -59,9 +59,6 @@ export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions>
         font-size: 0.875rem;
         color: var(--_muted);
       }
-      .row .facts {
-        min-height: 1.3125rem;
-      }
       pre {
         max-height: 14rem;
       }

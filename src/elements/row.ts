@@ -72,6 +72,11 @@ export class RowElement extends LitElement {
       :host {
         container-type: inline-size;
       }
+      @container (max-width: 30rem) {
+        .row:not(.is-danger) .track + .facts {
+          min-height: 3.9375rem;
+        }
+      }
       .toggle {
         min-height: 1.5rem;
         margin-inline-start: -0.4rem;

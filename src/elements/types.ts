@@ -2,6 +2,8 @@
 import type { Client } from '../client/index.js'
 import type { Strings } from './strings.js'
 
+export type { ElementLocale, StringKey, Strings } from './strings.js'
+
 /** What all elements have. */
 export interface ModelElement extends HTMLElement {
   /** Where the routes are mounted: everything before `/api`. Attribute `base-url`. Default: the page's own origin. */

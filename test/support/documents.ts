@@ -81,7 +81,10 @@ export function importsOf(code: string): { specifier: string; names: string[] }[
         names:
           bindings && ts.isNamedImports(bindings)
             ? bindings.elements.map((element) => (element.propertyName ?? element.name).text)
-            : ['default'],
+            : // What is imported for what it does has no names.
+              statement.importClause === undefined
+              ? []
+              : ['default'],
       }
     })
 }
@@ -101,7 +104,8 @@ export function namesOf(specifier: string): Set<string> {
   if (specifier === manifest.name) return publicNames()
   const entry = specifier.slice(manifest.name.length + 1)
   if (!(`./${entry}` in manifest.exports)) throw new Error(`There is no ${specifier}.`)
-  const file = entry === 'client' ? 'src/client/index.ts' : `adapters/${entry}.ts`
+  const isPart = entry === 'client' || entry === 'elements'
+  const file = isPart ? `src/${entry}/index.ts` : `adapters/${entry}.ts`
   const words = read(file).matchAll(/export (?:const|function|class) (\w+)|export \{([^}]*)\}/g)
   return new Set([...words].flatMap(([, one, several]) => (one ?? several ?? '').split(/[\s,]+/)))
 }
