@@ -46,9 +46,9 @@ describe('the two READMEs', () => {
 
 const documents = [
   ...['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'SECURITY.md'],
-  ...readdirSync(path.join(root, 'docs'))
+  ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
+    .map((name) => `docs/${name.replaceAll(path.sep, '/')}`),
 ]
 
 describe.each(documents)('%s', (document) => {
