@@ -36,6 +36,7 @@ describe('a lucky download', () => {
       verified: true,
       existed: false,
       fetchedBytes: content.size,
+      adoptedFrom: null,
       files: null,
     })
     await expectInvariant(directory, 'a.bin', 'done', { content })
