@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { toDownloadError } from '../errors.js'
 import { createFileStore } from '../store/file.js'
 import type { DownloadStore } from '../store/store.js'
 
@@ -26,7 +27,11 @@ export function begunGroups(directory: string, urls: ReadonlySet<string>, wanted
   }
   return {
     async load() {
-      const { records, problems } = await store.load()
+      // Where nothing can be read, the files themselves tell why.
+      const { records, problems } = await store.load().catch((error: unknown) => ({
+        records: [],
+        problems: [toDownloadError(error).message],
+      }))
       const mine = records.filter(({ url }) => urls.has(url))
       for (const { id } of mine) kept.add(id)
       used = mine.length > 0
