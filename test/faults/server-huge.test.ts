@@ -25,7 +25,7 @@ const written: [number, number][] = [
 ]
 const missing = 25 * MiB
 
-it('row 20: 5 GiB: what lies beyond 2^32 comes into its place', { timeout: 60_000 }, async () => {
+it('row 20: 5 GiB: what lies beyond 2^32 comes into its place', { timeout: 120_000 }, async () => {
   const scene = await openScene()
   const part = `${scene.directory}/huge.bin.part`
   await keepBytes(scene, '/huge.bin', { content }, 'a new manager', 100_000)
@@ -38,7 +38,7 @@ it('row 20: 5 GiB: what lies beyond 2^32 comes into its place', { timeout: 60_00
 
   scene.origin.serve('/huge.bin', { content })
   const args = ['get', scene.origin.url('/huge.bin'), '-d', scene.directory, '--sha256', sha256, '--json']
-  const { code, stdout } = await runCli(args)
+  const { code, stdout } = await runCli(args, { timeoutMs: 90_000 })
   expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
     type: 'completed',
     size,

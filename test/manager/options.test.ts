@@ -53,7 +53,7 @@ describe('options of the manager', () => {
 
 describe('row 39: options of a download', () => {
   it.each([
-    [{}, 'INVALID_OPTIONS', 'url: Invalid input: expected string'],
+    [{}, 'INVALID_OPTIONS', 'url: is missing'],
     [{ url: 5 }, 'INVALID_OPTIONS', 'url: Invalid input: expected string'],
     [{ url: '' }, 'INVALID_OPTIONS', 'url: Too small'],
     [{ url: `http://127.0.0.1/${'x'.repeat(20_000)}` }, 'INVALID_OPTIONS', 'url: Too big'],
