@@ -130,7 +130,7 @@ export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions>
                 ${
                   models === null || models.first_use_tip === '' || !models.any_missing
                     ? nothing
-                    : html`<details class="part first">
+                    : html`<details class="part first" ?open=${!models.any_ready}>
                         <summary>${texts.firstUse}</summary>
                         <pre tabindex="0" aria-label=${texts.firstUse}>${models.first_use_tip}</pre>
                       </details>`

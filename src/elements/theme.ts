@@ -25,7 +25,6 @@ export const tokens = css`
     font-family: var(
       --model-font,
       system-ui,
-      -apple-system,
       'Segoe UI',
       Roboto,
       'PingFang SC',
@@ -36,7 +35,6 @@ export const tokens = css`
     font-size: 1rem;
     line-height: 1.5;
     font-variant-numeric: tabular-nums;
-    text-align: start;
   }
   :host([hidden]) {
     display: none;

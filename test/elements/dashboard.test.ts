@@ -106,7 +106,6 @@ describeWith(chromium, 'the dashboard', () => {
     const { page } = board
     const panel = page.locator('model-preload')
     await panel.getByText('2 of 2 models are missing.').waitFor()
-    await panel.getByText('On the command line').click()
     await panel.locator('pre').waitFor()
     await panel.getByRole('button', { name: 'Fetch missing models' }).click()
     await panel.getByText('Fetching models: 0 of 1 done').waitFor()
