@@ -123,7 +123,6 @@ export const listed = css`
     }
     .actions {
       grid-area: 3 / 3;
-      margin-inline-end: -0.5rem;
     }
     .rest {
       grid-area: 4 / 1 / 5 / -1;

@@ -73,6 +73,9 @@ export class RowElement extends LitElement {
         container-type: inline-size;
       }
       @container (max-width: 30rem) {
+        .actions {
+          margin-inline-end: -0.5rem;
+        }
         .row:not(.is-danger) .track + .facts {
           min-height: 3.9375rem;
         }
