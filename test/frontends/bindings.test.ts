@@ -85,7 +85,8 @@ describeWith(chromium, 'in a browser', () => {
       const names = ['a', 'b', ...Array.from({ length: 20 }, (_, index) => `more-${index}`)]
       await using stage = await open(binding, { names })
       const { backend, says, click } = stage
-      backend.origin.serve('/a.gguf', { content, bytesPerSecond: 200 * KiB })
+      // It does not end before it is paused, however long the page takes.
+      backend.origin.serve('/a.gguf', { content, bytesPerSecond: 4 * KiB })
       await says('#connection', 'live')
       await says('#rows .a .text', 'unknown')
       await click('#rows .a .start')
@@ -94,6 +95,7 @@ describeWith(chromium, 'in a browser', () => {
       await says('#all', 'a.gguf downloading')
       await click('#again .a .pause')
       await says('#rows .a .text', /^paused/)
+      backend.origin.serve('/a.gguf', { content, bytesPerSecond: 400 * KiB })
       await click('#rows .a .resume')
       await says('#rows .a .text', 'completed 100')
       await says('#again .a .text', 'completed 100')

@@ -59,7 +59,9 @@ async function open(name: string, { port }: Origin): Promise<AsyncDisposable & {
 describeWith(chromium, 'in a browser', () => {
   it.each(['page', 'react', 'vue'])('%s: brings a model, and says what is wrong', async (name) => {
     await using origin = await startOrigin()
-    origin.serve('/model.gguf', { content: ggufContent(600 * KiB), bytesPerSecond: 300 * KiB })
+    // It does not end before it is paused, however long the page takes.
+    const content = ggufContent(600 * KiB)
+    origin.serve('/model.gguf', { content, bytesPerSecond: 6 * KiB })
     await using stage = await open(name, origin)
     const { page } = stage
     const ask = async (url: string) => {
@@ -80,6 +82,7 @@ describeWith(chromium, 'in a browser', () => {
     await says('li small', /^downloading, \d+\.\d of 0\.6 MB/)
     await press('Pause')
     await says('li small', /^paused/)
+    origin.serve('/model.gguf', { content, bytesPerSecond: 300 * KiB })
     await press('Resume')
     await says('li small', /^completed, 0\.6 of 0\.6 MB$/)
     expect(await page.locator('li progress').getAttribute('value')).toBe('100')
