@@ -27,7 +27,8 @@ describeWith(chromium, 'the dashboard', () => {
     await using board = await openBoard()
     const { page, backend, row, add } = board
     await page.getByText('No downloads yet').waitFor()
-    await add(slowly(backend, '/llama.gguf'))
+    // It does not end before it is paused, however long the page takes.
+    await add(slowly(backend, '/llama.gguf', 2_000_000, 40_000))
     const llama = row('llama.gguf')
     await untilSays(llama, 'Downloading')
     const seen = new Set<number>()
@@ -36,13 +37,14 @@ describeWith(chromium, 'the dashboard', () => {
       what: 'the bar to move',
     })
     expect([...seen]).toEqual([...seen].sort((a, b) => a - b))
-    expect(await filledOf(llama)).toBeGreaterThan(1)
+    await waitFor(async () => (await filledOf(llama)) > 1, { what: 'the bar to fill' })
 
     await llama.getByRole('button', { name: 'Pause: llama.gguf' }).click()
     await untilSays(llama, 'Paused')
     const at = await progressOf(llama)
     await waitFor(async () => Math.abs((await filledOf(llama)) - at) < 1, { what: 'the bar to stand' })
     expect(backend.manager.list()[0]?.state).toBe('paused')
+    slowly(backend, '/llama.gguf')
 
     await llama.getByRole('button', { name: 'Resume: llama.gguf' }).click()
     await untilSays(llama, /Done\s+2\.0 MB/)
@@ -187,7 +189,7 @@ describeWith(chromium, 'the dashboard', () => {
       throw new Error(`The focus never came to ${String(name)}.`)
     }
     await tabTo('Address or name of a model')
-    await page.keyboard.type(slowly(backend, '/keys.gguf', 8_000_000))
+    await page.keyboard.type(slowly(backend, '/keys.gguf', 8_000_000, 80_000))
     await page.keyboard.press('Enter')
     await untilSays(row('keys.gguf'), 'Downloading')
     await tabTo('Pause: keys.gguf')
