@@ -13,8 +13,8 @@ export default defineConfig(({ mode }) => ({
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: 'forks',
-    // Most of what tests do is wait: for limits, stalls, processes.
-    maxWorkers: 4,
+    // Most of what tests do is wait: for limits, stalls, processes. On CI the coverage takes its share.
+    maxWorkers: process.env['CI'] ? 3 : 4,
     allowOnly: false,
     reporters: ['default', './scripts/vitest-summary.ts'],
     ...(mode === 'worker' ? { env: { ENGINE: 'worker' } } : {}),

@@ -20,7 +20,8 @@ describe('POST /api/models/download', () => {
     const url = origin.url('/a.gguf')
     const before = performance.now()
     const { status, headers, body } = await bench.post({ url })
-    expect(performance.now() - before).toBeLessThan(200)
+    // The server is given up after a second.
+    expect(performance.now() - before).toBeLessThan(900)
     expect(status).toBe(200)
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(body).toEqual({ success: true, url, filename: 'a.gguf', mode: 'llm', message: 'Download started' })
@@ -43,7 +44,9 @@ describe('POST /api/models/download', () => {
     await using bench = await startHttp()
     const { origin } = bench
     for (const path of ['/a%20b.bin', '/x.bin', '/named', '/plain']) origin.serve(path, { content })
-    origin.serve('/named', { content, headers: { 'Content-Disposition': 'attachment; filename="told.bin"' } })
+    const told = { 'Content-Disposition': 'attachment; filename="told.bin"' }
+    // Not before we have answered.
+    origin.serve('/named', { content, headers: told, latencyMs: 500 })
     const nameOf = async (json: { url: string; filename?: string }) =>
       (await bench.post(json)).body['filename']
     expect(await nameOf({ url: origin.url('/x.bin'), filename: 'mine.bin' })).toBe('mine.bin')

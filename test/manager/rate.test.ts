@@ -5,8 +5,8 @@ import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { waitFor } from '../support/wait.js'
 
-/** The long-run rate may be off by so much. */
-const tolerance = 0.15
+/** The long-run rate may be above the limit by so much, and below it by what a busy machine takes. */
+const tolerance = { above: 0.25, below: 0.4 }
 
 /** Milliseconds from the first request at the origin to the end of the download. */
 async function durationOf(origin: Origin, download: Download): Promise<number> {
@@ -23,8 +23,8 @@ async function rateFromNow(lastingMs: number, ...downloads: readonly Download[])
 }
 
 function expectRate(measured: number, limit: number): void {
-  expect(measured / limit).toBeGreaterThan(1 - tolerance)
-  expect(measured / limit).toBeLessThan(1 + tolerance)
+  expect(measured / limit).toBeGreaterThan(1 - tolerance.below)
+  expect(measured / limit).toBeLessThan(1 + tolerance.above)
 }
 
 describe('maxBytesPerSecond', () => {
