@@ -26,6 +26,22 @@ function run(command, flags, cwd = home) {
   return result.stdout
 }
 
+/** TypeScript's settings for code of a page: no types of Node. */
+const pageSettings = JSON.stringify({
+  compilerOptions: {
+    target: 'ES2022',
+    lib: ['ES2022', 'DOM'],
+    module: 'ESNext',
+    moduleResolution: 'bundler',
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    noEmit: true,
+    types: [],
+  },
+  include: ['index.ts'],
+})
+
 const node = (...flags) => run(process.execPath, flags)
 
 function write(file, text) {
@@ -205,23 +221,7 @@ export async function show(url: string, bar: HTMLProgressElement): Promise<WireD
 }
 `,
     )
-    write(
-      'browser/tsconfig.json',
-      JSON.stringify({
-        compilerOptions: {
-          target: 'ES2022',
-          lib: ['ES2022', 'DOM'],
-          module: 'ESNext',
-          moduleResolution: 'bundler',
-          strict: true,
-          exactOptionalPropertyTypes: true,
-          skipLibCheck: false,
-          noEmit: true,
-          types: [],
-        },
-        include: ['index.ts'],
-      }),
-    )
+    write('browser/tsconfig.json', pageSettings)
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'browser')
   },
 
@@ -317,23 +317,7 @@ preload.client = createClient({ baseUrl: '/', headers: { authorization: 'Bearer 
 preload.theme = 'pink'
 `,
     )
-    write(
-      'elements/tsconfig.json',
-      JSON.stringify({
-        compilerOptions: {
-          target: 'ES2022',
-          lib: ['ES2022', 'DOM'],
-          module: 'ESNext',
-          moduleResolution: 'bundler',
-          strict: true,
-          exactOptionalPropertyTypes: true,
-          skipLibCheck: false,
-          noEmit: true,
-          types: [],
-        },
-        include: ['index.ts'],
-      }),
-    )
+    write('elements/tsconfig.json', pageSettings)
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'elements')
     write('elements/server.mjs', `await import('${manifest.name}/elements')\n`)
     node('elements/server.mjs')
