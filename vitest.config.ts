@@ -42,6 +42,8 @@ export default defineConfig(({ mode }) => ({
                   globalSetup: './scripts/vitest-build.ts',
                 },
               },
+              // The properties of pure logic, with cases that nobody has seen yet.
+              { extends: true, test: { name: 'properties', include: unit, env: { FC_SEED: 'random' } } },
             ]
           : [
               { extends: true, test: { name: 'unit', include: unit, sequence: { groupOrder: 0 } } },

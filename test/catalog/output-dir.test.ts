@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, posix, win32 } from 'node:path'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { insideRoots, outputDirectory } from '../../src/catalog/output-dir.js'
 import { DownloadError } from '../../src/errors.js'

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { messagesOf } from '../../src/catalog/messages.js'
 import { quoteCommand, quoteWord } from '../../src/catalog/quote.js'

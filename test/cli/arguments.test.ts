@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
   addHeader,

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { bearer } from '../../src/cli/access.js'
 import { banner, isLoopback, serveSettings, type ServeOptions } from '../../src/cli/serve-settings.js'

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { within } from '../support/budget.js'

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Journal } from '../../src/transfer/journal.js'
 import { within } from '../support/budget.js'

@@ -2,7 +2,7 @@
 import type * as realFs from 'node:fs'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { writeFully, writeFullySync } from '../../src/transfer/write-all.js'
 import { tempDir } from '../support/temp.js'

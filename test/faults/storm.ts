@@ -1,5 +1,5 @@
 /** Storms of calls upon a few downloads, and what must hold when they are over (FAULTS row 37). */
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'

@@ -1,5 +1,5 @@
 /** Who may call, and FAULTS row 45. */
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isLoopbackAddress, isLoopbackHost, parseHost } from '../../src/http/access.js'
 import type { Action, RequestContext } from '../../src/http/handler.js'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { CorsPolicy, normalOrigin } from '../../src/http/cors.js'
 import { createHandler } from '../../src/http/handler.js'

@@ -1,5 +1,5 @@
 /** FAULTS rows 39 to 41: requests that are wrong. Nothing is created, nothing is asked of the network. */
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { KiB } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'

@@ -1,6 +1,6 @@
 /** What lies where in a cache of the Hugging Face libraries. */
 import { posix } from 'node:path'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
   blobFolder,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { downloadErrorCodes } from '../../src/errors.js'
 import { downloadStates } from '../../src/states.js'

@@ -1,5 +1,5 @@
 /** Refs of the hub, its lists of files, quantisations and globs: what text means, whatever is in it. */
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../src/errors.js'
 import { quantOf, selectQuant } from '../../src/sources/gguf.js'

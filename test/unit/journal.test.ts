@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { mirrorId } from '../../src/transfer/addresses.js'
 import { encodeJournal, parseJournal, resumable, type Journal } from '../../src/transfer/journal.js'

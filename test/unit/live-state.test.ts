@@ -1,4 +1,4 @@
-import * as fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import type { DownloadsChange, PreloadStatus, WireDownload } from '../../src/client/index.js'
 import { noDownloads, noPreload, reduceDownloads, reducePreload } from '../../src/live/state.js'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../src/errors.js'
 import { isNetworkFailure, networkError, type ExchangePhase } from '../../src/transfer/network-errors.js'

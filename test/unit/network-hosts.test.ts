@@ -1,5 +1,5 @@
 /** Names and allowed hosts in the policy for remote callers. */
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
   judgeHost,

@@ -1,5 +1,5 @@
 /** Which addresses and hosts remote callers may reach: FAULTS.md row 42, before any socket. */
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
   isPublicAddress,

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../src/errors.js'
 import { firstHop, isRedirect, nextHop, type Hop } from '../../src/transfer/redirects.js'
