@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path'
 import { DownloadError } from './errors.js'
 import { checkFilename } from './files/names.js'
+import type { KnownCaches } from './layouts/known-caches.js'
 import { placementOf, type Placement } from './placement.js'
 import type { ResolvedFile } from './sources/source.js'
 import type { DownloadRecord } from './store/store.js'
@@ -17,12 +18,13 @@ export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'sha25
  * @param root - absolute; the folder of the download, or the cache.
  * @param folder - absolute; of the group. Default: `root`.
  * @param path - inside that folder, with slashes; every segment is safe. In a cache the blob lies elsewhere.
+ * @param caches - that it may be taken from, as `machineCaches` says.
  * @throws DownloadError `CHECKSUM_MISMATCH` or `CONTENT_MISMATCH` when the source has another file than the caller expects.
  */
 export function destinationOf(
   file: ResolvedFile,
   record: Pick<DownloadRecord, 'urls' | 'headers' | 'sha256' | 'size' | 'layout' | 'adopt'>,
-  { root, folder = root, path }: { root: string; folder?: string; path: string },
+  { root, folder = root, path, caches }: { root: string; folder?: string; path: string; caches: KnownCaches },
 ): Destination {
   if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
     throw new DownloadError(
@@ -44,7 +46,7 @@ export function destinationOf(
     size: record.size ?? file.size ?? null,
     directory: dirname(target),
     filename: path.slice(path.lastIndexOf('/') + 1),
-    ...placementOf(file, record, root),
+    ...placementOf(file, record, root, caches),
   }
 }
 

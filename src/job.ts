@@ -2,6 +2,7 @@
 import type { Download } from './download.js'
 import type { DownloadError, SerializedDownloadError } from './errors.js'
 import type { DownloadedFile, LogEvent } from './events.js'
+import type { KnownCaches } from './layouts/known-caches.js'
 import type { DownloadRecord } from './store/store.js'
 import type {
   StopMode,
@@ -29,6 +30,8 @@ export interface JobHost {
   readonly tuning: TransferTuning
   /** What each transfer of the download begins with. */
   spec(): Omit<TransferSpec, 'filename' | 'known'>
+  /** The caches of this machine, as the environment named them when the manager first asked. */
+  caches(): KnownCaches
   /** Throws when another download has one of the names. */
   claim(filenames: readonly string[]): void
   save(): Promise<void>

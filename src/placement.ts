@@ -15,15 +15,17 @@ export type Placement = Pick<TransferSpec, 'adopt' | 'cache' | 'gitOid'> &
  * Where a resolved file goes, when that is not where its name says, and where it may be taken from.
  *
  * @param root - the folder of the download.
+ * @param caches - of this machine.
  * @throws DownloadError as `cachePlaceOf` says.
  */
 export function placementOf(
   file: ResolvedFile,
   record: Pick<DownloadRecord, 'layout' | 'adopt'>,
   root: string,
+  caches: KnownCaches,
 ): Placement {
   const { gitOid = null, filename, repository = null } = file
-  const adopt = adoptSpecOf(record, filename, repository?.name)
+  const adopt = adoptSpecOf(record, caches, filename, repository?.name)
   if (record.layout === 'flat') return { gitOid, adopt }
   const cache = { root, ...cachePlaceOf(file) }
   return { gitOid, adopt, cache, directory: join(root, ...blobFolder(cache)), filename: cache.blob }
@@ -32,15 +34,17 @@ export function placementOf(
 /**
  * The caches that a file may be taken from; null when it must be fetched.
  *
+ * @param caches - of this machine.
  * @param filename - what its source calls it.
  */
 export function adoptSpecOf(
   { adopt }: Pick<DownloadRecord, 'adopt'>,
+  caches: KnownCaches,
   filename: string | null,
   repository: string | null = null,
 ): AdoptSpec | null {
   if (adopt === false) return null
-  return { caches: machineCaches(), share: adopt === true, filename, repository }
+  return { caches, share: adopt === true, filename, repository }
 }
 
 /** The cache of the Hugging Face libraries, as the environment says. */

@@ -8,9 +8,11 @@ import { io } from './files/io.js'
 import { freeBytes } from './files/space.js'
 import { planGroup } from './group/plan.js'
 import { groupFolder, requireNoDigest } from './group/prepare.js'
-import { findCandidates } from './layouts/candidates.js'
+import { CacheIndex } from './layouts/candidates.js'
 import { snapshotPath } from './layouts/hf-cache.js'
+import type { KnownCaches } from './layouts/known-caches.js'
 import type { ResolvedDownloadOptions } from './options.js'
+import { machineCaches } from './placement.js'
 import type { Places } from './places.js'
 import { expectations, newRecord, requireSame } from './records.js'
 import { placeOf, type DownloadRequest } from './request.js'
@@ -105,8 +107,10 @@ export async function planDownload(
     resolver.find(url) === null
       ? { files: [await probed(request, resolver, signal)] }
       : await resolver.resolve(url, { remote, signal, include, exclude })
-  const prospects = prospectsOf(resolution, record, root)
-  const files = await pLimit(looksAtATime).map(prospects, (prospect) => look(prospect, wanted.force))
+  const caches = machineCaches()
+  const prospects = prospectsOf(resolution, record, root, caches)
+  const index = new CacheIndex(caches)
+  const files = await pLimit(looksAtATime).map(prospects, (prospect) => look(prospect, index, wanted.force))
   return summary(url, files, await freeBytes(root))
 }
 
@@ -130,7 +134,12 @@ async function probed(
   return { filename, urls: [url], headers: {}, size: text === undefined ? undefined : Number(text) }
 }
 
-function prospectsOf(resolution: Resolution, record: DownloadRecord, root: string): Prospect[] {
+function prospectsOf(
+  resolution: Resolution,
+  record: DownloadRecord,
+  root: string,
+  caches: KnownCaches,
+): Prospect[] {
   const { files } = resolution
   const [only] = files
   const isGroup = files.length > 1 || only === undefined
@@ -141,14 +150,18 @@ function prospectsOf(resolution: Resolution, record: DownloadRecord, root: strin
   const folder = isGroup && record.layout === 'flat' ? join(root, groupFolder(record, resolution)) : root
   return files.map((file, index) => {
     const path = paths[index] ?? ''
-    const destination = destinationOf(file, record, { root, folder, path })
+    const destination = destinationOf(file, record, { root, folder, path, caches })
     const { cache = null, adopt = null, size, sha256 } = destination
     const open = cache === null ? join(folder, ...path.split('/')) : join(root, ...snapshotPath(cache))
     return { planned: { filename: cache?.path ?? path, path: open, size, sha256 }, destination, adopt }
   })
 }
 
-async function look({ planned, destination, adopt }: Prospect, force: boolean): Promise<PlannedFile> {
+async function look(
+  { planned, destination, adopt }: Prospect,
+  index: CacheIndex,
+  force: boolean,
+): Promise<PlannedFile> {
   const { directory, filename, url, urls } = destination
   const { size, sha256 } = planned
   const paths = partPaths(directory, filename)
@@ -156,7 +169,7 @@ async function look({ planned, destination, adopt }: Prospect, force: boolean): 
   if (stats?.isFile() === true && (size === null || size === stats.size))
     return { ...planned, size: stats.size, status: 'complete', haveBytes: stats.size, from: null }
   if (adopt !== null && sha256 !== null && !force) {
-    for await (const { path, size: haveBytes } of findCandidates({ ...adopt, sha256, size }, adopt.caches)) {
+    for await (const { path, size: haveBytes } of index.find({ ...adopt, sha256, size })) {
       return { ...planned, size: haveBytes, status: 'adoptable', haveBytes, from: path }
     }
   }

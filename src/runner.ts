@@ -24,6 +24,7 @@ export interface RunnerInit {
   connections: number
   proxy: boolean
   emitter: SafeEmitter
+  caches: JobHost['caches']
   save: () => Promise<void>
   /** Throws when another download has one of the names. */
   claim: (filenames: readonly string[]) => void
@@ -132,7 +133,7 @@ export class Runner {
   #startFile(address: RefAddress, file: ResolvedFile): SerializedDownloadError | null {
     const { download, directory: root } = this.#init
     const own = ownName(file)
-    const destination = destinationOf(file, download.record, { root, path: own })
+    const destination = destinationOf(file, download.record, { root, path: own, caches: this.#host.caches() })
     const { cache = null } = destination
     if (cache !== null) {
       const { folder, commit, path, blob } = cache
@@ -166,6 +167,7 @@ export class Runner {
     connections,
     proxy,
     emitter,
+    caches,
     save,
     claim,
   }: RunnerInit): JobHost {
@@ -191,9 +193,10 @@ export class Runner {
           remote,
           proxy,
           share: null,
-          adopt: adoptSpecOf(record, record.named ? record.filename : null),
+          adopt: adoptSpecOf(record, caches(), record.named ? record.filename : null),
         }
       },
+      caches,
       claim,
       save,
       phase: (phase) => {

@@ -3,6 +3,8 @@ import { DownloadError } from './errors.js'
 import type { ResolvedDownloadOptions } from './options.js'
 import type { Places } from './places.js'
 import { cancelGroup, removeGroup } from './group/disk.js'
+import { lazily } from './lazily.js'
+import { machineCaches } from './placement.js'
 import { DownloadQueue } from './queue.js'
 import { renewal } from './records.js'
 import type { Registry } from './registry.js'
@@ -40,6 +42,7 @@ export class Work {
   /** Those whose files are there already. They take no slot, but they open files: not all of them at once. */
   readonly #looks: DownloadQueue<Download>
   readonly #running = new Map<Download, Runner>()
+  readonly #caches = lazily(machineCaches)
   readonly #idle = new Set<() => void>()
 
   constructor(init: WorkInit) {
@@ -203,6 +206,7 @@ export class Work {
       connections: download.record.connections ?? connections,
       proxy: proxy && download.record.remote === null,
       emitter,
+      caches: this.#caches,
       save: () => this.#save(download),
       claim: (filenames) => {
         registry.claim(download, filenames)

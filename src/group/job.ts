@@ -130,6 +130,7 @@ export class GroupJob implements Job {
       root,
       folder: group.path,
       path: entry.filename,
+      caches: host.caches(),
     })
     const handle = host.engine.start(
       {

@@ -11,8 +11,7 @@ import { syncFolder } from '../files/atomic.js'
 import { errnoOf } from '../files/fs-errors.js'
 import { io } from '../files/io.js'
 import { ensureSpace } from '../files/space.js'
-import { findCandidates, type Candidate, type Wanted } from './candidates.js'
-import type { KnownCaches } from './known-caches.js'
+import type { CacheIndex, Candidate, Wanted } from './candidates.js'
 
 /** How a file came: sharing its blocks until one of them changes, sharing all of it, or with bytes of its own. */
 export type AdoptedBy = 'reflink' | 'link' | 'copy'
@@ -20,7 +19,7 @@ export type AdoptedBy = 'reflink' | 'link' | 'copy'
 /** What {@link adoptFile} is to do. */
 export interface AdoptInit {
   wanted: Wanted
-  caches: KnownCaches
+  caches: CacheIndex
   /** Where it goes. */
   target: string
   /** Beside it; deleted when it is there, and gone at the end. */
@@ -61,10 +60,12 @@ const copyBytes = 4 * 1024 * 1024
  */
 export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
   const { wanted, caches, target, temporary, signal, onRefused } = init
+  let touched = false
   try {
-    for await (const candidate of findCandidates(wanted, caches)) {
+    for await (const candidate of caches.find(wanted)) {
       if (candidate.path === target || (await isRefused(candidate, wanted))) continue
       signal.throwIfAborted()
+      touched = true
       try {
         const adopted = await take(candidate, init)
         if (adopted !== null) return adopted
@@ -77,7 +78,7 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
     }
     return null
   } finally {
-    await unlink(temporary).catch(() => undefined)
+    if (touched) await unlink(temporary).catch(() => undefined)
   }
 }
 

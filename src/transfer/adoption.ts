@@ -3,6 +3,7 @@ import { adoptFile, type AdoptedBy } from '../layouts/adopt.js'
 import { defaultFileMode } from '../files/umask.js'
 import type { HashService } from './hasher.js'
 import type { TransferEvent, TransferSpec } from './protocol.js'
+import type { Share } from './shares.js'
 import { checkExisting, hashFile, stampOf, type ExistingVerdict, type Target } from './target.js'
 
 const ways: Readonly<Record<AdoptedBy, string>> = {
@@ -15,7 +16,7 @@ const ways: Readonly<Record<AdoptedBy, string>> = {
 export async function findFile(
   target: Target,
   spec: TransferSpec,
-  hashes: HashService,
+  { hashes, share: common }: { hashes: HashService; share: Pick<Share, 'index'> },
   aborted: AbortSignal,
   emit: (event: TransferEvent) => void,
 ): Promise<ExistingVerdict> {
@@ -26,7 +27,7 @@ export async function findFile(
   const { filename, repository, caches, share } = adopt
   const adopted = await adoptFile({
     wanted: { sha256, size, filename, repository },
-    caches,
+    caches: common.index(caches),
     target: target.paths.target,
     temporary: target.paths.adopted,
     mode: target.existing === null ? defaultFileMode() : target.existing.mode & 0o777,

@@ -1,4 +1,6 @@
-/** What transfers have in common: a limit, and the connections of an untrusted caller. */
+/** What transfers have in common: a limit, the connections of an untrusted caller, what lies in other programs' caches. */
+import { CacheIndex } from '../layouts/candidates.js'
+import type { KnownCaches } from '../layouts/known-caches.js'
 import type { HttpClient } from './http.js'
 import type { TransferSpec } from './protocol.js'
 import type { TokenBucket } from './rate.js'
@@ -7,6 +9,8 @@ import type { TokenBucket } from './rate.js'
 export interface Share {
   /** The limit of the download that the transfer is of. */
   readonly bucket: TokenBucket
+  /** What lies in the caches; all transfers of a download are told of the same ones. */
+  index(caches: KnownCaches): CacheIndex
   /** Connections to fetch with; to be given back with {@link close}. */
   open(): HttpClient
   /** Closes what serves nobody else. */
@@ -27,6 +31,7 @@ export interface SharesInit {
 interface Common {
   readonly bucket: TokenBucket
   http: HttpClient | null
+  index: CacheIndex | null
   members: number
 }
 
@@ -43,7 +48,7 @@ export class Shares {
   enter({ share: key, remote, maxBytesPerSecond }: TransferSpec): Share {
     const { http, makeRemoteHttp, makeBucket } = this.#init
     const known = key === null ? undefined : this.#common.get(key)
-    const common = known ?? { bucket: makeBucket(maxBytesPerSecond), http: null, members: 0 }
+    const common = known ?? { bucket: makeBucket(maxBytesPerSecond), http: null, index: null, members: 0 }
     common.members += 1
     if (key !== null) this.#common.set(key, common)
     const close = async () => {
@@ -53,6 +58,7 @@ export class Shares {
     }
     return {
       bucket: common.bucket,
+      index: (caches) => (common.index ??= new CacheIndex(caches)),
       open: () => (remote === null ? http : (common.http ??= makeRemoteHttp(remote))),
       close: () => (key === null ? close() : Promise.resolve()),
       leave: async () => {

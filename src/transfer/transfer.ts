@@ -124,8 +124,8 @@ export class Transfer {
         stamp: published,
       })
     }
-    const { hashes } = this.#shared
-    const existing = await findFile(target, spec, hashes, this.#aborted.signal, this.#listener)
+    const common = { hashes: this.#shared.hashes, share: this.#share }
+    const existing = await findFile(target, spec, common, this.#aborted.signal, this.#listener)
     if (existing.kind === 'right') {
       if (leftover.found) await target.discardLeftover()
       this.#existing = existing

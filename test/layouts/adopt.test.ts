@@ -1,10 +1,10 @@
 /** Taking files from the caches of other programs: which are found, how they come, and which are refused. */
 import { createHash } from 'node:crypto'
-import { appendFile, link, lstat, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { appendFile, link, lstat, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { adoptFile, type Adopted, type AdoptInit } from '../../src/layouts/adopt.js'
-import type { Wanted } from '../../src/layouts/candidates.js'
+import { CacheIndex, type Wanted } from '../../src/layouts/candidates.js'
 import type { KnownCaches } from '../../src/layouts/known-caches.js'
 import { listTree, sha256File, smallTmpfs, tempDir } from '../support/temp.js'
 
@@ -36,7 +36,7 @@ function makeScene(target = join(tempDir('target'), 'mine.gguf')): Scene {
   const adopt = (more: Partial<AdoptInit> = {}) =>
     adoptFile({
       wanted: wantedFile,
-      caches,
+      caches: new CacheIndex(caches),
       target,
       temporary: `${target}.part.adopt`,
       mode: 0o640,
@@ -117,6 +117,29 @@ describe('a file is found', () => {
     expect(await scene.adopt({ ...unread, wanted: { ...wantedFile, size: bytes.length + 1 } })).toBeNull()
     expect(await scene.adopt({ ...unread, wanted: { ...wantedFile, filename: 'other.gguf' } })).toBeNull()
     expect(scene.refused).toEqual([])
+  })
+
+  it('in caches that are listed once for many files, and again after a while', async () => {
+    const { root, caches } = makeScene()
+    const index = new CacheIndex(caches)
+    const find = async () => {
+      const found: string[] = []
+      for await (const { path } of index.find(wantedFile)) found.push(path)
+      return found
+    }
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const [none] = await Promise.all([find(), find()])
+      expect(none).toEqual([])
+      const late = await put(root, `ollama/blobs/sha256-${sha256}`)
+      expect(await find()).toEqual([])
+      vi.advanceTimersByTime(11_000)
+      expect(await find()).toEqual([late])
+      await rm(late)
+      expect(await find(), 'one that has gone meanwhile').toEqual([])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })
 
