@@ -71,6 +71,7 @@ export const TOOLS = [
     command: (job) => ({ file: 'aria2c', args: aria2(job) }),
   },
   nodeTool('pipeline', 'undici + stream.pipeline', 'undici'),
+  nodeTool('pipeline-checked', 'the same, checked', 'undici'),
   nodeTool('ipull', 'ipull', 'ipull'),
   nodeTool('node-downloader-helper', 'node-downloader-helper', 'node-downloader-helper'),
 ]
