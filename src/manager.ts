@@ -210,9 +210,13 @@ export class DownloadManager extends SafeEmitter {
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
+    const known = this.#registry.get(request.wanted.url)
     return await planDownload(request, {
       ...this.#house,
-      known: this.#registry.get(request.wanted.url),
+      known,
+      requireFree: (place, filenames) => {
+        this.#registry.requireFree(place, filenames, known)
+      },
       closed: this.#closing.signal,
     })
   }

@@ -71,6 +71,8 @@ export interface PlanHouse {
   resolver: Resolver
   /** The download of that URL, when there is one. */
   known: Download | undefined
+  /** Throws when another download has one of the files. */
+  requireFree: (place: DownloadRecord, filenames: readonly string[]) => void
   /** Aborted when the manager closes. */
   closed: AbortSignal
 }
@@ -90,7 +92,7 @@ interface Prospect {
  */
 export async function planDownload(
   request: DownloadRequest,
-  { places, resolver, known, closed }: PlanHouse,
+  { places, resolver, known, requireFree, closed }: PlanHouse,
 ): Promise<DownloadPlan> {
   const { wanted } = request
   if (known !== undefined) requireSame(known, wanted, request)
@@ -108,7 +110,9 @@ export async function planDownload(
       ? { files: [await probed(request, resolver, signal)] }
       : await resolver.resolve(url, { remote, signal, include, exclude })
   const caches = machineCaches()
-  const prospects = prospectsOf(resolution, record, root, caches)
+  const { prospects, filenames } = prospectsOf(resolution, record, root, caches)
+  // In a cache those who want the same blob share it.
+  if (record.layout === 'flat') requireFree(record, filenames)
   const index = new CacheIndex(caches)
   const files = await pLimit(looksAtATime).map(prospects, (prospect) => look(prospect, index, wanted.force))
   return summary(url, files, await freeBytes(root))
@@ -139,7 +143,7 @@ function prospectsOf(
   record: DownloadRecord,
   root: string,
   caches: KnownCaches,
-): Prospect[] {
+): { prospects: Prospect[]; filenames: string[] } {
   const { files } = resolution
   const [only] = files
   const isGroup = files.length > 1 || only === undefined
@@ -147,14 +151,17 @@ function prospectsOf(
   const paths = isGroup
     ? planGroup(files).map(({ path }) => path)
     : [record.named ? record.filename : ownName(only)]
-  const folder = isGroup && record.layout === 'flat' ? join(root, groupFolder(record, resolution)) : root
-  return files.map((file, index) => {
+  const below = isGroup && record.layout === 'flat' ? groupFolder(record, resolution) : null
+  const folder = below === null ? root : join(root, below)
+  const filenames = paths.map((path) => (below === null ? path : `${below}/${path}`))
+  const prospects = files.map((file, index) => {
     const path = paths[index] ?? ''
     const destination = destinationOf(file, record, { root, folder, path, caches })
     const { cache = null, adopt = null, size, sha256 } = destination
     const open = cache === null ? join(folder, ...path.split('/')) : join(root, ...snapshotPath(cache))
     return { planned: { filename: cache?.path ?? path, path: open, size, sha256 }, destination, adopt }
   })
+  return { prospects, filenames }
 }
 
 async function look(

@@ -44,7 +44,7 @@ export class Registry {
       const download = new Download({ ...record, sequence, state }, owner)
       this.#byUrl.set(download.url, download)
       if (download.named && state !== 'failed' && state !== 'canceled')
-        this.#setTargets(download, this.#keysOf(download, download.targets))
+        this.#setTargets(download, keysOf(record, download.targets))
     }
   }
 
@@ -76,20 +76,27 @@ export class Registry {
    * @throws DownloadError `CONFLICT`; nothing is claimed then.
    */
   claim(download: Download, filenames: readonly string[]): void {
-    const keys = this.#keysOf(download, filenames)
+    this.#setTargets(download, this.requireFree(download.record, filenames, download))
+  }
+
+  /**
+   * The keys of files that could be claimed.
+   *
+   * @param place - of the download that they would be of; its own file name doesn't count.
+   * @param own - whose claims are in nobody's way.
+   * @throws DownloadError `CONFLICT`.
+   */
+  requireFree(place: Place, filenames: readonly string[], own: Download | undefined): string[] {
+    const keys = keysOf(place, filenames)
     for (const [index, key] of keys.entries()) {
       const other = this.#byTarget.get(key)
-      const taken = other !== undefined && other !== download && this.has(other)
+      const taken = other !== undefined && other !== own && this.has(other)
       if (taken && other.state !== 'failed' && other.state !== 'canceled') {
         const message = `Another download goes to the file ${filenames[index] ?? ''}; give a filename.`
         throw new DownloadError('CONFLICT', message)
       }
     }
-    this.#setTargets(download, keys)
-  }
-
-  #keysOf({ record }: Download, filenames: readonly string[]): string[] {
-    return filenames.map((filename) => keyOf({ ...record, filename }))
+    return keys
   }
 
   #setTargets(download: Download, keys: readonly string[]): void {
@@ -170,6 +177,10 @@ export class Registry {
       throw storeError(error, 'The store could not be closed.')
     }
   }
+}
+
+function keysOf(place: Place, filenames: readonly string[]): string[] {
+  return filenames.map((filename) => keyOf({ ...place, filename }))
 }
 
 function keyOf(place: Place): string {

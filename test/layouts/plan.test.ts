@@ -13,6 +13,20 @@ import { withHome } from './home.js'
 const content = randomContent(4 * MiB, 'plan')
 
 describe('the plan of a URL', () => {
+  it('foresees that another download goes to the file', async () => {
+    await using bench = await startBench()
+    const { manager, origin } = bench
+    for (const path of ['/a/model.bin', '/b/MODEL.bin']) origin.serve(path, { content, bytesPerSecond: MiB })
+    const [url, other] = [origin.url('/a/model.bin'), origin.url('/b/MODEL.bin')]
+    const download = await manager.download({ url })
+    await expect(manager.plan({ url: other })).rejects.toMatchObject({ code: 'CONFLICT' })
+    await expect(manager.download({ url: other })).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(await manager.plan({ url: other, filename: 'b.bin' })).toMatchObject({ url: other })
+    expect(await manager.plan({ url }), 'its own').toMatchObject({ url })
+    await download.cancel()
+    expect(await manager.plan({ url: other }), 'given up').toMatchObject({ url: other })
+  })
+
   it('asks for one byte, and neither starts nor writes anything', async () => {
     await using bench = await startBench()
     const { manager, origin, directory } = bench
