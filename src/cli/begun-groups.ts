@@ -1,5 +1,4 @@
-/** What `get` remembers between its runs: groups that have begun, so that the next run goes on with the same revision. */
-import { createHash } from 'node:crypto'
+/** What a command remembers between its runs: groups that have begun, so that the next run goes on with the same revision. */
 import { rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { toDownloadError } from '../errors.js'
@@ -12,12 +11,15 @@ import type { DownloadStore } from '../store/store.js'
  * groups are complete.
  *
  * @param directory - absolute; where the files go to.
+ * @param name - whose notes they are: folders, one in the other.
  * @param urls - of this run; the records of others stay as they are.
- * @param wanted - what else the command says of them: another command begins anew.
  */
-export function begunGroups(directory: string, urls: ReadonlySet<string>, wanted: unknown): DownloadStore {
-  const name = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 16)
-  const folder = join(directory, '.model-downloader', 'get', name)
+export function begunGroups(
+  directory: string,
+  name: readonly string[],
+  urls: ReadonlySet<string>,
+): DownloadStore {
+  const folder = join(directory, '.model-downloader', ...name)
   const store = createFileStore(folder)
   /** Those that lie there, or may. */
   const kept = new Set<string>()

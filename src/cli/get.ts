@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { blockThisThread } from '../files/io.js'
 import type { Download } from '../download.js'
 import { toDownloadError } from '../errors.js'
@@ -131,9 +132,10 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
   }
 }
 
-/** What must be the same for a group to go on. */
-function groupsOf({ output, mode, include, exclude, force, layout }: GetOptions): unknown {
-  return { output, mode, include, exclude, force, layout }
+/** A digest of what must be the same for a group to go on. */
+function groupsOf({ output, mode, include, exclude, force, layout }: GetOptions): string {
+  const wanted = JSON.stringify({ output, mode, include, exclude, force, layout })
+  return createHash('sha256').update(wanted).digest('hex').slice(0, 16)
 }
 
 /** Without a folder a cache goes where the environment says. */
@@ -166,7 +168,7 @@ function createManager(urls: ReadonlySet<string>, options: GetOptions): Download
         maxBytesPerSecond: options.limitRate ?? null,
         modes: options.mode === undefined ? [] : [options.mode],
         defaultMode: options.mode ?? null,
-        store: begunGroups(notesOf(options), urls, groupsOf(options)),
+        store: begunGroups(notesOf(options), ['get', groupsOf(options)], urls),
         autoResume: false,
         worker: false,
       }),

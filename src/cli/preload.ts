@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { Catalog } from '../catalog/catalog.js'
 import { spotIn } from '../catalog/place.js'
 import { Preloader } from '../catalog/preloader.js'
@@ -9,6 +9,7 @@ import { blockThisThread } from '../files/io.js'
 import { DownloadManager } from '../manager.js'
 import { createFileStore } from '../store/file.js'
 import { defaultPools } from './arguments.js'
+import { begunGroups } from './begun-groups.js'
 import { modesFor, readCatalog } from './catalog.js'
 import { finishedOnly } from './finished-store.js'
 import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
@@ -93,7 +94,10 @@ function createManager(catalog: Catalog, count: number, directory: string): Down
         directory,
         ...defaultPools(count, {}),
         modes: modesFor(catalog),
-        store: finishedOnly(createFileStore(join(directory, '.model-downloader'))),
+        store: finishedOnly(
+          createFileStore(join(directory, '.model-downloader')),
+          begunGroups(resolve(directory), ['preload'], new Set(catalog.entries.map(({ url }) => url))),
+        ),
         autoResume: false,
         worker: false,
       }),

@@ -1,5 +1,5 @@
 /** Groups from the command line: one bar, one line, and what a kill costs. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../faults/harness.js'
@@ -113,5 +113,33 @@ describe('get of a group', () => {
     expect(await listTree(directory)).not.toContain('.model-downloader/')
     expect(first.stdout + first.stderr + second.stdout + second.stderr).not.toContain('hf_canary')
     expect(JSON.stringify(hub.cdn.requests().map(({ headers }) => headers))).not.toContain('hf_canary')
+  })
+})
+
+describe('preload of a repository', () => {
+  it('goes on after kill -9 with the commit that it began with, and fetches only what is missing', async () => {
+    await using hub = await startHub()
+    hub.add('owner/model', { files })
+    hub.cdnBehaviour = { bytesPerSecond: 2 * MiB }
+    const directory = tempDir('cli-group')
+    const catalog = join(directory, 'models.json')
+    await writeFile(catalog, JSON.stringify([{ key: 'llm', ref, mode: null }]))
+    const args = ['preload', catalog, '-d', directory, '--json']
+    const options = { env: { HF_ENDPOINT: hub.url } }
+    const killed = start(args, options)
+    await waitFor(() => hub.cdn.bytesSent() > 4 * MiB, { timeoutMs: 20_000, what: 'some bytes' })
+    killed.child.kill('SIGKILL')
+    await killed.ended
+
+    hub.commit('owner/model', { ...files, 'config.json': textContent('[]') })
+    hub.expireLinks()
+    hub.cdnBehaviour = {}
+    const second = await run(args, options)
+    expect(second.code, second.stderr).toBe(0)
+    const done = jsonLines(second.stdout).at(-1)
+    expect(done).toMatchObject({ type: 'completed', url: ref })
+    expect(Number(done?.['fetchedBytes'])).toBeLessThan(3 * MiB)
+    await expectFiles(join(directory, 'model'), files)
+    expect(await listTree(directory)).not.toContain('.model-downloader/preload/')
   })
 })
