@@ -155,7 +155,8 @@ const remote = z
     return { allowPrivateNetwork, allowedHosts }
   })
 
-const globs = z.array(z.string().min(1).max(1_000)).max(100)
+/** Globs of the files of a group. */
+export const globsSchema = z.array(z.string().min(1).max(1_000)).max(100)
 
 /** A sha256 as callers give it: upper case and a `sha256:` prefix are fine. */
 export const sha256Schema = z
@@ -271,8 +272,8 @@ const downloadOptionsObject = z.strictObject({
   maxBytesPerSecond: rate.optional(),
   remote: remoteSchema,
   force: z.boolean().default(false),
-  include: globs.optional(),
-  exclude: globs.optional(),
+  include: globsSchema.optional(),
+  exclude: globsSchema.optional(),
   signal: z.instanceof(AbortSignal).optional(),
 })
 

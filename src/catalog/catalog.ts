@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { errnoOf, fsError } from '../files/fs-errors.js'
 import { checkFilename, filenameFromUrl } from '../files/names.js'
-import { mirrorsOf, parseOptions, parseUrl, sha256Schema, urlsSchema } from '../options.js'
+import { globsSchema, mirrorsOf, parseOptions, parseUrl, sha256Schema, urlsSchema } from '../options.js'
 import { sourceRegistry } from '../sources/built-in.js'
 
 /** One model that the host wants on disk, as it is written down. */
@@ -17,8 +17,12 @@ export interface CatalogModel {
   url?: string
   /** Mirrors of the same file: http or https, 1 to 32, in the order in which they are tried. Without `url` and `ref`, the first is the `url`. */
   urls?: readonly string[]
-  /** In place of `url`: a name in a hub of models that means one file, such as `hf:owner/repo/file.gguf`. */
+  /** In place of `url`: a name in a hub of models, such as `hf:owner/repo/file.gguf`, or `hf:owner/repo` for all of its files. */
   ref?: string
+  /** Globs of the files that are wanted of a ref that means several. Default: all. */
+  include?: readonly string[]
+  /** Globs of those that are not wanted; they outrank `include`. Default: none. */
+  exclude?: readonly string[]
   /** Sub-folder, one of the manager's modes; null for the directory itself. Default `llm`. */
   mode?: string | null
   /** One path segment. Default: as for any download, the URL's last segment, else what the server says. */
@@ -45,6 +49,10 @@ export interface CatalogEntry {
   readonly url: string
   /** Mirrors, without `url`; may be empty. */
   readonly urls: readonly string[]
+  /** Globs of the files that are wanted; empty for all. */
+  readonly include: readonly string[]
+  /** Globs of those that are not. */
+  readonly exclude: readonly string[]
   /** Sub-folder, or null for the directory itself. */
   readonly mode: string | null
   /** Null when neither the catalog nor the URL name the file. */
@@ -77,6 +85,8 @@ const modelSchema = z.strictObject({
   url: z.string().min(1).max(16_384).optional(),
   urls: urlsSchema.optional(),
   ref: z.string().min(1).optional(),
+  include: globsSchema.default([]),
+  exclude: globsSchema.default([]),
   mode: z.string().min(1).nullable().default('llm'),
   filename: z.string().optional(),
   sha256: sha256Schema.optional(),
@@ -151,7 +161,7 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
   const issue = (field: string, message: string) => {
     issues.push({ path: `models.${index}.${field}`, message })
   }
-  const { key, name, mode, sha256, size, required, auto_download, description } = model
+  const { key, name, include, exclude, mode, sha256, size, required, auto_download, description } = model
   if (model.ref !== undefined && model.url !== undefined) issue('ref', 'does not go with a url')
   const url = model.url ?? model.ref ?? model.urls?.[0] ?? ''
   if (url === '') issue('url', 'is missing')
@@ -164,6 +174,10 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
     const told = attempt(() => filenameIn(url, field === 'ref'), field, issue)
     if (model.filename === undefined) filename = told
   }
+  for (const [field, globs] of Object.entries({ include, exclude })) {
+    if (globs.length > 0 && /^https?:/i.test(url) && sources.find(url) === null)
+      issue(field, 'goes with a ref that means several files')
+  }
   const given = model.filename
   if (given !== undefined) filename = attempt(() => checkFilename(given), 'filename', issue)
   return {
@@ -171,6 +185,8 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
     name: name ?? key,
     url,
     urls,
+    include,
+    exclude,
     mode,
     filename,
     sha256: sha256 ?? null,

@@ -157,6 +157,8 @@ export class Conductor {
         mode: entry.mode,
         directory: this.#outputDir,
         ...(entry.urls.length === 0 ? {} : { urls: entry.urls }),
+        // Said also when they are gone from the catalog: then more is wanted than whoever asked before.
+        ...(isRef(entry) ? { include: entry.include, exclude: entry.exclude } : {}),
         ...(entry.filename === null ? {} : { filename: entry.filename }),
         ...(entry.sha256 === null ? {} : { sha256: entry.sha256 }),
         ...(entry.size === null ? {} : { size: entry.size }),
@@ -334,6 +336,11 @@ export class Conductor {
     }
     this.#init.moved()
   }
+}
+
+/** Whether it may mean several files. */
+function isRef({ url, include, exclude }: CatalogEntry): boolean {
+  return include.length > 0 || exclude.length > 0 || !/^https?:/i.test(url)
 }
 
 /** Whether the catalog demands more than whoever asked for the download before. */

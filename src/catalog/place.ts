@@ -24,6 +24,7 @@ export function isSameFile(
   return (
     record.directory === manager.house.places.directoryOf(directory) &&
     isNamedSo(record, entry) &&
+    isChosenSo(record, entry) &&
     isExpectedSo(record, entry)
   )
 }
@@ -37,9 +38,16 @@ function isExpectedSo(record: Download['record'], entry: CatalogEntry): boolean 
   return !differ(record.sha256, entry.sha256) && !differ(record.size, entry.size)
 }
 
-/** The model's file in a certain directory; null while nobody knows its name. */
+/** Whether the same files of a group are wanted. */
+function isChosenSo(record: Download['record'], entry: CatalogEntry): boolean {
+  const same = (a: readonly string[], b: readonly string[]) => a.join('\0') === b.join('\0')
+  return same(record.include, entry.include) && same(record.exclude, entry.exclude)
+}
+
+/** The model's file in a certain directory; null while nobody knows its name, or which files it is. */
 export function spotIn(manager: DownloadManager, entry: CatalogEntry, directory: string): Spot | null {
   const known = manager.get(entry.url)
+  if (known !== undefined && !isChosenSo(known.record, entry)) return null
   const filename = entry.filename ?? (known?.named === true ? known.filename : null)
   if (filename === null) return null
   const path = join(directory, entry.mode ?? '', filename)
@@ -53,7 +61,8 @@ export function spotIn(manager: DownloadManager, entry: CatalogEntry, directory:
 export function spotsOf(manager: DownloadManager, entry: CatalogEntry, lastDirectory: string | null): Spot[] {
   const known = manager.get(entry.url)
   const spots: (Spot | null)[] = []
-  if (known?.named === true && isNamedSo(known.record, entry)) spots.push(spotOf(known))
+  if (known?.named === true && isNamedSo(known.record, entry) && isChosenSo(known.record, entry))
+    spots.push(spotOf(known))
   if (lastDirectory !== null) spots.push(spotIn(manager, entry, lastDirectory))
   spots.push(spotIn(manager, entry, manager.directory))
   return spots.filter((spot) => spot !== null)

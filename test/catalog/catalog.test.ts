@@ -30,6 +30,8 @@ describe('Catalog', () => {
         name: 'one',
         url: 'https://models.example/one.gguf',
         urls: [],
+        include: [],
+        exclude: [],
         mode: 'llm',
         filename: 'one.gguf',
         sha256: null,
@@ -66,7 +68,7 @@ describe('Catalog', () => {
       description: 'finds',
     }
     const catalog = new Catalog({ models: [one, full] })
-    expect(catalog.get('bge-m3')).toEqual({ ...full, sha256: digest })
+    expect(catalog.get('bge-m3')).toEqual({ ...full, include: [], exclude: [], sha256: digest })
     expect(catalog.get('two')).toBeUndefined()
     expect(catalog.get('toString')).toBeUndefined()
     expect(catalog.file).toBeNull()
