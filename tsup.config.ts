@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 import { templates } from './scripts/templates.mjs'
 
 const common = {
@@ -11,24 +11,17 @@ const common = {
   splitting: true,
 } as const
 
-/** Which files of those packages load what for cases that the command never has. */
+/** Which files of those packages load what for cases that never come up. */
 const unused = [
   ['undici/lib/dispatcher/client.js', '/client-h2.js'],
   ['undici/lib/dispatcher/client-h1.js', '/web/fetch/body.js'],
   ['commander/lib/command.js', 'node:child_process'],
 ] as const
 
-/** What is built into the command: all of its packages but the bars, which are loaded on terminals only. */
-const bundled = [
-  'commander',
-  'content-disposition',
-  'eventemitter3',
-  'ipaddr.js',
-  'p-limit',
-  'undici',
-  'yocto-queue',
-  'zod',
-]
+/** What is built into the engine's worker: all of its packages. */
+const engineParts = ['content-disposition', 'ipaddr.js', 'p-limit', 'undici', 'yocto-queue', 'zod']
+/** The same of the command, but for the bars, which are loaded on terminals only. */
+const commandParts = ['commander', 'eventemitter3', ...engineParts]
 
 function licenseOf(name: string): string {
   const folder = new URL(`./node_modules/${name}/`, import.meta.url)
@@ -57,15 +50,46 @@ const browser = {
 /** Frameworks of pages, over the client. */
 const bindings = { react: 'adapters/react.ts', vue: 'adapters/vue.ts' }
 
+/**
+ * Of something that shares nothing with its host, and needs little of its packages: loading all of their files would be
+ * half of its start, and finding and linking the others most of the rest.
+ */
+function whole(parts: readonly string[], name: string): Options {
+  return {
+    ...common,
+    // It would hide what is asked for by that name from the plugin below.
+    removeNodeProtocol: false,
+    noExternal: [...parts],
+    esbuildPlugins: [
+      {
+        name: 'unused',
+        setup(build) {
+          const stub = { path: fileURLToPath(new URL('scripts/not-built-in.cjs', import.meta.url)) }
+          build.onResolve({ filter: /(?:client-h2|body)\.js$|^node:child_process$/ }, ({ importer, path }) =>
+            unused.some(([by, what]) => importer.endsWith(by) && path.endsWith(what)) ? stub : undefined,
+          )
+        },
+      },
+    ],
+    esbuildOptions(options) {
+      options.chunkNames = `${name}-[name]-[hash]`
+      // Half the text to read at the start; names stay, for stack traces.
+      options.minifySyntax = true
+      options.minifyWhitespace = true
+      options.alias = { undici: './scripts/undici-agents.cjs' }
+    },
+    banner: {
+      js: 'import { createRequire as ownRequire } from "node:module"; const require = ownRequire(import.meta.url);',
+    },
+    footer: { js: `/*! With parts of ${parts.join(', ')}.\n\n${parts.map(licenseOf).join('\n')}*/` },
+  }
+}
+
 export default defineConfig([
   {
     ...common,
     // Together, so that all of them mean the same classes.
-    entry: {
-      ...libraries,
-      'engine-worker': 'src/transfer/engine-worker.ts',
-      'hash-worker': 'src/transfer/hash-worker.ts',
-    },
+    entry: libraries,
     dts: { entry: libraries, compilerOptions: { stripInternal: true } },
   },
   {
@@ -111,38 +135,9 @@ export default defineConfig([
     },
     banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause: see THIRD-PARTY-LICENSES.md */' },
   },
+  { ...whole(commandParts, 'cli'), entry: { cli: 'src/cli/cli.ts' } },
   {
-    ...common,
-    entry: { cli: 'src/cli/cli.ts' },
-    // It would hide what is asked for by that name from the plugin below.
-    removeNodeProtocol: false,
-    // The library shares zod and undici with its host. The command has no host, and needs little of both: loading all of
-    // their files would be half of its start. Finding and linking the
-    // others is most of the rest.
-    noExternal: [...bundled],
-    esbuildPlugins: [
-      {
-        name: 'unused',
-        setup(build) {
-          const stub = { path: fileURLToPath(new URL('scripts/not-built-in.cjs', import.meta.url)) }
-          build.onResolve({ filter: /(?:client-h2|body)\.js$|^node:child_process$/ }, ({ importer, path }) =>
-            unused.some(([by, what]) => importer.endsWith(by) && path.endsWith(what)) ? stub : undefined,
-          )
-        },
-      },
-    ],
-    esbuildOptions(options) {
-      options.chunkNames = 'cli-[name]-[hash]'
-      // Half the text to read at the start; names stay, for stack traces.
-      options.minifySyntax = true
-      options.minifyWhitespace = true
-      options.alias = { undici: './scripts/undici-agents.cjs' }
-    },
-    banner: {
-      js: 'import { createRequire as cliRequire } from "node:module"; const require = cliRequire(import.meta.url);',
-    },
-    footer: {
-      js: `/*! With parts of ${bundled.join(', ')}.\n\n${bundled.map(licenseOf).join('\n')}*/`,
-    },
+    ...whole(engineParts, 'engine'),
+    entry: { 'engine-worker': 'src/transfer/engine-worker.ts', 'hash-worker': 'src/transfer/hash-worker.ts' },
   },
 ])
