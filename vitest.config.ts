@@ -1,11 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
 const unit = ['test/unit/**/*.test.ts', 'test/store/**/*.test.ts']
+/** What changes nothing in its process needs none of its own; starting one costs half a second. */
+const light = ['test/{client,contract,http,layouts,sources,types}/**/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
 
 /**
- * Sets of tests. `unit` needs sources only and goes first; `system` opens sockets and runs `dist`. Two more run when asked
- * for: `worker` takes those of the engine again, with the engine in its worker (`npm run test:worker`, and CI); `soak`
+ * Sets of tests. `unit` needs sources only and goes first; `light` and `system` open sockets and run `dist`. Two more run
+ * when asked for: `worker` takes those of the engine again, with the engine in its worker (`npm run test:worker`, and CI); `soak`
  * takes long (`npm run soak`).
  */
 export default defineConfig(({ mode }) => ({
@@ -46,13 +48,26 @@ export default defineConfig(({ mode }) => ({
               { extends: true, test: { name: 'properties', include: unit, env: { FC_SEED: 'random' } } },
             ]
           : [
-              { extends: true, test: { name: 'unit', include: unit, sequence: { groupOrder: 0 } } },
+              {
+                extends: true,
+                test: { name: 'unit', include: unit, isolate: false, sequence: { groupOrder: 0 } },
+              },
+              {
+                extends: true,
+                test: {
+                  name: 'light',
+                  include: light,
+                  isolate: false,
+                  sequence: { groupOrder: 1 },
+                  globalSetup: './scripts/vitest-build.ts',
+                },
+              },
               {
                 extends: true,
                 test: {
                   name: 'system',
                   include: ['test/**/*.test.ts'],
-                  exclude: [...unit, ...soak],
+                  exclude: [...unit, ...light, ...soak],
                   sequence: { groupOrder: 1 },
                   globalSetup: './scripts/vitest-build.ts',
                 },

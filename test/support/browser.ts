@@ -44,13 +44,21 @@ export async function openPage(url: string, options: BrowserContextOptions = {})
   return page
 }
 
+const bundles = new Map<string, Promise<string>>()
+
 /**
- * Bundles a script for a page, JSX and packages included.
+ * Bundles a script for a page, JSX and packages included; each once.
  *
  * @param source - path of the script.
  * @returns the code of one module.
  */
-export async function bundlePage(source: string): Promise<string> {
+export function bundlePage(source: string): Promise<string> {
+  const known = bundles.get(source) ?? bundle(source)
+  bundles.set(source, known)
+  return known
+}
+
+async function bundle(source: string): Promise<string> {
   const result = await build({
     configFile: false,
     logLevel: 'silent',
