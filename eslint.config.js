@@ -122,6 +122,11 @@ export default defineConfig(
             'CallExpression[callee.name=/^(it|test|describe)$/] > ObjectExpression > Property[key.name=/^(retry|repeats)$/]',
           message: 'A test that needs a second try hides a race.',
         },
+        {
+          selector: 'AssignmentExpression[left.object.name="process"][left.property.name="env"]',
+          message:
+            'Another object there is no environment any more; put single variables back, or use vi.stubEnv.',
+        },
       ],
     },
   },

@@ -1,7 +1,7 @@
 /** Refs of the hub as downloads: what arrives, what is told, who sees the token, and what a restart costs. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type DownloadManagerOptions, huggingFace, type HuggingFaceOptions } from '../../src/index.js'
 import { arrives, expectInvariant, fails, KiB, makeManager, MiB } from '../faults/harness.js'
 import { ggufContent, randomContent, textContent } from '../support/content.js'
@@ -211,16 +211,15 @@ describe('the token', () => {
     const home = tempDir('hf-home')
     await writeFile(join(home, 'token'), `${token}\n`)
     const source = huggingFace({ endpoint: hub.url })
-    const kept = { ...process.env }
     try {
       for (const env of [{ HF_TOKEN: token, HF_HOME: '/nowhere' }, { HF_HOME: home }]) {
-        delete process.env['HF_TOKEN']
-        Object.assign(process.env, env)
+        vi.unstubAllEnvs()
+        for (const [name, value] of Object.entries({ HF_TOKEN: undefined, ...env })) vi.stubEnv(name, value)
         await using manager = makeManager(tempDir('hub'), { sources: [source] })
         await arrives(await manager.download({ url: 'hf:owner/gated/model-Q4_K_M.gguf' }))
       }
     } finally {
-      process.env = kept
+      vi.unstubAllEnvs()
     }
   })
 })
