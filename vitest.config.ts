@@ -15,6 +15,7 @@ export default defineConfig(({ mode }) => ({
     testTimeout: 20_000,
     hookTimeout: 20_000,
     pool: 'forks',
+    setupFiles: ['./test/support/setup.ts'],
     // Most of what tests do is wait: for limits, stalls, processes. On CI the coverage takes its share.
     maxWorkers: process.env['CI'] ? 3 : 4,
     allowOnly: false,

@@ -1,20 +1,19 @@
-/** Places for files that go away after the test file. Needs vitest; import it at the top of a test file. */
+/** Places for files that go away after the test file: `setup.ts` sees to it. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
-import { afterAll } from 'vitest'
 
 const folders: string[] = []
 const mounts: string[] = []
 
-// The module is loaded once per test file, so this runs when all its tests are through.
-afterAll(() => {
+/** Removes all of them. */
+export function removeTemp(): void {
   for (const mount of mounts.splice(0)) execFileSync('umount', ['-l', mount])
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
-})
+}
 
 /** A new empty folder below the system's, gone after the test file. */
 export function tempDir(name = 'test'): string {
