@@ -9,7 +9,7 @@ export function describeMachine(tools) {
   // A kernel's suffix may tell the provider or the host; the number is what matters.
   const kernel = /^[\d.]+/.exec(release())?.[0] ?? 'unknown'
   const versions = tools
-    .filter(({ id, missing }) => id !== 'ours' && missing() === null)
+    .filter(({ id, missing }) => id !== 'ours' && id !== 'pipeline-checked' && missing() === null)
     .map(({ id, version }) => `${id === 'curl+sha256sum' ? 'sha256sum' : versionName(id)} ${version()}`)
   return [
     `${String(availableParallelism())} cores (${(cpus()[0]?.model ?? 'unknown CPU').trim()})`,

@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../faults/harness.js'
 import { expectFiles } from '../manager/group-scene.js'
 import { randomContent, textContent } from '../support/content.js'
-import { startHub } from '../support/hub.js'
+import { startHub, type Hub } from '../support/hub.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
-import { jsonLines, run, start } from './run.js'
+import { jsonLines, run, start, type Ended } from './run.js'
 
 const ref = 'hf:owner/model'
 const files = {
@@ -87,28 +87,17 @@ describe('get of a group', () => {
     await using hub = await startHub()
     hub.add('owner/model', { files, gated: 'manual' })
     hub.allow('hf_canary', ['owner/model'])
-    hub.cdnBehaviour = { bytesPerSecond: 2 * MiB }
     const directory = tempDir('cli-group')
     const args = ['get', ref, '-d', directory, '--json', '--connections', '2']
-    const options = { env: { HF_ENDPOINT: hub.url, HF_TOKEN: 'hf_canary' } }
-    const killed = start(args, options)
-    await waitFor(() => hub.cdn.bytesSent() > 4 * MiB, { timeoutMs: 20_000, what: 'some bytes' })
-    killed.child.kill('SIGKILL')
-    const first = await killed.ended
+    const env = { HF_ENDPOINT: hub.url, HF_TOKEN: 'hf_canary' }
+    const first = await killInTheMiddle(hub, args, env)
     const remembered = join(directory, '.model-downloader', 'get')
     const [folder = ''] = await readdir(remembered)
     const [name = ''] = await readdir(join(remembered, folder))
     const record = await readFile(join(remembered, folder, name), 'utf8')
     expect(record).not.toMatch(/hf_canary|Signature/)
 
-    hub.commit('owner/model', { ...files, 'config.json': textContent('[]') })
-    hub.expireLinks()
-    hub.cdnBehaviour = {}
-    const second = await run(args, options)
-    expect(second.code, second.stderr).toBe(0)
-    const done = jsonLines(second.stdout).at(-1)
-    expect(done).toMatchObject({ type: 'completed', url: ref })
-    expect(Number(done?.['fetchedBytes'])).toBeLessThan(3 * MiB)
+    const second = await goOn(hub, args, env)
     await expectFiles(join(directory, 'model'), files)
     expect(await listTree(directory)).not.toContain('.model-downloader/')
     expect(first.stdout + first.stderr + second.stdout + second.stderr).not.toContain('hf_canary')
@@ -120,26 +109,38 @@ describe('preload of a repository', () => {
   it('goes on after kill -9 with the commit that it began with, and fetches only what is missing', async () => {
     await using hub = await startHub()
     hub.add('owner/model', { files })
-    hub.cdnBehaviour = { bytesPerSecond: 2 * MiB }
     const directory = tempDir('cli-group')
     const catalog = join(directory, 'models.json')
     await writeFile(catalog, JSON.stringify([{ key: 'llm', ref, mode: null }]))
     const args = ['preload', catalog, '-d', directory, '--json']
-    const options = { env: { HF_ENDPOINT: hub.url } }
-    const killed = start(args, options)
-    await waitFor(() => hub.cdn.bytesSent() > 4 * MiB, { timeoutMs: 20_000, what: 'some bytes' })
-    killed.child.kill('SIGKILL')
-    await killed.ended
-
-    hub.commit('owner/model', { ...files, 'config.json': textContent('[]') })
-    hub.expireLinks()
-    hub.cdnBehaviour = {}
-    const second = await run(args, options)
-    expect(second.code, second.stderr).toBe(0)
-    const done = jsonLines(second.stdout).at(-1)
-    expect(done).toMatchObject({ type: 'completed', url: ref })
-    expect(Number(done?.['fetchedBytes'])).toBeLessThan(3 * MiB)
+    const env = { HF_ENDPOINT: hub.url }
+    await killInTheMiddle(hub, args, env)
+    await goOn(hub, args, env)
     await expectFiles(join(directory, 'model'), files)
     expect(await listTree(directory)).not.toContain('.model-downloader/preload/')
   })
 })
+
+type Env = Record<string, string>
+
+/** Runs the command against a slow hub, and kills it when most of the bytes have come. */
+async function killInTheMiddle(hub: Hub, args: string[], env: Env): Promise<Ended> {
+  hub.cdnBehaviour = { bytesPerSecond: 2 * MiB }
+  const killed = start(args, { env })
+  await waitFor(() => hub.cdn.bytesSent() > 4 * MiB, { timeoutMs: 20_000, what: 'some bytes' })
+  killed.child.kill('SIGKILL')
+  return await killed.ended
+}
+
+/** The branch has moved and all links have expired: the same command brings what is missing of the commit that it began with. */
+async function goOn(hub: Hub, args: string[], env: Env): Promise<Ended> {
+  hub.commit('owner/model', { ...files, 'config.json': textContent('[]') })
+  hub.expireLinks()
+  hub.cdnBehaviour = {}
+  const again = await run(args, { env })
+  expect(again.code, again.stderr).toBe(0)
+  const done = jsonLines(again.stdout).at(-1)
+  expect(done).toMatchObject({ type: 'completed', url: ref })
+  expect(Number(done?.['fetchedBytes'])).toBeLessThan(3 * MiB)
+  return again
+}
