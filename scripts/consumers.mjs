@@ -326,8 +326,7 @@ preload.theme = 'pink'
   'the packed server has its dashboard'() {
     write(
       'dashboard.mjs',
-      `import { createHandler } from '${manifest.name}'
-import { DownloadManager } from '${manifest.name}'
+      `import { createHandler, DownloadManager } from '${manifest.name}'
 const manager = new DownloadManager({ directory: './models', store: 'memory' })
 const handler = createHandler({ manager, ui: true, authorize: () => true })
 const page = await handler(new Request('http://localhost/api/models/ui'))

@@ -89,7 +89,8 @@ export function requireNoGlobs({ include, exclude }: ResolvedDownloadOptions): v
   })
 }
 
-function sameList(a: readonly string[], b: readonly string[]): boolean {
+/** Whether two lists, such as globs, are the same. */
+export function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index])
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Download } from '../download.js'
 import type { Entry } from '../group/files.js'
 import type { DownloadManager } from '../manager.js'
+import { sameList } from '../records.js'
 import type { FileStamp } from '../transfer/protocol.js'
 import type { CatalogEntry } from './catalog.js'
 
@@ -24,13 +25,13 @@ export function isSameFile(
   return (
     record.directory === manager.house.places.directoryOf(directory) &&
     isNamedSo(record, entry) &&
-    isChosenSo(record, entry) &&
     isExpectedSo(record, entry)
   )
 }
 
 function isNamedSo(record: Download['record'], entry: CatalogEntry): boolean {
-  return record.mode === entry.mode && (entry.filename === null || record.filename === entry.filename)
+  const named = entry.filename === null || record.filename === entry.filename
+  return record.mode === entry.mode && named && isChosenSo(record, entry)
 }
 
 function isExpectedSo(record: Download['record'], entry: CatalogEntry): boolean {
@@ -40,8 +41,7 @@ function isExpectedSo(record: Download['record'], entry: CatalogEntry): boolean 
 
 /** Whether the same files of a group are wanted. */
 function isChosenSo(record: Download['record'], entry: CatalogEntry): boolean {
-  const same = (a: readonly string[], b: readonly string[]) => a.join('\0') === b.join('\0')
-  return same(record.include, entry.include) && same(record.exclude, entry.exclude)
+  return sameList(record.include, entry.include) && sameList(record.exclude, entry.exclude)
 }
 
 /** The model's file in a certain directory; null while nobody knows its name, or which files it is. */
@@ -61,8 +61,7 @@ export function spotIn(manager: DownloadManager, entry: CatalogEntry, directory:
 export function spotsOf(manager: DownloadManager, entry: CatalogEntry, lastDirectory: string | null): Spot[] {
   const known = manager.get(entry.url)
   const spots: (Spot | null)[] = []
-  if (known?.named === true && isNamedSo(known.record, entry) && isChosenSo(known.record, entry))
-    spots.push(spotOf(known))
+  if (known?.named === true && isNamedSo(known.record, entry)) spots.push(spotOf(known))
   if (lastDirectory !== null) spots.push(spotIn(manager, entry, lastDirectory))
   spots.push(spotIn(manager, entry, manager.directory))
   return spots.filter((spot) => spot !== null)
