@@ -60,12 +60,10 @@ const copyBytes = 4 * 1024 * 1024
  */
 export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
   const { wanted, caches, target, temporary, signal, onRefused } = init
-  let touched = false
   try {
     for await (const candidate of caches.find(wanted)) {
       if (candidate.path === target || (await isRefused(candidate, wanted))) continue
       signal.throwIfAborted()
-      touched = true
       try {
         const adopted = await take(candidate, init)
         if (adopted !== null) return adopted
@@ -78,7 +76,8 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
     }
     return null
   } finally {
-    if (touched) await unlink(temporary).catch(() => undefined)
+    // Also what an earlier run has left, when no cache has the file any more.
+    await unlink(temporary).catch(() => undefined)
   }
 }
 

@@ -103,6 +103,13 @@ describe('a file is found', () => {
     expect((await scene.adopt())?.from).toContain('models--owner--name')
   })
 
+  it('nowhere, and what a killed run has left of it goes away', async () => {
+    const scene = makeScene()
+    await writeFile(`${scene.target}.part.adopt`, 'half')
+    expect(await scene.adopt()).toBeNull()
+    expect(await listTree(dirname(scene.target))).toEqual([])
+  })
+
   it('nowhere, without a word', async () => {
     const scene = makeScene()
     expect(await scene.adopt()).toBeNull()
