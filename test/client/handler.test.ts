@@ -1,6 +1,5 @@
 /** The client against our own routes, over real sockets. */
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Catalog } from '../../src/catalog/catalog.js'
 import { Preloader } from '../../src/catalog/preloader.js'
@@ -13,6 +12,7 @@ import { startOrigin, type Origin } from '../support/origin.js'
 import { tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 import { collect, progressOf } from './following.js'
+import { listenOn, listenOnOwnPort } from '../support/ports.js'
 
 /** A process that serves, as far as a client sees: it can be killed, and started again on the same port and folder. */
 class Service {
@@ -51,11 +51,8 @@ class Service {
       if (req.url?.includes('/events') === true) this.streams += 1
       listen(handler, req, res)
     })
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject).listen(this.#port, '127.0.0.1', resolve)
-    })
-    // It listens on a port, so it has such an address.
-    this.#port = (this.#server.address() as AddressInfo).port
+    if (this.#port === 0) this.#port = await listenOnOwnPort(this.#server)
+    else await listenOn(this.#server, this.#port)
   }
 
   async stop(): Promise<void> {

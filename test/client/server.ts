@@ -1,8 +1,8 @@
 /** A server for tests of the client that answers as it is told, on a port that it keeps over restarts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach } from 'vitest'
 import type { WireDownload } from '../../src/http/schemas.js'
+import { listenOn, listenOnOwnPort } from '../support/ports.js'
 
 export type Answer = (req: IncomingMessage, res: ServerResponse, asked: Asked) => void
 
@@ -52,11 +52,8 @@ export class ScriptedServer {
   async start(): Promise<void> {
     const server = createServer((req, res) => void this.#answer(req, res))
     this.#server = server
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(this.#port, '127.0.0.1', resolve)
-    })
-    // It listens on a port, so it has such an address.
-    this.#port = (server.address() as AddressInfo).port
+    if (this.#port === 0) this.#port = await listenOnOwnPort(server)
+    else await listenOn(server, this.#port)
   }
 
   /** Ends it as a kill would: every connection breaks. */

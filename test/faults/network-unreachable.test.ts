@@ -1,5 +1,4 @@
 /** FAULTS.md row 21: no server can be reached. */
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Download } from '../../src/index.js'
@@ -7,18 +6,9 @@ import { randomContent } from '../support/content.js'
 import { describeWith, namespaces, spawnUnder } from '../support/machine.js'
 import { root } from '../support/process.js'
 import { startOrigin } from '../support/origin.js'
+import { ownPort } from '../support/ports.js'
 import { tempDir } from '../support/temp.js'
 import { arrives, expectInvariant, fails, fastTuning, makeManager, startBench } from './harness.js'
-
-/** A port on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('No port.')
-  return address.port
-}
 
 async function failsAfterRetries(
   url: string,
@@ -35,7 +25,7 @@ async function failsAfterRetries(
 describe('row 21: no server can be reached', () => {
   it('row 21: a refused port is tried again, then CONNECT_FAILED', async () => {
     const code = 'CONNECT_FAILED'
-    const seen = await failsAfterRetries(`http://127.0.0.1:${await freePort()}/model.bin`)
+    const seen = await failsAfterRetries(`http://127.0.0.1:${await ownPort()}/model.bin`)
     expect(seen).toEqual({ code, retryable: true, retries: [code, code, code] })
   })
 

@@ -2,11 +2,12 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { certificatePaths, keyPath } from './certificate.js'
 import { waitFor, withTimeout } from './wait.js'
+import { ownPort } from './ports.js'
 
 /** What nginx serves, and how. */
 export interface NginxOptions {
@@ -41,15 +42,6 @@ const binary = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx'].fi
 /** Whether there is an nginx here that runs. */
 export function nginxAvailable(): boolean {
   return binary !== undefined && spawnSync(binary, ['-v'], { stdio: 'ignore' }).status === 0
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  // Only a pipe has another kind of address.
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** A path as nginx reads it between quotes. */
@@ -119,7 +111,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
 async function startOnce(options: NginxOptions): Promise<Nginx> {
   if (binary === undefined) throw new Error('There is no nginx here: apt-get install nginx-light.')
   const folder = await mkdtemp(join(tmpdir(), 'model-downloader-nginx-'))
-  const port = await freePort()
+  const port = await ownPort()
   const file = join(folder, 'nginx.conf')
   const errorLog = join(folder, 'error.log')
   await writeFile(file, configuration(folder, port, options))

@@ -21,7 +21,7 @@
  * applies; one fault per request. Responses under way keep what they began with. See `origin-types.ts` for all of
  * them.
  */
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
 import { certificate, type CertificateName } from './certificate.js'
 import { ConnectionGone, OriginConnection } from './origin-connection.js'
@@ -30,6 +30,7 @@ import { defaultEtag, planResponse, simplePlan } from './origin-plan.js'
 import { sendPlan } from './origin-send.js'
 import type { Fault, OriginRequest, Resource } from './origin-types.js'
 import { waitFor, withTimeout } from './wait.js'
+import { listenOn, listenOnOwnPort } from './ports.js'
 
 export type { Fault, FaultKind, OriginRequest, Resource } from './origin-types.js'
 export { defaultEtag }
@@ -237,15 +238,8 @@ export class Origin {
       this.#accept(socket)
     })
     this.#server = server
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(this.#port, this.#host, 511, () => {
-        server.off('error', reject)
-        resolve()
-      })
-    })
-    // Only a pipe has another kind of address.
-    this.#port = (server.address() as AddressInfo).port
+    if (this.#port === 0) this.#port = await listenOnOwnPort(server, this.#host)
+    else await listenOn(server, this.#port, this.#host)
   }
 
   /** Stops, cuts everything. Takes less than a second. */

@@ -1,7 +1,8 @@
 /** A cable that can be cut: a TCP proxy on loopback. */
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { beforeResetMs } from './origin-connection.js'
 import { withTimeout } from './wait.js'
+import { listenOnOwnPort } from './ports.js'
 
 type Mode = 'forward' | 'cut' | 'refuse'
 
@@ -13,15 +14,7 @@ interface Link {
 /** Listens on a free loopback port and forwards to `targetPort`. Close it: `await using`, or `close()`. */
 export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'): Promise<TcpProxy> {
   const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-  // Only a pipe has another kind of address.
-  return new TcpProxy(server, (server.address() as AddressInfo).port, targetPort, targetHost)
+  return new TcpProxy(server, await listenOnOwnPort(server), targetPort, targetHost)
 }
 
 /** See {@link startTcpProxy}. */
