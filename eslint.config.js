@@ -1,7 +1,7 @@
 import js from '@eslint/js'
 import { defineConfig, globalIgnores } from 'eslint/config'
 import tseslint from 'typescript-eslint'
-import house from './scripts/boundaries.mjs'
+import rooms from './scripts/boundaries.mjs'
 
 /** What this Node version offers everywhere. */
 const nodeGlobals = Object.fromEntries(
@@ -15,7 +15,7 @@ export default defineConfig(
   js.configs.recommended,
   {
     rules: {
-      'max-lines': ['error', { max: 400, skipBlankLines: false, skipComments: false }],
+      'max-lines': ['error', { max: 500, skipBlankLines: false, skipComments: false }],
       eqeqeq: 'error',
       'no-console': 'off',
       'no-var': 'error',
@@ -69,8 +69,8 @@ export default defineConfig(
   },
   {
     files: ['src/**/*.ts', 'adapters/**/*.ts'],
-    plugins: { house },
-    rules: { 'house/arrows': 'error', 'no-console': 'error' },
+    plugins: { rooms },
+    rules: { 'rooms/order': 'error', 'no-console': 'error' },
   },
   {
     // What two adapters need belongs into src/http.
@@ -95,7 +95,7 @@ export default defineConfig(
   },
   {
     // File and host names need patterns that name control characters.
-    files: ['src/files/names.ts', 'src/header-options.ts', 'src/options.ts'],
+    files: ['src/disk/names.ts', 'src/download/options.ts'],
     rules: { 'no-control-regex': 'off' },
   },
   {

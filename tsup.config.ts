@@ -138,6 +138,6 @@ export default defineConfig([
   { ...whole(commandParts, 'cli'), entry: { cli: 'src/cli/cli.ts' } },
   {
     ...whole(engineParts, 'engine'),
-    entry: { 'engine-worker': 'src/transfer/engine-worker.ts', 'hash-worker': 'src/transfer/hash-worker.ts' },
+    entry: { 'engine-worker': 'src/engine/worker-entry.ts', 'hash-worker': 'src/engine/hash/hash-worker.ts' },
   },
 ])

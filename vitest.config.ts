@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
-const unit = ['test/unit/**/*.test.ts', 'test/store/**/*.test.ts']
+const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
 /** What changes nothing in its process needs none of its own; starting one costs half a second. */
-const light = ['test/{client,contract,http,layouts,sources,types}/**/*.test.ts']
+const light = ['test/{client,contract,http,layouts,sources,types}/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
 
 /**
@@ -28,7 +28,7 @@ export default defineConfig(({ mode }) => ({
               extends: true,
               test: {
                 name: 'worker',
-                include: ['test/{engine,faults,manager}/**/*.test.ts'],
+                include: ['test/{engine,faults,manager}/*.test.ts'],
                 globalSetup: './scripts/vitest-build.ts',
               },
             },
@@ -80,7 +80,7 @@ export default defineConfig(({ mode }) => ({
       provider: 'v8',
       include: ['src/**/*.ts'],
       // These run in processes and threads of their own, from dist, out of the sight of the coverage.
-      exclude: ['src/cli/cli.ts', 'src/transfer/engine-worker.ts', 'src/transfer/hash-worker.ts'],
+      exclude: ['src/cli/cli.ts', 'src/engine/worker-entry.ts', 'src/engine/hash/hash-worker.ts'],
       reporter: ['text-summary', 'html', 'json-summary'],
       thresholds: { lines: 85, functions: 85, branches: 80 },
     },

@@ -1,65 +1,74 @@
 /**
- * The arrows of the house, as a lint rule: which part of `src` may import what. `docs/architecture.md` draws them.
+ * The order of the rooms, as a lint rule: a room of `src` imports only what stands to its right. `docs/architecture.md`
+ * says what each room is for.
  *
- * The rule works on paths alone, so that it also judges files that do not exist yet, and looks at every way of
- * importing: `import`, `export … from`, `import()`, `require()` and `import('…')` in types.
+ * The rule works on paths alone, so that it also judges files that do not exist yet. It looks at every way of importing:
+ * `import`, `export … from`, `import()`, `require()` and `import('…')` in types. An import of types counts like any other.
  */
 import { isBuiltin } from 'node:module'
 import path from 'node:path'
 
-/** From the ground up. A part imports parts of its own floor or below. */
-const floors = [
-  {
-    name: 'base',
-    parts: [
-      'errors.ts',
-      'states.ts',
-      'options.ts',
-      'header-options.ts',
-      'events.ts',
-      'progress.ts',
-      'redact.ts',
-      'lazily.ts',
-    ],
-  },
-  { name: 'engine', parts: ['transfer/', 'files/', 'layouts/', 'network/', 'sources/', 'store/'] },
-  // Whatever lies directly in src and is not listed elsewhere stands on this floor too.
-  { name: 'manager', parts: ['manager.ts', 'download.ts', 'group/'] },
-  { name: 'catalog', parts: ['catalog/'] },
-  { name: 'http', parts: ['http/'] },
-  { name: 'top', parts: ['cli/', 'index.ts'] },
+/** From the top to the ground. A name that ends with a slash is a folder of `src`; the others are files of it. */
+export const rooms = [
+  'elements/',
+  'live/',
+  'client/',
+  'cli/',
+  'index.ts',
+  'http/',
+  'catalog/',
+  'manager/',
+  'store/',
+  'job/',
+  'download/',
+  'sources/',
+  'engine/',
+  'layouts/',
+  'net/',
+  'disk/',
+  'util/',
+  'errors.ts',
 ]
-const managerFloor = floors.findIndex((floor) => floor.name === 'manager')
+
+/** The same inside the engine; what lies in `engine/` itself and is not named here comes before all of them. */
+const engineRooms = ['engine/fetch/', 'engine/part/', 'engine/hash/', 'engine/protocol.ts']
 
 /** No part of `src` may know who hosts it. */
 const frameworks =
   /^(?:express|fastify|koa|hono|next|react|react-dom|vue|bullmq|ioredis|@fastify\/.+|@koa\/.+|@nestjs\/.+)(?:\/|$)/
 
 /** Pure logic: no input or output, so no built-in module. */
-const pure = new Set([
-  'src/states.ts',
-  'src/group/plan.ts',
-  'src/group/merge.ts',
-  'src/group/budget.ts',
-  'src/group/outcome.ts',
-  'src/transfer/segments.ts',
-  'src/transfer/rules.ts',
-  'src/transfer/retry.ts',
-  'src/files/names.ts',
-  'src/network/policy.ts',
-  'src/layouts/hf-cache.ts',
-])
+const pure = new Set(
+  [
+    'catalog/run.ts',
+    'disk/names.ts',
+    'download/progress.ts',
+    'download/states.ts',
+    'engine/fetch/mirror-choice.ts',
+    'engine/fetch/pool-size.ts',
+    'engine/fetch/response-rules.ts',
+    'engine/fetch/retry-budget.ts',
+    'engine/fetch/segments.ts',
+    'engine/part/identity.ts',
+    'engine/part/intervals.ts',
+    'job/connection-budget.ts',
+    'job/group-rules.ts',
+    'layouts/hf-paths.ts',
+    'net/address-policy.ts',
+    'net/redirects.ts',
+    'net/retry.ts',
+    'sources/globs.ts',
+    'sources/quantisation.ts',
+    'util/redact.ts',
+  ].map((file) => `src/${file}`),
+)
 
 /** What runs in browsers, and all that it may take from the rest of `src`. */
-const browserParts = [
-  { folder: 'src/client/', mayImport: ['src/http/schemas.ts', 'src/errors.ts'] },
-  { folder: 'src/live/', mayImport: ['src/client/', 'src/http/schemas.ts', 'src/errors.ts'] },
-  {
-    folder: 'src/elements/',
-    mayImport: ['src/live/', 'src/client/', 'src/http/schemas.ts', 'src/errors.ts'],
-  },
-]
-const browserPartOf = (file) => browserParts.find(({ folder }) => file.startsWith(folder))
+const browserRooms = new Map([
+  ['elements/', ['live/', 'client/', 'http/schemas.ts', 'errors.ts']],
+  ['live/', ['client/', 'http/schemas.ts', 'errors.ts']],
+  ['client/', ['http/schemas.ts', 'errors.ts']],
+])
 
 /** Adapters that bring the client into a framework of pages: a hook is nothing without its framework's run time. */
 const bindings = new Map([
@@ -67,19 +76,19 @@ const bindings = new Map([
   ['adapters/vue.ts', 'vue'],
 ])
 
-function floorOf(file) {
-  const inside = file.slice('src/'.length)
-  const found = floors.findIndex(({ parts }) => parts.some((part) => isInside(inside, part)))
-  return found === -1 ? managerFloor : found
-}
-
 /** Whether a file is this one, or lies in this folder (which ends with a slash). */
 const isInside = (file, part) => (part.endsWith('/') ? file.startsWith(part) : file === part)
 
 const isPackage = (specifier, name) => specifier === name || specifier.startsWith(`${name}/`)
 
+/** The room of a file, given relative to `src`; undefined for a file that lies in none. */
+const roomOf = (inside) => rooms.find((room) => isInside(inside, room))
+
+/** 0 for the top level of the engine. */
+const engineLevel = (inside) => engineRooms.findIndex((room) => isInside(inside, room)) + 1
+
 /**
- * Why an import breaks the house, or null when it does not.
+ * Why an import breaks the order, or null when it does not.
  *
  * @param {string} from importing file, relative to the root, with slashes
  * @param {string} specifier what stands in the quotes
@@ -89,39 +98,45 @@ const isPackage = (specifier, name) => specifier === name || specifier.startsWit
 export function violation(from, specifier, typeOnly) {
   if (from.startsWith('adapters/')) return adapterViolation(from, specifier, typeOnly)
   if (!from.startsWith('src/')) return null
-  const browserPart = browserPartOf(from)
+  const room = roomOf(from.slice('src/'.length))
+  if (room === undefined)
+    return `${from} lies in no room: give it one (src holds index.ts and errors.ts only)`
+  return specifier.startsWith('.')
+    ? fileViolation(from, room, specifier)
+    : packageViolation(from, room, specifier)
+}
 
-  if (!specifier.startsWith('.')) {
-    if (frameworks.test(specifier)) return `src never imports a framework (${specifier})`
-    if (isPackage(specifier, 'undici') && from !== 'src/transfer/http.ts') {
-      return 'undici is imported in src/transfer/http.ts only'
-    }
-    if (isBuiltin(specifier) && pure.has(from))
-      return `${from} is pure and imports no Node module (${specifier})`
-    if (isBuiltin(specifier) && browserPart !== undefined)
-      return `${browserPart.folder} runs in browsers and imports no Node module (${specifier})`
-    if (isPackage(specifier, 'lit') && !from.startsWith('src/elements/'))
-      return `lit is imported in src/elements only (${specifier})`
-    return null
-  }
+function packageViolation(from, room, specifier) {
+  if (frameworks.test(specifier)) return `src never imports a framework (${specifier})`
+  if (isPackage(specifier, 'undici') && from !== 'src/net/http.ts')
+    return 'undici is imported in src/net/http.ts only'
+  if (isPackage(specifier, 'lit') && room !== 'elements/')
+    return `lit is imported in src/elements only (${specifier})`
+  if (!isBuiltin(specifier)) return null
+  if (pure.has(from)) return `${from} is pure and imports no Node module (${specifier})`
+  return browserRooms.has(room)
+    ? `src/${room} runs in browsers and imports no Node module (${specifier})`
+    : null
+}
 
+function fileViolation(from, room, specifier) {
   const to = path.posix.join(path.posix.dirname(from), specifier).replace(/\.(m?)js$/, '.$1ts')
   if (to.startsWith('adapters/')) return 'src never imports adapters'
   if (!to.startsWith('src/')) return `src imports nothing from outside src (${to})`
-  if (browserPart !== undefined) {
-    const { folder, mayImport } = browserPart
-    const isAllowed = [folder, ...mayImport].some((each) => isInside(to, each))
-    return isAllowed ? null : `${folder} does not import ${to}`
+  const [fromInside, toInside] = [from, to].map((file) => file.slice('src/'.length))
+  const toRoom = roomOf(toInside)
+  if (toRoom === undefined) return `${to} lies in no room`
+  if (toRoom === room) {
+    const isUp = room === 'engine/' && engineLevel(toInside) < engineLevel(fromInside)
+    return isUp ? `${from} must not import ${to}, which stands above it in the engine` : null
   }
-  if (browserPartOf(to) !== undefined) return `only users import ${browserPartOf(to).folder} (${from})`
-  if (from.startsWith('src/transfer/') && to.startsWith('src/store/'))
-    return 'src/transfer never imports src/store'
-  if (floorOf(to) > floorOf(from)) {
-    // The vocabulary names the things that it speaks about: `events.ts` says Download, `options.ts` says DownloadStore.
-    if (typeOnly && floors[floorOf(from)].name === 'base') return null
-    return `${from} (${floors[floorOf(from)].name}) must not import ${to} (${floors[floorOf(to)].name}): arrows run down`
-  }
-  return null
+  const only = browserRooms.get(room)
+  if (only !== undefined)
+    return only.some((each) => isInside(toInside, each)) ? null : `src/${room} does not import ${to}`
+  if (browserRooms.has(toRoom)) return `only users import src/${toRoom} (${from})`
+  return rooms.indexOf(toRoom) > rooms.indexOf(room)
+    ? null
+    : `${from} must not import ${to}: src/${toRoom} stands above src/${room}`
 }
 
 /** An adapter is a thin shell over `src/http`, or over `src/live` in a page, and brings no framework along. */
@@ -155,13 +170,13 @@ function isTypeOnly(node) {
 }
 
 /** @type {import('eslint').Rule.RuleModule} */
-const arrows = {
-  meta: { type: 'problem', schema: [], messages: { arrow: 'The house: {{ reason }}.' } },
+const order = {
+  meta: { type: 'problem', schema: [], messages: { order: 'The order of the rooms: {{ reason }}.' } },
   create(context) {
     const from = path.relative(context.cwd, context.filename).split(path.sep).join('/')
     const judge = (node, specifier, typeOnly) => {
       const reason = specifier === null ? null : violation(from, specifier, typeOnly)
-      if (reason !== null) context.report({ node, messageId: 'arrow', data: { reason } })
+      if (reason !== null) context.report({ node, messageId: 'order', data: { reason } })
     }
     const declaration = (node) => {
       judge(node, textOf(node.source), isTypeOnly(node))
@@ -186,5 +201,5 @@ const arrows = {
   },
 }
 
-/** The ESLint plugin that holds the rule: `house/arrows`. */
-export default { meta: { name: 'house' }, rules: { arrows } }
+/** The ESLint plugin that holds the rule: `rooms/order`. */
+export default { meta: { name: 'rooms' }, rules: { order } }

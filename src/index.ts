@@ -1,8 +1,11 @@
-export { DownloadManager } from './manager.js'
+export { DownloadManager } from './manager/manager.js'
+
 export { Catalog, type CatalogEntry, type CatalogModel } from './catalog/catalog.js'
+
 export { Preloader } from './catalog/preloader.js'
+
+export type { Locale } from './catalog/messages.js'
 export type {
-  Locale,
   ModelsStatus,
   ModelStatus,
   PreloadCommands,
@@ -12,8 +15,10 @@ export type {
   PreloadRequestOptions,
   PreloadSnapshot,
   PreloadStart,
-} from './catalog/types.js'
-export { Download } from './download.js'
+} from './catalog/options.js'
+
+export { Download } from './download/download.js'
+
 export {
   DownloadError,
   downloadErrorCodes,
@@ -23,8 +28,12 @@ export {
   type OptionIssue,
   type SerializedDownloadError,
 } from './errors.js'
-export type { DownloadedFile, DownloadEvents, LogEvent } from './events.js'
-export type { DownloadGroup, GroupFile } from './group/files.js'
+
+export type { DownloadedFile } from './download/download.js'
+export type { DownloadEvents, LogEvent } from './download/events.js'
+
+export type { DownloadGroup, GroupFile } from './download/group.js'
+
 export {
   createHandler,
   type Action,
@@ -35,14 +44,25 @@ export {
   type Permission,
   type RequestContext,
 } from './http/handler.js'
-export type { DownloadManagerOptions, DownloadOptions, Layout } from './options.js'
-export type { DownloadPlan, PlannedFile } from './plan.js'
-export type { RemoteGrant } from './network/policy.js'
-export type { Progress } from './progress.js'
+
+export type { DownloadManagerOptions } from './manager/options.js'
+export type { DownloadOptions } from './download/options.js'
+export type { Layout } from './layouts/hf-paths.js'
+
+export type { DownloadPlan, PlannedFile } from './manager/plan.js'
+
+export type { RemoteGrant } from './net/address-policy.js'
+
+export type { Progress } from './download/progress.js'
+
 export { gitHub, type GitHubOptions } from './sources/github.js'
+
 export { huggingFace, type HuggingFaceOptions } from './sources/huggingface.js'
+
 export { modelScope, type ModelScopeOptions } from './sources/modelscope.js'
+
 export { ollama } from './sources/ollama.js'
+
 export type {
   ApiAnswer,
   ApiRequest,
@@ -53,13 +73,15 @@ export type {
   ResolvedFile,
   Source,
 } from './sources/source.js'
-export { downloadStates, type DownloadState } from './states.js'
+
+export { downloadStates, type DownloadState } from './download/states.js'
+
 export { createFileStore } from './store/file.js'
+
 export { createMemoryStore } from './store/memory.js'
-export {
-  downloadRecordSchema,
-  type DownloadRecord,
-  type DownloadStore,
-  type LoadedRecords,
-} from './store/store.js'
-export { defaultTuning, type FileStamp, type TransferTuning } from './transfer/protocol.js'
+
+export { downloadRecordSchema, type DownloadRecord } from './download/record.js'
+export { type DownloadStore, type LoadedRecords } from './store/store.js'
+
+export { defaultTuning, type TransferTuning } from './net/tuning.js'
+export { type FileStamp } from './disk/stamp.js'

@@ -1,11 +1,18 @@
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import * as z from 'zod'
+import { errnoOf, fsError } from '../disk/errors.js'
+import { checkFilename, filenameFromUrl } from '../disk/names.js'
+import {
+  globsSchema,
+  mirrorsOf,
+  parseOptions,
+  parseUrl,
+  sha256Schema,
+  urlsSchema,
+} from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
-import { errnoOf, fsError } from '../files/fs-errors.js'
-import { checkFilename, filenameFromUrl } from '../files/names.js'
-import { globsSchema, mirrorsOf, parseOptions, parseUrl, sha256Schema, urlsSchema } from '../options.js'
-import { sourceRegistry } from '../sources/built-in.js'
+import { sourceRegistry } from '../sources/resolver.js'
 
 /** One model that the host wants on disk, as it is written down. */
 export interface CatalogModel {

@@ -1,5 +1,4 @@
 /** What a preload says to people, in every language that it speaks. Pure. */
-import type { Locale } from './types.js'
 
 /** The languages; the first is the default. */
 export const locales = ['en-US', 'zh-CN'] as const
@@ -169,3 +168,6 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit === 0 ? String(value) : value.toFixed(1)} ${units[unit] ?? 'B'}`
 }
+
+/** A language that messages for people exist in. */
+export type Locale = 'en-US' | 'zh-CN'

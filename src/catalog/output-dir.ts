@@ -1,9 +1,9 @@
 /** Where a preload may put files: inside the roots, also behind symbolic links. */
 import { lstat, realpath } from 'node:fs/promises'
-import { dirname, join, posix, relative, sep, win32, type PlatformPath } from 'node:path'
+import { dirname, join, type PlatformPath, posix, relative, sep, win32 } from 'node:path'
+import { errnoOf } from '../disk/errors.js'
+import { checkFilename } from '../disk/names.js'
 import { DownloadError, isDownloadError } from '../errors.js'
-import { errnoOf } from '../files/fs-errors.js'
-import { checkFilename } from '../files/names.js'
 
 /** What {@link outputDirectory} judges by. All paths are absolute. */
 export interface OutputRules {

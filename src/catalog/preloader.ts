@@ -1,27 +1,27 @@
+import { isActive, isSettled } from '../download/states.js'
 import { DownloadError, type OptionIssue } from '../errors.js'
-import { GuardedEmitter } from '../guarded-emitter.js'
-import { isActive, isSettled } from '../states.js'
-import { redactUrls } from '../redact.js'
-import { Serial } from '../serial.js'
+import { GuardedEmitter } from '../util/emitter.js'
+import { redactUrls } from '../util/redact.js'
+import { Serial } from '../util/schedule.js'
 import type { CatalogEntry } from './catalog.js'
-import { Conductor } from './conductor.js'
-import { messagesOf, type Messages } from './messages.js'
-import { parseRequest, resolvePreloaderOptions, type ResolvedPreloaderOptions } from './options.js'
+import { type Locale, type Messages, messagesOf } from './messages.js'
+import { spotIn } from './model-files.js'
+import { checkSpot, survey } from './models-status.js'
+import {
+  type ModelsStatus,
+  parseRequest,
+  type PreloaderOptions,
+  type PreloadEvents,
+  type PreloadRequestOptions,
+  type PreloadSnapshot,
+  type PreloadStart,
+  type ResolvedPreloaderOptions,
+  resolvePreloaderOptions,
+} from './options.js'
 import { outputDirectory } from './output-dir.js'
-import { spotIn } from './place.js'
-import { checkSpot } from './readiness.js'
-import { RunState } from './run-state.js'
-import { completedModels, failedModels, isThrough, runProgress, type Run, type RunModel } from './state.js'
-import { survey } from './survey.js'
-import type {
-  Locale,
-  ModelsStatus,
-  PreloaderOptions,
-  PreloadEvents,
-  PreloadRequestOptions,
-  PreloadSnapshot,
-  PreloadStart,
-} from './types.js'
+import { Conductor } from './run-driver.js'
+import { RunState } from './run-store.js'
+import { completedModels, failedModels, isThrough, type Run, type RunModel, runProgress } from './run.js'
 
 /** While bytes arrive, the status is told this often. */
 const statusIntervalMs = 250

@@ -15,6 +15,7 @@ interface Slot {
 }
 
 const clearBelow = '\u001b[J'
+
 const frameMs = 100
 
 /**

@@ -1,6 +1,6 @@
 import { Catalog } from '../catalog/catalog.js'
-import { managerOptionsSchema } from '../options.js'
-import { isUsage, toUsageError } from './usage.js'
+import { managerOptionsSchema } from '../manager/options.js'
+import { isUsage, toUsageError } from './arguments.js'
 
 const defaultModes = ['llm', 'embed', 'rerank']
 

@@ -69,5 +69,7 @@ function flush(stream: NodeJS.WriteStream): Promise<void> {
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 const exitCode = await main(process.argv)
+
 await Promise.all([flush(process.stdout), flush(process.stderr)])
+
 process.exit(exitCode)

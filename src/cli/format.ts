@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
-import type { DownloadState } from '../states.js'
+import type { DownloadState } from '../download/states.js'
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
@@ -28,7 +28,9 @@ export function formatDuration(seconds: number): string {
 
 const wide =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\u30fb\u30fc\uff01-\uff60\uffe0-\uffe6]/u
+
 const narrowKatakana = /[\uff61-\uffdc]/u
+
 const zeroWidth = /[\p{Mark}\p{Cf}\p{Cc}]/u
 
 /** Cells that a character takes on a terminal: 0, 1 or 2 (East Asian wide and emoji). */

@@ -1,9 +1,10 @@
+import type { DownloadedFile } from '../download/download.js'
+import type { LogEvent } from '../download/events.js'
+import type { DownloadGroup, GroupFile } from '../download/group.js'
+import type { Progress } from '../download/progress.js'
+import type { DownloadState } from '../download/states.js'
 import type { DownloadErrorCode } from '../errors.js'
-import type { DownloadedFile, LogEvent } from '../events.js'
-import type { DownloadGroup, GroupFile } from '../group/files.js'
-import type { Progress } from '../progress.js'
-import type { DownloadState } from '../states.js'
-import { redactUrls } from '../redact.js'
+import { redactUrls } from '../util/redact.js'
 
 /**
  * What a command reports, one object per event: with `--json` each is one line of standard output, and the other

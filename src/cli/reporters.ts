@@ -1,5 +1,5 @@
 import { relative } from 'node:path'
-import { redactUrl } from '../redact.js'
+import { redactUrl } from '../util/redact.js'
 import { finishedLine, formatBytes, formatDuration, type LineState, logLine, plain } from './format.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
 

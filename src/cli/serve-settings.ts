@@ -1,10 +1,10 @@
 /** What `serve` was asked for, checked before anything is opened. Pure. */
 import { DownloadError } from '../errors.js'
 import { isLoopbackAddress } from '../http/access.js'
-import { normalOrigin, type CorsOptions } from '../http/cors.js'
-import { parseAllowedHost } from '../network/policy.js'
+import { type CorsOptions, normalOrigin } from '../http/cors.js'
+import { parseAllowedHost } from '../net/address-policy.js'
+import { UsageError } from './arguments.js'
 import { plain } from './format.js'
-import { UsageError } from './usage.js'
 
 /** The options of `serve`, as they stand on the command line. */
 export interface ServeOptions {

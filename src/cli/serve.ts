@@ -1,19 +1,24 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { constants } from 'node:os'
 import { Preloader } from '../catalog/preloader.js'
+import { logLine } from '../catalog/run.js'
+import type { Download } from '../download/download.js'
+import { isActive } from '../download/states.js'
 import { toDownloadError } from '../errors.js'
+import type { Authorize } from '../http/access.js'
 import { createHandler } from '../http/handler.js'
-import { DownloadManager } from '../manager.js'
-import { isActive } from '../states.js'
-import { bearer } from './access.js'
+import { DownloadManager } from '../manager/manager.js'
+import { asUsageError, exitCodes } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
-import { ServeLog } from './serve-log.js'
-import { banner, serveSettings, type ServeOptions } from './serve-settings.js'
+import { finishedLine, formatDuration, plain } from './format.js'
+import type { Print } from './reporters.js'
+import { banner, type ServeOptions, serveSettings } from './serve-settings.js'
 import { ApiServer } from './server.js'
 import { onSignal } from './signals.js'
-import { asUsageError, exitCodes } from './usage.js'
 
 /** How long answers under way may take when the server is to end, in milliseconds. */
 const graceMs = 2_000
+
 /** After this it ends whatever still hangs: it promises 5 s. What is not written by then is fetched again. */
 const drainMs = 4_500
 
@@ -106,4 +111,91 @@ async function drain({ server, preloader, manager, log }: House): Promise<void> 
       if (end.status === 'rejected') log.line('server', toDownloadError(end.reason).message, 'error')
     }
   }
+}
+
+// ---- access
+
+/**
+ * Lets in who sends `Authorization: Bearer <token>` (RFC 6750 section 2.1), for everything. A missing or a wrong token
+ * is answered with 401. How long the comparison takes tells nothing of the token.
+ */
+export function bearer(token: string): Authorize {
+  const expected = digest(token)
+  return (_action, request) => {
+    const given = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+    return given !== undefined && timingSafeEqual(digest(given), expected) ? true : 'unauthenticated'
+  }
+}
+
+/** Digests are of one length, which `timingSafeEqual` needs. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+// ---- What `serve` writes to standard error: a line for whatever a person who runs it may want to know.
+
+/** How much a line matters. */
+export type Level = 'info' | 'warning' | 'error'
+
+/** Lines with their time: `2026-02-15T02:00:01Z [llm/model.gguf] started: https://…`, without secrets. */
+export class ServeLog {
+  readonly #print: Print
+  readonly #quiet: boolean
+
+  /** @param quiet - errors only. */
+  constructor(print: Print, quiet: boolean) {
+    this.#print = print
+    this.#quiet = quiet
+  }
+
+  /**
+   * Writes a line.
+   *
+   * @param about - `server`, or what file it is about.
+   */
+  line(about: string, message: string, level: Level = 'info'): void {
+    if (this.#quiet && level !== 'error') return
+    const mark = level === 'info' ? '' : `${level}: `
+    this.#print(`${plain(logLine(new Date(), about, mark + message))}\n`)
+  }
+
+  /** Tells of every download's start and end, and of what goes wrong between them. */
+  follow(manager: DownloadManager): void {
+    const began = new WeakMap<Download, number>()
+    manager.on('started', ({ download }) => {
+      began.set(download, performance.now())
+      this.line(nameOf(download), `started: ${download.url}`)
+    })
+    manager.on('completed', ({ download, file }) => {
+      const now = performance.now()
+      const seconds = (now - (began.get(download) ?? now)) / 1000
+      this.line(nameOf(download), `completed: ${finishedLine({ ...file, seconds })}`)
+    })
+    manager.on('failed', ({ download, error }) =>
+      this.line(nameOf(download), `${error.message} (${error.code})`, 'error'),
+    )
+    manager.on('retrying', ({ download, error, delayMs }) => {
+      const wait = formatDuration(Math.ceil(delayMs / 1000))
+      this.line(nameOf(download), `${error.message} (${error.code}); again in ${wait}`, 'warning')
+    })
+    manager.on('paused', ({ download }) => this.line(nameOf(download), 'paused'))
+    manager.on('canceled', ({ download }) => this.line(nameOf(download), 'canceled'))
+    manager.on('log', ({ download, level, message }) => {
+      if (level !== 'warn' && level !== 'error') return
+      const about = download === undefined ? 'server' : nameOf(download)
+      this.line(about, message, level === 'warn' ? 'warning' : 'error')
+    })
+  }
+
+  /** Tells of preloads as a whole; of their files the manager tells. */
+  followPreload(preloader: Preloader): void {
+    preloader.on('log', ({ line }) => {
+      const message = /^\S+ \[preload\] (.*)$/.exec(line)?.[1]
+      if (message !== undefined) this.line('preload', message)
+    })
+  }
+}
+
+function nameOf({ mode, filename }: Download): string {
+  return mode === null ? filename : `${mode}/${filename}`
 }

@@ -1,7 +1,7 @@
 /** The HTTP server of `serve`: plain `node:http`, with bounds for clients that are slow, silent or many. */
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import { errnoOf } from '../files/fs-errors.js'
+import { errnoOf } from '../disk/errors.js'
 import type { Handler } from '../http/handler.js'
 import { listen } from '../http/node.js'
 
@@ -21,6 +21,7 @@ export interface ServerTimes {
 
 /** More than that would take the file descriptors that downloads need. */
 const maxConnections = 1_000
+
 /** How often a server that closes looks for connections that are done. */
 const sweepMs = 50
 

@@ -12,9 +12,15 @@ import type {
   RemoveResult,
   WireDownload,
 } from '../http/schemas.js'
-import { follow, type FollowOptions } from './follow.js'
-import { createHttp, type CallOptions, type ClientOptions } from './http.js'
-import { allDownloads, oneDownload, preload, type DownloadsChange } from './subjects.js'
+import {
+  allDownloads,
+  type DownloadsChange,
+  follow,
+  type FollowOptions,
+  oneDownload,
+  preload,
+} from './follow.js'
+import { type CallOptions, type ClientOptions, createHttp } from './http.js'
 
 /** Which downloads to list. */
 export interface ListQuery {

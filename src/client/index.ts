@@ -1,7 +1,11 @@
 export { createClient, type Client, type ListQuery, type PreloadOptions } from './client.js'
+
 export type { CallOptions, ClientOptions } from './http.js'
+
 export type { FollowConnection, FollowOptions } from './follow.js'
-export type { DownloadsChange } from './subjects.js'
+
+export type { DownloadsChange } from './follow.js'
+
 export {
   DownloadError,
   isDownloadError,
@@ -10,6 +14,7 @@ export {
   type OptionIssue,
   type SerializedDownloadError,
 } from '../errors.js'
+
 export type {
   DownloadList,
   DownloadRequest,

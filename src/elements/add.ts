@@ -1,9 +1,9 @@
 /** The line in which a download is asked for. */
 import { css, html, LitElement, nothing } from 'lit'
-import { isDownloadError, type Client } from '../client/index.js'
+import { type Client, isDownloadError } from '../client/index.js'
 import { define } from './base.js'
-import { icon } from './icons.js'
 import { listed } from './listed.js'
+import { icon } from './parts.js'
 import type { Language, Strings } from './strings.js'
 import { controls, tokens } from './theme.js'
 

@@ -7,17 +7,17 @@ import {
   type PropertyValues,
   type TemplateResult,
 } from 'lit'
-import { isDownloadError, type Client, type DownloadError } from '../client/index.js'
+import { type Client, type DownloadError, isDownloadError } from '../client/index.js'
 import type { Followed, LiveStore } from '../live/index.js'
-import { accessFor, sharedClient, type Access, type AccessStore } from './clients.js'
-import { icon } from './icons.js'
+import { type Access, accessFor, type AccessStore, sharedClient } from './clients.js'
+import { icon } from './parts.js'
 import {
   bringLanguage,
+  type ElementLocale,
   fill,
+  type Language,
   languageFor,
   localeFor,
-  type ElementLocale,
-  type Language,
   type StringKey,
   type Strings,
 } from './strings.js'

@@ -1,5 +1,5 @@
 /** Clients that elements share, and what their callers may do. */
-import { createClient, isDownloadError, type Client, type Permissions } from '../client/index.js'
+import { type Client, createClient, isDownloadError, type Permissions } from '../client/index.js'
 import type { ElementLocale } from './strings.js'
 
 const shared = new Map<string, Client>()

@@ -1,11 +1,11 @@
 /** `<model-download>`: one download. */
 import { css, html, nothing } from 'lit'
 import type { Client } from '../client/index.js'
-import { liveDownload, type DownloadActions, type DownloadSnapshot, type LiveStore } from '../live/index.js'
+import { type DownloadActions, type DownloadSnapshot, liveDownload, type LiveStore } from '../live/index.js'
 import { ActingElement } from './acting.js'
 import { define } from './base.js'
-import { icon } from './icons.js'
 import { listed } from './listed.js'
+import { icon } from './parts.js'
 import type { RowElement } from './row.js'
 import { controls, tokens } from './theme.js'
 

@@ -2,22 +2,21 @@
 import { css, html, nothing, type PropertyValues, type TemplateResult } from 'lit'
 import type { Client, WireDownload } from '../client/index.js'
 import {
-  liveDownloads,
   type DownloadsActions,
   type DownloadsSnapshot,
+  liveDownloads,
   type LiveStore,
 } from '../live/index.js'
 import { ActingElement } from './acting.js'
 import type { AddElement } from './add.js'
-import './add.js'
 import { define } from './base.js'
 import { formatCount, formatSpeed } from './format.js'
-import { icon } from './icons.js'
 import { listed } from './listed.js'
-import { sectionsOf, totalsOf, type Sections } from './order.js'
-import { facts } from './parts.js'
+import { type Sections, sectionsOf, totalsOf } from './order.js'
+import { facts, icon } from './parts.js'
 import { Rows } from './rows.js'
 import { controls, tokens } from './theme.js'
+import './add.js'
 
 /** Rows of one section that are shown at first, and how many more at a time. */
 const pageSize = 250

@@ -1,13 +1,14 @@
 /** A log that follows its end, unless its reader holds it. */
 import { css, html, LitElement, nothing } from 'lit'
 import { define } from './base.js'
-import { icon } from './icons.js'
 import { listed } from './listed.js'
+import { icon } from './parts.js'
 import type { Strings } from './strings.js'
 import { controls, tokens } from './theme.js'
 
 /** How near to its end a log must be to be taken for being at it, in pixels. */
 const nearPx = 24
+
 /** How long a copy button says that it did, in milliseconds. */
 const copiedMs = 2_000
 

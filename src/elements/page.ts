@@ -1,19 +1,119 @@
 /** The dashboard: the elements on one page, with what a page needs besides. */
-import { html, LitElement, nothing, type PropertyValues } from 'lit'
-import { createClient, type Client } from '../client/index.js'
-import { accessFor, type Access } from './clients.js'
-import './downloads.js'
-import { icon } from './icons.js'
-import { pageStyles } from './page-styles.js'
-import './preload.js'
+import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
+import { type Client, createClient } from '../client/index.js'
+import { type Access, accessFor } from './clients.js'
 import { pageStrings } from './page-strings.js'
-import { localeFor, type ElementLocale } from './strings.js'
+import { icon } from './parts.js'
+import { type ElementLocale, localeFor } from './strings.js'
 import { controls, tokens } from './theme.js'
+import './downloads.js'
+import './preload.js'
+
+// ---- How the dashboard's own parts look.
+
+/** See the head of this file. */
+export const pageStyles = css`
+  :host {
+    max-width: 84rem;
+    margin: 0 auto;
+    padding: 0 clamp(0.75rem, 3vw, 2rem) 3rem;
+  }
+  header {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 0.5rem 1rem;
+    align-items: center;
+    justify-content: space-between;
+    padding: 1.1rem 0.25rem;
+  }
+  h1 {
+    display: flex;
+    gap: 0.6rem;
+    align-items: center;
+    margin: 0;
+    font-size: 1.375rem;
+    font-weight: 680;
+    letter-spacing: -0.02em;
+    line-height: 1.2;
+  }
+  h1 .icon {
+    width: 2rem;
+    height: 2rem;
+    padding: 0.35rem;
+    border-radius: 9px;
+    color: var(--_on-accent);
+    background: var(--_accent);
+  }
+  .settings {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 0.25rem;
+    align-items: center;
+  }
+  select.quiet {
+    width: auto;
+    min-height: 2.25rem;
+    padding: 0 0.4rem;
+    border-color: transparent;
+    background: transparent;
+    font-size: 0.875rem;
+    color: var(--_muted);
+    cursor: pointer;
+  }
+  select.quiet:hover {
+    color: var(--_text);
+    border-color: var(--_border);
+  }
+  option {
+    color: var(--_text);
+    background: var(--_surface);
+  }
+  main {
+    display: grid;
+    gap: 1.25rem;
+    align-items: start;
+    max-width: 60rem;
+    margin: 0 auto;
+  }
+  main.two {
+    max-width: none;
+  }
+  @media (min-width: 64rem) {
+    main.two {
+      grid-template-columns: minmax(0, 1fr) minmax(22rem, 27rem);
+    }
+  }
+  .sign-in {
+    display: grid;
+    gap: 0.4rem;
+    justify-self: center;
+    width: min(24rem, 100%);
+    margin-top: 8vh;
+    padding: 2rem 1.75rem;
+  }
+  .sign-in .tile {
+    margin-bottom: 0.5rem;
+  }
+  .sign-in label {
+    margin-top: 0.75rem;
+    font-size: 0.875rem;
+    font-weight: 550;
+  }
+  .sign-in button {
+    margin-top: 0.9rem;
+  }
+  .wrong {
+    color: var(--_danger);
+  }
+`
+
+// ---- The dashboard: the elements on one page, with what a page needs besides.
 
 /** Where this page lies below the routes' mount. */
 const ownPath = '/api/models/ui'
 
 const languages = { '': null, 'en-US': 'English', 'zh-CN': '简体中文' } as const
+
 const themes = ['auto', 'light', 'dark'] as const
 
 /** A storage of the browser that may be switched off. */
@@ -35,8 +135,10 @@ function remembered(storage: () => Storage, name: string): string {
 }
 
 const settings = () => localStorage
+
 /** Gone with the tab. */
 const secrets = () => sessionStorage
+
 const names = {
   language: 'model-downloader-language',
   theme: 'model-downloader-theme',
@@ -219,4 +321,5 @@ function chosen(event: Event): string {
 }
 
 customElements.define('model-dashboard', DashboardElement)
+
 document.body.append(document.createElement('model-dashboard'))

@@ -1,5 +1,38 @@
 /** Pieces of templates that several elements draw. */
-import { html, nothing, type TemplateResult } from 'lit'
+import { html, nothing, svg, type TemplateResult } from 'lit'
+
+// ---- The pictures: lines on a field of 20 by 20, drawn for this package.
+
+const paths = {
+  arrow: 'M10 3v10M6 9l4 4 4-4M4 17h12',
+  check: 'm4 11 4 4 8-9',
+  clock: 'M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14Zm0 3v4l3 2',
+  search: 'M9 4a5 5 0 1 0 0 10 5 5 0 0 0 0-10Zm4 9 4 4',
+  shield: 'M10 3 4 5v5c0 3 2 6 6 7 4-1 6-4 6-7V5l-6-2Zm-3 7 2 2 4-4',
+  alert: 'M10 3 2 17h16L10 3Zm0 5v4m0 2v0',
+  pause: 'M7 5v10M13 5v10',
+  play: 'M7 5v10l8-5-8-5Z',
+  cross: 'm5 5 10 10m0-10L5 15',
+  retry: 'M16 8a6 6 0 1 0 0 4M16 4v4h-4',
+  bin: 'M4 6h12M8 6V4h4v2M6 6l1 10h6l1-10M9 9v4m2-4v4',
+  down: 'm5 8 5 5 5-5',
+  copy: 'M7 7h9v9H7zM4 13V4h9',
+  key: 'M13 3a4 4 0 1 0 0 8 4 4 0 0 0 0-8Zm-3 7-6 6m2-2 2 2',
+  cloud: 'm3 3 14 14M6 15h9M5 15a3 3 0 0 1 1-6m2-4a5 5 0 0 1 6 4 3 3 0 0 1 3 4',
+  box: 'M10 3 4 6v8l6 3 6-3V6l-6-3ZM4 6l6 3m0 0 6-3m-6 3v8',
+} as const
+
+/** Name of a picture. */
+export type IconName = keyof typeof paths
+
+/** A picture. Nobody reads it out: a text says the same. */
+export function icon(name: IconName): TemplateResult {
+  return html`<svg class="icon" viewBox="0 0 20 20" aria-hidden="true">
+    ${svg`<path d=${paths[name]} />`}
+  </svg>`
+}
+
+// ---- Pieces of templates that several elements draw.
 
 /**
  * A bar.

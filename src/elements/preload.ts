@@ -1,14 +1,13 @@
 /** `<model-preload>`: the models that an app wants on disk. */
 import { css, html, nothing, type TemplateResult } from 'lit'
-import { isDownloadError, type Client, type ModelsStatus, type PreloadStatus } from '../client/index.js'
+import { type Client, isDownloadError, type ModelsStatus, type PreloadStatus } from '../client/index.js'
 import { livePreload, type LiveStore, type PreloadActions, type PreloadSnapshot } from '../live/index.js'
 import { define, LiveElement } from './base.js'
 import { formatBytes, formatPercent, formatSpeed } from './format.js'
-import { icon } from './icons.js'
 import { listed } from './listed.js'
-import './log.js'
-import { bar, facts } from './parts.js'
+import { bar, facts, icon } from './parts.js'
 import { controls, tokens } from './theme.js'
+import './log.js'
 
 type Model = ModelsStatus['catalog'][number]
 

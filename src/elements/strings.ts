@@ -78,8 +78,10 @@ const english = {
 
 /** Name of a text. */
 export type StringKey = keyof typeof english
+
 /** All texts of one language. */
 export type Strings = Readonly<Record<StringKey, string>>
+
 /** A language that there are texts in. */
 export type ElementLocale = 'en-US' | 'zh-CN'
 

@@ -61,6 +61,7 @@ export function parseHost(field: string): HostField | null {
 
 /** Verdicts on the addresses that were asked about last: pollers ask again and again. */
 const verdicts = new Map<string, boolean>()
+
 const maxVerdicts = 100
 
 /** Whether an address of a peer is this machine's loopback: `127.0.0.0/8`, `::1`, or the former mapped into IPv6. */

@@ -11,8 +11,10 @@ export interface CorsOptions {
 
 /** Answers that scripts of other origins may read besides the harmless ones. */
 const exposed = 'Allow, Retry-After, WWW-Authenticate'
+
 /** How long browsers may remember a preflight, in seconds. */
 const maxAgeSeconds = '600'
+
 const headerNames = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*$/
 
 /** {@link CorsOptions}, checked and ready for use. */

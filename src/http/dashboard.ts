@@ -1,8 +1,8 @@
 /** The dashboard: one page that holds all it needs, and the headers that keep it so. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
-import { builtFile } from '../files/built-file.js'
 
 /** The page as it is sent. */
 interface Page {

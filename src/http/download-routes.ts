@@ -1,24 +1,23 @@
 /** The routes below `/api/models/download`. */
 import { lstat } from 'node:fs/promises'
-import type { Download } from '../download.js'
+import type { Download } from '../download/download.js'
+import { isSettled } from '../download/states.js'
 import { DownloadError } from '../errors.js'
-import type { DownloadManager } from '../manager.js'
-import { isSettled } from '../states.js'
-import { pageOf } from './paging.js'
-import { route, type Route, type Services } from './route.js'
+import type { DownloadManager } from '../manager/manager.js'
+import { type Route, route, type Services } from './route.js'
 import {
-  eventsQuery,
-  removeQuery,
-  statusQuery,
   type ControlResult,
   type DownloadList,
   type DownloadRequest,
   type DownloadStarted,
   type DownloadStatus,
+  eventsQuery,
+  removeQuery,
   type RemoveResult,
   type StartMessage,
+  statusQuery,
 } from './schemas.js'
-import { eventStream } from './stream.js'
+import { eventStream } from './sse.js'
 import { toFullWire, toWireMap } from './wire.js'
 
 /**
@@ -163,3 +162,61 @@ export const downloadRoutes: readonly Route[] = [
     },
   }),
 ]
+
+// ---- Pages of a list that changes while it is read. Pure.
+
+/**
+ * A cursor names the last entry of its page by its order of arrival, which never changes: whatever is added or removed
+ * meanwhile, no page repeats or skips an entry that was there all the time.
+ */
+export function encodeCursor(sequence: number): string {
+  return `s${sequence.toString(36)}`
+}
+
+/**
+ * The order of arrival that a cursor names.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` for anything that {@link encodeCursor} did not make.
+ */
+export function decodeCursor(cursor: string): number {
+  const sequence = /^s[0-9a-z]{1,11}$/.test(cursor) ? parseInt(cursor.slice(1), 36) : NaN
+  if (!Number.isSafeInteger(sequence) || encodeCursor(sequence) !== cursor) {
+    throw new DownloadError('INVALID_OPTIONS', 'The query: cursor: is not one that this server gave', {
+      issues: [{ path: 'cursor', message: 'is not one that this server gave' }],
+    })
+  }
+  return sequence
+}
+
+/** What part of a list is wanted. */
+export interface PageRequest {
+  limit?: number | undefined
+  cursor?: string | undefined
+}
+
+/** A part of a list. */
+export interface Page<T> {
+  items: T[]
+  /** Where the next page begins; null when this is the last one. */
+  next: string | null
+}
+
+/**
+ * One page.
+ *
+ * @param items - in order of arrival.
+ * @param sequenceOf - the order of arrival of an item.
+ * @throws DownloadError `INVALID_OPTIONS` for a cursor that is none.
+ */
+export function pageOf<T>(
+  items: readonly T[],
+  { limit, cursor }: PageRequest,
+  sequenceOf: (item: T) => number,
+): Page<T> {
+  const after = cursor === undefined ? -1 : decodeCursor(cursor)
+  const rest = items.filter((item) => sequenceOf(item) > after)
+  if (limit === undefined || rest.length <= limit) return { items: rest, next: null }
+  const page = rest.slice(0, limit)
+  const last = page.at(-1)
+  return { items: page, next: last === undefined ? null : encodeCursor(sequenceOf(last)) }
+}

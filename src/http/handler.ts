@@ -1,34 +1,34 @@
 import * as z from 'zod'
+import type { Locale } from '../catalog/messages.js'
 import type { Preloader } from '../catalog/preloader.js'
-import type { Locale } from '../catalog/types.js'
+import { parseOptions, remoteSchema } from '../download/options.js'
 import { DownloadError, toDownloadError } from '../errors.js'
-import type { DownloadManager } from '../manager.js'
-import { parseOptions, remoteSchema } from '../options.js'
-import { redactUrls } from '../redact.js'
+import type { DownloadManager } from '../manager/manager.js'
+import { redactUrls } from '../util/redact.js'
 import {
-  requireHost,
-  requireLocal,
-  requireOwnPage,
-  requirePermission,
   type Action,
   type Authorize,
   type Permission,
   type RequestContext,
+  requireHost,
+  requireLocal,
+  requireOwnPage,
+  requirePermission,
 } from './access.js'
 import { Admission } from './admission.js'
 import { readJson } from './body.js'
-import { components } from './components.js'
-import { CorsPolicy, isPreflight, type CorsOptions } from './cors.js'
+import { type CorsOptions, CorsPolicy, isPreflight } from './cors.js'
 import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
 import { preloadEvents } from './preload-routes.js'
 import { isServerFault, jsonHeaders, problemHeaders, toProblem } from './problem.js'
-import { quickStatus, type Quick } from './quick.js'
-import type { Route, Services } from './route.js'
+import { type Quick, quickStatus } from './quick.js'
+import { components, type Route, type Services } from './route.js'
 import { dashboardPath, routes, routesByPath } from './routes.js'
 import { SseChannel } from './sse.js'
 
 export type { Action, Authorize, Permission, RequestContext } from './access.js'
+
 export type { CorsOptions } from './cors.js'
 
 /** What {@link createHandler} takes. */

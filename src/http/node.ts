@@ -31,6 +31,7 @@ export interface BridgedRequest {
 
 /** How much of a body that the handler left is still taken before the answer goes out, and for how long. */
 const leftoverBytes = 8 * 1024 * 1024
+
 const leftoverMs = 500
 
 /** Stands in for a host that is missing or none; nobody's name (RFC 2606 section 2). The handler judges `context.host`. */

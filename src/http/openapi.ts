@@ -1,8 +1,7 @@
 /** The OpenAPI 3.1 document, made of the table of routes and the very schemas that check requests. Pure. */
 import * as z from 'zod'
-import { components } from './components.js'
 import { titleOf } from './problem.js'
-import type { ComponentName, Route } from './route.js'
+import { type ComponentName, components, type Route } from './route.js'
 
 /** Statuses that every route may answer with. */
 const commonErrors = [401, 403, 500, 503]

@@ -1,6 +1,6 @@
 /** Errors as RFC 9457 problem details, which speak the older dialects (`success`, `error`) too. Pure. */
-import { isDownloadError, toDownloadError, type DownloadError, type DownloadErrorCode } from '../errors.js'
-import { redactUrls } from '../redact.js'
+import { type DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
+import { redactUrls } from '../util/redact.js'
 import type { Problem } from './schemas.js'
 
 /** The status of each code, where the error does not say another one about this very request. */

@@ -4,9 +4,9 @@
  * is out of the ordinary takes the long way.
  */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { DownloadManager } from '../manager.js'
-import { requireLocal, type RequestContext } from './access.js'
-import { statusQuery, type DownloadStatus } from './schemas.js'
+import type { DownloadManager } from '../manager/manager.js'
+import { type RequestContext, requireLocal } from './access.js'
+import { type DownloadStatus, statusQuery } from './schemas.js'
 import { toFullWire } from './wire.js'
 
 /** A request as Node's parser gives it. */

@@ -1,12 +1,39 @@
 /** What a route is: data, and the function that answers. */
 import type * as z from 'zod'
+import type { Locale } from '../catalog/messages.js'
 import type { Preloader } from '../catalog/preloader.js'
-import type { Locale } from '../catalog/types.js'
-import type { DownloadManager } from '../manager.js'
+import type { DownloadManager } from '../manager/manager.js'
 import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
-import type { components } from './components.js'
+import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
+
+// ---- The schemas by the names that the OpenAPI document and the table of routes call them.
+
+/** Every schema that has a name. */
+export const components = {
+  Download: schemas.wireDownload,
+  DownloadFile: schemas.wireFile,
+  DownloadRequest: schemas.downloadRequest,
+  DownloadStarted: schemas.downloadStarted,
+  DownloadStatus: schemas.downloadStatus,
+  DownloadList: schemas.downloadList,
+  DownloadStatusOrList: schemas.downloadStatusOrList,
+  ControlRequest: schemas.controlRequest,
+  ControlResult: schemas.controlResult,
+  RemoveResult: schemas.removeResult,
+  Snapshot: schemas.wireSnapshot,
+  Log: schemas.wireLog,
+  ModelsStatus: schemas.modelsStatus,
+  PreloadRequest: schemas.preloadRequest,
+  PreloadStarted: schemas.preloadStarted,
+  PreloadStatus: schemas.preloadStatus,
+  PreloadLog: schemas.preloadLog,
+  Permissions: schemas.permissions,
+  Problem: schemas.problem,
+} as const
+
+// ---- What a route is: data, and the function that answers.
 
 /** What routes work with; made once per handler. */
 export interface Services {
@@ -24,6 +51,7 @@ export interface Services {
 }
 
 type Components = typeof components
+
 /** Name of a schema, as the OpenAPI document knows it. */
 export type ComponentName = keyof Components
 

@@ -4,12 +4,15 @@
  * finds nothing.
  */
 import * as z from 'zod'
+import { downloadStates } from '../download/states.js'
 import { downloadErrorCodes } from '../errors.js'
-import { downloadStates } from '../states.js'
 
 const bytes = z.number().int().nonnegative()
+
 const time = z.iso.datetime().describe('ISO 8601 in UTC.')
+
 const success = z.literal(true)
+
 const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
 
 // ---- downloads ----
@@ -25,6 +28,7 @@ export const wireFile = z.object({
   error: z.string().nullable().describe('Why it is missing: one sentence for people.'),
   code: z.enum(downloadErrorCodes).nullable().describe('Stable name of the error.'),
 })
+
 /** See {@link wireFile}. */
 export type WireFile = z.infer<typeof wireFile>
 
@@ -57,6 +61,7 @@ export const wireDownload = z.object({
     .nullable()
     .describe('The files of a group, for who asks for this one download; else null.'),
 })
+
 /** See {@link wireDownload}. */
 export type WireDownload = z.infer<typeof wireDownload>
 
@@ -103,6 +108,7 @@ export const downloadRequest = z.object({
     .optional()
     .describe('Checked, then left to the server: callers from the network do not choose it.'),
 })
+
 /** See {@link downloadRequest}. */
 export type DownloadRequest = z.infer<typeof downloadRequest>
 
@@ -112,6 +118,7 @@ export const startMessages = [
   'Download already in progress',
   'File already exists',
 ] as const
+
 /** One of {@link startMessages}. */
 export type StartMessage = (typeof startMessages)[number]
 
@@ -123,11 +130,13 @@ export const downloadStarted = z.object({
   mode: z.string().nullable(),
   message: z.enum(startMessages),
 })
+
 /** See {@link downloadStarted}. */
 export type DownloadStarted = z.infer<typeof downloadStarted>
 
 /** Answer of `GET /api/models/download/status?url=…`. */
 export const downloadStatus = z.object({ success, download: wireDownload })
+
 /** See {@link downloadStatus}. */
 export type DownloadStatus = z.infer<typeof downloadStatus>
 
@@ -143,6 +152,7 @@ export const downloadList = z.object({
       'Only for a request with `limit`: what to give as `cursor` for the next page; null on the last.',
     ),
 })
+
 /** See {@link downloadList}. */
 export type DownloadList = z.infer<typeof downloadList>
 
@@ -163,6 +173,7 @@ export const controlRequest = z.object({ url })
 
 /** Answer of pause, resume, cancel and retry. */
 export const controlResult = z.object({ success, download: wireDownload })
+
 /** See {@link controlResult}. */
 export type ControlResult = z.infer<typeof controlResult>
 
@@ -177,6 +188,7 @@ export const removeQuery = z.object({
 
 /** Answer of `DELETE /api/models/download`. */
 export const removeResult = z.object({ success, url: z.string() })
+
 /** See {@link removeResult}. */
 export type RemoveResult = z.infer<typeof removeResult>
 
@@ -191,6 +203,7 @@ export const eventsQuery = z.object({
 export const wireSnapshot = z.object({
   downloads: z.record(z.string(), wireDownload).describe('Keyed by URL.'),
 })
+
 /** See {@link wireSnapshot}. */
 export type WireSnapshot = z.infer<typeof wireSnapshot>
 
@@ -201,6 +214,7 @@ export const wireLog = z.object({
   level: z.enum(['debug', 'info', 'warn', 'error']),
   message: z.string().describe('One sentence, without tokens or signed query strings.'),
 })
+
 /** See {@link wireLog}. */
 export type WireLog = z.infer<typeof wireLog>
 
@@ -227,6 +241,7 @@ export const modelStatus = z.object({
   cache_hint: z.string().describe('Where it lies or will lie.'),
   message: z.string().describe('For people, in the language of Accept-Language (en-US, zh-CN).'),
 })
+
 /** See {@link modelStatus}. */
 export type ModelStatus = z.infer<typeof modelStatus>
 
@@ -248,11 +263,14 @@ export const modelsStatus = z.object({
   first_use_tip: z.string().describe('What is missing, and the commands that fetch it.'),
   timestamp: time,
 })
+
 /** See {@link modelsStatus}. */
 export type ModelsStatus = z.infer<typeof modelsStatus>
 
 const models = 'Keys, separated by commas; none or `all`: every one with auto_download.'
+
 const outputDir = 'A folder inside the allowed roots.'
+
 const force = 'Fetch again what is there. Default false.'
 
 /** Query of `POST /api/v1/models/preload/start`. */
@@ -283,6 +301,7 @@ export const preloadStarted = z.object({
   force: z.boolean(),
   started_at: time,
 })
+
 /** See {@link preloadStarted}. */
 export type PreloadStarted = z.infer<typeof preloadStarted>
 
@@ -303,11 +322,13 @@ export const preloadStatus = z.object({
   progress: z.number().min(0).max(100).nullable().describe('Per cent.'),
   downloads: z.record(z.string(), wireDownload).nullable().describe('Keyed by the key of the catalog.'),
 })
+
 /** See {@link preloadStatus}. */
 export type PreloadStatus = z.infer<typeof preloadStatus>
 
 /** Data of a `log` event of a preload. */
 export const preloadLog = z.object({ line: z.string() })
+
 /** See {@link preloadLog}. */
 export type PreloadLog = z.infer<typeof preloadLog>
 
@@ -322,6 +343,7 @@ export const permissions = z.object({
   preload: z.boolean().describe('Whether the server has a catalog of models.'),
   unauthenticated: z.boolean().describe('Whether the caller might do more by saying who it is.'),
 })
+
 /** See {@link permissions}. */
 export type Permissions = z.infer<typeof permissions>
 
@@ -343,5 +365,6 @@ export const problem = z.object({
     .optional()
     .describe('For invalid input: every problem found.'),
 })
+
 /** See {@link problem}. */
 export type Problem = z.infer<typeof problem>

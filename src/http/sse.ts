@@ -6,6 +6,7 @@
  * backlog gets a fresh snapshot. The same backlog serves `Last-Event-ID`.
  */
 import { randomBytes } from 'node:crypto'
+import { DownloadError } from '../errors.js'
 import { Backlog } from './backlog.js'
 
 /** One thing that happened. */
@@ -44,10 +45,12 @@ export interface SseTuning {
 
 /** After how long a browser asks again, in milliseconds. */
 const retryMs = 2000
+
 /** How much may wait inside of a stream before its reader counts as slow, in bytes. */
 const highWaterMark = 64 * 1024
 
 const encoder = new TextEncoder()
+
 const ping = encoder.encode(': ping\n\n')
 
 /** A reader: what it hears of, how far it is, and its end of the stream. */
@@ -253,4 +256,25 @@ export class SseChannel {
 
 function textOf(event: string, data: unknown): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
+}
+
+// ---- stream
+
+/**
+ * A response that streams the events of a channel.
+ *
+ * @param topic - the one thing to hear of, or null for all.
+ * @throws DownloadError `CLOSED`.
+ */
+export function eventStream(channel: SseChannel, request: Request, topic: string | null): Response {
+  if (channel.closed) throw new DownloadError('CLOSED', 'The server is closing.')
+  const lastEventId = request.headers.get('last-event-id')
+  return new Response(channel.open({ topic, lastEventId, signal: request.signal }), {
+    headers: {
+      'Content-Type': 'text/event-stream; charset=utf-8',
+      'Cache-Control': 'no-cache, no-transform',
+      // nginx and others would hold events back to fill a buffer.
+      'X-Accel-Buffering': 'no',
+    },
+  })
 }

@@ -1,7 +1,7 @@
 /** Downloads as they travel. Pure, and lean: a list may hold ten thousand. */
-import type { Download } from '../download.js'
-import type { GroupFile } from '../group/files.js'
-import type { DownloadState } from '../states.js'
+import type { Download } from '../download/download.js'
+import type { GroupFile } from '../download/group.js'
+import type { DownloadState } from '../download/states.js'
 import { publicMessage } from './problem.js'
 import type { WireDownload, WireFile } from './schemas.js'
 

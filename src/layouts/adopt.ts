@@ -7,11 +7,11 @@
 import { constants, type Stats } from 'node:fs'
 import { chmod, copyFile, link, lstat, open, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { syncFolder } from '../files/atomic.js'
-import { errnoOf } from '../files/fs-errors.js'
-import { io } from '../files/io.js'
-import { ensureSpace } from '../files/space.js'
-import type { CacheIndex, Candidate, Wanted } from './candidates.js'
+import { syncFolder } from '../disk/atomic.js'
+import { errnoOf } from '../disk/errors.js'
+import { io } from '../disk/io.js'
+import { ensureSpace } from '../disk/space.js'
+import type { CacheIndex, Candidate, Wanted } from './cache-index.js'
 
 /** How a file came: sharing its blocks until one of them changes, sharing all of it, or with bytes of its own. */
 export type AdoptedBy = 'reflink' | 'link' | 'copy'
@@ -48,7 +48,9 @@ export interface Adopted {
 
 /** What was found wrong once is not looked at again until it changes. In this thread, by path. */
 const refused = new Map<string, string>()
+
 const maxRefused = 1_000
+
 /** Copied at a time. */
 const copyBytes = 4 * 1024 * 1024
 
@@ -156,6 +158,7 @@ async function syncFile(path: string): Promise<void> {
 }
 
 const keyOf = ({ path }: Candidate, { sha256 }: Wanted) => `${sha256} ${path}`
+
 const stampOf = ({ size, mtimeMs, ino }: Stats) => `${String(size)} ${String(mtimeMs)} ${String(ino)}`
 
 async function isRefused(candidate: Candidate, wanted: Wanted): Promise<boolean> {

@@ -21,6 +21,7 @@ const frameMs = 16
 
 /** Waits between attempts once following was given up, in milliseconds. */
 const firstWaitMs = 1_000
+
 const longestWaitMs = 30_000
 
 /** What a page has besides the language, and other runtimes may lack. */

@@ -34,6 +34,7 @@ const unheard = { connection: 'idle', error: null, loaded: false } as const
 
 /** Before the server was heard. */
 export const noDownloads: DownloadsSnapshot = { ...unheard, downloads: [], byUrl: new Map() }
+
 /** Before the server was heard. */
 export const noPreload: PreloadSnapshot = { ...unheard, preload: null, models: null }
 

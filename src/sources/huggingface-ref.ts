@@ -19,7 +19,9 @@ export interface HubRef {
 
 /** Letters, digits, `-`, `_`, `.`; never `..` or `--`, no `-` or `.` at either end; at most 96 characters. */
 const name = /^(?=.{1,96}$)(?!.*(?:\.\.|--))[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$/
+
 const unsafe = /[\p{Cc}\\]/u
+
 /** What git refuses in a name of a branch or a tag, as far as it could lead elsewhere (git-check-ref-format). */
 const badRevision = /[\p{Cc} ~^:?*[\\]|\.\.|^\/|\/$|\/\/|@\{/u
 

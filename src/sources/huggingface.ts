@@ -1,10 +1,10 @@
 /** The Hugging Face hub as a source, and whatever speaks its API: mirrors, proxies, hubs of one's own. */
-import { DownloadError, isDownloadError, type DownloadErrorCode } from '../errors.js'
-import { selectQuant } from './gguf.js'
+import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 import { selects } from './globs.js'
 import {
   escapePath,
   gitOidOf,
+  type HubRef,
   isHubScheme,
   isRecord,
   nextPage,
@@ -12,11 +12,11 @@ import {
   parseHubRef,
   parseTreePage,
   sha256Of,
-  type HubRef,
   type TreeFile,
 } from './huggingface-ref.js'
-import { urlOf } from './ref-parts.js'
+import { selectQuant } from './quantisation.js'
 import type { ApiAnswer, HubRepository, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
+import { urlOf } from './support.js'
 
 /** How {@link huggingFace} reaches its hub. */
 export interface HuggingFaceOptions {
@@ -30,9 +30,12 @@ export interface HuggingFaceOptions {
 }
 
 const officialHosts = new Set(['huggingface.co', 'www.huggingface.co', 'hf.co'])
+
 /** Public mirrors whose links people paste; such a link is fetched from where it points, without a token. */
 const mirrors = new Set(['hf-mirror.com'])
+
 const officialEndpoint = 'https://huggingface.co'
+
 /** Pages of the tree endpoint hold 1,000 files; no repository comes near this. */
 const maxPages = 1_000
 

@@ -2,20 +2,24 @@
 import { realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { readRegularFile } from '../disk/atomic.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
-import { readRegularFile } from '../files/atomic.js'
-import type { RemoteGrant } from '../network/policy.js'
-import { HttpClient } from '../transfer/http.js'
-import type { TransferTuning } from '../transfer/protocol.js'
-import { Api, type ApiInit } from './api.js'
+import type { RemoteGrant } from '../net/address-policy.js'
+import { HttpClient } from '../net/http.js'
+import type { TransferTuning } from '../net/tuning.js'
+import { Api, type ApiInit } from './api-client.js'
+import { gitHub } from './github.js'
 import { selects } from './globs.js'
-import type {
-  ApiAnswer,
-  ApiRequest,
-  Resolution,
-  ResolveContext,
-  ResolvedFile,
-  Source,
+import { huggingFace } from './huggingface.js'
+import { modelScope } from './modelscope.js'
+import { ollama } from './ollama.js'
+import {
+  type ApiAnswer,
+  type ApiRequest,
+  type Resolution,
+  type ResolveContext,
+  type ResolvedFile,
+  type Source,
   SourceRegistry,
 } from './source.js'
 
@@ -155,4 +159,11 @@ async function readTextFile(path: string): Promise<string | null> {
   } catch {
     return null
   }
+}
+
+// ---- The sources that come with this package.
+
+/** A registry of the host's sources and those of this package. */
+export function sourceRegistry(own: readonly Source[] = []): SourceRegistry {
+  return new SourceRegistry(own, [huggingFace(), modelScope(), gitHub(), ollama()])
 }

@@ -1,6 +1,6 @@
 /** What a source of models is: a name that people know goes in, files that can be fetched come out. */
 import { DownloadError } from '../errors.js'
-import type { Layout } from '../options.js'
+import type { Layout } from '../layouts/hf-paths.js'
 
 /** A repository of the Hugging Face hub, as it was asked for. */
 export interface HubRepository {

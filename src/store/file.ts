@@ -2,33 +2,42 @@ import { mkdir, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
+import { readRegularFile, replaceFile } from '../disk/atomic.js'
+import { errnoOf, fsError } from '../disk/errors.js'
+import { type FileIo, io, onTheSpot } from '../disk/io.js'
+import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
-import { readRegularFile, replaceFile } from '../files/atomic.js'
-import { errnoOf, fsError } from '../files/fs-errors.js'
-import { io, onTheSpot, type FileIo } from '../files/io.js'
-import { byArrival, checkDocumentName } from './memory.js'
 import {
-  downloadRecordSchema,
-  type DownloadRecord,
+  byArrival,
+  checkDocumentName,
   type DownloadStore,
   type LoadedDocument,
   type LoadedRecords,
 } from './store.js'
 
 const idPattern = /^[0-9a-f]{64}$/
+
 const recordName = /^([0-9a-f]{64})\.json$/
+
 /** What a killed writer leaves; see `replaceFile`. */
 const recordTemp = /^[0-9a-f]{64}\.json\.[0-9a-z]{6}$/
+
 /** The same of a document. One in seven has no digit in its suffix and stays: `preload.json.backup` is somebody's copy. */
 const documentTemp = /^[a-z][a-z0-9-]{0,31}\.json\.(?=[a-z]*\d)[0-9a-z]{6}$/
+
 /** More than any record holds, also of a group of ten thousand files; what is larger is garbage. */
 const maxRecordBytes = 32 * 1024 * 1024
+
 const parallelReads = 32
+
 /** How long reading holds up the thread at a time. */
 const turnMs = 5
+
 /** Reads from the page cache stay far below this; the first ones may be slower. */
 const quickMs = 0.3
+
 const slowMs = 250
+
 const parallelWrites = 16
 
 /**

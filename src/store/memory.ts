@@ -1,5 +1,5 @@
-import { DownloadError } from '../errors.js'
-import { documentNamePattern, type DownloadRecord, type DownloadStore } from './store.js'
+import type { DownloadRecord } from '../download/record.js'
+import { byArrival, checkDocumentName, type DownloadStore } from './store.js'
 
 /** Remembers downloads for as long as the process lives. Records are copied on the way in and out. */
 export function createMemoryStore(): DownloadStore {
@@ -27,19 +27,4 @@ export function createMemoryStore(): DownloadStore {
       documents.set(checkDocumentName(name), JSON.stringify(value))
     },
   }
-}
-
-/** Order of arrival; the id settles ties, so that the order is the same each time. */
-export function byArrival(a: DownloadRecord, b: DownloadRecord): number {
-  return a.sequence - b.sequence || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
-}
-
-/**
- * The name, when it is one for a document.
- *
- * @throws DownloadError `STORE_ERROR`.
- */
-export function checkDocumentName(name: string): string {
-  if (documentNamePattern.test(name)) return name
-  throw new DownloadError('STORE_ERROR', 'A document is named with lower-case letters, digits and dashes.')
 }

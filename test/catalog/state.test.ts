@@ -9,7 +9,7 @@ import {
   runSchema,
   type Run,
   type RunAction,
-} from '../../src/catalog/state.js'
+} from '../../src/catalog/run.js'
 
 const keys = ['a', 'b', 'c']
 const fresh = (required: readonly boolean[] = [true, true, true]): Run => ({

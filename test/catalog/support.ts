@@ -1,9 +1,9 @@
 /** What the tests of preloads share. */
 import { Catalog, type CatalogModel } from '../../src/catalog/catalog.js'
 import { Preloader } from '../../src/catalog/preloader.js'
-import type { PreloaderOptions, PreloadSnapshot } from '../../src/catalog/types.js'
-import { DownloadManager } from '../../src/manager.js'
-import type { DownloadManagerOptions } from '../../src/options.js'
+import type { PreloaderOptions, PreloadSnapshot } from '../../src/catalog/options.js'
+import { DownloadManager } from '../../src/manager/manager.js'
+import type { DownloadManagerOptions } from '../../src/manager/options.js'
 import { withTimeout } from '../support/wait.js'
 
 /** A manager and a preloader over it; both are closed at the end of the scope. */

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { messagesOf } from '../../src/catalog/messages.js'
-import { quoteCommand, quoteWord } from '../../src/catalog/quote.js'
+import { quoteCommand, quoteWord } from '../../src/catalog/tip.js'
 import { firstUseTip, type TipFacts } from '../../src/catalog/tip.js'
 
 /** Any text that can be a word: all but NUL, and what UTF-8 can't say. */

@@ -11,7 +11,7 @@ import {
   logLine,
   plain,
 } from '../../src/cli/format.js'
-import { downloadStates } from '../../src/states.js'
+import { downloadStates } from '../../src/download/states.js'
 
 const MiB = 1024 ** 2
 

@@ -1,8 +1,8 @@
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { bearer } from '../../src/cli/access.js'
+import { bearer } from '../../src/cli/serve.js'
 import { banner, isLoopback, serveSettings, type ServeOptions } from '../../src/cli/serve-settings.js'
-import { UsageError } from '../../src/cli/usage.js'
+import { UsageError } from '../../src/cli/arguments.js'
 
 const given = (options: Partial<ServeOptions> = {}): ServeOptions => ({
   port: 8050,

@@ -1,6 +1,6 @@
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { SseParser, type SseEvent } from '../../src/client/sse.js'
+import { SseParser, type SseEvent } from '../../src/client/events.js'
 
 const encoder = new TextEncoder()
 

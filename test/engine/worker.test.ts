@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createEngine, type EngineOptions } from '../../src/transfer/engine.js'
+import { createEngine, type EngineOptions } from '../../src/engine/engine.js'
 import type {
   TransferEngine,
   TransferEvent,
   TransferHandle,
   TransferResult,
   TransferSpec,
-} from '../../src/transfer/protocol.js'
-import { WorkerEngine } from '../../src/transfer/worker-engine.js'
+} from '../../src/engine/protocol.js'
+import { WorkerEngine } from '../../src/engine/worker.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { dist, root } from '../support/process.js'

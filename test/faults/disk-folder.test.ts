@@ -1,7 +1,7 @@
 /** FAULTS.md row 37: the folder of the files, while many come and go in it and none leaves anything behind. */
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { Target } from '../../src/transfer/target.js'
+import { Target } from '../../src/engine/target.js'
 import { listTree, tempDir } from '../support/temp.js'
 
 it('is made for each of them, though others take it away as soon as it is empty', async () => {

@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import type * as realFs from 'node:fs'
 import { expect, it, vi } from 'vitest'
-import { parseJournal } from '../../src/transfer/journal.js'
-import { partPaths } from '../../src/transfer/leftover.js'
-import { PartFile } from '../../src/transfer/part-file.js'
+import { parseJournal } from '../../src/engine/part/journal.js'
+import { partPaths } from '../../src/disk/part-paths.js'
+import { PartFile } from '../../src/engine/part/part-file.js'
 import { listTree, tempDir } from '../support/temp.js'
 
 /** What the next syncs end with; then they are real. */

@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DownloadOptions } from '../../src/index.js'
-import { parseJournal, type Journal } from '../../src/transfer/journal.js'
+import { parseJournal, type Journal } from '../../src/engine/part/journal.js'
 import type { Content } from '../support/content.js'
 import type { Origin, Resource } from '../support/origin.js'
 import { tempDir } from '../support/temp.js'

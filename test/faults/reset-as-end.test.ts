@@ -2,7 +2,7 @@ import { createServer, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { createServer as createTlsServer } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { HttpClient, type Exchange } from '../../src/transfer/http.js'
+import { HttpClient, type Exchange } from '../../src/net/http.js'
 import { certificate } from '../support/certificate.js'
 import { withTimeout } from '../support/wait.js'
 

@@ -1,7 +1,7 @@
 /** What tests of the handler share: a manager over a folder, an origin, and requests without sockets in between. */
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { SseParser, type SseEvent } from '../../src/client/sse.js'
+import { SseParser, type SseEvent } from '../../src/client/events.js'
 import {
   createHandler,
   type Handler,

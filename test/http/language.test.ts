@@ -1,6 +1,6 @@
 import fc from '../support/properties.js'
 import { expect, it } from 'vitest'
-import { chooseLocale } from '../../src/http/language.js'
+import { chooseLocale } from '../../src/http/preload-routes.js'
 
 it.each([
   [null, 'en-US'],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { components } from '../../src/http/components.js'
+import { components } from '../../src/http/route.js'
 import { routes } from '../../src/http/routes.js'
 import { startHttp } from './bench.js'
 

@@ -1,6 +1,6 @@
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { decodeCursor, encodeCursor, pageOf } from '../../src/http/paging.js'
+import { decodeCursor, encodeCursor, pageOf } from '../../src/http/download-routes.js'
 import { startHttp } from './bench.js'
 
 const sequenceOf = (item: number) => item

@@ -1,7 +1,7 @@
 /** What a real run answers, held against the schemas that the client and the OpenAPI document are made of. */
 import { expect, it } from 'vitest'
 import { Catalog, Preloader } from '../../src/index.js'
-import { components } from '../../src/http/components.js'
+import { components } from '../../src/http/route.js'
 import { createHandler } from '../../src/http/handler.js'
 import type { ComponentName } from '../../src/http/route.js'
 import { routes } from '../../src/http/routes.js'

@@ -1,8 +1,8 @@
 /** Ten thousand known downloads. */
 import { expect, it } from 'vitest'
 import { createHandler } from '../../src/http/handler.js'
-import { newRecord } from '../../src/records.js'
-import { downloadOptionsSchema } from '../../src/options.js'
+import { newRecord } from '../../src/download/request.js'
+import { downloadOptionsSchema } from '../../src/download/options.js'
 import type { DownloadRecord } from '../../src/index.js'
 import { makeManager } from '../faults/harness.js'
 import { tempDir } from '../support/temp.js'

@@ -4,7 +4,7 @@ import { appendFile, link, lstat, mkdir, readFile, rm, stat, symlink, writeFile 
 import { dirname, join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { adoptFile, type Adopted, type AdoptInit } from '../../src/layouts/adopt.js'
-import { CacheIndex, type Wanted } from '../../src/layouts/candidates.js'
+import { CacheIndex, type Wanted } from '../../src/layouts/cache-index.js'
 import type { KnownCaches } from '../../src/layouts/known-caches.js'
 import { listTree, sha256File, smallTmpfs, tempDir } from '../support/temp.js'
 

@@ -9,7 +9,7 @@ import {
   refPath,
   repositoryFolder,
   snapshotPath,
-} from '../../src/layouts/hf-cache.js'
+} from '../../src/layouts/hf-paths.js'
 import { hubCache, knownCaches } from '../../src/layouts/known-caches.js'
 import type { ResolvedFile } from '../../src/sources/source.js'
 

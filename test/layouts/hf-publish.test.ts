@@ -3,8 +3,8 @@ import { lstat, mkdir, readFile, readlink, realpath, stat, symlink, writeFile } 
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../src/errors.js'
-import type { CachePlace } from '../../src/layouts/hf-cache.js'
-import { linkSnapshot, pointRef, requireInside, type Linker } from '../../src/layouts/hf-publish.js'
+import type { CachePlace } from '../../src/layouts/hf-paths.js'
+import { linkSnapshot, pointRef, requireInside, type Linker } from '../../src/layouts/hf-files.js'
 import { listTree, tempDir } from '../support/temp.js'
 
 const commit = 'a'.repeat(40)

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { DownloadManager } from '../../src/manager.js'
+import { DownloadManager } from '../../src/manager/manager.js'
 import { createFileStore } from '../../src/store/file.js'
 import { ggufContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'

@@ -4,7 +4,7 @@ import { afterAll } from 'vitest'
 import { isDownloadError, type DownloadError } from '../../src/errors.js'
 import { Resolver, type ResolveRequest } from '../../src/sources/resolver.js'
 import { SourceRegistry, type ResolvedFile, type Source } from '../../src/sources/source.js'
-import { defaultTuning } from '../../src/transfer/protocol.js'
+import { defaultTuning } from '../../src/net/tuning.js'
 
 /** What a server was asked. */
 export interface Asked {

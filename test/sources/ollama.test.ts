@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { publicOnly } from '../../src/network/policy.js'
+import { publicOnly } from '../../src/net/address-policy.js'
 import { ollama } from '../../src/sources/ollama.js'
 import { failureOf, resolveWith, startApi, type Asked, type Said } from './api-server.js'
 

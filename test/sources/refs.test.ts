@@ -1,10 +1,10 @@
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../src/errors.js'
-import { isGitHubRef, parseGitHubRef } from '../../src/sources/github-ref.js'
-import { isModelScopeRef, parseModelScopeRef } from '../../src/sources/modelscope-ref.js'
-import { isOllamaRef, parseOllamaRef, stemOf } from '../../src/sources/ollama-ref.js'
-import { isPlainPath, isRevision } from '../../src/sources/ref-parts.js'
+import { isGitHubRef, parseGitHubRef } from '../../src/sources/github.js'
+import { isModelScopeRef, parseModelScopeRef } from '../../src/sources/modelscope.js'
+import { isOllamaRef, parseOllamaRef, stemOf } from '../../src/sources/ollama.js'
+import { isPlainPath, isRevision } from '../../src/sources/support.js'
 
 const name = fc.stringMatching(/^[A-Za-z0-9](?:[A-Za-z0-9_-]|\.[A-Za-z0-9]){0,20}$/)
 const revision = fc.stringMatching(/^[A-Za-z0-9](?:[A-Za-z0-9_-]|[./][A-Za-z0-9]){0,20}$/).filter(isRevision)

@@ -1,8 +1,8 @@
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../src/errors.js'
-import { isSameSite, parseChallenge, requireOwnRealm } from '../../src/sources/registry-auth.js'
-import { chooseLayers, chooseManifest, type Descriptor } from '../../src/sources/registry-manifest.js'
+import { isSameSite, parseChallenge, requireOwnRealm } from '../../src/sources/oci.js'
+import { chooseLayers, chooseManifest, type Descriptor } from '../../src/sources/oci.js'
 
 describe('parseChallenge', () => {
   const word = fc.stringMatching(/^[a-z][a-z0-9:/.-]{0,20}$/)

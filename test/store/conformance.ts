@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import fc from '../support/properties.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { downloadErrorCodes } from '../../src/errors.js'
-import { downloadStates } from '../../src/states.js'
-import type { DownloadRecord, DownloadStore } from '../../src/store/store.js'
+import { downloadStates } from '../../src/download/states.js'
+import type { DownloadRecord } from '../../src/download/record.js'
+import type { DownloadStore } from '../../src/store/store.js'
 
 /** A valid record of the n-th download, with whatever is given changed. */
 export function recordOf(sequence: number, change: Partial<DownloadRecord> = {}): DownloadRecord {

@@ -4,7 +4,7 @@ import { build } from 'vite'
 /**
  * Bundles one source file into a module that plain Node runs, for tests that need a second process or thread.
  *
- * @param source - path from the root, such as `src/files/lock.ts`.
+ * @param source - path from the root, such as `src/disk/lock.ts`.
  * @param folder - where the module goes to.
  * @returns its path.
  */

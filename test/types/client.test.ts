@@ -22,7 +22,7 @@ import {
   type PreloadStatus,
   type WireDownload,
 } from '../../src/client/index.js'
-import type { DownloadState } from '../../src/states.js'
+import type { DownloadState } from '../../src/download/states.js'
 
 it('the entry exports exactly these values', () => {
   expect(Object.keys(api).sort()).toEqual(['DownloadError', 'createClient', 'isDownloadError'])

@@ -1,0 +1,349 @@
+import type { Download } from '../download/download.js'
+import type { DownloadEvents } from '../download/events.js'
+import { isActive, isSettled } from '../download/states.js'
+import { isDownloadError, toDownloadError } from '../errors.js'
+import type { DownloadManager } from '../manager/manager.js'
+import { redactUrl } from '../util/redact.js'
+import type { Catalog, CatalogEntry } from './catalog.js'
+import { formatBytes, type Messages } from './messages.js'
+import { isSameFile, spotIn } from './model-files.js'
+import type { RunState } from './run-store.js'
+import { completedModels, failedModels, isThrough, type RunModel } from './run.js'
+
+/** What a {@link Conductor} works with. */
+export interface ConductorInit {
+  manager: DownloadManager
+  catalog: Catalog
+  state: RunState
+  messages: Messages
+  /** A run has ended. */
+  ended: () => void
+  /** Bytes arrived. */
+  moved: () => void
+}
+
+type Listener = (event: { download?: Download }) => void
+
+/** A line of the log for every so many per cent. */
+const logStep = 10
+
+/** Asks the manager for the models of a run, and notes what becomes of them. */
+export class Conductor {
+  readonly #init: ConductorInit
+  readonly #listeners: readonly [keyof DownloadEvents, Listener][]
+  /** Models whose URL is being fetched with fewer demands; they are asked for when that has ended. */
+  readonly #waiting = new Set<Promise<void>>()
+  readonly #loggedPercent = new Map<string, number>()
+  #driving: Promise<void> = Promise.resolve()
+  #letGo: () => void = () => undefined
+  #released: Promise<void> = Promise.resolve()
+  #detached = false
+  /** A URL that is being given up for another one. */
+  #leaving: string | null = null
+
+  constructor(init: ConductorInit) {
+    this.#init = init
+    // Object.entries forgets which listener belongs to which event; each takes its own.
+    this.#listeners = Object.entries(this.#makeListeners()) as [keyof DownloadEvents, Listener][]
+    for (const [event, listener] of this.#listeners) init.manager.on(event, listener)
+  }
+
+  /** Lets go of the manager; what it does for the run goes on. Resolves when no call is under way any more. */
+  async detach(): Promise<void> {
+    this.#detached = true
+    for (const [event, listener] of this.#listeners) this.#init.manager.off(event, listener)
+    await this.#release()
+  }
+
+  /** Begins to ask for all that is not through; also for a run of an earlier process. */
+  drive(): void {
+    this.#released = new Promise((resolve) => (this.#letGo = resolve))
+    this.#loggedPercent.clear()
+    this.#driving = this.#drive()
+  }
+
+  /** Stops what works for the run and keeps the bytes, then ends the run. */
+  async stop(): Promise<void> {
+    const { state, manager, messages } = this.#init
+    if (state.act({ type: 'cancel' })) state.log('preload', messages.logCanceling)
+    await state.flush()
+    await this.#release()
+    const running = state.running?.models.filter((model) => !isThrough(model)) ?? []
+    await Promise.all(
+      running.map(async (model) => {
+        try {
+          await manager.pause(model.url)
+        } catch (error) {
+          // It came to its end in that moment, or is gone; a closed manager has stopped it.
+          if (!isDownloadError(error)) throw error
+        }
+        state.act({ type: 'settled', key: model.key, phase: 'canceled' })
+      }),
+    )
+    this.#endIfThrough()
+  }
+
+  /** Resolves when no call of the last run is under way. */
+  async settled(): Promise<void> {
+    await this.#driving
+    await Promise.all(this.#waiting)
+  }
+
+  async #release(): Promise<void> {
+    this.#letGo()
+    await this.settled()
+  }
+
+  async #drive(): Promise<void> {
+    const { state } = this.#init
+    for (const { key } of state.running?.models ?? []) {
+      const model = this.#model(key)
+      if (model === undefined || this.#detached) break
+      if (!isThrough(model)) await this.#takeUp(model)
+    }
+    this.#endIfThrough()
+  }
+
+  /** Asks for a model, or finds what became of it before the process died. */
+  async #takeUp(model: RunModel): Promise<void> {
+    const { manager, catalog } = this.#init
+    const entry = catalog.get(model.key)
+    if (entry === undefined) {
+      this.#fail(model, this.#init.messages.noLongerInCatalog)
+      return
+    }
+    if (entry.url !== model.url) {
+      await this.#try(model, () => this.#move(model, entry))
+      const moved = this.#model(model.key)
+      if (moved?.phase === 'waiting') await this.#ask(moved, entry)
+      return
+    }
+    const known = manager.get(model.url)
+    if (model.phase !== 'waiting' && known !== undefined && !isSettled(known.state)) {
+      // Back in the queue with all others; or paused, by whoever paused it or because nothing is resumed by itself.
+      if (model.phase === 'active' && known.state === 'paused')
+        await this.#try(model, () => manager.resume(model.url))
+      return
+    }
+    await this.#ask(model, entry)
+  }
+
+  async #ask(model: RunModel, entry: CatalogEntry): Promise<void> {
+    const { manager, state } = this.#init
+    const { url } = model
+    await this.#try(model, async () => {
+      const known = manager.get(url)
+      const wasPaused = known?.state === 'paused'
+      if (known !== undefined) {
+        const same = isSameFile(manager, known, entry, this.#outputDir)
+        const idle = isSettled(known.state) || wasPaused
+        if (same && isSettled(known.state) && known.record.finishedAt !== model.before) {
+          this.#settle(known, model)
+          return
+        }
+        if (same && isActive(known.state) && isStricter(known, entry)) {
+          this.#askLater(model, entry, known)
+          return
+        }
+        // The manager has one place for a URL. It forgets the one before; a finished file stays there.
+        if (!same && idle) await manager.remove(url)
+      }
+      await this.#freeTarget(entry)
+      const now = this.#model(model.key)
+      if (this.#detached || now === undefined || isThrough(now)) return
+      state.act({ type: 'asked', key: model.key })
+      const download = await manager.download({
+        url,
+        mode: entry.mode,
+        directory: this.#outputDir,
+        ...(entry.urls.length === 0 ? {} : { urls: entry.urls }),
+        // Said also when they are gone from the catalog: then more is wanted than whoever asked before.
+        ...(isRef(entry) ? { include: entry.include, exclude: entry.exclude } : {}),
+        ...(entry.filename === null ? {} : { filename: entry.filename }),
+        ...(entry.sha256 === null ? {} : { sha256: entry.sha256 }),
+        ...(entry.size === null ? {} : { size: entry.size }),
+        force: state.running?.force ?? false,
+      })
+      // Not one that somebody has paused since.
+      if (wasPaused && download.state === 'paused') await manager.resume(url)
+      if (isSettled(download.state)) this.#settle(download, model)
+    })
+  }
+
+  /** The catalog gives another URL than the run began with: the old one must not go on to the same file. */
+  async #move({ key, url, joined }: RunModel, entry: CatalogEntry): Promise<void> {
+    const { manager, state } = this.#init
+    const old = manager.get(url)
+    if (old !== undefined && !isSettled(old.state) && !joined) {
+      // Its end is not the model's.
+      this.#leaving = url
+      await manager.remove(url).finally(() => (this.#leaving = null))
+    }
+    const before = manager.get(entry.url)?.record.finishedAt ?? null
+    state.act({ type: 'moved', key, url: entry.url, before })
+  }
+
+  /**
+   * The file may have come from another URL, which the catalog gave before. The manager forgets that one; the file stays,
+   * and is looked at.
+   */
+  async #freeTarget(entry: CatalogEntry): Promise<void> {
+    const { manager } = this.#init
+    const path = spotIn(manager, entry, this.#outputDir)?.path.toLowerCase()
+    const other = manager
+      .list()
+      .find(
+        (download) =>
+          download.state === 'completed' &&
+          download.url !== entry.url &&
+          download.path.toLowerCase() === path,
+      )
+    if (other !== undefined) await manager.remove(other.url)
+  }
+
+  /** Somebody fetches the file without its digest or size: the file is checked against them afterwards. */
+  #askLater(model: RunModel, entry: CatalogEntry, known: Download): void {
+    const { state, messages } = this.#init
+    state.log(model.key, messages.logWaitingForOther)
+    const wait = async () => {
+      await Promise.race([known.finished.catch(() => undefined), this.#released])
+      if (this.#model(model.key)?.phase !== 'waiting' || this.#detached) return
+      // Its end was not that of a file that is known to be right.
+      await this.#ask({ ...model, before: known.record.finishedAt }, entry)
+      this.#endIfThrough()
+    }
+    const waiting = wait().finally(() => this.#waiting.delete(waiting))
+    this.#waiting.add(waiting)
+  }
+
+  /** Runs a call to the manager; what it throws is the model's end, unless the manager was closed. */
+  async #try(model: RunModel, call: () => Promise<unknown>): Promise<void> {
+    try {
+      await call()
+    } catch (error) {
+      if (isDownloadError(error, 'CLOSED')) return
+      this.#fail(model, toDownloadError(error).message)
+    }
+  }
+
+  #fail(model: RunModel, reason: string): void {
+    const { state, messages } = this.#init
+    if (state.act({ type: 'settled', key: model.key, phase: 'failed', error: reason }))
+      state.log(model.key, messages.logModelFailed(reason))
+  }
+
+  /** Notes how a download ended. */
+  #settle(download: Download, { key }: RunModel): void {
+    const { state, messages } = this.#init
+    const { file, error } = download
+    if (file !== null) {
+      const message = file.existed
+        ? messages.logAlreadyThere
+        : messages.logCompleted(file.path, formatBytes(file.size))
+      if (state.act({ type: 'settled', key, phase: 'completed' })) state.log(key, message)
+    } else if (download.state === 'failed') {
+      const reason = error?.message ?? ''
+      if (state.act({ type: 'settled', key, phase: 'failed', error: reason }))
+        state.log(key, messages.logModelFailed(reason))
+    } else if (state.act({ type: 'settled', key, phase: 'canceled' })) {
+      state.log(key, messages.logModelCanceled)
+    }
+    this.#endIfThrough()
+  }
+
+  #endIfThrough(): void {
+    const { state, messages } = this.#init
+    if (this.#detached || !state.act({ type: 'end', at: new Date().toISOString() })) return
+    const { run } = state
+    if (run === null) return
+    if (run.outcome === 'canceled') state.log('preload', messages.logCanceled)
+    else if (run.outcome === 'failed')
+      state.log('preload', messages.logFailed(failedModels(run).map((model) => model.key)))
+    else state.log('preload', messages.logSucceeded(completedModels(run), run.models.length))
+    this.#init.ended()
+  }
+
+  get #outputDir(): string {
+    return this.#init.state.run?.outputDir ?? this.#init.manager.directory
+  }
+
+  #model(key: string): RunModel | undefined {
+    return this.#init.state.running?.models.find((model) => model.key === key)
+  }
+
+  /** The model of a download, when the run has asked for it. */
+  #modelOf(download: Download | undefined): RunModel | undefined {
+    const model = this.#init.state.running?.models.find(({ url }) => url === download?.url)
+    return model?.phase === 'waiting' || download?.url === this.#leaving ? undefined : model
+  }
+
+  #makeListeners(): Partial<DownloadEvents> {
+    const { state, messages } = this.#init
+    const on =
+      <E extends { download?: Download }>(handle: (model: RunModel, event: E) => void) =>
+      (event: E) => {
+        const model = this.#modelOf(event.download)
+        if (model !== undefined) handle(model, event)
+      }
+    const settle = on<{ download: Download }>((model, { download }) => {
+      this.#settle(download, model)
+    })
+    return {
+      // Somebody tries a failed one again.
+      queued: on(({ key, phase }) => {
+        if (phase === 'failed' || phase === 'canceled') state.act({ type: 'asked', key })
+      }),
+      started: on(({ key, url }) => {
+        state.log(key, messages.logDownloading(redactUrl(url)))
+      }),
+      progress: on((model, { download }: { download: Download }) => {
+        this.#onProgress(model, download)
+      }),
+      paused: on(({ key }) => {
+        if (state.act({ type: 'paused', key })) state.log(key, messages.logPaused)
+        this.#endIfThrough()
+      }),
+      resumed: on(({ key }) => {
+        if (state.act({ type: 'asked', key })) state.log(key, messages.logResumed)
+      }),
+      retrying: on(({ key }, { error, attempt, delayMs }: Parameters<DownloadEvents['retrying']>[0]) => {
+        const seconds = String(Math.round(delayMs / 100) / 10)
+        state.log(key, messages.logRetrying(seconds, attempt, error.message))
+      }),
+      verifying: on(({ key }) => {
+        state.log(key, messages.logVerifying)
+      }),
+      completed: settle,
+      failed: settle,
+      // One that is forgotten is canceled first.
+      canceled: settle,
+      log: on(({ key }, { level, message }: Parameters<DownloadEvents['log']>[0]) => {
+        if (level !== 'debug') state.log(key, message)
+      }),
+    }
+  }
+
+  #onProgress({ key }: RunModel, download: Download): void {
+    const { state, messages } = this.#init
+    const { percent, downloaded, total, phase } = download.current
+    if (phase === 'downloading' && total !== null) {
+      const last = this.#loggedPercent.get(key)
+      const step = Math.floor(percent / logStep) * logStep
+      // The first one tells where a download goes on.
+      if (last === undefined ? step > 0 : step > last)
+        state.log(key, messages.logProgress(percent.toFixed(1), formatBytes(downloaded), formatBytes(total)))
+      if (last === undefined || step > last) this.#loggedPercent.set(key, step)
+    }
+    this.#init.moved()
+  }
+}
+
+/** Whether it may mean several files. */
+function isRef({ url, include, exclude }: CatalogEntry): boolean {
+  return include.length > 0 || exclude.length > 0 || !/^https?:/i.test(url)
+}
+
+/** Whether the catalog demands more than whoever asked for the download before. */
+function isStricter({ record }: Download, entry: CatalogEntry): boolean {
+  return (entry.sha256 !== null && record.sha256 === null) || (entry.size !== null && record.size === null)
+}

@@ -1,0 +1,98 @@
+import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
+
+interface Cause {
+  code: DownloadErrorCode
+  retryable: boolean
+  /** Begins a sentence that goes on with "while …". */
+  text: string
+}
+
+const noSpace: Cause = { code: 'NO_SPACE', retryable: true, text: 'The disk is full' }
+
+const quota: Cause = { code: 'NO_SPACE', retryable: true, text: 'The disk quota is used up' }
+
+const tooLarge: Cause = {
+  code: 'NO_SPACE',
+  retryable: true,
+  text: 'The file is too large for this file system',
+}
+
+const permission: Cause = { code: 'PERMISSION', retryable: false, text: 'Permission was denied' }
+
+const readOnly: Cause = { code: 'READ_ONLY', retryable: false, text: 'The file system is read-only' }
+
+const notRegular: Cause = {
+  code: 'TARGET_NOT_REGULAR',
+  retryable: false,
+  text: 'Something that is not a regular file or folder is in the way',
+}
+
+const noHandles: Cause = { code: 'DISK_IO', retryable: true, text: 'Too many files are open' }
+
+const causes: ReadonlyMap<string, Cause> = new Map([
+  ['ENOSPC', noSpace],
+  ['EDQUOT', quota],
+  ['EFBIG', tooLarge],
+  ['EACCES', permission],
+  ['EPERM', permission],
+  ['EROFS', readOnly],
+  ['ELOOP', notRegular],
+  ['EISDIR', notRegular],
+  ['ENOTDIR', notRegular],
+  ['ENXIO', notRegular],
+  ['EMFILE', noHandles],
+  ['ENFILE', noHandles],
+])
+
+/** The errno name of a failed system call (`ENOENT`, …), or null when the value is no such error. */
+export function errnoOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null
+  // libuv has no name for EDQUOT: Node calls it "Unknown system error -122".
+  if ('errno' in error && error.errno === -constants.errno.EDQUOT) return 'EDQUOT'
+  return 'code' in error && typeof error.code === 'string' ? error.code : null
+}
+
+/**
+ * A failed file operation as a {@link DownloadError}. The message names no path: it may travel to other people.
+ *
+ * @param error - what the operation threw; a {@link DownloadError} passes unchanged.
+ * @param what - what was being done, for people, such as `writing model.gguf`.
+ */
+export function fsError(error: unknown, what: string): DownloadError {
+  if (isDownloadError(error)) return error
+  const errno = errnoOf(error)
+  const cause = errno === null ? undefined : causes.get(errno)
+  const code = cause?.code ?? 'DISK_IO'
+  const text = cause?.text ?? 'The disk failed'
+  const suffix = errno === null ? '' : ` (${errno})`
+  return new DownloadError(code, `${text} while ${what}${suffix}.`, {
+    cause: error,
+    retryable: cause?.retryable ?? false,
+  })
+}
+
+/** Whether the process or the system ran out of file descriptors; also when {@link fsError} has wrapped it. */
+export function isOutOfHandles(error: unknown): boolean {
+  const errno = errnoOf(isDownloadError(error) ? error.cause : error)
+  return errno === 'EMFILE' || errno === 'ENFILE'
+}
+
+/**
+ * Opens something, and waits for a free file descriptor when there is none: others close theirs soon.
+ *
+ * @param open - the attempt; called again after 5 ms, then ever later, up to every 250 ms.
+ * @param deadlineMs - how long to go on. Default 60,000. After that the last error is thrown.
+ */
+export async function withHandles<T>(open: () => Promise<T>, deadlineMs = 60_000): Promise<T> {
+  const end = performance.now() + deadlineMs
+  for (let delayMs = 5; ; delayMs = Math.min(250, delayMs * 2)) {
+    try {
+      return await open()
+    } catch (error) {
+      if (!isOutOfHandles(error) || performance.now() + delayMs > end) throw error
+    }
+    await sleep(delayMs)
+  }
+}

@@ -1,0 +1,245 @@
+/** What a caller asks for, checked and with what the manager adds to it. */
+import { hash } from 'node:crypto'
+import { checkFilename, fallbackFilename, filenameFromUrl } from '../disk/names.js'
+import { DownloadError } from '../errors.js'
+import type { Layout } from '../layouts/hf-paths.js'
+import type { Resolver } from '../sources/resolver.js'
+import { environmentCache, type Places } from './destination.js'
+import type { Download } from './download.js'
+import {
+  checkMirrors,
+  downloadOptionsSchema,
+  parseOptions,
+  parseUrl,
+  type ResolvedDownloadOptions,
+} from './options.js'
+import type { DownloadRecord } from './record.js'
+import { isActive } from './states.js'
+
+/** What of a manager a request is read with. */
+export interface RequestHouse {
+  places: Places
+  resolver: Resolver
+  /** Of downloads that name none. */
+  layout: Layout
+  adopt: boolean | 'copy'
+  /** Whether the manager's folder is meant to be the cache, should one be wanted. */
+  ownsCache: boolean
+}
+
+/** See {@link readRequest}. */
+export interface DownloadRequest {
+  /** `adopt` is decided. */
+  wanted: ResolvedDownloadOptions
+  layout: Layout
+  /** The one that was given; undefined when none was. */
+  directory: string | null | undefined
+  /** Where it goes when it is new. */
+  home: string | null
+  /** Undefined where there are none, as in a cache. */
+  mode: string | null | undefined
+  /** File name that was given; else null. */
+  given: string | null
+  /** File name by the URL or the ref; null when that doesn't tell. */
+  told: string | null
+}
+
+/**
+ * Reads what a caller asks for.
+ *
+ * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`.
+ */
+export function readRequest(options: unknown, house: RequestHouse): DownloadRequest {
+  const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
+  const { places } = house
+  const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
+  const told = filenameIn(wanted, house.resolver)
+  checkMirrors(wanted.urls ?? [], wanted.remote)
+  const layout = layoutOf(wanted, house)
+  const inCache = layout === 'hf-cache'
+  const directory = wanted.directory === undefined ? undefined : places.directoryOf(wanted.directory)
+  const cache = inCache && !house.ownsCache ? places.directoryOf(environmentCache()) : null
+  return {
+    wanted: { ...wanted, adopt: wanted.adopt ?? (wanted.remote === null ? house.adopt : false) },
+    layout,
+    directory,
+    home: directory === undefined ? cache : directory,
+    mode: inCache ? undefined : places.modeOf(wanted.mode),
+    given,
+    told,
+  }
+}
+
+/** Where a new download goes, as far as it is known. */
+export function placeOf({
+  layout,
+  home,
+  mode = null,
+  given,
+  told,
+}: DownloadRequest): Pick<DownloadRecord, 'layout' | 'directory' | 'mode' | 'filename' | 'named'> {
+  const filename = given ?? told ?? fallbackFilename
+  // In a cache the commit is part of the path.
+  const named = layout === 'flat' && (given ?? told) !== null
+  return { layout, directory: home, mode, filename, named }
+}
+
+function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: RequestHouse): Layout {
+  const fits = resolver.find(wanted.url)?.layouts?.includes('hf-cache') === true
+  const { mode = null, filename } = wanted
+  if (wanted.layout === undefined) {
+    return layout === 'hf-cache' && fits && mode === null && filename === undefined ? layout : 'flat'
+  }
+  if (wanted.layout === 'flat') return 'flat'
+  if (!fits) throw notInCache('layout', 'hf-cache takes refs of the Hugging Face hub only')
+  if (mode !== null) throw notInCache('mode', 'there are none in a cache; leave it out')
+  if (filename !== undefined) throw notInCache('filename', 'a cache keeps the names of the hub; leave it out')
+  return 'hf-cache'
+}
+
+function notInCache(path: string, message: string): DownloadError {
+  return new DownloadError('INVALID_OPTIONS', `download options: ${path}: ${message}`, {
+    issues: [{ path, message }],
+  })
+}
+
+/** What the URL or the ref itself calls the file; checks both on the way. */
+function filenameIn(wanted: ResolvedDownloadOptions, resolver: Resolver): string | null {
+  const { url, remote } = wanted
+  const source = resolver.find(url)
+  if (source === null) {
+    requireNoGlobs(wanted)
+    return filenameFromUrl(parseUrl(url, remote))
+  }
+  const name = source.filenameOf?.(url) ?? null
+  return name === null ? null : checkFilename(name)
+}
+
+// ---- Making and comparing download records. Pure.
+
+/** The record of a download that was just asked for. */
+export function newRecord(
+  wanted: ResolvedDownloadOptions,
+  place: Pick<DownloadRecord, 'directory' | 'layout' | 'mode' | 'filename' | 'named' | 'sequence'>,
+): DownloadRecord {
+  return {
+    version: 1,
+    id: hash('sha256', wanted.url),
+    url: wanted.url,
+    urls: wanted.urls ?? [],
+    spread: wanted.spread ?? false,
+    ...place,
+    cache: null,
+    adopt: wanted.adopt ?? false,
+    state: 'queued',
+    sha256: wanted.sha256 ?? null,
+    size: wanted.size ?? null,
+    headers: wanted.headers,
+    priority: wanted.priority,
+    connections: wanted.connections ?? null,
+    maxBytesPerSecond: wanted.maxBytesPerSecond ?? null,
+    remote: wanted.remote,
+    force: wanted.force,
+    downloaded: 0,
+    total: wanted.size ?? null,
+    error: null,
+    resultSha256: null,
+    verified: false,
+    stamp: null,
+    include: wanted.include ?? [],
+    exclude: wanted.exclude ?? [],
+    group: null,
+    createdAt: new Date().toISOString(),
+    startedAt: null,
+    finishedAt: null,
+  }
+}
+
+/**
+ * Asking again must mean the same file.
+ *
+ * @throws DownloadError `CONFLICT` when folder, layout, file name, mode, digest, size or globs differ from what is known; also for a digest or
+ * size where none was given, once the transfer runs: it would end without having looked at them.
+ */
+export function requireSame(
+  known: Download,
+  wanted: ResolvedDownloadOptions,
+  place: Pick<DownloadRequest, 'directory' | 'mode' | 'given'>,
+): void {
+  const { record } = known
+  const differs = (name: string) =>
+    new DownloadError('CONFLICT', `This URL is known already with another ${name}; remove it first.`)
+  if (wanted.layout !== undefined && wanted.layout !== record.layout) throw differs('layout')
+  // A cache has no modes.
+  if (place.mode !== undefined && record.layout === 'flat' && place.mode !== record.mode)
+    throw differs('mode')
+  if (place.directory !== undefined && place.directory !== record.directory) throw differs('directory')
+  if (place.given !== null && place.given !== record.filename) throw differs('file name')
+  if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
+    throw differs('sha256')
+  if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
+  if (wanted.include !== undefined && !sameList(wanted.include, record.include)) throw differs('include')
+  if (wanted.exclude !== undefined && !sameList(wanted.exclude, record.exclude)) throw differs('exclude')
+  if (isActive(known.state) && isStricter(record, wanted)) {
+    throw new DownloadError('CONFLICT', 'This URL is being fetched already without that sha256 or size.')
+  }
+}
+
+/**
+ * A plain URL is one file.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` for globs.
+ */
+export function requireNoGlobs({ include, exclude }: ResolvedDownloadOptions): void {
+  if (include === undefined && exclude === undefined) return
+  const path = include === undefined ? 'exclude' : 'include'
+  const message = 'goes with a ref that means several files'
+  throw new DownloadError('INVALID_OPTIONS', `download options: ${path}: ${message}`, {
+    issues: [{ path, message }],
+  })
+}
+
+/** Whether two lists, such as globs, are the same. */
+export function sameList(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index])
+}
+
+/** Whether a call expects something of the file that nobody did before. */
+export function isStricter(record: DownloadRecord, wanted: ResolvedDownloadOptions): boolean {
+  return (
+    (wanted.sha256 !== undefined && record.sha256 === null) ||
+    (wanted.size !== undefined && record.size === null)
+  )
+}
+
+/** What the file must be, by what is recorded and what was said now. */
+export function expectations(
+  record: DownloadRecord,
+  wanted: ResolvedDownloadOptions,
+): Pick<DownloadRecord, 'sha256' | 'size'> {
+  return { sha256: wanted.sha256 ?? record.sha256, size: wanted.size ?? record.size }
+}
+
+/** What changes in a settled record when it is asked for again; null when nothing new was said. */
+export function renewal(
+  record: DownloadRecord,
+  wanted: ResolvedDownloadOptions | null,
+): Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>> {
+  const fresh = { error: null, finishedAt: null, startedAt: null, verified: false, downloaded: 0 }
+  if (wanted === null) return fresh
+  return {
+    ...fresh,
+    ...expectations(record, wanted),
+    force: wanted.force,
+    adopt: wanted.adopt ?? record.adopt,
+    // Who asks last answers for it: a trusted caller may lead it anywhere, a remote one no further than its grant.
+    remote: wanted.remote,
+    urls: wanted.urls ?? record.urls,
+    spread: wanted.spread ?? record.spread,
+    connections: wanted.connections ?? record.connections,
+    maxBytesPerSecond:
+      wanted.maxBytesPerSecond === undefined ? record.maxBytesPerSecond : wanted.maxBytesPerSecond,
+    headers: Object.keys(wanted.headers).length === 0 ? record.headers : wanted.headers,
+    priority: wanted.priority,
+  }
+}

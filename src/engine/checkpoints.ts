@@ -1,0 +1,114 @@
+/** What has to be done again and again while a file is fetched: timers, journal, sync, progress, a look at the part. */
+import { isOutOfHandles } from '../disk/errors.js'
+import { DownloadError, toDownloadError } from '../errors.js'
+import type { TransferTuning } from '../net/tuning.js'
+import type { Fetcher } from './fetch/fetcher.js'
+import type { FileHash } from './hash/hasher.js'
+import type { PartFile } from './part/part-file.js'
+import { partLost, StartOver } from './part/start-over.js'
+import type { TransferEvent } from './protocol.js'
+
+/** What {@link Upkeep} looks after. */
+export interface UpkeepInit {
+  tuning: TransferTuning
+  fetcher: Fetcher
+  /** Bytes that the file must have, or null. */
+  size: number | null
+  part: () => PartFile | null
+  hash: () => FileHash | null
+  emit: (event: TransferEvent) => void
+  /** Judges the first bytes of the file; null when its name promises nothing. */
+  head: () => ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null
+}
+
+const tickMs = 25
+
+/** With this many new bytes the journal doesn't wait for its interval: a kill then costs little at any speed. */
+const journalBytes = 1024 * 1024
+
+const headBytes = 64
+
+/** Runs from construction to {@link stop}. */
+export class Upkeep {
+  readonly #init: UpkeepInit
+  readonly #interval: NodeJS.Timeout
+  #busy: Promise<void> | null = null
+  #journalAt = performance.now()
+  #journalled = 0
+  #syncAt = performance.now()
+  #progressAt = 0
+  #lookedAtHead = false
+
+  constructor(init: UpkeepInit) {
+    this.#init = init
+    this.#interval = setInterval(() => {
+      this.#tick()
+    }, tickMs)
+  }
+
+  /** Stops, waits for what is under way, and tells the progress a last time. */
+  async stop(): Promise<void> {
+    clearInterval(this.#interval)
+    await this.#busy
+    const part = this.#init.part()
+    if (part !== null) this.#tell(part)
+  }
+
+  #tell(part: PartFile): void {
+    const { fetcher, emit } = this.#init
+    const { total, connections } = fetcher
+    emit({ type: 'progress', downloaded: part.writtenBytes, total, connections })
+  }
+
+  #tick(): void {
+    const now = performance.now()
+    const { fetcher, part: current, hash, size, tuning } = this.#init
+    fetcher.tick(now)
+    const part = current()
+    if (part === null) return
+    hash()?.advance(part.frontier)
+    if (size !== null && part.writtenBytes > size) fetcher.stop(tooMuch(size))
+    if (now - this.#progressAt >= tuning.progressIntervalMs) {
+      this.#progressAt = now
+      this.#tell(part)
+    }
+    if (this.#busy !== null) return
+    this.#busy = this.#disk(part, now)
+      .catch((error: unknown) => {
+        // A journal that lags behind does no harm.
+        if (isOutOfHandles(error)) return
+        fetcher.stop(error instanceof StartOver ? error : toDownloadError(error))
+      })
+      .finally(() => {
+        this.#busy = null
+      })
+  }
+
+  async #disk(part: PartFile, now: number): Promise<void> {
+    const { tuning, fetcher, head } = this.#init
+    if (!this.#lookedAtHead && part.frontier >= headBytes) {
+      this.#lookedAtHead = true
+      const wrong = head()?.(await part.read(0, headBytes), fetcher.total) ?? null
+      if (wrong !== null) throw wrong
+    }
+    const fresh = part.writtenBytes - this.#journalled
+    if (fresh < journalBytes && now - this.#journalAt < tuning.journalIntervalMs) return
+    this.#journalAt = now
+    this.#journalled = part.writtenBytes
+    if (!(await part.isIntact())) throw partLost()
+    if (now - this.#syncAt >= tuning.syncIntervalMs) {
+      this.#syncAt = now
+      await part.sync()
+    } else {
+      await part.saveJournal()
+    }
+  }
+}
+
+/** A body without length doesn't say how much will come; it must not fill the disk. */
+function tooMuch(size: number): DownloadError {
+  return new DownloadError(
+    'CONTENT_MISMATCH',
+    `The server sends more than the ${size} bytes that are expected.`,
+  )
+}

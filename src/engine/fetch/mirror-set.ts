@@ -1,0 +1,314 @@
+/** The addresses of one fetch: whom to ask next, who has failed, who is slow. The decisions are those of `mirrors.ts`. */
+import type { DownloadError } from '../../errors.js'
+import { hasStrongValidator } from '../part/identity.js'
+import type { Interval } from '../part/intervals.js'
+import type { PartFile } from '../part/part-file.js'
+import { StartOver } from '../part/start-over.js'
+import { headersFor, mirrorId } from '../protocol.js'
+import type { FetcherInit } from './contract.js'
+import {
+  afterBytes,
+  afterFailure,
+  afterLook,
+  afterTrial,
+  type Candidate,
+  goesElsewhere,
+  isFaster,
+  pick,
+  shares,
+  whomToTry,
+} from './mirror-choice.js'
+import { Mirror } from './mirror.js'
+
+/** Fewer kept bytes than this say little while more of them are still to come from elsewhere. */
+const checkBytes = 64 * 1024
+
+/** An address with less than this altogether is slow, whatever it was before. */
+const slowBytesPerSecond = 1024 * 1024
+
+/** A trial that has brought bytes is judged after so many looks, one that has not after so many. */
+const trialLooks = { brought: 2, silent: 5 }
+
+/** A connection slower than this part of the best address's makes its own address rest, where all are used. */
+const laggingShare = 0.1
+
+/** See the file's head. */
+export class MirrorSet {
+  readonly all: readonly Mirror[]
+  readonly #init: FetcherInit
+  #connections: number
+  readonly #spread: boolean
+  readonly #lookMs: number
+  #current: Mirror
+  #failuresInARow = 0
+  #lookAt = 0
+  #looked = new Map<Mirror, number>()
+  #trial: { mirror: Mirror; looks: number; brought: number } | null = null
+
+  constructor(init: FetcherInit) {
+    const { spec, urls, kept, single, tuning } = init
+    this.#init = init
+    this.#connections = single ? 1 : spec.connections
+    this.#spread = spec.spread === true && urls.length > 1
+    this.#lookMs = tuning.lowSpeedTimeMs / 10
+    const make = (url: string, index: number) => {
+      const given = { url, headers: headersFor(url, spec) }
+      const ask = (status: number) => (url === spec.url ? init.host.refresh(status) : Promise.resolve(given))
+      const mirror = new Mirror(index, given, this.#connections, ask)
+      return mirror
+    }
+    const [first = spec.url, ...others] = urls
+    this.#current = make(first, 0)
+    this.all = [this.#current, ...others.map((url, index) => make(url, index + 1))]
+    if (kept !== null) this.takeUp(kept.part)
+  }
+
+  /** Allows more connections. */
+  widen(connections: number): void {
+    this.#connections = connections
+    for (const { poolSize } of this.all) poolSize.max = connections
+  }
+
+  /** Lets each have one more connection after a quiet while; whether that changes anything. */
+  grow(now: number): boolean {
+    return this.all.filter(({ poolSize }) => poolSize.grow(now)).length > 0
+  }
+
+  /** Connections to have at once, when nothing asks for fewer. */
+  get connections(): number {
+    if (this.#spread) return this.#connections
+    return this.#current.poolSize.size + (this.#trial === null ? 0 : 1)
+  }
+
+  /** Whether there is more than one that may be asked. */
+  get several(): boolean {
+    return this.all.length > 1 && this.all.filter(({ out }) => out === null).length > 1
+  }
+
+  /** Those that brought bytes. */
+  get contributors(): readonly string[] {
+    return this.all.filter(({ receivedBytes }) => receivedBytes > 0).map(({ url }) => url)
+  }
+
+  /** Whether only a comparison of bytes can tell that the file is still the same there (transfer rule 3). */
+  needsOverlap(mirror: Mirror): boolean {
+    if (this.#init.spec.sha256 !== null || mirror.identity === null) return false
+    return mirror.compareBytes || !hasStrongValidator(mirror.identity)
+  }
+
+  /** One stream where nothing could tell a mixture of two versions (FAULTS row 10). */
+  isSolo(mirror: Mirror, part: PartFile | null): boolean {
+    return (part?.identity.total ?? null) === null || !mirror.ranges || this.needsOverlap(mirror)
+  }
+
+  /** Whom to ask next; else how many milliseconds until somebody can be asked. */
+  choose(part: PartFile | null, now: number): Mirror | number {
+    if (this.all.length === 1) {
+      const waitMs = this.#waitMs(this.#current, now)
+      return waitMs > 0 ? waitMs : this.#current
+    }
+    const candidates = this.#candidates(part, now)
+    const trial = this.#trial?.mirror
+    if (trial?.live === 0 && (candidates[trial.index]?.waitMs ?? 0) <= 0) return trial
+    const choice = pick(candidates, { now, current: this.#current.index, spread: this.#spread })
+    const mirror = 'index' in choice ? this.all[choice.index] : undefined
+    if (mirror === undefined) return 'waitMs' in choice ? choice.waitMs : Infinity
+    if (!this.#spread && mirror !== this.#current) this.#goTo(mirror)
+    return mirror
+  }
+
+  /**
+   * The end of the kept bytes that an address must have too before its own are put beside them; null while there is
+   * nothing to compare with.
+   */
+  checkAt(part: PartFile, idle: boolean): number | null {
+    const length = ([start, end]: Interval) => end - start
+    const longest = part.written.reduce<Interval | null>(
+      (best, run) => (best === null || length(run) > length(best) ? run : best),
+      null,
+    )
+    if (longest === null || (!idle && length(longest) < checkBytes)) return null
+    return longest[1]
+  }
+
+  /** Bytes of the file came from it. */
+  works(mirror: Mirror): void {
+    this.#failuresInARow = 0
+    mirror.health = afterBytes(mirror.health)
+  }
+
+  /** It failed in a way that may pass. */
+  failed(mirror: Mirror, now: number): void {
+    mirror.health = afterFailure(mirror.health, now)
+    this.#failuresInARow += 1
+    if (this.#trial?.mirror === mirror) this.#trial = null
+  }
+
+  /** Whether another one is asked at once after a failure; else the retry budget decides, and its patience is told. */
+  goesElsewhere(now: number): boolean {
+    const elsewhere = goesElsewhere(this.#candidates(null, now), {
+      now,
+      failuresInARow: this.#failuresInARow,
+    })
+    if (!elsewhere) this.#failuresInARow = 0
+    return elsewhere
+  }
+
+  /** It is asked no more. */
+  ruleOut(mirror: Mirror, why: DownloadError | StartOver): void {
+    if (mirror.out !== null) return
+    mirror.out = why
+    if (this.#trial?.mirror === mirror) this.#trial = null
+    if (this.all.length === 1) return
+    const { message } = why instanceof StartOver ? why.reason : why
+    this.#log('warn', `Not fetching from ${mirror.name} any more: ${message}`)
+  }
+
+  /** What it all ends with when nobody is left: to start over where that helps, else the error of the first. */
+  lastWord(): DownloadError | StartOver | null {
+    if (this.all.some(({ out }) => out === null)) return null
+    const reasons = this.all.map(({ out }) => out)
+    const changed = reasons.find((out) => out instanceof StartOver && out.trigger === 'changed')
+    return changed ?? reasons.find((out) => out instanceof StartOver) ?? reasons[0] ?? null
+  }
+
+  /** Somebody without ranges, who could serve the file from byte 0, when the others are given up. */
+  lastResort(): StartOver | null {
+    const found = this.all.find(({ out }) => out instanceof StartOver && out.trigger === 'ranges-lost')?.out
+    return found instanceof StartOver ? new StartOver(found.reason, 'mirror', true) : null
+  }
+
+  /** Kept bytes came to light. */
+  takeUp({ identity, mirror }: PartFile): void {
+    for (const each of this.all) {
+      each.joined = this.#isVouched(each.url, mirror)
+      each.identity = each.joined ? identity : null
+    }
+  }
+
+  /** All bytes will be its own: what the others had counts no more. */
+  adopt(mirror: Mirror): void {
+    for (const other of this.all) {
+      if (other === mirror) continue
+      other.joined = false
+      other.identity = null
+    }
+    mirror.joined = true
+  }
+
+  /**
+   * Looks at the speeds; to be called a few times a second.
+   *
+   * @returns whose connections are to be stopped, because their rest is better fetched elsewhere.
+   */
+  look(part: PartFile | null, now: number, limited: boolean): Mirror | null {
+    if (this.all.length === 1 || now - this.#lookAt < this.#lookMs) return null
+    const elapsedMs = now - this.#lookAt
+    this.#lookAt = now
+    const looked = this.#looked
+    this.#looked = new Map(this.all.map((mirror) => [mirror, mirror.receivedBytes]))
+    // What we hold back ourselves is nobody's fault.
+    if (limited || part === null) return null
+    for (const [mirror, before] of looked) {
+      const bytes = mirror.receivedBytes - before
+      // A quick one may be done with a segment at each look.
+      if (mirror.live === 0 && bytes === 0) continue
+      const bytesPerSecond = (bytes * 1000) / elapsedMs
+      mirror.health = afterLook(mirror.health, {
+        bytesPerSecond,
+        connections: mirror.live,
+        slowBytesPerSecond,
+      })
+    }
+    if (this.#spread) {
+      this.#restLagging(now)
+      return null
+    }
+    return this.#trial === null ? this.#try(part, now) : this.#judge(this.#trial, now)
+  }
+
+  /** The same digest is the same file, wherever it is; other kept bytes are only sure to be of whom they came from. */
+  #isVouched(url: string, keptFrom: string): boolean {
+    return (this.all.length === 1 && this.#init.spec.sha256 !== null) || keptFrom === mirrorId(url)
+  }
+
+  #try(part: PartFile, now: number): null {
+    const { total } = part.identity
+    if (total === null) return null
+    const index = whomToTry(this.#candidates(part, now), {
+      now,
+      current: this.#current.index,
+      remaining: total - part.writtenBytes,
+      lookMs: this.#lookMs,
+    })
+    const mirror = index === null ? undefined : this.all[index]
+    if (mirror === undefined) return null
+    this.#log('info', `${this.#current.name} is slow; trying ${mirror.name} beside it.`)
+    this.#trial = { mirror, looks: 0, brought: mirror.receivedBytes }
+    return null
+  }
+
+  #judge(trial: { mirror: Mirror; looks: number; brought: number }, now: number): Mirror | null {
+    const { mirror } = trial
+    trial.looks += 1
+    const due = mirror.receivedBytes > trial.brought ? trialLooks.brought : trialLooks.silent
+    if (trial.looks < due) return null
+    this.#trial = null
+    const left = this.#current
+    if (due === trialLooks.brought && isFaster(mirror.health, left.health)) {
+      left.health = { ...afterTrial(left.health, now, this.#lookMs), slowLooks: 0 }
+      this.#goTo(mirror)
+      return left
+    }
+    mirror.health = afterTrial(mirror.health, now, this.#lookMs)
+    return mirror
+  }
+
+  #restLagging(now: number): void {
+    const best = Math.max(...this.all.map(({ health, live }) => (live > 0 ? health.speedOfOne : 0)))
+    for (const mirror of this.all) {
+      const { health, live } = mirror
+      if (live === 0 || health.speed === null || health.speedOfOne >= best * laggingShare) continue
+      mirror.health = { ...health, restUntil: now + this.#lookMs * 10 }
+    }
+  }
+
+  #goTo(mirror: Mirror): void {
+    this.#current = mirror
+    this.#log('info', `Going on with ${mirror.name}.`)
+  }
+
+  #candidates(part: PartFile | null, now: number): Candidate[] {
+    const idle = this.all.every(({ live }) => live === 0)
+    const caps = this.#spread && part !== null ? this.#shares(part, now) : null
+    return this.all.map((mirror) => {
+      const { health, out, live } = mirror
+      const waitMs = this.#waitMs(mirror, now)
+      return { health, usable: out === null, waitMs, live, room: this.#room(mirror, part, idle, caps) }
+    })
+  }
+
+  #waitMs({ address }: Mirror, now: number): number {
+    return address.refreshing ? Infinity : this.#init.gate.wait(address.hop().url.origin, now)
+  }
+
+  #room(mirror: Mirror, part: PartFile | null, idle: boolean, caps: readonly number[] | null): number {
+    if (part === null || idle) return 1
+    if (!mirror.joined) return mirror.live === 0 && this.checkAt(part, false) !== null ? 1 : 0
+    return caps === null ? Infinity : (caps[mirror.index] ?? 0) - mirror.live
+  }
+
+  #shares(part: PartFile, now: number): number[] {
+    const solo = this.all.some((mirror) => mirror.live > 0 && mirror.joined && this.isSolo(mirror, part))
+    const limits = this.all.map((mirror) => {
+      const rests = mirror.health.restUntil > now && mirror.live === 0
+      const apart = mirror.identity !== null && this.isSolo(mirror, part)
+      return solo || apart || rests || mirror.out !== null ? 0 : mirror.poolSize.size
+    })
+    return shares(limits, this.#connections)
+  }
+
+  #log(level: 'info' | 'warn', message: string): void {
+    this.#init.host.emit({ type: 'log', level, message })
+  }
+}

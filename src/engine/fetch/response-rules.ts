@@ -1,0 +1,248 @@
+/**
+ * What a response means for a transfer. Pure: a response head and what is known go in, one verdict comes out.
+ * Sources: RFC 9110 sections 8.8 (validators), 13.1.5 (If-Range), 14 (ranges) and 15 (status codes).
+ */
+import { DownloadError } from '../../errors.js'
+import type { ResponseHead } from '../../net/http.js'
+import { compareIdentity, type Identity } from '../part/identity.js'
+
+/** What was asked for and what is known about the file. */
+export interface Expectation {
+  /** First byte asked for. */
+  start: number
+  /** One past the last byte asked for; null when open. */
+  end: number | null
+  /** The version that is being fetched; null before the first accepted response. */
+  identity: Identity | null
+  /** The digest is known, so that it decides in the end and validators need not. */
+  digestKnown: boolean
+  /** Size that the caller gave, or null. */
+  size: number | null
+}
+
+/** What to do with a response. */
+export type Verdict =
+  /**
+   * Take the body; it begins at the byte that was asked for. `bodyEnd` is one past its last byte. Unless `sure`, no
+   * strong validator says that it is of the known version: compare bytes before joining it to others.
+   */
+  | { kind: 'accept'; identity: Identity; bodyEnd: number | null; ranges: boolean; sure: boolean }
+  /** The whole file from byte 0, though another part was asked for: usable only by starting over. */
+  | { kind: 'whole'; identity: Identity; bodyEnd: number | null }
+  /** The file is empty. */
+  | { kind: 'empty'; identity: Identity }
+  /** The file ends exactly at the byte that was asked for. */
+  | { kind: 'past-end'; total: number }
+  /** Another version than the one being fetched; `total` is the size that it states. */
+  | { kind: 'changed'; error: DownloadError; total: number | null; by: 'total' | 'validator' }
+  /** Access was refused although it had worked: the address may have expired. */
+  | { kind: 'expired'; error: DownloadError }
+  /** May work later or on another connection. */
+  | { kind: 'retry'; error: DownloadError }
+  /** Will not work. */
+  | { kind: 'fail'; error: DownloadError }
+
+/** The identity that a response states. */
+export function identityOf(head: ResponseHead, total: number | null): Identity {
+  const etag = first(head, 'etag')
+  const lastModified = first(head, 'last-modified')
+  const modifiedAt = lastModified === null ? Number.NaN : Date.parse(lastModified)
+  const date = Date.parse(first(head, 'date') ?? '')
+  return {
+    total,
+    etag: etag !== null && /^(?:W\/)?"[^"]*"$/.test(etag) ? etag : null,
+    lastModified: Number.isNaN(modifiedAt) ? null : lastModified,
+    lastModifiedStrong: !Number.isNaN(modifiedAt) && !Number.isNaN(date) && date - modifiedAt >= 1000,
+  }
+}
+
+/** Judges a response. */
+export function judge(expected: Expectation, head: ResponseHead): Verdict {
+  if (head.status === 206) return judgePartial(expected, head)
+  if (head.status === 200) return judgeWhole(expected, head)
+  if (head.status === 416) return judgeUnsatisfiable(expected, head)
+  return judgeError(expected, head)
+}
+
+function judgePartial(expected: Expectation, head: ResponseHead): Verdict {
+  const refusal = refuseEncoding(head) ?? refuseLength(head)
+  if (refusal !== null) return refusal
+  if ((first(head, 'content-type') ?? '').toLowerCase().startsWith('multipart/')) {
+    return protocol('The server answered one range with a multipart body.')
+  }
+  const range = parseContentRange(head.headers['content-range'])
+  const noRange = 'The server answered 206 without a valid Content-Range.'
+  if (range === null) return protocol(noRange)
+  if (range.start === null) return protocol(noRange)
+  const { start } = range
+  if (start !== expected.start) {
+    return protocol(`The server answered with byte ${start}, not with byte ${expected.start} as asked.`)
+  }
+  const length = contentLength(head)
+  if (length !== null && length !== range.end - start) {
+    return protocol('Content-Length and Content-Range of the answer contradict each other.')
+  }
+  const identity = identityOf(head, range.total)
+  const mismatch = checkVersion(expected, identity)
+  if (mismatch !== null) return mismatch
+  return {
+    kind: 'accept',
+    identity: merge(expected.identity, identity),
+    bodyEnd: range.end,
+    ranges: true,
+    sure: isSure(expected, identity),
+  }
+}
+
+function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
+  const refusal = refuseEncoding(head) ?? refuseLength(head)
+  if (refusal !== null) return refusal
+  const length = contentLength(head)
+  const identity = identityOf(head, length)
+  if (isStrangePage(expected.identity, identity, head)) {
+    return protocol('The server sent a web page instead of the file.')
+  }
+  const mismatch = checkVersion(expected, identity)
+  if (mismatch !== null) return mismatch
+  if (expected.start > 0) return { kind: 'whole', identity, bodyEnd: length }
+  return {
+    kind: 'accept',
+    identity: merge(expected.identity, identity),
+    bodyEnd: length,
+    ranges: false,
+    sure: isSure(expected, identity),
+  }
+}
+
+/** The login page of some network in between is no new version of the file: what is kept must survive it. */
+function isStrangePage(known: Identity | null, seen: Identity, head: ResponseHead): boolean {
+  if (known === null || !/^text\/html\b/i.test(first(head, 'content-type') ?? '')) return false
+  return known.total !== seen.total || compareIdentity(known, seen, false) === 'changed'
+}
+
+function judgeUnsatisfiable(expected: Expectation, head: ResponseHead): Verdict {
+  const total = parseContentRange(head.headers['content-range'])?.total ?? null
+  if (total === 0 && expected.start === 0) {
+    const identity = identityOf(head, 0)
+    return checkVersion(expected, identity) ?? { kind: 'empty', identity }
+  }
+  if (expected.start === 0) return protocol('The server calls the whole file an unsatisfiable range.')
+  return total === expected.start ? { kind: 'past-end', total } : changed('total', total)
+}
+
+function judgeError(expected: Expectation, head: ResponseHead): Verdict {
+  const { status } = head
+  if (status === 404 || status === 410) {
+    const error = new DownloadError('NOT_FOUND', `The server has no such file (HTTP ${status}).`, { status })
+    return { kind: expected.identity === null ? 'fail' : 'expired', error }
+  }
+  if (status === 401 || status === 403) {
+    const error = new DownloadError('ACCESS_DENIED', `The server refuses access (HTTP ${status}).`, {
+      status,
+    })
+    return { kind: expected.identity === null ? 'fail' : 'expired', error }
+  }
+  const retryable =
+    status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501 && status !== 505)
+  const error = new DownloadError('HTTP_ERROR', `The server answered HTTP ${status}.`, { status, retryable })
+  return { kind: retryable ? 'retry' : 'fail', error }
+}
+
+function checkVersion(expected: Expectation, seen: Identity): Verdict | null {
+  if (expected.size !== null && seen.total !== null && seen.total !== expected.size) {
+    return { kind: 'fail', error: wrongSize(expected.size, seen.total) }
+  }
+  if (expected.identity === null) return null
+  if (compareIdentity(expected.identity, seen, expected.digestKnown) !== 'changed') return null
+  const byTotal =
+    expected.identity.total !== null && seen.total !== null && expected.identity.total !== seen.total
+  return changed(byTotal ? 'total' : 'validator', seen.total)
+}
+
+function isSure(expected: Expectation, seen: Identity): boolean {
+  return (
+    expected.identity === null || compareIdentity(expected.identity, seen, expected.digestKnown) === 'same'
+  )
+}
+
+/** Keeps what was known where the new response is silent (a 206 to If-Range may leave fields out). */
+function merge(known: Identity | null, seen: Identity): Identity {
+  if (known === null) return seen
+  return {
+    total: known.total ?? seen.total,
+    etag: known.etag ?? seen.etag,
+    lastModified: known.lastModified ?? seen.lastModified,
+    lastModifiedStrong: known.lastModified === null ? seen.lastModifiedStrong : known.lastModifiedStrong,
+  }
+}
+
+function refuseEncoding(head: ResponseHead): Verdict | null {
+  // Several lines of this header mean several encodings, one upon the other (RFC 9110 section 8.4).
+  const encoding = [head.headers['content-encoding'] ?? []].flat().join(', ').trim().toLowerCase()
+  return encoding.split(',').every((part) => ['', 'identity'].includes(part.trim()))
+    ? null
+    : protocol(`The server sent Content-Encoding ${encoding} although identity was asked for.`)
+}
+
+function protocol(message: string): Verdict {
+  return { kind: 'retry', error: protocolError(message) }
+}
+
+/** The server breaks the rules of HTTP; another of its nodes may keep them. */
+export function protocolError(message: string): DownloadError {
+  return new DownloadError('PROTOCOL_ERROR', message, { retryable: true })
+}
+
+function changed(by: 'total' | 'validator', total: number | null): Verdict {
+  const message = 'The file changed on the server during the download.'
+  return {
+    kind: 'changed',
+    by,
+    total,
+    error: new DownloadError('SOURCE_CHANGED', message, { retryable: true }),
+  }
+}
+
+function wrongSize(expected: number, seen: number): DownloadError {
+  return new DownloadError('CONTENT_MISMATCH', `The server has ${seen} bytes, but ${expected} are expected.`)
+}
+
+/** A parsed Content-Range; `end` is one past the last byte; `start` is null in the unsatisfied form. */
+export type ContentRange =
+  { start: number; end: number; total: number | null } | { start: null; total: number }
+
+/** Parses `Content-Range` (RFC 9110 section 14.4); null for anything that is not exactly right. */
+export function parseContentRange(value: string | string[] | undefined): ContentRange | null {
+  if (typeof value !== 'string') return null
+  const match = /^bytes\s+(?:(\d+)-(\d+)\/(\d+|\*)|\*\/(\d+))$/i.exec(value.trim())
+  if (match === null) return null
+  const [, from, to, of, only] = match
+  if (only !== undefined) {
+    const total = Number(only)
+    return Number.isSafeInteger(total) ? { start: null, total } : null
+  }
+  const start = Number(from)
+  const end = Number(to) + 1
+  const total = of === '*' ? null : Number(of)
+  const sane = Number.isSafeInteger(start) && Number.isSafeInteger(end) && end > start
+  if (!sane || (total !== null && (!Number.isSafeInteger(total) || end > total))) return null
+  return { start, end, total }
+}
+
+/** The stated length; null when there is none, or when chunks overrule it (RFC 9112 section 6.3). */
+function contentLength(head: ResponseHead): number | null {
+  const value = first(head, 'content-length')
+  if (value === null || head.headers['transfer-encoding'] !== undefined) return null
+  return /^\d+$/.test(value.trim()) ? Number(value) : Number.NaN
+}
+
+function refuseLength(head: ResponseHead): Verdict | null {
+  const length = contentLength(head)
+  if (length === null || Number.isSafeInteger(length)) return null
+  return protocol('The server stated a Content-Length that no file can have.')
+}
+
+function first(head: ResponseHead, name: string): string | null {
+  const value = head.headers[name]
+  return (Array.isArray(value) ? value[0] : value) ?? null
+}

@@ -1,0 +1,66 @@
+/** Entry of the hash worker: reads files back and hashes them beside the thread that fetches. See `hasher.ts`. */
+import { readSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+import { HashJob, type HashReply, type HashRequest, stepBytes } from './hash-job.js'
+
+if (parentPort === null) throw new Error('hash-worker runs as a worker only')
+
+const port = parentPort
+
+const jobs = new Map<number, HashJob>()
+
+const buffer = Buffer.allocUnsafeSlow(stepBytes)
+
+let running = false
+
+port.on('message', (request: HashRequest) => {
+  handle(request)
+  if (running) return
+  running = true
+  setImmediate(round)
+})
+
+function reply(message: HashReply): void {
+  port.postMessage(message)
+}
+
+function handle(request: HashRequest): void {
+  const { id } = request
+  switch (request.type) {
+    case 'open':
+      jobs.set(
+        id,
+        new HashJob(request.fd, (outcome) => {
+          if ('hex' in outcome) reply({ type: 'digest', id, hex: outcome.hex })
+          else reply({ type: 'error', id, error: outcome.error.toJSON() })
+        }),
+      )
+      break
+    case 'advance':
+      jobs.get(id)?.advance(request.frontier)
+      break
+    case 'digest':
+      jobs.get(id)?.want(request.size, request.fresh)
+      break
+    case 'dispose':
+      jobs.delete(id)
+      reply({ type: 'disposed', id })
+      break
+  }
+}
+
+/** One step for each file that has something to do; messages are taken between the rounds. */
+function round(): void {
+  running = false
+  for (const job of jobs.values()) {
+    const step = job.next()
+    if (step === null) continue
+    running = true
+    try {
+      job.took(buffer.subarray(0, readSync(job.fd, buffer, 0, step.length, step.position)))
+    } catch (error) {
+      job.failed(error)
+    }
+  }
+  if (running) setImmediate(round)
+}

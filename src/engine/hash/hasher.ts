@@ -1,0 +1,220 @@
+/**
+ * SHA-256 alongside the transfer. It follows the contiguous frontier by reading the file back, out of the page
+ * cache: so it doesn't matter in which order segments arrive, over which network path, or in which run.
+ */
+import { existsSync, fstat } from 'node:fs'
+import { promisify } from 'node:util'
+import { fsError } from '../../disk/errors.js'
+import { builtFile } from '../../disk/system.js'
+import { DownloadError } from '../../errors.js'
+import { type HashOutcome, shorterThan } from './hash-job.js'
+import { type LaneJob, LocalLane, WorkerLane } from './hash-lanes.js'
+
+const fstatAsync = promisify(fstat)
+
+/** Smaller files are hashed in one go at the end: a few milliseconds, and no worker is needed. In bytes. */
+const smallBytes = 4 * 1024 * 1024
+
+/** What a {@link HashService} may be told. */
+export interface HashServiceOptions {
+  /** Told once, with the reason, when large files have to be hashed in this thread. */
+  onFallback?: (reason: string) => void
+  /** Entry of the worker; null for none. Default: `hash-worker.js` of the build. */
+  workerFile?: URL | null
+}
+
+/** Hashes files, the large ones in one worker that is started when the first of them comes. */
+export class HashService {
+  readonly #files = new Set<FileHash>()
+  readonly #local = new LocalLane()
+  readonly #workerFile: URL | null
+  readonly #onFallback: (reason: string) => void
+  #worker: WorkerLane | null = null
+  #fellBack = false
+  #closing: Promise<void> | null = null
+
+  constructor(options: HashServiceOptions = {}) {
+    this.#workerFile = options.workerFile === undefined ? builtFile('hash-worker.js') : options.workerFile
+    this.#onFallback = options.onFallback ?? (() => undefined)
+  }
+
+  /**
+   * Begins with a file; nothing is read until bytes are announced.
+   *
+   * @param fd - open for reading; it must stay open until {@link FileHash.dispose} has resolved.
+   * @param expectedBytes - size of the file, or null while it is unknown.
+   * @throws DownloadError `CLOSED`.
+   */
+  open(fd: number, expectedBytes: number | null): FileHash {
+    if (this.#closing !== null) throw new DownloadError('CLOSED', 'The hasher is closed.')
+    const file: FileHash = new FileHash(fd, expectedBytes, {
+      large: (settle, lost) => this.#openLarge(fd, settle, lost),
+      local: (settle) => this.#local.open(fd, settle),
+      forget: () => this.#files.delete(file),
+    })
+    this.#files.add(file)
+    return file
+  }
+
+  /** Stops all; digests that are waited for fail with `CLOSED`. Resolves when no descriptor is in use any more. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const disposals = [...this.#files].map((file) =>
+      file.stop(() => new DownloadError('CLOSED', 'The hasher is closed.')),
+    )
+    // Not after the disposals: the end of the worker settles those that it would be slow to answer.
+    await this.#worker?.close()
+    await Promise.all(disposals)
+  }
+
+  #openLarge(fd: number, settle: (outcome: HashOutcome) => void, lost: () => void): LaneJob {
+    if (!this.#fellBack && this.#worker === null) this.#startWorker()
+    return this.#worker === null ? this.#local.open(fd, settle) : this.#worker.open(fd, settle, lost)
+  }
+
+  #startWorker(): void {
+    if (this.#workerFile === null || !existsSync(this.#workerFile)) {
+      this.#fallBack('its file is missing')
+      return
+    }
+    try {
+      this.#worker = new WorkerLane(this.#workerFile, (reason) => this.#fallBack(reason))
+    } catch (error) {
+      this.#fallBack(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  #fallBack(reason: string): void {
+    this.#worker = null
+    this.#fellBack = true
+    this.#onFallback(`The hash worker can't be used (${reason}); files are hashed in the main thread.`)
+  }
+}
+
+/** How a {@link FileHash} reaches the lanes of its service. */
+interface FileHashHost {
+  large(settle: (outcome: HashOutcome) => void, lost: () => void): LaneJob
+  local(settle: (outcome: HashOutcome) => void): LaneJob
+  forget(): void
+}
+
+interface PendingDigest {
+  size: number
+  fresh: boolean
+  resolve: (hex: string) => void
+  reject: (error: DownloadError) => void
+}
+
+/** The digest of one file in the making. When the bytes below the frontier change, dispose of it and open another. */
+export class FileHash {
+  readonly #fd: number
+  readonly #expected: number
+  readonly #host: FileHashHost
+  readonly #settle = (outcome: HashOutcome) => this.#onOutcome(outcome)
+  #job: LaneJob | null = null
+  #frontier = 0
+  #pending: PendingDigest | null = null
+  /** Digests are made one after the other. */
+  #tail: Promise<unknown> = Promise.resolve()
+  /** A look at the descriptor that is under way. */
+  #looking: Promise<unknown> = Promise.resolve()
+  #stopped: { why: () => DownloadError; done: Promise<void> } | null = null
+
+  /** Use {@link HashService.open}. */
+  constructor(fd: number, expectedBytes: number | null, host: FileHashHost) {
+    this.#fd = fd
+    this.#expected = expectedBytes ?? 0
+    this.#host = host
+  }
+
+  /** The bytes [0, frontier) are in the file now; what is new of them gets hashed, in time. A smaller number is ignored. */
+  advance(frontier: number): void {
+    if (this.#stopped !== null || frontier <= this.#frontier) return
+    this.#frontier = frontier
+    if (Math.max(frontier, this.#expected) >= smallBytes) this.#large().advance(frontier)
+  }
+
+  /**
+   * SHA-256 of the bytes [0, size), in lower-case hex; hashes what is left of them first.
+   *
+   * @throws DownloadError `TRUNCATED` (retryable) when the file is shorter, `DISK_IO` when it can't be read,
+   *   `CANCELED` when {@link FileHash.dispose} comes before the end, `CLOSED` when the service is closed.
+   */
+  digest(size: number): Promise<string> {
+    const digest = this.#tail.then(() => this.#digest(size))
+    this.#tail = digest.catch(() => undefined)
+    return digest
+  }
+
+  /** Stops. Resolves when nobody uses the descriptor any more, so that it may be closed. */
+  dispose(): Promise<void> {
+    return this.stop(() => new DownloadError('CANCELED', 'Hashing was stopped.'))
+  }
+
+  /** {@link FileHash.dispose}, with what a digest that is waited for shall fail with. */
+  stop(why: () => DownloadError): Promise<void> {
+    this.#stopped ??= { why, done: this.#stop(why) }
+    return this.#stopped.done
+  }
+
+  async #stop(why: () => DownloadError): Promise<void> {
+    const pending = this.#pending
+    this.#pending = null
+    pending?.reject(why())
+    await Promise.all([this.#job?.dispose(), this.#looking])
+    this.#host.forget()
+  }
+
+  async #digest(size: number): Promise<string> {
+    if (this.#stopped !== null) throw this.#stopped.why()
+    const fresh = await this.#mustStartOver(size)
+    return new Promise((resolve, reject) => {
+      if (this.#stopped !== null) {
+        reject(this.#stopped.why())
+        return
+      }
+      this.#pending = { size, fresh, resolve, reject }
+      const job = size >= smallBytes ? this.#large() : (this.#job ??= this.#host.local(this.#settle))
+      job.want(size, fresh)
+    })
+  }
+
+  /** Whether what was hashed on the way may not be what lies there now. Throws when the file is too short. */
+  async #mustStartOver(size: number): Promise<boolean> {
+    // Nothing was hashed on the way; reading it now shows by itself where the file ends.
+    if (this.#job === null) return false
+    const looking = fstatAsync(this.#fd)
+    this.#looking = looking.catch(() => undefined)
+    const stats = await looking.catch((error: unknown) => {
+      throw fsError(error, 'reading back what was downloaded')
+    })
+    if (stats.size < size) throw shorterThan(size, stats.size)
+    // Somebody cut the file and later writes made it long again, with a hole in it: its bytes were hashed before
+    // the cut, but they are gone. Compressed file systems show holes too; there it costs a second reading.
+    return stats.blocks * 512 < size
+  }
+
+  #large(): LaneJob {
+    this.#job ??= this.#host.large(this.#settle, () => this.#onLost())
+    return this.#job
+  }
+
+  /** The worker is gone, and what it had hashed with it: this thread begins at byte 0. */
+  #onLost(): void {
+    const job = this.#host.local(this.#settle)
+    this.#job = job
+    if (this.#pending !== null) job.want(this.#pending.size, true)
+    else job.advance(this.#frontier)
+  }
+
+  #onOutcome(outcome: HashOutcome): void {
+    const pending = this.#pending
+    this.#pending = null
+    if ('hex' in outcome) pending?.resolve(outcome.hex)
+    else pending?.reject(outcome.error)
+  }
+}

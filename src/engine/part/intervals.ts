@@ -1,0 +1,197 @@
+/**
+ * Interval arithmetic: which bytes are there, and which ones a free connection fetches next. Pure.
+ *
+ * Sets hold a few dozen intervals at most (one run per connection and resume), so plain sorted arrays and linear
+ * walks beat any tree. Sets are never changed in place: a caller may keep an old one while the journal writes it.
+ */
+
+/** The bytes from `start` up to, not including, `end`. */
+export type Interval = readonly [start: number, end: number]
+
+/** Sorted by start, disjoint, non-adjacent, each non-empty. */
+export type IntervalSet = readonly Interval[]
+
+/** The set with `[start, end)` in it. An empty range, or one that is already covered, gives back the same set. */
+export function add(set: IntervalSet, start: number, end: number): IntervalSet {
+  if (end <= start) return set
+  let first = 0
+  while (first < set.length && endAt(set, first) < start) first++
+  let after = first
+  let from = start
+  let to = end
+  for (let run = set[after]; run !== undefined && run[0] <= end; run = set[++after]) {
+    if (run[0] <= start && run[1] >= end) return set
+    from = Math.min(from, run[0])
+    to = Math.max(to, run[1])
+  }
+  const result = set.slice()
+  result.splice(first, after - first, [from, to])
+  return result
+}
+
+/** The set without `[start, end)`. When nothing of it is in the set, gives back the same set. */
+export function subtract(set: IntervalSet, start: number, end: number): IntervalSet {
+  if (end <= start) return set
+  let first = 0
+  while (first < set.length && endAt(set, first) <= start) first++
+  let after = first
+  const kept: Interval[] = []
+  for (let run = set[after]; run !== undefined && run[0] < end; run = set[++after]) {
+    if (run[0] < start) kept.push([run[0], start])
+    if (run[1] > end) kept.push([end, run[1]])
+  }
+  if (after === first) return set
+  const result = set.slice()
+  result.splice(first, after - first, ...kept)
+  return result
+}
+
+/** Every byte that is in either set. */
+export function union(a: IntervalSet, b: IntervalSet): IntervalSet {
+  if (a.length === 0) return b
+  if (b.length === 0) return a
+  const result: Interval[] = []
+  let i = 0
+  let j = 0
+  let from = -1
+  let to = -1
+  for (;;) {
+    const left = a[i]
+    const right = b[j]
+    const takeLeft = left !== undefined && (right === undefined || left[0] <= right[0])
+    const next = takeLeft ? left : right
+    if (next === undefined) break
+    if (takeLeft) i++
+    else j++
+    if (next[0] <= to) {
+      to = Math.max(to, next[1])
+    } else {
+      if (to >= 0) result.push([from, to])
+      from = next[0]
+      to = next[1]
+    }
+  }
+  result.push([from, to])
+  return result
+}
+
+/** How many bytes are in the set. */
+export function size(set: IntervalSet): number {
+  let bytes = 0
+  for (const run of set) bytes += run[1] - run[0]
+  return bytes
+}
+
+/** Whether every byte of `[start, end)` is in the set; true for an empty range. */
+export function covers(set: IntervalSet, start: number, end: number): boolean {
+  if (end <= start) return true
+  for (const run of set) {
+    if (run[0] > start) return false
+    if (run[1] >= end) return true
+  }
+  return false
+}
+
+/** Where the run that begins at byte 0 ends; 0 when byte 0 is missing. */
+export function frontier(set: IntervalSet): number {
+  const run = set[0]
+  return run?.[0] === 0 ? run[1] : 0
+}
+
+/** What is missing of `[0, total)`. */
+export function gaps(set: IntervalSet, total: number): IntervalSet {
+  const result: Interval[] = []
+  let position = 0
+  for (const run of set) {
+    if (run[0] >= total) break
+    if (run[0] > position) result.push([position, run[0]])
+    position = run[1]
+  }
+  if (position < total) result.push([position, total])
+  return result
+}
+
+/** What of the set lies in `[0, total)`. */
+export function clip(set: IntervalSet, total: number): IntervalSet {
+  const last = set.at(-1)
+  return last === undefined || last[1] <= total ? set : subtract(set, total, last[1])
+}
+
+/**
+ * Reads a set out of a journal. A journal is only a claim, so anything unusual makes it worthless.
+ *
+ * @returns the set, adjacent intervals merged; null unless the value is an array of `[start, end]` pairs of
+ * non-negative safe integers, sorted, disjoint and non-empty.
+ */
+export function parseIntervals(value: unknown): IntervalSet | null {
+  if (!Array.isArray(value)) return null
+  const items: readonly unknown[] = value
+  const result: [number, number][] = []
+  for (const item of items) {
+    if (!isPair(item)) return null
+    const [start, end] = item
+    const last = result.at(-1)
+    if (end <= start || start < (last?.[1] ?? 0)) return null
+    if (last?.[1] === start) last[1] = end
+    else result.push([start, end])
+  }
+  return result
+}
+
+function isPair(value: unknown): value is [number, number] {
+  return Array.isArray(value) && value.length === 2 && isOffset(value[0]) && isOffset(value[1])
+}
+
+function isOffset(value: unknown): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function endAt(set: IntervalSet, index: number): number {
+  return set[index]?.[1] ?? Infinity
+}
+
+/** A connection that has `[position, end)` still to receive. */
+export interface Running {
+  id: number
+  position: number
+  end: number
+}
+
+/** What {@link nextWork} looks at. Sizes in bytes. */
+export interface WorkSituation {
+  /** Bytes that arrived: written, or on their way to the disk. */
+  received: IntervalSet
+  /** Size of the file. */
+  total: number
+  /** Connections that are busy. */
+  running: readonly Running[]
+  /** How many connections there may be at once. */
+  connections: number
+  /** No segment is made smaller than this on purpose. */
+  minSegmentBytes: number
+  /**
+   * No segment is made larger than this; default unlimited. Bounded segments are handed out from the front, so the
+   * hasher, which follows the front, is nearly done when the last byte arrives.
+   */
+  maxSegmentBytes?: number
+}
+
+/**
+ * A range to fetch. `gap`: nobody is at it. `steal`: the victim must be told, before the new request goes out, to
+ * stop at `start`.
+ */
+export type Work =
+  { kind: 'gap'; start: number; end: number } | { kind: 'steal'; victim: number; start: number; end: number }
+
+/** How a connection does, for {@link slowest}. */
+export interface ConnectionSpeed {
+  id: number
+  bytesPerSecond: number
+  /** Since its first byte was asked for, in milliseconds. */
+  ageMs: number
+  /** Bytes that it has still to receive. */
+  remaining: number
+}
+
+/** A rest that is done within this is not worth a new connection. */
+export const worthwhileSeconds = 5

@@ -1,0 +1,405 @@
+/** Conducts one file: target, kept bytes, fetching, checking, publishing; and starting over where that helps. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { chooseFilename } from '../disk/names.js'
+import { ensureSpace } from '../disk/space.js'
+import { stampOf } from '../disk/stamp.js'
+import { defaultFileMode } from '../disk/system.js'
+import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
+import { enterCache, placeResult, shownName } from '../layouts/hf-files.js'
+import { Upkeep } from './checkpoints.js'
+import type { FirstAnswer, Kept } from './fetch/contract.js'
+import { Fetcher } from './fetch/fetcher.js'
+import { Patience } from './fetch/retry-budget.js'
+import type { FileHash } from './hash/hasher.js'
+import { Suspects } from './mirror-trust.js'
+import { compareIdentity, sizeOnly } from './part/identity.js'
+import type { Leftover } from './part/journal.js'
+import { PartFile } from './part/part-file.js'
+import { Restarts, StartOver, worthless } from './part/start-over.js'
+import {
+  addressesOf,
+  mirrorId,
+  type StopMode,
+  type TransferCommand,
+  type TransferEvent,
+  type TransferResult,
+  type TransferSpec,
+} from './protocol.js'
+import { Questions } from './requests-to-manager.js'
+import type { Share, TransferResources } from './shared.js'
+import { type ExistingVerdict, findFile, resultOf, Target, wasPublished } from './target.js'
+import { headCheck, verify } from './verify.js'
+
+const now = () => performance.now()
+
+/** One transfer. {@link run} it once. */
+export class Transfer {
+  #spec: TransferSpec
+  readonly #shared: TransferResources
+  readonly #listener: (event: TransferEvent) => void
+  readonly #share: Share
+  readonly #patience: Patience
+  readonly #aborted = new AbortController()
+  readonly #questions: Questions
+  readonly #restarts = new Restarts()
+  #stopMode: StopMode | null = null
+  #publishing = false
+  #single = false
+  #target: Target | null = null
+  #filename: string | null
+  readonly #suspects: Suspects
+  #kept: Kept | null = null
+  #part: PartFile | null = null
+  #hash: FileHash | null = null
+  #fetcher: Fetcher | null = null
+  #existing: (ExistingVerdict & { kind: 'right' }) | null = null
+  #fetchedBytes = 0
+
+  constructor(spec: TransferSpec, shared: TransferResources, listener: (event: TransferEvent) => void) {
+    this.#spec = spec
+    this.#shared = shared
+    this.#listener = listener
+    this.#questions = new Questions(listener, this.#aborted.signal)
+    this.#suspects = new Suspects(addressesOf(spec))
+    this.#filename = spec.filename
+    this.#share = shared.shares.enter(spec)
+    this.#patience = new Patience(shared.tuning, performance.now())
+  }
+
+  /** Takes a command. */
+  send(command: TransferCommand): void {
+    if (command.type === 'limit') this.#share.bucket.limit = command.maxBytesPerSecond
+    else if (command.type === 'connections') this.#widen(command.connections)
+    else if (command.type === 'stop') this.#stop(command.mode)
+    else this.#questions.answer(command)
+  }
+
+  /** Runs to the end; never rejects. */
+  async run(): Promise<void> {
+    let last: TransferEvent
+    let leave: (() => void) | null = null
+    try {
+      leave = await enterCache(this.#spec, this.#aborted.signal)
+      last = { type: 'completed', result: await this.#transfer() }
+    } catch (thrown) {
+      last = await this.#fail(thrown)
+    }
+    leave?.()
+    await this.#share.leave()
+    this.#listener(last)
+  }
+
+  // ---- the way to a file ----
+
+  async #transfer(): Promise<TransferResult> {
+    await Promise.resolve()
+    this.#emit({ type: 'phase', phase: 'resolving' })
+    if (this.#filename !== null) {
+      const done = await this.#prepare(this.#filename)
+      if (done !== null) return await this.#finish(done)
+    }
+    for (;;) {
+      this.#check()
+      try {
+        const outcome = await this.#fetch()
+        if (outcome === 'nothing' && this.#existing !== null)
+          return await this.#finish(this.#fromExisting(this.#existing))
+        return await this.#finish(await this.#verifyAndPublish())
+      } catch (thrown) {
+        await this.#startOverOrThrow(thrown)
+      }
+    }
+  }
+
+  /** Takes the target and looks at what lies there; answers a result when nothing is left to do. */
+  async #prepare(filename: string): Promise<TransferResult | null> {
+    const spec = this.#spec
+    const target = await Target.take(spec.directory, filename)
+    this.#target = target
+    this.#filename = filename
+    const leftover = await target.leftover(spec)
+    const published = wasPublished(target, leftover, spec)
+    if (published !== null) {
+      await target.discardLeftover()
+      const { size, sha256 } = published
+      return this.#fromExisting({
+        kind: 'right',
+        size,
+        sha256,
+        verified: spec.sha256 !== null,
+        stamp: published,
+      })
+    }
+    const common = { hashes: this.#shared.hashes, share: this.#share }
+    const existing = await findFile(target, spec, common, this.#aborted.signal, this.#listener)
+    if (existing.kind === 'right') {
+      if (leftover.found) await target.discardLeftover()
+      this.#existing = existing
+      return this.#fromExisting(existing)
+    }
+    target.requireWritable()
+    await this.#takeUp(target, leftover)
+    return null
+  }
+
+  /** Opens the kept part when there is a usable one. */
+  async #takeUp(target: Target, { resume, found, partExists }: Leftover): Promise<void> {
+    const { url, sha256, size } = this.#spec
+    const wrongSize = size !== null && resume !== null && (resume.identity.total ?? size) !== size
+    if (resume === null || wrongSize) {
+      if (found) this.#log('warn', 'The bytes left by an earlier run cannot be used; starting over.')
+      // A journal alone holds no bytes, and a new part may be published before it needs a journal of its own.
+      if (found && !partExists) await target.discardLeftover()
+      return
+    }
+    const { identity } = resume
+    const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
+    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, mirror, resume })
+    this.#kept = { part, identity }
+    this.#suspects.keeps()
+    const { total } = identity
+    this.#use(part, total)
+    if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
+    this.#log('info', `Going on with ${part.writtenBytes} bytes of an earlier run.`)
+  }
+
+  async #fetch(): Promise<'complete' | 'nothing'> {
+    const { tuning, gate, bucket } = this.#shared
+    const http = this.#share.open()
+    const spec = this.#spec
+    const batches = this.#shared.batchesFor(spec.connections)
+    const fetcher = new Fetcher({
+      spec,
+      urls: this.#suspects.urls,
+      tuning,
+      context: { http, tuning, buckets: [bucket, this.#share.bucket], proxy: spec.proxy, batches, now },
+      gate,
+      patience: this.#patience,
+      kept: this.#kept,
+      single: this.#single,
+      host: {
+        open: (first) => this.#open(first),
+        refresh: (status) => this.#questions.refresh(status),
+        emit: this.#listener,
+      },
+    })
+    this.#fetcher = fetcher
+    const upkeep = new Upkeep({
+      tuning,
+      fetcher,
+      size: spec.size,
+      part: () => this.#part,
+      hash: () => this.#hash,
+      emit: this.#listener,
+      head: () => headCheck(this.#filename === null ? null : shownName(spec, this.#filename)),
+    })
+    if (this.#part !== null) this.#emit({ type: 'phase', phase: 'downloading' })
+    try {
+      return await fetcher.run()
+    } finally {
+      this.#fetcher = null
+      this.#fetchedBytes += fetcher.fetchedBytes
+      this.#suspects.note(fetcher.mirrors.contributors)
+      await this.#share.close()
+      await upkeep.stop()
+    }
+  }
+
+  /** The first acceptable answer: name, target, room, part. */
+  async #open(first: FirstAnswer): Promise<PartFile | null> {
+    if (this.#target === null) {
+      const disposition = first.head.headers['content-disposition']
+      const contentDisposition = typeof disposition === 'string' ? disposition : null
+      const filename = chooseFilename({ contentDisposition, finalUrl: first.url })
+      await this.#questions.claim(filename)
+      const done = await this.#prepare(filename)
+      if (done !== null) return null
+    }
+    const target = this.#target
+    if (target === null) throw new DownloadError('INTERNAL', 'There is no target to write to.')
+    const kept = this.#kept
+    if (kept !== null) {
+      const digestKnown = this.#spec.sha256 !== null
+      const own = kept.part.mirror === mirrorId(first.asked)
+      const known = own ? kept.identity : sizeOnly(kept.identity)
+      if (compareIdentity(known, first.identity, digestKnown) !== 'changed') return kept.part
+      this.#log('info', 'The file changed on the server since the last run; starting over.')
+      await this.#drop()
+    }
+    const { url, sha256 } = this.#spec
+    const { identity } = first
+    const { total } = identity
+    if (total !== null) await ensureSpace(target.paths.directory, total, 0)
+    this.#check()
+    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, resume: null })
+    this.#use(part, total)
+    const filename = shownName(this.#spec, this.#filename ?? '')
+    this.#emit({ type: 'named', filename, path: target.paths.target })
+    this.#emit({ type: 'phase', phase: 'downloading' })
+    return part
+  }
+
+  #use(part: PartFile, total: number | null): void {
+    this.#part = part
+    this.#hash = this.#shared.hashes.open(part.fd, total)
+  }
+
+  // ---- the end of a file ----
+
+  async #verifyAndPublish(): Promise<TransferResult> {
+    const part = this.#part
+    const target = this.#target
+    const hash = this.#hash
+    const filename = this.#filename
+    if (part === null || target === null || hash === null || filename === null) {
+      throw new DownloadError('INTERNAL', 'There is nothing to publish.')
+    }
+    this.#emit({ type: 'phase', phase: 'verifying' })
+    const spec = this.#spec
+    const size = part.identity.total ?? part.writtenBytes
+    let sha256: string
+    try {
+      sha256 = await verify({ part, hash, filename: shownName(spec, filename), size, expected: spec })
+    } catch (error) {
+      this.#check()
+      throw error
+    }
+    await hash.dispose()
+    this.#hash = null
+    this.#check()
+    this.#publishing = true
+    const { existing } = target
+    const mode = existing === null ? defaultFileMode() : existing.mode & 0o777
+    const stat = await part.publish({ size, sha256, mode, replaces: existing !== null })
+    this.#part = null
+    return {
+      path: target.paths.target,
+      filename,
+      size,
+      sha256,
+      verified: spec.sha256 !== null,
+      existed: false,
+      fetchedBytes: this.#fetchedBytes,
+      adoptedFrom: null,
+      stamp: stampOf({ size, ...stat }, sha256),
+    }
+  }
+
+  #fromExisting(existing: ExistingVerdict & { kind: 'right' }): TransferResult {
+    return resultOf(existing, this.#filename ?? '', this.#target?.paths.target ?? '')
+  }
+
+  async #finish(published: TransferResult): Promise<TransferResult> {
+    const result = await placeResult(this.#spec, published)
+    this.#emit({ type: 'named', filename: result.filename, path: result.path })
+    await this.#close('done')
+    return result
+  }
+
+  // ---- trouble ----
+
+  async #startOverOrThrow(thrown: unknown): Promise<void> {
+    this.#publishing = false
+    this.#check()
+    if (isDownloadError(thrown) && this.#suspects.hasAnother(thrown)) {
+      this.#emit({ type: 'restarted', error: thrown.toJSON() })
+      await this.#drop()
+      this.#patience.forgetBytes()
+      return
+    }
+    const again = StartOver.of(thrown)
+    if (again === null) throw thrown
+    const error = again.reason.toJSON()
+    const { trigger } = again
+    // Why ranges were asked for again says more than that they were not given.
+    const earlier = this.#patience.lastError
+    const verdict = trigger === 'ranges-lost' ? this.#patience.failed(again.reason, performance.now()) : null
+    if (verdict?.kind === 'give-up') throw earlier ?? again
+    if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
+    // A second version may come from another node of the same server: one stream then can't mix the two. Nor does it
+    // need ranges, which a server may give for the beginning of a file only.
+    if (trigger === 'changed' || trigger === 'ranges-lost') this.#single = true
+    this.#emit({ type: 'restarted', error })
+    await this.#drop()
+    if (verdict?.kind === 'wait') {
+      const { attempt, delayMs } = verdict
+      this.#emit({ type: 'retrying', attempt, delayMs, error })
+      await sleep(delayMs, undefined, { signal: this.#aborted.signal }).catch(() => undefined)
+      return
+    }
+    this.#patience.forgetBytes()
+  }
+
+  async #fail(thrown: unknown): Promise<TransferEvent> {
+    const error = thrown instanceof StartOver ? thrown.reason : toDownloadError(thrown)
+    const changed = thrown instanceof StartOver && thrown.trigger === 'changed' && !thrown.keep
+    const drop = this.#stopMode === null ? changed || worthless.has(error.code) : this.#stopMode === 'cancel'
+    try {
+      if (drop && this.#part === null) await this.#target?.discardLeftover()
+      await this.#close(drop ? 'drop' : 'keep')
+    } catch (closing) {
+      this.#log('warn', `Closing the transfer failed: ${toDownloadError(closing).message}`)
+    }
+    if (this.#stopMode !== null) return { type: 'stopped', mode: this.#stopMode }
+    return { type: 'failed', error: error.toJSON() }
+  }
+
+  /** Throws away what is on disk, to begin at byte 0. */
+  async #drop(): Promise<void> {
+    await this.#hash?.dispose()
+    this.#hash = null
+    const part = this.#part
+    this.#part = null
+    this.#kept = null
+    this.#suspects.forget()
+    await part?.discard()
+  }
+
+  async #close(how: 'keep' | 'drop' | 'done'): Promise<void> {
+    const part = this.#part
+    try {
+      await this.#hash?.dispose()
+      this.#part = null
+      if (how === 'drop') await part?.discard()
+      else if (part !== null && part.writtenBytes === 0) await part.discard()
+      else await part?.keep()
+    } finally {
+      await this.#target?.release({ empty: how !== 'done' })
+      this.#target = null
+    }
+  }
+
+  // ---- small things ----
+
+  /** More connections may be used from now on. */
+  #widen(connections: number): void {
+    this.#spec = { ...this.#spec, connections }
+    if (this.#fetcher !== null && !this.#single) this.#fetcher.mirrors.widen(connections)
+  }
+
+  #stop(mode: StopMode): void {
+    // Past this point the file is as good as there; the answer will be that it is completed.
+    if (this.#publishing) return
+    // What was asked for first holds: a pause stays one when the manager closes. Only cancel outranks it.
+    if (this.#stopMode === null || mode === 'cancel') this.#stopMode = mode
+    this.#aborted.abort()
+    this.#fetcher?.stop(stopped())
+    if (this.#fetcher === null) void this.#hash?.dispose()
+  }
+
+  #check(): void {
+    if (this.#stopMode !== null && !this.#publishing) throw stopped()
+  }
+
+  #log(level: 'info' | 'warn', message: string): void {
+    this.#emit({ type: 'log', level, message })
+  }
+
+  #emit(event: TransferEvent): void {
+    this.#listener(event)
+  }
+}
+
+function stopped(): DownloadError {
+  return new DownloadError('CANCELED', 'The transfer was stopped.')
+}

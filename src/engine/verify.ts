@@ -1,0 +1,89 @@
+/** The check of a file that is all there, before it may have its name. */
+import { createHash } from 'node:crypto'
+import { checkFile, checkHead, formatOf, looksLikeHtml } from '../disk/model-formats.js'
+import { DownloadError, isDownloadError } from '../errors.js'
+import { stepBytes } from './hash/hash-job.js'
+import type { FileHash } from './hash/hasher.js'
+import type { PartFile } from './part/part-file.js'
+import { partLost } from './part/start-over.js'
+
+/** What is checked, against what. */
+export interface VerifyInit {
+  part: PartFile
+  hash: FileHash
+  filename: string
+  size: number
+  expected: { size: number | null; sha256: string | null; gitOid?: string | null }
+}
+
+const headBytes = 512
+
+/**
+ * Checks size, digest and format.
+ *
+ * @returns the SHA-256.
+ * @throws DownloadError `CONTENT_MISMATCH`, `CHECKSUM_MISMATCH`, `DISK_IO`; StartOver when somebody cut the part.
+ */
+export async function verify({ part, hash, filename, size, expected }: VerifyInit): Promise<string> {
+  if (expected.size !== null && size !== expected.size) {
+    throw new DownloadError(
+      'CONTENT_MISMATCH',
+      `The file has ${size} bytes, but ${expected.size} are expected.`,
+    )
+  }
+  hash.advance(size)
+  const sha256 = part.wholeSha256 ?? (await digest(part, hash, size))
+  if (expected.sha256 !== null && sha256 !== expected.sha256) {
+    if (looksLikeHtml(await part.read(0, Math.min(size, headBytes)))) {
+      throw new DownloadError('CONTENT_MISMATCH', 'The server sent a web page, not the file.')
+    }
+    throw new DownloadError(
+      'CHECKSUM_MISMATCH',
+      `The SHA-256 is ${sha256}, but ${expected.sha256} is expected.`,
+    )
+  }
+  if (expected.sha256 === null && (expected.gitOid ?? null) !== null) {
+    const oid = await gitOidOf(part, size)
+    if (oid !== expected.gitOid) {
+      throw new DownloadError(
+        'CHECKSUM_MISMATCH',
+        `Git's name for the file is ${oid}, but ${expected.gitOid} is expected.`,
+      )
+    }
+  }
+  const wrong = await checkFile(filename, size, (position, length) => part.read(position, length))
+  if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
+  return sha256
+}
+
+/** What tells from the first bytes that they aren't what the name promises; null when it promises nothing. */
+export function headCheck(
+  filename: string | null,
+): ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null {
+  if (filename === null || formatOf(filename) === null) return null
+  return (bytes, total) => {
+    const wrong = checkHead(filename, bytes, total)
+    return wrong === null ? null : new DownloadError('CONTENT_MISMATCH', wrong)
+  }
+}
+
+/** Git's name for a blob: SHA-1 over its length and its bytes. Only small files are kept in git itself. */
+async function gitOidOf(part: PartFile, size: number): Promise<string> {
+  const hash = createHash('sha1').update(`blob ${size}\0`)
+  for (let at = 0; at < size;) {
+    const bytes = await part.read(at, Math.min(stepBytes, size - at))
+    if (bytes.length === 0) throw partLost()
+    hash.update(bytes)
+    at += bytes.length
+  }
+  return hash.digest('hex')
+}
+
+async function digest(part: PartFile, hash: FileHash, size: number): Promise<string> {
+  try {
+    return await hash.digest(size)
+  } catch (error) {
+    // A file that is shorter than what was written was cut by somebody else.
+    throw isDownloadError(error, 'TRUNCATED') || !(await part.isIntact()) ? partLost() : error
+  }
+}

@@ -1,0 +1,228 @@
+/** The engine in a worker, so that the host's event loop stays free. Seen from the manager it is an engine like any other. */
+import { SHARE_ENV, Worker } from 'node:worker_threads'
+import { declareDead } from '../disk/lock.js'
+import { builtFile } from '../disk/system.js'
+import { DownloadError } from '../errors.js'
+import type { EngineOptions } from './engine.js'
+import type {
+  StopMode,
+  TransferCommand,
+  TransferEngine,
+  TransferEvent,
+  TransferHandle,
+  TransferSpec,
+  WorkerInit,
+  WorkerReply,
+  WorkerRequest,
+} from './protocol.js'
+
+/** A worker that is lost so often is not started again. */
+const maxLosses = 3
+
+/** How long a worker may take to close, in milliseconds. */
+const closeMs = 5_000
+
+/** What a {@link WorkerEngine} may be given. */
+export interface WorkerEngineOptions extends Omit<EngineOptions, 'resolve'> {
+  /** Makes the engine that is used where no worker can be. */
+  fallback: (options: EngineOptions) => TransferEngine
+  /** Entry of the worker; null for none. Default: `engine-worker.js` of the build. */
+  file?: URL | null
+}
+
+/** A transfer that has not ended. */
+interface Run {
+  spec: TransferSpec
+  listener: (event: TransferEvent) => void
+  /** Set once it was asked to stop. */
+  stop: StopMode | null
+  /** Where it runs when there is no worker. */
+  handle: TransferHandle | null
+}
+
+/** See the file's head. The worker is started with the first transfer. */
+export class WorkerEngine implements TransferEngine {
+  readonly #options: WorkerEngineOptions
+  readonly #runs = new Map<number, Run>()
+  readonly #deadThreads: string[] = []
+  #limit: number | null
+  #worker: Worker | null = null
+  /** The worker's name among the owners of locks; null until it is ready. */
+  #thread: string | null = null
+  #fallback: TransferEngine | null = null
+  #nextId = 1
+  #losses = 0
+  #lastWords = 'it ended'
+  #onClosed: (() => void) | null = null
+
+  constructor(options: WorkerEngineOptions) {
+    this.#options = options
+    this.#limit = options.maxBytesPerSecond ?? null
+  }
+
+  start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {
+    const id = this.#nextId++
+    const run: Run = { spec, listener, stop: null, handle: null }
+    this.#runs.set(id, run)
+    this.#begin(id, run)
+    return {
+      send: (command) => {
+        this.#send(id, run, command)
+      },
+    }
+  }
+
+  prepare(): void {
+    if (this.#fallback === null && this.#worker === null) this.#startWorker()
+  }
+
+  setMaxBytesPerSecond(limit: number | null): void {
+    this.#limit = limit
+    this.#fallback?.setMaxBytesPerSecond(limit)
+    this.#post({ type: 'limit', maxBytesPerSecond: limit })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#closeWorker(), this.#fallback?.close()])
+  }
+
+  async #closeWorker(): Promise<void> {
+    const worker = this.#worker
+    if (worker === null) return
+    worker.ref()
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, closeMs)
+      this.#onClosed = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      this.#post({ type: 'close' })
+    })
+    await worker.terminate()
+  }
+
+  #begin(id: number, run: Run): void {
+    this.prepare()
+    if (this.#fallback === null) {
+      this.#post({ type: 'start', id, spec: run.spec })
+      // Held up only while there is something to wait for.
+      this.#worker?.ref()
+    } else {
+      run.handle = this.#fallback.start(run.spec, (event) => {
+        this.#deliver(id, event)
+      })
+    }
+  }
+
+  #send(id: number, run: Run, command: TransferCommand): void {
+    if (command.type === 'stop') run.stop ??= command.mode
+    if (command.type === 'connections') run.spec = { ...run.spec, connections: command.connections }
+    if (command.type === 'limit') run.spec = { ...run.spec, maxBytesPerSecond: command.maxBytesPerSecond }
+    if (run.handle === null) this.#post({ type: 'command', id, command })
+    else run.handle.send(command)
+  }
+
+  #deliver(id: number, event: TransferEvent): void {
+    const run = this.#runs.get(id)
+    if (run === undefined) return
+    // Should it have to begin again, it must find the file that it has begun.
+    if (event.type === 'named' && run.spec.filename === null)
+      run.spec = { ...run.spec, filename: event.filename }
+    if (event.type === 'completed' || event.type === 'failed' || event.type === 'stopped') {
+      this.#runs.delete(id)
+      if (this.#runs.size === 0) this.#worker?.unref()
+    }
+    run.listener(event)
+  }
+
+  #post(request: WorkerRequest): void {
+    this.#worker?.postMessage(request)
+  }
+
+  #startWorker(): void {
+    const file = this.#options.file === undefined ? builtFile('engine-worker.js') : this.#options.file
+    if (file === null) {
+      this.#fallBack('its file is missing')
+      return
+    }
+    const workerData: WorkerInit = {
+      tuning: this.#options.tuning ?? {},
+      maxBytesPerSecond: this.#limit,
+      deadThreads: this.#deadThreads,
+    }
+    try {
+      // The host's loaders and inspectors are not for this thread; its environment is, for the proxies in it.
+      const worker = new Worker(file, { name: 'model-downloader', execArgv: [], env: SHARE_ENV, workerData })
+      this.#worker = worker
+      worker.unref()
+      worker.on('message', (message: WorkerReply) => {
+        if (worker === this.#worker) this.#onReply(message)
+      })
+      worker.on('error', (error) => {
+        this.#lastWords = error instanceof Error ? error.message : String(error)
+      })
+      worker.once('exit', () => {
+        this.#onExit()
+      })
+    } catch (error) {
+      this.#fallBack(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  #onReply(message: WorkerReply): void {
+    switch (message.type) {
+      case 'ready':
+        this.#thread = message.thread
+        return
+      case 'events':
+        for (const [id, event] of message.events) this.#deliver(id, event)
+        return
+      case 'log':
+        this.#options.onLog?.(message.level, message.message)
+        return
+      case 'closed':
+        this.#onClosed?.()
+    }
+  }
+
+  #onExit(): void {
+    const thread = this.#thread
+    this.#worker = null
+    this.#thread = null
+    if (this.#onClosed !== null) {
+      this.#onClosed()
+      return
+    }
+    this.#losses += 1
+    if (thread === null) this.#fallBack(this.#lastWords)
+    else
+      this.#options.onLog?.('warn', `The transfer worker ended (${this.#lastWords}); going on in a new one.`)
+    if (thread !== null) this.#deadThreads.push(thread)
+    for (const [id, run] of [...this.#runs]) this.#again(id, run)
+  }
+
+  /** A run whose worker is lost: its bytes are kept, and it goes on from them. */
+  #again(id: number, run: Run): void {
+    if (run.stop !== null) {
+      this.#deliver(id, { type: 'stopped', mode: run.stop })
+    } else if (this.#losses > maxLosses) {
+      const error = new DownloadError('INTERNAL', `The transfer worker ended: ${this.#lastWords}`, {
+        retryable: true,
+      })
+      this.#deliver(id, { type: 'failed', error: error.toJSON() })
+    } else {
+      this.#begin(id, run)
+    }
+  }
+
+  #fallBack(reason: string): void {
+    declareDead(this.#deadThreads)
+    this.#options.onLog?.(
+      'warn',
+      `The transfer worker can't be used (${reason}); files are fetched in the main thread.`,
+    )
+    const { tuning = {} } = this.#options
+    // Without a log: that its hash worker is missing, too, would be the same warning again.
+    this.#fallback = this.#options.fallback({ tuning, maxBytesPerSecond: this.#limit })
+  }
+}

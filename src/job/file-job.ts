@@ -1,0 +1,102 @@
+import type {
+  StopMode,
+  TransferEvent,
+  TransferHandle,
+  TransferResult,
+  TransferSpec,
+} from '../engine/protocol.js'
+import { deserializeError, type SerializedDownloadError, toDownloadError } from '../errors.js'
+import type { Job, JobHost } from './job.js'
+
+/** An address that works now. */
+export type Refresh = () => Promise<{ url: string; headers: Record<string, string> }>
+
+/** The one transfer of a download of one file. */
+export class FileJob implements Job {
+  readonly #host: JobHost
+  readonly #refresh: Refresh
+  readonly #transfer: TransferHandle
+
+  constructor(host: JobHost, spec: TransferSpec, refresh: Refresh) {
+    this.#host = host
+    this.#refresh = refresh
+    this.#transfer = host.engine.start(spec, (event) => {
+      this.#on(event)
+    })
+  }
+
+  stop(mode: StopMode): void {
+    this.#transfer.send({ type: 'stop', mode })
+  }
+
+  limit(maxBytesPerSecond: number | null): void {
+    this.#transfer.send({ type: 'limit', maxBytesPerSecond })
+  }
+
+  #on(event: TransferEvent): void {
+    const host = this.#host
+    const { download } = host
+    switch (event.type) {
+      case 'phase':
+        host.phase(event.phase)
+        return
+      case 'claim':
+        this.#transfer.send({
+          type: 'claimed',
+          requestId: event.requestId,
+          error: claimName(host, event.filename),
+        })
+        return
+      case 'named':
+        if (!download.named || download.filename !== event.filename) {
+          download.update({ filename: event.filename, named: true })
+          void host.save()
+        }
+        return
+      case 'progress':
+        host.progress(event)
+        return
+      case 'retrying': {
+        const { attempt, delayMs } = event
+        host.retrying({ error: deserializeError(event.error), attempt, delayMs })
+        return
+      }
+      case 'restarted':
+        download.note(performance.now(), { downloaded: 0, total: download.record.total, connections: 0 })
+        host.log('warn', `Starting over: ${event.error.message}`)
+        return
+      case 'log':
+        host.log(event.level, event.message)
+        return
+      case 'refresh':
+        void this.#onRefresh(event.requestId)
+        return
+      case 'completed':
+        host.end({ type: 'completed', patch: patchOf(event.result), run: event.result })
+        return
+      case 'failed':
+      case 'stopped':
+        host.end(event)
+    }
+  }
+
+  async #onRefresh(requestId: number): Promise<void> {
+    const { url, headers } = await this.#refresh()
+    this.#transfer.send({ type: 'refreshed', requestId, url, headers })
+  }
+}
+
+/** Claims a name for a download of one file; why that can't be, or null. */
+export function claimName(host: JobHost, filename: string): SerializedDownloadError | null {
+  try {
+    host.claim([filename])
+    host.download.update({ filename, named: true })
+    return null
+  } catch (error) {
+    return toDownloadError(error).toJSON()
+  }
+}
+
+function patchOf({ filename, size, sha256, verified, stamp }: TransferResult) {
+  return { filename, named: true, downloaded: size, total: size, resultSha256: sha256, verified, stamp }
+}

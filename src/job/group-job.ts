@@ -1,0 +1,310 @@
+/** The transfers of a group: many at a time within one budget of connections, one progress, one end. */
+import { addressOf, destinationOf } from '../download/destination.js'
+import type { Entry, GroupFiles } from '../download/group.js'
+import type { StopMode, TransferEvent, TransferHandle, TransferResult } from '../engine/protocol.js'
+import { deserializeError, DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
+import { pointRef } from '../layouts/hf-files.js'
+import { cachePlaceOf } from '../layouts/hf-paths.js'
+import type { Resolution, ResolvedFile } from '../sources/source.js'
+import { Pace } from '../util/schedule.js'
+import { Budget, usefulConnections } from './connection-budget.js'
+import { FailureStreak, groupError } from './group-rules.js'
+import { prepareGroup } from './group-start.js'
+import type { Job, JobHost } from './job.js'
+
+/** The record is written this seldom while files come: what a kill loses is seen again on the disk. */
+const saveMs = 1_000
+
+/** Writing the record may take up at most one part in so many of the time. */
+const saveShare = 20
+
+/** A transfer of one file. */
+interface Active {
+  handle: TransferHandle
+  /** Where it was told that the file is. */
+  file: ResolvedFile
+  connections: number
+}
+
+/** See the file's head. */
+export class GroupJob implements Job {
+  readonly #host: JobHost
+  readonly #refresh: (file: ResolvedFile) => Promise<ResolvedFile>
+  readonly #active = new Map<Entry, Active>()
+  readonly #failures = new FailureStreak()
+  readonly #progress: Pace
+  readonly #saving: Pace
+  #group: GroupFiles | null = null
+  #sources: ReadonlyMap<Entry, ResolvedFile> = new Map()
+  #budget: Budget<Entry>
+  #stopMode: StopMode | null = null
+  #fetchedBytes = 0
+  #existed = true
+  /** Most bytes that were told: what starts over takes nothing back. */
+  #high = 0
+
+  constructor(host: JobHost, resolution: Resolution, refresh: (file: ResolvedFile) => Promise<ResolvedFile>) {
+    this.#host = host
+    this.#refresh = refresh
+    this.#budget = this.#makeBudget([])
+    this.#progress = new Pace(
+      () => host.tuning.progressIntervalMs,
+      () => {
+        host.progress(this.#current())
+      },
+    )
+    let lastSaveMs = 0
+    this.#saving = new Pace(
+      () => Math.max(saveMs, lastSaveMs * saveShare),
+      async () => {
+        const begin = performance.now()
+        await host.save()
+        lastSaveMs = performance.now() - begin
+      },
+    )
+    void this.#run(resolution)
+  }
+
+  stop(mode: StopMode): void {
+    this.#stopMode = mode
+    this.#budget.drain()
+    for (const { handle } of this.#active.values()) handle.send({ type: 'stop', mode })
+  }
+
+  limit(maxBytesPerSecond: number | null): void {
+    // They share it: whichever hears of it sets it for all.
+    for (const { handle } of this.#active.values()) handle.send({ type: 'limit', maxBytesPerSecond })
+  }
+
+  async #run(resolution: Resolution): Promise<void> {
+    const host = this.#host
+    try {
+      const { group, sources } = await prepareGroup(host, resolution, () => this.#stopMode !== null)
+      this.#group = group
+      this.#sources = sources
+      this.#high = group.downloaded
+      if (this.#stopMode === null && group.missing.length > 0) {
+        this.#budget = this.#makeBudget(group.missing)
+        host.phase('downloading')
+        this.#progress.ask()
+      }
+      this.#pump(group)
+    } catch (error) {
+      this.#endTimers()
+      const mode = this.#stopMode
+      host.end(
+        mode === null
+          ? { type: 'failed', error: toDownloadError(error).toJSON() }
+          : { type: 'stopped', mode },
+      )
+    }
+  }
+
+  #makeBudget(files: readonly Entry[]): Budget<Entry> {
+    const { minSegmentBytes } = this.#host.tuning
+    const { connections } = this.#host.spec()
+    return new Budget(connections, ({ size }) => usefulConnections(size, minSegmentBytes, connections), files)
+  }
+
+  /** Starts what can be started; ends when nothing runs and nothing is left. */
+  #pump(group: GroupFiles): void {
+    const { connections } = this.#host.spec()
+    // Those that check and publish hold no connection, but there should not be too many of them.
+    while (this.#stopMode === null && this.#active.size < 2 * connections) {
+      const grant = this.#budget.next()
+      if (grant === null) break
+      if (grant.kind === 'start') this.#start(group, grant.file, grant.connections)
+      else {
+        this.#active.get(grant.file)?.handle.send({ type: 'connections', connections: grant.connections })
+      }
+    }
+    if (this.#active.size === 0) this.#finish(group)
+  }
+
+  #start(group: GroupFiles, entry: Entry, connections: number): void {
+    const host = this.#host
+    const file = this.#sources.get(entry)
+    if (file === undefined) throw new DownloadError('INTERNAL', 'A file of the group has no source.')
+    const { record } = host.download
+    const { directory: root } = host.spec()
+    const { cache = null, ...destination } = destinationOf(file, record, {
+      root,
+      folder: group.path,
+      path: entry.filename,
+      caches: host.caches(),
+    })
+    const handle = host.engine.start(
+      {
+        ...host.spec(),
+        ...destination,
+        // The commit is named when all of it is there.
+        cache: cache === null ? null : { ...cache, ref: null },
+        connections,
+        force: record.force || entry.stale,
+        known: entry.stamp,
+        share: record.id,
+      },
+      (event) => {
+        this.#on(group, entry, event)
+      },
+    )
+    this.#active.set(entry, { handle, file, connections: 1 })
+  }
+
+  #on(group: GroupFiles, entry: Entry, event: TransferEvent): void {
+    const host = this.#host
+    switch (event.type) {
+      case 'phase':
+        group.move(entry, event.phase)
+        this.#onPhase(group, entry)
+        return
+      case 'progress':
+        group.note(entry, event.downloaded, event.total ?? entry.size)
+        this.#noteConnections(entry, event.connections)
+        this.#progress.ask()
+        return
+      case 'retrying': {
+        const { attempt, delayMs } = event
+        host.retrying({ error: deserializeError(event.error), attempt, delayMs })
+        return
+      }
+      case 'restarted':
+        group.note(entry, 0)
+        host.log('warn', `${entry.filename}: Starting over: ${event.error.message}`)
+        return
+      case 'log':
+        host.log(event.level, `${entry.filename}: ${event.message}`)
+        return
+      case 'refresh':
+        void this.#onRefresh(entry, event.requestId)
+        return
+      case 'completed':
+        this.#onCompleted(group, entry, event.result)
+        return
+      case 'failed':
+        this.#onFailed(group, entry, event.error)
+        return
+      case 'stopped':
+        this.#leave(group, entry)
+        return
+      // Every file of a group has its name beforehand.
+      case 'claim':
+      case 'named':
+    }
+  }
+
+  /** One that is being checked needs its connections no more. */
+  #onPhase(group: GroupFiles, entry: Entry): void {
+    if (entry.state === 'verifying') {
+      this.#budget.release(entry)
+      this.#noteConnections(entry, 0)
+    }
+    const all =
+      this.#budget.waiting === 0 && [...this.#active.keys()].every(({ state }) => state === 'verifying')
+    this.#host.phase(all ? 'verifying' : 'downloading')
+    if (entry.state === 'verifying') this.#pump(group)
+  }
+
+  #noteConnections(entry: Entry, connections: number): void {
+    const active = this.#active.get(entry)
+    if (active !== undefined) active.connections = connections
+  }
+
+  async #onRefresh(entry: Entry, requestId: number): Promise<void> {
+    const active = this.#active.get(entry)
+    if (active === undefined) return
+    active.file = await this.#refresh(active.file)
+    const { url, headers } = addressOf(active.file, this.#host.download.record.headers)
+    active.handle.send({ type: 'refreshed', requestId, url, headers })
+  }
+
+  #onCompleted(group: GroupFiles, entry: Entry, result: TransferResult): void {
+    group.complete(entry, result)
+    this.#failures.succeeded()
+    this.#fetchedBytes += result.fetchedBytes
+    this.#existed &&= result.existed
+    this.#saving.ask()
+    this.#progress.ask()
+    this.#leave(group, entry)
+  }
+
+  #onFailed(group: GroupFiles, entry: Entry, error: SerializedDownloadError): void {
+    group.fail(entry, error)
+    this.#host.log('warn', `${entry.filename}: ${error.message}`)
+    if (this.#failures.failed(error.code)) {
+      const rest = this.#budget.drain()
+      if (rest.length > 0) this.#host.log('warn', `The other ${rest.length} files are not tried.`)
+      for (const other of rest) group.fail(other, error)
+    }
+    this.#leave(group, entry)
+  }
+
+  #leave(group: GroupFiles, entry: Entry): void {
+    this.#active.delete(entry)
+    this.#budget.release(entry)
+    this.#pump(group)
+  }
+
+  #current(): { downloaded: number; total: number | null; connections: number } {
+    const { downloaded = 0, total = null } = this.#group ?? {}
+    this.#high = Math.max(this.#high, downloaded)
+    let connections = 0
+    for (const active of this.#active.values()) connections += active.connections
+    return { downloaded: this.#high, total, connections }
+  }
+
+  #finish(group: GroupFiles): void {
+    this.#endTimers()
+    const host = this.#host
+    const { missing, files } = group
+    if (missing.length === 0) {
+      void this.#succeed(group)
+      return
+    }
+    host.download.note(performance.now(), { ...this.#current(), connections: 0 })
+    if (this.#stopMode !== null) {
+      host.end({ type: 'stopped', mode: this.#stopMode })
+      return
+    }
+    const failures = missing.flatMap(({ failure }) => failure ?? [])
+    host.end({
+      type: 'failed',
+      error: groupError(failures, { missing: missing.length, total: files.length }),
+    })
+  }
+
+  async #succeed(group: GroupFiles): Promise<void> {
+    const host = this.#host
+    try {
+      await this.#nameCommit()
+      group.pinned = false
+      const size = group.total ?? group.downloaded
+      host.end({
+        type: 'completed',
+        patch: {
+          downloaded: size,
+          total: size,
+          resultSha256: null,
+          verified: group.files.every(({ verified }) => verified),
+          stamp: null,
+        },
+        run: { existed: this.#existed, fetchedBytes: this.#fetchedBytes, adoptedFrom: null },
+      })
+    } catch (error) {
+      host.end({ type: 'failed', error: toDownloadError(error).toJSON() })
+    }
+  }
+
+  /** In a cache, points the branch that was asked for to the commit. */
+  async #nameCommit(): Promise<void> {
+    const { layout } = this.#host.download.record
+    const [file] = this.#sources.values()
+    if (layout === 'hf-cache' && file !== undefined)
+      await pointRef(this.#host.spec().directory, cachePlaceOf(file))
+  }
+
+  #endTimers(): void {
+    this.#progress.end()
+    this.#saving.end()
+  }
+}

@@ -1,0 +1,277 @@
+import { addressOf, adoptSpecOf, destinationOf, ownName } from '../download/destination.js'
+import type { Download } from '../download/download.js'
+import type { SafeEmitter } from '../download/events.js'
+import type { DownloadRecord } from '../download/record.js'
+import { type DownloadState, isActive, isSettled } from '../download/states.js'
+import type { StopMode, TransferEngine, TransferPhase } from '../engine/protocol.js'
+import { deserializeError, DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
+import type { TransferTuning } from '../net/tuning.js'
+import type { Resolver } from '../sources/resolver.js'
+import type { Resolution, ResolvedFile } from '../sources/source.js'
+import { claimName, FileJob } from './file-job.js'
+import { GroupJob } from './group-job.js'
+import type { Job, JobHost, JobOutcome } from './job.js'
+import { RefAddress } from './ref.js'
+
+/** What a {@link Runner} works with. */
+export interface RunnerInit {
+  download: Download
+  engine: TransferEngine
+  resolver: Resolver
+  tuning: TransferTuning
+  /** Folder that the file goes to. */
+  directory: string
+  connections: number
+  proxy: boolean
+  emitter: SafeEmitter
+  caches: JobHost['caches']
+  save: () => Promise<void>
+  /** Throws when another download has one of the names. */
+  claim: (filenames: readonly string[]) => void
+}
+
+/** One run of one download: from a slot to the end of its job. Drives the states. */
+export class Runner {
+  readonly #init: RunnerInit
+  readonly #done: Promise<void>
+  #resolve: () => void = () => undefined
+  #job: Job | null = null
+  readonly #aborted = new AbortController()
+  #stopMode: StopMode | null = null
+  /** Null for a plain URL. */
+  readonly #address: RefAddress | null
+  readonly #host: JobHost
+
+  constructor(init: RunnerInit) {
+    this.#init = init
+    this.#done = new Promise((resolve) => (this.#resolve = resolve))
+    const { download, emitter, resolver } = init
+    this.#host = this.#makeHost(init)
+    this.#address =
+      // Of a source that the host no longer has, nobody knows what its refs mean: that is told by the resolver.
+      resolver.find(download.url) === null && /^https?:/i.test(download.url)
+        ? null
+        : new RefAddress(resolver, download, {
+            onRetry: (error, attempt, delayMs) => {
+              emitter.emit('retrying', { download, error, attempt, delayMs })
+            },
+            onLog: (message) => {
+              this.#host.log('warn', message)
+            },
+          })
+  }
+
+  /** Resolves when the job has ended and the state says so. Never rejects. */
+  run(): Promise<void> {
+    const { download, emitter } = this.#init
+    download.move('resolving', { startedAt: new Date().toISOString() })
+    emitter.emit('started', { download })
+    download.wake()
+    if (this.#address === null) this.#startUrl()
+    else void this.#startRef(this.#address)
+    return this.#done
+  }
+
+  /** Asks the job to stop; resolves when it has. */
+  async stop(mode: StopMode): Promise<void> {
+    // As in a transfer: what was asked for first holds, and only cancel outranks it.
+    if (this.#stopMode === null || mode === 'cancel') this.#stopMode = mode
+    this.#aborted.abort()
+    this.#job?.stop(mode)
+    await this.#done
+  }
+
+  /** Resolves when the job has ended, the state says so, and the record is saved. */
+  get ended(): Promise<void> {
+    return this.#done
+  }
+
+  /** Changes the limit of the running job. */
+  limit(maxBytesPerSecond: number | null): void {
+    this.#job?.limit(maxBytesPerSecond)
+  }
+
+  // ---- from what was asked for to a job ----
+
+  #startUrl(): void {
+    const { download } = this.#init
+    const { filename, named, stamp } = download.record
+    const spec = { ...this.#host.spec(), filename: named ? filename : null, known: stamp }
+    this.#job = new FileJob(this.#host, spec, () => Promise.resolve(download.record))
+  }
+
+  async #startRef(address: RefAddress): Promise<void> {
+    let failure: SerializedDownloadError | null = null
+    try {
+      const resolution = await address.resolve(this.#aborted.signal)
+      if (this.#stopMode === null) {
+        failure = this.#startResolved(address, resolution)
+        if (failure === null) return
+      }
+    } catch (error) {
+      failure = toDownloadError(error).toJSON()
+    }
+    const mode = this.#stopMode
+    if (mode !== null) this.#end({ type: 'stopped', mode })
+    else if (failure !== null) this.#end({ type: 'failed', error: failure })
+  }
+
+  /** What was a group stays one, whatever is left of it. */
+  #startResolved(address: RefAddress, resolution: Resolution): SerializedDownloadError | null {
+    const [file] = resolution.files
+    if (file !== undefined && resolution.files.length === 1 && this.#init.download.group === null) {
+      return this.#startFile(address, file)
+    }
+    if (this.#init.download.record.urls.length > 0) {
+      const message = 'Mirrors (urls) go with one file, and the ref names several.'
+      return new DownloadError('INVALID_OPTIONS', message).toJSON()
+    }
+    this.#job = new GroupJob(this.#host, resolution, (one) => address.refresh(one, this.#aborted.signal))
+    return null
+  }
+
+  #startFile(address: RefAddress, file: ResolvedFile): SerializedDownloadError | null {
+    const { download, directory: root } = this.#init
+    const own = ownName(file)
+    const destination = destinationOf(file, download.record, { root, path: own, caches: this.#host.caches() })
+    const { cache = null } = destination
+    if (cache !== null) {
+      const { folder, commit, path, blob } = cache
+      download.update({ cache: { folder, commit, path, blob } })
+    }
+    // In a cache the commit is part of the path, and may have moved on.
+    const failure = download.named && cache === null ? null : claimName(this.#host, own)
+    if (failure !== null) return failure
+    const { filename, stamp, headers } = download.record
+    const spec = {
+      ...this.#host.spec(),
+      ...destination,
+      filename: cache === null ? filename : cache.blob,
+      known: stamp,
+    }
+    let current = file
+    this.#job = new FileJob(this.#host, spec, async () => {
+      current = await address.refresh(current, this.#aborted.signal)
+      return addressOf(current, headers)
+    })
+    return null
+  }
+
+  // ---- what the job tells ----
+
+  #makeHost({
+    download,
+    engine,
+    tuning,
+    directory,
+    connections,
+    proxy,
+    emitter,
+    caches,
+    save,
+    claim,
+  }: RunnerInit): JobHost {
+    return {
+      download,
+      engine,
+      tuning,
+      spec: () => {
+        const { record } = download
+        const { id, url, urls, spread, sha256, size, headers, force, remote, maxBytesPerSecond } = record
+        return {
+          id,
+          url,
+          urls,
+          spread,
+          directory,
+          sha256,
+          size,
+          headers,
+          connections,
+          maxBytesPerSecond,
+          force,
+          remote,
+          proxy,
+          share: null,
+          adopt: adoptSpecOf(record, caches(), record.named ? record.filename : null),
+        }
+      },
+      caches,
+      claim,
+      save,
+      phase: (phase) => {
+        this.#onPhase(phase)
+      },
+      progress: (progress) => {
+        download.note(performance.now(), progress)
+        this.#emitProgress()
+      },
+      retrying: (event) => {
+        emitter.emit('retrying', { download, ...event })
+      },
+      log: (level, message) => {
+        emitter.emit('log', { download, level, message })
+      },
+      end: (outcome) => {
+        this.#end(outcome)
+      },
+    }
+  }
+
+  #onPhase(phase: TransferPhase): void {
+    const { download, emitter } = this.#init
+    if (download.state === phase || !isActive(download.state)) return
+    download.move(phase)
+    if (phase === 'verifying') emitter.emit('verifying', { download })
+    download.wake()
+  }
+
+  #onCompleted({ patch, run }: JobOutcome & { type: 'completed' }): void {
+    const { download, emitter } = this.#init
+    this.#settle('completed', { ...patch, force: false, error: null })
+    this.#emitProgress()
+    const file = download.complete(run)
+    emitter.emit('completed', { download, file })
+  }
+
+  #onFailed(error: SerializedDownloadError): void {
+    const { download, emitter } = this.#init
+    this.#settle('failed', { error })
+    this.#emitProgress()
+    emitter.emit('failed', { download, error: download.error ?? deserializeError(error) })
+  }
+
+  #onStopped(mode: StopMode): void {
+    const { download, emitter } = this.#init
+    // A canceled one is moved by who canceled it, when its bytes are gone for sure.
+    if (mode === 'cancel') return
+    download.move(mode === 'pause' ? 'paused' : 'queued')
+    if (mode === 'pause') {
+      this.#emitProgress()
+      emitter.emit('paused', { download })
+    }
+    download.wake()
+  }
+
+  #settle(state: DownloadState, patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>>): void {
+    const { download } = this.#init
+    download.move(state, isSettled(state) ? { ...patch, finishedAt: new Date().toISOString() } : patch)
+    download.wake()
+  }
+
+  #emitProgress(): void {
+    const { download, emitter } = this.#init
+    emitter.emit('progress', { download, progress: download.current })
+    download.wake()
+  }
+
+  /** The last event: the state is right before anybody hears of it, and it is saved before the slot is free. */
+  #end(outcome: JobOutcome): void {
+    if (outcome.type === 'completed') this.#onCompleted(outcome)
+    else if (outcome.type === 'failed') this.#onFailed(outcome.error)
+    else this.#onStopped(outcome.mode)
+    void this.#init.save().finally(() => {
+      this.#resolve()
+    })
+  }
+}

@@ -1,0 +1,150 @@
+import type {
+  Client,
+  DownloadRequest,
+  DownloadsChange,
+  FollowOptions,
+  PreloadOptions,
+  PreloadStatus,
+} from '../client/index.js'
+import { Hub } from './hub.js'
+import {
+  type DownloadSnapshot,
+  type DownloadsSnapshot,
+  noDownloads,
+  noPreload,
+  type PreloadNews,
+  type PreloadSnapshot,
+  reduceDownloads,
+  reducePreload,
+} from './state.js'
+import { createStore, type LiveStore } from './store.js'
+
+/** What can be done with all downloads. Resolves with whether it worked; `error` says why not. */
+export interface DownloadsActions {
+  /** Asks for a file; one that is known is joined. */
+  readonly start: (request: DownloadRequest) => Promise<boolean>
+  /** Stops one and keeps its bytes. */
+  readonly pause: (url: string) => Promise<boolean>
+  /** Queues a paused one again. */
+  readonly resume: (url: string) => Promise<boolean>
+  /** Stops one and deletes its bytes. */
+  readonly cancel: (url: string) => Promise<boolean>
+  /** Starts a failed or canceled one anew. */
+  readonly retry: (url: string) => Promise<boolean>
+  /** Forgets one. `deleteFile`: also deletes the finished file; default false. */
+  readonly remove: (url: string, options?: { deleteFile?: boolean }) => Promise<boolean>
+}
+
+/** What can be done with one download. Resolves with whether it worked; `error` says why not. */
+export interface DownloadActions {
+  /** Asks for it; joined when it is known. */
+  readonly start: (options?: Omit<DownloadRequest, 'url'>) => Promise<boolean>
+  /** Stops it and keeps its bytes. */
+  readonly pause: () => Promise<boolean>
+  /** Queues it again after a pause. */
+  readonly resume: () => Promise<boolean>
+  /** Stops it and deletes its bytes. */
+  readonly cancel: () => Promise<boolean>
+  /** Starts it anew after it failed or was canceled. */
+  readonly retry: () => Promise<boolean>
+  /** Forgets it. `deleteFile`: also deletes the finished file; default false. */
+  readonly remove: (options?: { deleteFile?: boolean }) => Promise<boolean>
+}
+
+const hubs = new WeakMap<Client, Hub<DownloadsSnapshot, DownloadsChange>>()
+
+function hubOf(client: Client): Hub<DownloadsSnapshot, DownloadsChange> {
+  const known = hubs.get(client)
+  if (known !== undefined) return known
+  const hub = new Hub(noDownloads, (options) => client.followAll(options), reduceDownloads)
+  hubs.set(client, hub)
+  return hub
+}
+
+/** All downloads of a server. */
+export function liveDownloads(client: Client): LiveStore<DownloadsSnapshot, DownloadsActions> {
+  return createStore(
+    hubOf(client),
+    (state) => state,
+    (attempt) => ({
+      start: (request) => attempt(() => client.download(request)),
+      pause: (url) => attempt(() => client.pause(url)),
+      resume: (url) => attempt(() => client.resume(url)),
+      cancel: (url) => attempt(() => client.cancel(url)),
+      retry: (url) => attempt(() => client.retry(url)),
+      remove: (url, options) => attempt(() => client.remove(url, options)),
+    }),
+  )
+}
+
+/**
+ * One download.
+ *
+ * @param url - its URL, or what tells it: asked whenever the snapshot is, for parts of a page that change theirs.
+ */
+export function liveDownload(
+  client: Client,
+  url: string | (() => string),
+): LiveStore<DownloadSnapshot, DownloadActions> {
+  const urlOf = typeof url === 'string' ? () => url : url
+  return createStore(
+    hubOf(client),
+    ({ byUrl, connection, error, loaded }) => ({
+      download: byUrl.get(urlOf()) ?? null,
+      connection,
+      error,
+      loaded,
+    }),
+    (attempt) => ({
+      start: (options) => attempt(() => client.download({ ...options, url: urlOf() })),
+      pause: () => attempt(() => client.pause(urlOf())),
+      resume: () => attempt(() => client.resume(urlOf())),
+      cancel: () => attempt(() => client.cancel(urlOf())),
+      retry: () => attempt(() => client.retry(urlOf())),
+      remove: (options) => attempt(() => client.remove(urlOf(), options)),
+    }),
+  )
+}
+
+// ---- preload
+
+/** What can be done with the preload. Resolves with whether it worked; `error` says why not. */
+export interface PreloadActions {
+  /** Starts it. */
+  readonly start: (request?: PreloadOptions) => Promise<boolean>
+  /** Stops it. Harmless when it does not run. */
+  readonly cancel: () => Promise<boolean>
+}
+
+const preloadHubs = new WeakMap<Client, Hub<PreloadSnapshot, PreloadNews>>()
+
+function preloadHubOf(client: Client): Hub<PreloadSnapshot, PreloadNews> {
+  const known = preloadHubs.get(client)
+  if (known !== undefined) return known
+  const hub = new Hub(noPreload, (options) => news(client, options), reducePreload)
+  preloadHubs.set(client, hub)
+  return hub
+}
+
+/** The preload and the models of a server's catalog. */
+export function livePreload(client: Client): LiveStore<PreloadSnapshot, PreloadActions> {
+  return createStore(
+    preloadHubOf(client),
+    (state) => state,
+    (attempt) => ({
+      start: (request) => attempt(() => client.preload.start(request)),
+      cancel: () => attempt(() => client.preload.cancel()),
+    }),
+  )
+}
+
+/** The preload without an end, and the models whenever one may have come. */
+async function* news(client: Client, options: FollowOptions): AsyncGenerator<PreloadNews, void, void> {
+  let last: PreloadStatus | null = null
+  for await (const preload of client.preload.follow({ ...options, endless: true })) {
+    yield { preload }
+    const mayDiffer = last?.running !== preload.running || last.completed !== preload.completed
+    last = preload
+    if (mayDiffer) yield { models: await client.modelsStatus({ signal: options.signal }) }
+  }
+}

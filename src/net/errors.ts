@@ -1,0 +1,131 @@
+/** From what sockets, DNS, TLS and the HTTP parser throw to a {@link DownloadError}. Pure. */
+import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
+
+const tlsCodes = new Set([
+  'CERT_CHAIN_TOO_LONG',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REJECTED',
+  'CERT_REVOKED',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'EPROTO',
+  'ERR_TLS_CERT_ALTNAME_FORMAT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'HOSTNAME_MISMATCH',
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UND_ERR_PRX_TLS',
+])
+
+const resolutionCodes = new Set([
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EAI_FAIL',
+  'EAI_NODATA',
+  'EAI_NONAME',
+  'EAI_NODNAME',
+])
+
+const connectCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'EHOSTDOWN',
+  'EADDRNOTAVAIL',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** Besides the parser's own, which begin with `HPE_`. */
+const protocolCodes = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])
+
+/** Until when an exchange had got when it failed. */
+export type ExchangePhase = 'connect' | 'headers' | 'body'
+
+/** Names the failure of an exchange. */
+export function networkError(error: unknown, phase: ExchangePhase): DownloadError {
+  const ours = downloadErrorIn(error)
+  if (ours !== null) return ours
+  const codes = codesOf(error)
+  const has = (set: ReadonlySet<string>) => codes.some((code) => set.has(code))
+  const make = (code: DownloadErrorCode, message: string, retryable: boolean) =>
+    new DownloadError(code, message, { cause: error, retryable })
+
+  const proxyStatus = refusedByProxy(error)
+  if (proxyStatus !== null) {
+    const details = { cause: error, status: proxyStatus }
+    const message = `The proxy refused to connect (HTTP ${proxyStatus}).`
+    // From 500 on it did not get through itself; below that it does not want to, as with 407 without a password.
+    return proxyStatus >= 500
+      ? new DownloadError('CONNECT_FAILED', message, { ...details, retryable: true })
+      : new DownloadError('HTTP_ERROR', message, details)
+  }
+  if (codes.includes('EMFILE') || codes.includes('ENFILE')) {
+    return make('CONNECT_FAILED', 'This process has no free file handle for a connection.', true)
+  }
+  if (
+    phase !== 'body' &&
+    (has(tlsCodes) || codes.some((code) => code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')))
+  ) {
+    return make('TLS_ERROR', `The secure connection was refused (${codes[0] ?? 'TLS'}).`, false)
+  }
+  if (has(resolutionCodes)) return make('NAME_RESOLUTION', 'The host name could not be resolved.', true)
+  if (has(connectCodes) && phase === 'connect') {
+    return make('CONNECT_FAILED', `The server could not be reached (${codes[0] ?? 'unknown'}).`, true)
+  }
+  if (phase === 'body') return make('TRUNCATED', 'The connection ended before the body was complete.', true)
+  if (has(protocolCodes) || codes.some((code) => code.startsWith('HPE_'))) {
+    return make('PROTOCOL_ERROR', 'The answer is not valid HTTP.', true)
+  }
+  return make('CONNECT_FAILED', `The connection was lost (${codes[0] ?? 'unknown'}).`, true)
+}
+
+/** The status with which a proxy turned us away, or null. undici tells it in the message alone. */
+function refusedByProxy(error: unknown): number | null {
+  const match = error instanceof Error ? /^Proxy [^(]*\((\d{3})\)/.exec(error.message) : null
+  return match === null ? null : Number(match[1])
+}
+
+/** Whether no server could be reached at all, as against one that answered badly. */
+export function isNetworkFailure(error: DownloadError): boolean {
+  return error.code === 'CONNECT_FAILED' || error.code === 'NAME_RESOLUTION'
+}
+
+/** The same, without the time that the server wants to be left alone for. */
+export function withoutWait(error: DownloadError): DownloadError {
+  if (error.retryAfterMs === undefined) return error
+  const { code, message, status, retryable } = error
+  return new DownloadError(code, message, { retryable, ...(status === undefined ? {} : { status }) })
+}
+
+/** What we ourselves threw while connecting, also when it is buried in what became of it. */
+function downloadErrorIn(error: unknown, depth = 0): DownloadError | null {
+  if (isDownloadError(error)) return error
+  if (!(error instanceof Error) || depth > 4) return null
+  const parts: unknown[] = error instanceof AggregateError ? error.errors : []
+  for (const part of [error.cause, ...parts]) {
+    const found = downloadErrorIn(part, depth + 1)
+    if (found !== null) return found
+  }
+  return null
+}
+
+/** The codes of an error, of its causes and of the errors it aggregates (happy eyeballs), outermost first. */
+function codesOf(error: unknown, depth = 0): string[] {
+  if (typeof error !== 'object' || error === null || depth > 4) return []
+  const own = 'code' in error && typeof error.code === 'string' ? [error.code] : []
+  // undici gives its parser's errors a code for some causes only.
+  if (own.length === 0 && error instanceof Error && error.name === 'HTTPParserError') own.push('HPE_UNKNOWN')
+  const causes = 'cause' in error ? codesOf(error.cause, depth + 1) : []
+  const parts =
+    error instanceof AggregateError ? error.errors.flatMap((part) => codesOf(part, depth + 1)) : []
+  return [...own, ...causes, ...parts]
+}

@@ -1,0 +1,192 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, symlink, type FileHandle } from 'node:fs/promises'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { DownloadError } from '../../../src/errors.js'
+import { readRegularFile, replaceFile, uniqueSuffix } from '../../../src/disk/atomic.js'
+import { bootId, isExactBootId } from '../../../src/disk/system.js'
+import { fsError, isOutOfHandles, withHandles } from '../../../src/disk/errors.js'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'fs-errors-'))
+})
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+const errno = (code: string) => Object.assign(new Error(`${code}: oops, open '/secret/place'`), { code })
+
+describe('fsError', () => {
+  it.each([
+    ['ENOSPC', 'NO_SPACE', true],
+    ['EDQUOT', 'NO_SPACE', true],
+    ['EFBIG', 'NO_SPACE', true],
+    ['EIO', 'DISK_IO', false],
+    ['EWHATEVER', 'DISK_IO', false],
+    ['EMFILE', 'DISK_IO', true],
+    ['EACCES', 'PERMISSION', false],
+    ['EPERM', 'PERMISSION', false],
+    ['EROFS', 'READ_ONLY', false],
+    ['ELOOP', 'TARGET_NOT_REGULAR', false],
+    ['EISDIR', 'TARGET_NOT_REGULAR', false],
+    ['ENOTDIR', 'TARGET_NOT_REGULAR', false],
+    ['ENXIO', 'TARGET_NOT_REGULAR', false],
+  ])('%s becomes %s', (code, expected, retryable) => {
+    const cause = errno(code)
+    const error = fsError(cause, 'writing model.gguf')
+    expect(error).toMatchObject({ code: expected, retryable, cause })
+    expect(error.message).toContain(`while writing model.gguf (${code}).`)
+    expect(error.message).not.toContain('/secret')
+  })
+
+  it('knows a used-up quota, for which libuv has no name', () => {
+    const cause = Object.assign(new Error('x'), {
+      code: 'Unknown system error -122',
+      errno: -constants.errno.EDQUOT,
+    })
+    expect(fsError(cause, 'writing').code).toBe('NO_SPACE')
+  })
+
+  it('leaves a DownloadError alone and takes anything else for a failing disk', () => {
+    const own = new DownloadError('NO_SPACE', 'x')
+    expect(fsError(own, 'y')).toBe(own)
+    expect(fsError('strange', 'writing a').message).toBe('The disk failed while writing a.')
+  })
+
+  it('keeps EMFILE and ENFILE recognisable', () => {
+    expect(isOutOfHandles(errno('EMFILE'))).toBe(true)
+    expect(isOutOfHandles(fsError(errno('ENFILE'), 'x'))).toBe(true)
+    expect(isOutOfHandles(errno('EIO'))).toBe(false)
+  })
+})
+
+describe('withHandles (FAULTS row 29)', () => {
+  it('tries again until a descriptor is free', async () => {
+    let calls = 0
+    const open = () => (++calls < 4 ? Promise.reject(errno('EMFILE')) : Promise.resolve('ok'))
+    await expect(withHandles(open)).resolves.toBe('ok')
+    expect(calls).toBe(4)
+  })
+
+  it('gives up at the deadline with the error as it came', async () => {
+    const begin = performance.now()
+    await expect(withHandles(() => Promise.reject(errno('ENFILE')), 60)).rejects.toMatchObject({
+      code: 'ENFILE',
+    })
+    expect(performance.now() - begin).toBeLessThan(2_000)
+  })
+
+  it('does not repeat other failures', async () => {
+    let calls = 0
+    const open = () => Promise.reject(errno(`E${++calls}`))
+    await expect(withHandles(open)).rejects.toMatchObject({ code: 'E1' })
+  })
+
+  const prlimit = process.platform === 'linux' && spawnSync('prlimit', ['--version']).status === 0
+  it('outlasts a process that really has no descriptor left', async (context) => {
+    if (!prlimit) context.skip('prlimit is missing: apt-get install util-linux')
+    const limits = /NOFILE.*?(\d+)\s+(\d+)/.exec(
+      execFileSync('prlimit', ['--nofile', '--noheadings', '--pid', String(process.pid)], {
+        encoding: 'utf8',
+      }).replace(/\s+/g, ' '),
+    )
+    const [soft, hard] = [limits?.[1], limits?.[2]]
+    expect(soft).toBeDefined()
+    const highest = Math.max(...readdirSync('/proc/self/fd').map(Number))
+    const setLimit = (count: string) =>
+      expect(
+        spawnSync('prlimit', [`--nofile=${count}:${hard}`, '--pid', String(process.pid)], { stdio: 'ignore' })
+          .status,
+      ).toBe(0)
+    const handles: FileHandle[] = []
+    const path = join(folder, 'f')
+    setLimit(String(highest + 8))
+    try {
+      const full = async () => {
+        for (;;) handles.push(await open(path, 'a'))
+      }
+      await expect(full()).rejects.toMatchObject({ code: 'EMFILE' })
+      let failures = 0
+      const waiting = withHandles(() =>
+        open(path, 'r').catch((error: unknown) => {
+          // Room comes only after the second failure.
+          if (++failures === 2) void Promise.all(handles.splice(0).map((handle) => handle.close()))
+          throw error
+        }),
+      )
+      await (await waiting).close()
+      expect(failures).toBeGreaterThanOrEqual(2)
+    } finally {
+      await Promise.all(handles.map((handle) => handle.close()))
+      setLimit(String(soft))
+    }
+  })
+})
+
+describe('replaceFile', () => {
+  it('writes with the mode asked for and leaves nothing else behind', async () => {
+    const path = join(folder, 'a.json')
+    await replaceFile(path, 'one', { mode: 0o600 })
+    await replaceFile(path, 'twö', { mode: 0o600, sync: true })
+    expect(await readFile(path, 'utf8')).toBe('twö')
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect(await readdir(folder)).toEqual(['a.json'])
+  })
+
+  it('shows readers the old or the new text, never a part', async () => {
+    const path = join(folder, 'a')
+    const texts = ['x'.repeat(300_000), 'y'.repeat(200_000)]
+    await replaceFile(path, texts[0] ?? '', { mode: 0o600 })
+    const state = { writing: true }
+    const writer = (async () => {
+      for (let i = 0; i < 60; i++) await replaceFile(path, texts[i % 2] ?? '', { mode: 0o600 })
+      state.writing = false
+    })()
+    while (state.writing) expect(texts).toContain(await readFile(path, 'utf8'))
+    await writer
+  })
+
+  it('cleans up when the rename fails, and throws what the file system threw', async () => {
+    await mkdir(join(folder, 'a/b'), { recursive: true })
+    const error = await replaceFile(join(folder, 'a'), 'x', { mode: 0o600 }).catch(
+      (thrown: unknown) => thrown,
+    )
+    expect(fsError(error, 'x').code).toBe('TARGET_NOT_REGULAR')
+    expect(await readdir(folder)).toEqual(['a'])
+    await expect(replaceFile(join(folder, 'no/where'), 'x', { mode: 0o600 })).rejects.toMatchObject({
+      code: 'ENOENT',
+    })
+  })
+
+  it('names temporary files alike', () => {
+    for (let i = 0; i < 1_000; i++) expect(uniqueSuffix()).toMatch(/^[0-9a-z]{6}$/)
+  })
+})
+
+describe('readRegularFile', () => {
+  it('reads up to the limit and refuses what is no regular file, without hanging', async () => {
+    await replaceFile(join(folder, 'a'), 'abcdef', { mode: 0o600 })
+    const { data, stats } = await readRegularFile(join(folder, 'a'), 4)
+    expect(data.toString()).toBe('abcd')
+    expect(stats.size).toBe(6)
+    await symlink('a', join(folder, 'link'))
+    await expect(readRegularFile(join(folder, 'link'), 4)).rejects.toMatchObject({ code: 'ELOOP' })
+    await expect(readRegularFile(folder, 4)).rejects.toMatchObject({ code: 'TARGET_NOT_REGULAR' })
+    execFileSync('mkfifo', [join(folder, 'fifo')])
+    await expect(readRegularFile(join(folder, 'fifo'), 4)).rejects.toMatchObject({
+      code: 'TARGET_NOT_REGULAR',
+    })
+  })
+})
+
+describe('bootId', () => {
+  it('is the same each time, and exact on Linux', () => {
+    expect(bootId()).toBe(bootId())
+    expect(bootId()).not.toBe('')
+    expect(isExactBootId(bootId())).toBe(process.platform === 'linux')
+    expect(isExactBootId('boot:17')).toBe(false)
+  })
+})

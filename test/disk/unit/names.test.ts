@@ -1,0 +1,326 @@
+import fc from '../../support/properties.js'
+import { describe, expect, it } from 'vitest'
+import { DownloadError, isDownloadError } from '../../../src/errors.js'
+import {
+  checkFilename,
+  chooseFilename,
+  fallbackFilename,
+  filenameFromContentDisposition,
+  filenameFromUrl,
+  longestSuffix,
+} from '../../../src/disk/names.js'
+
+/** What happened: the name, null, or the code of the error. */
+function outcome(run: () => string | null): string | null {
+  try {
+    return run()
+  } catch (error) {
+    if (isDownloadError(error)) return `!${error.code}`
+    throw error
+  }
+}
+
+const unsafe = '!UNSAFE_FILENAME'
+
+describe('checkFilename', () => {
+  it.each([
+    'model.gguf',
+    'Qwen2.5-7B-Instruct-Q4_K_M-00001-of-00002.gguf',
+    'with space.bin',
+    'größe.bin',
+    '模型.safetensors',
+    '🦙.gguf',
+    '.env',
+    '.gitattributes',
+    '...a',
+    'a..b',
+    'console.log',
+    'com.txt',
+    'com10',
+    'lpt',
+    'auxiliary.bin',
+    'null',
+    'part',
+    'model.partial',
+    'a.part.gguf',
+    'model.json',
+    'sha256-abc',
+    "it's (1) [x] {y} #&;=+,@!$%^~`.bin",
+  ])('lets %j pass', (name) => {
+    expect(checkFilename(name)).toBe(name)
+  })
+
+  it.each([
+    '',
+    '.',
+    '..',
+    '/',
+    'a/b',
+    '../x',
+    '/etc/passwd',
+    'a\\b',
+    '..\\x',
+    'C:\\x',
+    'C:x',
+    '\\\\server\\share',
+    'file.txt:stream',
+    'file::$DATA',
+    'a\0b',
+    'a\nb',
+    'a\tb',
+    'a\u007fb',
+    'a\u0085b',
+    'a\u009fb',
+    'a\u200bb',
+    'a\u200fb',
+    'a\u202eb',
+    'a\u2028b',
+    'a\u2066b',
+    'a\ufeffb',
+    'a\u061cb',
+    'a<b',
+    'a>b',
+    'a"b',
+    'a|b',
+    'a?b',
+    'a*b',
+    'CON',
+    'con',
+    'Con.gguf',
+    'con .gguf',
+    'NUL.tar.gz',
+    'prn.x',
+    'AUX',
+    'COM0',
+    'com1',
+    'COM9.bin',
+    'lpt3.bin',
+    'COM¹',
+    'lpt².x',
+    'COM³',
+    'CONIN$',
+    'conout$.txt',
+    'a.',
+    'a ',
+    'a.gguf. ',
+    ' a',
+    'a\ud800b',
+    'a\udc00',
+    'model.gguf.part',
+    'model.gguf.PART',
+    'model.gguf.part.json',
+    'model.gguf.part.json.a1b2c3',
+    'model.gguf.part.lock',
+    '.part',
+    '.model-downloader',
+    '.Model-Downloader',
+  ])('refuses %j', (name) => {
+    expect(outcome(() => checkFilename(name))).toBe(unsafe)
+  })
+
+  it('leaves room for the longest suffix', () => {
+    const most = 255 - longestSuffix
+    expect(longestSuffix).toBe('.part.json.'.length + 6)
+    expect(checkFilename('a'.repeat(most))).toHaveLength(most)
+    expect(outcome(() => checkFilename('a'.repeat(most + 1)))).toBe(unsafe)
+    // 79 characters of three bytes each are 237, one more is too much.
+    expect(checkFilename('模'.repeat(79))).toBe('模'.repeat(79))
+    expect(outcome(() => checkFilename('模'.repeat(80)))).toBe(unsafe)
+  })
+
+  it('gives one name one spelling', () => {
+    expect(checkFilename('gro\u0308\u00dfe.bin')).toBe('gr\u00f6\u00dfe.bin')
+  })
+
+  it('tells the reason without repeating the harm', () => {
+    const error = (() => {
+      try {
+        return checkFilename('evil\u202e\u001b[31m\nname')
+      } catch (thrown) {
+        return thrown
+      }
+    })()
+    expect(error).toBeInstanceOf(DownloadError)
+    expect(String(error)).toMatch(/^[\x20-\x7e]+$/)
+    expect(String(error)).toContain('control character')
+  })
+
+  it('lets nothing pass that POSIX or Windows would take for something else', () => {
+    const nasty = fc.constantFrom(
+      ...[
+        '/',
+        '\\',
+        '.',
+        ' ',
+        ':',
+        '\0',
+        '\n',
+        '\u202e',
+        '\ud800',
+        'con',
+        'nul',
+        'COM1',
+        '.part',
+        '\u0308',
+        'a',
+        'ſ',
+      ],
+    )
+    const names = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(nasty, { maxLength: 6 }).map((parts) => parts.join('')),
+      fc.string({ unit: 'grapheme', minLength: 40, maxLength: 90 }),
+    )
+    const reserved = new Set(['CON', 'PRN', 'AUX', 'NUL', 'CONIN$', 'CONOUT$'])
+    for (const digit of '0123456789¹²³') reserved.add(`COM${digit}`).add(`LPT${digit}`)
+    fc.assert(
+      fc.property(names, (input) => {
+        const name = outcome(() => checkFilename(input))
+        if (name === unsafe || name === null) return
+        expect(Buffer.from(name).toString()).toBe(name)
+        expect(name).toBe(input.normalize('NFC'))
+        expect(Buffer.byteLength(name)).toBeGreaterThan(0)
+        expect(Buffer.byteLength(name)).toBeLessThanOrEqual(238)
+        for (const character of name) {
+          const point = character.codePointAt(0) ?? 0
+          expect(point < 0x20 || (point >= 0x7f && point < 0xa0)).toBe(false)
+          expect('/\\:<>"|?*\u061c\ufeff'.includes(character)).toBe(false)
+          expect((point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e)).toBe(false)
+          expect(point >= 0x2060 && point <= 0x206f).toBe(false)
+        }
+        expect(['.', ' ']).not.toContain(name.at(-1))
+        expect(name.startsWith(' ')).toBe(false)
+        expect(reserved.has((name.split('.')[0] ?? '').trimEnd().toUpperCase())).toBe(false)
+        expect(name.toUpperCase().endsWith('.PART')).toBe(false)
+        expect(checkFilename(name)).toBe(name)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('filenameFromUrl', () => {
+  it.each([
+    ['https://host/a/model.gguf', 'model.gguf'],
+    ['https://host/model.gguf?download=true#x', 'model.gguf'],
+    ['https://host/my%20model.gguf', 'my model.gguf'],
+    ['https://host/%E6%A8%A1%E5%9E%8B.gguf', '模型.gguf'],
+    ['https://host/模型.gguf', '模型.gguf'],
+    ['https://host/model.gguf-split-a', 'model.gguf-split-a'],
+    ['https://host/v1.5-model', 'v1.5-model'],
+    ['https://host/100%25.gguf', '100%.gguf'],
+    // Not UTF-8, or no escape at all: as it is written.
+    ['https://host/100%.gguf', '100%.gguf'],
+    ['https://host/caf%E9.gguf', 'caf%E9.gguf'],
+    // Decoded once, not twice.
+    ['https://host/a%252fb.gguf', 'a%2fb.gguf'],
+    ['https://host/', null],
+    ['https://host', null],
+    ['https://host/models/', null],
+    ['https://host/download', null],
+    ['https://host/.gguf', null],
+    ['https://host/a.', null],
+    ['https://host/api.php/files/42', null],
+    ['https://host/..%2fevil.gguf', unsafe],
+    ['https://host/..%2F..%2Fetc%2Fpasswd', unsafe],
+    ['https://host/..%5cevil.gguf', unsafe],
+    ['https://host/..%5cevil%ff.gguf', unsafe],
+    ['https://host/a%00.gguf', unsafe],
+    ['https://host/a%0a.gguf', unsafe],
+    ['https://host/con.gguf', unsafe],
+    ['https://host/model.gguf.part', unsafe],
+    ['https://host/c:evil.gguf', unsafe],
+    ['https://host/a.gguf%E2%80%AE', unsafe],
+    [`https://host/${'a'.repeat(300)}.gguf`, unsafe],
+  ])('%s → %j', (url, expected) => {
+    expect(outcome(() => filenameFromUrl(new URL(url)))).toBe(expected)
+  })
+
+  it('gives a safe name, null or UNSAFE_FILENAME for any path', () => {
+    fc.assert(
+      fc.property(fc.webUrl({ withQueryParameters: true }), fc.string({ unit: 'binary' }), (base, tail) => {
+        const url = new URL(base)
+        url.pathname += tail
+        const name = outcome(() => filenameFromUrl(url))
+        if (name !== null && name !== unsafe) expect(checkFilename(name)).toBe(name)
+      }),
+    )
+  })
+})
+
+describe('filenameFromContentDisposition', () => {
+  it.each([
+    ['attachment; filename=model.gguf', 'model.gguf'],
+    ['attachment; filename="my model.gguf"', 'my model.gguf'],
+    ['inline; filename="model.gguf"', 'model.gguf'],
+    ['ATTACHMENT; FILENAME="model.gguf"', 'model.gguf'],
+    ['attachment;filename=model.gguf;', 'model.gguf'],
+    ['attachment; name="x"; filename="model.gguf"', 'model.gguf'],
+    [`attachment; filename="x.gguf"; filename*=UTF-8''%E6%A8%A1.gguf`, '模.gguf'],
+    [`attachment; filename*=UTF-8''%E6%A8%A1.gguf; filename="x.gguf"`, '模.gguf'],
+    [`attachment; filename*=iso-8859-1'en'caf%E9.gguf`, 'café.gguf'],
+    // An encoding that nobody knows: the plain one is still there.
+    [`attachment; filename="x.gguf"; filename*=utf-16''%00x`, 'x.gguf'],
+    // RFC 6266 does not know escapes in a plain filename.
+    ['attachment; filename="a%20b.gguf"', 'a%20b.gguf'],
+    // Raw UTF-8, seen as Latin-1; and real Latin-1.
+    ['attachment; filename="\u00e6\u00a8\u00a1.gguf"', '模.gguf'],
+    ['attachment; filename="caf\u00e9.gguf"', 'café.gguf'],
+    ['attachment', null],
+    ['', null],
+    ['attachment; filename=', null],
+    ['attachment; filename=""', null],
+    ['attachment; filename="unterminated', null],
+    ['filename=model.gguf', null],
+    [';;;===;"', null],
+    ['attachment; filename="../evil.gguf"', unsafe],
+    ['attachment; filename="/etc/passwd"', unsafe],
+    ['attachment; filename="..\\\\evil.gguf"', unsafe],
+    ['attachment; filename="..\\evil.gguf"', unsafe],
+    ['attachment; filename=..\\evil.gguf', unsafe],
+    ['attachment; filename="C:\\models\\evil.gguf"', unsafe],
+    ['attachment; filename="a\\"b.gguf"', unsafe],
+    [`attachment; filename*=UTF-8''..%2Fevil.gguf`, unsafe],
+    [`attachment; filename="ok.gguf"; filename*=UTF-8''..%2Fevil.gguf`, unsafe],
+    [`attachment; filename*=UTF-8''a%00.gguf`, unsafe],
+    [`attachment; filename*=UTF-8''a%E2%80%AEb.gguf`, unsafe],
+    ['attachment; filename=NUL', unsafe],
+    ['attachment; filename="\u00e2\u0080\u00ae.gguf"', unsafe],
+  ])('%s → %j', (header, expected) => {
+    expect(outcome(() => filenameFromContentDisposition(header))).toBe(expected)
+  })
+
+  it('gives a safe name, null or UNSAFE_FILENAME for any header', () => {
+    const parts = fc.array(
+      fc.oneof(
+        fc.constantFrom('attachment', ';', ' filename', ' filename*', '=', '"', "UTF-8''", '%2f', '\\', '..'),
+        fc.string(),
+      ),
+    )
+    fc.assert(
+      fc.property(parts, (list) => {
+        const name = outcome(() => filenameFromContentDisposition(list.join('')))
+        if (name !== null && name !== unsafe) expect(checkFilename(name)).toBe(name)
+      }),
+    )
+  })
+})
+
+describe('chooseFilename', () => {
+  const finalUrl = new URL('https://host/from-url.gguf')
+
+  it('asks the server, then the URL, then falls back', () => {
+    expect(chooseFilename({ contentDisposition: 'attachment; filename=a.gguf', finalUrl })).toBe('a.gguf')
+    expect(chooseFilename({ contentDisposition: 'attachment', finalUrl })).toBe('from-url.gguf')
+    expect(chooseFilename({ contentDisposition: null, finalUrl })).toBe('from-url.gguf')
+    expect(chooseFilename({ contentDisposition: null, finalUrl: new URL('https://host/download') })).toBe(
+      fallbackFilename,
+    )
+    expect(checkFilename(fallbackFilename)).toBe('model.gguf')
+  })
+
+  it('does not fall back from an attack', () => {
+    const contentDisposition = 'attachment; filename="../../.bashrc"'
+    expect(outcome(() => chooseFilename({ contentDisposition, finalUrl }))).toBe(unsafe)
+  })
+})

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest'
+import { DownloadError } from '../../../src/errors.js'
+import { Address, type FreshAddress } from '../../../src/engine/fetch/mirror.js'
+
+const given = { url: 'https://host/a', headers: { cookie: 'x' } }
+const refused = new DownloadError('ACCESS_DENIED', 'HTTP 403', { status: 403 })
+
+/** An address whose questions are answered by hand. */
+function make() {
+  const asked: { status: number; answer: (fresh: FreshAddress) => void; fail: (error: Error) => void }[] = []
+  const address = new Address(given, (status) => {
+    return new Promise((answer, fail) => asked.push({ status, answer, fail }))
+  })
+  return { address, asked }
+}
+
+const settledHop = { url: new URL('https://cdn/b'), headers: {}, count: 1 }
+
+describe('Address', () => {
+  it('begins where the caller said', () => {
+    const { address } = make()
+    expect(address.hop()).toEqual({ url: new URL(given.url), headers: given.headers, count: 0 })
+  })
+
+  it('remembers where the redirects led, until that may be stale', () => {
+    const { address } = make()
+    address.settle(settledHop)
+    expect(address.hop()).toBe(settledHop)
+    address.unsettle()
+    expect(address.hop().url.href).toBe(given.url)
+  })
+
+  it('asks for a fresh address once, however many connections want one', async () => {
+    const { address, asked } = make()
+    address.settle(settledHop)
+    const first = address.refresh(refused)
+    expect(address.refreshing).toBe(true)
+    expect(await address.refresh(refused)).toBe(false)
+    expect(asked.map(({ status }) => status)).toEqual([403])
+    asked[0]?.answer({ url: 'https://host/fresh', headers: { cookie: 'y' } })
+    expect(await first).toBe(true)
+    expect(address.refreshing).toBe(false)
+    expect(address.hop()).toEqual({
+      url: new URL('https://host/fresh'),
+      headers: { cookie: 'y' },
+      count: 0,
+    })
+  })
+
+  it('gives up when fresh addresses are of no use, and not when bytes came in between', async () => {
+    const { address, asked } = make()
+    const refresh = async () => {
+      const result = address.refresh(refused)
+      asked.at(-1)?.answer(given)
+      return result
+    }
+    for (let n = 0; n < 5; n += 1) {
+      expect(await refresh()).toBe(true)
+      address.works()
+    }
+    expect(await refresh()).toBe(true)
+    expect(await refresh()).toBe(true)
+    await expect(refresh()).rejects.toBe(refused)
+    expect(address.refreshing).toBe(false)
+  })
+
+  it('hands on why there is no fresh address', async () => {
+    const { address, asked } = make()
+    const waiting = address.refresh(refused)
+    const gone = new DownloadError('NOT_FOUND', 'gone')
+    asked[0]?.fail(gone)
+    await expect(waiting).rejects.toBe(gone)
+    expect(address.refreshing).toBe(false)
+    expect(address.hop().url.href).toBe(given.url)
+  })
+})

@@ -1,0 +1,299 @@
+import fc from '../../support/properties.js'
+import { describe, expect, it } from 'vitest'
+import {
+  compareIdentity,
+  hasStrongValidator,
+  ifRangeOf,
+  strongEtag,
+  type Identity,
+} from '../../../src/engine/part/identity.js'
+import {
+  identityOf,
+  judge,
+  parseContentRange,
+  type Expectation,
+} from '../../../src/engine/fetch/response-rules.js'
+import { type ResponseHead } from '../../../src/net/http.js'
+
+const total = 1000
+const date = 'Mon, 15 Jan 2024 12:00:00 GMT'
+const modified = 'Mon, 01 Jan 2024 00:00:00 GMT'
+const known: Identity = { total, etag: '"a"', lastModified: modified, lastModifiedStrong: true }
+const bare: Identity = { total, etag: null, lastModified: null, lastModifiedStrong: false }
+
+const first: Expectation = { start: 0, end: null, identity: null, digestKnown: false, size: null }
+const later: Expectation = { start: 400, end: 600, identity: known, digestKnown: false, size: null }
+
+const answer = (status: number, headers: ResponseHead['headers'] = {}): ResponseHead => ({ status, headers })
+
+/** A right answer to {@link later}, with whatever is given changed. */
+const part = (headers: ResponseHead['headers'] = {}): ResponseHead =>
+  answer(206, {
+    date,
+    'content-range': 'bytes 400-599/1000',
+    'content-length': '200',
+    etag: '"a"',
+    'last-modified': modified,
+    ...headers,
+  })
+
+/** The verdict in short: its kind, with the code of its error where it has one. */
+function short(expected: Expectation, head: ResponseHead): string {
+  const verdict = judge(expected, head)
+  return 'error' in verdict ? `${verdict.kind} ${verdict.error.code}` : verdict.kind
+}
+
+describe('judge: the first answer', () => {
+  it('takes 206 from byte 0 and learns identity and total', () => {
+    const head = part({ 'content-range': 'bytes 0-999/1000', 'content-length': '1000' })
+    expect(judge(first, head)).toEqual({
+      kind: 'accept',
+      identity: known,
+      bodyEnd: total,
+      ranges: true,
+      sure: true,
+    })
+  })
+
+  it('takes 200 as one stream', () => {
+    expect(judge(first, answer(200, { 'content-length': '1000', etag: '"a"' }))).toMatchObject({
+      kind: 'accept',
+      bodyEnd: total,
+      ranges: false,
+      identity: { total, etag: '"a"' },
+    })
+  })
+
+  it('takes 200 without a length, and with one beside Transfer-Encoding, as of unknown size', () => {
+    const unknown = { kind: 'accept', bodyEnd: null, identity: { total: null } }
+    expect(judge(first, answer(200))).toMatchObject(unknown)
+    const both = answer(200, { 'content-length': '5', 'transfer-encoding': 'chunked' })
+    expect(judge(first, both)).toMatchObject(unknown)
+  })
+
+  it('takes 416 of an empty file, unless another size is expected', () => {
+    const head = answer(416, { 'content-range': 'bytes */0' })
+    expect(judge(first, head)).toMatchObject({ kind: 'empty', identity: { total: 0 } })
+    expect(short({ ...first, size: 0 }, head)).toBe('empty')
+    expect(short({ ...first, size: 1 }, head)).toBe('fail CONTENT_MISMATCH')
+  })
+
+  it.each([
+    [answer(416), 'retry PROTOCOL_ERROR'],
+    [answer(416, { 'content-range': 'bytes */1000' }), 'retry PROTOCOL_ERROR'],
+    [answer(206), 'retry PROTOCOL_ERROR'],
+    [part(), 'retry PROTOCOL_ERROR'],
+    [answer(200, { 'content-encoding': 'gzip' }), 'retry PROTOCOL_ERROR'],
+    [answer(200, { 'content-length': '999' }), 'fail CONTENT_MISMATCH'],
+    [part({ 'content-range': 'bytes 0-999/2000', 'content-length': '1000' }), 'fail CONTENT_MISMATCH'],
+  ])('does not take %j where 1,000 bytes are expected', (head, verdict) => {
+    expect(short({ ...first, size: total }, head)).toBe(verdict)
+  })
+})
+
+describe('judge: a further answer', () => {
+  it('takes exactly the part that was asked for', () => {
+    expect(judge(later, part())).toEqual({
+      kind: 'accept',
+      identity: known,
+      bodyEnd: 600,
+      ranges: true,
+      sure: true,
+    })
+  })
+
+  it('takes a shorter part, or one of unknown total', () => {
+    const shorter = part({ 'content-range': 'bytes 400-449/1000', 'content-length': '50' })
+    expect(judge(later, shorter)).toMatchObject({ kind: 'accept', bodyEnd: 450 })
+    expect(judge(later, part({ 'content-range': 'bytes 400-599/*' }))).toMatchObject({
+      kind: 'accept',
+      identity: { total },
+    })
+  })
+
+  it.each([
+    ['another offset', { 'content-range': 'bytes 399-599/1000', 'content-length': '201' }],
+    ['no Content-Range', { 'content-range': undefined }],
+    ['two Content-Ranges', { 'content-range': ['bytes 400-599/1000', 'bytes 0-199/1000'] }],
+    ['another unit', { 'content-range': 'items 400-599/1000' }],
+    ['a length that contradicts the range', { 'content-length': '201' }],
+    ['a multipart body', { 'content-type': 'Multipart/byteranges; boundary=x' }],
+    ['an encoding', { 'content-encoding': 'gzip' }],
+    ['a second encoding', { 'content-encoding': ['identity', 'br'] }],
+    ['an encoding in a list', { 'content-encoding': 'identity, gzip' }],
+  ])('does not take %s', (_, headers) => {
+    expect(short(later, part(headers))).toBe('retry PROTOCOL_ERROR')
+  })
+
+  it.each([['identity'], [' Identity '], ['']])('takes Content-Encoding %j', (encoding) => {
+    expect(short(later, part({ 'content-encoding': encoding }))).toBe('accept')
+  })
+
+  it('takes 200 for the whole file, to start over', () => {
+    const head = answer(200, { 'content-length': '1000', etag: '"a"' })
+    expect(judge(later, head)).toMatchObject({ kind: 'whole', bodyEnd: total })
+  })
+
+  it.each([
+    ['another total', 'total', part({ 'content-range': 'bytes 400-599/1001' })],
+    ['another entity tag', 'validator', part({ etag: '"b"' })],
+    [
+      'another date',
+      'validator',
+      part({ etag: undefined, 'last-modified': 'Tue, 02 Jan 2024 00:00:00 GMT' }),
+    ],
+    ['a new whole file', 'validator', answer(200, { 'content-length': '1000', etag: '"b"' })],
+    ['a shorter file', 'total', answer(416, { 'content-range': 'bytes */300' })],
+  ] as const)('sees a change by %s', (_, by, head) => {
+    expect(judge(later, head)).toMatchObject({ kind: 'changed', by, error: { code: 'SOURCE_CHANGED' } })
+  })
+
+  it('lets a known digest outrank the validators, but not the size', () => {
+    const expected = { ...later, digestKnown: true }
+    expect(judge(expected, part({ etag: '"b"' }))).toMatchObject({ kind: 'accept', sure: true })
+    expect(short(expected, part({ 'content-range': 'bytes 400-599/1001' }))).toBe('changed SOURCE_CHANGED')
+  })
+
+  it('is unsure without a strong validator', () => {
+    const expected = { ...later, identity: bare }
+    expect(judge(expected, part())).toMatchObject({ kind: 'accept', sure: false })
+    const weak = { ...later, identity: { ...bare, etag: 'W/"a"' } }
+    expect(judge(weak, part({ etag: 'W/"a"', 'last-modified': undefined }))).toMatchObject({ sure: false })
+  })
+
+  it('tells that the file ends where it was asked to go on', () => {
+    const head = answer(416, { 'content-range': 'bytes */400' })
+    expect(judge({ ...later, identity: null }, head)).toEqual({ kind: 'past-end', total: 400 })
+  })
+})
+
+describe('judge: errors', () => {
+  it.each([
+    [400, 'fail HTTP_ERROR', 'fail HTTP_ERROR'],
+    [401, 'fail ACCESS_DENIED', 'expired ACCESS_DENIED'],
+    [403, 'fail ACCESS_DENIED', 'expired ACCESS_DENIED'],
+    [404, 'fail NOT_FOUND', 'expired NOT_FOUND'],
+    [410, 'fail NOT_FOUND', 'expired NOT_FOUND'],
+    [408, 'retry HTTP_ERROR', 'retry HTTP_ERROR'],
+    [425, 'retry HTTP_ERROR', 'retry HTTP_ERROR'],
+    [429, 'retry HTTP_ERROR', 'retry HTTP_ERROR'],
+    [500, 'retry HTTP_ERROR', 'retry HTTP_ERROR'],
+    [501, 'fail HTTP_ERROR', 'fail HTTP_ERROR'],
+    [502, 'retry HTTP_ERROR', 'retry HTTP_ERROR'],
+    [503, 'retry HTTP_ERROR', 'retry HTTP_ERROR'],
+    [504, 'retry HTTP_ERROR', 'retry HTTP_ERROR'],
+    [505, 'fail HTTP_ERROR', 'fail HTTP_ERROR'],
+    [204, 'fail HTTP_ERROR', 'fail HTTP_ERROR'],
+    [304, 'fail HTTP_ERROR', 'fail HTTP_ERROR'],
+    [418, 'fail HTTP_ERROR', 'fail HTTP_ERROR'],
+  ])('%d: at first %s, mid-way %s', (status, atFirst, midWay) => {
+    expect(short(first, answer(status))).toBe(atFirst)
+    expect(short(later, answer(status))).toBe(midWay)
+  })
+
+  it('keep the status, and say whether a retry helps', () => {
+    const verdict = judge(first, answer(503))
+    expect(verdict).toMatchObject({ error: { status: 503, retryable: true } })
+    expect(judge(first, answer(400))).toMatchObject({ error: { status: 400, retryable: false } })
+  })
+})
+
+describe('identity', () => {
+  it.each([
+    ['"a"', '"a"', true],
+    ['W/"a"', 'W/"a"', false],
+    ['a', null, false],
+    ['"a', null, false],
+    ['w/"a"', null, false],
+    ['""', '""', true],
+  ])('entity tag %s', (etag, kept, strong) => {
+    const identity = identityOf(answer(200, { etag }), null)
+    expect(identity.etag).toBe(kept)
+    expect(strongEtag(identity) !== null).toBe(strong)
+    expect(hasStrongValidator(identity)).toBe(strong)
+  })
+
+  it.each([
+    ['a date a second older than the answer', date, 'Mon, 15 Jan 2024 11:59:59 GMT', true],
+    ['a date of the same second', date, date, false],
+    ['a date without the answer’s own', undefined, modified, false],
+    ['no date at all', date, 'yesterday', false],
+  ])('%s', (_, at, lastModified, strong) => {
+    const identity = identityOf(answer(200, { date: at, 'last-modified': lastModified }), null)
+    expect(identity.lastModifiedStrong).toBe(strong)
+    expect(hasStrongValidator(identity)).toBe(strong)
+    expect(ifRangeOf(identity)).toBe(strong ? lastModified : null)
+  })
+
+  it('prefers the entity tag for If-Range', () => {
+    expect(ifRangeOf(known)).toBe('"a"')
+    expect(ifRangeOf({ ...known, etag: 'W/"a"' })).toBe(modified)
+  })
+
+  it.each([
+    ['equal tags', known, { ...known, lastModified: 'other' }, 'same'],
+    ['equal strong dates', { ...known, etag: null }, { ...known, etag: '"b"' }, 'same'],
+    ['dates of which one is weak', { ...known, etag: null, lastModifiedStrong: false }, known, 'unsure'],
+    ['nothing', bare, bare, 'unsure'],
+    ['another total', bare, { ...bare, total: 1 }, 'changed'],
+    ['an unknown total', known, { ...known, total: null }, 'same'],
+  ] as const)('%s', (_, one, other, expected) => {
+    expect(compareIdentity(one, other, false)).toBe(expected)
+  })
+})
+
+describe('Content-Range', () => {
+  it('is read back as it was written', () => {
+    const position = fc.nat(Number.MAX_SAFE_INTEGER - 1)
+    fc.assert(
+      fc.property(position, position, fc.option(position), (a, b, rest) => {
+        const [start, last] = [Math.min(a, b), Math.max(a, b)]
+        const size = rest === null ? null : Math.min(Number.MAX_SAFE_INTEGER, last + 1 + rest)
+        const header = `bytes ${start}-${last}/${size ?? '*'}`
+        expect(parseContentRange(header)).toEqual({ start, end: last + 1, total: size })
+        expect(parseContentRange(`bytes */${start}`)).toEqual({ start: null, total: start })
+      }),
+    )
+  })
+
+  it.each([
+    'bytes 5-4/10',
+    'bytes 0-10/10',
+    'bytes 0-9/9',
+    'bytes -5/10',
+    'bytes 0-/10',
+    'bytes */*',
+    'bytes 0-9',
+    'bytes=0-9/10',
+    'bytes 0-9/10, bytes 0-9/10',
+    'bytes 0x0-0x9/10',
+    'bytes 1.0-9/10',
+    'bytes +1-9/10',
+    'bytes 0-9/99999999999999999999',
+    'bytes 0-99999999999999999999/*',
+    'bytes */99999999999999999999',
+    '',
+  ])('refuses %j', (header) => {
+    expect(parseContentRange(header)).toBeNull()
+  })
+
+  it('refuses none, and several', () => {
+    expect(parseContentRange(undefined)).toBeNull()
+    expect(parseContentRange(['bytes 0-9/10'])).toBeNull()
+  })
+
+  it('never gives an impossible range, whatever it reads', () => {
+    const number = fc.oneof(fc.nat(20).map(String), fc.constantFrom('', '*', '-1', '9007199254740993', ' 3'))
+    const near = fc.tuple(number, number, number).map(([a, b, c]) => `bytes ${a}-${b}/${c}`)
+    fc.assert(
+      fc.property(fc.oneof(near, fc.string()), (header) => {
+        const range = parseContentRange(header)
+        if (range === null) return
+        if (range.start === null) return
+        expect(range.start).toBeGreaterThanOrEqual(0)
+        expect(range.end).toBeGreaterThan(range.start)
+        if (range.total !== null) expect(range.end).toBeLessThanOrEqual(range.total)
+      }),
+    )
+  })
+})

@@ -1,0 +1,142 @@
+import fc from '../../support/properties.js'
+import { describe, expect, it } from 'vitest'
+import { DownloadError } from '../../../src/errors.js'
+import { firstHop, isRedirect, nextHop, type Hop } from '../../../src/net/redirects.js'
+
+const secrets = { Authorization: 'Bearer token', Cookie: 'a=b', 'X-Api-Key': 'key' }
+const from = (url: string, count = 0): Hop => ({ url: new URL(url), headers: secrets, count })
+const start = from('https://host/dir/model')
+
+function code(run: () => unknown): string {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof DownloadError) return error.code
+    throw error
+  }
+  return 'nothing was thrown'
+}
+
+describe('isRedirect', () => {
+  it.each([301, 302, 303, 307, 308])('%d', (status) => {
+    expect(isRedirect(status)).toBe(true)
+  })
+
+  it.each([200, 206, 300, 304, 305, 306, 400])('not %d', (status) => {
+    expect(isRedirect(status)).toBe(false)
+  })
+})
+
+describe('nextHop', () => {
+  it.each([
+    ['/other', 'https://host/other'],
+    ['other?x=1', 'https://host/dir/other?x=1'],
+    ['https://host/a#part', 'https://host/a'],
+    ['//host/a', 'https://host/a'],
+    ['https://HOST:443/a', 'https://host/a'],
+  ])('stays on the origin with %s and keeps the headers', (location, url) => {
+    const hop = nextHop(start, location, 10)
+    expect(hop.url.href).toBe(url)
+    expect(hop.headers).toEqual(secrets)
+    expect(hop.count).toBe(1)
+  })
+
+  it.each([
+    ['another host', 'https://other/a'],
+    ['a host below', 'https://sub.host/a'],
+    ['another port', 'https://host:8443/a'],
+    ['a host of the network path form', '//other/a'],
+  ])('drops every header on %s', (_, location) => {
+    expect(nextHop(start, location, 10).headers).toEqual({})
+  })
+
+  it('drops the headers from http to https of the same host, which is another origin', () => {
+    expect(nextHop(from('http://host/a'), 'https://host/a', 10).headers).toEqual({})
+  })
+
+  it('does not give the headers back when the way leads home again', () => {
+    const away = nextHop(start, 'https://other/a', 10)
+    const back = nextHop(away, 'https://host/dir/model', 10)
+    expect(back.headers).toEqual({})
+    expect(back.count).toBe(2)
+  })
+
+  it.each(['http://host/a', 'http://other/a', 'HTTP://host/a'])('refuses https → %s', (location) => {
+    expect(code(() => nextHop(start, location, 10))).toBe('REDIRECT_BLOCKED')
+  })
+
+  it.each(['ftp://host/a', 'file:///etc/passwd', 'data:,x', 'javascript:alert(1)', 'mailto:a@b'])(
+    'refuses the scheme of %s',
+    (location) => {
+      expect(code(() => nextHop(start, location, 10))).toBe('REDIRECT_BLOCKED')
+    },
+  )
+
+  it.each([null, 'https://', 'https://[', 'https://host:99999/'])('refuses the location %j', (location) => {
+    expect(code(() => nextHop(start, location, 10))).toBe('PROTOCOL_ERROR')
+  })
+
+  it('follows as many as allowed, and no more', () => {
+    let hop: Hop = start
+    for (let n = 0; n < 10; n += 1) hop = nextHop(hop, `/${n}`, 10)
+    expect(code(() => nextHop(hop, '/again', 10))).toBe('TOO_MANY_REDIRECTS')
+    expect(code(() => nextHop(start, '/a', 0))).toBe('TOO_MANY_REDIRECTS')
+  })
+
+  it('never sends headers to another origin, nor anything from https to http, on any way', () => {
+    const places = ['https://host', 'https://other', 'http://host', 'https://host:444', 'http://other:81']
+    const locations = fc.array(fc.constantFrom(...places.map((place) => `${place}/a`), '/b', 'c'), {
+      maxLength: 12,
+    })
+    fc.assert(
+      fc.property(fc.constantFrom(...places), locations, (origin, way) => {
+        let hop = from(`${origin}/start`)
+        for (const location of way) {
+          try {
+            const next = nextHop(hop, location, 10)
+            if (hop.url.protocol === 'https:') expect(next.url.protocol).toBe('https:')
+            hop = next
+          } catch (error) {
+            expect(error).toBeInstanceOf(DownloadError)
+            return
+          }
+          if (hop.url.origin !== origin) expect(hop.headers).toEqual({})
+        }
+      }),
+    )
+  })
+})
+
+describe('firstHop', () => {
+  const basic = (credentials: string) => `Basic ${Buffer.from(credentials).toString('base64')}`
+
+  it('leaves URL and headers alone', () => {
+    const hop = firstHop(new URL('https://host/a?b=c'), secrets)
+    expect(hop).toEqual({ url: new URL('https://host/a?b=c'), headers: secrets, count: 0 })
+  })
+
+  it.each([
+    ['https://me:pw@host/a', 'me:pw'],
+    ['https://me@host/a', 'me:'],
+    ['https://:pw@host/a', ':pw'],
+    ['https://m%C3%BC:p%40%3Aw@host/a', 'mü:p@:w'],
+    ['https://100%:50%25@host/a', '100%:50%'],
+    ['https://%FF:x@host/a', '%FF:x'],
+  ])('makes Basic authorization of %s', (url, credentials) => {
+    const hop = firstHop(new URL(url), { 'X-A': '1' })
+    expect(hop.headers).toEqual({ 'X-A': '1', authorization: basic(credentials) })
+    expect(hop.url.href).toBe('https://host/a')
+  })
+
+  it('prefers the header that the caller sent', () => {
+    const hop = firstHop(new URL('https://me:pw@host/a'), secrets)
+    expect(hop.headers).toEqual(secrets)
+    expect(hop.url.href).toBe('https://host/a')
+  })
+
+  it('does not change the URL that it was given', () => {
+    const url = new URL('https://me:pw@host/a')
+    firstHop(url, {})
+    expect(url.username).toBe('me')
+  })
+})

@@ -1,0 +1,229 @@
+import fc from '../../support/properties.js'
+import { describe, expect, it } from 'vitest'
+import { defaultTuning } from '../../../src/net/tuning.js'
+import {
+  backoffMs,
+  initialRetryState,
+  onFailure,
+  onProgress,
+  parseRetryAfter,
+  type RetryState,
+} from '../../../src/net/retry.js'
+
+const dice = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+const delays = fc.record({
+  minDelayMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
+  maxDelayMs: fc.double({ min: 0, max: 1e6, noNaN: true }),
+})
+
+describe('backoffMs', () => {
+  it('doubles its ceiling up to the maximum', () => {
+    const almostOne = () => 1 - 2 ** -53
+    const ceilings = [1, 2, 3, 4, 5, 6, 7, 8].map((attempt) => backoffMs(attempt, defaultTuning, almostOne))
+    expect(ceilings).toEqual([499, 999, 1999, 3999, 7999, 15999, 29999, 29999])
+  })
+
+  it('stays within 0 and the maximum, for any attempt', () => {
+    const attempts = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.constantFrom(1e6, Number.MAX_SAFE_INTEGER))
+    fc.assert(
+      fc.property(attempts, delays, dice, (attempt, tuning, random) => {
+        const delay = backoffMs(attempt, tuning, () => random)
+        expect(Number.isInteger(delay)).toBe(true)
+        expect(delay).toBeGreaterThanOrEqual(0)
+        expect(delay).toBeLessThanOrEqual(tuning.maxDelayMs)
+      }),
+    )
+  })
+
+  it('has a ceiling that never falls', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 100 }), delays, dice, (attempt, tuning, random) => {
+        const here = backoffMs(attempt, tuning, () => random)
+        expect(backoffMs(attempt + 1, tuning, () => random)).toBeGreaterThanOrEqual(here)
+      }),
+    )
+  })
+})
+
+describe('parseRetryAfter', () => {
+  const now = Date.UTC(2030, 5, 15, 12, 0, 0)
+
+  it.each([
+    ['0', 0],
+    ['120', 120_000],
+    [' 7 ', 7_000],
+    ['99999999999999999999999', Number.MAX_SAFE_INTEGER],
+    ['Sat, 15 Jun 2030 12:01:30 GMT', 90_000],
+    ['Saturday, 15-Jun-30 12:01:30 GMT', 90_000],
+    ['Sat Jun 15 12:01:30 2030', 90_000],
+    ['Sat Jun  1 12:01:30 2030', 0],
+    ['Sat, 15 Jun 2030 12:00:60 GMT', 60_000],
+    // RFC 9110's own example, in its three forms; long past.
+    ['Sun, 06 Nov 1994 08:49:37 GMT', 0],
+    ['Sunday, 06-Nov-94 08:49:37 GMT', 0],
+    ['Sun Nov  6 08:49:37 1994', 0],
+    // Two digits: at most 50 years ahead, else past.
+    ['Saturday, 15-Jun-80 12:00:00 GMT', Date.UTC(2080, 5, 15, 12) - now],
+    ['Saturday, 15-Jun-81 12:00:00 GMT', 0],
+  ])('%s → %d ms', (header, expected) => {
+    expect(parseRetryAfter(header, now)).toBe(expected)
+  })
+
+  it.each([
+    '',
+    ' ',
+    '-1',
+    '+5',
+    '1.5',
+    '1e3',
+    '0x10',
+    '5 seconds',
+    'soon',
+    'NaN',
+    'Infinity',
+    '2030-06-15T12:01:30Z',
+    'Sat, 31 Feb 2030 12:00:00 GMT',
+    'Sat, 00 Jun 2030 12:00:00 GMT',
+    'Sat, 15 Foo 2030 12:00:00 GMT',
+    'Sat, 15 Jun 2030 24:00:00 GMT',
+    'Sat, 15 Jun 2030 12:60:00 GMT',
+    'Sat, 15 Jun 2030 12:00:61 GMT',
+    'Sat, 15 Jun 2030 12:00:00 PST',
+    'Sat, 15 Jun 2030 12:00:00',
+  ])('%j is garbage', (header) => {
+    expect(parseRetryAfter(header, now)).toBeNull()
+  })
+
+  it('takes a missing field for no wish', () => {
+    expect(parseRetryAfter(undefined, now)).toBeNull()
+    expect(parseRetryAfter(null, now)).toBeNull()
+  })
+
+  it('reads back every date that JavaScript writes in the preferred form', () => {
+    const seconds = fc.integer({ min: 0, max: 4_000_000_000 })
+    fc.assert(
+      fc.property(seconds, seconds, (at, from) => {
+        const wait = parseRetryAfter(new Date(at * 1000).toUTCString(), from * 1000)
+        expect(wait).toBe(Math.max(0, at - from) * 1000)
+      }),
+    )
+  })
+
+  it('never throws and never asks for a negative or endless wait', () => {
+    fc.assert(
+      fc.property(fc.string(), (header) => {
+        const wait = parseRetryAfter(header, now)
+        if (wait !== null) expect(Number.isFinite(wait) && wait >= 0).toBe(true)
+      }),
+    )
+  })
+})
+
+describe('onFailure', () => {
+  const half = () => 0.5
+  const failure = { now: 1_000, networkFailure: false }
+
+  it('gives up at the last attempt of the budget', () => {
+    let state = initialRetryState(0)
+    for (let attempt = 1; attempt < defaultTuning.maxAttempts; attempt++) {
+      const result = onFailure(state, failure, defaultTuning, half)
+      expect(result.verdict).toMatchObject({ kind: 'wait', attempt })
+      state = result.state
+    }
+    expect(onFailure(state, failure, defaultTuning, half).verdict).toEqual({
+      kind: 'give-up',
+      reason: 'attempts',
+    })
+  })
+
+  it('has its whole budget again after progress', () => {
+    let state = initialRetryState(0)
+    for (let turn = 0; turn < 50; turn++) {
+      for (let attempt = 1; attempt < defaultTuning.maxAttempts; attempt++) {
+        const result = onFailure(state, failure, defaultTuning, half)
+        expect(result.verdict).toMatchObject({ kind: 'wait', attempt })
+        state = result.state
+      }
+      state = onProgress(state, turn)
+    }
+    expect(state).toEqual({ attempts: 0, lastProgressAt: 49, hadProgress: true })
+  })
+
+  it('waits exactly as long as the server asks', () => {
+    const result = onFailure(initialRetryState(0), { ...failure, retryAfterMs: 7_000 }, defaultTuning, half)
+    expect(result.verdict).toEqual({ kind: 'wait', attempt: 1, delayMs: 7_000 })
+    const longest = { ...failure, retryAfterMs: defaultTuning.maxRetryAfterMs }
+    expect(onFailure(initialRetryState(0), longest, defaultTuning, half).verdict).toMatchObject({
+      delayMs: defaultTuning.maxRetryAfterMs,
+    })
+  })
+
+  it('gives up when the server asks for too much', () => {
+    const tooLong = { ...failure, retryAfterMs: defaultTuning.maxRetryAfterMs + 1 }
+    expect(onFailure(initialRetryState(0), tooLong, defaultTuning, half).verdict).toEqual({
+      kind: 'give-up',
+      reason: 'retry-after',
+    })
+  })
+
+  describe('with the attempts used up', () => {
+    const usedUp: RetryState = { attempts: 40, lastProgressAt: 10_000, hadProgress: true }
+    const end = 10_000 + defaultTuning.outageMs
+
+    it('outlasts a dead network for outageMs', () => {
+      const early = onFailure(usedUp, { now: end - 1, networkFailure: true }, defaultTuning, half)
+      expect(early.verdict).toMatchObject({ kind: 'wait', attempt: 41 })
+      const late = onFailure(usedUp, { now: end, networkFailure: true }, defaultTuning, half)
+      expect(late.verdict).toEqual({ kind: 'give-up', reason: 'attempts' })
+    })
+
+    it('does not outlast a server that answers', () => {
+      const { verdict } = onFailure(usedUp, { now: 10_001, networkFailure: false }, defaultTuning, half)
+      expect(verdict).toEqual({ kind: 'give-up', reason: 'attempts' })
+    })
+
+    it('does not outlast a network that never worked', () => {
+      const state = { ...usedUp, hadProgress: false }
+      const { verdict } = onFailure(state, { now: 10_001, networkFailure: true }, defaultTuning, half)
+      expect(verdict).toEqual({ kind: 'give-up', reason: 'attempts' })
+    })
+  })
+
+  it('always ends, never waits longer than the caps, and leaves the old state alone', () => {
+    const events = fc.array(
+      fc.record({
+        networkFailure: fc.boolean(),
+        retryAfterMs: fc.option(fc.integer({ min: 0, max: 1_000_000 }), { nil: undefined }),
+      }),
+      { minLength: 1, maxLength: 20 },
+    )
+    const cap = Math.max(defaultTuning.maxDelayMs, defaultTuning.maxRetryAfterMs)
+    fc.assert(
+      fc.property(events, fc.boolean(), dice, (failures, hadProgress, random) => {
+        let state = hadProgress ? onProgress(initialRetryState(0), 0) : initialRetryState(0)
+        let now = 0
+        for (let turn = 0; ; turn++) {
+          const { networkFailure, retryAfterMs } = failures[turn % failures.length] ?? {
+            networkFailure: false,
+          }
+          const before = { ...state }
+          const result = onFailure(
+            state,
+            { now, networkFailure, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+            defaultTuning,
+            () => random,
+          )
+          expect(state).toEqual(before)
+          if (result.verdict.kind === 'give-up') break
+          expect(result.verdict.delayMs).toBeGreaterThanOrEqual(0)
+          expect(result.verdict.delayMs).toBeLessThanOrEqual(cap)
+          if (retryAfterMs !== undefined) expect(result.verdict.delayMs).toBe(retryAfterMs)
+          state = result.state
+          // A failure takes time too; 50 ms is a fast one.
+          now += result.verdict.delayMs + 50
+          expect(turn).toBeLessThan(defaultTuning.maxAttempts + defaultTuning.outageMs / 50)
+        }
+      }),
+    )
+  })
+})
