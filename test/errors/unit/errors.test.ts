@@ -130,7 +130,7 @@ describe('docs/errors.md', () => {
   let sections = new Map<string, string>()
 
   beforeAll(async () => {
-    const text = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
+    const text = await readFile(new URL('../../../docs/errors.md', import.meta.url), 'utf8')
     const parts = text.split(/^### /m).slice(1)
     headings = parts.map((part) => part.slice(0, part.indexOf('\n')).trim())
     sections = new Map(parts.map((part, index) => [headings[index] ?? '', part]))
