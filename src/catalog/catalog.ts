@@ -2,17 +2,12 @@ import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { errnoOf, fsError } from '../disk/errors.js'
-import { checkFilename, filenameFromUrl } from '../disk/names.js'
-import {
-  globsSchema,
-  mirrorsOf,
-  parseOptions,
-  parseUrl,
-  sha256Schema,
-  urlsSchema,
-} from '../download/options.js'
+import { checkFilename } from '../disk/names.js'
+import { globsSchema, mirrorsOf, parseOptions, sha256Schema, urlsSchema } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
+import { identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
+import type { SourceRegistry } from '../sources/source.js'
 
 /** One model that the host wants on disk, as it is written down. */
 export interface CatalogModel {
@@ -76,8 +71,6 @@ export interface CatalogEntry {
   readonly description: string
 }
 
-const sources = sourceRegistry()
-
 /** Far more than any list of models needs. */
 const maxFileBytes = 4 * 1024 * 1024
 
@@ -122,9 +115,13 @@ export class Catalog {
   readonly entries: readonly CatalogEntry[]
   /** Absolute path of the file that it was read from, or null. */
   readonly file: string | null
+  readonly #models: readonly ParsedModel[]
   readonly #byKey: ReadonlyMap<string, CatalogEntry>
 
   /**
+   * A ref is checked by the source that it is meant for. A host may bring sources of its own, also in place of a
+   * built-in one, so that is left to the {@link Preloader}, which has the manager's sources.
+   *
    * @param models - the models, or an object `{ models }` as it stands in a file.
    * @param options - `file`: where they were read from.
    * @throws DownloadError `INVALID_OPTIONS` with every problem in `issues`: paths such as `models.2.sha256`. Keys,
@@ -137,13 +134,8 @@ export class Catalog {
     const file = options.file === undefined ? null : resolve(options.file)
     const what = file === null ? 'catalog' : `catalog ${file}`
     const given = parseOptions(catalogSchema, Array.isArray(models) ? { models } : models, what)
-    const issues: OptionIssue[] = []
-    this.entries = given.models.map((model, index) => entryOf(model, index, issues))
-    issues.push(...twice(this.entries))
-    if (issues.length > 0) {
-      const text = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
-      throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
-    }
+    this.#models = given.models
+    this.entries = entriesOf(given.models, null, what)
     this.file = file
     this.#byKey = new Map(this.entries.map((entry) => [entry.key, entry]))
   }
@@ -162,9 +154,45 @@ export class Catalog {
   get(key: string): CatalogEntry | undefined {
     return this.#byKey.get(key)
   }
+
+  /**
+   * @internal The same catalog with every ref identified by the sources of a manager.
+   *
+   * @throws DownloadError `INVALID_OPTIONS` for refs that their source refuses or no source knows, as the constructor.
+   */
+  identifiedBy(registry: Pick<SourceRegistry, 'find'>): IdentifiedCatalog {
+    const { file } = this
+    const entries = entriesOf(this.#models, registry, file === null ? 'catalog' : `catalog ${file}`)
+    const byKey = new Map(entries.map((entry) => [entry.key, entry]))
+    return { entries, file, get: (key) => byKey.get(key) }
+  }
 }
 
-function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): CatalogEntry {
+/** A catalog whose refs were checked by the sources that count. */
+export type IdentifiedCatalog = Pick<Catalog, 'entries' | 'file' | 'get'>
+
+function entriesOf(
+  models: readonly ParsedModel[],
+  registry: Pick<SourceRegistry, 'find'> | null,
+  what: string,
+): CatalogEntry[] {
+  const issues: OptionIssue[] = []
+  const entries = models.map((model, index) => entryOf(model, index, registry, issues))
+  issues.push(...twice(entries))
+  if (issues.length === 0) return entries
+  const text = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
+  throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
+}
+
+/** Those that come with this package: while nobody has named the host's, they say what they can. */
+const builtIn = sourceRegistry()
+
+function entryOf(
+  model: ParsedModel,
+  index: number,
+  registry: Pick<SourceRegistry, 'find'> | null,
+  issues: OptionIssue[],
+): CatalogEntry {
   const issue = (field: string, message: string) => {
     issues.push({ path: `models.${index}.${field}`, message })
   }
@@ -178,11 +206,11 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
   let filename: string | null = null
   if (url !== '') {
     const field = model.url === undefined ? (model.ref === undefined ? 'urls.0' : 'ref') : 'url'
-    const told = attempt(() => filenameIn(url, field === 'ref'), field, issue)
+    const told = attempt(() => filenameIn(url, field, registry), field, issue)
     if (model.filename === undefined) filename = told
   }
   for (const [field, globs] of Object.entries({ include, exclude })) {
-    if (globs.length > 0 && /^https?:/i.test(url) && sources.find(url) === null)
+    if (globs.length > 0 && url !== '' && !isRef(url, registry ?? builtIn))
       issue(field, 'goes with a ref that means several files')
   }
   const given = model.filename
@@ -204,16 +232,26 @@ function entryOf(model: ParsedModel, index: number, issues: OptionIssue[]): Cata
   }
 }
 
-/** What a URL or a ref itself calls the file; checks both on the way. */
-function filenameIn(url: string, isRef: boolean): string | null {
-  const source = sources.find(url)
-  if (source !== null) {
-    const name = source.filenameOf?.(url) ?? null
-    return name === null ? null : checkFilename(name)
+/** The name that a URL or a ref itself gives its file. Checks both, a ref only when the sources that count are known. */
+function filenameIn(
+  text: string,
+  field: string,
+  registry: Pick<SourceRegistry, 'find'> | null,
+): string | null {
+  if (registry !== null) return identify(text, registry).filename
+  const isUrl = builtIn.find(text) === null && (field !== 'ref' || !isRef(text, builtIn) || !hasScheme(text))
+  if (isUrl) return identify(text, builtIn).filename
+  try {
+    return identify(text, builtIn).filename
+  } catch {
+    // A source of the host may know better.
+    return null
   }
-  // Only the manager knows the sources of its host.
-  if (isRef && /^(?!https?:)[a-z][a-z0-9-]*:/i.test(url)) return null
-  return filenameFromUrl(parseUrl(url))
+}
+
+/** Whether a text begins like a ref or a URL. */
+function hasScheme(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:/i.test(text)
 }
 
 function attempt<T>(run: () => T, field: string, issue: (field: string, message: string) => void): T | null {

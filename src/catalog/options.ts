@@ -5,7 +5,7 @@ import type { Download } from '../download/download.js'
 import { parseOptions } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import type { DownloadManager } from '../manager/manager.js'
-import { Catalog } from './catalog.js'
+import { Catalog, type IdentifiedCatalog } from './catalog.js'
 import { type Locale, locales } from './messages.js'
 import type { TipFacts } from './tip.js'
 
@@ -40,7 +40,7 @@ const schema = z.strictObject({
 /** {@link PreloaderOptions} with every default filled in and every path absolute. */
 export interface ResolvedPreloaderOptions {
   manager: DownloadManager
-  catalog: Catalog
+  catalog: IdentifiedCatalog
   roots: string[]
   locale: Locale
   autoResume: boolean
@@ -50,11 +50,12 @@ export interface ResolvedPreloaderOptions {
 /**
  * Checks the options and fills the defaults in.
  *
- * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager doesn't know.
+ * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager doesn't know, or whose ref its sources refuse.
  */
 export function resolvePreloaderOptions(options: PreloaderOptions): ResolvedPreloaderOptions {
   const given = parseOptions(schema, options, 'Preloader options')
-  const { manager, catalog, commands } = given
+  const { manager, commands } = given
+  const catalog = identified(given.catalog, manager)
   requireModes(manager, catalog)
   const file = commands.catalogFile === undefined ? catalog.file : resolve(commands.catalogFile)
   const place = (folder: string | undefined) =>
@@ -76,7 +77,12 @@ export function resolvePreloaderOptions(options: PreloaderOptions): ResolvedPrel
   }
 }
 
-function requireModes(manager: DownloadManager, catalog: Catalog): void {
+/** With the manager's sources. A catalog of an older copy of the package has checked its refs itself. */
+function identified(catalog: Catalog, manager: DownloadManager): IdentifiedCatalog {
+  return has(catalog, 'identifiedBy') ? catalog.identifiedBy(manager.house.sources) : catalog
+}
+
+function requireModes(manager: DownloadManager, catalog: IdentifiedCatalog): void {
   const issues: OptionIssue[] = []
   for (const [index, entry] of catalog.entries.entries()) {
     try {

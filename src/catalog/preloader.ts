@@ -53,7 +53,8 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
 
   /**
    * @param options - see {@link PreloaderOptions}.
-   * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager doesn't know.
+   * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager doesn't know, or whose ref the
+   * manager's sources refuse.
    */
   constructor(options: PreloaderOptions) {
     super()

@@ -3,8 +3,8 @@ import type { DownloadEvents } from '../download/events.js'
 import { isActive, isSettled } from '../download/states.js'
 import { isDownloadError, toDownloadError } from '../errors.js'
 import type { DownloadManager } from '../manager/manager.js'
-import { redactUrl } from '../util/redact.js'
-import type { Catalog, CatalogEntry } from './catalog.js'
+import { displayName, isRef } from '../sources/identify.js'
+import type { CatalogEntry, IdentifiedCatalog } from './catalog.js'
 import { formatBytes, type Messages } from './messages.js'
 import { isSameFile, spotIn } from './model-files.js'
 import type { RunState } from './run-store.js'
@@ -13,7 +13,7 @@ import { completedModels, failedModels, isThrough, type RunModel } from './run.j
 /** What a {@link Conductor} works with. */
 export interface ConductorInit {
   manager: DownloadManager
-  catalog: Catalog
+  catalog: IdentifiedCatalog
   state: RunState
   messages: Messages
   /** A run has ended. */
@@ -158,7 +158,7 @@ export class Conductor {
         directory: this.#outputDir,
         ...(entry.urls.length === 0 ? {} : { urls: entry.urls }),
         // Said also when they are gone from the catalog: then more is wanted than whoever asked before.
-        ...(isRef(entry) ? { include: entry.include, exclude: entry.exclude } : {}),
+        ...(mayMeanSeveral(entry, manager) ? { include: entry.include, exclude: entry.exclude } : {}),
         ...(entry.filename === null ? {} : { filename: entry.filename }),
         ...(entry.sha256 === null ? {} : { sha256: entry.sha256 }),
         ...(entry.size === null ? {} : { size: entry.size }),
@@ -294,7 +294,7 @@ export class Conductor {
         if (phase === 'failed' || phase === 'canceled') state.act({ type: 'asked', key })
       }),
       started: on(({ key, url }) => {
-        state.log(key, messages.logDownloading(redactUrl(url)))
+        state.log(key, messages.logDownloading(displayName(url, this.#init.manager.house.sources)))
       }),
       progress: on((model, { download }: { download: Download }) => {
         this.#onProgress(model, download)
@@ -339,8 +339,8 @@ export class Conductor {
 }
 
 /** Whether it may mean several files. */
-function isRef({ url, include, exclude }: CatalogEntry): boolean {
-  return include.length > 0 || exclude.length > 0 || !/^https?:/i.test(url)
+function mayMeanSeveral({ url, include, exclude }: CatalogEntry, { house }: DownloadManager): boolean {
+  return include.length > 0 || exclude.length > 0 || isRef(url, house.sources)
 }
 
 /** Whether the catalog demands more than whoever asked for the download before. */

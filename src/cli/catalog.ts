@@ -1,5 +1,6 @@
 import { Catalog } from '../catalog/catalog.js'
 import { managerOptionsSchema } from '../manager/options.js'
+import { sourceRegistry } from '../sources/resolver.js'
 import { isUsage, toUsageError } from './arguments.js'
 
 const defaultModes = ['llm', 'embed', 'rerank']
@@ -11,7 +12,10 @@ const defaultModes = ['llm', 'embed', 'rerank']
  */
 export async function readCatalog(file: string): Promise<Catalog> {
   try {
-    return await Catalog.fromFile(file)
+    const catalog = await Catalog.fromFile(file)
+    // The command knows the sources of the package only, so a bad ref can be reported now.
+    catalog.identifiedBy(sourceRegistry())
+    return catalog
   } catch (error) {
     throw isUsage(error) ? toUsageError(error) : error
   }

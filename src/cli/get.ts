@@ -3,13 +3,13 @@ import { dirname, relative, resolve } from 'node:path'
 import { blockThisThread } from '../disk/io.js'
 import { environmentCache } from '../download/destination.js'
 import type { Download } from '../download/download.js'
-import { type DownloadOptions, parseUrl } from '../download/options.js'
+import type { DownloadOptions } from '../download/options.js'
 import { toDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { DownloadManager } from '../manager/manager.js'
 import type { DownloadPlan } from '../manager/plan.js'
+import { displayName, identify } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
-import { redactUrl } from '../util/redact.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
 import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
 import { formatBytes, plain } from './format.js'
@@ -103,14 +103,9 @@ function distinctUrls(urls: readonly string[]): Map<string, string> {
   const sources = sourceRegistry()
   const wanted = new Map<string, string>()
   for (const url of urls) {
-    const identify = () => {
-      const source = sources.find(url)
-      if (source === null) return parseUrl(url).href
-      // A ref that makes no sense is told before anything is fetched.
-      source.filenameOf?.(url)
-      return url
-    }
-    const key = asUsageError(identify, `${plain(redactUrl(url))}: `)
+    // A ref that makes no sense is reported before anything is fetched.
+    const identified = asUsageError(() => identify(url, sources), `${plain(displayName(url, sources))}: `)
+    const key = identified.kind === 'url' ? identified.url.href : url
     if (!wanted.has(key)) wanted.set(key, url)
   }
   return wanted

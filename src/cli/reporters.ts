@@ -1,7 +1,11 @@
 import { relative } from 'node:path'
-import { redactUrl } from '../util/redact.js'
+import { displayName } from '../sources/identify.js'
+import { sourceRegistry } from '../sources/resolver.js'
 import { finishedLine, formatBytes, formatDuration, type LineState, logLine, plain } from './format.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
+
+/** The command knows the sources of the package only. */
+const sources = sourceRegistry()
 
 /** Takes text; a stream's `write`. */
 export type Print = (text: string) => void
@@ -52,7 +56,7 @@ export class JsonReporter implements Reporter {
 
 /** `error: <address>: <message> (<CODE>)`. */
 export function failedLine(report: FailedReport): string {
-  return `error: ${plain(redactUrl(report.url))}: ${plain(report.message)} (${report.code})`
+  return `error: ${plain(displayName(report.url, sources))}: ${plain(report.message)} (${report.code})`
 }
 
 /** Most files that are named of those that a group lacks. */
@@ -230,7 +234,7 @@ function nameOf(active: Active | undefined, url: string): string {
 }
 
 function lastSegment(url: string): string {
-  const bare = redactUrl(url).replace(/\?…$/, '')
+  const bare = displayName(url, sources).replace(/\?…$/, '')
   return bare.slice(bare.lastIndexOf('/') + 1) || bare
 }
 
@@ -241,7 +245,7 @@ function shortPath(absolute: string): string {
 }
 
 function shortUrl(url: string): string {
-  return plain(redactUrl(url))
+  return plain(displayName(url, sources))
 }
 
 /** For logs and pipes: a line at the start and the end of each download, and one every few seconds between. */

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { DownloadError, type OptionIssue, toDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
+import { parseUrl } from '../sources/identify.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 
 // ---- Which headers callers may send along.
@@ -243,36 +244,6 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown, wha
     .map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`))
     .join('; ')
   throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
-}
-
-const forbiddenInUrl = /[\u0000-\u0020\u007f\\]/
-
-/**
- * Checks and normalises a URL: http or https, a host, no white space, control character or backslash; the fragment
- * is dropped.
- *
- * @param remote - not null for a remote caller's URL, which must not hold user or password either.
- * @throws DownloadError `INVALID_URL`.
- */
-export function parseUrl(input: string, remote: RemoteGrant | null = null): URL {
-  if (forbiddenInUrl.test(input)) {
-    throw new DownloadError('INVALID_URL', 'The URL holds white space, a backslash or a control character.')
-  }
-  let url: URL
-  try {
-    url = new URL(input)
-  } catch {
-    // Without the cause: it repeats the URL, and with it tokens, to whoever logs the error.
-    throw new DownloadError('INVALID_URL', 'The URL is not valid.')
-  }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw new DownloadError('INVALID_URL', `Only http and https URLs can be fetched, not ${url.protocol}`)
-  }
-  if (remote !== null && (url.username !== '' || url.password !== '')) {
-    throw new DownloadError('INVALID_URL', 'The URL must not hold a user or a password.')
-  }
-  url.hash = ''
-  return url
 }
 
 /**

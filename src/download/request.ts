@@ -1,18 +1,13 @@
 /** What a caller asks for, checked and with what the manager adds to it. */
 import { hash } from 'node:crypto'
-import { checkFilename, fallbackFilename, filenameFromUrl } from '../disk/names.js'
+import { checkFilename, fallbackFilename } from '../disk/names.js'
 import { DownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
+import { identify } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
 import { environmentCache, type Places } from './destination.js'
 import type { Download } from './download.js'
-import {
-  checkMirrors,
-  downloadOptionsSchema,
-  parseOptions,
-  parseUrl,
-  type ResolvedDownloadOptions,
-} from './options.js'
+import { checkMirrors, downloadOptionsSchema, parseOptions, type ResolvedDownloadOptions } from './options.js'
 import type { DownloadRecord } from './record.js'
 import { isActive } from './states.js'
 
@@ -103,16 +98,11 @@ function notInCache(path: string, message: string): DownloadError {
   })
 }
 
-/** What the URL or the ref itself calls the file; checks both on the way. */
+/** The name that the URL or the ref itself gives the file. Checks both. */
 function filenameIn(wanted: ResolvedDownloadOptions, resolver: Resolver): string | null {
-  const { url, remote } = wanted
-  const source = resolver.find(url)
-  if (source === null) {
-    requireNoGlobs(wanted)
-    return filenameFromUrl(parseUrl(url, remote))
-  }
-  const name = source.filenameOf?.(url) ?? null
-  return name === null ? null : checkFilename(name)
+  const identified = identify(wanted.url, resolver, wanted.remote)
+  if (identified.kind === 'url') requireNoGlobs(wanted)
+  return identified.filename
 }
 
 // ---- Making and comparing download records. Pure.

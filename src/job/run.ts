@@ -6,6 +6,7 @@ import { type DownloadState, isActive, isSettled } from '../download/states.js'
 import type { StopMode, TransferEngine, TransferPhase } from '../engine/protocol.js'
 import { deserializeError, DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
+import { isRef } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import { claimName, FileJob } from './file-job.js'
@@ -47,18 +48,17 @@ export class Runner {
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
     const { download, emitter, resolver } = init
     this.#host = this.#makeHost(init)
-    this.#address =
-      // Of a source that the host no longer has, nobody knows what its refs mean: that is told by the resolver.
-      resolver.find(download.url) === null && /^https?:/i.test(download.url)
-        ? null
-        : new RefAddress(resolver, download, {
-            onRetry: (error, attempt, delayMs) => {
-              emitter.emit('retrying', { download, error, attempt, delayMs })
-            },
-            onLog: (message) => {
-              this.#host.log('warn', message)
-            },
-          })
+    // A ref whose source the host no longer has stays a ref: the resolver says that no source knows it.
+    this.#address = !isRef(download.url, resolver)
+      ? null
+      : new RefAddress(resolver, download, {
+          onRetry: (error, attempt, delayMs) => {
+            emitter.emit('retrying', { download, error, attempt, delayMs })
+          },
+          onLog: (message) => {
+            this.#host.log('warn', message)
+          },
+        })
   }
 
   /** Resolves when the job has ended and the state says so. Never rejects. */

@@ -22,6 +22,7 @@ import { defaultTuning } from '../net/tuning.js'
 import { Resolver, sourceRegistry } from '../sources/resolver.js'
 import { createFileStore } from '../store/file.js'
 import { createMemoryStore } from '../store/memory.js'
+import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import { Serial } from '../util/schedule.js'
 import { type DownloadManagerOptions, managerOptionsSchema, type ResolvedManagerOptions } from './options.js'
@@ -44,7 +45,11 @@ export class DownloadManager extends SafeEmitter {
   /** Absolute path of the root of all files. */
   readonly directory: string
   /** @internal For what stands on top: where things are remembered, and where files go. */
-  readonly house: { readonly store: DownloadStore; readonly places: Places }
+  readonly house: {
+    readonly store: DownloadStore
+    readonly places: Places
+    readonly sources: SourceRegistry
+  }
 
   readonly #places: Places
   readonly #house: RequestHouse
@@ -77,7 +82,12 @@ export class DownloadManager extends SafeEmitter {
     this.directory = resolve(this.#options.directory)
     this.#places = new Places(this.directory, modes, defaultMode)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
-    this.house = { store: openStore(this.#options.store, this.directory), places: this.#places }
+    const sources = sourceRegistry(this.#options.sources)
+    this.house = {
+      store: openStore(this.#options.store, this.directory),
+      places: this.#places,
+      sources,
+    }
     this.#registry = new Registry(this.house.store, (event) => {
       this.emit('log', event)
     })
@@ -93,7 +103,7 @@ export class DownloadManager extends SafeEmitter {
       : createEngine(engineOptions)
     const tuning = { ...defaultTuning, ...engineOptions.tuning }
     this.#resolver = new Resolver({
-      sources: sourceRegistry(this.#options.sources),
+      sources,
       tuning,
       proxy: this.#options.proxy,
     })

@@ -15,8 +15,6 @@ const gap = '…'
  * redactUrl('https://me:pw@host/a.gguf?X-Amz-Signature=abc') // 'https://host/a.gguf?…'
  */
 export function redactUrl(url: string): string {
-  // A ref of a model: what stands behind its `@` is a revision, and all of it is public.
-  if (/^(?:hf|ms|gh|ollama):(?![\\/])[^?#]*$/i.test(url)) return url
   const cut = url.search(/[?#]/)
   const bare = cut === -1 ? url : url.slice(0, cut)
   const query = cut !== -1 && url[cut] === '?' ? `?${gap}` : ''

@@ -100,7 +100,6 @@ describe('Catalog', () => {
     [{ url: 'not a url' }, 'models.0.url: '],
     [{ url: 'https://a/b.gguf', filename: '../b' }, 'models.0.filename: '],
     [{ url: 'https://a/..%2fb.gguf' }, 'models.0.url: '],
-    [{ ref: 'hf:org' }, 'models.0.ref: This is no ref of a model'],
     [{ ref: 'hf:org/model', url: 'https://a/b.gguf' }, 'models.0.ref: does not go with a url'],
     [{ url: 'https://a/b.gguf', mode: '' }, 'models.0.mode: '],
     [{ url: 'https://a/b.gguf', required: 'yes' }, 'models.0.required: '],

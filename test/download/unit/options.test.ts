@@ -4,7 +4,6 @@ import { DownloadError, isDownloadError } from '../../../src/errors.js'
 import {
   downloadOptionsSchema,
   parseOptions,
-  parseUrl,
   sha256Schema,
   type DownloadOptions,
   type ResolvedDownloadOptions,
@@ -231,56 +230,4 @@ describe('sha256Schema', () => {
       expect(sha256Schema.safeParse(value).success).toBe(false)
     },
   )
-})
-
-describe('parseUrl', () => {
-  it.each([
-    ['https://host/a.gguf', 'https://host/a.gguf'],
-    ['HTTPS://HOST:443/a', 'https://host/a'],
-    ['http://host:8080', 'http://host:8080/'],
-    ['https://host/a#part', 'https://host/a'],
-    ['https://host/a?x=1#part', 'https://host/a?x=1'],
-    ['https://user:pw@host/a', 'https://user:pw@host/a'],
-    ['https://host/模', 'https://host/%E6%A8%A1'],
-    ['http://[::1]:8080/a', 'http://[::1]:8080/a'],
-  ])('%s → %s', (input, expected) => {
-    expect(parseUrl(input).href).toBe(expected)
-  })
-
-  it.each([
-    '',
-    'host/a.gguf',
-    '/a.gguf',
-    'https://',
-    'https://host:99999/',
-    'ftp://host/a',
-    'file:///etc/passwd',
-    'data:,x',
-    'javascript:alert(1)',
-    ' https://host/a',
-    'https://host/a b',
-    'https://host/a\tb',
-    'https://host/a\nb',
-    'https://host/a\0b',
-    'https://host\\@evil/a',
-    'https://ho st/',
-  ])('refuses %j', (input) => {
-    expect(failure(() => parseUrl(input)).code).toBe('INVALID_URL')
-  })
-
-  it('keeps tokens out of the error and of its cause', () => {
-    const error = failure(() => parseUrl('https://host:99999/a?token=s3cret'))
-    expect(JSON.stringify([error, error.message, error.stack])).not.toContain('s3cret')
-    expect(JSON.stringify(error.cause ?? null)).not.toContain('s3cret')
-  })
-
-  it('is stable: what it gives, it gives back', () => {
-    fc.assert(
-      fc.property(fc.webUrl({ withFragments: true, withQueryParameters: true }), (input) => {
-        const once = parseUrl(input).href
-        expect(parseUrl(once).href).toBe(once)
-        expect(once).not.toContain('#')
-      }),
-    )
-  })
 })

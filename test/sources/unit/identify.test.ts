@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest'
+import { DownloadError } from '../../../src/errors.js'
+import { displayName, identify, isRef, parseUrl } from '../../../src/sources/identify.js'
+import { sourceRegistry } from '../../../src/sources/resolver.js'
+import type { Source } from '../../../src/sources/source.js'
+import fc from '../../support/properties.js'
+
+function failure(run: () => unknown): DownloadError {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof DownloadError) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}
+
+const source = (fields: Partial<Source>): Source => ({
+  name: 'mine',
+  match: (ref) => ref.toLowerCase().startsWith('mine:'),
+  resolve: () => Promise.reject(new Error('is not asked here')),
+  ...fields,
+})
+
+const builtIn = sourceRegistry()
+const withMine = sourceRegistry([source({})])
+const replaced = sourceRegistry([
+  source({ name: 'huggingface', match: (ref) => ref.startsWith('hf:'), filenameOf: (ref) => ref.slice(3) }),
+])
+
+describe('identify', () => {
+  it.each([
+    ['https://host/dir/a.gguf', 'a.gguf'],
+    ['HTTPS://host/a.gguf?x#y', 'a.gguf'],
+    ['https://host/download', null],
+    ['https://host/', null],
+  ])('%s is a URL', (text, filename) => {
+    expect(identify(text, builtIn)).toMatchObject({ kind: 'url', filename })
+    expect(isRef(text, builtIn)).toBe(false)
+  })
+
+  it.each([
+    ['hf:owner/repo/dir/a.gguf@v1', 'huggingface', 'a.gguf'],
+    ['HF:owner/repo', 'huggingface', null],
+    ['https://huggingface.co/owner/repo/resolve/main/a.gguf', 'huggingface', 'a.gguf'],
+    ['ms:owner/repo/a.gguf', 'modelscope', 'a.gguf'],
+    ['gh:owner/repo@v1/a.gguf', 'github', 'a.gguf'],
+  ])('%s is a ref of %s', (text, name, filename) => {
+    expect(identify(text, builtIn)).toMatchObject({ kind: 'ref', source: { name }, filename })
+    expect(isRef(text, builtIn)).toBe(true)
+  })
+
+  it('asks the sources of the host first, also one in place of a built-in one', () => {
+    expect(failure(() => identify('hf:internal-model', builtIn)).code).toBe('INVALID_URL')
+    expect(identify('hf:internal-model', replaced)).toMatchObject({ kind: 'ref', filename: 'internal-model' })
+    expect(identify('MINE:a', withMine)).toMatchObject({
+      kind: 'ref',
+      source: { name: 'mine' },
+      filename: null,
+    })
+    const claims = sourceRegistry([source({ match: (ref) => ref.startsWith('https://models.corp/') })])
+    expect(identify('https://models.corp/a', claims).kind).toBe('ref')
+    expect(identify('https://elsewhere/a', claims).kind).toBe('url')
+  })
+
+  it('checks the name that a source gives', () => {
+    const climbing = sourceRegistry([source({ filenameOf: () => '../a' })])
+    expect(failure(() => identify('mine:x', climbing)).code).toBe('UNSAFE_FILENAME')
+  })
+
+  it('lets a source that breaks claim nothing', () => {
+    const broken = sourceRegistry([
+      source({
+        match: () => {
+          throw new TypeError('broken')
+        },
+      }),
+    ])
+    expect(identify('https://host/a.gguf', broken).kind).toBe('url')
+    expect(failure(() => identify('mine:x', broken)).code).toBe('INVALID_URL')
+  })
+
+  it.each(['C:\\x', 'host:8080/x', 'plain text', 'owner/repo', '', 'ftp://host/a', 'mine:x', 'file:///a'])(
+    '%j is neither a URL nor a ref that a source knows',
+    (text) => {
+      expect(failure(() => identify(text, builtIn)).code).toBe('INVALID_URL')
+      // A download of a source that was removed must not be taken for a URL.
+      expect(isRef(text, builtIn)).toBe(true)
+    },
+  )
+
+  it('refuses userinfo in the URL of a remote caller only', () => {
+    const remote = { allowPrivateNetwork: false, allowedHosts: [] }
+    expect(identify('https://me:pw@host/a', builtIn).kind).toBe('url')
+    expect(failure(() => identify('https://me:pw@host/a', builtIn, remote)).code).toBe('INVALID_URL')
+  })
+})
+
+describe('displayName', () => {
+  it.each([
+    ['mine:owner/repo@v1', 'mine:owner/repo@v1'],
+    ['mine:owner/repo@v1?token=SECRET', 'mine:owner/repo@v1?…'],
+    ['mine:owner/repo#SECRET', 'mine:owner/repo'],
+    ['mine:https://me:SECRET@host/x@v1', 'mine:https://host/x@v1'],
+    ['hf:owner/repo@refs/pr/1', 'hf:owner/repo@refs/pr/1'],
+    ['hf://owner/repo@v1', 'hf://owner/repo@v1'],
+    [
+      'https://huggingface.co/o/r/resolve/main/a.gguf?token=SECRET',
+      'https://huggingface.co/o/r/resolve/main/a.gguf?…',
+    ],
+    ['https://me:SECRET@host/a?b=SECRET#SECRET', 'https://host/a?…'],
+    ['me:SECRET@host/x', 'host/x'],
+    ['other://me:SECRET@host/x', 'other://host/x'],
+  ])('%s → %s', (text, expected) => {
+    expect(displayName(text, withMine)).toBe(expected)
+  })
+
+  it('shows every ref of an own source as it was written, up to a query or a fragment', () => {
+    const part = fc.stringMatching(/^[A-Za-z0-9._@-]{1,20}$/)
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
+        const ref = `mine:${parts.join('/')}`
+        expect(displayName(ref, withMine)).toBe(ref)
+        expect(displayName(`${ref}?SECRET`, withMine)).toBe(`${ref}?…`)
+      }),
+    )
+  })
+
+  it('never shows the userinfo or the query of a URL, whoever claims it', () => {
+    const everything = sourceRegistry([source({ match: () => true })])
+    const secret = fc.stringMatching(/^[A-Za-z0-9._~-]{1,20}$/).map((text) => `SECRET${text}`)
+    const schemes = fc.constantFrom('https://', 'http://', 'HTTPS://', 'mine:https://', 'ollama:http://')
+    fc.assert(
+      fc.property(secret, schemes, (text, scheme) => {
+        for (const registry of [builtIn, withMine, everything]) {
+          expect(displayName(`${scheme}me:${text}@host/a?x=${text}#${text}`, registry)).not.toContain(
+            'SECRET',
+          )
+        }
+      }),
+    )
+  })
+})
+
+describe('parseUrl', () => {
+  it.each([
+    ['https://host/a.gguf', 'https://host/a.gguf'],
+    ['HTTPS://HOST:443/a', 'https://host/a'],
+    ['http://host:8080', 'http://host:8080/'],
+    ['https://host/a#part', 'https://host/a'],
+    ['https://host/a?x=1#part', 'https://host/a?x=1'],
+    ['https://user:pw@host/a', 'https://user:pw@host/a'],
+    ['https://host/模', 'https://host/%E6%A8%A1'],
+    ['http://[::1]:8080/a', 'http://[::1]:8080/a'],
+  ])('%s → %s', (input, expected) => {
+    expect(parseUrl(input).href).toBe(expected)
+  })
+
+  it.each([
+    '',
+    'host/a.gguf',
+    '/a.gguf',
+    'https://',
+    'https://host:99999/',
+    'ftp://host/a',
+    'file:///etc/passwd',
+    'data:,x',
+    'javascript:alert(1)',
+    ' https://host/a',
+    'https://host/a b',
+    'https://host/a\tb',
+    'https://host/a\nb',
+    'https://host/a\0b',
+    'https://host\\@evil/a',
+    'https://ho st/',
+  ])('refuses %j', (input) => {
+    expect(failure(() => parseUrl(input)).code).toBe('INVALID_URL')
+  })
+
+  it('keeps tokens out of the error and of its cause', () => {
+    const error = failure(() => parseUrl('https://host:99999/a?token=s3cret'))
+    expect(JSON.stringify([error, error.message, error.stack])).not.toContain('s3cret')
+    expect(JSON.stringify(error.cause ?? null)).not.toContain('s3cret')
+  })
+
+  it('is stable: what it gives, it gives back', () => {
+    fc.assert(
+      fc.property(fc.webUrl({ withFragments: true, withQueryParameters: true }), (input) => {
+        const once = parseUrl(input).href
+        expect(parseUrl(once).href).toBe(once)
+        expect(once).not.toContain('#')
+      }),
+    )
+  })
+})
