@@ -59,6 +59,7 @@ const pure = new Set(
     'net/retry.ts',
     'sources/globs.ts',
     'sources/quantisation.ts',
+    'util/format.ts',
     'util/redact.ts',
   ].map((file) => `src/${file}`),
 )

@@ -156,18 +156,5 @@ export function messagesOf(locale: Locale): Messages {
   return locale === 'zh-CN' ? chinese : english
 }
 
-const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
-
-/** Bytes for people, in powers of 1,000: `1.2 GB`. */
-export function formatBytes(bytes: number): string {
-  let value = bytes
-  let unit = 0
-  while (value >= 999.95 && unit < units.length - 1) {
-    value /= 1000
-    unit += 1
-  }
-  return `${unit === 0 ? String(value) : value.toFixed(1)} ${units[unit] ?? 'B'}`
-}
-
 /** A language that messages for people exist in. */
 export type Locale = 'en-US' | 'zh-CN'

@@ -1,5 +1,6 @@
 import cliProgress from 'cli-progress'
-import { barLine, fit, formatBytes } from './format.js'
+import { formatBytes } from '../util/format.js'
+import { barLine, fit } from './format.js'
 import { HumanReporter, type LineKind, type Print } from './reporters.js'
 
 /** What the bars are drawn on: standard error, when it is a terminal. */

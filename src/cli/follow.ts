@@ -1,7 +1,7 @@
 import type { Download } from '../download/download.js'
 import type { DownloadManager } from '../manager/manager.js'
+import { formatBytes } from '../util/format.js'
 import { redactUrls } from '../util/redact.js'
-import { formatBytes } from './format.js'
 import { progressReport, type Report, type Reporter } from './report.js'
 import { JsonReporter, LineReporter, QuietReporter } from './reporters.js'
 

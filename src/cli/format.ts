@@ -1,30 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { DownloadState } from '../download/states.js'
-
-const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
-
-/** Bytes for people: `0 B`, `640 KiB`, `1.5 GiB`; three or four digits, powers of 1024. */
-export function formatBytes(bytes: number): string {
-  let value = Math.max(0, bytes)
-  let unit = 0
-  // 1023.95 would round to "1024.0 KiB"; it is a MiB.
-  while (unit < units.length - 1 && value >= (unit === 0 ? 1024 : 1023.95)) {
-    value /= 1024
-    unit += 1
-  }
-  const digits = unit === 0 || value >= 99.95 ? 0 : 1
-  return `${value.toFixed(digits)} ${units[unit] ?? ''}`
-}
-
-/** Seconds for people: `8s`, `1m05s`, `2h03m`, `4d07h`. */
-export function formatDuration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds))
-  const pad = (value: number) => String(value).padStart(2, '0')
-  if (whole < 60) return `${whole}s`
-  if (whole < 3600) return `${Math.floor(whole / 60)}m${pad(whole % 60)}s`
-  if (whole < 86_400) return `${Math.floor(whole / 3600)}h${pad(Math.floor((whole % 3600) / 60))}m`
-  return `${Math.floor(whole / 86_400)}d${pad(Math.floor((whole % 86_400) / 3600))}h`
-}
+import { formatBytes, formatDuration } from '../util/format.js'
 
 const wide =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\u30fb\u30fc\uff01-\uff60\uffe0-\uffe6]/u
@@ -98,7 +74,7 @@ export interface LineState {
   retry: { code: string; seconds: number } | null
 }
 
-/** `12.5 MiB/40 MiB`, or `12.5 MiB` while the size is unknown. */
+/** `12.5 MB/40.0 MB`, or `12.5 MB` while the size is unknown. */
 function amount(state: LineState): string {
   const done = formatBytes(state.downloaded)
   return state.total === null ? done : `${done}/${formatBytes(state.total)}`
@@ -125,8 +101,8 @@ function percentText(state: LineState): string {
 export function barLine(state: LineState, columns: number): string {
   const room = Math.max(10, columns - 1)
   const fields: string[] = [percentText(state)]
-  if (room >= 91) fields.push(amount(state).padStart(17))
-  else if (room >= 55) fields.push(formatBytes(state.downloaded).padStart(8))
+  if (room >= 91) fields.push(amount(state).padStart(15))
+  else if (room >= 55) fields.push(formatBytes(state.downloaded).padStart(7))
   const motion = motionText(state, room)
   const busy = special(state)
   fields.push(busy === null ? motion : fit(busy, displayWidth(motion)))
@@ -141,7 +117,7 @@ export function barLine(state: LineState, columns: number): string {
 
 /** Speed, and as there is room ETA and connections; of one width for all downloads. */
 function motionText(state: LineState, room: number): string {
-  const parts = [`${formatBytes(state.bytesPerSecond)}/s`.padStart(10)]
+  const parts = [`${formatBytes(state.bytesPerSecond)}/s`.padStart(9)]
   const eta = state.etaSeconds === null ? '--' : formatDuration(state.etaSeconds)
   if (room >= 44) parts.push(fit(`ETA ${eta}`, 10))
   if (room >= 50) parts.push(`×${state.connections}`.padEnd(3))

@@ -10,9 +10,10 @@ import { DownloadManager } from '../manager/manager.js'
 import type { DownloadPlan } from '../manager/plan.js'
 import { displayName, identify } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
+import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
 import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
-import { formatBytes, plain } from './format.js'
+import { plain } from './format.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
 import { onSignal } from './signals.js'
@@ -238,7 +239,7 @@ export function planText({ files, totalBytes, missingBytes, freeBytes, fits }: D
   const size = (bytes: number | null) => (bytes === null ? '?' : formatBytes(bytes))
   const lines = files.map(({ status, size: bytes, path }) => {
     const shown = relative('', path)
-    return `${words[status].padEnd(10)}  ${size(bytes).padStart(9)}  ${plain(shown.startsWith('..') ? path : shown)}\n`
+    return `${words[status].padEnd(10)}  ${size(bytes).padStart(7)}  ${plain(shown.startsWith('..') ? path : shown)}\n`
   })
   const count = files.length === 1 ? '1 file' : `${files.length} files`
   const free = freeBytes === null ? '' : `, ${size(freeBytes)} free`

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DownloadError } from '../errors.js'
+import { formatBytes } from '../util/format.js'
 import { errnoOf } from './errors.js'
 
 /**
@@ -38,13 +39,16 @@ export async function ensureSpace(
   if (missing <= 0 || isAmple(directory, missing)) return
   const free = await freeBytes(directory)
   recent = { directory, free, at: performance.now() }
-  if (missing > free) {
-    throw new DownloadError(
-      'NO_SPACE',
-      `Not enough room on the disk: ${sizeForPeople(missing)} are needed, ${sizeForPeople(free)} are free.`,
-      { retryable: true },
-    )
-  }
+  if (missing > free) throw notEnoughSpace(missing, free)
+}
+
+/** The error that says so before anything is fetched. */
+export function notEnoughSpace(neededBytes: number, free: number): DownloadError {
+  return new DownloadError(
+    'NO_SPACE',
+    `Not enough room on the disk: ${formatBytes(neededBytes)} are needed, ${formatBytes(free)} are free.`,
+    { retryable: true },
+  )
 }
 
 /** The last look at a folder's file system: many small files in a row needn't each ask again. */
@@ -58,15 +62,4 @@ const ampleShare = 1 / 10_000
 function isAmple(directory: string, bytes: number): boolean {
   const fresh = recent.directory === directory && performance.now() - recent.at < recentMs
   return fresh && bytes < recent.free * ampleShare
-}
-
-function sizeForPeople(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
-  let value = bytes
-  let unit = 0
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024
-    unit++
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }

@@ -4,7 +4,7 @@ import { isDownloadError, type WireDownload } from '../client/index.js'
 import type { Followed } from '../live/index.js'
 import { LiveElement } from './base.js'
 import type { ConfirmElement, Question } from './confirm.js'
-import { formatBytes } from './format.js'
+import { formatLocaleBytes } from './format.js'
 import type { GroupFile, RowAction } from './order.js'
 import type { RowElement, RowRequest } from './row.js'
 import './confirm.js'
@@ -108,7 +108,7 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
     if (action === 'cancel' && downloaded > 0) {
       return {
         title: texts.cancelTitle,
-        text: this.say('cancelText', { size: formatBytes(downloaded, this.locale) }),
+        text: this.say('cancelText', { size: formatLocaleBytes(downloaded, this.locale) }),
         ...{ confirm: texts.cancelConfirm, close: texts.close, option: null },
       }
     }

@@ -12,22 +12,26 @@ function numberFormat(locale: string, options: Intl.NumberFormatOptions): Intl.N
   return format
 }
 
-/** A number in the largest unit in which it is 1 or more, after rounding. */
+/**
+ * A number in the largest unit in which it is 1 or more after rounding. `util/format.ts` reckons the same for logs and
+ * messages. It is rounded here, because `Intl` rounds some halves in another way than that file does.
+ */
 function scaled(bytes: number): { value: number; unit: (typeof units)[number]; digits: number } {
-  let value = bytes
+  const size = bytes > 0 ? bytes : 0
   let index = 0
   // What would be rounded up to 1000 is 1 of the next.
-  while (index < units.length - 1 && value >= (index === 0 ? 1000 : 999.5)) {
-    value /= 1000
-    index++
-  }
+  while (index < units.length - 1 && Math.round(size / 1000 ** index) >= 1000) index++
+  const scale = 1000 ** index
+  const tenths = Math.round(size / (scale / 10))
   // The index stays below the length.
   const unit = units[index] ?? 'byte'
-  return { value, unit, digits: index === 0 || value >= 99.95 ? 0 : 1 }
+  return index === 0 || tenths >= 1000
+    ? { value: Math.round(size / scale), unit, digits: 0 }
+    : { value: tenths / 10, unit, digits: 1 }
 }
 
-/** Bytes: `640 kB`, `1.5 GB`; powers of 1000. */
-export function formatBytes(bytes: number, locale: string): string {
+/** Bytes: `640 kB`, `1.5 GB`; powers of 1000, as everywhere. */
+export function formatLocaleBytes(bytes: number, locale: string): string {
   const { value, unit, digits } = scaled(bytes)
   return numberFormat(locale, {
     style: 'unit',
@@ -67,8 +71,8 @@ export function formatCount(count: number, locale: string): string {
 }
 
 /** A span of time in its two largest units: `2 min 5 sec`, `1 hr 3 min`. */
-export function formatDuration(seconds: number, locale: string): string {
-  const whole = Math.max(0, Math.round(seconds))
+export function formatLocaleDuration(seconds: number, locale: string): string {
+  const whole = seconds > 0 ? Math.round(seconds) : 0
   const parts: [number, string][] = [
     [Math.floor(whole / 86_400), 'day'],
     [Math.floor(whole / 3600) % 24, 'hour'],

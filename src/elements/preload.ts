@@ -3,7 +3,7 @@ import { css, html, nothing, type TemplateResult } from 'lit'
 import { type Client, isDownloadError, type ModelsStatus, type PreloadStatus } from '../client/index.js'
 import { livePreload, type LiveStore, type PreloadActions, type PreloadSnapshot } from '../live/index.js'
 import { define, LiveElement } from './base.js'
-import { formatBytes, formatPercent, formatSpeed } from './format.js'
+import { formatLocaleBytes, formatPercent, formatSpeed } from './format.js'
 import { listed } from './listed.js'
 import { bar, facts, icon } from './parts.js'
 import { controls, tokens } from './theme.js'
@@ -262,7 +262,7 @@ export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions>
   #progress(download: NonNullable<PreloadStatus['downloads']>[string]): TemplateResult[] {
     const { progress, downloaded, total, bytes_per_second: speed } = download
     const { locale } = this
-    const size = { done: formatBytes(downloaded, locale), total: formatBytes(total, locale) }
+    const size = { done: formatLocaleBytes(downloaded, locale), total: formatLocaleBytes(total, locale) }
     return facts([
       formatPercent(progress, locale),
       total > 0 ? this.say('bytesOf', size) : '',

@@ -2,7 +2,13 @@
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit'
 import type { WireDownload } from '../client/index.js'
 import { define } from './base.js'
-import { formatBytes, formatDuration, formatMoment, formatPercent, formatSpeed } from './format.js'
+import {
+  formatLocaleBytes,
+  formatLocaleDuration,
+  formatMoment,
+  formatPercent,
+  formatSpeed,
+} from './format.js'
 import { listed } from './listed.js'
 import { actionsFor, type GroupFile, groupOf, type RowAction } from './order.js'
 import { bar, facts, icon, type IconName } from './parts.js'
@@ -166,9 +172,9 @@ export class RowElement extends LitElement {
     const group = groupOf(download)
     const files = group === null ? '' : fill(texts.filesOf, { done: group.completed, total: group.count })
     if (state === 'canceled') return [files]
-    const size = formatBytes(total, locale)
+    const size = formatLocaleBytes(total, locale)
     if (state === 'completed') return [size, files, verified ? texts.verified : '']
-    const done = formatBytes(downloaded, locale)
+    const done = formatLocaleBytes(downloaded, locale)
     if (total > 0) return [formatPercent(progress, locale), fill(texts.bytesOf, { done, total: size }), files]
     return [downloaded > 0 ? done : '', files]
   }
@@ -179,7 +185,7 @@ export class RowElement extends LitElement {
     if (state !== 'downloading') return []
     return [
       formatSpeed(speed, locale),
-      eta === null ? '' : fill(texts.timeLeft, { time: formatDuration(eta, locale) }),
+      eta === null ? '' : fill(texts.timeLeft, { time: formatLocaleDuration(eta, locale) }),
     ]
   }
 
@@ -237,12 +243,12 @@ export class RowElement extends LitElement {
           html`<li class=${looks[state].tone}>
             <span title=${filename}><bdi>${filename}</bdi></span>
             <span>
-              ${size === null ? nothing : html`<span class="muted">${formatBytes(size, locale)}</span>`}
+              ${size === null ? nothing : html`<span class="muted">${formatLocaleBytes(size, locale)}</span>`}
               <span class="state">${texts[state]}</span>
             </span>
             ${
               state === 'downloading' && size !== null && size > 0
-                ? bar(filename, (downloaded / size) * 100, formatBytes(downloaded, locale))
+                ? bar(filename, (downloaded / size) * 100, formatLocaleBytes(downloaded, locale))
                 : nothing
             }
             ${error === null ? nothing : html`<p class="error">${this.#reason(code, error)}</p>`}

@@ -6,6 +6,7 @@ import { stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { enterCache, placeResult, shownName } from '../layouts/hf-files.js'
+import { formatBytes } from '../util/format.js'
 import { Upkeep } from './checkpoints.js'
 import type { FirstAnswer, Kept } from './fetch/contract.js'
 import { Fetcher } from './fetch/fetcher.js'
@@ -160,7 +161,7 @@ export class Transfer {
     const { total } = identity
     this.#use(part, total)
     if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
-    this.#log('info', `Going on with ${part.writtenBytes} bytes of an earlier run.`)
+    this.#log('info', `Going on with ${formatBytes(part.writtenBytes)} of an earlier run.`)
   }
 
   async #fetch(): Promise<'complete' | 'nothing'> {

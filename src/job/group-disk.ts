@@ -4,10 +4,9 @@ import { basename, dirname, join, sep } from 'node:path'
 import pLimit from 'p-limit'
 import { io } from '../disk/io.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
-import { freeBytes } from '../disk/space.js'
+import { freeBytes, notEnoughSpace } from '../disk/space.js'
 import { isUnchanged } from '../disk/stamp.js'
 import type { Entry, GroupFiles } from '../download/group.js'
-import { DownloadError } from '../errors.js'
 import { removeBlobs } from '../layouts/hf-files.js'
 import { repositoryOf } from '../layouts/hf-paths.js'
 
@@ -50,11 +49,7 @@ export async function ensureGroupSpace(folder: string, missing: readonly Entry[]
   })
   const missingBytes = needed(missing) - there.reduce((sum, bytes) => sum + bytes, 0)
   if (missingBytes <= free) return
-  throw new DownloadError(
-    'NO_SPACE',
-    `Not enough room on the disk: ${missingBytes} bytes are needed, ${free} bytes are free.`,
-    { retryable: true },
-  )
+  throw notEnoughSpace(missingBytes, free)
 }
 
 /**

@@ -2,7 +2,6 @@ import { mkdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { appendLine, logLine } from '../../src/catalog/run.js'
-import { formatBytes } from '../../src/catalog/messages.js'
 import { checkFile } from '../../src/catalog/models-status.js'
 import { RunState } from '../../src/catalog/run-store.js'
 import type { Run } from '../../src/catalog/run.js'
@@ -79,18 +78,6 @@ describe('a line of the log', () => {
     let lines: string[] = []
     for (let i = 0; i < 502; i++) lines = appendLine(lines, `${i}`)
     expect([lines.length, lines[0], lines.at(-1)]).toEqual([500, '2', '501'])
-  })
-
-  it.each([
-    [0, '0 B'],
-    [999, '999 B'],
-    [1_000, '1.0 kB'],
-    [999_949, '999.9 kB'],
-    [999_950, '1.0 MB'],
-    [4_700_000_000, '4.7 GB'],
-    [Number.MAX_SAFE_INTEGER, '9.0 PB'],
-  ])('tells %i bytes as %s', (bytes, text) => {
-    expect(formatBytes(bytes)).toBe(text)
   })
 })
 

@@ -109,7 +109,7 @@ describe('BarReporter', () => {
     }
     vi.advanceTimersByTime(1_000)
     expect(screen.seen.split('\n')).toEqual([
-      expect.stringMatching(/^a\.bin +█+░+ +50\.0% +500 B\/1000 B +100 B\/s {2}ETA 5s +×2$/),
+      expect.stringMatching(/^a\.bin +█+░+ +50\.0% +500 B\/1\.0 kB +100 B\/s {2}ETA 5s +×2$/),
       expect.stringMatching(/^b\.bin /),
       expect.stringMatching(/^c\.bin /),
       '0/3 files  3 active  300 B/s',
@@ -120,7 +120,7 @@ describe('BarReporter', () => {
     reporter.report(progress('c.bin', 700))
     vi.advanceTimersByTime(1_000)
     expect(screen.seen.split('\n')).toEqual([
-      expect.stringMatching(/^✓ \/models\/b\.bin: 1000 B in /),
+      expect.stringMatching(/^✓ \/models\/b\.bin: 1\.0 kB in /),
       '✗ error: http://host.example/a.bin: It is not there. (NOT_FOUND)',
       expect.stringMatching(/^c\.bin .*70\.0%/),
       '1/3 files  1 failed  1 active  100 B/s',
@@ -132,7 +132,7 @@ describe('BarReporter', () => {
       expect.stringMatching(/^✓ \/models\/b\.bin/),
       expect.stringMatching(/^✗ /),
       expect.stringMatching(/^✓ \/models\/c\.bin/),
-      expect.stringMatching(/^2 of 3 files, 1 failed, 2\.0 KiB fetched in \d+s$/),
+      expect.stringMatching(/^2 of 3 files, 1 failed, 2\.0 kB fetched in \d+s$/),
     ])
     expect(paths).toEqual(['/models/b.bin\n', '/models/c.bin\n'])
 

@@ -5,64 +5,25 @@ import {
   displayWidth,
   finishedLine,
   fit,
-  formatBytes,
-  formatDuration,
   type LineState,
   logLine,
   plain,
 } from '../../src/cli/format.js'
 import { downloadStates } from '../../src/download/states.js'
 
-const MiB = 1024 ** 2
+const MB = 1e6
 
 const running: LineState = {
   name: 'llama-3.1-8b-instruct.Q4_K_M.gguf',
   phase: 'downloading',
-  downloaded: 12.5 * MiB,
-  total: 40 * MiB,
+  downloaded: 12.5 * MB,
+  total: 40 * MB,
   percent: 31.2,
-  bytesPerSecond: 3.1 * MiB,
+  bytesPerSecond: 3.1 * MB,
   etaSeconds: 9,
   connections: 4,
   retry: null,
 }
-
-describe('formatBytes', () => {
-  it.each([
-    [0, '0 B'],
-    [1023, '1023 B'],
-    [1024, '1.0 KiB'],
-    [99.9 * 1024, '99.9 KiB'],
-    [640 * 1024, '640 KiB'],
-    [1024 * 1023.99, '1.0 MiB'],
-    [1.5 * 1024 ** 3, '1.5 GiB'],
-    [500 * 1024 ** 3, '500 GiB'],
-    [-1, '0 B'],
-  ])('%d → %s', (bytes, text) => {
-    expect(formatBytes(bytes)).toBe(text)
-  })
-
-  it('never takes more than eight characters', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }), (bytes) => {
-        expect(formatBytes(bytes).length).toBeLessThanOrEqual(8)
-      }),
-    )
-  })
-})
-
-describe('formatDuration', () => {
-  it.each([
-    [0, '0s'],
-    [8.4, '8s'],
-    [59.7, '1m00s'],
-    [65, '1m05s'],
-    [7380, '2h03m'],
-    [370_800, '4d07h'],
-  ])('%d → %s', (seconds, text) => {
-    expect(formatDuration(seconds)).toBe(text)
-  })
-})
 
 describe('fit', () => {
   it('counts wide characters as two cells and marks as none', () => {
@@ -101,14 +62,14 @@ const placeOfPercent = (line: string) => displayWidth(line.slice(0, line.indexOf
 describe('barLine', () => {
   it('shows bytes, speed, ETA, connections and a bar where there is room', () => {
     const line = barLine(running, 120)
-    for (const part of ['llama-3.1', '31.2%', '12.5 MiB/40.0 MiB', '3.1 MiB/s', 'ETA 9s', '×4', '█', '░']) {
+    for (const part of ['llama-3.1', '31.2%', '12.5 MB/40.0 MB', '3.1 MB/s', 'ETA 9s', '×4', '█', '░']) {
       expect(line).toContain(part)
     }
   })
 
   it('keeps percent and speed on a narrow terminal', () => {
     expect(barLine(running, 40)).toContain('31.2%')
-    expect(barLine(running, 40)).toContain('3.1 MiB/s')
+    expect(barLine(running, 40)).toContain('3.1 MB/s')
   })
 
   it('says what it waits for', () => {
@@ -155,33 +116,33 @@ describe('barLine', () => {
 describe('lines for logs', () => {
   it('tells a running download', () => {
     expect(logLine({ ...running, name: 'a.gguf' })).toBe(
-      'a.gguf: 12.5 MiB/40.0 MiB (31.2%), 3.1 MiB/s, ETA 9s, 4 connections',
+      'a.gguf: 12.5 MB/40.0 MB (31.2%), 3.1 MB/s, ETA 9s, 4 connections',
     )
     expect(logLine({ ...running, name: 'a.gguf', total: null, etaSeconds: null, connections: 1 })).toBe(
-      'a.gguf: 12.5 MiB, 3.1 MiB/s, 1 connection',
+      'a.gguf: 12.5 MB, 3.1 MB/s, 1 connection',
     )
     expect(logLine({ ...running, name: 'a.gguf', phase: 'verifying' })).toBe(
-      'a.gguf: 12.5 MiB/40.0 MiB (31.2%), verifying',
+      'a.gguf: 12.5 MB/40.0 MB (31.2%), verifying',
     )
   })
 
   it('tells a finished one', () => {
     const done = {
       path: '/models/a.gguf',
-      size: 40 * MiB,
+      size: 40 * MB,
       verified: true,
       existed: false,
-      fetchedBytes: 30 * MiB,
+      fetchedBytes: 30 * MB,
       seconds: 10,
     }
     expect(finishedLine(done)).toBe(
-      '/models/a.gguf: 40.0 MiB in 10s (3.0 MiB/s), 10.0 MiB kept, sha256 verified',
+      '/models/a.gguf: 40.0 MB in 10s (3.0 MB/s), 10.0 MB kept, sha256 verified',
     )
     expect(finishedLine({ ...done, fetchedBytes: done.size, verified: false })).toBe(
-      '/models/a.gguf: 40.0 MiB in 10s (4.0 MiB/s)',
+      '/models/a.gguf: 40.0 MB in 10s (4.0 MB/s)',
     )
     expect(finishedLine({ ...done, existed: true, verified: false })).toBe(
-      '/models/a.gguf: 40.0 MiB, there already',
+      '/models/a.gguf: 40.0 MB, there already',
     )
   })
 })

@@ -18,7 +18,7 @@ describe('get', () => {
     const ended = await run(['get', origin.url('/dir/model.gguf'), '-d', directory])
     expect(ended.code).toBe(0)
     expect(ended.stdout).toBe(`${path.join(directory, 'model.gguf')}\n`)
-    expect(ended.stderr).toMatch(/^start: .*\ndone: .*model\.gguf: 5\.0 MiB in .*\n$/)
+    expect(ended.stderr).toMatch(/^start: .*\ndone: .*model\.gguf: 5\.2 MB in .*\n$/)
     expect(await readdir(directory)).toEqual(['model.gguf'])
     expect(content.slice(0, content.size).equals(await readFile(path.join(directory, 'model.gguf')))).toBe(
       true,
@@ -100,7 +100,8 @@ describe('get', () => {
     await using origin = await startOrigin()
     origin.serve('/slow.bin', { content: randomContent(4 * MiB), bytesPerSecond: 0.5 * MiB })
     const running = start(['get', origin.url('/slow.bin'), '-d', folder.path, '--connections', '2'])
-    const line = /^slow\.bin: [\d.]+ .iB\/4\.0 MiB \([\d.]+%\), [\d.]+ .iB\/s, ETA \d+s, [12] connections?$/m
+    const line =
+      /^slow\.bin: [\d.]+ [kM]B\/4\.2 MB \([\d.]+%\), [\d.]+ [kM]?B\/s, ETA \d+s, [12] connections?$/m
     await waitFor(() => line.test(running.stderr), { timeoutMs: 10_000, what: 'a line of progress' })
     running.child.kill('SIGINT')
     expect((await running.ended).code).toBe(130)

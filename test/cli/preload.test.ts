@@ -22,9 +22,9 @@ describe('preload', () => {
     expect(first.stdout.split('\n').filter(Boolean).sort()).toEqual([...paths].sort())
     for (const key of ['a', 'b', 'c'])
       expect(first.stderr).toMatch(
-        new RegExp(`^done: \\S+/${key}\\.gguf: 1\\.0 MiB in .*, sha256 verified$`, 'm'),
+        new RegExp(`^done: \\S+/${key}\\.gguf: 1\\.0 MB in .*, sha256 verified$`, 'm'),
       )
-    expect(first.stderr).toMatch(/^3 of 3 files, 3\.0 MiB fetched in /m)
+    expect(first.stderr).toMatch(/^3 of 3 files, 3\.1 MB fetched in /m)
     for (const [at, model] of [a, b, c].entries()) {
       const content = await readFile(paths[at] ?? '')
       expect(content.equals(model.content.slice(0, model.content.size))).toBe(true)
@@ -33,7 +33,7 @@ describe('preload', () => {
     origin.clearRequests()
     const second = await runCli(['preload', file], { cwd })
     expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining('a.gguf') })
-    expect(second.stderr).toMatch(/a\.gguf: 1\.0 MiB, there already, sha256 verified$/m)
+    expect(second.stderr).toMatch(/a\.gguf: 1\.0 MB, there already, sha256 verified$/m)
     expect(second.stderr).toMatch(/^3 of 3 files, 0 B fetched in /m)
     expect(origin.requests()).toEqual([])
 
@@ -161,7 +161,7 @@ describe('preload, interrupted', () => {
     expect(ended.code).toBe(code)
     if (code !== null) {
       expect(ended.stderr).toMatch(
-        /^Interrupted\. [\d.]+ MiB kept on disk; run the same command again to go on\.\n$/,
+        /^Interrupted\. [\d.]+ MB kept on disk; run the same command again to go on\.\n$/,
       )
       for (const { entry } of models) {
         const last = jsonLines(ended.stdout).filter(({ key }) => key === entry.key)

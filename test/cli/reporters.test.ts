@@ -138,9 +138,9 @@ describe('LineReporter', () => {
     reporter.finish()
     expect(err).toEqual([
       'start: https://host.example/dir/a.gguf?…\n',
-      'a.gguf: 1.0 KiB/4.0 KiB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
-      'a.gguf: 1.0 KiB/4.0 KiB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
-      'done: /models/a.gguf: 4.0 KiB in 6.5s (630 B/s), sha256 verified\n',
+      'a.gguf: 1.0 kB/4.1 kB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
+      'a.gguf: 1.0 kB/4.1 kB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
+      'done: /models/a.gguf: 4.1 kB in 6.5s (630 B/s), sha256 verified\n',
     ])
     expect(out).toEqual(['/models/a.gguf\n'])
   })
@@ -164,8 +164,8 @@ describe('LineReporter', () => {
     reporter.close()
     expect(err.slice(1)).toEqual([
       'note: a.gguf: silence (STALLED); again in 20s\n',
-      'a.gguf: 1.0 KiB/4.0 KiB (25.0%), retry 17s STALLED\n',
-      'a.gguf: 2.0 KiB/4.0 KiB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
+      'a.gguf: 1.0 kB/4.1 kB (25.0%), retry 17s STALLED\n',
+      'a.gguf: 2.0 kB/4.1 kB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
     ])
   })
 
@@ -178,7 +178,7 @@ describe('LineReporter', () => {
     vi.advanceTimersByTime(2_000)
     reporter.finish()
     reporter.close()
-    expect(err.at(-1)).toBe('1 of 2 files, 1 failed, 4.0 KiB fetched in 2s\n')
+    expect(err.at(-1)).toBe('1 of 2 files, 1 failed, 4.1 kB fetched in 2s\n')
     expect(err).toHaveLength(4)
   })
 

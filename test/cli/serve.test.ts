@@ -32,7 +32,7 @@ describe('serve', () => {
     const time = String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
     for (const line of [
       String.raw`\[llm/model\.gguf\] started: http://127\.0\.0\.1:\d+/model\.gguf\?…$`,
-      String.raw`\[llm/model\.gguf\] completed: ${serving.directory}/llm/model\.gguf: 2\.0 MiB in .*$`,
+      String.raw`\[llm/model\.gguf\] completed: ${serving.directory}/llm/model\.gguf: 2\.1 MB in .*$`,
       String.raw`\[llm/missing\.gguf\] error: .* \(NOT_FOUND\)$`,
       String.raw`\[server\] stopping$`,
     ])

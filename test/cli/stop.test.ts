@@ -26,7 +26,7 @@ describe('a signal', () => {
     const ended = await first.ended
     expect(ended).toMatchObject({ code, stdout: '' })
     expect(ended.stderr).toMatch(
-      /^Interrupted\. [\d.]+ MiB kept on disk; run the same command again to go on\.$/m,
+      /^Interrupted\. [\d.]+ MB kept on disk; run the same command again to go on\.$/m,
     )
     expect(ended.stderr).not.toContain('error')
     expect(await readdir(folder.path)).not.toContain('model.bin')
@@ -35,7 +35,7 @@ describe('a signal', () => {
     origin.serve('/model.bin', { content })
     const second = await run(args)
     expect(second.code).toBe(0)
-    expect(second.stderr).toMatch(/[\d.]+ MiB kept/)
+    expect(second.stderr).toMatch(/[\d.]+ MB kept/)
     const file = await readFile(path.join(folder.path, 'model.bin'))
     expect(file.equals(content.slice(0, content.size))).toBe(true)
     expect(origin.bytesSent('/model.bin')).toBeLessThan(5.5 * MiB)

@@ -165,6 +165,7 @@ describe('a group', () => {
     hub.add('owner/model', { files: filesOf(['a.bin', 'b.bin', 'c.bin'], 2 * MiB) })
     const error = await fails(await manager.download({ url: ref }))
     expect(error.code).toBe('NO_SPACE')
+    expect(error.message).toMatch(/: 6\.3 MB are needed, [\d.]+ [kM]B are free\.$/)
     expect(hub.cdn.requests()).toEqual([])
   })
 

@@ -33,10 +33,10 @@ describe('space (FAULTS row 24)', () => {
     await expect(ensureSpace(folder, 724 * 1024 + 1, 0)).rejects.toMatchObject({
       code: 'NO_SPACE',
       retryable: true,
-      message: 'Not enough room on the disk: 724.0 KiB are needed, 724.0 KiB are free.',
+      message: 'Not enough room on the disk: 741 kB are needed, 741 kB are free.',
     })
     await ensureSpace(folder, 1024 * 1024, 300 * 1024)
-    await expect(ensureSpace(folder, 5 * 1024 ** 3, 300 * 1024)).rejects.toThrow('5.0 GiB are needed')
+    await expect(ensureSpace(folder, 5 * 1024 ** 3, 300 * 1024)).rejects.toThrow('5.4 GB are needed')
   })
 
   it('replacing a file on a full disk keeps the old one and leaves no temporary file', async (context) => {

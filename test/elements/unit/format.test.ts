@@ -1,9 +1,9 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
-  formatBytes,
+  formatLocaleBytes,
   formatCount,
-  formatDuration,
+  formatLocaleDuration,
   formatMoment,
   formatPercent,
   formatSpeed,
@@ -16,6 +16,9 @@ describe('sizes and speeds', () => {
     [0, '0 bytes', '0字节'],
     [1, '1 byte', '1字节'],
     [999, '999 bytes', '999字节'],
+    [999.7, '1.0 kB', '1.0 kB'],
+    [-1, '0 bytes', '0字节'],
+    [NaN, '0 bytes', '0字节'],
     [1000, '1.0 kB', '1.0 kB'],
     [99_949, '99.9 kB', '99.9 kB'],
     [99_950, '100 kB', '100 kB'],
@@ -25,14 +28,20 @@ describe('sizes and speeds', () => {
     [2e15, '2.0 PB', '2.0 PB'],
     [5e18, '5,000 PB', '5,000 PB'],
   ])('%i', (bytes, english, chinese) => {
-    expect(formatBytes(bytes, 'en-US')).toBe(english)
-    expect(formatBytes(bytes, 'zh-CN')).toBe(chinese)
+    expect(formatLocaleBytes(bytes, 'en-US')).toBe(english)
+    expect(formatLocaleBytes(bytes, 'zh-CN')).toBe(chinese)
+  })
+
+  it('of speeds, too, no unit has a thousand', () => {
+    expect(formatSpeed(999.4, 'en-US')).toBe('999 byte/s')
+    expect(formatSpeed(999.7, 'en-US')).toBe('1.0 kB/s')
+    expect(formatSpeed(999_500, 'en-US')).toBe('1.0 MB/s')
   })
 
   it('are short, whatever they are', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1000, max: Number.MAX_SAFE_INTEGER }), locale, (bytes, language) => {
-        expect(formatBytes(bytes, language)).toMatch(/^(?:\d{1,2}\.\d|\d{3}|[1-9],\d{3}) [kMGTP]B$/)
+        expect(formatLocaleBytes(bytes, language)).toMatch(/^(?:\d{1,2}\.\d|\d{3}|[1-9],\d{3}) [kMGTP]B$/)
         expect(formatSpeed(bytes, language)).toMatch(/^[\d.,]+ [kMGTP]B\/(?:s|秒)$/)
       }),
     )
@@ -67,9 +76,10 @@ describe('times', () => {
     [3661, '1 hr 1 min', '1小时 1分钟'],
     [90_000, '1 day 1 hr', '1天 1小时'],
     [-5, '0 sec', '0秒'],
+    [NaN, '0 sec', '0秒'],
   ])('%d seconds', (seconds, english, chinese) => {
-    expect(formatDuration(seconds, 'en-US')).toBe(english)
-    expect(formatDuration(seconds, 'zh-CN')).toBe(chinese)
+    expect(formatLocaleDuration(seconds, 'en-US')).toBe(english)
+    expect(formatLocaleDuration(seconds, 'zh-CN')).toBe(chinese)
   })
 
   it('of day are short today, and have a date on other days', () => {
