@@ -3,28 +3,26 @@ import { type DownloadError, isDownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import { plain } from './format.js'
 
-const factors = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
-
-function isFactor(letter: string): letter is keyof typeof factors {
-  return Object.hasOwn(factors, letter)
-}
+const powers = ['', 'k', 'm', 'g', 't']
 
 /**
- * A rate as people write it: `500k`, `10M`, `1.5G`, `10MiB`, or plain bytes. The letters are powers of 1024 in either
- * case, as in curl, wget and aria2.
+ * A rate as people write it: `500k`, `10M`, `1.5G`, `10MiB`, `10MB`, or plain bytes. A letter alone is a power of 1024
+ * in either case, as in curl, wget and aria2. With a `B` behind it, it is the unit of the SI that all output has, a power
+ * of 1000; GNU's tools read sizes in the same way.
  *
  * @returns bytes per second, a whole number from 1.
  * @throws InvalidArgumentError when it is anything else.
  */
 export function parseRate(text: string): number {
-  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim())
-  const letter = match?.[2]?.toLowerCase() ?? ''
-  if (match === null || !isFactor(letter)) {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(i?b)?$/i.exec(text.trim())
+  if (match === null) {
     throw new InvalidArgumentError(
       'Give bytes per second as a number, with k, M or G behind it: 500k, 10M, 1.5G.',
     )
   }
-  const bytes = Math.floor(Number(match[1]) * factors[letter])
+  const [, number, letter = '', unit] = match
+  const base = unit?.toLowerCase() === 'b' ? 1000 : 1024
+  const bytes = Math.floor(Number(number) * base ** powers.indexOf(letter.toLowerCase()))
   if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) {
     throw new InvalidArgumentError(
       'The rate must be at least 1 byte per second. Leave the option out for no limit.',

@@ -9,6 +9,7 @@ import {
   parseSha256,
   wholeNumber,
 } from '../../src/cli/arguments.js'
+import { formatBytes } from '../../src/util/format.js'
 
 describe('parseRate', () => {
   it.each([
@@ -20,9 +21,15 @@ describe('parseRate', () => {
     ['1.5G', 1_610_612_736],
     ['.5k', 512],
     ['2T', 2_199_023_255_552],
-    ['10MB', 10_485_760],
+    ['10MB', 10_000_000],
+    ['10mb', 10_000_000],
+    ['500 kB', 500_000],
+    ['1.5GB', 1_500_000_000],
+    ['2TB', 2_000_000_000_000],
     ['10MiB', 10_485_760],
+    ['500KiB', 512_000],
     ['7b', 7],
+    ['7ib', 7],
     [' 10 M ', 10_485_760],
   ])('%s → %d', (text, bytes) => {
     expect(parseRate(text)).toBe(bytes)
@@ -46,6 +53,13 @@ describe('parseRate', () => {
   ])('refuses %j', (text) => {
     expect(() => parseRate(text)).toThrow(InvalidArgumentError)
   })
+
+  it.each(['1.0 kB', '640 kB', '12.5 MB', '999 MB', '4.7 GB', '1.5 TB'])(
+    'means by %s what output does',
+    (text) => {
+      expect(formatBytes(parseRate(text))).toBe(text)
+    },
+  )
 
   it('reads every whole number of bytes back', () => {
     fc.assert(
