@@ -98,19 +98,6 @@ export function frontier(set: IntervalSet): number {
   return run?.[0] === 0 ? run[1] : 0
 }
 
-/** What is missing of `[0, total)`. */
-export function gaps(set: IntervalSet, total: number): IntervalSet {
-  const result: Interval[] = []
-  let position = 0
-  for (const run of set) {
-    if (run[0] >= total) break
-    if (run[0] > position) result.push([position, run[0]])
-    position = run[1]
-  }
-  if (position < total) result.push([position, total])
-  return result
-}
-
 /** What of the set lies in `[0, total)`. */
 export function clip(set: IntervalSet, total: number): IntervalSet {
   const last = set.at(-1)
