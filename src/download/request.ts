@@ -11,8 +11,8 @@ import { checkMirrors, downloadOptionsSchema, parseOptions, type ResolvedDownloa
 import type { DownloadRecord } from './record.js'
 import { isActive } from './states.js'
 
-/** What of a manager a request is read with. */
-export interface RequestHouse {
+/** Settings and services of the manager that validating a request needs. */
+export interface DownloadRequestContext {
   places: Places
   resolver: Resolver
   /** Of downloads that name none. */
@@ -44,18 +44,18 @@ export interface DownloadRequest {
  *
  * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`.
  */
-export function readRequest(options: unknown, house: RequestHouse): DownloadRequest {
+export function readRequest(options: unknown, context: DownloadRequestContext): DownloadRequest {
   const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
-  const { places } = house
+  const { places } = context
   const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
-  const told = filenameIn(wanted, house.resolver)
+  const told = filenameIn(wanted, context.resolver)
   checkMirrors(wanted.urls ?? [], wanted.remote)
-  const layout = layoutOf(wanted, house)
+  const layout = layoutOf(wanted, context)
   const inCache = layout === 'hf-cache'
   const directory = wanted.directory === undefined ? undefined : places.directoryOf(wanted.directory)
-  const cache = inCache && !house.ownsCache ? places.directoryOf(environmentCache()) : null
+  const cache = inCache && !context.ownsCache ? places.directoryOf(environmentCache()) : null
   return {
-    wanted: { ...wanted, adopt: wanted.adopt ?? (wanted.remote === null ? house.adopt : false) },
+    wanted: { ...wanted, adopt: wanted.adopt ?? (wanted.remote === null ? context.adopt : false) },
     layout,
     directory,
     home: directory === undefined ? cache : directory,
@@ -79,7 +79,7 @@ export function placeOf({
   return { layout, directory: home, mode, filename, named }
 }
 
-function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: RequestHouse): Layout {
+function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: DownloadRequestContext): Layout {
   const fits = resolver.find(wanted.url)?.layouts?.includes('hf-cache') === true
   const { mode = null, filename } = wanted
   if (wanted.layout === undefined) {

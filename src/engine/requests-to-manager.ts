@@ -7,8 +7,8 @@ export type Reply = Extract<TransferCommand, { requestId: number }>
 
 const replyTimeoutMs = 60_000
 
-/** Questions under way. All of them end when the signal aborts, or after a minute. */
-export class Questions {
+/** The requests that are under way. All of them end when the signal aborts, or after a minute. */
+export class ManagerRequests {
   readonly #emit: (event: TransferEvent) => void
   readonly #signal: AbortSignal
   readonly #waiting = new Map<number, (reply: Reply) => void>()

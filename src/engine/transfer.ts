@@ -26,7 +26,7 @@ import {
   type TransferResult,
   type TransferSpec,
 } from './protocol.js'
-import { Questions } from './requests-to-manager.js'
+import { ManagerRequests } from './requests-to-manager.js'
 import type { Share, TransferResources } from './shared.js'
 import { type ExistingVerdict, findFile, resultOf, Target, wasPublished } from './target.js'
 import { headCheck, verify } from './verify.js'
@@ -41,7 +41,7 @@ export class Transfer {
   readonly #share: Share
   readonly #patience: Patience
   readonly #aborted = new AbortController()
-  readonly #questions: Questions
+  readonly #requests: ManagerRequests
   readonly #restarts = new Restarts()
   #stopMode: StopMode | null = null
   #publishing = false
@@ -60,7 +60,7 @@ export class Transfer {
     this.#spec = spec
     this.#shared = shared
     this.#listener = listener
-    this.#questions = new Questions(listener, this.#aborted.signal)
+    this.#requests = new ManagerRequests(listener, this.#aborted.signal)
     this.#suspects = new Suspects(addressesOf(spec))
     this.#filename = spec.filename
     this.#share = shared.shares.enter(spec)
@@ -72,7 +72,7 @@ export class Transfer {
     if (command.type === 'limit') this.#share.bucket.limit = command.maxBytesPerSecond
     else if (command.type === 'connections') this.#widen(command.connections)
     else if (command.type === 'stop') this.#stop(command.mode)
-    else this.#questions.answer(command)
+    else this.#requests.answer(command)
   }
 
   /** Runs to the end; never rejects. */
@@ -180,7 +180,7 @@ export class Transfer {
       single: this.#single,
       host: {
         open: (first) => this.#open(first),
-        refresh: (status) => this.#questions.refresh(status),
+        refresh: (status) => this.#requests.refresh(status),
         emit: this.#listener,
       },
     })
@@ -212,7 +212,7 @@ export class Transfer {
       const disposition = first.head.headers['content-disposition']
       const contentDisposition = typeof disposition === 'string' ? disposition : null
       const filename = chooseFilename({ contentDisposition, finalUrl: first.url })
-      await this.#questions.claim(filename)
+      await this.#requests.claim(filename)
       const done = await this.#prepare(filename)
       if (done !== null) return null
     }

@@ -1,4 +1,4 @@
-/** What a {@link Runner} runs: one file, or the files of a group. */
+/** What a {@link DownloadRun} runs: one file, or the files of a group. */
 import type { Download, DownloadedFile } from '../download/download.js'
 import type { LogEvent } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'

@@ -14,8 +14,8 @@ import { GroupJob } from './group-job.js'
 import type { Job, JobHost, JobOutcome } from './job.js'
 import { RefAddress } from './ref.js'
 
-/** What a {@link Runner} works with. */
-export interface RunnerInit {
+/** What a {@link DownloadRun} works with. */
+export interface DownloadRunInit {
   download: Download
   engine: TransferEngine
   resolver: Resolver
@@ -32,8 +32,8 @@ export interface RunnerInit {
 }
 
 /** One run of one download: from a slot to the end of its job. Drives the states. */
-export class Runner {
-  readonly #init: RunnerInit
+export class DownloadRun {
+  readonly #init: DownloadRunInit
   readonly #done: Promise<void>
   #resolve: () => void = () => undefined
   #job: Job | null = null
@@ -43,7 +43,7 @@ export class Runner {
   readonly #address: RefAddress | null
   readonly #host: JobHost
 
-  constructor(init: RunnerInit) {
+  constructor(init: DownloadRunInit) {
     this.#init = init
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
     const { download, emitter, resolver } = init
@@ -170,7 +170,7 @@ export class Runner {
     caches,
     save,
     claim,
-  }: RunnerInit): JobHost {
+  }: DownloadRunInit): JobHost {
     return {
       download,
       engine,

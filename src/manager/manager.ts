@@ -5,12 +5,12 @@ import { SafeEmitter } from '../download/events.js'
 import { type DownloadOptions, parseOptions } from '../download/options.js'
 import {
   type DownloadRequest,
+  type DownloadRequestContext,
   expectations,
   isStricter,
   newRecord,
   placeOf,
   readRequest,
-  type RequestHouse,
   requireSame,
 } from '../download/request.js'
 import { isSettled } from '../download/states.js'
@@ -28,7 +28,7 @@ import { Serial } from '../util/schedule.js'
 import { type DownloadManagerOptions, managerOptionsSchema, type ResolvedManagerOptions } from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
 import { Registry } from './registry.js'
-import { Interest, Work } from './scheduler.js'
+import { Interest, Scheduler } from './scheduler.js'
 
 /**
  * Keeps downloads: a queue with slots, a registry by URL, events, and a memory that outlives the process.
@@ -52,12 +52,12 @@ export class DownloadManager extends SafeEmitter {
   }
 
   readonly #places: Places
-  readonly #house: RequestHouse
+  readonly #context: DownloadRequestContext
   readonly #options: ResolvedManagerOptions
   readonly #engine: TransferEngine
   readonly #resolver: Resolver
   readonly #registry: Registry
-  readonly #work: Work
+  readonly #scheduler: Scheduler
   readonly #owner: DownloadOwner
   readonly #serial = new Serial<Download>()
   readonly #interest = new Interest((download) => {
@@ -107,14 +107,14 @@ export class DownloadManager extends SafeEmitter {
       tuning,
       proxy: this.#options.proxy,
     })
-    this.#house = {
+    this.#context = {
       places: this.#places,
       resolver: this.#resolver,
       layout: this.#options.layout,
       adopt: this.#options.adopt,
       ownsCache: options.directory !== undefined,
     }
-    this.#work = new Work({
+    this.#scheduler = new Scheduler({
       engine: this.#engine,
       resolver: this.#resolver,
       tuning,
@@ -147,11 +147,11 @@ export class DownloadManager extends SafeEmitter {
 
   /** Downloads at a time, 1 to 1,000. Lowering it stops nobody; it holds from the next free slot on. */
   get concurrency(): number {
-    return this.#work.concurrency
+    return this.#scheduler.concurrency
   }
 
   set concurrency(slots: number) {
-    this.#work.concurrency = parseOptions(managerOptionsSchema.shape.concurrency, slots, 'concurrency')
+    this.#scheduler.concurrency = parseOptions(managerOptionsSchema.shape.concurrency, slots, 'concurrency')
   }
 
   /** Limit over all downloads in bytes per second, or null. Takes effect at once. */
@@ -180,7 +180,7 @@ export class DownloadManager extends SafeEmitter {
    * is aborted already; `CLOSED`; `STORE_ERROR`.
    */
   async download(options: DownloadOptions): Promise<Download> {
-    const request = readRequest(options, this.#house)
+    const request = readRequest(options, this.#context)
     const { wanted } = request
     this.#requireOpen()
     await this.ready
@@ -206,7 +206,7 @@ export class DownloadManager extends SafeEmitter {
       }
       const isThere = await this.#places.holds(record)
       this.#requireOpen()
-      this.#work.enqueue(download, isThere)
+      this.#scheduler.enqueue(download, isThere)
       this.#interest.add(download, wanted.signal)
     })
     return download
@@ -219,13 +219,13 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError as {@link download}, and as the download itself would before its first byte.
    */
   async plan(options: DownloadOptions): Promise<DownloadPlan> {
-    const request = readRequest(options, this.#house)
+    const request = readRequest(options, this.#context)
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
     const known = this.#registry.get(request.wanted.url)
     return await planDownload(request, {
-      ...this.#house,
+      ...this.#context,
       known,
       requireFree: (place, filenames) => {
         this.#registry.requireFree(place, filenames, known)
@@ -241,7 +241,7 @@ export class DownloadManager extends SafeEmitter {
 
   /** How many downloads wait for a slot. */
   get waiting(): number {
-    return this.#work.waiting
+    return this.#scheduler.waiting
   }
 
   /** All known downloads in order of arrival. */
@@ -255,7 +255,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled; `CLOSED`.
    */
   pause(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#work.pause(download))
+    return this.#control(url, (download) => this.#scheduler.pause(download))
   }
 
   /**
@@ -264,7 +264,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled (see {@link retry}); `CLOSED`.
    */
   resume(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#work.resume(download))
+    return this.#control(url, (download) => this.#scheduler.resume(download))
   }
 
   /**
@@ -274,7 +274,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
   cancel(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#work.cancel(download))
+    return this.#control(url, (download) => this.#scheduler.cancel(download))
   }
 
   /**
@@ -283,7 +283,7 @@ export class DownloadManager extends SafeEmitter {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
   retry(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#work.retry(download))
+    return this.#control(url, (download) => this.#scheduler.retry(download))
   }
 
   /**
@@ -300,7 +300,7 @@ export class DownloadManager extends SafeEmitter {
     if (download === undefined) return
     await this.#serial.run(download, async () => {
       this.#requireOpen()
-      await this.#work.remove(download, options.deleteFile ?? false)
+      await this.#scheduler.remove(download, options.deleteFile ?? false)
     })
   }
 
@@ -308,10 +308,10 @@ export class DownloadManager extends SafeEmitter {
   async onIdle(): Promise<void> {
     await this.ready
     while (this.#closed === null) {
-      await this.#work.idle()
+      await this.#scheduler.idle()
       // A call that a listener made may be about to queue something.
       await this.#serial.settled()
-      if (this.#work.isIdle) return
+      if (this.#scheduler.isIdle) return
     }
   }
 
@@ -335,7 +335,7 @@ export class DownloadManager extends SafeEmitter {
   async #load(): Promise<void> {
     await this.#registry.load(this.#owner, this.#options.autoResume)
     for (const download of this.list()) {
-      if (download.state === 'queued') this.#work.enqueue(download)
+      if (download.state === 'queued') this.#scheduler.enqueue(download)
     }
   }
 
@@ -347,7 +347,7 @@ export class DownloadManager extends SafeEmitter {
       this.#requireOpen()
       requireSame(known, wanted, request)
       if (isSettled(known.state)) {
-        await this.#work.again(known, wanted)
+        await this.#scheduler.again(known, wanted)
       } else if (isStricter(known.record, wanted)) {
         known.update(expectations(known.record, wanted))
         await this.#registry.save(known)
@@ -360,7 +360,7 @@ export class DownloadManager extends SafeEmitter {
   async #close(): Promise<void> {
     const error = new DownloadError('CLOSED', 'The manager was closed.', { retryable: true })
     await this.ready.catch(() => undefined)
-    await this.#work.stopAll()
+    await this.#scheduler.stopAll()
     // A call that is under way, such as a cancel, ends before the manager does.
     await this.#serial.settled()
     try {
@@ -368,7 +368,7 @@ export class DownloadManager extends SafeEmitter {
       await this.#registry.close()
     } finally {
       for (const download of this.list()) download.abandon(error)
-      this.#work.endIdle()
+      this.#scheduler.endIdle()
     }
   }
 
@@ -379,7 +379,7 @@ export class DownloadManager extends SafeEmitter {
       'maxBytesPerSecond',
     )
     download.update({ maxBytesPerSecond })
-    this.#work.limit(download, maxBytesPerSecond)
+    this.#scheduler.limit(download, maxBytesPerSecond)
     void this.#registry.save(download)
   }
 

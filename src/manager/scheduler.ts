@@ -9,7 +9,7 @@ import { isSettled } from '../download/states.js'
 import type { TransferEngine } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
 import { cancelGroup, removeGroup } from '../job/group-disk.js'
-import { Runner } from '../job/run.js'
+import { DownloadRun } from '../job/run.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Resolver } from '../sources/resolver.js'
 import { lazily } from '../util/lazy.js'
@@ -18,8 +18,8 @@ import type { Registry } from './registry.js'
 /** How many files that are there already are looked at together. */
 const looksAtATime = 16
 
-/** What {@link Work} works with. */
-export interface WorkInit {
+/** What {@link Scheduler} works with. */
+export interface SchedulerInit {
   engine: TransferEngine
   resolver: Resolver
   tuning: TransferTuning
@@ -34,19 +34,19 @@ export interface WorkInit {
 }
 
 /**
- * What is being done: the queue, the running ones, and the moves between them. The caller sees to it that calls for
- * one download come one after the other.
+ * Decides which downloads run: the waiting queue, the running set, and pause, resume and cancel. The caller sees to it
+ * that calls for one download come one after the other.
  */
-export class Work {
-  readonly #init: WorkInit
+export class Scheduler {
+  readonly #init: SchedulerInit
   readonly #queue: DownloadQueue<Download>
   /** Those whose files are there already. They take no slot, but they open files: not all of them at once. */
   readonly #looks: DownloadQueue<Download>
-  readonly #running = new Map<Download, Runner>()
+  readonly #running = new Map<Download, DownloadRun>()
   readonly #caches = lazily(machineCaches)
   readonly #idle = new Set<() => void>()
 
-  constructor(init: WorkInit) {
+  constructor(init: SchedulerInit) {
     this.#init = init
     const queue = (slots: number) =>
       new DownloadQueue<Download>(
@@ -87,9 +87,9 @@ export class Work {
   async pause(download: Download): Promise<void> {
     if (download.state === 'paused') return
     requireLive(download, 'paused')
-    const runner = this.#running.get(download)
-    if (runner !== undefined) {
-      await runner.stop('pause')
+    const run = this.#running.get(download)
+    if (run !== undefined) {
+      await run.stop('pause')
       return
     }
     this.#dequeue(download)
@@ -113,9 +113,9 @@ export class Work {
   async cancel(download: Download): Promise<void> {
     if (download.state === 'canceled') return
     if (download.state === 'completed') throw invalidState(download, 'canceled')
-    const runner = this.#running.get(download)
-    if (runner !== undefined) {
-      await runner.stop('cancel')
+    const run = this.#running.get(download)
+    if (run !== undefined) {
+      await run.stop('cancel')
       // One that has failed by itself in that moment is canceled all the same.
       if (download.file !== null) return
     }
@@ -165,7 +165,7 @@ export class Work {
 
   /** Stops what runs, for closing; the bytes are kept. */
   async stopAll(): Promise<void> {
-    await Promise.all([...this.#running.values()].map((runner) => runner.stop('close')))
+    await Promise.all([...this.#running.values()].map((run) => run.stop('close')))
   }
 
   /** Whether nothing waits or runs. */
@@ -198,7 +198,7 @@ export class Work {
   async #run(download: Download): Promise<void> {
     const { engine, resolver, tuning, registry, places, emitter, connections, proxy, isClosed } = this.#init
     if (isClosed() || download.state !== 'queued') return
-    const runner = new Runner({
+    const run = new DownloadRun({
       download,
       engine,
       resolver,
@@ -213,9 +213,9 @@ export class Work {
         registry.claim(download, filenames)
       },
     })
-    this.#running.set(download, runner)
+    this.#running.set(download, run)
     try {
-      await runner.run()
+      await run.run()
     } finally {
       this.#running.delete(download)
       // After this turn the slot is free again.
