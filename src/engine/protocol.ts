@@ -85,6 +85,16 @@ export interface TransferResult {
 /** How a transfer is asked to stop: `pause` and `close` keep the bytes, `cancel` deletes them. */
 export type StopMode = 'pause' | 'close' | 'cancel'
 
+/**
+ * How to stop when it is asked for again: what was asked for first holds, so that a pause stays one when the manager
+ * closes. Only cancel outranks it. Pure.
+ *
+ * @param now - how it is stopping; null when nobody has asked yet.
+ */
+export function strongerStop(now: StopMode | null, asked: StopMode): StopMode {
+  return now === null || asked === 'cancel' ? asked : now
+}
+
 /** What a transfer is doing. */
 export type TransferPhase = 'resolving' | 'downloading' | 'verifying'
 

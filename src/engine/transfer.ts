@@ -21,6 +21,7 @@ import {
   addressesOf,
   mirrorId,
   type StopMode,
+  strongerStop,
   type TransferCommand,
   type TransferEvent,
   type TransferResult,
@@ -381,8 +382,7 @@ export class Transfer {
   #stop(mode: StopMode): void {
     // Past this point the file is as good as there; the answer will be that it is completed.
     if (this.#publishing) return
-    // What was asked for first holds: a pause stays one when the manager closes. Only cancel outranks it.
-    if (this.#stopMode === null || mode === 'cancel') this.#stopMode = mode
+    this.#stopMode = strongerStop(this.#stopMode, mode)
     this.#aborted.abort()
     this.#fetcher?.stop(stopped())
     if (this.#fetcher === null) void this.#hash?.dispose()

@@ -4,16 +4,17 @@ import { declareDead } from '../disk/lock.js'
 import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
 import type { EngineOptions } from './engine.js'
-import type {
-  StopMode,
-  TransferCommand,
-  TransferEngine,
-  TransferEvent,
-  TransferHandle,
-  TransferSpec,
-  WorkerInit,
-  WorkerReply,
-  WorkerRequest,
+import {
+  type StopMode,
+  strongerStop,
+  type TransferCommand,
+  type TransferEngine,
+  type TransferEvent,
+  type TransferHandle,
+  type TransferSpec,
+  type WorkerInit,
+  type WorkerReply,
+  type WorkerRequest,
 } from './protocol.js'
 
 /** A worker that is lost so often is not started again. */
@@ -115,7 +116,7 @@ export class WorkerEngine implements TransferEngine {
   }
 
   #send(id: number, run: Run, command: TransferCommand): void {
-    if (command.type === 'stop') run.stop ??= command.mode
+    if (command.type === 'stop') run.stop = strongerStop(run.stop, command.mode)
     if (command.type === 'connections') run.spec = { ...run.spec, connections: command.connections }
     if (command.type === 'limit') run.spec = { ...run.spec, maxBytesPerSecond: command.maxBytesPerSecond }
     if (run.handle === null) this.#post({ type: 'command', id, command })

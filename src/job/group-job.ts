@@ -1,7 +1,13 @@
 /** The transfers of a group: many at a time within one budget of connections, one progress, one end. */
 import { addressOf, destinationOf } from '../download/destination.js'
 import type { Entry, GroupFiles } from '../download/group.js'
-import type { StopMode, TransferEvent, TransferHandle, TransferResult } from '../engine/protocol.js'
+import {
+  type StopMode,
+  strongerStop,
+  type TransferEvent,
+  type TransferHandle,
+  type TransferResult,
+} from '../engine/protocol.js'
 import { deserializeError, DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
 import { pointRef } from '../layouts/hf-files.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
@@ -66,9 +72,10 @@ export class GroupJob implements Job {
   }
 
   stop(mode: StopMode): void {
-    this.#stopMode = mode
+    const stronger = strongerStop(this.#stopMode, mode)
+    this.#stopMode = stronger
     this.#budget.drain()
-    for (const { handle } of this.#active.values()) handle.send({ type: 'stop', mode })
+    for (const { handle } of this.#active.values()) handle.send({ type: 'stop', mode: stronger })
   }
 
   limit(maxBytesPerSecond: number | null): void {

@@ -3,7 +3,7 @@ import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'
 import { type DownloadState, isActive, isSettled } from '../download/states.js'
-import type { StopMode, TransferEngine, TransferPhase } from '../engine/protocol.js'
+import { type StopMode, strongerStop, type TransferEngine, type TransferPhase } from '../engine/protocol.js'
 import { deserializeError, DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
 import { isRef } from '../sources/identify.js'
@@ -74,10 +74,9 @@ export class DownloadRun {
 
   /** Asks the job to stop; resolves when it has. */
   async stop(mode: StopMode): Promise<void> {
-    // As in a transfer: what was asked for first holds, and only cancel outranks it.
-    if (this.#stopMode === null || mode === 'cancel') this.#stopMode = mode
+    this.#stopMode = strongerStop(this.#stopMode, mode)
     this.#aborted.abort()
-    this.#job?.stop(mode)
+    this.#job?.stop(this.#stopMode)
     await this.#done
   }
 

@@ -196,14 +196,19 @@ describe('a worker that is lost', () => {
     await expectFile(run(engine, from))
   })
 
-  it('while a transfer was asked to stop counts as its stop', async () => {
+  it.each([
+    { asked: ['pause'], mode: 'pause' },
+    { asked: ['pause', 'close'], mode: 'pause' },
+    { asked: ['pause', 'cancel'], mode: 'cancel' },
+    { asked: ['cancel', 'close'], mode: 'cancel' },
+  ] as const)('while a transfer was asked to stop ($asked) counts as its stop', async ({ asked, mode }) => {
     const from = await origin(MiB)
     const engine = start(await treacherous('process.exit(1)'))
     const [one, two] = [run(engine, from), run(engine, from)]
     await waitFor(() => [one, two].every(({ events }) => events.some(({ type }) => type === 'progress')))
     two.handle.send({ type: 'limit', maxBytesPerSecond: fatalLimit })
-    one.handle.send({ type: 'stop', mode: 'pause' })
-    expect(await one.end()).toMatchObject({ type: 'stopped', mode: 'pause' })
+    for (const each of asked) one.handle.send({ type: 'stop', mode: each })
+    expect(await one.end()).toMatchObject({ type: 'stopped', mode })
     await expectFile(two)
   })
 
