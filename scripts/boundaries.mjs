@@ -53,6 +53,7 @@ const pure = new Set(
     'engine/part/intervals.ts',
     'job/connection-budget.ts',
     'job/group-rules.ts',
+    'job/transfer-events.ts',
     'layouts/hf-paths.ts',
     'net/address-policy.ts',
     'net/redirects.ts',

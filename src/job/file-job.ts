@@ -1,12 +1,7 @@
-import type {
-  StopMode,
-  TransferEvent,
-  TransferHandle,
-  TransferResult,
-  TransferSpec,
-} from '../engine/protocol.js'
-import { deserializeError, type SerializedDownloadError, toDownloadError } from '../errors.js'
+import type { StopMode, TransferEvent, TransferHandle, TransferSpec } from '../engine/protocol.js'
+import { type SerializedDownloadError, toDownloadError } from '../errors.js'
 import type { Job, JobHost } from './job.js'
+import { jobEventOf } from './transfer-events.js'
 
 /** An address that works now. */
 export type Refresh = () => Promise<{ url: string; headers: Record<string, string> }>
@@ -37,9 +32,6 @@ export class FileJob implements Job {
     const host = this.#host
     const { download } = host
     switch (event.type) {
-      case 'phase':
-        host.phase(event.phase)
-        return
       case 'claim':
         this.#transfer.send({
           type: 'claimed',
@@ -53,31 +45,15 @@ export class FileJob implements Job {
           void host.save()
         }
         return
-      case 'progress':
-        host.progress(event)
-        return
-      case 'retrying': {
-        const { attempt, delayMs } = event
-        host.retrying({ error: deserializeError(event.error), attempt, delayMs })
-        return
-      }
-      case 'restarted':
-        download.note(performance.now(), { downloaded: 0, total: download.record.total, connections: 0 })
-        host.log('warn', `Starting over: ${event.error.message}`)
-        return
-      case 'log':
-        host.log(event.level, event.message)
-        return
       case 'refresh':
         void this.#onRefresh(event.requestId)
         return
-      case 'completed':
-        host.end({ type: 'completed', patch: patchOf(event.result), run: event.result })
-        return
-      case 'failed':
-      case 'stopped':
-        host.end(event)
+      case 'restarted':
+        download.note(performance.now(), { downloaded: 0, total: download.record.total, connections: 0 })
+        break
+      default:
     }
+    host.tell(jobEventOf(event))
   }
 
   async #onRefresh(requestId: number): Promise<void> {
@@ -95,8 +71,4 @@ export function claimName(host: JobHost, filename: string): SerializedDownloadEr
   } catch (error) {
     return toDownloadError(error).toJSON()
   }
-}
-
-function patchOf({ filename, size, sha256, verified, stamp }: TransferResult) {
-  return { filename, named: true, downloaded: size, total: size, resultSha256: sha256, verified, stamp }
 }

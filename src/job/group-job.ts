@@ -8,7 +8,7 @@ import {
   type TransferHandle,
   type TransferResult,
 } from '../engine/protocol.js'
-import { deserializeError, DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
+import { DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
 import { pointRef } from '../layouts/hf-files.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
@@ -17,6 +17,7 @@ import { Budget, usefulConnections } from './connection-budget.js'
 import { FailureStreak, groupError } from './group-rules.js'
 import { prepareGroup } from './group-start.js'
 import type { Job, JobHost } from './job.js'
+import { jobEventOf } from './transfer-events.js'
 
 /** The record is written this seldom while files come: what a kill loses is seen again on the disk. */
 const saveMs = 1_000
@@ -56,7 +57,7 @@ export class GroupJob implements Job {
     this.#progress = new Pace(
       () => host.tuning.progressIntervalMs,
       () => {
-        host.progress(this.#current())
+        host.tell({ type: 'progress', ...this.#current() })
       },
     )
     let lastSaveMs = 0
@@ -92,14 +93,14 @@ export class GroupJob implements Job {
       this.#high = group.downloaded
       if (this.#stopMode === null && group.missing.length > 0) {
         this.#budget = this.#makeBudget(group.missing)
-        host.phase('downloading')
+        host.tell({ type: 'phase', phase: 'downloading' })
         this.#progress.ask()
       }
       this.#pump(group)
     } catch (error) {
       this.#endTimers()
       const mode = this.#stopMode
-      host.end(
+      host.tell(
         mode === null
           ? { type: 'failed', error: toDownloadError(error).toJSON() }
           : { type: 'stopped', mode },
@@ -159,7 +160,6 @@ export class GroupJob implements Job {
   }
 
   #on(group: GroupFiles, entry: Entry, event: TransferEvent): void {
-    const host = this.#host
     switch (event.type) {
       case 'phase':
         group.move(entry, event.phase)
@@ -169,18 +169,6 @@ export class GroupJob implements Job {
         group.note(entry, event.downloaded, event.total ?? entry.size)
         this.#noteConnections(entry, event.connections)
         this.#progress.ask()
-        return
-      case 'retrying': {
-        const { attempt, delayMs } = event
-        host.retrying({ error: deserializeError(event.error), attempt, delayMs })
-        return
-      }
-      case 'restarted':
-        group.note(entry, 0)
-        host.log('warn', `${entry.filename}: Starting over: ${event.error.message}`)
-        return
-      case 'log':
-        host.log(event.level, `${entry.filename}: ${event.message}`)
         return
       case 'refresh':
         void this.#onRefresh(entry, event.requestId)
@@ -197,7 +185,13 @@ export class GroupJob implements Job {
       // Every file of a group has its name beforehand.
       case 'claim':
       case 'named':
+        return
+      case 'restarted':
+        group.note(entry, 0)
+        break
+      default:
     }
+    this.#host.tell(jobEventOf(event, entry.filename))
   }
 
   /** One that is being checked needs its connections no more. */
@@ -208,7 +202,7 @@ export class GroupJob implements Job {
     }
     const all =
       this.#budget.waiting === 0 && [...this.#active.keys()].every(({ state }) => state === 'verifying')
-    this.#host.phase(all ? 'verifying' : 'downloading')
+    this.#host.tell({ type: 'phase', phase: all ? 'verifying' : 'downloading' })
     if (entry.state === 'verifying') this.#pump(group)
   }
 
@@ -237,10 +231,10 @@ export class GroupJob implements Job {
 
   #onFailed(group: GroupFiles, entry: Entry, error: SerializedDownloadError): void {
     group.fail(entry, error)
-    this.#host.log('warn', `${entry.filename}: ${error.message}`)
+    this.#warn(`${entry.filename}: ${error.message}`)
     if (this.#failures.failed(error.code)) {
       const rest = this.#budget.drain()
-      if (rest.length > 0) this.#host.log('warn', `The other ${rest.length} files are not tried.`)
+      if (rest.length > 0) this.#warn(`The other ${rest.length} files are not tried.`)
       for (const other of rest) group.fail(other, error)
     }
     this.#leave(group, entry)
@@ -270,11 +264,11 @@ export class GroupJob implements Job {
     }
     host.download.note(performance.now(), { ...this.#current(), connections: 0 })
     if (this.#stopMode !== null) {
-      host.end({ type: 'stopped', mode: this.#stopMode })
+      host.tell({ type: 'stopped', mode: this.#stopMode })
       return
     }
     const failures = missing.flatMap(({ failure }) => failure ?? [])
-    host.end({
+    host.tell({
       type: 'failed',
       error: groupError(failures, { missing: missing.length, total: files.length }),
     })
@@ -286,7 +280,7 @@ export class GroupJob implements Job {
       await this.#nameCommit()
       group.pinned = false
       const size = group.total ?? group.downloaded
-      host.end({
+      host.tell({
         type: 'completed',
         patch: {
           downloaded: size,
@@ -298,7 +292,7 @@ export class GroupJob implements Job {
         run: { existed: this.#existed, fetchedBytes: this.#fetchedBytes, adoptedFrom: null },
       })
     } catch (error) {
-      host.end({ type: 'failed', error: toDownloadError(error).toJSON() })
+      host.tell({ type: 'failed', error: toDownloadError(error).toJSON() })
     }
   }
 
@@ -308,6 +302,10 @@ export class GroupJob implements Job {
     const [file] = this.#sources.values()
     if (layout === 'hf-cache' && file !== undefined)
       await pointRef(this.#host.spec().directory, cachePlaceOf(file))
+  }
+
+  #warn(message: string): void {
+    this.#host.tell({ type: 'log', level: 'warn', message })
   }
 
   #endTimers(): void {

@@ -108,10 +108,11 @@ async function tellOutdated(host: JobHost, before: GroupFiles, { files, outdated
   const wanted = new Set(files.map(({ path }) => path))
   const gone = outdated.filter(({ path }) => !wanted.has(path))
   const changed = outdated.length - gone.length
-  host.log(
-    'warn',
-    `The source has changed: ${changed} files are fetched anew, ${gone.length} are there no more.`,
-  )
+  host.tell({
+    type: 'log',
+    level: 'warn',
+    message: `The source has changed: ${changed} files are fetched anew, ${gone.length} are there no more.`,
+  })
   // Snapshots of other commits lie apart from this one.
   if (!before.pinned || host.download.record.layout !== 'flat') return
   const whole: string[] = []

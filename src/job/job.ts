@@ -18,7 +18,16 @@ export type JobOutcome =
   | { type: 'failed'; error: SerializedDownloadError }
   | { type: 'stopped'; mode: StopMode }
 
-/** What a job works with, and whom it tells. */
+/** What a job tells while it runs; the last event is always its outcome, and comes once. */
+export type JobEvent =
+  | { type: 'phase'; phase: TransferPhase }
+  | { type: 'progress'; downloaded: number; total: number | null; connections: number }
+  /** Waits, then tries again. */
+  | { type: 'retrying'; error: DownloadError; attempt: number; delayMs: number }
+  | { type: 'log'; level: LogEvent['level']; message: string }
+  | JobOutcome
+
+/** What a job works with, whom it asks, and whom it tells. */
 export interface JobHost {
   readonly download: Download
   readonly engine: TransferEngine
@@ -29,13 +38,9 @@ export interface JobHost {
   caches(): KnownCaches
   /** Throws when another download has one of the names. */
   claim(filenames: readonly string[]): void
+  /** Writes the record. Never rejects. */
   save(): Promise<void>
-  phase(phase: TransferPhase): void
-  progress(progress: { downloaded: number; total: number | null; connections: number }): void
-  retrying(event: { error: DownloadError; attempt: number; delayMs: number }): void
-  log(level: LogEvent['level'], message: string): void
-  /** The last one. */
-  end(outcome: JobOutcome): void
+  tell(event: JobEvent): void
 }
 
 /** See the file's head. */

@@ -11,7 +11,7 @@ import type { Resolver } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import { claimName, FileJob } from './file-job.js'
 import { GroupJob } from './group-job.js'
-import type { Job, JobHost, JobOutcome } from './job.js'
+import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
 import { RefAddress } from './ref.js'
 
 /** What a {@link DownloadRun} works with. */
@@ -46,17 +46,17 @@ export class DownloadRun {
   constructor(init: DownloadRunInit) {
     this.#init = init
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
-    const { download, emitter, resolver } = init
+    const { download, resolver } = init
     this.#host = this.#makeHost(init)
     // A ref whose source the host no longer has stays a ref: the resolver says that no source knows it.
     this.#address = !isRef(download.url, resolver)
       ? null
       : new RefAddress(resolver, download, {
           onRetry: (error, attempt, delayMs) => {
-            emitter.emit('retrying', { download, error, attempt, delayMs })
+            this.#on({ type: 'retrying', error, attempt, delayMs })
           },
           onLog: (message) => {
-            this.#host.log('warn', message)
+            this.#on({ type: 'log', level: 'warn', message })
           },
         })
   }
@@ -165,7 +165,6 @@ export class DownloadRun {
     directory,
     connections,
     proxy,
-    emitter,
     caches,
     save,
     claim,
@@ -198,22 +197,36 @@ export class DownloadRun {
       caches,
       claim,
       save,
-      phase: (phase) => {
-        this.#onPhase(phase)
+      tell: (event) => {
+        this.#on(event)
       },
-      progress: (progress) => {
-        download.note(performance.now(), progress)
+    }
+  }
+
+  #on(event: JobEvent): void {
+    const { download, emitter } = this.#init
+    switch (event.type) {
+      case 'phase':
+        this.#onPhase(event.phase)
+        return
+      case 'progress':
+        download.note(performance.now(), event)
         this.#emitProgress()
-      },
-      retrying: (event) => {
-        emitter.emit('retrying', { download, ...event })
-      },
-      log: (level, message) => {
+        return
+      case 'retrying': {
+        const { error, attempt, delayMs } = event
+        emitter.emit('retrying', { download, error, attempt, delayMs })
+        return
+      }
+      case 'log': {
+        const { level, message } = event
         emitter.emit('log', { download, level, message })
-      },
-      end: (outcome) => {
-        this.#end(outcome)
-      },
+        return
+      }
+      case 'completed':
+      case 'failed':
+      case 'stopped':
+        this.#end(event)
     }
   }
 
