@@ -13,7 +13,7 @@ export type {
   PreloadEvents,
   PreloadLogEvent,
   PreloadRequestOptions,
-  PreloadSnapshot,
+  PreloadRunSnapshot as PreloadSnapshot,
   PreloadStart,
 } from './catalog/options.js'
 

@@ -179,7 +179,7 @@ export interface PreloadStart {
 }
 
 /** The last run, or the one that is going. When there was none: `running` false, `logs` empty, the rest null. */
-export interface PreloadSnapshot {
+export interface PreloadRunSnapshot {
   /** Whether a run is going. */
   running: boolean
   /** ISO 8601 in UTC. */
@@ -247,7 +247,7 @@ export interface PreloadLogEvent {
 /** The events of a {@link Preloader} and what their listeners get. */
 export interface PreloadEvents {
   /** Something changed; while bytes arrive at most four times a second. */
-  status: (status: PreloadSnapshot) => void
+  status: (status: PreloadRunSnapshot) => void
   /** A new line of the log. */
   log: (event: PreloadLogEvent) => void
 }

@@ -13,7 +13,7 @@ import {
   type PreloaderOptions,
   type PreloadEvents,
   type PreloadRequestOptions,
-  type PreloadSnapshot,
+  type PreloadRunSnapshot,
   type PreloadStart,
   type ResolvedPreloaderOptions,
   resolvePreloaderOptions,
@@ -154,7 +154,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   }
 
   /** The last run, or the one that is going; before {@link ready} as if there was none. */
-  status(): PreloadSnapshot {
+  status(): PreloadRunSnapshot {
     const { run, lines } = this.#state
     return run === null ? { ...neverRun, logs: [] } : this.#snapshotOf(run, lines)
   }
@@ -180,7 +180,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
    *
    * @throws DownloadError `CLOSED` when the preloader is closed before.
    */
-  async finished(): Promise<PreloadSnapshot> {
+  async finished(): Promise<PreloadRunSnapshot> {
     await this.ready
     while (this.#state.running !== null) {
       this.#requireOpen()
@@ -276,7 +276,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     return keys.filter((key) => key !== null)
   }
 
-  #snapshotOf(run: Run, lines: readonly string[]): PreloadSnapshot {
+  #snapshotOf(run: Run, lines: readonly string[]): PreloadRunSnapshot {
     const { manager } = this.#options
     const known = run.models
       .filter((model) => model.phase !== 'waiting')
@@ -363,7 +363,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   }
 }
 
-const neverRun: PreloadSnapshot = {
+const neverRun: PreloadRunSnapshot = {
   running: false,
   started_at: null,
   finished_at: null,

@@ -130,7 +130,7 @@ function drawBar(state: LineState, width: number): string {
 }
 
 /** One line for a log: every value that is known, no padding. */
-export function logLine(state: LineState): string {
+export function progressLine(state: LineState): string {
   const busy = special(state)
   const head = `${state.name}: ${amount(state)}${state.total === null ? '' : ` (${state.percent.toFixed(1)}%)`}`
   if (busy !== null) return `${head}, ${busy}`

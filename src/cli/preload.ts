@@ -16,7 +16,7 @@ import { onSignal } from './signals.js'
 import { begunGroups, finishedOnly } from './stores.js'
 
 /** The options of `preload`, parsed. */
-export interface PreloadOptions {
+export interface PreloadCommandOptions {
   directory: string
   /** Keys; without them every model that is fetched by itself. */
   models?: string[] | undefined
@@ -37,7 +37,7 @@ there (POST /api/v1/models/preload/start), or wait for it and run this command a
  * @returns the exit code.
  * @throws UsageError before anything was fetched.
  */
-export async function preload(file: string, options: PreloadOptions): Promise<number> {
+export async function preload(file: string, options: PreloadCommandOptions): Promise<number> {
   const catalog = await readCatalog(file)
   const count = countOf(catalog, options)
   const manager = createManager(catalog, count, options.directory)
@@ -77,7 +77,7 @@ export async function preload(file: string, options: PreloadOptions): Promise<nu
 }
 
 /** Models that will be fetched, as far as the request makes sense. */
-function countOf(catalog: Catalog, { models }: PreloadOptions): number {
+function countOf(catalog: Catalog, { models }: PreloadCommandOptions): number {
   return models === undefined || models.includes('all')
     ? catalog.entries.filter((entry) => entry.auto_download).length
     : new Set(models).size
@@ -122,7 +122,10 @@ function follow(manager: DownloadManager, report: Scene['report']): void {
  * @returns whether all that is required is there; null when it was interrupted.
  * @throws UsageError for keys that the catalog doesn't have.
  */
-async function run(scene: Scene, { models = [], force = false }: PreloadOptions): Promise<boolean | null> {
+async function run(
+  scene: Scene,
+  { models = [], force = false }: PreloadCommandOptions,
+): Promise<boolean | null> {
   const { preloader, report } = scene
   const failure = new DownloadError('CLOSED', 'The command was interrupted.')
   try {

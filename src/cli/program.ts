@@ -9,13 +9,13 @@ import {
   wholeNumber,
 } from './arguments.js'
 import type { GetOptions } from './get.js'
-import type { PreloadOptions } from './preload.js'
+import type { PreloadCommandOptions } from './preload.js'
 import type { ServeOptions } from './serve-settings.js'
 
 /** The commands behind the program; each returns its exit code. */
 export interface Commands {
   get(urls: string[], options: GetOptions): Promise<void>
-  preload(catalog: string, options: PreloadOptions): Promise<void>
+  preload(catalog: string, options: PreloadCommandOptions): Promise<void>
   serve(options: ServeOptions): Promise<void>
 }
 
@@ -156,7 +156,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--json', 'one JSON object per event on standard output')
     .option('--quiet', 'errors only')
     .addHelpText('after', preloadHelp)
-    .action((catalog: string, options: PreloadOptions) => commands.preload(catalog, options))
+    .action((catalog: string, options: PreloadCommandOptions) => commands.preload(catalog, options))
 
   program
     .command('serve')

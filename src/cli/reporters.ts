@@ -1,7 +1,8 @@
 import { relative } from 'node:path'
 import { displayName } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
-import { finishedLine, formatBytes, formatDuration, type LineState, logLine, plain } from './format.js'
+import { formatBytes, formatDuration } from '../util/format.js'
+import { finishedLine, type LineState, plain, progressLine } from './format.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
 
 /** The command knows the sources of the package only. */
@@ -86,7 +87,7 @@ interface Active {
 export type LineKind = 'start' | 'done' | 'error' | 'more' | 'note' | 'sum'
 
 /** Counts of a run. */
-export interface Totals {
+export interface RunTotals {
   urls: number
   completed: number
   failed: number
@@ -98,7 +99,7 @@ export interface Totals {
  * running ones are shown is left to the subclass.
  */
 export abstract class HumanReporter implements Reporter {
-  protected readonly totals: Totals
+  protected readonly totals: RunTotals
   readonly #active = new Map<string, Active>()
   readonly #beganAt = performance.now()
   readonly #paths: Print | null
@@ -271,7 +272,7 @@ export class LineReporter extends HumanReporter {
   }
 
   #tick(): void {
-    const lines = this.activeLines().map((state) => `${logLine(state)}\n`)
+    const lines = this.activeLines().map((state) => `${progressLine(state)}\n`)
     if (lines.length > 0) this.#stderr(lines.join(''))
   }
 }

@@ -5,7 +5,7 @@ import type {
   DownloadRequest,
   DownloadStarted,
   DownloadStatus,
-  ModelsStatus,
+  WireModelsStatus,
   Permissions,
   PreloadStarted,
   PreloadStatus,
@@ -18,7 +18,7 @@ import {
   follow,
   type FollowOptions,
   oneDownload,
-  preload,
+  currentPreload,
 } from './follow.js'
 import { type CallOptions, type ClientOptions, createHttp } from './http.js'
 
@@ -114,7 +114,7 @@ export interface Client {
    */
   permissions(options?: CallOptions): Promise<Permissions>
   /** Which models of the catalog are there. `locale`: language of the messages, `en-US` or `zh-CN`. */
-  modelsStatus(options?: CallOptions & { locale?: string }): Promise<ModelsStatus>
+  modelsStatus(options?: CallOptions & { locale?: string }): Promise<WireModelsStatus>
   /** Fetching what the catalog names. */
   readonly preload: {
     /**
@@ -221,7 +221,11 @@ export function createClient(options: ClientOptions): Client {
       follow: (options) =>
         follow(
           http,
-          preload(`${preloads}/events`, (signal) => preloadStatus({ signal }), options?.endless === true),
+          currentPreload(
+            `${preloads}/events`,
+            (signal) => preloadStatus({ signal }),
+            options?.endless === true,
+          ),
           options,
         ),
     },

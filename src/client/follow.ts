@@ -1,7 +1,7 @@
 import { DownloadError } from '../errors.js'
 import type { DownloadList, PreloadLog, PreloadStatus, WireDownload, WireSnapshot } from '../http/schemas.js'
 import { EventStream, type SseEvent, SseParser } from './events.js'
-import { type CallOptions, type Http, parseObject, protocolError, sleep, toClientError } from './http.js'
+import { type CallOptions, type Http, parseObject, unexpectedResponse, sleep, toClientError } from './http.js'
 
 /**
  * How the server is heard: by a stream of events (`live`) or by `polling`; not yet, or not just now (`connecting`); or
@@ -278,7 +278,7 @@ function difference(
 }
 
 /** A preload: how it is, with its log, whenever that is news. */
-export function preload(
+export function currentPreload(
   events: string,
   ask: (signal: AbortSignal) => Promise<PreloadStatus>,
   endless: boolean,
@@ -311,5 +311,5 @@ const isAboutOne = (name: string) => name === 'progress' || name === 'state'
  */
 function known<T>(data: object, member: keyof T & string): T {
   if (member in data) return data as T
-  throw protocolError(undefined)
+  throw unexpectedResponse(undefined)
 }

@@ -72,7 +72,7 @@ export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: Clie
     const answer = parseObject(await response.text(), response.status)
     // Every answer of ours says so; a page that somebody else serves as JSON does not.
     if ('success' in answer && answer.success === true) return answer
-    throw protocolError(undefined, response.status)
+    throw unexpectedResponse(undefined, response.status)
   }
 
   return {
@@ -133,11 +133,11 @@ export function parseObject(text: string, status?: number): object {
   } catch (error) {
     cause = error
   }
-  throw protocolError(cause, status)
+  throw unexpectedResponse(cause, status)
 }
 
 /** The server, or one in between, does not speak as ours does. */
-export function protocolError(cause: unknown, status?: number): DownloadError {
+export function unexpectedResponse(cause: unknown, status?: number): DownloadError {
   return new DownloadError('PROTOCOL_ERROR', 'The answer is not one of a model-downloader server.', {
     cause,
     ...(status === undefined ? {} : { status }),

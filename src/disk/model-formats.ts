@@ -76,7 +76,7 @@ function viewOf(bytes: Uint8Array): DataView {
  * @returns null when nothing is wrong, or the name says no format that is checked; else one sentence.
  * @throws what `read` throws.
  */
-export async function checkFile(
+export async function checkFormat(
   filename: string,
   size: number,
   read: (position: number, length: number) => Promise<Uint8Array>,

@@ -23,7 +23,7 @@ export interface DownloadRequestContext {
 }
 
 /** See {@link readRequest}. */
-export interface DownloadRequest {
+export interface ValidatedRequest {
   /** `adopt` is decided. */
   wanted: ResolvedDownloadOptions
   layout: Layout
@@ -44,7 +44,7 @@ export interface DownloadRequest {
  *
  * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`.
  */
-export function readRequest(options: unknown, context: DownloadRequestContext): DownloadRequest {
+export function readRequest(options: unknown, context: DownloadRequestContext): ValidatedRequest {
   const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
   const { places } = context
   const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
@@ -72,7 +72,7 @@ export function placeOf({
   mode = null,
   given,
   told,
-}: DownloadRequest): Pick<DownloadRecord, 'layout' | 'directory' | 'mode' | 'filename' | 'named'> {
+}: ValidatedRequest): Pick<DownloadRecord, 'layout' | 'directory' | 'mode' | 'filename' | 'named'> {
   const filename = given ?? told ?? fallbackFilename
   // In a cache the commit is part of the path.
   const named = layout === 'flat' && (given ?? told) !== null
@@ -154,7 +154,7 @@ export function newRecord(
 export function requireSame(
   known: Download,
   wanted: ResolvedDownloadOptions,
-  place: Pick<DownloadRequest, 'directory' | 'mode' | 'given'>,
+  place: Pick<ValidatedRequest, 'directory' | 'mode' | 'given'>,
 ): void {
   const { record } = known
   const differs = (name: string) =>

@@ -5,7 +5,7 @@ import type { Followed } from '../live/index.js'
 import { LiveElement } from './base.js'
 import type { ConfirmElement, Question } from './confirm.js'
 import { formatLocaleBytes } from './format.js'
-import type { GroupFile, RowAction } from './order.js'
+import type { RowAction, WireGroupFile } from './order.js'
 import type { RowElement, RowRequest } from './row.js'
 import './confirm.js'
 import './row.js'
@@ -22,7 +22,7 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
   readonly #busy = new Set<string>()
   readonly #states = new Map<string, WireDownload['state']>()
   #expanded: string | null = null
-  #files: readonly GroupFile[] | null = null
+  #files: readonly WireGroupFile[] | null = null
   #filesTimer: ReturnType<typeof setTimeout> | undefined
 
   override disconnectedCallback(): void {

@@ -10,7 +10,7 @@ export interface Sections {
 }
 
 /** Whether a download stands among the settled ones. A failed one wants attention, so it stays where it was. */
-export function isSettled({ state }: WireDownload): boolean {
+function isSettled({ state }: WireDownload): boolean {
   return state === 'completed' || state === 'canceled'
 }
 
@@ -85,7 +85,7 @@ export function actionsFor(state: WireDownload['state']): readonly RowAction[] {
 // ---- Downloads of several files, as the wire tells of them. Pure.
 
 /** One file of a group. */
-export type GroupFile = NonNullable<WireDownload['files']>[number]
+export type WireGroupFile = NonNullable<WireDownload['files']>[number]
 
 /** How many files there are and how many are done; null for a single file, and where the server is too old to say. */
 export function groupOf(download: WireDownload): { count: number; completed: number } | null {

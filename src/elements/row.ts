@@ -10,7 +10,7 @@ import {
   formatSpeed,
 } from './format.js'
 import { listed } from './listed.js'
-import { actionsFor, type GroupFile, groupOf, type RowAction } from './order.js'
+import { actionsFor, type WireGroupFile, groupOf, type RowAction } from './order.js'
 import { bar, facts, icon, type IconName } from './parts.js'
 import { type ElementLocale, fill, type Language, type StringKey, type Strings } from './strings.js'
 import { controls, tokens } from './theme.js'
@@ -64,7 +64,7 @@ export class RowElement extends LitElement {
   /** Why the last action failed; empty for none. */
   declare problem: string
   /** The files of a group, once somebody has asked. */
-  declare files: readonly GroupFile[] | null
+  declare files: readonly WireGroupFile[] | null
   /** Whether they are shown. */
   declare expanded: boolean
 

@@ -1,5 +1,5 @@
 /** The engine in this thread: what all transfers share, and their start. */
-import type { Resolver } from '../net/guard.js'
+import type { AddressResolver } from '../net/guard.js'
 import { HttpClient } from '../net/http.js'
 import { defaultTuning, type TransferTuning } from '../net/tuning.js'
 import { TokenBucket } from './fetch/rate-limit.js'
@@ -17,7 +17,7 @@ export interface EngineOptions {
   /** Hears what concerns no single transfer. */
   onLog?: (level: 'warn', message: string) => void
   /** Resolves names for `remote` transfers, in tests. Default: the system's way. */
-  resolve?: Resolver
+  resolve?: AddressResolver
 }
 
 /** An engine that works in the calling thread. */

@@ -8,7 +8,7 @@ import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { enterCache, placeResult, shownName } from '../layouts/hf-files.js'
 import { formatBytes } from '../util/format.js'
 import { Upkeep } from './checkpoints.js'
-import type { FirstAnswer, Kept } from './fetch/contract.js'
+import type { FirstAnswer, KeptPart } from './fetch/contract.js'
 import { Fetcher } from './fetch/fetcher.js'
 import { Patience } from './fetch/retry-budget.js'
 import type { FileHash } from './hash/hasher.js'
@@ -50,7 +50,7 @@ export class Transfer {
   #target: Target | null = null
   #filename: string | null
   readonly #suspects: Suspects
-  #kept: Kept | null = null
+  #kept: KeptPart | null = null
   #part: PartFile | null = null
   #hash: FileHash | null = null
   #fetcher: Fetcher | null = null

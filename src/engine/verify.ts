@@ -1,6 +1,6 @@
 /** The check of a file that is all there, before it may have its name. */
 import { createHash } from 'node:crypto'
-import { checkFile, checkHead, formatOf, looksLikeHtml } from '../disk/model-formats.js'
+import { checkFormat, checkHead, formatOf, looksLikeHtml } from '../disk/model-formats.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { stepBytes } from './hash/hash-job.js'
 import type { FileHash } from './hash/hasher.js'
@@ -51,7 +51,7 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
       )
     }
   }
-  const wrong = await checkFile(filename, size, (position, length) => part.read(position, length))
+  const wrong = await checkFormat(filename, size, (position, length) => part.read(position, length))
   if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
   return sha256
 }

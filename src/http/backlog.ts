@@ -1,7 +1,7 @@
 /** The last messages of a stream, within bounds, each with a number. Pure. */
 
 /** A message that is kept. */
-export interface Kept {
+export interface BacklogMessage {
   readonly number: number
   readonly topic: string
   readonly bytes: Uint8Array
@@ -29,7 +29,7 @@ export interface Added {
   replaces: string | null
   /** Makes the bytes once the number is known. */
   encode: (number: number) => Uint8Array
-  /** See {@link Kept.encodeForTopic}. */
+  /** See {@link BacklogMessage.encodeForTopic}. */
   encodeForTopic?: (number: number) => Uint8Array
 }
 
@@ -104,7 +104,7 @@ export class Backlog {
   }
 
   /** The first message after a number that is about a topic (null: about any); null when there is none. */
-  next(number: number, topic: string | null): Kept | null {
+  next(number: number, topic: string | null): BacklogMessage | null {
     for (let at = this.#indexAfter(number); at < this.#entries.length; at += 1) {
       const entry = this.#entries[at]
       if (entry !== undefined && !entry.stale && (topic === null || entry.topic === topic)) return entry

@@ -1,6 +1,6 @@
 /** The routes below `/api/v1/models`. */
 import type { Locale } from '../catalog/messages.js'
-import type { PreloadSnapshot } from '../catalog/options.js'
+import type { PreloadRunSnapshot } from '../catalog/options.js'
 import type { Preloader } from '../catalog/preloader.js'
 import { DownloadError } from '../errors.js'
 import { type Route, route, type Services } from './route.js'
@@ -12,7 +12,7 @@ import { toWire } from './wire.js'
 const topic = 'preload'
 
 /** The status of the last run as it travels. */
-export function wireStatus({ downloads, ...status }: PreloadSnapshot): PreloadStatus {
+export function wireStatus({ downloads, ...status }: PreloadRunSnapshot): PreloadStatus {
   return {
     success: true,
     ...status,
@@ -27,7 +27,7 @@ export function wireStatus({ downloads, ...status }: PreloadSnapshot): PreloadSt
 export function preloadEvents(preloader: Preloader): SseSource {
   return {
     subscribe: (publish) => {
-      const onStatus = (status: PreloadSnapshot) => {
+      const onStatus = (status: PreloadRunSnapshot) => {
         publish({ event: 'status', data: wireStatus(status), topic, replaceable: true })
       }
       const onLog = ({ line }: PreloadLog) => {

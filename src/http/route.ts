@@ -56,7 +56,7 @@ type Components = typeof components
 export type ComponentName = keyof Components
 
 /** One request for a route, with query and body as their schemas made them. */
-export interface Call<Query, Body> {
+export interface RouteCall<Query, Body> {
   services: Services
   request: Request
   query: Query
@@ -85,7 +85,7 @@ export interface Route {
   /** Statuses of errors that are this route's own, besides those that every route has. */
   readonly errors: readonly number[]
   /** Answers with JSON, or with a response of its own. What it throws becomes a problem. */
-  readonly handle: (call: Call<unknown, unknown>) => object | Promise<object>
+  readonly handle: (call: RouteCall<unknown, unknown>) => object | Promise<object>
 }
 
 /** {@link Route} with the types of its schemas. */
@@ -96,7 +96,7 @@ interface RouteSpec<Q extends z.ZodObject, B extends ComponentName> extends Pick
   query?: Q
   body?: B
   bodyIsOptional?: boolean
-  handle: (call: Call<z.output<Q>, z.output<Components[B]>>) => object | Promise<object>
+  handle: (call: RouteCall<z.output<Q>, z.output<Components[B]>>) => object | Promise<object>
 }
 
 /** One row; its function gets query and body in the types that their schemas give. */

@@ -243,7 +243,7 @@ export const modelStatus = z.object({
 })
 
 /** See {@link modelStatus}. */
-export type ModelStatus = z.infer<typeof modelStatus>
+export type WireModelStatus = z.infer<typeof modelStatus>
 
 /** Answer of `GET /api/v1/models/status`. */
 export const modelsStatus = z.object({
@@ -265,7 +265,7 @@ export const modelsStatus = z.object({
 })
 
 /** See {@link modelsStatus}. */
-export type ModelsStatus = z.infer<typeof modelsStatus>
+export type WireModelsStatus = z.infer<typeof modelsStatus>
 
 const models = 'Keys, separated by commas; none or `all`: every one with auto_download.'
 

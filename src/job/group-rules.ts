@@ -14,7 +14,7 @@ export const maxGroupFiles = 10_000
 const maxPathBytes = 1_024
 
 /** A file of a group, and where it goes. */
-export interface PlannedFile {
+export interface PlacedFile {
   /** Relative to the group's folder, with slashes; every segment is safe. */
   path: string
   file: ResolvedFile
@@ -27,7 +27,7 @@ export interface PlannedFile {
  * two files that many file systems take for one, and for a file that would have to be a folder too; `INVALID_OPTIONS`
  * for more than {@link maxGroupFiles}.
  */
-export function planGroup(files: readonly ResolvedFile[]): PlannedFile[] {
+export function planGroup(files: readonly ResolvedFile[]): PlacedFile[] {
   if (files.length > maxGroupFiles) {
     const message = `names ${files.length} files, more than ${maxGroupFiles}; choose some with include or exclude`
     throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
@@ -105,7 +105,7 @@ export function commonRevision(files: readonly ResolvedFile[]): string | null {
  * Lays what is remembered beside what the source says now. A file that is there stays so only when it is of the same
  * revision, or has the same digest: files of two revisions are never mixed.
  */
-export function merge(planned: readonly PlannedFile[], known: GroupRecord | null): Merged {
+export function merge(planned: readonly PlacedFile[], known: GroupRecord | null): Merged {
   const revision = commonRevision(planned.map(({ file }) => file))
   const same = known !== null && revision === known.revision
   const byPath = new Map(known?.files.map((file) => [file.path, file]))

@@ -11,14 +11,14 @@ import { syncFolder } from '../disk/atomic.js'
 import { errnoOf } from '../disk/errors.js'
 import { io } from '../disk/io.js'
 import { ensureSpace } from '../disk/space.js'
-import type { CacheIndex, Candidate, Wanted } from './cache-index.js'
+import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'
 
 /** How a file came: sharing its blocks until one of them changes, sharing all of it, or with bytes of its own. */
 export type AdoptedBy = 'reflink' | 'link' | 'copy'
 
 /** What {@link adoptFile} is to do. */
 export interface AdoptInit {
-  wanted: Wanted
+  wanted: WantedFile
   caches: CacheIndex
   /** Where it goes. */
   target: string
@@ -32,7 +32,7 @@ export interface AdoptInit {
   hash: (path: string, size: number) => Promise<string>
   signal: AbortSignal
   /** Hears of a file that was not what it seemed to be, or couldn't be had. */
-  onRefused: (candidate: Candidate, reason: string) => void
+  onRefused: (candidate: CachedFile, reason: string) => void
 }
 
 /** A file that was adopted, and lies at its target. */
@@ -84,7 +84,7 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
 }
 
 /** Null when it isn't the one after all. */
-async function take(candidate: Candidate, init: AdoptInit): Promise<Adopted | null> {
+async function take(candidate: CachedFile, init: AdoptInit): Promise<Adopted | null> {
   const { wanted, target, temporary, mode, hash } = init
   const by = await bring(candidate, init)
   const stats = await lstat(temporary)
@@ -101,7 +101,7 @@ async function take(candidate: Candidate, init: AdoptInit): Promise<Adopted | nu
   return { from: candidate.path, cache: candidate.cache, by, stats: after }
 }
 
-async function bring({ path, size }: Candidate, init: AdoptInit): Promise<AdoptedBy> {
+async function bring({ path, size }: CachedFile, init: AdoptInit): Promise<AdoptedBy> {
   const { temporary, target, share } = init
   await unlink(temporary).catch(ifMissing)
   try {
@@ -157,18 +157,18 @@ async function syncFile(path: string): Promise<void> {
   }
 }
 
-const keyOf = ({ path }: Candidate, { sha256 }: Wanted) => `${sha256} ${path}`
+const keyOf = ({ path }: CachedFile, { sha256 }: WantedFile) => `${sha256} ${path}`
 
 const stampOf = ({ size, mtimeMs, ino }: Stats) => `${String(size)} ${String(mtimeMs)} ${String(ino)}`
 
-async function isRefused(candidate: Candidate, wanted: Wanted): Promise<boolean> {
+async function isRefused(candidate: CachedFile, wanted: WantedFile): Promise<boolean> {
   const known = refused.get(keyOf(candidate, wanted))
   if (known === undefined) return false
   const stats = await lstat(candidate.path).catch(() => null)
   return stats === null || stampOf(stats) === known
 }
 
-async function refuse(candidate: Candidate, wanted: Wanted): Promise<void> {
+async function refuse(candidate: CachedFile, wanted: WantedFile): Promise<void> {
   const stats = await lstat(candidate.path).catch(() => null)
   if (stats === null) return
   if (refused.size >= maxRefused) refused.clear()

@@ -10,7 +10,7 @@ import { repositoryFolder } from './hf-paths.js'
 import type { KnownCaches } from './known-caches.js'
 
 /** What is looked for. */
-export interface Wanted {
+export interface WantedFile {
   /** Lower-case hex SHA-256. */
   sha256: string
   /** Bytes, or null when nobody has told. Without it only caches that name files by digest are looked at. */
@@ -22,7 +22,7 @@ export interface Wanted {
 }
 
 /** A file that may be the one. */
-export interface Candidate {
+export interface CachedFile {
   /** Absolute. */
   path: string
   /** Bytes. */
@@ -65,7 +65,7 @@ export class CacheIndex {
   }
 
   /** The likeliest come first. What can't be read is left out. */
-  async *find(wanted: Wanted): AsyncGenerator<Candidate> {
+  async *find(wanted: WantedFile): AsyncGenerator<CachedFile> {
     const { hub, ollama, lmStudio, llamaCpp } = await this.#current()
     const { sha256, size, filename } = wanted
     for (const path of inHub(hub.get(sha256), wanted)) yield* fileAt(path, wanted, 'Hugging Face')
@@ -150,7 +150,7 @@ async function listLlamaCpp(roots: readonly string[]): Promise<Listing['llamaCpp
 }
 
 /** Those of the wanted repository first. */
-function inHub(found: readonly { path: string; repository: string }[] = [], wanted: Wanted): string[] {
+function inHub(found: readonly { path: string; repository: string }[] = [], wanted: WantedFile): string[] {
   const first = wanted.repository === null ? '' : repositoryFolder('models', wanted.repository)
   const own = found.filter((blob) => blob.repository === first)
   return [...own, ...found.filter((blob) => blob.repository !== first)].map(({ path }) => path)
@@ -183,7 +183,7 @@ function etagIn(text: string): string {
   return text.trimStart().startsWith('{') ? (/"etag"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? '') : text
 }
 
-async function* fileAt(path: string, { size }: Wanted, cache: string): AsyncGenerator<Candidate> {
+async function* fileAt(path: string, { size }: WantedFile, cache: string): AsyncGenerator<CachedFile> {
   const stats = await lstat(path).catch(() => null)
   if (stats?.isFile() === true && (size === null || stats.size === size))
     yield { path, size: stats.size, cache }

@@ -4,8 +4,8 @@ import { Download, type DownloadOwner } from '../download/download.js'
 import { SafeEmitter } from '../download/events.js'
 import { type DownloadOptions, parseOptions } from '../download/options.js'
 import {
-  type DownloadRequest,
   type DownloadRequestContext,
+  type ValidatedRequest,
   expectations,
   isStricter,
   newRecord,
@@ -340,7 +340,7 @@ export class DownloadManager extends SafeEmitter {
   }
 
   /** Joins a download that is known; false when it was forgotten before its turn came. */
-  #join(known: Download, request: DownloadRequest): Promise<boolean> {
+  #join(known: Download, request: ValidatedRequest): Promise<boolean> {
     const { wanted } = request
     return this.#serial.run(known, async () => {
       if (!this.#registry.has(known)) return false

@@ -15,7 +15,7 @@ import {
 import type { Download } from '../download/download.js'
 import type { ResolvedDownloadOptions } from '../download/options.js'
 import type { DownloadRecord } from '../download/record.js'
-import { type DownloadRequest, expectations, newRecord, placeOf, requireSame } from '../download/request.js'
+import { type ValidatedRequest, expectations, newRecord, placeOf, requireSame } from '../download/request.js'
 import { size as sizeOf } from '../engine/part/intervals.js'
 import { peekLeftover } from '../engine/part/journal.js'
 import type { AdoptSpec } from '../engine/protocol.js'
@@ -95,7 +95,7 @@ interface Prospect {
  * @throws DownloadError what the download would fail with before its first byte.
  */
 export async function planDownload(
-  request: DownloadRequest,
+  request: ValidatedRequest,
   { places, resolver, known, requireFree, closed }: PlanHouse,
 ): Promise<DownloadPlan> {
   const { wanted } = request
@@ -128,7 +128,7 @@ function pick(record: DownloadRecord | undefined, wanted: ResolvedDownloadOption
 }
 
 async function probed(
-  { wanted, given, told }: DownloadRequest,
+  { wanted, given, told }: ValidatedRequest,
   resolver: Resolver,
   signal: AbortSignal,
 ): Promise<ResolvedFile> {

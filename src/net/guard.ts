@@ -9,10 +9,10 @@ import { DownloadError } from '../errors.js'
 import { isPublicAddress, judgeHost, judgeUrl, portOf, type RemoteGrant } from './address-policy.js'
 
 /** Every address of a name, in the order in which they are to be tried. */
-export type Resolver = (hostname: string, options: LookupOptions) => Promise<LookupAddress[]>
+export type AddressResolver = (hostname: string, options: LookupOptions) => Promise<LookupAddress[]>
 
 /** Where a connection goes, as undici tells its connector. */
-export interface Destination {
+export interface ConnectTarget {
   /** Without brackets. */
   hostname: string
   protocol: string
@@ -23,7 +23,7 @@ export interface Destination {
 type Callback = (...outcome: [null, Socket] | [Error, null]) => void
 
 /** Opens a connection. */
-export type Connect<D extends Destination> = (destination: D, callback: Callback) => void
+export type Connect<D extends ConnectTarget> = (destination: D, callback: Callback) => void
 
 /**
  * Refuses a request before any connection is sought, a kept one included.
@@ -40,10 +40,10 @@ export function requireAllowed(grant: RemoteGrant, url: URL): void {
  * @param build - makes a way to connect that resolves names with the `lookup` given.
  * @param resolve - default: the system's.
  */
-export function guardedConnect<D extends Destination>(
+export function guardedConnect<D extends ConnectTarget>(
   grant: RemoteGrant,
   build: (options: { lookup: LookupFunction }) => Connect<D>,
-  resolve: Resolver = resolveBySystem,
+  resolve: AddressResolver = resolveBySystem,
 ): Connect<D> {
   const open = build({ lookup: lookupWith(resolve, () => true) })
   const check = build({ lookup: lookupWith(resolve, isPublicAddress) })
@@ -71,7 +71,7 @@ export function guardedConnect<D extends Destination>(
 }
 
 /** A `lookup` for net.connect: hands on what was checked, or fails as a whole when one address is not acceptable. */
-export function lookupWith(resolve: Resolver, accepts: (address: string) => boolean): LookupFunction {
+export function lookupWith(resolve: AddressResolver, accepts: (address: string) => boolean): LookupFunction {
   const addressesOf = async (hostname: string, options: LookupOptions) => {
     const addresses = await resolve(hostname, { ...options, all: true })
     if (addresses.length === 0) {

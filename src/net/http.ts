@@ -3,7 +3,7 @@ import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from 
 import { DownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from './address-policy.js'
 import { type ExchangePhase, networkError } from './errors.js'
-import { guardedConnect, requireAllowed, type Resolver } from './guard.js'
+import { guardedConnect, requireAllowed, type AddressResolver } from './guard.js'
 import { largeReadBytes, mendSocket, receiveInto, smallReadBytes, type SocketEnds } from './sockets.js'
 
 /** Hears what becomes of an exchange. After `onEnd` or `onError`, and after an abort, nothing more comes. */
@@ -40,7 +40,7 @@ export interface HttpClientOptions {
   /** Bounds where it connects to, without proxies: for URLs of untrusted callers. Default null: it goes anywhere. */
   remote?: RemoteGrant | null
   /** Resolves names where connections are bounded. Default: the system's way. */
-  resolve?: Resolver | undefined
+  resolve?: AddressResolver | undefined
 }
 
 /** Header block larger than this is refused (FAULTS row 19). */
@@ -55,7 +55,7 @@ export class HttpClient {
   readonly #options: Agent.Options
   readonly #open: OpenExchanges = { paused: new Set(), unframed: new Set() }
   readonly #remote: RemoteGrant | null
-  readonly #resolve: Resolver | undefined
+  readonly #resolve: AddressResolver | undefined
   readonly #ends = this.#endsOf(this.#open)
   #proxied: EnvHttpProxyAgent | null = null
   #gentleUntil = 0

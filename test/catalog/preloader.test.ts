@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Catalog } from '../../src/catalog/catalog.js'
 import { Preloader } from '../../src/catalog/preloader.js'
-import type { PreloadSnapshot } from '../../src/catalog/options.js'
+import type { PreloadRunSnapshot } from '../../src/catalog/options.js'
 import { DownloadManager } from '../../src/manager/manager.js'
 import { ggufContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
@@ -278,7 +278,7 @@ describe('a preload', () => {
     origin.serve('/a.gguf', { content: ggufContent(600_000), bytesPerSecond: 600_000 })
     await using scene = await open([{ key: 'a', url: origin.url('/a.gguf') }], { directory: tempDir() })
     const { preloader, manager } = scene
-    const statuses: PreloadSnapshot[] = []
+    const statuses: PreloadRunSnapshot[] = []
     const lines: string[] = []
     const problems: string[] = []
     manager.on('log', ({ message }) => problems.push(message))

@@ -1,7 +1,7 @@
 /** What the tests of preloads share. */
 import { Catalog, type CatalogModel } from '../../src/catalog/catalog.js'
 import { Preloader } from '../../src/catalog/preloader.js'
-import type { PreloaderOptions, PreloadSnapshot } from '../../src/catalog/options.js'
+import type { PreloaderOptions, PreloadRunSnapshot } from '../../src/catalog/options.js'
 import { DownloadManager } from '../../src/manager/manager.js'
 import type { DownloadManagerOptions } from '../../src/manager/options.js'
 import { withTimeout } from '../support/wait.js'
@@ -11,7 +11,7 @@ export interface Scene extends AsyncDisposable {
   manager: DownloadManager
   preloader: Preloader
   /** The status once no run is going. */
-  end: () => Promise<PreloadSnapshot>
+  end: () => Promise<PreloadRunSnapshot>
 }
 
 /** Opens a manager and a preloader, and waits until they are ready. */
@@ -36,6 +36,6 @@ export async function open(
 }
 
 /** Without the time in front. */
-export function messagesIn({ logs }: PreloadSnapshot): string[] {
+export function messagesIn({ logs }: PreloadRunSnapshot): string[] {
   return logs.map((line) => line.replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /, ''))
 }

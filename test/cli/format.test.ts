@@ -6,7 +6,7 @@ import {
   finishedLine,
   fit,
   type LineState,
-  logLine,
+  progressLine,
   plain,
 } from '../../src/cli/format.js'
 import { downloadStates } from '../../src/download/states.js'
@@ -115,13 +115,13 @@ describe('barLine', () => {
 
 describe('lines for logs', () => {
   it('tells a running download', () => {
-    expect(logLine({ ...running, name: 'a.gguf' })).toBe(
+    expect(progressLine({ ...running, name: 'a.gguf' })).toBe(
       'a.gguf: 12.5 MB/40.0 MB (31.2%), 3.1 MB/s, ETA 9s, 4 connections',
     )
-    expect(logLine({ ...running, name: 'a.gguf', total: null, etaSeconds: null, connections: 1 })).toBe(
+    expect(progressLine({ ...running, name: 'a.gguf', total: null, etaSeconds: null, connections: 1 })).toBe(
       'a.gguf: 12.5 MB, 3.1 MB/s, 1 connection',
     )
-    expect(logLine({ ...running, name: 'a.gguf', phase: 'verifying' })).toBe(
+    expect(progressLine({ ...running, name: 'a.gguf', phase: 'verifying' })).toBe(
       'a.gguf: 12.5 MB/40.0 MB (31.2%), verifying',
     )
   })

@@ -4,7 +4,7 @@ import { connect, isIPv6, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { DownloadErrorCode } from '../../src/index.js'
-import { guardedConnect, lookupWith, type Resolver } from '../../src/net/guard.js'
+import { guardedConnect, lookupWith, type AddressResolver } from '../../src/net/guard.js'
 import { isPublicAddress, publicOnly, type RemoteGrant } from '../../src/net/address-policy.js'
 import { createEngine } from '../../src/engine/engine.js'
 import type { TransferEvent, TransferResult, TransferSpec } from '../../src/engine/protocol.js'
@@ -20,7 +20,7 @@ const content = randomContent(300 * KiB)
 const nowhere = '2d00::1'
 
 /** Answers with these lists of addresses one after the other, in the end always with the last. */
-function answering(...answers: string[][]): Resolver & { asked: string[] } {
+function answering(...answers: string[][]): AddressResolver & { asked: string[] } {
   const asked: string[] = []
   const resolve = (hostname: string): Promise<LookupAddress[]> => {
     const answer = answers[Math.min(asked.length, answers.length - 1)] ?? []
@@ -34,7 +34,7 @@ type End = { result: TransferResult; code: null } | { result: null; code: Downlo
 
 /** Runs one transfer in an engine of its own. */
 async function transfer(
-  resolve: Resolver,
+  resolve: AddressResolver,
   spec: Partial<TransferSpec> & { url: string; directory: string },
 ): Promise<End & { retries: DownloadErrorCode[] }> {
   const engine = createEngine({ tuning: { ...fastTuning, connectTimeoutMs: 300 }, resolve })
@@ -168,7 +168,7 @@ describe('row 43: a name that is public first and leads inside later', () => {
 })
 
 describe('the lookup of a guarded connection', () => {
-  const ask = (resolve: Resolver, options: { all?: boolean; family?: number } = { all: true }) =>
+  const ask = (resolve: AddressResolver, options: { all?: boolean; family?: number } = { all: true }) =>
     new Promise<unknown[]>((settle) => {
       lookupWith(resolve, isPublicAddress)('model.example', options, (...answer) => {
         settle(answer)
@@ -190,11 +190,11 @@ describe('the lookup of a guarded connection', () => {
 
   it('passes on what the resolver fails with, and asks for all addresses whatever it is asked', async () => {
     const failure = Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })
-    const resolve = vi.fn<Resolver>().mockRejectedValue(failure)
+    const resolve = vi.fn<AddressResolver>().mockRejectedValue(failure)
     expect((await ask(resolve, { family: 6 }))[0]).toBe(failure)
     expect(resolve).toHaveBeenCalledExactlyOnceWith('model.example', { family: 6, all: true })
     // Somebody else's resolver may throw anything.
-    const [error] = await ask(vi.fn<Resolver>().mockRejectedValue('odd'))
+    const [error] = await ask(vi.fn<AddressResolver>().mockRejectedValue('odd'))
     expect(error).toBeInstanceOf(Error)
   })
 

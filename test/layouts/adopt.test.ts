@@ -4,14 +4,19 @@ import { appendFile, link, lstat, mkdir, readFile, rm, stat, symlink, writeFile 
 import { dirname, join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { adoptFile, type Adopted, type AdoptInit } from '../../src/layouts/adopt.js'
-import { CacheIndex, type Wanted } from '../../src/layouts/cache-index.js'
+import { CacheIndex, type WantedFile } from '../../src/layouts/cache-index.js'
 import type { KnownCaches } from '../../src/layouts/known-caches.js'
 import { listTree, sha256File, smallTmpfs, tempDir } from '../support/temp.js'
 
 const bytes = Buffer.from('the bytes of a model')
 const sha256 = createHash('sha256').update(bytes).digest('hex')
 const other = Buffer.from('THE BYTES OF A MODEL')
-const wantedFile: Wanted = { sha256, size: bytes.length, filename: 'model.gguf', repository: 'owner/name' }
+const wantedFile: WantedFile = {
+  sha256,
+  size: bytes.length,
+  filename: 'model.gguf',
+  repository: 'owner/name',
+}
 
 /** To be told in `refused`, should it come so far. */
 const unread = { hash: () => Promise.reject(new Error('read')) }

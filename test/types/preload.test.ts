@@ -47,7 +47,7 @@ it('Preloader', () => {
 })
 
 it('says what travels over HTTP', () => {
-  expectTypeOf<ModelsStatus>().toExtend<wire.ModelsStatus>()
+  expectTypeOf<ModelsStatus>().toExtend<wire.WireModelsStatus>()
   expectTypeOf<PreloadStart>().toExtend<wire.PreloadStarted>()
   expectTypeOf<Omit<PreloadSnapshot, 'downloads'>>().toExtend<
     Omit<wire.PreloadStatus, 'downloads' | 'success'>

@@ -5,14 +5,14 @@ import type { Hop } from '../../net/redirects.js'
 import { ifRangeOf } from '../part/identity.js'
 import { type IntervalSet, type Running, union } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
-import { Connection, type ConnectionContext, type Outcome } from './connection.js'
+import { FetchConnection, type ConnectionContext, type Outcome } from './connection.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import { nextWork, slowest } from './segments.js'
 
 /** A connection with what its owner must remember of it. */
-export interface Live {
-  readonly connection: Connection
+export interface LiveConnection {
+  readonly connection: FetchConnection
   /** Whom it asked. */
   readonly mirror: Mirror
   /** It brings nothing but kept bytes, to compare them. */
@@ -31,11 +31,11 @@ export interface Live {
 
 /** Hears of every connection of a pool. */
 export interface PoolListener {
-  onHead(live: Live, head: ResponseHead): void
+  onHead(live: LiveConnection, head: ResponseHead): void
   /** The first bytes of a connection came, or more. */
-  onBytes(live: Live): void
+  onBytes(live: LiveConnection): void
   /** The connection is out of the pool already. */
-  onClose(live: Live, outcome: Outcome): void
+  onClose(live: LiveConnection, outcome: Outcome): void
 }
 
 /** A request for a range. */
@@ -73,7 +73,7 @@ const slowRatio = 0.1
 export class ConnectionPool {
   readonly #context: ConnectionContext
   readonly #listener: PoolListener
-  readonly #live = new Map<number, Live>()
+  readonly #live = new Map<number, LiveConnection>()
   #nextId = 1
   #fetchedBytes = 0
   /** The quickest answer so far, in milliseconds. */
@@ -105,7 +105,7 @@ export class ConnectionPool {
   /** Sends a request. */
   open({ mirror, hop, start, end, ifRange, compareWith }: RangeRequest): void {
     const from = compareWith === null ? start : Math.max(0, start - overlapBytes)
-    const connection = new Connection(this.#nextId++, { hop, start: from, end }, this.#context, {
+    const connection = new FetchConnection(this.#nextId++, { hop, start: from, end }, this.#context, {
       onHead: (_connection, head) => {
         this.#answerMs = Math.min(this.#answerMs, connection.answerMs ?? Infinity)
         this.#listener.onHead(live, head)
@@ -121,7 +121,7 @@ export class ConnectionPool {
         this.#listener.onClose(live, outcome)
       },
     })
-    const live: Live = {
+    const live: LiveConnection = {
       connection,
       mirror,
       check: end === start,
@@ -156,7 +156,7 @@ export class ConnectionPool {
    */
   next(
     file: { total: number; written: IntervalSet; connections: number; minSegmentBytes: number },
-    except: Live | null,
+    except: LiveConnection | null,
   ): { start: number; end: number } | null {
     const { total, written, connections, minSegmentBytes } = file
     let received = written
@@ -214,7 +214,7 @@ export class ConnectionPool {
 // ---- What an address is asked for next: a segment, the rest of the file, or kept bytes to compare with.
 
 /** A range; `end` is null for all that follows, and `start` itself when kept bytes are only compared. */
-export interface Wanted {
+export interface WantedRange {
   start: number
   end: number | null
 }
@@ -238,7 +238,7 @@ export class Requests {
   }
 
   /** What to ask for next, or null; `except` is looked at as if it weren't there. */
-  next(mirror: Mirror, part: PartFile | null, except: Live | null = null): Wanted | null {
+  next(mirror: Mirror, part: PartFile | null, except: LiveConnection | null = null): WantedRange | null {
     const busy = this.#pool.size - (except === null ? 0 : 1)
     if (part === null) return busy > 0 ? null : { start: 0, end: null }
     if (!mirror.joined && part.writtenBytes > 0) {
@@ -254,7 +254,7 @@ export class Requests {
   }
 
   /** Asks. */
-  send(mirror: Mirror, part: PartFile | null, { start, end }: Wanted): void {
+  send(mirror: Mirror, part: PartFile | null, { start, end }: WantedRange): void {
     const { identity } = mirror
     const compared = start > 0 && (start === end || this.#mirrors.needsOverlap(mirror))
     const compareWith = compared ? part : null

@@ -31,14 +31,14 @@ export type Outcome =
 /** Hears what a connection does. */
 export interface ConnectionListener {
   /**
-   * A final response came. The body waits until {@link Connection.accept} or {@link Connection.stop} is called, now
+   * A final response came. The body waits until {@link FetchConnection.accept} or {@link FetchConnection.stop} is called, now
    * or later.
    */
-  onHead(connection: Connection, head: ResponseHead): void
+  onHead(connection: FetchConnection, head: ResponseHead): void
   /** Bytes came in. */
-  onBytes(connection: Connection, count: number): void
+  onBytes(connection: FetchConnection, count: number): void
   /** The last call. */
-  onClose(connection: Connection, outcome: Outcome): void
+  onClose(connection: FetchConnection, outcome: Outcome): void
 }
 
 /** Longest sleep for the sake of a rate limit before it is looked at again. */
@@ -53,7 +53,7 @@ const maxDroppedBytes = 16 * 1024
 const droppedMs = 1_000
 
 /** One connection. It is started once and ends with one `onClose`. */
-export class Connection {
+export class FetchConnection {
   readonly id: number
   /** Address of the last hop; valid from `onHead` on. */
   hop: Hop

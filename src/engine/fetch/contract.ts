@@ -32,7 +32,7 @@ export interface FetcherHost {
 }
 
 /** The kept part of an earlier run. */
-export interface Kept {
+export interface KeptPart {
   part: PartFile
   /** The version that it is of. */
   identity: Identity
@@ -48,7 +48,7 @@ export interface FetcherInit {
   gate: HostGate
   patience: Patience
   host: FetcherHost
-  kept: Kept | null
+  kept: KeptPart | null
   /** Use one connection only. */
   single: boolean
 }

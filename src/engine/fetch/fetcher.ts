@@ -8,7 +8,7 @@ import { isNetworkFailure, withoutWait } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import type { PartFile } from '../part/part-file.js'
 import { StartOver } from '../part/start-over.js'
-import { ConnectionPool, type Live, Requests } from './connection-pool.js'
+import { ConnectionPool, type LiveConnection, Requests } from './connection-pool.js'
 import { endedEarly, type Outcome } from './connection.js'
 import type { FetcherInit } from './contract.js'
 import { MirrorSet } from './mirror-set.js'
@@ -140,7 +140,7 @@ export class Fetcher {
 
   // ---- answers ----
 
-  #onHead(live: Live, head: ResponseHead): void {
+  #onHead(live: LiveConnection, head: ResponseHead): void {
     const { connection, start, mirror } = live
     const { sha256, size } = this.#init.spec
     const identity = mirror.expected(this.#part)
@@ -181,11 +181,15 @@ export class Fetcher {
     }
   }
 
-  #refuse({ connection }: Live, error: DownloadError): void {
+  #refuse({ connection }: LiveConnection, error: DownloadError): void {
     connection.stop({ kind: 'failed', error, local: false })
   }
 
-  async #openPart(live: Live, head: ResponseHead, verdict: Verdict & { kind: 'accept' }): Promise<void> {
+  async #openPart(
+    live: LiveConnection,
+    head: ResponseHead,
+    verdict: Verdict & { kind: 'accept' },
+  ): Promise<void> {
     const { connection, mirror } = live
     const { identity } = verdict
     this.#opening += 1
@@ -218,7 +222,7 @@ export class Fetcher {
     }
   }
 
-  #accept(live: Live, verdict: Verdict & { kind: 'accept' }): void {
+  #accept(live: LiveConnection, verdict: Verdict & { kind: 'accept' }): void {
     const { connection, mirror } = live
     const part = this.#part
     if (part === null) return
@@ -244,7 +248,7 @@ export class Fetcher {
     if (total === 0) this.#end('complete')
   }
 
-  #pastEnd(live: Live, total: number): void {
+  #pastEnd(live: LiveConnection, total: number): void {
     const part = this.#part
     const complete = part !== null && part.frontier === total && part.writtenBytes === total
     if (!complete) {
@@ -255,13 +259,13 @@ export class Fetcher {
     this.#end('complete')
   }
 
-  #onWhole(live: Live): void {
+  #onWhole(live: LiveConnection): void {
     const error = protocolError('The server no longer serves ranges of this file.')
     if (live.mirror.live > 1) this.#refuse(live, error)
     else this.#ruleOut(live.mirror, new StartOver(error, 'ranges-lost'))
   }
 
-  #onChanged(live: Live, { by, total, error }: Verdict & { kind: 'changed' }): void {
+  #onChanged(live: LiveConnection, { by, total, error }: Verdict & { kind: 'changed' }): void {
     const { mirror } = live
     // One odd size among several connections may be a single bad node: believe it when it is seen twice.
     const odd = by === 'total' && mirror.live > 1 && mirror.suspectTotal !== total
@@ -300,7 +304,7 @@ export class Fetcher {
     this.#pump()
   }
 
-  #heed(live: Live, head: ResponseHead, error: DownloadError): DownloadError {
+  #heed(live: LiveConnection, head: ResponseHead, error: DownloadError): DownloadError {
     const { gate, context, tuning } = this.#init
     const { origin } = live.connection.hop.url
     return gate.heed(origin, head, error, { now: context.now(), maxMs: tuning.maxRetryAfterMs })
@@ -308,7 +312,7 @@ export class Fetcher {
 
   // ---- ends of connections ----
 
-  #onClose(live: Live, outcome: Outcome): void {
+  #onClose(live: LiveConnection, outcome: Outcome): void {
     const { connection, mirror } = live
     const { patience, context } = this.#init
     const part = this.#part
@@ -325,14 +329,14 @@ export class Fetcher {
   }
 
   /** The end of a body without length is the end of the file (RFC 9112 section 6.3), unless more is expected. */
-  #onStreamEnd(live: Live): void {
+  #onStreamEnd(live: LiveConnection): void {
     const { size } = this.#init.spec
     const { position } = live.connection
     if (size === null || position >= size) this.#part?.setTotal(position)
     else this.#onFailed(live, { kind: 'failed', error: endedEarly(), local: false })
   }
 
-  #onFailed({ connection, mirror }: Live, { error, local }: Outcome & { kind: 'failed' }): void {
+  #onFailed({ connection, mirror }: LiveConnection, { error, local }: Outcome & { kind: 'failed' }): void {
     if (local) {
       this.#end({ error })
       return

@@ -75,7 +75,7 @@ export function afterLook(health: MirrorHealth, look: SpeedLook): MirrorHealth {
 }
 
 /** An address, as {@link pick} sees it. */
-export interface Candidate {
+export interface MirrorCandidate {
   health: MirrorHealth
   /** False when it is asked no more in this download. */
   usable: boolean
@@ -97,7 +97,7 @@ export type Choice = { index: number } | { waitMs: number }
  * first. Spread: the one with the fewest connections. Those that rest are asked only when nothing at all is under way.
  */
 export function pick(
-  candidates: readonly Candidate[],
+  candidates: readonly MirrorCandidate[],
   { now, current, spread }: { now: number; current: number; spread: boolean },
 ): Choice {
   const holder = candidates[current]
@@ -120,7 +120,7 @@ export function pick(
   return { waitMs: Math.min(Infinity, ...waits) }
 }
 
-type Ranked = Candidate & { index: number }
+type Ranked = MirrorCandidate & { index: number }
 
 function byFailures(a: Ranked, b: Ranked): number {
   return a.health.failures - b.health.failures || a.index - b.index
@@ -141,7 +141,7 @@ function byRest(a: Ranked, b: Ranked): number {
  * @param failuresInARow - of whichever address, since bytes came or the budget was last asked.
  */
 export function goesElsewhere(
-  candidates: readonly Pick<Candidate, 'usable' | 'health' | 'waitMs'>[],
+  candidates: readonly Pick<MirrorCandidate, 'usable' | 'health' | 'waitMs'>[],
   { now, failuresInARow }: { now: number; failuresInARow: number },
 ): boolean {
   const usable = candidates.filter((candidate) => candidate.usable)
@@ -163,7 +163,7 @@ const fasterBy = 2
  * or when nobody is left to try.
  */
 export function whomToTry(
-  candidates: readonly Candidate[],
+  candidates: readonly MirrorCandidate[],
   { now, current, remaining, lookMs }: { now: number; current: number; remaining: number; lookMs: number },
 ): number | null {
   const holder = candidates[current]

@@ -11,7 +11,7 @@ import {
   afterFailure,
   afterLook,
   afterTrial,
-  type Candidate,
+  type MirrorCandidate,
   goesElsewhere,
   isFaster,
   pick,
@@ -278,7 +278,7 @@ export class MirrorSet {
     this.#log('info', `Going on with ${mirror.name}.`)
   }
 
-  #candidates(part: PartFile | null, now: number): Candidate[] {
+  #candidates(part: PartFile | null, now: number): MirrorCandidate[] {
     const idle = this.all.every(({ live }) => live === 0)
     const caps = this.#spread && part !== null ? this.#shares(part, now) : null
     return this.all.map((mirror) => {

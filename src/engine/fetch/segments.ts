@@ -6,7 +6,7 @@ import {
   frontier,
   type Running,
   size,
-  type Work,
+  type RangeAssignment,
   type WorkSituation,
   worthwhileSeconds,
 } from '../part/intervals.js'
@@ -20,7 +20,7 @@ import {
  *
  * @returns null when there is nothing worth another connection.
  */
-export function nextWork(situation: WorkSituation): Work | null {
+export function nextWork(situation: WorkSituation): RangeAssignment | null {
   const { received, total, running, connections, minSegmentBytes, maxSegmentBytes = Infinity } = situation
   let taken = received
   for (const { position, end } of running) taken = add(taken, position, end)

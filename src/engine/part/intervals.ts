@@ -167,7 +167,7 @@ export interface WorkSituation {
  * A range to fetch. `gap`: nobody is at it. `steal`: the victim must be told, before the new request goes out, to
  * stop at `start`.
  */
-export type Work =
+export type RangeAssignment =
   { kind: 'gap'; start: number; end: number } | { kind: 'steal'; victim: number; start: number; end: number }
 
 /** How a connection does, for {@link slowest}. */

@@ -13,7 +13,7 @@ import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
 import { encodeJournal, type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
-import { datasync, isSameFile, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
+import { datasync, isSameInode, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
 import { partLost, StartOver } from './start-over.js'
 
 /** Up to here a new part isn't given its length beforehand. */
@@ -215,7 +215,7 @@ export class PartFile {
     // Taken first: writes that end meanwhile make it longer.
     const length = this.#length()
     const [own, path] = await Promise.all([this.#stat(), statPart(this.paths.part)])
-    if (path === null || !isSameFile(own, path)) {
+    if (path === null || !isSameInode(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
       if (journal !== null && journal.writer !== this.#writer && path !== null) throw takenOver()
       return null
@@ -356,7 +356,7 @@ export class PartFile {
       this.#stat().catch(() => null),
       statPart(this.paths.part).catch(() => null),
     ])
-    const ours = path === null || (own !== null && isSameFile(own, path))
+    const ours = path === null || (own !== null && isSameInode(own, path))
     while (this.#saving !== null) await this.#saving.catch(() => undefined)
     await this.close()
     if (ours) await discardLeftover(this.paths)

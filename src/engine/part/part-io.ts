@@ -35,7 +35,7 @@ export async function openKept(paths: PartPaths): Promise<number> {
 }
 
 /** Whether both are one file, by its inode. */
-export function isSameFile(a: Stats, b: Stats): boolean {
+export function isSameInode(a: Stats, b: Stats): boolean {
   return a.ino === b.ino && a.dev === b.dev
 }
 

@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { checkFile, checkHead, formatOf, looksLikeHtml } from '../../../src/disk/model-formats.js'
+import { checkFormat, checkHead, formatOf, looksLikeHtml } from '../../../src/disk/model-formats.js'
 
 const text = (value: string) => new TextEncoder().encode(value)
 
@@ -21,7 +21,7 @@ function safetensors(header: unknown, dataBytes: number, length?: bigint): Uint8
 }
 
 const check = (name: string, bytes: Uint8Array) =>
-  checkFile(name, bytes.length, async (position, length) => bytes.subarray(position, position + length))
+  checkFormat(name, bytes.length, async (position, length) => bytes.subarray(position, position + length))
 
 const tensor = (begin: number, end: number) => ({ dtype: 'F16', shape: [1, 2], data_offsets: [begin, end] })
 const page = text('<!DOCTYPE html><html><body>Please log in</body></html>')
@@ -91,7 +91,7 @@ describe('checkHead', () => {
   })
 })
 
-describe('checkFile', () => {
+describe('checkFormat', () => {
   it.each([
     ['a GGUF model', 'a.gguf', gguf(3)],
     ['one tensor', 'a.safetensors', safetensors({ a: tensor(0, 4) }, 4)],
@@ -128,7 +128,7 @@ describe('checkFile', () => {
 
   it('refuses a header that can not be read to its end', async () => {
     const bytes = safetensors({ a: tensor(0, 4) }, 4)
-    const wrong = await checkFile('a.safetensors', bytes.length, async (position, length) =>
+    const wrong = await checkFormat('a.safetensors', bytes.length, async (position, length) =>
       bytes.subarray(position, position + Math.min(length, 30)),
     )
     expect(wrong).toMatch(/cut off/)
@@ -136,7 +136,7 @@ describe('checkFile', () => {
 
   it('lets failures of the disk through', async () => {
     const broken = async () => Promise.reject(new Error('EIO'))
-    await expect(checkFile('a.gguf', 100, broken)).rejects.toThrow('EIO')
+    await expect(checkFormat('a.gguf', 100, broken)).rejects.toThrow('EIO')
   })
 
   it('finds every cut', async () => {

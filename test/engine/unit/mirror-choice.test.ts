@@ -13,7 +13,7 @@ import {
   shares,
   unknownHealth,
   whomToTry,
-  type Candidate,
+  type MirrorCandidate,
   type MirrorHealth,
 } from '../../../src/engine/fetch/mirror-choice.js'
 import { Suspects } from '../../../src/engine/mirror-trust.js'
@@ -30,7 +30,7 @@ const healths: fc.Arbitrary<MirrorHealth> = fc.record({
   trials: fc.nat(3),
 })
 
-const candidate: fc.Arbitrary<Candidate> = fc.record({
+const candidate: fc.Arbitrary<MirrorCandidate> = fc.record({
   health: healths,
   usable: fc.boolean(),
   waitMs: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(1000), fc.constant(Infinity)),
@@ -38,7 +38,7 @@ const candidate: fc.Arbitrary<Candidate> = fc.record({
   room: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 4 }) }, fc.constant(0)),
 })
 const lists = fc.array(candidate, { minLength: 1, maxLength: 8 })
-const fine: Candidate = { health: unknownHealth, usable: true, waitMs: 0, live: 0, room: 4 }
+const fine: MirrorCandidate = { health: unknownHealth, usable: true, waitMs: 0, live: 0, room: 4 }
 const resting = (ms: number): MirrorHealth => ({ ...unknownHealth, failures: 1, restUntil: now + ms })
 
 describe('pick', () => {
@@ -131,7 +131,7 @@ describe('failures', () => {
   it('lead to each of them at most once before the budget is asked', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 32 }), fc.nat(31), (count, dead) => {
-        let list: Candidate[] = Array.from({ length: count }, (_, index) => ({
+        let list: MirrorCandidate[] = Array.from({ length: count }, (_, index) => ({
           ...fine,
           usable: index !== dead,
         }))
