@@ -21,6 +21,7 @@ const gates = [
     [...bin('eslint', 'bin/eslint.js'), '--max-warnings', '0', '.'],
   ],
   ['unused', 'nothing unused, nothing unlisted (knip)', bin('knip', 'bin/knip.js')],
+  ['names', 'no exported name means two things', script('names.mjs')],
   ['docs', 'every public member is documented', script('tsdoc.mjs')],
   ['build', 'dist is built from these sources', [...script('build.mjs')]],
   ['exports', 'package.json and dist agree', script('exports.mjs')],
