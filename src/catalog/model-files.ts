@@ -4,6 +4,7 @@ import type { FileStamp } from '../disk/stamp.js'
 import type { Download } from '../download/download.js'
 import type { Entry } from '../download/group.js'
 import { sameList } from '../download/request.js'
+import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import type { CatalogEntry } from './catalog.js'
 
@@ -23,7 +24,7 @@ export function isSameFile(
   directory: string,
 ): boolean {
   return (
-    record.directory === manager.house.places.directoryOf(directory) &&
+    record.directory === manager[internals].destinations.directoryOf(directory) &&
     isNamedSo(record, entry) &&
     isExpectedSo(record, entry)
   )

@@ -4,6 +4,7 @@ import * as z from 'zod'
 import type { Download } from '../download/download.js'
 import { parseOptions } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
+import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { Catalog, type IdentifiedCatalog } from './catalog.js'
 import { type Locale, locales } from './messages.js'
@@ -14,12 +15,15 @@ const path = z
   .min(1)
   .refine((value) => !value.includes('\0'), 'must not hold a NUL')
 
-const has = (value: unknown, ...members: string[]): value is object =>
+const has = (value: unknown, ...members: PropertyKey[]): value is object =>
   typeof value === 'object' && value !== null && members.every((member) => member in value)
 
 const schema = z.strictObject({
   // Not by class: there may be two copies of the package.
-  manager: z.custom<DownloadManager>((value) => has(value, 'download', 'house'), 'must be a DownloadManager'),
+  manager: z.custom<DownloadManager>(
+    (value) => has(value, 'download', internals),
+    'must be a DownloadManager',
+  ),
   catalog: z.custom<Catalog>(
     (value) => value instanceof Catalog || has(value, 'entries', 'get', 'file'),
     'must be a Catalog',
@@ -79,14 +83,14 @@ export function resolvePreloaderOptions(options: PreloaderOptions): ResolvedPrel
 
 /** With the manager's sources. A catalog of an older copy of the package has checked its refs itself. */
 function identified(catalog: Catalog, manager: DownloadManager): IdentifiedCatalog {
-  return has(catalog, 'identifiedBy') ? catalog.identifiedBy(manager.house.sources) : catalog
+  return has(catalog, 'identifiedBy') ? catalog.identifiedBy(manager[internals].sources) : catalog
 }
 
 function requireModes(manager: DownloadManager, catalog: IdentifiedCatalog): void {
   const issues: OptionIssue[] = []
   for (const [index, entry] of catalog.entries.entries()) {
     try {
-      manager.house.places.modeOf(entry.mode)
+      manager[internals].destinations.modeOf(entry.mode)
     } catch (error) {
       if (!isDownloadError(error)) throw error
       const message = error.issues[0]?.message ?? error.message

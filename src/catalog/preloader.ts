@@ -1,5 +1,6 @@
 import { isActive, isSettled } from '../download/states.js'
 import { DownloadError, type OptionIssue } from '../errors.js'
+import { internals } from '../manager/internals.js'
 import { GuardedEmitter } from '../util/emitter.js'
 import { redactUrls } from '../util/redact.js'
 import { Serial } from '../util/schedule.js'
@@ -61,7 +62,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     this.#options = resolvePreloaderOptions(options)
     const { manager, catalog, locale } = this.#options
     this.#messages = messagesOf(locale)
-    this.#state = new RunState(manager.house.store, {
+    this.#state = new RunState(manager[internals].store, {
       changed: () => {
         this.#announceSoon()
       },

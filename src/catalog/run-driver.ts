@@ -2,6 +2,7 @@ import type { Download } from '../download/download.js'
 import type { DownloadEvents } from '../download/events.js'
 import { isActive, isSettled } from '../download/states.js'
 import { isDownloadError, toDownloadError } from '../errors.js'
+import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { displayName, isRef } from '../sources/identify.js'
 import type { CatalogEntry, IdentifiedCatalog } from './catalog.js'
@@ -295,7 +296,7 @@ export class Conductor {
         if (phase === 'failed' || phase === 'canceled') state.act({ type: 'asked', key })
       }),
       started: on(({ key, url }) => {
-        state.log(key, messages.logDownloading(displayName(url, this.#init.manager.house.sources)))
+        state.log(key, messages.logDownloading(displayName(url, this.#init.manager[internals].sources)))
       }),
       progress: on((model, { download }: { download: Download }) => {
         this.#onProgress(model, download)
@@ -340,8 +341,8 @@ export class Conductor {
 }
 
 /** Whether it may mean several files. */
-function mayMeanSeveral({ url, include, exclude }: CatalogEntry, { house }: DownloadManager): boolean {
-  return include.length > 0 || exclude.length > 0 || isRef(url, house.sources)
+function mayMeanSeveral({ url, include, exclude }: CatalogEntry, manager: DownloadManager): boolean {
+  return include.length > 0 || exclude.length > 0 || isRef(url, manager[internals].sources)
 }
 
 /** Whether the catalog demands more than whoever asked for the download before. */

@@ -3,6 +3,7 @@ import { lstat } from 'node:fs/promises'
 import type { Download } from '../download/download.js'
 import { isSettled } from '../download/states.js'
 import { DownloadError } from '../errors.js'
+import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { type Route, route, type Services } from './route.js'
 import {
@@ -62,7 +63,7 @@ async function start(services: Services, wanted: DownloadRequest): Promise<Downl
  */
 async function isThereAlready(manager: DownloadManager, download: Download): Promise<boolean> {
   const { record } = download
-  const limit = (await manager.house.places.holds(record)) ? lookMs.plain : lookMs.hashing
+  const limit = (await manager[internals].destinations.holds(record)) ? lookMs.plain : lookMs.hashing
   const stat = await lstat(download.path).catch(() => null)
   if (stat?.isFile() !== true || (record.size ?? stat.size) !== stat.size) return false
   let timer: NodeJS.Timeout | undefined

@@ -22,9 +22,9 @@ import { defaultTuning } from '../net/tuning.js'
 import { Resolver, sourceRegistry } from '../sources/resolver.js'
 import { createFileStore } from '../store/file.js'
 import { createMemoryStore } from '../store/memory.js'
-import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import { Serial } from '../util/schedule.js'
+import { internals, type ManagerInternals } from './internals.js'
 import { type DownloadManagerOptions, managerOptionsSchema, type ResolvedManagerOptions } from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
 import { Registry } from './registry.js'
@@ -44,12 +44,8 @@ export class DownloadManager extends SafeEmitter {
   readonly ready: Promise<void>
   /** Absolute path of the root of all files. */
   readonly directory: string
-  /** @internal For what stands on top: where things are remembered, and where files go. */
-  readonly house: {
-    readonly store: DownloadStore
-    readonly places: Places
-    readonly sources: SourceRegistry
-  }
+  /** @internal */
+  readonly [internals]: ManagerInternals
 
   readonly #places: Places
   readonly #context: DownloadRequestContext
@@ -83,12 +79,9 @@ export class DownloadManager extends SafeEmitter {
     this.#places = new Places(this.directory, modes, defaultMode)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
     const sources = sourceRegistry(this.#options.sources)
-    this.house = {
-      store: openStore(this.#options.store, this.directory),
-      places: this.#places,
-      sources,
-    }
-    this.#registry = new Registry(this.house.store, (event) => {
+    const store = openStore(this.#options.store, this.directory)
+    this[internals] = { store, destinations: this.#places, sources }
+    this.#registry = new Registry(store, (event) => {
       this.emit('log', event)
     })
     const engineOptions: EngineOptions = {

@@ -1,9 +1,9 @@
 import { writeFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Catalog } from '../../src/catalog/catalog.js'
 import { Preloader } from '../../src/catalog/preloader.js'
-import type { PreloadRunSnapshot } from '../../src/catalog/options.js'
+import type { PreloadRunSnapshot, PreloaderOptions } from '../../src/catalog/options.js'
 import { DownloadManager } from '../../src/manager/manager.js'
 import { ggufContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
@@ -311,6 +311,32 @@ describe('a preload', () => {
     )
     for (const odd of [{ catalog: {} }, { manager: {} }, { locale: 'de' }, { roots: [] }, { extra: 1 }])
       expect(make(odd)).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }))
+  })
+
+  it('takes the manager of another copy of the package, but not what only looks like one', async () => {
+    vi.resetModules()
+    const copy = await import('../../src/manager/manager.js')
+    expect(copy.DownloadManager).not.toBe(DownloadManager)
+    await using origin = await startOrigin()
+    origin.serve('/a.gguf', { content: small })
+    const catalog = new Catalog([{ key: 'a', url: origin.url('/a.gguf') }])
+    const directory = tempDir()
+    {
+      await using manager = new copy.DownloadManager({ directory })
+      await using preloader = new Preloader({ manager, catalog })
+      await preloader.start()
+      await preloader.finished()
+      expect(preloader.status()).toMatchObject({ success_flag: true, completed: 1 })
+    }
+    // It was remembered where the manager remembers.
+    await using manager = new DownloadManager({ directory })
+    await using preloader = new Preloader({ manager, catalog })
+    await preloader.ready
+    expect(preloader.status()).toMatchObject({ success_flag: true, completed: 1 })
+    const alike = { download: () => undefined, get: () => undefined, directory, house: {} }
+    // What a host in plain JavaScript may hand over.
+    const odd = { manager: alike, catalog } as object as PreloaderOptions
+    expect(() => new Preloader(odd)).toThrow(/must be a DownloadManager/)
   })
 
   it('lets go of the manager when it is closed', async () => {
