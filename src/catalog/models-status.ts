@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { errnoOf, fsError } from '../disk/errors.js'
-import type { FileStamp } from '../disk/stamp.js'
+import { type FileStamp, isSame } from '../disk/stamp.js'
 import { redactUrls } from '../util/redact.js'
 import type { CatalogEntry } from './catalog.js'
 import type { Messages } from './messages.js'
@@ -150,12 +150,7 @@ export async function checkFile(
   if (!stats.isFile()) return { kind: 'notRegular' }
   if (expected.size !== null && stats.size !== expected.size) return { kind: 'wrongSize', found: stats.size }
   if (expected.sha256 === null) return { kind: 'right', checked: false }
-  const unchanged =
-    stamp !== null &&
-    stamp.size === stats.size &&
-    stamp.mtimeMs === stats.mtimeMs &&
-    (stamp.ino === 0 || stamp.ino === stats.ino)
-  if (!unchanged) return { kind: 'notVerified' }
+  if (stamp === null || !isSame(stats, stamp)) return { kind: 'notVerified' }
   return stamp.sha256 === expected.sha256 ? { kind: 'right', checked: true } : { kind: 'wrongDigest' }
 }
 

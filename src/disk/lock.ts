@@ -16,6 +16,7 @@ import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { errnoOf, fsError, withHandles } from './errors.js'
 import { io } from './io.js'
+import { isSame } from './stamp.js'
 import { bootId, isExactBootId } from './system.js'
 
 /** A lock that is held. */
@@ -147,8 +148,7 @@ async function remove(path: string, content: string, made: Stats): Promise<void>
   try {
     const now = await io.lstat(path)
     // Untouched since we made it, in the most cases; else a heartbeat was written, or it is another one.
-    const untouched = now.ino === made.ino && now.mtimeMs === made.mtimeMs && now.size === made.size
-    const ours = untouched || (await readRegularFile(path, maxLockBytes)).data.toString() === content
+    const ours = isSame(now, made) || (await readRegularFile(path, maxLockBytes)).data.toString() === content
     if (ours) await io.unlink(path)
   } catch {
     // Gone already, or out of reach: others judge it by its owner.

@@ -4,6 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { io } from '../disk/io.js'
 import { checkFilename } from '../disk/names.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
+import { isSame } from '../disk/stamp.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
 import { removeBlobs } from '../layouts/hf-files.js'
@@ -209,7 +210,7 @@ export class Places {
     const stat = await io.lstatIfThere(join(written.folder, written.filename)).catch(() => null)
     if (stat?.isFile() !== true || (size !== null && size !== stat.size)) return false
     if (sha256 === null) return true
-    return sha256 === stamp?.sha256 && stamp.size === stat.size && stamp.mtimeMs === stat.mtimeMs
+    return sha256 === stamp?.sha256 && isSame(stat, stamp)
   }
 
   /** Deletes what a stopped transfer kept. */

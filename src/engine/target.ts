@@ -6,7 +6,7 @@ import { errnoOf, fsError, withHandles } from '../disk/errors.js'
 import { io } from '../disk/io.js'
 import { acquireLock, type FileLock } from '../disk/lock.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'
-import { type FileStamp, stampOf } from '../disk/stamp.js'
+import { type FileStamp, isSame, stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
@@ -130,21 +130,17 @@ export async function checkExisting(
   if (existing === null || spec.force) return { kind: 'wrong' }
   const { size } = existing
   if (spec.size !== null && size !== spec.size) return { kind: 'wrong' }
-  const known = spec.known
-  const unchanged =
-    known?.size === size &&
-    known.mtimeMs === existing.mtimeMs &&
-    (known.ino === 0 || known.ino === existing.ino)
+  const known = spec.known !== null && isSame(existing, spec.known) ? spec.known : null
   if (spec.sha256 === null) {
     return {
       kind: 'right',
       size,
-      sha256: unchanged ? known.sha256 : null,
+      sha256: known?.sha256 ?? null,
       verified: false,
-      stamp: unchanged ? known : null,
+      stamp: known,
     }
   }
-  const sha256 = unchanged ? known.sha256 : await hashFile(target.paths.target, size, hashes, aborted)
+  const sha256 = known?.sha256 ?? (await hashFile(target.paths.target, size, hashes, aborted))
   if (sha256 !== spec.sha256) return { kind: 'wrong' }
   return { kind: 'right', size, sha256, verified: true, stamp: stampOf(existing, sha256) }
 }

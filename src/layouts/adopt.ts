@@ -12,6 +12,7 @@ import { errnoOf } from '../disk/errors.js'
 import { io } from '../disk/io.js'
 import { ensureSpace } from '../disk/space.js'
 import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'
+import { type FileMetadata, isSame } from '../disk/stamp.js'
 
 /** How a file came: sharing its blocks until one of them changes, sharing all of it, or with bytes of its own. */
 export type AdoptedBy = 'reflink' | 'link' | 'copy'
@@ -47,7 +48,7 @@ export interface Adopted {
 }
 
 /** What was found wrong once is not looked at again until it changes. In this thread, by path. */
-const refused = new Map<string, string>()
+const refused = new Map<string, FileMetadata>()
 
 const maxRefused = 1_000
 
@@ -95,7 +96,7 @@ async function take(candidate: CachedFile, init: AdoptInit): Promise<Adopted | n
   await syncFile(temporary)
   const after = await lstat(temporary)
   // Written to while it was read.
-  if (after.mtimeMs !== stats.mtimeMs || after.size !== stats.size || after.ino !== stats.ino) return null
+  if (!isSame(after, stats)) return null
   await io.rename(temporary, target)
   await syncFolder(dirname(target))
   return { from: candidate.path, cache: candidate.cache, by, stats: after }
@@ -159,20 +160,18 @@ async function syncFile(path: string): Promise<void> {
 
 const keyOf = ({ path }: CachedFile, { sha256 }: WantedFile) => `${sha256} ${path}`
 
-const stampOf = ({ size, mtimeMs, ino }: Stats) => `${String(size)} ${String(mtimeMs)} ${String(ino)}`
-
 async function isRefused(candidate: CachedFile, wanted: WantedFile): Promise<boolean> {
   const known = refused.get(keyOf(candidate, wanted))
   if (known === undefined) return false
   const stats = await lstat(candidate.path).catch(() => null)
-  return stats === null || stampOf(stats) === known
+  return stats === null || isSame(stats, known)
 }
 
 async function refuse(candidate: CachedFile, wanted: WantedFile): Promise<void> {
   const stats = await lstat(candidate.path).catch(() => null)
   if (stats === null) return
   if (refused.size >= maxRefused) refused.clear()
-  refused.set(keyOf(candidate, wanted), stampOf(stats))
+  refused.set(keyOf(candidate, wanted), stats)
 }
 
 function ifMissing(error: unknown): void {

@@ -1,8 +1,19 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
 import { Places } from '../../../src/download/destination.js'
+import { stampOf } from '../../../src/disk/stamp.js'
+import { recordOf } from '../../store/conformance.js'
 import { listTree, tempDir } from '../../support/temp.js'
 
 function failure(run: () => unknown): DownloadError | null {
@@ -78,5 +89,72 @@ describe('Places', () => {
     await here.deleteFile({ directory: null, mode: null, filename: 'a' })
     expect(await listTree(directory)).toEqual(['b'])
     expect(readFileSync(join(directory, 'b'), 'utf8')).toBe('b')
+  })
+
+  describe('that look whether the file is there', () => {
+    const sha256 = 'a'.repeat(64)
+
+    /** A finished file, whole and right, and its record. */
+    function finished() {
+      const directory = tempDir('places')
+      const path = join(directory, 'a')
+      writeFileSync(path, 'bytes')
+      // A time that another file can have to the last digit.
+      utimesSync(path, 1_700_000_000, 1_700_000_000)
+      const stat = lstatSync(path)
+      const told = { filename: 'a', named: true, directory: null, mode: null, sha256, size: stat.size }
+      const record = recordOf(1, told)
+      return {
+        path,
+        places: new Places(directory, [], null),
+        record: { ...record, stamp: stampOf(stat, sha256) },
+      }
+    }
+
+    it('takes it for right while its stamp holds', async () => {
+      const { places, record } = finished()
+      expect(await places.holds(record)).toBe(true)
+      expect(await places.holds({ ...record, size: null })).toBe(true)
+      expect(await places.holds({ ...record, stamp: { ...record.stamp, ino: 0 } })).toBe(true)
+      // Nobody says which content it must have.
+      expect(await places.holds({ ...record, sha256: null, stamp: null })).toBe(true)
+    })
+
+    it('notices that another file of the same size and time has taken its place', async () => {
+      const { path, places, record } = finished()
+      writeFileSync(`${path}2`, 'other')
+      utimesSync(`${path}2`, 1_700_000_000, 1_700_000_000)
+      renameSync(`${path}2`, path)
+      expect(lstatSync(path)).toMatchObject({ size: record.stamp.size, mtimeMs: record.stamp.mtimeMs })
+      expect(await places.holds(record)).toBe(false)
+    })
+
+    it('wants a name, the size, the digest and a stamp, and no fetch anew', async () => {
+      const { places, record } = finished()
+      expect(await places.holds({ ...record, named: false })).toBe(false)
+      expect(await places.holds({ ...record, force: true })).toBe(false)
+      expect(await places.holds({ ...record, size: 4 })).toBe(false)
+      expect(await places.holds({ ...record, sha256: 'b'.repeat(64) })).toBe(false)
+      expect(await places.holds({ ...record, stamp: null })).toBe(false)
+    })
+
+    it.each([
+      ['nothing', () => undefined],
+      ['a folder', (path: string) => mkdirSync(path)],
+      [
+        'a link to the file',
+        (path: string) => {
+          writeFileSync(`${path}2`, 'bytes')
+          symlinkSync('a2', path)
+        },
+      ],
+    ])('does not take %s for it', async (_, put) => {
+      const { path, places, record } = finished()
+      rmSync(path)
+      put(path)
+      const stat = lstatSync(path, { throwIfNoEntry: false })
+      const stamp = stat === undefined ? record.stamp : stampOf(stat, sha256)
+      expect(await places.holds({ ...record, size: null, stamp })).toBe(false)
+    })
   })
 })
