@@ -12,7 +12,7 @@ import { DownloadError, type SerializedDownloadError, toDownloadError } from '..
 import { pointRef } from '../layouts/hf-files.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
-import { Pace } from '../util/schedule.js'
+import { Throttle } from '../util/schedule.js'
 import { Budget, usefulConnections } from './connection-budget.js'
 import { FailureStreak, groupError } from './group-rules.js'
 import { prepareGroup } from './group-start.js'
@@ -39,8 +39,8 @@ export class GroupJob implements Job {
   readonly #refresh: (file: ResolvedFile) => Promise<ResolvedFile>
   readonly #active = new Map<Entry, Active>()
   readonly #failures = new FailureStreak()
-  readonly #progress: Pace
-  readonly #saving: Pace
+  readonly #progress: Throttle
+  readonly #saving: Throttle
   #group: GroupFiles | null = null
   #sources: ReadonlyMap<Entry, ResolvedFile> = new Map()
   #budget: Budget<Entry>
@@ -54,14 +54,14 @@ export class GroupJob implements Job {
     this.#host = host
     this.#refresh = refresh
     this.#budget = this.#makeBudget([])
-    this.#progress = new Pace(
+    this.#progress = new Throttle(
       () => host.tuning.progressIntervalMs,
       () => {
         host.tell({ type: 'progress', ...this.#current() })
       },
     )
     let lastSaveMs = 0
-    this.#saving = new Pace(
+    this.#saving = new Throttle(
       () => Math.max(saveMs, lastSaveMs * saveShare),
       async () => {
         const begin = performance.now()

@@ -1,0 +1,81 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Throttle } from '../../../src/util/schedule.js'
+
+describe('a throttle', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('does at once what is asked for first, and the rest together when its time has come', async () => {
+    const task = vi.fn()
+    const throttle = new Throttle(() => 100, task)
+    for (let count = 0; count < 5; count += 1) throttle.ask()
+    expect(task).toHaveBeenCalledTimes(1)
+    await vi.advanceTimersByTimeAsync(99)
+    expect(task).toHaveBeenCalledTimes(1)
+    await vi.advanceTimersByTimeAsync(2)
+    expect(task).toHaveBeenCalledTimes(2)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(task).toHaveBeenCalledTimes(2)
+  })
+
+  it('never does it twice at a time, and nothing any more after its end', async () => {
+    let running = 0
+    let most = 0
+    let times = 0
+    const throttle = new Throttle(
+      () => 10,
+      async () => {
+        running += 1
+        times += 1
+        most = Math.max(most, running)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        running -= 1
+      },
+    )
+    for (let at = 0; at < 20; at += 1) {
+      throttle.ask()
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    expect(most).toBe(1)
+    expect(times).toBeGreaterThan(2)
+    throttle.ask()
+    throttle.end()
+    const before = times
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(times).toBe(before)
+  })
+
+  it('serves who asks while it waits with the run that it waits for', async () => {
+    const task = vi.fn()
+    const throttle = new Throttle(() => 100, task)
+    throttle.ask()
+    await vi.advanceTimersByTimeAsync(1)
+    for (let at = 0; at < 9; at += 1) {
+      throttle.ask()
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    expect(task).toHaveBeenCalledTimes(1)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(task).toHaveBeenCalledTimes(2)
+    // Long ago by now.
+    throttle.ask()
+    expect(task).toHaveBeenCalledTimes(3)
+  })
+
+  it('forgets what it waits for when it ends', async () => {
+    const task = vi.fn()
+    const throttle = new Throttle(() => 100, task)
+    throttle.ask()
+    throttle.ask()
+    await vi.advanceTimersByTimeAsync(50)
+    throttle.end()
+    throttle.ask()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(task).toHaveBeenCalledTimes(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
