@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { DownloadStore, LoadedDocument } from '../store/store.js'
+import { Latest } from '../util/schedule.js'
 import {
   appendLine,
   isRunning,
@@ -150,8 +151,7 @@ export class Keeper {
   readonly #name: string
   readonly #value: () => unknown
   readonly #failed: (error: unknown) => void
-  #changed = false
-  #writing: Promise<void> | null = null
+  readonly #writes = new Latest(() => this.#work())
   #timer: NodeJS.Timeout | null = null
   /** The last write failed, and that was told. */
   #failing = false
@@ -175,9 +175,8 @@ export class Keeper {
 
   /** The state changed: writes it as soon as the write under way has ended. */
   changed(): void {
-    this.#changed = true
     this.#stopTimer()
-    this.#writing ??= this.#work()
+    void this.#writes.ask()
   }
 
   /** Something changed that may be lost with the process: waits for more. */
@@ -193,21 +192,17 @@ export class Keeper {
   /** Resolves when all is written that changed so far. A store that fails was told of, and is not waited for. */
   async flush(): Promise<void> {
     if (this.#timer !== null) this.changed()
-    while (this.#writing !== null) await this.#writing
+    await this.#writes.settled()
   }
 
   async #work(): Promise<void> {
-    while (this.#changed) {
-      this.#changed = false
-      try {
-        await this.#store.writeDocument?.(this.#name, this.#value())
-        this.#failing = false
-      } catch (error) {
-        if (!this.#failing) this.#failed(error)
-        this.#failing = true
-      }
+    try {
+      await this.#store.writeDocument?.(this.#name, this.#value())
+      this.#failing = false
+    } catch (error) {
+      if (!this.#failing) this.#failed(error)
+      this.#failing = true
     }
-    this.#writing = null
   }
 
   #stopTimer(): void {

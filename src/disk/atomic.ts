@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
+import { LatestByKey } from '../util/schedule.js'
 import { errnoOf, withHandles } from './errors.js'
 import { type FileIo, io } from './io.js'
 
@@ -79,30 +80,11 @@ export async function writeNew(
 
 /** Forces a folder's entries to the disk, so that a rename outlives a power cut. Does nothing where folders can't be opened. */
 export function syncFolder(folder: string): Promise<void> {
-  const waiting = syncing.get(folder)
-  if (waiting !== undefined) {
-    // The one under way may have begun before the caller's rename; the next one covers all who come until it begins.
-    waiting.next ??= waiting.now.then(
-      () => startSync(folder),
-      () => startSync(folder),
-    )
-    return waiting.next
-  }
-  return startSync(folder)
+  // A sync that is under way may have begun before the caller's rename; the next one covers all who come until it begins.
+  return folderSyncs.ask(folder)
 }
 
-/** Folder syncs under way, and the one that is to follow. */
-const syncing = new Map<string, { now: Promise<void>; next: Promise<void> | null }>()
-
-function startSync(folder: string): Promise<void> {
-  const entry = { now: syncNow(folder), next: null }
-  syncing.set(folder, entry)
-  const done = () => {
-    if (syncing.get(folder) === entry) syncing.delete(folder)
-  }
-  entry.now.then(done, done)
-  return entry.now
-}
+const folderSyncs = new LatestByKey(syncNow)
 
 async function syncNow(folder: string): Promise<void> {
   let fd: number

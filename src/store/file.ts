@@ -7,6 +7,7 @@ import { errnoOf, fsError } from '../disk/errors.js'
 import { type FileIo, io, onTheSpot } from '../disk/io.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
+import { LatestByKey } from '../util/schedule.js'
 import {
   byArrival,
   checkDocumentName,
@@ -52,15 +53,11 @@ export function createFileStore(folder: string): DownloadStore {
 /** What shall be on disk for an id or the name of a document (never as long as an id): this text, or nothing. */
 type Content = string | null
 
-/** The writes of one id: one under way, and what shall come after it. */
-interface Lane {
-  waiting: { content: Content; done: Promise<void> } | null
-  running: Promise<void>
-}
-
 class FileStore implements DownloadStore {
   readonly #folder: string
-  readonly #lanes = new Map<string, Lane>()
+  /** What was asked for and is not being written yet: of several contents of one id, the newest. */
+  readonly #waiting = new Map<string, Content>()
+  readonly #writes = new LatestByKey((id: string) => this.#apply(id))
   readonly #writeSlot = pLimit(parallelWrites)
 
   constructor(folder: string) {
@@ -68,7 +65,7 @@ class FileStore implements DownloadStore {
   }
 
   async load(): Promise<LoadedRecords> {
-    await this.#settled()
+    await this.#writes.settled()
     const names = await this.#list()
     const result: LoadedRecords = { records: [], problems: [] }
     const rest = await this.#loadQuickly(names, result)
@@ -93,8 +90,7 @@ class FileStore implements DownloadStore {
 
   async readDocument(name: string): Promise<LoadedDocument> {
     const file = `${checkDocumentName(name)}.json`
-    const lane = this.#lanes.get(name)
-    await (lane?.waiting?.done ?? lane?.running)?.catch(() => undefined)
+    await this.#writes.settledOf(name)
     const path = join(this.#folder, file)
     let reason = 'it is not a regular file'
     try {
@@ -115,51 +111,18 @@ class FileStore implements DownloadStore {
   }
 
   async close(): Promise<void> {
-    await this.#settled()
+    await this.#writes.settled()
   }
 
   /** While a write of an id is under way only the newest of those that wait is done after it. */
   #write(id: string, content: Content): Promise<void> {
-    const lane = this.#lanes.get(id)
-    if (lane === undefined) {
-      const fresh: Lane = { waiting: null, running: this.#apply(id, content) }
-      this.#lanes.set(id, fresh)
-      this.#advance(id, fresh)
-      return fresh.running
-    }
-    if (lane.waiting !== null) {
-      lane.waiting.content = content
-      return lane.waiting.done
-    }
-    const waiting = { content, done: Promise.resolve() }
-    waiting.done = lane.running
-      .catch(() => undefined) // whoever asked for that one has been told
-      .then(() => this.#apply(id, waiting.content))
-    lane.waiting = waiting
-    return waiting.done
+    this.#waiting.set(id, content)
+    return this.#writes.ask(id)
   }
 
-  /** When the write under way has ended: the waiting one runs by now, or the lane is done. */
-  #advance(id: string, lane: Lane): void {
-    const next = () => {
-      if (lane.waiting === null) {
-        this.#lanes.delete(id)
-        return
-      }
-      lane.running = lane.waiting.done
-      lane.waiting = null
-      this.#advance(id, lane)
-    }
-    lane.running.then(next, next)
-  }
-
-  async #settled(): Promise<void> {
-    while (this.#lanes.size > 0) {
-      await Promise.allSettled([...this.#lanes.values()].map((lane) => lane.waiting?.done ?? lane.running))
-    }
-  }
-
-  async #apply(id: string, content: Content): Promise<void> {
+  async #apply(id: string): Promise<void> {
+    const content = this.#waiting.get(id) ?? null
+    this.#waiting.delete(id)
     const path = join(this.#folder, `${id}.json`)
     try {
       await this.#writeSlot(() => (content === null ? removeFile(path) : this.#replace(path, content)))
