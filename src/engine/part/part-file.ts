@@ -9,6 +9,7 @@ import { blocks, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths, removeFiles } from '../../disk/part-paths.js'
 import { bootId } from '../../disk/system.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../../errors.js'
+import { Latest } from '../../util/schedule.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
@@ -33,6 +34,12 @@ export interface PartInit {
   resume: Resumable | null
 }
 
+interface JournalDemand {
+  /** Force it to the disk. */
+  sync: boolean
+  publishing: Journal['publishing']
+}
+
 /** An open part file. One owner, closed by {@link close}, {@link publish} or {@link discard}. */
 export class PartFile {
   readonly paths: PartPaths
@@ -52,7 +59,9 @@ export class PartFile {
   #writtenBytes: number
   #journalExists: boolean
   #dirty = false
-  #saving: Promise<void> | null = null
+  readonly #journalWrites = new Latest(() => this.#saveNow())
+  /** What the next write of the journal must do besides noting what is written. */
+  #demand: JournalDemand = { sync: false, publishing: null }
   #closed = false
   /** Somebody has cut the part short; its length doesn't show it any more. */
   #holed = false
@@ -234,14 +243,7 @@ export class PartFile {
 
   /** Notes in the journal what is written; nothing to do when nothing is new. */
   async saveJournal(): Promise<void> {
-    // One save at a time, and the one that waited sees the newest state.
-    while (this.#saving !== null) await this.#saving
-    if (!this.#dirty || this.#closed) return
-    this.#dirty = false
-    this.#saving = this.#writeJournal({ sync: false, publishing: null }).finally(() => {
-      this.#saving = null
-    })
-    await this.#saving
+    await this.#journalWrites.ask()
   }
 
   /** Forces the data to the disk, then notes that in the journal, forced too. */
@@ -249,12 +251,17 @@ export class PartFile {
     const before = this.#written
     await this.#datasync()
     this.#synced = before
-    while (this.#saving !== null) await this.#saving
-    if (this.#closed) return
-    this.#saving = this.#writeJournal({ sync: true, publishing: null }).finally(() => {
-      this.#saving = null
-    })
-    await this.#saving
+    this.#demand.sync = true
+    await this.#journalWrites.ask()
+  }
+
+  async #saveNow(): Promise<void> {
+    const { sync, publishing } = this.#demand
+    this.#demand = { sync: false, publishing: null }
+    if (this.#closed || !(this.#dirty || sync)) return
+    // A part that is not published after all gets a journal that doesn't say so.
+    this.#dirty = publishing !== null
+    await this.#writeJournal({ sync, publishing })
   }
 
   /** Bytes that the file takes up on the disk already. */
@@ -295,8 +302,8 @@ export class PartFile {
       await io.fchmod(this.fd, options.mode)
       await this.#datasync()
       if (options.replaces) {
-        while (this.#saving !== null) await this.#saving
-        await this.#writeJournal({ sync: true, publishing: { size: options.size, sha256: options.sha256 } })
+        this.#demand = { sync: true, publishing: { size: options.size, sha256: options.sha256 } }
+        await this.#journalWrites.ask()
       }
       const stat = await this.#look()
       if (stat?.size !== options.size) throw partLost()
@@ -357,7 +364,6 @@ export class PartFile {
       statPart(this.paths.part).catch(() => null),
     ])
     const ours = path === null || (own !== null && isSameInode(own, path))
-    while (this.#saving !== null) await this.#saving.catch(() => undefined)
     await this.close()
     if (ours) await discardLeftover(this.paths)
   }
@@ -366,11 +372,11 @@ export class PartFile {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    if (this.#saving !== null) await this.#saving.catch(() => undefined)
+    await this.#journalWrites.settled()
     await io.close(this.fd)
   }
 
-  async #writeJournal(options: { sync: boolean; publishing: Journal['publishing'] }): Promise<void> {
+  async #writeJournal(options: JournalDemand): Promise<void> {
     const { ino } = await this.#stat()
     const journal: Journal = {
       version: 1,

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { partPaths } from '../../../src/disk/part-paths.js'
+import { parseJournal } from '../../../src/engine/part/journal.js'
+import { PartFile } from '../../../src/engine/part/part-file.js'
+import { listTree, tempDir } from '../../support/temp.js'
+
+const identity = { total: 30, etag: '"1"', lastModified: null, lastModifiedStrong: false }
+
+async function open() {
+  const directory = tempDir('part')
+  const paths = partPaths(directory, 'a')
+  const part = await PartFile.open({
+    paths,
+    url: 'https://host/a',
+    sha256: null,
+    identity,
+    resume: null,
+  })
+  return { directory, paths, part, journal: () => parseJournal(readFileSync(paths.journal, 'utf8')) }
+}
+
+const ten = Buffer.alloc(10, 'x')
+
+describe('the journal of a part', () => {
+  it('that is saved during a save holds what was written until then', async () => {
+    const { part, journal } = await open()
+    part.writeNow(ten, 0)
+    const first = part.saveJournal()
+    part.writeNow(ten, 20)
+    // The first one may have been put together before these bytes came.
+    await Promise.all([first, part.saveJournal()])
+    expect(journal()?.written).toEqual([
+      [0, 10],
+      [20, 30],
+    ])
+    await part.close()
+  })
+
+  it('that is forced during a save says what is on the disk', async () => {
+    const { part, journal } = await open()
+    part.writeNow(ten, 0)
+    await Promise.all([part.saveJournal(), part.sync(), part.saveJournal()])
+    expect(journal()).toMatchObject({ written: [[0, 10]], synced: [[0, 10]], publishing: null })
+    await part.close()
+  })
+
+  it('is not written again when nothing is new, nor after the end', async () => {
+    const { part, paths, journal } = await open()
+    part.writeNow(ten, 0)
+    await part.saveJournal()
+    const { inode, writer } = journal() ?? {}
+    const before = readFileSync(paths.journal, 'utf8')
+    await part.saveJournal()
+    part.writeNow(ten, 10)
+    await part.close()
+    await part.saveJournal()
+    expect(readFileSync(paths.journal, 'utf8')).toBe(before)
+    expect(journal()).toMatchObject({ inode, writer })
+  })
+
+  it('is whole when the part is closed during a save', async () => {
+    const { part, journal } = await open()
+    part.writeNow(ten, 0)
+    const saving = part.saveJournal()
+    await part.close()
+    await saving
+    expect(journal()?.written).toEqual([[0, 10]])
+  })
+
+  it('goes with the part that is thrown away during a save', async () => {
+    const { directory, part } = await open()
+    part.writeNow(ten, 0)
+    await Promise.all([part.saveJournal(), part.sync(), part.discard()])
+    expect(await listTree(directory)).toEqual([])
+  })
+
+  it('says what replaces a file, and no more when that fails', async () => {
+    const { part, journal } = await open()
+    part.writeNow(ten, 0)
+    const publishing = { size: 30, sha256: 'a'.repeat(64) }
+    const saving = part.saveJournal()
+    const failing = part.publish({ ...publishing, size: 29, mode: 0o644, replaces: true })
+    await saving
+    await expect(failing).rejects.toMatchObject({ trigger: 'part-lost' })
+    expect(journal()?.publishing).toEqual({ ...publishing, size: 29 })
+    await part.keep()
+    expect(journal()?.publishing).toBeNull()
+  })
+})
