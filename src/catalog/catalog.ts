@@ -1,11 +1,18 @@
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import * as z from 'zod'
-import { errnoOf, fsError } from '../disk/errors.js'
+import { fsError, isMissing } from '../disk/errors.js'
 import { checkFilename } from '../disk/names.js'
-import { globsSchema, mirrorsOf, parseOptions, sha256Schema, urlsSchema } from '../download/options.js'
+import {
+  globsSchema,
+  mirrorsOf,
+  parseOptions,
+  sha256Schema,
+  urlsSchema,
+  parseUrl,
+} from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
-import { identify, isRef, parseUrl } from '../sources/identify.js'
+import { identify, isRef } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 
@@ -298,7 +305,7 @@ async function readText(file: string): Promise<string> {
     return await readFile(file, 'utf8')
   } catch (error) {
     if (isDownloadError(error)) throw error
-    if (errnoOf(error) === 'ENOENT') throw refused('there is no such file', error)
+    if (isMissing(error)) throw refused('there is no such file', error)
     throw refused(fsError(error, 'reading it').message, error)
   }
 }

@@ -2,7 +2,7 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
-import { errnoOf, fsError } from '../disk/errors.js'
+import { errnoOf, fsError, isMissing } from '../disk/errors.js'
 import { type FileStamp, isSame } from '../disk/stamp.js'
 import { redactUrls } from '../util/redact.js'
 import type { CatalogEntry } from './catalog.js'
@@ -142,8 +142,7 @@ export async function checkFile(
   try {
     stats = await lstat(path)
   } catch (error) {
-    const code = errnoOf(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' }
+    if (isMissing(error) || errnoOf(error) === 'ENOTDIR') return { kind: 'missing' }
     return { kind: 'unreadable', reason: fsError(error, 'looking at it').message }
   }
   // The engine doesn't follow symbolic links either.

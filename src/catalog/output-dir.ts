@@ -1,7 +1,7 @@
 /** Where a preload may put files: inside the roots, also behind symbolic links. */
 import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, type PlatformPath, posix, relative, sep, win32 } from 'node:path'
-import { errnoOf } from '../disk/errors.js'
+import { isMissing } from '../disk/errors.js'
 import { checkFilename } from '../disk/names.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 
@@ -86,7 +86,7 @@ async function realPathOf(path: string): Promise<string> {
   try {
     return await realpath(path)
   } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' || (await isThere(path))) throw refused()
+    if (!isMissing(error) || (await isThere(path))) throw refused()
   }
   const parent = dirname(path)
   return parent === path ? path : join(await realPathOf(parent), path.slice(parent.length))

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
 import { LatestByKey } from '../util/schedule.js'
-import { errnoOf, withHandles } from './errors.js'
+import { errnoOf, isMissing, withHandles } from './errors.js'
 import { type FileIo, io } from './io.js'
 
 const fdatasync = promisify(fs.fdatasync)
@@ -44,7 +44,7 @@ export async function replaceFile(path: string, data: string, options: ReplaceOp
       break
     } catch (error) {
       // Another process that starts up tidies temporary files away and may have hit this one.
-      if (errnoOf(error) === 'ENOENT' && attempt < 5) continue
+      if (isMissing(error) && attempt < 5) continue
       await io.unlink(temp).catch(() => undefined)
       throw error
     }

@@ -73,10 +73,31 @@ export function fsError(error: unknown, what: string): DownloadError {
   })
 }
 
+/** The errno name behind an error, also when {@link fsError} has wrapped it. */
+function errnoBehind(error: unknown): string | null {
+  return errnoOf(isDownloadError(error) ? error.cause : error)
+}
+
 /** Whether the process or the system ran out of file descriptors; also when {@link fsError} has wrapped it. */
 export function isOutOfHandles(error: unknown): boolean {
-  const errno = errnoOf(isDownloadError(error) ? error.cause : error)
+  const errno = errnoBehind(error)
   return errno === 'EMFILE' || errno === 'ENFILE'
+}
+
+/** Whether an operation failed because nothing lies under the path (`ENOENT`); also when {@link fsError} has wrapped it. */
+export function isMissing(error: unknown): boolean {
+  return errnoBehind(error) === 'ENOENT'
+}
+
+/**
+ * For the `catch` of an operation on a file that needn't be there.
+ *
+ * @returns null when nothing lies there.
+ * @throws every other error, as it is.
+ */
+export function nullIfMissing(error: unknown): null {
+  if (isMissing(error)) return null
+  throw error
 }
 
 /**

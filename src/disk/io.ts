@@ -5,7 +5,7 @@
  */
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
-import { errnoOf } from './errors.js'
+import { nullIfMissing } from './errors.js'
 
 /** File operations. Each throws what the file system throws. */
 export interface FileIo {
@@ -39,12 +39,7 @@ const handedOver: FileIo = {
   fchmod: promisify(fs.fchmod),
   lstat,
   async lstatIfThere(path) {
-    try {
-      return await lstat(path)
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return null
-      throw error
-    }
+    return await lstat(path).catch(nullIfMissing)
   },
   rename: promisify(fs.rename),
   unlink: promisify(fs.unlink),

@@ -14,7 +14,7 @@ import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
-import { errnoOf, fsError, withHandles } from './errors.js'
+import { errnoOf, fsError, isMissing, nullIfMissing, withHandles } from './errors.js'
 import { io } from './io.js'
 import { isSame } from './stamp.js'
 import { bootId, isExactBootId } from './system.js'
@@ -185,7 +185,7 @@ async function inspect(path: string): Promise<FoundLock | null> {
       mtimeMs: stats.mtimeMs,
     }
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null
+    if (isMissing(error)) return null
     if (errnoOf(error) !== 'EACCES') throw error
   }
   try {
@@ -193,8 +193,7 @@ async function inspect(path: string): Promise<FoundLock | null> {
     const stats = await io.lstat(path)
     return { owner: null, id: `${stats.ino}:${stats.mtimeMs}:${stats.size}`, mtimeMs: stats.mtimeMs }
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return null
-    throw error
+    return nullIfMissing(error)
   }
 }
 

@@ -1,6 +1,6 @@
 /** The names of the files that stand beside a target while it is downloaded. */
 import { join } from 'node:path'
-import { fsError } from './errors.js'
+import { fsError, isMissing } from './errors.js'
 import { io } from './io.js'
 
 /** Where the files of one target lie. */
@@ -47,8 +47,4 @@ async function remove(path: string): Promise<void> {
   } catch (error) {
     if (!isMissing(error)) throw fsError(error, 'deleting a left part file')
   }
-}
-
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

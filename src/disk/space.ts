@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DownloadError } from '../errors.js'
 import { formatBytes } from '../util/format.js'
-import { errnoOf } from './errors.js'
+import { isMissing } from './errors.js'
 
 /**
  * Bytes that this process may still write to the file system of a folder.
@@ -17,7 +17,7 @@ export async function freeBytes(directory: string): Promise<number> {
       // Some FUSE file systems, and a tmpfs without limit, report no blocks at all.
       return stats.blocks <= 0n || stats.bsize <= 0n ? Infinity : Number(stats.bavail * stats.bsize)
     } catch (error) {
-      if (errnoOf(error) !== 'ENOENT' || dirname(folder) === folder) return Infinity
+      if (!isMissing(error) || dirname(folder) === folder) return Infinity
     }
   }
 }

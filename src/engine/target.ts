@@ -2,7 +2,7 @@
 import { constants, type Stats } from 'node:fs'
 import { access, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { errnoOf, fsError, withHandles } from '../disk/errors.js'
+import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
 import { io } from '../disk/io.js'
 import { acquireLock, type FileLock } from '../disk/lock.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'
@@ -249,10 +249,6 @@ async function lockTarget(paths: PartPaths): Promise<FileLock> {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return isDownloadError(error) && errnoOf(error.cause) === 'ENOENT'
-}
-
 /**
  * Folders that were made here and may be empty: by the folder of the files, the first one that had to be made for it.
  * They are everybody's, so that the last one who leaves nothing behind takes them away.
@@ -272,10 +268,7 @@ async function makeDirectory(directory: string): Promise<void> {
     if (errnoOf(error) === 'EEXIST') {
       throw new DownloadError('TARGET_NOT_REGULAR', 'The target folder is not a folder.', { cause: error })
     }
-    throw fsError(
-      errnoOf(error) === 'ENOENT' ? await whyNotMade(directory, error) : error,
-      'making the target folder',
-    )
+    throw fsError(isMissing(error) ? await whyNotMade(directory, error) : error, 'making the target folder')
   }
 }
 
@@ -286,7 +279,7 @@ async function whyNotMade(directory: string, error: unknown): Promise<unknown> {
       await access(folder, constants.W_OK | constants.X_OK)
       return error
     } catch (reason) {
-      if (errnoOf(reason) !== 'ENOENT') return reason
+      if (!isMissing(reason)) return reason
     }
   }
   return error

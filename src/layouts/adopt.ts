@@ -8,7 +8,7 @@ import { constants, type Stats } from 'node:fs'
 import { chmod, copyFile, link, lstat, open, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../disk/atomic.js'
-import { errnoOf } from '../disk/errors.js'
+import { errnoOf, nullIfMissing } from '../disk/errors.js'
 import { io } from '../disk/io.js'
 import { ensureSpace } from '../disk/space.js'
 import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'
@@ -104,12 +104,12 @@ async function take(candidate: CachedFile, init: AdoptInit): Promise<Adopted | n
 
 async function bring({ path, size }: CachedFile, init: AdoptInit): Promise<AdoptedBy> {
   const { temporary, target, share } = init
-  await unlink(temporary).catch(ifMissing)
+  await unlink(temporary).catch(nullIfMissing)
   try {
     await copyFile(path, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE)
     return 'reflink'
   } catch {
-    await unlink(temporary).catch(ifMissing)
+    await unlink(temporary).catch(nullIfMissing)
   }
   if (share) {
     try {
@@ -172,8 +172,4 @@ async function refuse(candidate: CachedFile, wanted: WantedFile): Promise<void> 
   if (stats === null) return
   if (refused.size >= maxRefused) refused.clear()
   refused.set(keyOf(candidate, wanted), stats)
-}
-
-function ifMissing(error: unknown): void {
-  if (errnoOf(error) !== 'ENOENT') throw error
 }

@@ -19,7 +19,7 @@ import {
 } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { readRegularFile, replaceFile, syncFolder, uniqueSuffix } from '../disk/atomic.js'
-import { errnoOf, fsError } from '../disk/errors.js'
+import { errnoOf, fsError, nullIfMissing } from '../disk/errors.js'
 import { removeFiles } from '../disk/part-paths.js'
 import { DownloadError } from '../errors.js'
 import { blobFolder, type CachePlace, type CacheSpec, linkTarget, refPath, snapshotPath } from './hf-paths.js'
@@ -43,15 +43,15 @@ export const maxRefBytes = 256
  */
 export async function requireInside(root: string, folders: readonly string[]): Promise<void> {
   try {
-    const top = await realpath(root).catch(ifMissing)
+    const top = await realpath(root).catch(nullIfMissing)
     if (top === null) return
     let folder = root
     for (const segment of folders) {
       folder = join(folder, segment)
-      const stats = await lstat(folder).catch(ifMissing)
+      const stats = await lstat(folder).catch(nullIfMissing)
       if (stats === null) return
       if (stats.isSymbolicLink()) {
-        const real = await realpath(folder).catch(ifMissing)
+        const real = await realpath(folder).catch(nullIfMissing)
         const below = real === null ? '..' : relative(top, real)
         if (below === '..' || below.startsWith(`..${sep}`) || below === real) throw leadsOut()
       } else if (!stats.isDirectory()) {
@@ -167,7 +167,7 @@ async function copyOf(blob: string, to: string): Promise<void> {
 
 /** Whether the file in the snapshot is the blob already: a link to it, or a copy. */
 async function isRight(path: string, blob: string): Promise<boolean> {
-  const stats = await lstat(path).catch(ifMissing)
+  const stats = await lstat(path).catch(nullIfMissing)
   if (stats === null) return false
   if (stats.isSymbolicLink()) return await leadsTo(path, blob)
   if (!stats.isFile()) throw new DownloadError('TARGET_NOT_REGULAR', 'The file in the snapshot is a folder.')
@@ -177,13 +177,8 @@ async function isRight(path: string, blob: string): Promise<boolean> {
 }
 
 async function leadsTo(path: string, blob: string): Promise<boolean> {
-  const [there, wanted] = await Promise.all([realpath(path).catch(ifMissing), realpath(blob)])
+  const [there, wanted] = await Promise.all([realpath(path).catch(nullIfMissing), realpath(blob)])
   return there === wanted
-}
-
-function ifMissing(error: unknown): null {
-  if (errnoOf(error) === 'ENOENT') return null
-  throw error
 }
 
 // ---- Takes files out of a cache of the Hugging Face libraries.
@@ -218,7 +213,7 @@ async function removeEmpty(repository: string): Promise<void> {
     .filter((entry) => entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name))
   await removeFolders(folders.sort((a, b) => b.length - a.length))
-  const commits = new Set((await readdir(snapshots).catch(noneIfMissing)).map(String))
+  const commits = new Set(await readdir(snapshots).catch(nullIfMissing))
   for (const entry of (await entriesOf(join(repository, 'refs'))).filter((one) => one.isFile())) {
     const path = join(entry.parentPath, entry.name)
     const read = await readRegularFile(path, maxRefBytes).catch(() => null)
@@ -234,13 +229,8 @@ async function removeFolders(paths: readonly string[]): Promise<void> {
   for (const path of paths) await rmdir(path).catch(() => undefined)
 }
 
-function entriesOf(folder: string): Promise<Dirent[]> {
-  return readdir(folder, { recursive: true, withFileTypes: true }).catch(noneIfMissing)
-}
-
-function noneIfMissing(error: unknown): never[] {
-  if (errnoOf(error) === 'ENOENT') return []
-  throw error
+async function entriesOf(folder: string): Promise<Dirent[]> {
+  return (await readdir(folder, { recursive: true, withFileTypes: true }).catch(nullIfMissing)) ?? []
 }
 
 // ---- What differs for a file that goes into a cache of the Hugging Face libraries: its blob is the target.

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { readRegularFile, replaceFile } from '../disk/atomic.js'
-import { errnoOf, fsError } from '../disk/errors.js'
+import { errnoOf, fsError, isMissing, nullIfMissing } from '../disk/errors.js'
 import { type FileIo, io, onTheSpot } from '../disk/io.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
@@ -99,7 +99,7 @@ class FileStore implements DownloadStore {
       if (typeof parsed !== 'string') return { value: parsed.json, problem: null }
       reason = parsed
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return { value: null, problem: null }
+      if (isMissing(error)) return { value: null, problem: null }
       if (!isNotAFile(error)) throw storeError(error, `reading ${file}`)
     }
     await setAside(path)
@@ -135,7 +135,7 @@ class FileStore implements DownloadStore {
     try {
       await replaceFile(path, content, { mode: 0o600 })
     } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error
+      if (!isMissing(error)) throw error
       // Only this folder is private: what lies above it holds the models.
       await mkdir(dirname(this.#folder), { recursive: true })
       await mkdir(this.#folder, { recursive: true, mode: 0o700 })
@@ -147,7 +147,7 @@ class FileStore implements DownloadStore {
     try {
       return await readdir(this.#folder)
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return []
+      if (isMissing(error)) return []
       throw storeError(error, 'reading the stored downloads')
     }
   }
@@ -185,7 +185,7 @@ class FileStore implements DownloadStore {
       const { data, stats } = await readRegularFile(path, maxRecordBytes, files)
       record = stats.size > maxRecordBytes ? 'it is far too large' : parseRecord(data, name)
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return
+      if (isMissing(error)) return
       if (!isNotAFile(error)) {
         // It may be right and only out of reach for now: it stays where it is.
         result.problems.push(fsError(error, `reading the record ${name}`).message)
@@ -245,11 +245,7 @@ async function setAside(path: string): Promise<void> {
 }
 
 async function removeFile(path: string): Promise<void> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-  }
+  await unlink(path).catch(nullIfMissing)
 }
 
 /** The store has one code for all that can go wrong; the errno's own is the cause. */

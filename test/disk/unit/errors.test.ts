@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
 import { readRegularFile, replaceFile, uniqueSuffix } from '../../../src/disk/atomic.js'
 import { bootId, isExactBootId } from '../../../src/disk/system.js'
-import { fsError, isOutOfHandles, withHandles } from '../../../src/disk/errors.js'
+import { fsError, isMissing, isOutOfHandles, nullIfMissing, withHandles } from '../../../src/disk/errors.js'
 
 let folder: string
 beforeEach(async () => {
@@ -60,6 +60,44 @@ describe('fsError', () => {
     expect(isOutOfHandles(errno('EMFILE'))).toBe(true)
     expect(isOutOfHandles(fsError(errno('ENFILE'), 'x'))).toBe(true)
     expect(isOutOfHandles(errno('EIO'))).toBe(false)
+  })
+})
+
+describe('isMissing and nullIfMissing', () => {
+  const missing = errno('ENOENT')
+  it.each([
+    ['nothing lies there', missing],
+    ['the same as a DownloadError', fsError(missing, 'looking at it')],
+  ])('know that %s', (_, error) => {
+    expect(isMissing(error)).toBe(true)
+    expect(nullIfMissing(error)).toBeNull()
+  })
+
+  it.each([
+    ['a file on the way', errno('ENOTDIR')],
+    ['no permission', errno('EACCES')],
+    ['that as a DownloadError', fsError(errno('EACCES'), 'looking at it')],
+    ['a DownloadError without a cause', new DownloadError('NOT_FOUND', 'The server has no such file.')],
+    ['an error that only has such a cause', new Error('outer', { cause: missing })],
+    ['an error that only tells of it', new Error('ENOENT: no such file or directory')],
+    ['something that is no error', { code: 'ENOENT' }],
+    ['nothing at all', undefined],
+  ])('take %s for something else', (_, error) => {
+    expect(isMissing(error)).toBe(false)
+    let thrown: unknown = 'nothing'
+    try {
+      nullIfMissing(error)
+    } catch (caught) {
+      thrown = caught
+    }
+    expect(thrown).toBe(error)
+  })
+
+  it('fit what the file system throws', async () => {
+    await expect(stat(join(folder, 'a')).catch(nullIfMissing)).resolves.toBeNull()
+    await symlink('nowhere', join(folder, 'link'))
+    await expect(readFile(join(folder, 'link')).catch(nullIfMissing)).resolves.toBeNull()
+    await expect(readFile(folder).catch(nullIfMissing)).rejects.toMatchObject({ code: 'EISDIR' })
   })
 })
 
