@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
-import type { DownloadStore, LoadedDocument } from '../store/store.js'
+import { toDownloadError } from '../errors.js'
+import { type DownloadStore, type LoadedDocument, storeError } from '../store/store.js'
 import { Latest } from '../util/schedule.js'
 import {
   appendLine,
@@ -134,10 +134,6 @@ export class RunState {
   #document(run: Run | null): object {
     return { version: 1, run, logs: this.#lines }
   }
-}
-
-function storeError(error: unknown, message: string): DownloadError {
-  return isDownloadError(error) ? error : new DownloadError('STORE_ERROR', message, { cause: error })
 }
 
 // ---- keeper

@@ -3,8 +3,8 @@ import { pathBelow, type Place } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
 import type { LogEvent } from '../download/events.js'
 import { isSettled } from '../download/states.js'
-import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
-import type { DownloadStore } from '../store/store.js'
+import { DownloadError, toDownloadError } from '../errors.js'
+import { type DownloadStore, storeError } from '../store/store.js'
 
 /** The downloads that a manager knows: by URL, by the file that they go to, and in the store. */
 export class Registry {
@@ -187,8 +187,4 @@ function keyOf(place: Place): string {
   const { directory, mode } = place
   // Joined, so that a mode and a folder of that name are the same.
   return join(directory ?? '', mode ?? '', ...pathBelow(place)).toLowerCase()
-}
-
-function storeError(error: unknown, message: string): DownloadError {
-  return isDownloadError(error) ? error : new DownloadError('STORE_ERROR', message, { cause: error })
 }

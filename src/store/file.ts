@@ -14,6 +14,7 @@ import {
   type DownloadStore,
   type LoadedDocument,
   type LoadedRecords,
+  storeError,
 } from './store.js'
 
 const idPattern = /^[0-9a-f]{64}$/
@@ -100,7 +101,7 @@ class FileStore implements DownloadStore {
       reason = parsed
     } catch (error) {
       if (isMissing(error)) return { value: null, problem: null }
-      if (!isNotAFile(error)) throw storeError(error, `reading ${file}`)
+      if (!isNotAFile(error)) throw diskFailure(error, `reading ${file}`)
     }
     await setAside(path)
     return { value: null, problem: setAsideMessage(file, reason) }
@@ -127,7 +128,7 @@ class FileStore implements DownloadStore {
     try {
       await this.#writeSlot(() => (content === null ? removeFile(path) : this.#replace(path, content)))
     } catch (error) {
-      throw storeError(error, 'writing to the store')
+      throw diskFailure(error, 'writing to the store')
     }
   }
 
@@ -148,7 +149,7 @@ class FileStore implements DownloadStore {
       return await readdir(this.#folder)
     } catch (error) {
       if (isMissing(error)) return []
-      throw storeError(error, 'reading the stored downloads')
+      throw diskFailure(error, 'reading the stored downloads')
     }
   }
 
@@ -248,8 +249,8 @@ async function removeFile(path: string): Promise<void> {
   await unlink(path).catch(nullIfMissing)
 }
 
-/** The store has one code for all that can go wrong; the errno's own is the cause. */
-function storeError(error: unknown, what: string): DownloadError {
+/** The disk's failure is the reason, and its message says what was being done. */
+function diskFailure(error: unknown, what: string): DownloadError {
   const cause = fsError(error, what)
-  return new DownloadError('STORE_ERROR', cause.message, { cause, retryable: cause.retryable })
+  return storeError(cause, cause.message)
 }

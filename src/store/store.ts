@@ -1,5 +1,5 @@
 import type { DownloadRecord } from '../download/record.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 
 /** Order of arrival; the id settles ties, so that the order is the same each time. */
 export function byArrival(a: DownloadRecord, b: DownloadRecord): number {
@@ -14,6 +14,18 @@ export function byArrival(a: DownloadRecord, b: DownloadRecord): number {
 export function checkDocumentName(name: string): string {
   if (documentNamePattern.test(name)) return name
   throw new DownloadError('STORE_ERROR', 'A document is named with lower-case letters, digits and dashes.')
+}
+
+/**
+ * The error for a store that failed: callers know one code for all that can go wrong, and find the reason in its `cause`.
+ *
+ * @param error - what was thrown; a `STORE_ERROR` passes unchanged.
+ * @param message - one sentence for people.
+ */
+export function storeError(error: unknown, message: string): DownloadError {
+  if (isDownloadError(error, 'STORE_ERROR')) return error
+  const retryable = isDownloadError(error) && error.retryable
+  return new DownloadError('STORE_ERROR', message, { cause: error, retryable })
 }
 
 // ---- store

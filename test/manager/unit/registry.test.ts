@@ -127,19 +127,21 @@ describe('the store', () => {
   })
 
   it('that throws anything is named STORE_ERROR', async () => {
-    const broken = () => Promise.reject(new Error('no disk'))
-    const { registry } = make({ load: broken, save: broken, remove: broken, close: broken })
-    const download = downloadOf({})
-    registry.add(download)
-    for (const run of [
-      () => registry.load(nobody, true),
-      () => registry.insert(download),
-      () => registry.forget(download),
-      () => registry.close(),
-    ]) {
-      await expect(run()).rejects.toMatchObject({ code: 'STORE_ERROR', cause: { message: 'no disk' } })
+    for (const reason of [new Error('no disk'), new DownloadError('NO_SPACE', 'no disk')]) {
+      const broken = () => Promise.reject(reason)
+      const { registry } = make({ load: broken, save: broken, remove: broken, close: broken })
+      const download = downloadOf({})
+      registry.add(download)
+      for (const run of [
+        () => registry.load(nobody, true),
+        () => registry.insert(download),
+        () => registry.forget(download),
+        () => registry.close(),
+      ]) {
+        await expect(run()).rejects.toMatchObject({ code: 'STORE_ERROR', cause: { message: 'no disk' } })
+      }
+      expect(registry.has(download)).toBe(true)
     }
-    expect(registry.has(download)).toBe(true)
   })
 
   it('that can not save is logged, and nothing is saved of what is forgotten', async () => {
