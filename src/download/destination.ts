@@ -8,7 +8,7 @@ import { isSame } from '../disk/stamp.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
 import { removeBlobs } from '../layouts/hf-files.js'
-import { blobFolder, cachePlaceOf } from '../layouts/hf-paths.js'
+import { blobFolder, cachePlaceOf, snapshotPath } from '../layouts/hf-paths.js'
 import { hubCache, type KnownCaches, knownCaches } from '../layouts/known-caches.js'
 import type { ResolvedFile } from '../sources/source.js'
 import type { DownloadRecord } from './record.js'
@@ -136,8 +136,8 @@ export type Place = Pick<DownloadRecord, 'directory' | 'mode' | 'filename'> &
 export function pathBelow({ filename, cache = null }: Place): readonly string[] {
   if (cache === null) return [filename]
   // Of several files the name of what the source calls them all comes first, which is no folder there.
-  const inside = cache.path ?? filename.split('/').slice(1).join('/')
-  return [cache.folder, 'snapshots', cache.commit, ...inside.split('/')]
+  const path = cache.path ?? filename.split('/').slice(1).join('/')
+  return snapshotPath({ ...cache, path })
 }
 
 /** Where files of a manager go: `<directory>/<mode>/<filename>`, or into a cache. */

@@ -108,7 +108,11 @@ export function blobFolder({ folder }: Pick<CachePlace, 'folder'>): readonly str
 }
 
 /** The file that people open, below the root, as segments. */
-export function snapshotPath({ folder, commit, path }: CachePlace): readonly string[] {
+export function snapshotPath({
+  folder,
+  commit,
+  path,
+}: Pick<CachePlace, 'folder' | 'commit' | 'path'>): readonly string[] {
   return [folder, 'snapshots', commit, ...path.split('/')]
 }
 

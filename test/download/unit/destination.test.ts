@@ -11,8 +11,9 @@ import {
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
-import { Places } from '../../../src/download/destination.js'
+import { pathBelow, Places } from '../../../src/download/destination.js'
 import { stampOf } from '../../../src/disk/stamp.js'
+import { snapshotPath } from '../../../src/layouts/hf-paths.js'
 import { recordOf } from '../../store/conformance.js'
 import { listTree, tempDir } from '../../support/temp.js'
 
@@ -47,6 +48,24 @@ describe('Places', () => {
     expect(places.directoryOf('..models')).toBe('..models')
     expect(places.directoryOf('/modelsx')).toBe('/modelsx')
     expect(places.directoryOf('../other')).toBe('/other')
+  })
+
+  it('puts files of a cache into the snapshot of their commit, as its layout says', () => {
+    const commit = 'c'.repeat(40)
+    const inCache = (filename: string, path: string | null) => {
+      const cache = { folder: 'models--o--r', commit, path, blob: null }
+      return pathBelow({ directory: null, mode: null, filename, cache })
+    }
+    const within = (path: string) => snapshotPath({ folder: 'models--o--r', commit, path })
+    expect(inCache('a.gguf', 'a.gguf')).toEqual(['models--o--r', 'snapshots', commit, 'a.gguf'])
+    expect(inCache('a.gguf', 'sub/a.gguf')).toEqual(within('sub/a.gguf'))
+    // Several: what the source calls them all is no folder there.
+    expect(inCache('name/sub/a.gguf', null)).toEqual(within('sub/a.gguf'))
+    expect(inCache('name', null)).toEqual(within(''))
+    expect(pathBelow({ directory: null, mode: null, filename: 'a.gguf' })).toEqual(['a.gguf'])
+    expect(pathBelow({ directory: null, mode: null, filename: 'sub/a.gguf', cache: null })).toEqual([
+      'sub/a.gguf',
+    ])
   })
 
   it('knows the default, the registered modes, and none', () => {
