@@ -1,5 +1,6 @@
 import type { Download } from '../download/download.js'
 import type { DownloadEvents } from '../download/events.js'
+import { isStricter } from '../download/request.js'
 import { isActive, isSettled } from '../download/states.js'
 import { isDownloadError, toDownloadError } from '../errors.js'
 import { internals } from '../manager/internals.js'
@@ -143,7 +144,7 @@ export class Conductor {
           this.#settle(known, model)
           return
         }
-        if (same && isActive(known.state) && isStricter(known, entry)) {
+        if (same && isActive(known.state) && isStricter(known.record, entry)) {
           this.#askLater(model, entry, known)
           return
         }
@@ -343,9 +344,4 @@ export class Conductor {
 /** Whether it may mean several files. */
 function mayMeanSeveral({ url, include, exclude }: CatalogEntry, manager: DownloadManager): boolean {
   return include.length > 0 || exclude.length > 0 || isRef(url, manager[internals].sources)
-}
-
-/** Whether the catalog demands more than whoever asked for the download before. */
-function isStricter({ record }: Download, entry: CatalogEntry): boolean {
-  return (entry.sha256 !== null && record.sha256 === null) || (entry.size !== null && record.size === null)
 }

@@ -194,12 +194,17 @@ export function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index])
 }
 
-/** Whether a call expects something of the file that nobody did before. */
-export function isStricter(record: DownloadRecord, wanted: ResolvedDownloadOptions): boolean {
-  return (
-    (wanted.sha256 !== undefined && record.sha256 === null) ||
-    (wanted.size !== undefined && record.size === null)
-  )
+/**
+ * Whether a digest or a size is expected of the file that nobody expected before.
+ *
+ * @param wanted - what is expected now; null or undefined where nothing is said.
+ */
+export function isStricter(
+  record: Pick<DownloadRecord, 'sha256' | 'size'>,
+  wanted: { sha256?: string | null | undefined; size?: number | null | undefined },
+): boolean {
+  const { sha256 = null, size = null } = wanted
+  return (sha256 !== null && record.sha256 === null) || (size !== null && record.size === null)
 }
 
 /** What the file must be, by what is recorded and what was said now. */
