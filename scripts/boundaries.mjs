@@ -56,6 +56,7 @@ const pure = new Set(
     'job/transfer-events.ts',
     'layouts/hf-paths.ts',
     'net/address-policy.ts',
+    'net/content-range.ts',
     'net/redirects.ts',
     'net/retry.ts',
     'sources/globs.ts',

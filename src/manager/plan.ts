@@ -24,6 +24,7 @@ import { groupFolder, requireNoDigest } from '../job/group-start.js'
 import { CacheIndex } from '../layouts/cache-index.js'
 import { snapshotPath } from '../layouts/hf-paths.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
+import { statedSize } from '../net/content-range.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 
@@ -136,10 +137,7 @@ async function probed(
   const answer = await resolver.probe(new URL(url), { headers, remote, signal })
   const contentDisposition = answer.headers['content-disposition'] ?? null
   const filename = given ?? told ?? chooseFilename({ contentDisposition, finalUrl: new URL(answer.url) })
-  const coded = answer.headers['content-encoding'] !== undefined
-  const ranged = /^bytes (?:\d+-\d+|\*)\/(\d{1,15})$/.exec(answer.headers['content-range'] ?? '')?.[1]
-  const text = ranged ?? (answer.status === 200 && !coded ? answer.headers['content-length'] : undefined)
-  return { filename, urls: [url], headers: {}, size: text === undefined ? undefined : Number(text) }
+  return { filename, urls: [url], headers: {}, size: statedSize(answer) ?? undefined }
 }
 
 function prospectsOf(

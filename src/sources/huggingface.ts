@@ -1,5 +1,6 @@
 /** The Hugging Face hub as a source, and whatever speaks its API: mirrors, proxies, hubs of one's own. */
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
+import { statedSize } from '../net/content-range.js'
 import { selects } from './globs.js'
 import {
   escapePath,
@@ -211,11 +212,10 @@ function repositoryOf({ type, repo, revision }: HubRef): HubRepository {
   return { type, name: repo, revision: revision ?? 'main' }
 }
 
-function sizeIn({ status, headers }: ApiAnswer): number | null {
-  const range = /^bytes (?:\d+-\d+|\*)\/(\d{1,15})$/.exec(headers['content-range'] ?? '')?.[1]
-  const whole = status === 200 ? headers['content-length'] : undefined
-  const text = headers['x-linked-size'] ?? range ?? whole ?? ''
-  return /^\d{1,15}$/.test(text) ? Number(text) : null
+function sizeIn(answer: ApiAnswer): number | null {
+  const linked = answer.headers['x-linked-size']
+  if (linked === undefined) return statedSize(answer)
+  return /^\d{1,15}$/.test(linked) ? Number(linked) : null
 }
 
 function commitIn(value: unknown): string | null {

@@ -3,6 +3,7 @@
  * Sources: RFC 9110 sections 8.8 (validators), 13.1.5 (If-Range), 14 (ranges) and 15 (status codes).
  */
 import { DownloadError } from '../../errors.js'
+import { parseContentRange } from '../../net/content-range.js'
 import type { ResponseHead } from '../../net/http.js'
 import { compareIdentity, type Identity } from '../part/identity.js'
 
@@ -205,28 +206,6 @@ function changed(by: 'total' | 'validator', total: number | null): Verdict {
 
 function wrongSize(expected: number, seen: number): DownloadError {
   return new DownloadError('CONTENT_MISMATCH', `The server has ${seen} bytes, but ${expected} are expected.`)
-}
-
-/** A parsed Content-Range; `end` is one past the last byte; `start` is null in the unsatisfied form. */
-export type ContentRange =
-  { start: number; end: number; total: number | null } | { start: null; total: number }
-
-/** Parses `Content-Range` (RFC 9110 section 14.4); null for anything that is not exactly right. */
-export function parseContentRange(value: string | string[] | undefined): ContentRange | null {
-  if (typeof value !== 'string') return null
-  const match = /^bytes\s+(?:(\d+)-(\d+)\/(\d+|\*)|\*\/(\d+))$/i.exec(value.trim())
-  if (match === null) return null
-  const [, from, to, of, only] = match
-  if (only !== undefined) {
-    const total = Number(only)
-    return Number.isSafeInteger(total) ? { start: null, total } : null
-  }
-  const start = Number(from)
-  const end = Number(to) + 1
-  const total = of === '*' ? null : Number(of)
-  const sane = Number.isSafeInteger(start) && Number.isSafeInteger(end) && end > start
-  if (!sane || (total !== null && (!Number.isSafeInteger(total) || end > total))) return null
-  return { start, end, total }
 }
 
 /** The stated length; null when there is none, or when chunks overrule it (RFC 9112 section 6.3). */

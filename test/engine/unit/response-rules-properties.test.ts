@@ -2,12 +2,8 @@ import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
 import { hasStrongValidator, strongEtag, type Identity } from '../../../src/engine/part/identity.js'
-import {
-  identityOf,
-  judge,
-  parseContentRange,
-  type Expectation,
-} from '../../../src/engine/fetch/response-rules.js'
+import { identityOf, judge, type Expectation } from '../../../src/engine/fetch/response-rules.js'
+import { parseContentRange } from '../../../src/net/content-range.js'
 import { type ResponseHead } from '../../../src/net/http.js'
 
 const date = 'Mon, 15 Jan 2024 12:00:00 GMT'

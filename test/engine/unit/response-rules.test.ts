@@ -1,4 +1,3 @@
-import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
   compareIdentity,
@@ -7,12 +6,7 @@ import {
   strongEtag,
   type Identity,
 } from '../../../src/engine/part/identity.js'
-import {
-  identityOf,
-  judge,
-  parseContentRange,
-  type Expectation,
-} from '../../../src/engine/fetch/response-rules.js'
+import { identityOf, judge, type Expectation } from '../../../src/engine/fetch/response-rules.js'
 import { type ResponseHead } from '../../../src/net/http.js'
 
 const total = 1000
@@ -239,61 +233,5 @@ describe('identity', () => {
     ['an unknown total', known, { ...known, total: null }, 'same'],
   ] as const)('%s', (_, one, other, expected) => {
     expect(compareIdentity(one, other, false)).toBe(expected)
-  })
-})
-
-describe('Content-Range', () => {
-  it('is read back as it was written', () => {
-    const position = fc.nat(Number.MAX_SAFE_INTEGER - 1)
-    fc.assert(
-      fc.property(position, position, fc.option(position), (a, b, rest) => {
-        const [start, last] = [Math.min(a, b), Math.max(a, b)]
-        const size = rest === null ? null : Math.min(Number.MAX_SAFE_INTEGER, last + 1 + rest)
-        const header = `bytes ${start}-${last}/${size ?? '*'}`
-        expect(parseContentRange(header)).toEqual({ start, end: last + 1, total: size })
-        expect(parseContentRange(`bytes */${start}`)).toEqual({ start: null, total: start })
-      }),
-    )
-  })
-
-  it.each([
-    'bytes 5-4/10',
-    'bytes 0-10/10',
-    'bytes 0-9/9',
-    'bytes -5/10',
-    'bytes 0-/10',
-    'bytes */*',
-    'bytes 0-9',
-    'bytes=0-9/10',
-    'bytes 0-9/10, bytes 0-9/10',
-    'bytes 0x0-0x9/10',
-    'bytes 1.0-9/10',
-    'bytes +1-9/10',
-    'bytes 0-9/99999999999999999999',
-    'bytes 0-99999999999999999999/*',
-    'bytes */99999999999999999999',
-    '',
-  ])('refuses %j', (header) => {
-    expect(parseContentRange(header)).toBeNull()
-  })
-
-  it('refuses none, and several', () => {
-    expect(parseContentRange(undefined)).toBeNull()
-    expect(parseContentRange(['bytes 0-9/10'])).toBeNull()
-  })
-
-  it('never gives an impossible range, whatever it reads', () => {
-    const number = fc.oneof(fc.nat(20).map(String), fc.constantFrom('', '*', '-1', '9007199254740993', ' 3'))
-    const near = fc.tuple(number, number, number).map(([a, b, c]) => `bytes ${a}-${b}/${c}`)
-    fc.assert(
-      fc.property(fc.oneof(near, fc.string()), (header) => {
-        const range = parseContentRange(header)
-        if (range === null) return
-        if (range.start === null) return
-        expect(range.start).toBeGreaterThanOrEqual(0)
-        expect(range.end).toBeGreaterThan(range.start)
-        if (range.total !== null) expect(range.end).toBeLessThanOrEqual(range.total)
-      }),
-    )
   })
 })
