@@ -9,7 +9,6 @@ import {
   parseOptions,
   sha256Schema,
   urlsSchema,
-  parseUrl,
 } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { identify, isRef } from '../sources/identify.js'
