@@ -11,7 +11,7 @@ import {
   urlsSchema,
 } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
-import { identify, isRef } from '../sources/identify.js'
+import { identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 
