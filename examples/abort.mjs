@@ -1,6 +1,6 @@
 /**
- * An `AbortSignal` cancels a download: the usual way to tie it to a request, a timeout or a button. What was on the
- * disk is deleted; to keep it, use `pause()`.
+ * Cancels a download with an `AbortSignal`, the usual way to tie it to a request, a timeout or a button. The bytes on
+ * disk are deleted; to keep them, use `pause()` instead.
  */
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

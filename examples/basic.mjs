@@ -1,8 +1,8 @@
 /**
- * One file, three lines: make a manager, ask for a URL, wait for the file.
+ * Downloads one file in three steps: create a manager, request a URL, wait for the file.
  *
- * Run it with `node examples/basic.mjs` after `npm run build`. The server is a stand-in on this machine; in your
- * program the URL is the model's.
+ * Run it with `node examples/basic.mjs` after `npm run build`. The server here runs on this machine; in your
+ * program, use the URL of the model.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -19,10 +19,10 @@ const file = await download.finished
 
 console.log(`${path.relative(directory, file.path)}: ${file.size} bytes, sha256 ${file.sha256}`)
 
-// Asking again costs nothing: the file is there.
+// Requesting the URL again fetches nothing, because the file exists.
 const again = await manager.download({ url: origin.url('/tiny-llm.Q4.gguf') })
 const { existed, fetchedBytes } = await again.finished
-console.log(`asked again: existed ${existed}, fetched ${fetchedBytes} bytes`)
+console.log(`requested again: existed ${existed}, fetched ${fetchedBytes} bytes`)
 
 await manager.close()
 await origin.close()

@@ -1,6 +1,6 @@
 /**
- * A server with the routes, and a client that asks it for a model, follows it, and reads an error. The client is the
- * same in a web page.
+ * Starts a server with the routes, and a client that requests a model, follows the download and handles an error. The
+ * client works the same way in a web page.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -16,7 +16,7 @@ const origin = await startOrigin({ '/model.gguf': fakeModel(3_000_000) }, { byte
 const directory = await mkdtemp(path.join(tmpdir(), 'example-client-'))
 const manager = new DownloadManager({ directory, connections: 1 })
 
-// The model lies on this very machine, which callers from the network may not reach unless they are let.
+// The model is on this machine, which URLs of callers may not reach unless it is allowed.
 const routes = modelDownloader({ manager, allowedHosts: [new URL(origin.url('/')).host] })
 const server = createServer(routes).listen(0, '127.0.0.1')
 await once(server, 'listening')

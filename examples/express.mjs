@@ -1,6 +1,6 @@
 /**
- * The routes on Express, below a path of their own, beside routes of the host. Without `authorize` they serve callers on
- * this machine only.
+ * Mounts the routes on Express below a path, next to routes of the host. Without `authorize`, only callers on this
+ * machine are served.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -18,7 +18,7 @@ const manager = new DownloadManager({ directory })
 
 const routes = modelDownloader({
   manager,
-  // Callers may not reach private networks through this server; this one host is exempt.
+  // URLs of callers may not reach private networks through this server, with the exception of this host.
   allowedHosts: [new URL(origin.url('/')).host],
 })
 const app = express()
@@ -31,7 +31,7 @@ await once(server, 'listening')
 
 await downloadOverRest(`http://127.0.0.1:${server.address().port}/ml`, origin.url('/model.gguf'))
 
-// Event streams would keep the server open.
+// Open event streams would keep the server running.
 routes.close()
 server.close()
 await manager.close()

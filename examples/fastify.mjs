@@ -1,5 +1,5 @@
 /**
- * The routes as a Fastify plugin, below a prefix. `app.close()` ends event streams by itself.
+ * Mounts the routes as a Fastify plugin, below a prefix. `app.close()` also ends the event streams.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ const app = Fastify()
 await app.register(modelDownloader, {
   prefix: '/ml',
   manager,
-  // Callers may not reach private networks through this server; this one host is exempt.
+  // URLs of callers may not reach private networks through this server, with the exception of this host.
   allowedHosts: [new URL(origin.url('/')).host],
 })
 app.get('/', () => 'Hello from the host')

@@ -1,6 +1,6 @@
 /**
- * A ref that means several files is one download: one progress, one promise, and a list of its files. In your program the
- * ref is one such as `hf:owner/repo`; here a source of our own stands in for the hub.
+ * Downloads a ref that stands for several files. It is one download, with one progress, one promise and a list of its
+ * files. In your program the ref would be one such as `hf:owner/repo`; here a custom source takes the place of the hub.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -46,7 +46,7 @@ for (const file of download.group.files) console.log(`  ${file.state} ${file.fil
 console.log(
   `${download.group.completed} of ${download.group.files.length} files, missing: ${download.group.missing.length}`,
 )
-if (!verified || download.group.completed !== 4) throw new Error('Four files should be there.')
+if (!verified || download.group.completed !== 4) throw new Error('Four files should be complete.')
 
 await manager.close()
 await origin.close()

@@ -1,6 +1,6 @@
 /**
- * The routes as a function from `Request` to `Response`, here on Hono; Next, Bun and Deno take the same function. It
- * can't see where a request comes from, so it wants to be told who may call.
+ * Uses the routes as a function from `Request` to `Response`, here on Hono; Next, Bun and Deno use the same function. It
+ * can't see where a request comes from, so `authorize` must decide who may call.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -22,7 +22,7 @@ const routes = modelDownloader({
   basePath: '/ml',
   authorize: (action, request) =>
     request.headers.get('authorization') === 'Bearer secret' || 'unauthenticated',
-  // Callers may not reach private networks through this server; this one host is exempt.
+  // URLs of callers may not reach private networks through this server, with the exception of this host.
   allowedHosts: [new URL(origin.url('/')).host],
 })
 const app = new Hono()
@@ -36,7 +36,7 @@ await downloadOverRest(`http://127.0.0.1:${server.address().port}/ml`, origin.ur
   authorization: 'Bearer secret',
 })
 
-// Event streams would keep the server open.
+// Open event streams would keep the server running.
 routes.close()
 server.close()
 await manager.close()

@@ -1,5 +1,6 @@
 /**
- * The routes on Koa. `authorize` decides who may do what; here it asks the session that a middleware of the host found.
+ * Mounts the routes on Koa. `authorize` decides who may do what; here it looks at the user that a middleware of the host
+ * has identified.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -21,7 +22,7 @@ const routes = modelDownloader({
     if (ctx.state.user === undefined) return 'unauthenticated'
     return action === 'downloads:read' || ctx.state.user.isAdmin
   },
-  // Callers may not reach private networks through this server; this one host is exempt.
+  // URLs of callers may not reach private networks through this server, with the exception of this host.
   allowedHosts: [new URL(origin.url('/')).host],
 })
 const app = new Koa()
@@ -41,7 +42,7 @@ await downloadOverRest(`http://127.0.0.1:${server.address().port}`, origin.url('
   authorization: 'Bearer secret',
 })
 
-// Event streams would keep the server open.
+// Open event streams would keep the server running.
 routes.close()
 server.close()
 await manager.close()

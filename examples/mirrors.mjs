@@ -1,6 +1,7 @@
 /**
- * Several addresses of one file: the first is down, the second is slow, the third is another file of the same size. The
- * download ends with the right one all the same, and with `spread` all that have it share the work.
+ * Downloads one file from several addresses: the first has no such file, the second is slow, and the third has another
+ * file of the same size. The download still ends with the right file, and with `spread` it is fetched from all
+ * addresses that have it.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -27,7 +28,8 @@ const download = await manager.download({
 })
 const { verified } = await download.finished
 console.log(`verified: ${verified}, slow: ${slow.bytesSent} bytes, second: ${second.bytesSent} bytes`)
-if (!verified || slow.bytesSent === 0 || second.bytesSent === 0) throw new Error('Both should have served.')
+if (!verified || slow.bytesSent === 0 || second.bytesSent === 0)
+  throw new Error('Both should have sent some bytes.')
 
 await manager.close()
 await Promise.all([gone, slow, wrong, second].map((origin) => origin.close()))

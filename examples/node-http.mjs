@@ -1,6 +1,6 @@
 /**
- * The routes on a plain server of `node:http`. With a third argument they hand on what is not theirs; without it they
- * answer that with 404.
+ * Mounts the routes on a plain `node:http` server. Requests for other paths go to the function in the third argument;
+ * without it, they are answered with 404.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -18,7 +18,7 @@ const manager = new DownloadManager({ directory })
 
 const routes = modelDownloader({
   manager,
-  // Callers may not reach private networks through this server; this one host is exempt.
+  // URLs of callers may not reach private networks through this server, with the exception of this host.
   allowedHosts: [new URL(origin.url('/')).host],
 })
 const server = createServer((req, res) => {
@@ -29,7 +29,7 @@ await once(server, 'listening')
 
 await downloadOverRest(`http://127.0.0.1:${server.address().port}`, origin.url('/model.gguf'))
 
-// Event streams would keep the server open.
+// Open event streams would keep the server running.
 routes.close()
 server.close()
 await manager.close()

@@ -1,4 +1,4 @@
-/** Say what a download would do before it does it: what is missing, what is there, and whether the rest fits. */
+/** Plans a download: what is missing, what exists already, and whether the missing bytes fit on the disk. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -14,14 +14,14 @@ const options = { url: origin.url('/model.gguf'), sha256: sha256(model) }
 const before = await manager.plan(options)
 console.log(`${before.files[0].status}: ${before.missingBytes} bytes to fetch, fits: ${before.fits}`)
 if (before.missingBytes !== model.length || manager.list().length > 0)
-  throw new Error('A plan starts nothing.')
+  throw new Error('A plan should not start anything.')
 
 const download = await manager.download(options)
 await download.finished
 
 const after = await manager.plan(options)
 console.log(`${after.files[0].status}: ${after.missingBytes} bytes to fetch`)
-if (after.missingBytes !== 0) throw new Error('All of it is there.')
+if (after.missingBytes !== 0) throw new Error('The file should be complete.')
 
 await manager.close()
 await origin.close()

@@ -1,5 +1,6 @@
 /**
- * Two ways to follow a download: a loop over its progress, and the manager's events for all downloads at once.
+ * Follows a download in two ways: with a loop over its progress, and with the manager's events, which cover all
+ * downloads.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,7 +13,7 @@ const directory = await mkdtemp(path.join(tmpdir(), 'example-progress-'))
 const manager = new DownloadManager({ directory, connections: 4 })
 
 manager.on('started', ({ download }) => console.log(`${download.filename}: started`))
-manager.on('retrying', ({ error, delayMs }) => console.log(`${error.code}: again in ${delayMs} ms`))
+manager.on('retrying', ({ error, delayMs }) => console.log(`${error.code}: retrying in ${delayMs} ms`))
 manager.on('completed', ({ file }) => console.log(`${file.filename}: completed, ${file.size} bytes`))
 
 const download = await manager.download({ url: origin.url('/model.gguf') })

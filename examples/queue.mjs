@@ -1,6 +1,6 @@
 /**
- * A queue: one download at a time, the urgent one first, one paused and resumed later. A paused download keeps its
- * bytes, and so does one that `close()` interrupts.
+ * Queues several downloads: one runs at a time, the urgent one goes first, and one is paused and resumed later. A paused
+ * download keeps its bytes, and so does one that `close()` interrupts.
  */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -24,11 +24,11 @@ await manager.download({ url: origin.url('/second.gguf') })
 await manager.download({ url: origin.url('/third.gguf') })
 await manager.download({ url: origin.url('/urgent.gguf'), priority: 10 })
 
-// The first one makes room as soon as it has begun to arrive.
+// Pause the first download as soon as some of its bytes have arrived, so that another one can start.
 await once(manager, 'progress')
 await first.pause()
 
-// Two at a time from here on; changing it takes effect at once.
+// From here on, two downloads run at a time; the change takes effect at once.
 manager.concurrency = 2
 await first.resume()
 

@@ -1,6 +1,6 @@
 /**
- * Say what the file must be, and nothing else gets under its name: a digest that does not match is an error with a
- * stable code, and no file.
+ * Verifies files against a known digest and size, so that no other file gets the final name. When the digest does not
+ * match, the download fails with a stable error code and no file is created.
  */
 import { access, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

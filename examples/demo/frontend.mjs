@@ -1,12 +1,12 @@
-/** What a frontend does with the routes: ask for a download, then poll until it is done or has failed. */
+/** Uses the routes as a frontend would: starts a download, then polls until it has completed or failed. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Downloads a URL through the routes and prints how far it is.
+ * Downloads a URL through the routes and prints its progress.
  *
- * @param {string} base where the routes are mounted, without a slash at the end.
- * @param {string} url of the model.
- * @param {Record<string, string>} [headers] for example `{ authorization: 'Bearer …' }`.
+ * @param {string} base URL where the routes are mounted, without a trailing slash.
+ * @param {string} url URL of the model.
+ * @param {Record<string, string>} [headers] headers of each request, for example `{ authorization: 'Bearer …' }`.
  */
 export async function downloadOverRest(base, url, headers = {}) {
   const started = await ask(`${base}/api/models/download`, {

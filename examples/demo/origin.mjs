@@ -1,6 +1,6 @@
 /**
- * A small file server for the demo and the examples: loopback only, with ranges, entity tags, and a limit per
- * connection, like a model hub seen from far away.
+ * A small file server for the demo and the examples. It listens on loopback only, and supports ranges, entity tags and a
+ * speed limit per connection, so that it behaves like a distant model hub.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -12,12 +12,12 @@ const ticksPerSecond = 20
 /**
  * Starts the server.
  *
- * @param {Record<string, Uint8Array>} files path to content.
- * @param {{ bytesPerSecond?: number }} [options] limit of each connection; none by default.
+ * @param {Record<string, Uint8Array>} files content by path.
+ * @param {{ bytesPerSecond?: number }} [options] speed limit of each connection; none by default.
  */
 export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
   let limit = bytesPerSecond
-  // It is on this machine: no proxy leads there.
+  // The server is on this machine, which a proxy can't reach.
   process.env.NO_PROXY = process.env.no_proxy = '127.0.0.1'
   const etags = new Map(
     Object.entries(files).map(([path, content]) => [path, `"${sha256(content).slice(0, 32)}"`]),
@@ -61,7 +61,7 @@ export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
       at += part.length
       const roomLeft = response.write(part)
       sent += part.length
-      // A client that went away never drains.
+      // A client that has disconnected never drains.
       if (!roomLeft) await Promise.race([once(response, 'drain'), gone])
       await delay(1000 / ticksPerSecond)
     }
@@ -73,17 +73,17 @@ export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
   const base = `http://127.0.0.1:${server.address().port}`
 
   return {
-    /** The address of a path. */
+    /** Returns the URL of a path. */
     url: (path) => base + path,
-    /** Bytes of all bodies so far. */
+    /** Number of body bytes sent so far. */
     get bytesSent() {
       return sent
     },
-    /** Changes the limit of each connection, also of those that are open. */
+    /** Changes the speed limit of each connection, including those that are open. */
     limit(bytesPerSecond) {
       limit = bytesPerSecond
     },
-    /** Ends every connection and the server. */
+    /** Closes every connection and the server. */
     async close() {
       server.closeAllConnections()
       server.close()
@@ -92,7 +92,7 @@ export async function startOrigin(files, { bytesPerSecond = Infinity } = {}) {
   }
 }
 
-/** One range of `bytes=a-b`, `bytes=a-` or `bytes=-n`, its end exclusive; null when none was asked for. */
+/** Parses `bytes=a-b`, `bytes=a-` or `bytes=-n` to a range with an exclusive end; null if none was requested. */
 function parseRange(header, size) {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '')
   if (match === null || (match[1] === '' && match[2] === '')) return null
@@ -101,12 +101,12 @@ function parseRange(header, size) {
   return start < end ? { start, end } : 'unsatisfiable'
 }
 
-/** Lower-case hex SHA-256. */
+/** Returns the SHA-256 as lower-case hexadecimal digits. */
 export function sha256(content) {
   return createHash('sha256').update(content).digest('hex')
 }
 
-/** Bytes that pass for a GGUF model: its header (no tensors, no metadata), then noise. */
+/** Returns bytes that are accepted as a GGUF model: a header without tensors and metadata, followed by random bytes. */
 export function fakeModel(size) {
   const content = randomBytes(size)
   content.fill(0, 0, 24)

@@ -1,11 +1,11 @@
-/** The second half of the demo: `serve`, asked over HTTP as a dashboard or `curl` would. */
+/** The second half of the demo: starts `serve` and calls it over HTTP, as a dashboard or `curl` would. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const barWidth = 30
 
-/** Starts the server, preloads the catalog through it, says what else to try, and ends it. */
+/** Starts the server, preloads the catalog through it, suggests what else to try, and stops the server. */
 export async function showServer({ cli, directory, catalog, example, large, children, stays, say, check }) {
   const { host } = new URL(example)
   say(`$ model-downloader serve --port 0 -d DIR --catalog DIR/catalog.json --allow-host ${host}`)
@@ -38,9 +38,11 @@ export async function showServer({ cli, directory, catalog, example, large, chil
   for (const line of curlLines(url, example)) say(`  ${line}`)
   say()
   if (stays) {
-    say(`Open ${page} and look.`)
-    say('Enter starts some more downloads, one of which fails. Ctrl-C ends the server and the demo.')
-    // The terminal tells the server, too.
+    say(`Open ${page} in a browser.`)
+    say(
+      'Press Enter to start some more downloads, one of which fails. Press Ctrl-C to end the server and the demo.',
+    )
+    // The terminal sends the signal to the server as well.
     process.removeAllListeners('SIGINT').on('SIGINT', () => undefined)
     const more = startMore(url, large)
     process.stdin.on('data', more)
@@ -51,12 +53,12 @@ export async function showServer({ cli, directory, catalog, example, large, chil
   }
   server.kill('SIGTERM')
   const [exitCode] = await ended
-  // Windows has no SIGTERM: there the process is just ended.
+  // Windows has no SIGTERM; the process is simply ended there.
   check(exitCode === 0 || process.platform === 'win32', `The server ended with ${exitCode}.\n${errors()}`)
-  say('SIGTERM: the server has ended in good order.')
+  say('SIGTERM: the server has shut down cleanly.')
 }
 
-/** A function that starts some downloads, other ones at each call. */
+/** Returns a function that starts some downloads, with different URLs at each call. */
 function startMore(url, large) {
   let round = 0
   const start = async (body) => {
@@ -71,12 +73,12 @@ function startMore(url, large) {
       }
       await start({ url: `${large}.missing?copy=${round}`, filename: `missing-${round}.onnx` })
     } catch {
-      // The server has just been ended.
+      // The server has just been stopped.
     }
   }
 }
 
-/** Waits until it says where it listens. */
+/** Waits until the server prints the URL it listens on. */
 async function listening(server, check) {
   let errors = ''
   let out = ''
@@ -84,7 +86,7 @@ async function listening(server, check) {
   server.stdout.setEncoding('utf8').on('data', (text) => (out += text))
   while (!out.includes('\n') && server.exitCode === null) await delay(10)
   const url = /^listening on (\S+)$/m.exec(out)?.[1]
-  check(url !== undefined, `The server did not say where it listens.\n${errors}`)
+  check(url !== undefined, `The server did not print the URL it listens on.\n${errors}`)
   return { url, errors: () => errors }
 }
 
@@ -100,7 +102,7 @@ function showModels({ models }, say) {
     say(`  ${ready ? '✓' : '·'} ${name.padEnd(18)}${message}`)
 }
 
-/** Draws how far the preload is: one line that changes on a terminal, else a line each second. */
+/** Shows the progress of the preload: on a terminal in one line that is updated, otherwise with a line each second. */
 async function watch(url) {
   const { stdout } = process
   const step = stdout.isTTY ? 250 : 1_000
@@ -123,7 +125,7 @@ function drawn({ progress, completed, total, downloads }) {
   return `  ${'█'.repeat(full)}${'░'.repeat(barWidth - full)} ${progress.toFixed(1).padStart(5)} %  ${completed}/${total}  ${rate}`
 }
 
-/** A POSIX shell's quotes; cmd would need others, see docs/windows.md. */
+/** Returns commands quoted for a POSIX shell; cmd needs other quotes, see docs/windows.md. */
 function curlLines(url, example) {
   const body = JSON.stringify({ url: `${example}?copy`, filename: 'copy.onnx' })
   return [

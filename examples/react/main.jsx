@@ -43,7 +43,7 @@ function List() {
   )
 }
 
-// Drawn again when its own download has changed, not when another one has.
+// A row renders again only when its own download has changed.
 const Row = memo(function Row({ url }) {
   const { download, error, ...actions } = useDownload(url)
   if (download === null) return null
@@ -64,7 +64,7 @@ const Row = memo(function Row({ url }) {
   )
 })
 
-// The page's own origin: Vite hands `/api` on, see vite.config.js.
+// An empty base URL is the page's own origin. Vite forwards `/api` to the server; see vite.config.js.
 const client = createClient({ baseUrl: '' })
 
 createRoot(document.getElementById('root')).render(

@@ -1,6 +1,6 @@
-/** What the examples have in common: what can be done with a download, and how it is put into words. */
+/** Code that the examples share: the actions of a download, and its description for people. */
 
-/** Actions by state, with the words on their buttons. */
+/** The actions that are possible in a state, with the labels of their buttons. */
 export function actionsOf({ state }) {
   if (state === 'paused') return { resume: 'Resume', cancel: 'Cancel' }
   if (state === 'failed' || state === 'canceled') return { retry: 'Retry', remove: 'Remove' }
@@ -9,7 +9,7 @@ export function actionsOf({ state }) {
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
 
-/** Such as `downloading, 12.0 of 48.1 MB, 8.5 MB/s, 4 s left`. */
+/** Describes a download, for example as `downloading, 12.0 of 48.1 MB, 8.5 MB/s, 4 s left`. */
 export function describe({ state, downloaded, total, bytes_per_second: speed, eta_seconds: seconds, error }) {
   const size = total > 0 ? `${(downloaded / 1e6).toFixed(1)} of ${megabytes(total)}` : megabytes(downloaded)
   const parts = [state, size]

@@ -4,7 +4,7 @@ import { modelDownloader } from 'model-downloader/vue'
 import App from './App.vue'
 import '../shared/downloads.css'
 
-// The page's own origin: Vite hands `/api` on, see vite.config.js.
+// An empty base URL is the page's own origin. Vite forwards `/api` to the server; see vite.config.js.
 const client = createClient({ baseUrl: '' })
 
 createApp(App).use(modelDownloader, client).mount('#root')
