@@ -8,6 +8,7 @@ import {
   badRef,
   fewOf,
   isPlainPath,
+  isRevision,
   rateLimited,
   requireEndpoint,
   requireToken,
@@ -35,9 +36,6 @@ const ownerName = /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,99})$/
 
 const repoName = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/
 
-// git-check-ref-format; the shape alone, so that what can't be a tag gives no odd address.
-const tagName = /^(?![-/.])(?!.*(?:\.\.|\/\/|\/\.|@\{))[^\s\p{Cc}\p{Cs}~^:?*[\\]{1,255}$/u
-
 const assetName = /^(?!\.{1,2}$)[^\p{Cc}\p{Cs}/\\]{1,255}$/u
 
 /** Whether a text is a ref of a release, right or wrong. */
@@ -63,7 +61,7 @@ export function parseGitHubRef(ref: string): GitHubRef {
   const slash = release.lastIndexOf('/')
   const tag = slash === -1 ? release : release.slice(0, slash)
   const asset = slash === -1 ? '' : release.slice(slash + 1)
-  if (!tagName.test(tag)) throw badRef('The tag of the release is not valid.', example)
+  if (!isRevision(tag)) throw badRef('The tag of the release is not valid.', example)
   if (asset !== '' && !assetName.test(asset)) throw badRef("The asset's name is not valid.", example)
   return { owner, repo, tag: tag === 'latest' ? null : tag, asset: asset === '' ? null : asset }
 }

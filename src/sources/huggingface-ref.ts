@@ -1,5 +1,6 @@
 /** What refs of the Hugging Face hub say, and what its answers say about files. Pure. */
 import { DownloadError } from '../errors.js'
+import { isRevision } from './support.js'
 
 /** The kinds of repositories, as the hub's API spells them. */
 export type RepoType = 'models' | 'datasets' | 'spaces'
@@ -20,10 +21,7 @@ export interface HubRef {
 /** Letters, digits, `-`, `_`, `.`; never `..` or `--`, no `-` or `.` at either end; at most 96 characters. */
 const name = /^(?=.{1,96}$)(?!.*(?:\.\.|--))[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$/
 
-const unsafe = /[\p{Cc}\\]/u
-
-/** What git refuses in a name of a branch or a tag, as far as it could lead elsewhere (git-check-ref-format). */
-const badRevision = /[\p{Cc} ~^:?*[\\]|\.\.|^\/|\/$|\/\/|@\{/u
+const unsafe = /[\p{Cc}\p{Cs}\\]/u
 
 /** First segments of the hub's own pages: no owner is called like that. */
 const pages = new Set(
@@ -103,8 +101,7 @@ function checkRepo(owner: string, repoName: string): string {
 }
 
 function checkRevision(revision: string): string {
-  if (revision === '' || revision.length > 255 || badRevision.test(revision) || hasDots(revision.split('/')))
-    throw bad('behind the @ stands no branch, tag or commit')
+  if (!isRevision(revision)) throw bad('behind the @ stands no branch, tag or commit')
   return revision
 }
 

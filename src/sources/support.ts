@@ -23,13 +23,15 @@ export function isPlainPath(path: string): boolean {
   return path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..')
 }
 
-/** What git allows in the name of a branch or tag, a commit included (git-check-ref-format), and no longer than 255. */
+/**
+ * Whether a text can name a branch or a tag, or be a commit: whatever git allows (git-check-ref-format(1)) and does not take
+ * for an option, up to 255 characters of it. It has no segment that climbs, and can always be escaped for a URL.
+ */
 export function isRevision(revision: string): boolean {
   return (
-    /^[^\s\p{Cc}\p{Cs}~^:?*[\\]{1,255}$/u.test(revision) &&
-    !revision.includes('..') &&
-    !revision.includes('@{') &&
-    !/^[-/]|\/\/|\/$|\.lock$/.test(revision)
+    /^[^ \p{Cc}\p{Cs}~^:?*[\\]{1,255}$/u.test(revision) &&
+    !/^-|^@$|\.$|\.\.|@\{/.test(revision) &&
+    revision.split('/').every((part) => /^[^.]/u.test(part) && !part.endsWith('.lock'))
   )
 }
 

@@ -98,7 +98,15 @@ describe('a ref', () => {
       'hf:o/r:Q4/x',
       'hf:o/r:a:b',
     ],
-    ...['hf:o/r/a\\b', 'hf:o/r/a\nb', 'hf:-o/r/f', 'hf:o/r--x/f', 'hf:o/r@x?y', 'hf:datasets/r'],
+    ...[
+      'hf:o/r/a\ud800',
+      'hf:o/r/a\\b',
+      'hf:o/r/a\nb',
+      'hf:-o/r/f',
+      'hf:o/r--x/f',
+      'hf:o/r@x?y',
+      'hf:datasets/r',
+    ],
   ])('%j is refused', (ref) => {
     expect(() => parseHubRef(ref)).toThrow(expect.objectContaining({ code: 'INVALID_URL' }))
   })
