@@ -329,15 +329,12 @@ export function describeStore(name: string, { make, reopen }: StoreKit): void {
       )
     })
 
-    it('holds 1,000 records and loads them in under 2 s', async () => {
+    it('holds 1,000 records and loads them all', async () => {
       const records = Array.from({ length: 1_000 }, (_, i) =>
         recordOf(i, { error: { code: 'STALLED', message: 'x', retryable: true } }),
       )
       await Promise.all(records.map((record) => store.save(record)))
-      const begin = performance.now()
-      const found = await stored()
-      expect(performance.now() - begin).toBeLessThan(2_000)
-      expect(found).toStrictEqual(records)
+      expect(await stored()).toStrictEqual(records)
     })
   })
 }
