@@ -1,4 +1,5 @@
 /** Errors as RFC 9457 problem details, which speak the older dialects (`success`, `error`) too. Pure. */
+import { STATUS_CODES } from 'node:http'
 import { type DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import type { Problem } from './schemas.js'
@@ -43,26 +44,15 @@ const statuses: Readonly<Record<DownloadErrorCode, number>> = {
 /** Codes whose own `status` is about the request to us, not about one of ours to an origin. */
 const ownStatus: ReadonlySet<DownloadErrorCode> = new Set(['ACCESS_DENIED', 'INVALID_OPTIONS', 'NOT_FOUND'])
 
-/** Status phrases (RFC 9110 section 15, RFC 6585, RFC 4918), as `about:blank` wants them for a title. */
-const titles: ReadonlyMap<number, string> = new Map([
-  [400, 'Bad Request'],
-  [401, 'Unauthorized'],
-  [403, 'Forbidden'],
-  [404, 'Not Found'],
-  [405, 'Method Not Allowed'],
-  [409, 'Conflict'],
-  [413, 'Content Too Large'],
-  [415, 'Unsupported Media Type'],
-  [429, 'Too Many Requests'],
-  [500, 'Internal Server Error'],
-  [502, 'Bad Gateway'],
-  [503, 'Service Unavailable'],
-  [507, 'Insufficient Storage'],
-])
+/** Phrases that RFC 9110 section 15 has renamed; Node keeps the older ones. */
+const renamed: Readonly<Record<number, string>> = {
+  413: 'Content Too Large',
+  422: 'Unprocessable Content',
+}
 
-/** The phrase of a status. */
+/** The phrase of a status, as `about:blank` wants it for a title; `Error` for a status that nobody has registered. */
 export function titleOf(status: number): string {
-  return titles.get(status) ?? 'Error'
+  return renamed[status] ?? STATUS_CODES[status] ?? 'Error'
 }
 
 /** After how many seconds to ask again. */
