@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type Options } from 'tsup'
+import { entriesOf, pageAdapters, serverAdapters } from './scripts/adapters.mjs'
 import { templates } from './scripts/templates.mjs'
 
 const common = {
@@ -32,11 +33,7 @@ function licenseOf(name: string): string {
 
 const libraries = {
   index: 'src/index.ts',
-  express: 'adapters/express.ts',
-  fastify: 'adapters/fastify.ts',
-  fetch: 'adapters/fetch.ts',
-  koa: 'adapters/koa.ts',
-  node: 'adapters/node.ts',
+  ...entriesOf(serverAdapters),
 }
 
 /** For browsers, whatever bundles them. */
@@ -48,7 +45,7 @@ const browser = {
 } as const
 
 /** Frameworks of pages, over the client. */
-const bindings = { react: 'adapters/react.ts', vue: 'adapters/vue.ts' }
+const bindings = entriesOf(pageAdapters)
 
 /**
  * Of something that shares nothing with its host, and needs little of its packages: loading all of their files would be

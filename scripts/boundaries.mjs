@@ -7,6 +7,7 @@
  */
 import { isBuiltin } from 'node:module'
 import path from 'node:path'
+import { isFramework, pageAdapters } from './adapters.mjs'
 
 /** From the top to the ground. A name that ends with a slash is a folder of `src`; the others are files of it. */
 export const rooms = [
@@ -32,10 +33,6 @@ export const rooms = [
 
 /** The same inside the engine; what lies in `engine/` itself and is not named here comes before all of them. */
 const engineRooms = ['engine/fetch/', 'engine/part/', 'engine/hash/', 'engine/protocol.ts']
-
-/** No part of `src` may know who hosts it. */
-const frameworks =
-  /^(?:express|fastify|koa|hono|next|react|react-dom|vue|bullmq|ioredis|@fastify\/.+|@koa\/.+|@nestjs\/.+)(?:\/|$)/
 
 /** Pure logic: no input or output, so no built-in module. */
 const pure = new Set(
@@ -74,10 +71,7 @@ const browserRooms = new Map([
 ])
 
 /** Adapters that bring the client into a framework of pages: a hook is nothing without its framework's run time. */
-const bindings = new Map([
-  ['adapters/react.ts', 'react'],
-  ['adapters/vue.ts', 'vue'],
-])
+const bindings = new Map(pageAdapters.map(({ name, file }) => [file, name]))
 
 /** Whether a file is this one, or lies in this folder (which ends with a slash). */
 const isInside = (file, part) => (part.endsWith('/') ? file.startsWith(part) : file === part)
@@ -110,7 +104,8 @@ export function violation(from, specifier, typeOnly) {
 }
 
 function packageViolation(from, room, specifier) {
-  if (frameworks.test(specifier)) return `src never imports a framework (${specifier})`
+  // No part of `src` may know who hosts it.
+  if (isFramework(specifier)) return `src never imports a framework (${specifier})`
   if (isPackage(specifier, 'undici') && from !== 'src/net/http.ts')
     return 'undici is imported in src/net/http.ts only'
   if (isPackage(specifier, 'lit') && room !== 'elements/')
@@ -149,7 +144,7 @@ function adapterViolation(from, specifier, typeOnly) {
     if (binding !== undefined && isBuiltin(specifier))
       return `${from} runs in browsers and imports no Node module (${specifier})`
     if (binding !== undefined && isPackage(specifier, binding)) return null
-    return frameworks.test(specifier) && !typeOnly
+    return isFramework(specifier) && !typeOnly
       ? `adapters import frameworks as types only (${specifier})`
       : null
   }

@@ -36,6 +36,7 @@ function inputs() {
     'package.json',
     'tsconfig.json',
     'tsup.config.ts',
+    'scripts/adapters.mjs',
     'scripts/dashboard.mjs',
     'scripts/no-dom.mjs',
     'scripts/templates.mjs',

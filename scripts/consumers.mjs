@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { isFramework, serverAdapters } from './adapters.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
@@ -83,9 +84,7 @@ const steps = {
 
   'no framework comes along'() {
     const installed = readdirSync(path.join(home, 'node_modules'))
-    const frameworks =
-      /^(?:express|fastify|koa|hono|next|react|react-dom|vue|bullmq|ioredis|@fastify|@koa|@nestjs)$/
-    const found = installed.filter((name) => frameworks.test(name))
+    const found = installed.filter(isFramework)
     if (found.length > 0) throw new Error(`These came along: ${found.join(', ')}`)
     const text = readdirSync(path.join(home, 'node_modules', manifest.name, 'dist'))
       .filter((file) => /\.(?:js|d\.ts)$/.test(file))
@@ -93,13 +92,13 @@ const steps = {
         file,
         readFileSync(path.join(home, 'node_modules', manifest.name, 'dist', file), 'utf8'),
       ])
-    const imported =
-      /(?:from|import|require)\s*\(?\s*["'](?:express|fastify|koa|hono|next|react|vue|bullmq|ioredis)["'/]/
+    const imported = /(?:from|import|require)\s*\(?\s*["']([\w@][^"']*)["']/g
     for (const [file, content] of text) {
       // The types of an adapter are those of its framework; whoever uses it has them. So it is with the code of a binding.
       const own = file.replace(/\.(?:d\.ts|js)$/, '')
       const foreign = content.replaceAll(new RegExp(`from (?:'${own}'|"${own}")`, 'g'), '')
-      if (imported.test(foreign)) throw new Error(`dist/${file} imports a framework`)
+      if ([...foreign.matchAll(imported)].some(([, specifier]) => isFramework(specifier)))
+        throw new Error(`dist/${file} imports a framework`)
     }
   },
 
@@ -110,7 +109,7 @@ const steps = {
 const manager = new DownloadManager({ directory: './models', store: 'memory' })
 await manager.close()
 if (!isDownloadError(new DownloadError('CLOSED', 'x'), 'CLOSED')) throw new Error('isDownloadError')
-for (const adapter of ['express', 'fastify', 'fetch', 'koa', 'node']) {
+for (const adapter of ${JSON.stringify(serverAdapters.map(({ name }) => name))}) {
   const { modelDownloader } = await import(\`${manifest.name}/\${adapter}\`)
   if (typeof modelDownloader !== 'function') throw new Error(adapter)
 }

@@ -7,14 +7,14 @@
  */
 import path from 'node:path'
 import ts from 'typescript'
+import { adapters } from './adapters.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const given = process.argv.slice(2)
-const adapters = ['express', 'fastify', 'fetch', 'koa', 'node', 'react', 'vue'].map(
-  (name) => `adapters/${name}.ts`,
-)
 const parts = ['src/index.ts', 'src/client/index.ts', 'src/elements/types.ts']
-const entries = (given.length > 0 ? given : [...parts, ...adapters]).map((entry) => path.resolve(root, entry))
+const entries = (given.length > 0 ? given : [...parts, ...adapters.map(({ file }) => file)]).map((entry) =>
+  path.resolve(root, entry),
+)
 const sources = ['src', 'adapters'].map((folder) => path.join(root, folder) + path.sep)
 
 const { config } = ts.readConfigFile(path.join(root, 'tsconfig.json'), ts.sys.readFile)
