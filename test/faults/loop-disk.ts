@@ -20,7 +20,8 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', int(
 
 /** Lets a disk be made, cut, and made whole again. */
 export const loopDisks: Need = {
-  missing: 'cutting the power takes root on Linux, loop devices, mkfs.ext4 and python3',
+  missing:
+    'cutting the power takes root on Linux, loop devices, mkfs.ext4 and python3: apt-get install e2fsprogs python3, as root',
   available: () => {
     if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/dev/loop-control'))
       return false

@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { adoptFile, type Adopted, type AdoptInit } from '../../src/layouts/adopt.js'
 import { CacheIndex, type WantedFile } from '../../src/layouts/cache-index.js'
 import type { KnownCaches } from '../../src/layouts/known-caches.js'
+import { mounting, skipFor } from '../support/machine.js'
 import { listTree, sha256File, smallTmpfs, tempDir } from '../support/temp.js'
 
 const bytes = Buffer.from('the bytes of a model')
@@ -173,7 +174,7 @@ describe('a file comes', () => {
 
   it('as a copy from another file system', async (context) => {
     const folder = smallTmpfs(1024 * 1024)
-    if (folder === null) return context.skip('mounting a tmpfs takes root on Linux')
+    if (folder === null) return skipFor(context, mounting)
     const scene = makeScene(join(folder, 'mine.gguf'))
     await put(scene.root, `ollama/blobs/sha256-${sha256}`)
     expect(await scene.adopt()).toMatchObject({ by: 'copy' })

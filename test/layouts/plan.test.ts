@@ -6,6 +6,7 @@ import { huggingFace } from '../../src/index.js'
 import { arrives, makeManager, MiB, startBench } from '../faults/harness.js'
 import { ggufContent, randomContent, textContent } from '../support/content.js'
 import { startHub } from '../support/hub.js'
+import { mounting, skipFor } from '../support/machine.js'
 import { listTree, smallTmpfs, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 import { withHome } from './home.js'
@@ -127,7 +128,7 @@ describe('the plan of a URL', () => {
 
   it('tells when there is no room', async (context) => {
     const folder = smallTmpfs(MiB)
-    if (folder === null) return context.skip('mounting a tmpfs takes root on Linux')
+    if (folder === null) return skipFor(context, mounting)
     await using bench = await startBench({ directory: folder })
     bench.origin.serve('/a.bin', { content })
     const plan = await bench.manager.plan({ url: bench.origin.url('/a.bin') })

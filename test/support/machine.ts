@@ -2,12 +2,12 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, type TestContext } from 'vitest'
 import { RunningProcess, root, type RunOptions } from './process.js'
 
 /** Something that not every machine has. */
 export interface Need {
-  /** Said where it is missing. */
+  /** Said where it is missing: what that is, a colon, and the command that brings it. */
   missing: string
   /** Looked at once per test file. */
   available: () => boolean
@@ -18,26 +18,28 @@ const works = (command: string, args: readonly string[]): boolean =>
 
 /** Makes system calls of a program fail. */
 export const strace: Need = {
-  missing: 'no strace here, or no right to trace: apt-get install strace',
+  missing: 'no strace here, or no right to trace: apt-get install strace, as root',
   available: () =>
     works('strace', ['-f', '-qq', '-o', '/dev/null', '-e', 'inject=fdatasync:error=EIO', 'true']),
 }
 
 /** A network and mounts of one's own. */
 export const namespaces: Need = {
-  missing: 'network namespaces take root on Linux, unshare and ip',
+  missing:
+    'network namespaces take root on Linux, unshare and ip: apt-get install util-linux iproute2, as root',
   available: () => works('unshare', ['-n', '-m', 'ip', 'link', 'set', 'lo', 'up']),
 }
 
 /** File systems of one's own. */
 export const mounting: Need = {
-  missing: 'mounting a tmpfs takes root on Linux',
+  missing: 'mounting a tmpfs takes root on Linux: apt-get install mount util-linux, as root',
   available: () => works('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']),
 }
 
 /** Whom file modes hold for: they don't for root. */
 export const nobody: Need = {
-  missing: 'running as nobody takes root on Linux, setpriv, and a checkout that nobody may read',
+  missing:
+    'running as nobody takes root on Linux, setpriv, and a checkout that nobody may read: apt-get install util-linux, as root',
   available: () =>
     works('setpriv', [...asNobody.slice(1), process.execPath, '-e', `process.chdir('${root}')`]),
 }
@@ -69,9 +71,21 @@ export function findChromium(): string | null {
   return paths.find((path) => existsSync(path)) ?? null
 }
 
+/** Changes the limits of a process that runs. */
+export const prlimit: Need = {
+  missing: 'no prlimit here: apt-get install util-linux',
+  available: () => works('prlimit', ['--version']),
+}
+
+/** Its `/proc`, and what else only Linux has. */
+export const linux: Need = {
+  missing: 'this is about Linux: docker run -it -v "$PWD:/work" -w /work node npm test',
+  available: () => process.platform === 'linux',
+}
+
 /** A shell, for `ulimit`. */
 export const shell: Need = {
-  missing: 'limits of open files are set by a POSIX shell',
+  missing: 'limits of open files are set by a POSIX shell: apt-get install dash',
   available: () => process.platform !== 'win32' && spawnSync('sh', ['-c', 'ulimit -n 64']).status === 0,
 }
 
@@ -84,10 +98,13 @@ export function describeWith(need: Need, name: string, tests: () => void): void 
     describe(name, tests)
     return
   }
-  it(`${name} (${need.missing})`, (context) => {
-    expect(process.env['CI'], need.missing).not.toBe('true')
-    context.skip(need.missing)
-  })
+  it(`${name} (${need.missing})`, (context) => skipFor(context, need))
+}
+
+/** Ends one test whose need is not met: skipped, saying what is missing; with `CI=true` in the environment it fails. */
+export function skipFor(context: TestContext, { missing }: Need): never {
+  expect(process.env['CI'], missing).not.toBe('true')
+  context.skip(missing)
 }
 
 /** Runs this Node under another command: `[...wrapper, node, ...args]`. */

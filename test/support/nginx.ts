@@ -1,22 +1,16 @@
 /** Tests against a real nginx. Needs vitest; `nginx-server.ts` has the server alone. */
-import { describe, expect, it } from 'vitest'
+import { describeWith, type Need } from './machine.js'
 import { nginxAvailable } from './nginx-server.js'
 
 export { startNginx, type Nginx, type NginxOptions } from './nginx-server.js'
 
-const missing = 'no nginx here: apt-get install nginx-light'
+/** The server itself. */
+export const nginx: Need = {
+  missing: 'no nginx here: apt-get install nginx-light',
+  available: nginxAvailable,
+}
 
-/**
- * `describe` for tests that need nginx. Where there is none, one test stands for them: skipped, saying what to
- * install; with `CI=true` in the environment it fails.
- */
+/** {@link describeWith} for tests that need nginx. */
 export function describeWithNginx(name: string, tests: () => void): void {
-  if (nginxAvailable()) {
-    describe(name, tests)
-    return
-  }
-  it(`${name} (${missing})`, (context) => {
-    expect(process.env['CI'], missing).not.toBe('true')
-    context.skip(missing)
-  })
+  describeWith(nginx, name, tests)
 }

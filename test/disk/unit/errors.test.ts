@@ -8,6 +8,7 @@ import { DownloadError } from '../../../src/errors.js'
 import { readRegularFile, replaceFile, uniqueSuffix } from '../../../src/disk/atomic.js'
 import { bootId, isExactBootId } from '../../../src/disk/system.js'
 import { fsError, isMissing, isOutOfHandles, nullIfMissing, withHandles } from '../../../src/disk/errors.js'
+import { prlimit, skipFor } from '../../support/machine.js'
 
 let folder: string
 beforeEach(async () => {
@@ -123,9 +124,8 @@ describe('withHandles (FAULTS row 29)', () => {
     await expect(withHandles(open)).rejects.toMatchObject({ code: 'E1' })
   })
 
-  const prlimit = process.platform === 'linux' && spawnSync('prlimit', ['--version']).status === 0
   it('outlasts a process that really has no descriptor left', async (context) => {
-    if (!prlimit) context.skip('prlimit is missing: apt-get install util-linux')
+    if (!prlimit.available()) skipFor(context, prlimit)
     const limits = /NOFILE.*?(\d+)\s+(\d+)/.exec(
       execFileSync('prlimit', ['--nofile', '--noheadings', '--pid', String(process.pid)], {
         encoding: 'utf8',

@@ -8,6 +8,7 @@ import fc from '../../support/properties.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { acquireLock } from '../../../src/disk/lock.js'
 import { bundle } from '../../support/bundle.js'
+import { linux, skipFor } from '../../support/machine.js'
 import { withTimeout } from '../../support/wait.js'
 
 let folder: string
@@ -105,7 +106,7 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
   })
 
   it('takes a zombie for dead', async (context) => {
-    if (process.platform !== 'linux') context.skip('it is about Linux')
+    if (!linux.available()) skipFor(context, linux)
     // The shell starts the holder, is stopped before it can reap it, and so leaves a zombie behind when it is killed.
     const template = JSON.stringify({ ...(await ownContent()), token: 'theirs' })
     const shell = spawn('sh', ['-c', 'sleep 60 & echo $!; wait'], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -130,7 +131,7 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
   })
 
   it('tells a reused pid by its start time', async (context) => {
-    if (process.platform !== 'linux') context.skip('it is about Linux')
+    if (!linux.available()) skipFor(context, linux)
     await kill(await holder())
     const old = JSON.parse(await readFile(path, 'utf8')) as object // written by the holder
     // The pid of a process that lives, and that began at another time.
@@ -141,7 +142,7 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
   })
 
   it('takes over what another boot left', async (context) => {
-    if (process.platform !== 'linux') context.skip('it is about Linux')
+    if (!linux.available()) skipFor(context, linux)
     await writeFile(path, JSON.stringify({ ...(await ownContent()), bootId: 'another-boot' }))
     await expectTakenOver()
     // An inexact boot id proves nothing: the process decides.

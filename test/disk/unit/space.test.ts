@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { replaceFile } from '../../../src/disk/atomic.js'
 import { fsError } from '../../../src/disk/errors.js'
 import { ensureSpace, freeBytes } from '../../../src/disk/space.js'
+import { linux, mounting, skipFor } from '../../support/machine.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'space-'))
 const mounted =
@@ -19,7 +20,7 @@ afterAll(() => {
 
 describe('space (FAULTS row 24)', () => {
   it('counts what is free on a small disk', async (context) => {
-    if (!mounted) context.skip('mounting a tmpfs takes root')
+    if (!mounted) skipFor(context, mounting)
     expect(await freeBytes(folder)).toBe(1024 * 1024)
     await writeFile(join(folder, 'a'), Buffer.alloc(300 * 1024))
     expect(await freeBytes(folder)).toBe((1024 - 300) * 1024)
@@ -27,7 +28,7 @@ describe('space (FAULTS row 24)', () => {
   })
 
   it('refuses what does not fit, counting what lies there already', async (context) => {
-    if (!mounted) context.skip('mounting a tmpfs takes root')
+    if (!mounted) skipFor(context, mounting)
     await writeFile(join(folder, 'a'), Buffer.alloc(300 * 1024))
     await ensureSpace(folder, 724 * 1024, 0)
     await expect(ensureSpace(folder, 724 * 1024 + 1, 0)).rejects.toMatchObject({
@@ -40,7 +41,7 @@ describe('space (FAULTS row 24)', () => {
   })
 
   it('replacing a file on a full disk keeps the old one and leaves no temporary file', async (context) => {
-    if (!mounted) context.skip('mounting a tmpfs takes root')
+    if (!mounted) skipFor(context, mounting)
     const path = join(folder, 'record')
     await replaceFile(path, 'old', { mode: 0o600 })
     const failed = replaceFile(path, 'x'.repeat(2 * 1024 * 1024), { mode: 0o600 })
@@ -63,7 +64,7 @@ describe('space (FAULTS row 24)', () => {
   })
 
   it('takes a file system without blocks for endless', async (context) => {
-    if (process.platform !== 'linux') context.skip('it is about Linux')
+    if (!linux.available()) skipFor(context, linux)
     expect(await freeBytes('/proc')).toBe(Infinity)
   })
 })
