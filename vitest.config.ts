@@ -1,9 +1,12 @@
 import { defineConfig } from 'vitest/config'
+import { measureSlowness } from './test/support/slowness.js'
 
 const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
 /** What changes nothing in its process needs none of its own; starting one costs half a second. */
 const light = ['test/{client,contract,http,layouts,sources,types}/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
+/** Measured once per run; `deadline()` of `test/support/wait.ts` makes use of it. */
+const slowness = measureSlowness()
 
 /**
  * Sets of tests. `unit` needs sources only and goes first; `light` and `system` open sockets and run `dist`. Two more run
@@ -12,15 +15,16 @@ const soak = ['test/soak/**/*.test.ts']
  */
 export default defineConfig(({ mode }) => ({
   test: {
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000 * slowness,
+    hookTimeout: 60_000 * slowness,
+    expect: { poll: { timeout: 15_000 * slowness } },
     pool: 'forks',
     setupFiles: ['./test/support/setup.ts'],
     // Most of what tests do is wait: for limits, stalls, processes. On CI the coverage takes its share.
     maxWorkers: process.env['CI'] ? 3 : 4,
     allowOnly: false,
     reporters: ['default', './scripts/vitest-summary.ts'],
-    ...(mode === 'worker' ? { env: { ENGINE: 'worker' } } : {}),
+    env: { TEST_SLOWNESS: String(slowness), ...(mode === 'worker' ? { ENGINE: 'worker' } : {}) },
     projects:
       mode === 'worker'
         ? [

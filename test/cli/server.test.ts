@@ -99,6 +99,15 @@ describe('closing', () => {
     expect(await heard).toBe('')
   })
 
+  it('waits for no connection that a client keeps for its next request', async () => {
+    const url = await start({}, ok)
+    const socket = connect(Number(url.port), url.hostname)
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await withTimeout(once(socket, 'data'), 5_000, 'the answer')
+    // Ten minutes are longer than any test may take.
+    await Promise.all([once(socket, 'close'), servers[0]?.close(600_000)])
+  })
+
   it('is harmless twice, and before it listens', async () => {
     const server = new ApiServer()
     await server.close(0)

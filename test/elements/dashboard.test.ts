@@ -6,7 +6,7 @@ import type { Authorize } from '../../src/http/handler.js'
 import { ggufContent } from '../support/content.js'
 import { chromium, describeWith } from '../support/machine.js'
 import type { Origin } from '../support/origin.js'
-import { waitFor } from '../support/wait.js'
+import { deadline, waitFor } from '../support/wait.js'
 import { expectAccessible, filledOf, inside, openBoard, progressOf, slowly, untilSays } from './board.js'
 
 const models = (origin: Origin): CatalogModel[] => {
@@ -111,7 +111,7 @@ describeWith(chromium, 'the dashboard', () => {
     await panel.locator('pre').waitFor()
     await panel.getByRole('button', { name: 'Fetch missing models' }).click()
     await panel.getByText('Fetching models: 0 of 1 done').waitFor()
-    await panel.getByText('The last run went well.').waitFor({ timeout: 30_000 })
+    await panel.getByText('The last run went well.').waitFor({ timeout: deadline(30_000) })
     await panel.getByText('1 of 2 models are missing.').waitFor()
     const log = panel.getByRole('log')
     expect(await log.innerText()).toMatch(/\[chat\]/)
@@ -122,7 +122,7 @@ describeWith(chromium, 'the dashboard', () => {
     await panel.getByRole('button', { name: 'Pause' }).click()
     const before = await log.innerText()
     await panel.getByRole('button', { name: 'Fetch: Search' }).click()
-    await panel.getByText('All models are here.').waitFor({ timeout: 30_000 })
+    await panel.getByText('All models are here.').waitFor({ timeout: deadline(30_000) })
     expect(await log.innerText()).toBe(before)
     await panel.getByRole('button', { name: 'Follow' }).click()
     await waitFor(async () => (await log.innerText()).includes('[search]'), { what: 'the log to go on' })
@@ -135,7 +135,7 @@ describeWith(chromium, 'the dashboard', () => {
     board.backend.origin.remove('/chat.gguf')
     const panel = board.page.locator('model-preload')
     await panel.getByRole('button', { name: 'Fetch missing models' }).click()
-    await panel.getByText(/The last run failed: .*chat/).waitFor({ timeout: 30_000 })
+    await panel.getByText(/The last run failed: .*chat/).waitFor({ timeout: deadline(30_000) })
     await expectAccessible(board.page)
   })
 

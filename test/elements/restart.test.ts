@@ -7,6 +7,7 @@ import { chromium, describeWith } from '../support/machine.js'
 import { startOrigin } from '../support/origin.js'
 import { add, progressOf, rowOf, ui, untilSays } from './board.js'
 import { ownPort } from '../support/ports.js'
+import { deadline } from '../support/wait.js'
 
 describeWith(chromium, 'the dashboard', () => {
   it('says that the server is gone, and goes on by itself when it is there again', async () => {
@@ -22,7 +23,7 @@ describeWith(chromium, 'the dashboard', () => {
     await untilSays(row, /Downloading[^]*of 6\.0 MB/)
     const before = await progressOf(row)
     await first[Symbol.asyncDispose]()
-    await page.getByText('No connection to the server.').waitFor({ timeout: 30_000 })
+    await page.getByText('No connection to the server.').waitFor({ timeout: deadline(30_000) })
     // What was known stays to be seen.
     expect(await row.count()).toBe(1)
 

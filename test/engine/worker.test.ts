@@ -18,7 +18,7 @@ import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { dist, root } from '../support/process.js'
 import { listTree, tempDir } from '../support/temp.js'
-import { waitFor, withTimeout } from '../support/wait.js'
+import { deadline, waitFor, withTimeout } from '../support/wait.js'
 
 const MiB = 1024 * 1024
 const content = randomContent(4 * MiB, 'worker')
@@ -212,7 +212,7 @@ describe('a worker that is lost', () => {
     await expectFile(two)
   })
 
-  it('because it is stuck does not keep close() waiting for ever', { timeout: 30_000 }, async () => {
+  it('because it is stuck does not keep close() waiting for ever', async () => {
     const engine = start(await treacherous('for (;;);'))
     const transfer = run(engine, await origin(MiB))
     await waitFor(() => transfer.events.some(({ type }) => type === 'progress'))
@@ -249,7 +249,10 @@ describe('a host', () => {
   async function runHost(file: string): Promise<string[]> {
     const { execFile } = await import('node:child_process')
     const { promisify } = await import('node:util')
-    const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: root, timeout: 15_000 })
+    const { stdout } = await promisify(execFile)(process.execPath, [file], {
+      cwd: root,
+      timeout: deadline(15_000),
+    })
     return stdout.trim().split('\n')
   }
 

@@ -32,10 +32,8 @@ describe('row 33: SIGTERM', () => {
     const command = ['get', origin.url(path), '-d', directory, '--connections', '4', '--quiet']
     await using run = spawnCli(command)
     await origin.waitForBytes(path, 3 * MiB)
-    const began = performance.now()
-    const { code } = await run.kill('SIGTERM')
+    const { code } = await run.kill('SIGTERM', deadlineMs)
     expect(code).toBe(143)
-    expect(performance.now() - began).toBeLessThan(deadlineMs)
     await waitFor(() => origin.openConnections === 0, { what: 'the sockets to close' })
     const sent = origin.bytesSent(path)
     const kept = await journalled(directory)
@@ -61,10 +59,8 @@ describe('row 33: SIGTERM', () => {
     for (const each of ['/silent', '/stalled', '/busy']) {
       await origin.waitForRequest((request) => request.path === each)
     }
-    const began = performance.now()
-    const { code } = await run.kill('SIGTERM')
+    const { code } = await run.kill('SIGTERM', deadlineMs)
     expect(code).toBe(143)
-    expect(performance.now() - began).toBeLessThan(deadlineMs)
     await waitFor(() => origin.openConnections === 0, { what: 'the sockets to close' })
   })
 })

@@ -14,16 +14,16 @@ import {
 import type { Content } from '../support/content.js'
 import { startOrigin, type Origin, type OriginOptions } from '../support/origin.js'
 import { listTree, sha256File, tempDir } from '../support/temp.js'
-import { withTimeout } from '../support/wait.js'
+import { slowness, withTimeout } from '../support/wait.js'
 
 export const KiB = 1024
 export const MiB = 1024 * 1024
 
-/** Short times, so that a fault is over in a blink. */
+/** Short times, so that a fault is over in a blink; not so short that a slow machine is taken for a fault. */
 export const fastTuning = {
-  connectTimeoutMs: 2_000,
-  headersTimeoutMs: 1_000,
-  bodyTimeoutMs: 300,
+  connectTimeoutMs: Math.round(2_000 * slowness),
+  headersTimeoutMs: Math.round(1_000 * slowness),
+  bodyTimeoutMs: Math.round(300 * slowness),
   minDelayMs: 1,
   maxDelayMs: 5,
   outageMs: 0,

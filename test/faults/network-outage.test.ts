@@ -103,7 +103,7 @@ describe('row 22: the network goes away in the middle', () => {
   })
 
   it('row 22: paused during an outage it stops at once and keeps its bytes', async () => {
-    await using bench = await startBench({ tuning: { ...tuning, minDelayMs: 10_000, maxDelayMs: 10_000 } })
+    await using bench = await startBench({ tuning: { ...tuning, minDelayMs: 600_000, maxDelayMs: 600_000 } })
     const download = await underWay(bench, null)
     const waits = new Promise<void>((resolve) => {
       bench.manager.once('retrying', () => {
@@ -113,9 +113,8 @@ describe('row 22: the network goes away in the middle', () => {
     bench.origin.stopListening()
     bench.origin.destroyConnections({ reset: true })
     await waits
-    const begin = performance.now()
+    // Ten minutes are longer than any test may take.
     await bench.manager.pause(download.url)
-    expect(performance.now() - begin).toBeLessThan(1_000)
     await expectInvariant(bench.directory, 'model.bin', 'K')
   })
 })

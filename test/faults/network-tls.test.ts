@@ -17,7 +17,6 @@ async function cliFails(certificate: CertificateName) {
   origin.serve('/model.bin', { content })
   const root = tempDir('tls')
   const directory = join(root, 'models')
-  const begin = performance.now()
   const { code, stdout } = await runCli(['get', origin.url('/model.bin'), '-d', directory, '--json'], {
     env: { NODE_EXTRA_CA_CERTS: caPath },
   })
@@ -26,7 +25,6 @@ async function cliFails(certificate: CertificateName) {
   expect(await listTree(root)).toEqual([])
   expect(origin.requests()).toEqual([])
   expect(origin.totalConnections, 'exactly one attempt').toBe(1)
-  expect(performance.now() - begin).toBeLessThan(10_000)
   expect(lines.filter((line) => line.includes('"retrying"'))).toEqual([])
   return JSON.parse(lines.at(-1) ?? '') as unknown
 }

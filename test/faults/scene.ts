@@ -25,6 +25,8 @@ const deadlineMs = 12_000
 export interface Told {
   /** Codes of the errors that were waited after, in order. */
   retries: DownloadErrorCode[]
+  /** How long it was waited each time, in milliseconds. */
+  delaysMs: number[]
   /** One message for each time that it began again at byte 0. */
   restarts: string[]
 }
@@ -121,9 +123,10 @@ export async function openScene(
 
 /** Notes what a manager tells. */
 export function listen(manager: DownloadManager): Told {
-  const told: Told = { retries: [], restarts: [] }
-  manager.on('retrying', ({ error }) => {
+  const told: Told = { retries: [], delaysMs: [], restarts: [] }
+  manager.on('retrying', ({ error, delayMs }) => {
     told.retries.push(error.code)
+    told.delaysMs.push(delayMs)
   })
   manager.on('log', ({ message }) => {
     if (message.startsWith('Starting over: ')) told.restarts.push(message)

@@ -186,15 +186,14 @@ describe('row 17: silence', () => {
   })
 
   it('a pause during the silence is quick', async () => {
-    const scene = await openScene({ tuning: { headersTimeoutMs: 60_000 } })
+    const scene = await openScene({ tuning: { headersTimeoutMs: 600_000 } })
     const manager = scene.manager()
     const told = listen(manager)
     scene.origin.serve(path, { content, faults: [{ type: 'stallBeforeHeaders', times: 1 }] })
     const download = await manager.download({ url: scene.origin.url(path) })
     await scene.origin.waitForRequest()
-    const before = performance.now()
+    // Ten minutes are longer than any test may take.
     await download.pause()
-    expect(performance.now() - before).toBeLessThan(1_000)
     await scene.expectNothing()
     await download.resume()
     success(await ending(download, told))

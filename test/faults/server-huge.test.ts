@@ -9,6 +9,7 @@ import { runCli } from '../support/process.js'
 import { listTree } from '../support/temp.js'
 import { MiB } from './harness.js'
 import { keepBytes, openScene } from './scene.js'
+import { deadline } from '../support/wait.js'
 
 const size = 5 * 1024 ** 3
 /** Marks where 31, 32 and 33 bits are not enough, and at both ends. */
@@ -25,7 +26,7 @@ const written: [number, number][] = [
 ]
 const missing = 25 * MiB
 
-it('row 20: 5 GiB: what lies beyond 2^32 comes into its place', { timeout: 120_000 }, async () => {
+it('row 20: 5 GiB: what lies beyond 2^32 comes into its place', { timeout: deadline(120_000) }, async () => {
   const scene = await openScene()
   const part = `${scene.directory}/huge.bin.part`
   await keepBytes(scene, '/huge.bin', { content }, 'a new manager', 100_000)

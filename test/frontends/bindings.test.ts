@@ -69,7 +69,7 @@ async function open(
   return {
     ...{ backend, page, urls },
     says: async (selector, wanted) => {
-      await expect.poll(() => text(selector), { timeout: 15_000 }).toMatch(wanted)
+      await expect.poll(() => text(selector)).toMatch(wanted)
     },
     click: (selector) => page.locator(selector).click(),
     run: (script) => page.evaluate(script),

@@ -69,7 +69,7 @@ describeWith(chromium, 'in a browser', () => {
       await page.locator('form button').click()
     }
     const says = async (selector: string, text: RegExp) => {
-      await expect.poll(() => page.locator(selector).first().textContent(), { timeout: 15_000 }).toMatch(text)
+      await expect.poll(() => page.locator(selector).first().textContent()).toMatch(text)
     }
     const press = (label: string) => page.locator('li button', { hasText: label }).click()
 

@@ -109,9 +109,9 @@ describeWith(chromium, 'in a browser', () => {
       await ask(page, backend.origin.url('/first.gguf'))
       expect((await shown(page)).at(-1)).toBe('Done: 100.0 %')
       await ask(page, backend.origin.url('/second.gguf'))
-      await expect.poll(() => page.locator('#text').textContent(), { timeout: 5_000 }).toMatch(/^Failed: /)
+      await expect.poll(() => page.locator('#text').textContent()).toMatch(/^Failed: /)
       await ask(page, backend.origin.url('/first.gguf'))
-      await expect.poll(() => page.locator('#text').textContent(), { timeout: 5_000 }).toBe('Done: 100.0 %')
+      await expect.poll(() => page.locator('#text').textContent()).toBe('Done: 100.0 %')
     })
 
     it('gets nowhere from an origin that is not allowed', async () => {

@@ -14,14 +14,12 @@ const slow = { content: randomContent(4 * MiB), bytesPerSecond: 256 * KiB }
 
 describe('POST /api/models/download', () => {
   it('answers at once, in the words of the contract, and the file arrives', async () => {
-    await using bench = await startHttp()
+    // Who waited for the server's answer would wait for longer than a test may take.
+    await using bench = await startHttp({ of: { tuning: { headersTimeoutMs: 600_000 } } })
     const { origin, directory } = bench
     origin.serve('/a.gguf', { content: randomContent(8), faults: [{ type: 'stallBeforeHeaders' }] })
     const url = origin.url('/a.gguf')
-    const before = performance.now()
     const { status, headers, body } = await bench.post({ url })
-    // The server is given up after a second.
-    expect(performance.now() - before).toBeLessThan(900)
     expect(status).toBe(200)
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(body).toEqual({ success: true, url, filename: 'a.gguf', mode: 'llm', message: 'Download started' })

@@ -5,6 +5,7 @@ import { newRecord } from '../../src/download/request.js'
 import { downloadOptionsSchema } from '../../src/download/options.js'
 import type { DownloadRecord } from '../../src/index.js'
 import { makeManager } from '../faults/harness.js'
+import { cpuMs } from '../support/cost.js'
 import { tempDir } from '../support/temp.js'
 import { ask, byUrl, openEvents } from './bench.js'
 
@@ -35,21 +36,6 @@ function record(index: number): DownloadRecord {
   return { ...made, ...times, state: 'failed', error }
 }
 
-/**
- * What a task costs at least, in milliseconds of this process's CPU: there is no waiting in it, and the clock on the wall
- * would tell of the machine's other guests too.
- */
-async function costMs(runs: number, task: () => Promise<unknown>): Promise<number> {
-  let least = Infinity
-  for (let run = 0; run < runs; run += 1) {
-    const before = process.cpuUsage()
-    await task()
-    const { user, system } = process.cpuUsage(before)
-    least = Math.min(least, (user + system) / 1000)
-  }
-  return least
-}
-
 it('the list answers within 100 ms, one within 5 ms, and a page and a stream are quick too', async () => {
   const records = Array.from({ length: count }, (_, index) => record(index))
   const store = {
@@ -71,14 +57,14 @@ it('the list answers within 100 ms, one within 5 ms, and a page and a stream are
     })
     return (await response.arrayBuffer()).byteLength
   }
-  expect(await costMs(9, () => get(''))).toBeLessThan(100)
-  expect(await costMs(99, () => get(byUrl(urlOf(7_777))))).toBeLessThan(5)
-  expect(await costMs(9, () => get('?limit=100&state=failed'))).toBeLessThan(50)
-  const stream = await costMs(5, async () => {
+  expect(await cpuMs(() => get(''), 9)).toBeLessThan(100)
+  expect(await cpuMs(() => get(byUrl(urlOf(7_777))), 99)).toBeLessThan(5)
+  expect(await cpuMs(() => get('?limit=100&state=failed'), 9)).toBeLessThan(50)
+  const stream = await cpuMs(async () => {
     const reader = await openEvents(handler, '/api/models/download/events')
     await reader.read()
     await reader.leave()
-  })
+  }, 5)
   expect(stream).toBeLessThan(200)
   handler.close()
   await manager.close()

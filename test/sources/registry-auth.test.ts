@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../src/errors.js'
 import { isSameSite, parseChallenge, requireOwnRealm } from '../../src/sources/oci.js'
 import { chooseLayers, chooseManifest, type Descriptor } from '../../src/sources/oci.js'
+import { cpuMs } from '../support/cost.js'
 
 describe('parseChallenge', () => {
   const word = fc.stringMatching(/^[a-z][a-z0-9:/.-]{0,20}$/)
@@ -24,12 +25,11 @@ describe('parseChallenge', () => {
     }
   })
 
-  it('takes no time for long nonsense', () => {
-    const begin = performance.now()
+  it('takes no time for long nonsense', async () => {
     for (const part of [' ', 'a', 'a=', 'a="', '"', '\\"', 'a ', ',', 'Bearer ']) {
-      parseChallenge(`Bearer ${part.repeat(Math.ceil(32_768 / part.length))}`)
+      const nonsense = `Bearer ${part.repeat(Math.ceil(32_768 / part.length))}`
+      expect(await cpuMs(() => parseChallenge(nonsense))).toBeLessThan(1_000)
     }
-    expect(performance.now() - begin).toBeLessThan(5_000)
   })
 })
 

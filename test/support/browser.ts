@@ -3,9 +3,10 @@ import { chromium as driver, type Browser, type BrowserContextOptions, type Page
 import { build } from 'vite'
 import { afterAll, afterEach, expect, vi } from 'vitest'
 import { findChromium } from './machine.js'
+import { deadline } from './wait.js'
 
 // A browser takes its time on a busy machine; what is waited for has deadlines of its own.
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+vi.setConfig({ testTimeout: deadline(60_000), hookTimeout: deadline(60_000) })
 
 let browser: Browser | null = null
 const pages = new Map<Page, Error[]>()
@@ -31,9 +32,9 @@ export async function openPage(url: string, options: BrowserContextOptions = {})
   const executablePath = findChromium()
   if (executablePath === null) throw new Error('There is no Chromium.')
   // Root, as containers have it, can have no sandbox. All pages are ours.
-  browser ??= await driver.launch({ executablePath, chromiumSandbox: false, timeout: 30_000 })
+  browser ??= await driver.launch({ executablePath, chromiumSandbox: false, timeout: deadline(30_000) })
   const page = await browser.newPage(options)
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(deadline(15_000))
   const errors: Error[] = []
   pages.set(page, errors)
   page.on('pageerror', (error) => errors.push(error))

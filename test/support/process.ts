@@ -81,10 +81,10 @@ export class RunningProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** Sends a signal (default SIGKILL), and waits for the end, at most 10 s. */
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<RunResult> {
+  /** Sends a signal (default SIGKILL), and waits for the end. Default deadline: 10 s. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL', timeoutMs = 10_000): Promise<RunResult> {
     this.#child.kill(signal)
-    return withTimeout(this.exited, 10_000, `the end after ${signal}`)
+    return withTimeout(this.exited, timeoutMs, `the end after ${signal}`)
   }
 
   /** Waits until stdout (or stderr) has the pattern. Fails when the program ends without it. Default: 10 s. */

@@ -15,7 +15,7 @@ import { rawGet } from './raw-client.js'
 import { startTcpProxy } from './tcp-proxy.js'
 import { mounting, skipFor } from './machine.js'
 import { listTree, sha256File, smallTmpfs, tempDir } from './temp.js'
-import { waitFor, withTimeout } from './wait.js'
+import { deadline, waitFor, withTimeout } from './wait.js'
 
 const content = randomContent(3_000_000, 'support')
 
@@ -33,7 +33,9 @@ describe('wait', () => {
   it('returns what it waited for, and fails at the deadline', async () => {
     let asked = 0
     expect(await waitFor(() => (asked += 1) > 3 && 'yes')).toBe('yes')
-    await expect(waitFor(() => false, { timeoutMs: 50, what: 'rain' })).rejects.toThrow(/50 ms for rain/)
+    await expect(waitFor(() => false, { timeoutMs: 50, what: 'rain' })).rejects.toThrow(
+      `Waited ${deadline(50)} ms for rain`,
+    )
     await expect(waitFor(() => new Promise(() => undefined), { timeoutMs: 50 })).rejects.toThrow(/in vain/)
     await expect(waitFor(() => Promise.reject(new Error('broken')))).rejects.toThrow('broken')
     await expect(withTimeout(new Promise(() => undefined), 20, 'nothing')).rejects.toThrow(/nothing/)
