@@ -10,7 +10,7 @@ import { openPage } from '../support/browser.js'
 import { ggufContent, randomContent, textContent } from '../support/content.js'
 import { startHub } from '../support/hub.js'
 import { chromium, describeWith } from '../support/machine.js'
-import { waitFor } from '../support/wait.js'
+import { deadline, waitFor } from '../support/wait.js'
 import { add, expectAccessible, rowOf, slowly, untilSays } from './board.js'
 
 const dist = path.resolve(import.meta.dirname, '../../dist')
@@ -175,20 +175,26 @@ describeWith(chromium, 'the elements in a page', () => {
     )
     const { page } = scene
     await page.locator('model-downloads').getByText('baseUrl must be').waitFor()
-    await page.locator('model-preload').getByText('No connection to the server.').waitFor({ timeout: 30_000 })
+    await page
+      .locator('model-preload')
+      .getByText('No connection to the server.')
+      .waitFor({ timeout: deadline(30_000) })
     await expectAccessible(page)
   })
 
   it('keep rows where they are while somebody points at them', async () => {
     await using scene = await embed(({ url }) => `<model-downloads base-url="${url}"></model-downloads>`)
     const { page, backend } = scene
-    const slow = slowly(backend, '/slow.gguf', 1_500_000)
+    const slow = slowly(backend, '/slow.gguf')
+    // Neither of them ends before somebody points.
+    backend.manager.maxBytesPerSecond = 50_000
     backend.origin.serve('/later.gguf', { content: ggufContent(9_000_000), bytesPerSecond: 100_000 })
     await add(page, slow)
     await untilSays(rowOf(page, 'slow.gguf'), 'Downloading')
     await add(page, backend.origin.url('/later.gguf'))
     await untilSays(rowOf(page, 'later.gguf'), 'Downloading')
     await rowOf(page, 'slow.gguf').locator('.name').hover()
+    backend.manager.maxBytesPerSecond = null
     await untilSays(rowOf(page, 'slow.gguf'), 'Done')
     const names = async () => (await page.locator('model-download-row .name').allInnerTexts()).join()
     expect(await names()).toBe('slow.gguf,later.gguf')
