@@ -12,10 +12,10 @@ const table = {
   themeLight: ['Light', '浅色'],
   themeDark: ['Dark', '深色'],
   signIn: ['Sign in', '登录'],
-  signOut: ['Sign out', '退出'],
+  signOut: ['Sign out', '退出登录'],
   token: ['Access token', '访问令牌'],
-  tokenText: ['This server answers only to those who have its token.', '此服务器只接受持有令牌的访问者。'],
-  tokenWrong: ['The server does not know this token.', '服务器不认识这个令牌。'],
+  tokenText: ['This server answers only to those who have its token.', '访问此服务器需要令牌。'],
+  tokenWrong: ['The server does not know this token.', '令牌无效。'],
 } satisfies Record<string, Entry>
 
 /** Name of a text of the dashboard. */

@@ -62,7 +62,7 @@ describe('the status of the models', () => {
       models: { a: { ready: true, message: '已就绪。' }, b: { ready: false, message: '尚未下载。' } },
       any_ready: true,
       any_missing: true,
-      first_use_tip: '缺少：b。\n启动预下载即可获取。',
+      first_use_tip: '缺少：b。\n启动预下载即可下载这些模型。',
     })
   })
 

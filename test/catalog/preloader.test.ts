@@ -266,10 +266,10 @@ describe('a preload', () => {
     await using scene = await open(models, { directory }, { locale: 'zh-CN' })
     expect((await scene.preloader.start()).message).toBe('已开始预下载 1 个模型。')
     const status = await scene.end()
-    expect(status.error).toMatch(/^1 个模型中有 1 个失败：a/)
+    expect(status.error).toMatch(/^共 1 个模型，1 个失败：a/)
     expect(messagesIn(status)[0]).toBe(`[preload] 已开始：1 个模型，保存到 ${directory}`)
     await expect(scene.preloader.start({ models: ['x'] })).rejects.toMatchObject({
-      message: 'models: 目录中没有模型 "x"',
+      message: 'models: 模型清单中没有模型 "x"',
     })
   })
 

@@ -217,9 +217,9 @@ describeWith(chromium, 'how the dashboard looks', () => {
     await using board = await openBoard({ models }, { locale: 'zh-CN' })
     const { page, backend, add, row } = board
     await page.getByText('还没有下载任务').waitFor()
-    await page.getByText('2 个模型中缺少 2 个。').waitFor()
+    await page.getByText('共 2 个模型，缺少 2 个。').waitFor()
     await add(backend.origin.url('/none.gguf'))
-    await untilSays(row('none.gguf'), /失败[^]*找不到这个文件/)
+    await untilSays(row('none.gguf'), /失败[^]*找不到该文件/)
     await expectAccessible(page)
     expect(await page.locator('html').getAttribute('lang')).toBe('zh-CN')
     // What the server says to people comes in the same language.
