@@ -1,4 +1,4 @@
-/** What the elements share that show downloads and do something with them. */
+/** Base class of the elements that show downloads and act on them. */
 import { html, type TemplateResult } from 'lit'
 import { isDownloadError, type WireDownload } from '../client/index.js'
 import type { Followed } from '../live/index.js'
@@ -10,13 +10,13 @@ import type { RowElement, RowRequest } from './row.js'
 import './confirm.js'
 import './row.js'
 
-/** How often the files of a group that somebody looks at are asked for, in milliseconds. */
+/** How often the files of an expanded group are polled, in milliseconds. */
 const filesEveryMs = 1_000
 
-/** States that a screen reader is told of. */
+/** States that are announced to screen readers. */
 const notable = new Set<WireDownload['state']>(['completed', 'failed', 'paused', 'canceled'])
 
-/** An element with rows. */
+/** An element that shows download rows and handles their actions. */
 export abstract class ActingElement<S extends Followed, A> extends LiveElement<S, A> {
   readonly #problems = new Map<string, string>()
   readonly #busy = new Set<string>()
@@ -31,7 +31,7 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
     this.#expanded = null
   }
 
-  /** Gives a row what it shows of a download. */
+  /** Sets the properties of a row from a download. */
   protected readonly updateRow = (row: RowElement, download: WireDownload): void => {
     const { url } = download
     row.download = download
@@ -44,12 +44,12 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
     row.files = row.expanded ? this.#files : null
   }
 
-  /** The dialog that asks before something is lost. */
+  /** The dialog that asks for confirmation before data or an entry is deleted. */
   protected dialog(): TemplateResult {
     return html`<model-download-confirm></model-download-confirm>`
   }
 
-  /** Tells a screen reader what has become of downloads. */
+  /** Announces state changes of downloads to screen readers. */
   protected tellOf(downloads: readonly WireDownload[]): void {
     for (const { url, state, filename } of downloads) {
       const before = this.#states.get(url)
@@ -63,9 +63,9 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
     }
   }
 
-  /** After a download was removed. */
+  /** Called after a download was removed. */
   protected onRemoved(): void {
-    // The focus goes somewhere sensible.
+    // Subclasses move the focus to a sensible place.
   }
 
   protected readonly onAction = (event: CustomEvent<RowRequest>): void => {
@@ -82,7 +82,7 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
       if (answer === null) return
       option = answer.option
     }
-    // Nobody means it twice.
+    // Ignore a second click while the same action is still running.
     const doing = `${action} ${url}`
     if (this.#busy.has(doing)) return
     this.#busy.add(doing)
@@ -138,7 +138,7 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
       this.requestUpdate()
       if (download.status !== 'downloading') return
     } catch {
-      // The banner tells when the server is gone; the next question may find it again.
+      // The banner shows when the server is unreachable; the next poll may succeed.
     }
     if (this.#expanded !== url || !this.isConnected) return
     this.#filesTimer = setTimeout(() => void this.#loadFiles(url), filesEveryMs)

@@ -1,4 +1,4 @@
-/** The line in which a download is asked for. */
+/** The form that starts a download. */
 import { css, html, LitElement, nothing } from 'lit'
 import { type Client, isDownloadError } from '../client/index.js'
 import { define } from './base.js'
@@ -7,7 +7,7 @@ import { icon } from './parts.js'
 import type { Language, Strings } from './strings.js'
 import { controls, tokens } from './theme.js'
 
-/** The form; its list gives it all it needs. */
+/** The form that starts a download. The parent list sets all of its properties. */
 export class AddElement extends LitElement {
   static override properties = {
     texts: { attribute: false },
@@ -58,7 +58,7 @@ export class AddElement extends LitElement {
     this.problem = null
   }
 
-  /** Puts the cursor into the line. */
+  /** Focuses the URL input. */
   override focus(): void {
     this.renderRoot.querySelector('input')?.focus()
   }
@@ -94,7 +94,7 @@ export class AddElement extends LitElement {
 
   readonly #onSubmit = (event: SubmitEvent): void => {
     event.preventDefault()
-    // The listener is on a form.
+    // The listener is attached to a form.
     void this.#send(event.currentTarget as HTMLFormElement)
   }
 

@@ -1,4 +1,4 @@
-/** What the elements share: their server, their language, and watching. */
+/** Base class of all elements: it resolves their server and language, and subscribes to changes. */
 import {
   html,
   LitElement,
@@ -22,10 +22,10 @@ import {
   type Strings,
 } from './strings.js'
 
-/** Shortest time between two announcements, in milliseconds: a screen reader must get to the end of one. */
+/** Minimum time between two announcements, in milliseconds, so that a screen reader can finish one. */
 const announceMs = 2_000
 
-/** The `lang` that holds for an element, looked for outside of shadow roots too; null for none. */
+/** The `lang` that applies to an element, also looked up across shadow roots; null when there is none. */
 function langOf(element: Element): string | null {
   const found = element.closest('[lang]')
   if (found !== null) return found.getAttribute('lang')
@@ -33,7 +33,7 @@ function langOf(element: Element): string | null {
   return root instanceof ShadowRoot ? langOf(root.host) : null
 }
 
-/** An element that watches a server. */
+/** An element that follows a server. */
 export abstract class LiveElement<S extends Followed, A> extends LitElement {
   static override properties: PropertyDeclarations = {
     baseUrl: { attribute: 'base-url' },
@@ -48,15 +48,15 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
   declare strings: Partial<Strings>
 
   protected locale: ElementLocale = 'en-US'
-  /** All texts, those included that the page replaces. Set before anything is drawn. */
+  /** All texts, including the overrides of the page. Set before the first render. */
   declare protected texts: Strings
   protected reasons: Language['reasons'] = {}
-  /** Null while there is no server to ask: its address is wrong. */
+  /** Null while the server's address is invalid. */
   protected store: LiveStore<S, A> | null = null
   protected access: Access | null = null
-  /** What a screen reader is to say. */
+  /** The text that a screen reader announces. */
   protected spoken = ''
-  /** What of `strings` is in `texts`. */
+  /** The value of `strings` that is merged into `texts`. */
   #own: Partial<Strings> | null = null
   #badAddress: DownloadError | null = null
   #key: unknown = null
@@ -75,10 +75,10 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
     this.strings = {}
   }
 
-  /** What is watched. */
+  /** Creates the store that the element subscribes to. */
   protected abstract storeOf(client: Client): LiveStore<S, A>
 
-  /** The client of what is watched; only while there is a store. */
+  /** The client of the store; null while there is no store. */
   protected usedClient: Client | null = null
 
   override connectedCallback(): void {
@@ -94,7 +94,7 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
     this.#key = null
   }
 
-  /** Nothing is drawn before there are words for it. */
+  /** Delays rendering until the texts of the language are loaded. */
   protected override shouldUpdate(_changed: PropertyValues): boolean {
     const lang = langOf(this)
     this.locale = localeFor([...(lang === null ? [] : [lang]), ...navigator.languages])
@@ -117,10 +117,10 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
     if (this.isConnected) this.#attach()
     const { connection, error } = this.store?.getSnapshot() ?? {}
     const isHeard = connection === 'live' || connection === 'polling'
-    // The server may be another one now, or the reader.
+    // After a reconnect, the server or the signed-in user may be a different one.
     if (isHeard && !this.#wasHeard) this.#accessStore?.ask()
     if (connection !== undefined) this.#wasHeard = isHeard
-    // What was allowed may not be any more.
+    // The permissions may have changed.
     if (error?.code === 'ACCESS_DENIED' && error !== this.#denied) {
       this.#denied = error
       this.#accessStore?.ask()
@@ -148,7 +148,7 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
         access.watch(() => {
           const could = this.access?.read !== false
           this.access = access.value
-          // Signed in meanwhile: the stream that was refused may be asked for again.
+          // The user has signed in meanwhile, so the stream that was refused can be requested again.
           if (!could && access.value?.read === true) store.refresh()
           this.requestUpdate()
         }),
@@ -169,22 +169,22 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
     this.#wasHeard = false
   }
 
-  /** Something is other than it was. */
+  /** Called when the snapshot has changed. */
   protected onNews(_snapshot: S): void {
-    // Elements that tell of it say what.
+    // Subclasses announce what is worth announcing.
   }
 
-  /** A text with its places filled in. */
+  /** A text with its placeholders filled in. */
   protected say(key: StringKey, values: Readonly<Record<string, string | number>> = {}): string {
     return fill(this.texts[key], values)
   }
 
-  /** Why something failed, in the reader's language. */
+  /** Why something failed, in the user's language where a translation exists. */
   protected reason(error: { code: DownloadError['code']; message: string }): string {
     return this.reasons[error.code] ?? error.message
   }
 
-  /** Has a screen reader say something, when it has the time. Of much news at once only the last is said. */
+  /** Announces a text to screen readers. When many arrive at once, only the last three are announced. */
   protected announce(text: string): void {
     this.#news.push(text)
     this.#announcing ??= setTimeout(() => {
@@ -194,13 +194,13 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
     }, announceMs)
   }
 
-  /** Asks anew, right now. */
+  /** Reconnects immediately. */
   protected readonly retryNow = (): void => {
     this.#accessStore?.ask()
     this.store?.refresh()
   }
 
-  /** What stands above everything when the server is not heard; nothing when all is well. */
+  /** The banner that is shown when the server is unreachable or denies access; otherwise nothing. */
   protected banner(): TemplateResult | typeof nothing {
     if (this.#badAddress !== null) return note('alert', 'is-danger', this.reason(this.#badAddress))
     const { access, texts } = this
@@ -216,20 +216,20 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
     </div>`
   }
 
-  /** The part that a screen reader speaks from. */
+  /** The live region for screen readers. */
   protected speaker(): TemplateResult {
     return html`<div class="spoken" role="status" aria-live="polite">${this.spoken}</div>`
   }
 }
 
-/** A line that tells of something that is in the way. */
+/** A line that reports a problem. */
 export function note(picture: 'alert' | 'key', tone: string, text: string): TemplateResult {
   return html`<div class="note ${tone}" role="status">${icon(picture)}<span>${text}</span></div>`
 }
 
-/** Registers an element, once, where there are elements. */
+/** Registers an element once, and only where there is a DOM. */
 export function define(name: string, element: CustomElementConstructor): void {
-  // The shape of Lit on a server has a registry of its own, which is nobody's.
+  // On a server, Lit brings a registry of its own that nothing uses.
   if (typeof document === 'undefined' || customElements.get(name) !== undefined) return
   customElements.define(name, element)
 }

@@ -1,7 +1,7 @@
-/** The texts in Chinese. */
+/** The Chinese texts. */
 import type { Language } from './strings.js'
 
-/** See the head of this file. */
+/** Texts and failure reasons in Simplified Chinese. */
 export const chinese: Language = {
   strings: {
     downloads: '下载任务',

@@ -1,13 +1,13 @@
-/** Clients that elements share, and what their callers may do. */
+/** Clients that elements share, and the permissions of their users. */
 import { type Client, createClient, isDownloadError, type Permissions } from '../client/index.js'
 import type { ElementLocale } from './strings.js'
 
 const shared = new Map<string, Client>()
 
 /**
- * The one client of a server for all elements of a page that speak a language; so they share its connection.
+ * The client that all elements of a page with the same server and language use, so that they share one connection.
  *
- * @param baseUrl - as in `createClient`.
+ * @param baseUrl - as for `createClient`.
  * @throws DownloadError `INVALID_URL`.
  */
 export function sharedClient(baseUrl: string, locale: ElementLocale): Client {
@@ -20,14 +20,14 @@ export function sharedClient(baseUrl: string, locale: ElementLocale): Client {
   return client
 }
 
-/** What the reader of a page may do. */
+/** What the user of a page is allowed to do. */
 export interface Access {
   readonly read: boolean
   readonly manage: boolean
   readonly queue: boolean
-  /** Whether there is a catalog; null where the server doesn't say. */
+  /** Whether the server has a catalog; null where an older server doesn't report it. */
   readonly preload: boolean | null
-  /** Whether saying who one is might help. */
+  /** Whether the caller is not authenticated, so that signing in might help. */
   readonly unauthenticated: boolean
 }
 
@@ -43,9 +43,9 @@ function accessOf({ permissions, preload, unauthenticated }: Permissions): Acces
   }
 }
 
-/** What a client may do, asked once for all elements that use it. */
+/** The permissions of a client, requested once for all elements that use it. */
 export class AccessStore {
-  /** Null until the server has said. */
+  /** Null until the server has answered. */
   value: Access | null = null
   readonly #client: Client
   readonly #watchers = new Set<() => void>()
@@ -63,7 +63,7 @@ export class AccessStore {
     }
   }
 
-  /** Asks, unless that is under way. A server that can't be reached is asked again when it is heard. */
+  /** Requests the permissions unless a request is running. A failed request is repeated on reconnect. */
   ask(): void {
     if (this.#asking) return
     this.#asking = true
@@ -76,7 +76,7 @@ export class AccessStore {
     try {
       this.value = accessOf(await this.#client.permissions())
     } catch (error) {
-      // A server of an older version has no such route; it says no to what is not allowed.
+      // An older server has no such route; it still refuses what is not allowed.
       if (isDownloadError(error, 'NOT_FOUND')) this.value = everything
       else if (isDownloadError(error, 'ACCESS_DENIED'))
         this.value = {

@@ -1,24 +1,24 @@
-/** Asks before something is lost. */
+/** The dialog that asks for confirmation before something is deleted. */
 import { css, html, LitElement, nothing } from 'lit'
 import { define } from './base.js'
 import { controls, tokens } from './theme.js'
 
-/** A question. */
+/** The texts of a confirmation. */
 export interface Question {
   readonly title: string
   readonly text: string
-  /** What the button says that does it. */
+  /** Label of the button that confirms. */
   readonly confirm: string
-  /** What the other one says. */
+  /** Label of the button that dismisses the dialog. */
   readonly close: string
-  /** What may be ticked besides; null: nothing. */
+  /** Label of an additional checkbox, or null for none. */
   readonly option: string | null
 }
 
-/** What was answered; null: don't. */
+/** The user's answer; null when the dialog was dismissed. */
 export type Answer = { readonly option: boolean } | null
 
-/** A dialog; shown when it is asked. */
+/** A modal dialog that is shown while {@link ConfirmElement.ask} waits. */
 export class ConfirmElement extends LitElement {
   static override styles = [
     tokens,
@@ -63,7 +63,7 @@ export class ConfirmElement extends LitElement {
   #question: Question | null = null
   #answer: ((answer: Answer) => void) | null = null
 
-  /** Asks, and resolves with the answer. Closing it is a no. */
+  /** Shows the dialog and resolves with the answer. Closing the dialog resolves with null. */
   async ask(question: Question): Promise<Answer> {
     this.#end(null)
     this.#question = question
@@ -92,7 +92,7 @@ export class ConfirmElement extends LitElement {
       aria-labelledby="title"
       aria-describedby="text"
       @close=${({ currentTarget }: Event) => {
-        // It tells of its closing late: perhaps it is open again.
+        // The event is dispatched asynchronously, so the dialog may be open again.
         if (currentTarget instanceof HTMLDialogElement && !currentTarget.open) this.#end(null)
       }}
     >

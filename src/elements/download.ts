@@ -1,4 +1,4 @@
-/** `<model-download>`: one download. */
+/** `<model-download>`: a single download. */
 import { css, html, nothing } from 'lit'
 import type { Client } from '../client/index.js'
 import { type DownloadActions, type DownloadSnapshot, liveDownload, type LiveStore } from '../live/index.js'
@@ -9,7 +9,7 @@ import { icon } from './parts.js'
 import type { RowElement } from './row.js'
 import { controls, tokens } from './theme.js'
 
-/** See the head of this file. */
+/** The element `<model-download>`. */
 export class DownloadElement extends ActingElement<DownloadSnapshot, DownloadActions> {
   static override properties = { url: {}, mode: {}, sha256: {}, filename: {} }
 

@@ -18,13 +18,13 @@ import { Rows } from './rows.js'
 import { controls, tokens } from './theme.js'
 import './add.js'
 
-/** Rows of one section that are shown at first, and how many more at a time. */
+/** Number of rows of a section that are shown at first, and that "Show more" adds. */
 const pageSize = 250
 
-/** The modes that every server knows. */
+/** The default modes of a server. */
 const usualModes = ['llm', 'embed', 'rerank']
 
-/** See the head of this file. */
+/** The element `<model-downloads>`. */
 export class DownloadsElement extends ActingElement<DownloadsSnapshot, DownloadsActions> {
   static override properties = { modes: {}, heading: {} }
 
@@ -267,7 +267,7 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
   }
 
   readonly #onPointer = (event: PointerEvent): void => {
-    // A finger does not hover.
+    // Touch input does not hover.
     if (event.pointerType === 'mouse') this.#isHeld = true
   }
 
@@ -276,7 +276,7 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
   }
 
   readonly #onLeave = (event: FocusEvent | PointerEvent): void => {
-    // The listener is on an element.
+    // The listener is attached to an element.
     const area = event.currentTarget as HTMLElement
     if (area.matches(':hover') || (event.relatedTarget instanceof Node && area.contains(event.relatedTarget)))
       return
@@ -285,7 +285,7 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
   }
 }
 
-/** Where rows are going to be. */
+/** Placeholders that are shown until the first snapshot arrives. */
 const ghosts = html`<div aria-hidden="true">
   <div class="ghost">
     <div></div>

@@ -1,8 +1,8 @@
-/** Sizes, speeds and times for people, by `Intl`. Pure. */
+/** Formats sizes, speeds and times with `Intl`. Pure. */
 
 const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte', 'petabyte'] as const
 
-/** Making a formatter costs a thousand times what using one does. */
+/** Creating a formatter is about a thousand times as expensive as using one, so they are cached. */
 const made = new Map<string, Intl.NumberFormat>()
 
 function numberFormat(locale: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
@@ -12,10 +12,6 @@ function numberFormat(locale: string, options: Intl.NumberFormatOptions): Intl.N
   return format
 }
 
-/**
- * A number in the largest unit in which it is 1 or more after rounding. `util/format.ts` reckons the same for logs and
- * messages. It is rounded here, because `Intl` rounds some halves in another way than that file does.
- */
 function scaled(bytes: number): { value: number; unit: (typeof units)[number]; digits: number } {
   const size = bytes > 0 ? bytes : 0
   let index = 0
@@ -42,7 +38,7 @@ export function formatLocaleBytes(bytes: number, locale: string): string {
   }).format(value)
 }
 
-/** Bytes per second: `12.3 MB/s`. */
+/** Formats bytes per second: `12.3 MB/s`. */
 export function formatSpeed(bytesPerSecond: number, locale: string): string {
   const { value, unit, digits } = scaled(bytesPerSecond)
   return numberFormat(locale, {
@@ -54,7 +50,7 @@ export function formatSpeed(bytesPerSecond: number, locale: string): string {
   }).format(value)
 }
 
-/** Per cent with one decimal, cut and not rounded, so that 100 comes at the end only. */
+/** Formats a percentage with one decimal. It is truncated, not rounded, so that 100 appears only at the end. */
 export function formatPercent(percent: number, locale: string): string {
   const cut = Math.floor(Math.min(100, Math.max(0, percent)) * 10 + 1e-6) / 1000
   const digits = cut === 1 ? 0 : 1
@@ -65,7 +61,7 @@ export function formatPercent(percent: number, locale: string): string {
   }).format(cut)
 }
 
-/** A whole number. */
+/** Formats an integer. */
 export function formatCount(count: number, locale: string): string {
   return numberFormat(locale, {}).format(count)
 }
@@ -88,7 +84,7 @@ export function formatLocaleDuration(seconds: number, locale: string): string {
     .join(' ')
 }
 
-/** A moment: the time of today, else the date too. */
+/** Formats a point in time: the time alone for today, otherwise with the date. */
 export function formatMoment(iso: string, now: Date, locale: string): string {
   const at = new Date(iso)
   if (Number.isNaN(at.getTime())) return ''

@@ -1,6 +1,6 @@
 /**
- * Web components: importing this registers `<model-downloads>`, `<model-download>` and `<model-preload>`. Harmless where
- * there is no page.
+ * Web components: importing this module registers `<model-downloads>`, `<model-download>` and `<model-preload>`. Where
+ * there is no DOM, the import has no effect.
  */
 import './download.js'
 import './downloads.js'

@@ -1,7 +1,7 @@
-/** How lists look. */
+/** Styles of list entries. */
 import { css } from 'lit'
 
-/** What stands in lists: a picture, a title, a bar, facts, and what can be done. Narrow ones let the bar have the width. */
+/** An entry has an icon, a title, a progress bar, details and actions. In narrow lists the bar has the full width. */
 export const listed = css`
   .row {
     display: grid;

@@ -1,4 +1,4 @@
-/** A log that follows its end, unless its reader holds it. */
+/** A log panel that scrolls to new lines unless the user has paused it. */
 import { css, html, LitElement, nothing } from 'lit'
 import { define } from './base.js'
 import { listed } from './listed.js'
@@ -6,13 +6,13 @@ import { icon } from './parts.js'
 import type { Strings } from './strings.js'
 import { controls, tokens } from './theme.js'
 
-/** How near to its end a log must be to be taken for being at it, in pixels. */
+/** Distance from the end within which the log counts as scrolled to the end, in pixels. */
 const nearPx = 24
 
-/** How long a copy button says that it did, in milliseconds. */
+/** How long the copy button shows that it has copied, in milliseconds. */
 const copiedMs = 2_000
 
-/** The panel; its owner gives it the lines. */
+/** The log panel. Its parent sets the lines. */
 export class LogElement extends LitElement {
   static override properties = {
     lines: { attribute: false },
@@ -26,7 +26,7 @@ export class LogElement extends LitElement {
   declare held: boolean
   declare copied: boolean
   #timer: ReturnType<typeof setTimeout> | undefined
-  /** The lines as they were when they were held. */
+  /** The lines at the time the log was paused. */
   #heldLines: readonly string[] = []
 
   static override styles = [
@@ -114,7 +114,7 @@ export class LogElement extends LitElement {
     this.#hold(!this.held)
   }
 
-  /** Who scrolls up wants to read; who comes back to the end wants to follow. */
+  /** Pauses the log when the user scrolls up to read earlier lines. */
   readonly #onScroll = (): void => {
     const panel = this.#panel
     if (panel === null) return
@@ -131,7 +131,7 @@ export class LogElement extends LitElement {
     try {
       await navigator.clipboard.writeText(text)
     } catch {
-      // No clipboard here (plain http, for example): what is marked can be copied by hand.
+      // The clipboard is not available, for example over plain http. Select the text so that it can be copied by hand.
       const panel = this.#panel
       if (panel !== null) getSelection()?.selectAllChildren(panel)
       return

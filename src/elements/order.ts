@@ -1,11 +1,11 @@
-/** What is listed where. Pure. */
+/** Decides which section a download is listed in, and which actions it offers. Pure. */
 import type { WireDownload } from '../client/index.js'
 
-/** The two parts of the list. */
+/** The two sections of the list. */
 export interface Sections {
-  /** What runs, waits, or needs somebody: in order of arrival. */
+  /** Downloads that are running, queued, paused or failed, in order of arrival. */
   readonly active: readonly WireDownload[]
-  /** What is done or was given up, the latest first. */
+  /** Completed and canceled downloads, the latest first. */
   readonly settled: readonly WireDownload[]
 }
 
@@ -15,10 +15,10 @@ function isSettled({ state }: WireDownload): boolean {
 }
 
 /**
- * Divides downloads. A row keeps its place while it is in progress, and moves once, when it ends.
+ * Divides downloads into sections. A row keeps its place while it is in progress, and moves once, when it ends.
  *
  * @param downloads - in order of arrival.
- * @param held - while somebody points at a row: where rows stood before, so that none moves away under them.
+ * @param held - the previous sections while the user points at a row, so that no row moves away under the pointer.
  */
 export function sectionsOf(downloads: readonly WireDownload[], held: Sections | null = null): Sections {
   const places = new Map<string, 'active' | 'settled'>()
@@ -40,14 +40,14 @@ export function sectionsOf(downloads: readonly WireDownload[], held: Sections | 
   return { active: downloads.filter((download) => !isBelow(download)), settled }
 }
 
-/** What is under way, all together. */
+/** Totals over all active downloads. */
 export interface Totals {
   readonly running: number
   readonly waiting: number
   readonly bytesPerSecond: number
 }
 
-/** Adds up. */
+/** Counts running and queued downloads, and adds up their speeds. */
 export function totalsOf(downloads: readonly WireDownload[]): Totals {
   let running = 0
   let waiting = 0
@@ -61,10 +61,10 @@ export function totalsOf(downloads: readonly WireDownload[]): Totals {
   return { running, waiting, bytesPerSecond }
 }
 
-/** What can be done with a download in some state. */
+/** An action on a download. */
 export type RowAction = 'pause' | 'resume' | 'cancel' | 'retry' | 'remove'
 
-/** The actions that make sense, the most likely first. */
+/** The actions that a state allows, the most likely first. */
 export function actionsFor(state: WireDownload['state']): readonly RowAction[] {
   switch (state) {
     case 'queued':
@@ -82,12 +82,12 @@ export function actionsFor(state: WireDownload['state']): readonly RowAction[] {
   }
 }
 
-// ---- Downloads of several files, as the wire tells of them. Pure.
+// ---- Downloads of several files.
 
 /** One file of a group. */
 export type WireGroupFile = NonNullable<WireDownload['files']>[number]
 
-/** How many files there are and how many are done; null for a single file, and where the server is too old to say. */
+/** The number of files and of completed ones; null for a single file, or when an older server doesn't report them. */
 export function groupOf(download: WireDownload): { count: number; completed: number } | null {
   const { file_count: count, files_completed: completed } = download
   return typeof count === 'number' ? { count, completed: completed ?? 0 } : null

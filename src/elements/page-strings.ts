@@ -1,7 +1,7 @@
-/** Texts of the dashboard's own parts. Pure. */
+/** Texts of the dashboard page itself. Pure. */
 import type { ElementLocale } from './strings.js'
 
-/** In English and Chinese. */
+/** A text in English and Chinese. */
 type Entry = readonly [english: string, chinese: string]
 
 const table = {
@@ -14,17 +14,17 @@ const table = {
   signIn: ['Sign in', '登录'],
   signOut: ['Sign out', '退出登录'],
   token: ['Access token', '访问令牌'],
-  tokenText: ['This server answers only to those who have its token.', '访问此服务器需要令牌。'],
-  tokenWrong: ['The server does not know this token.', '令牌无效。'],
+  tokenText: ['This server requires an access token.', '访问此服务器需要令牌。'],
+  tokenWrong: ['The server rejected this token.', '令牌无效。'],
 } satisfies Record<string, Entry>
 
-/** Name of a text of the dashboard. */
+/** Name of a text of the dashboard page. */
 type PageKey = keyof typeof table
 
-/** The texts of a language. */
+/** The texts of the dashboard page in a language. */
 export function pageStrings(locale: ElementLocale): Record<PageKey, string> {
   const index = locale === 'zh-CN' ? 1 : 0
   const texts = Object.entries(table).map(([key, entry]) => [key, entry[index]] as const)
-  // The keys are those of the table.
+  // The entries have the keys of the table.
   return Object.fromEntries(texts) as Record<PageKey, string>
 }

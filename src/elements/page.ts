@@ -1,4 +1,4 @@
-/** The dashboard: the elements on one page, with what a page needs besides. */
+/** The dashboard: the elements on one page, with a header, settings and a sign-in form. */
 import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { type Client, createClient } from '../client/index.js'
 import { type Access, accessFor } from './clients.js'
@@ -9,9 +9,9 @@ import { controls, tokens } from './theme.js'
 import './downloads.js'
 import './preload.js'
 
-// ---- How the dashboard's own parts look.
+// ---- Styles
 
-/** See the head of this file. */
+/** Styles of the dashboard page itself. */
 export const pageStyles = css`
   :host {
     max-width: 84rem;
@@ -107,22 +107,22 @@ export const pageStyles = css`
   }
 `
 
-// ---- The dashboard: the elements on one page, with what a page needs besides.
+// ---- The page
 
-/** Where this page lies below the routes' mount. */
+/** Path of this page below the mount point of the routes. */
 const ownPath = '/api/models/ui'
 
 const languages = { '': null, 'en-US': 'English', 'zh-CN': '简体中文' } as const
 
 const themes = ['auto', 'light', 'dark'] as const
 
-/** A storage of the browser that may be switched off. */
+/** Saves a value, or removes it when it is empty. The browser may have storage disabled. */
 function remember(storage: () => Storage, name: string, value: string): void {
   try {
     if (value === '') storage().removeItem(name)
     else storage().setItem(name, value)
   } catch {
-    // Then it holds until the page is left.
+    // The value then applies until the page is left.
   }
 }
 
@@ -136,7 +136,7 @@ function remembered(storage: () => Storage, name: string): string {
 
 const settings = () => localStorage
 
-/** Gone with the tab. */
+/** Secrets are kept for the lifetime of the tab only. */
 const secrets = () => sessionStorage
 
 const names = {
@@ -145,7 +145,7 @@ const names = {
   token: 'model-downloader-token',
 }
 
-/** The page. */
+/** The dashboard page. */
 class DashboardElement extends LitElement {
   static override styles = [tokens, controls, pageStyles]
 
@@ -157,7 +157,7 @@ class DashboardElement extends LitElement {
   #client: Client | null = null
   #access: Access | null = null
   #end: () => void = () => undefined
-  /** Whether the token is being asked for. */
+  /** Whether the sign-in form is shown. */
   #isAsking = false
 
   override connectedCallback(): void {
@@ -170,7 +170,7 @@ class DashboardElement extends LitElement {
     this.#end()
   }
 
-  /** A client of its own for each token and language: whatever was known of the one before is none of this one's. */
+  /** Creates a new client for the current token and language, so that no state of the previous one is reused. */
   #connect(): void {
     this.#end()
     this.#locale = localeFor([this.#language, ...navigator.languages])
@@ -301,7 +301,7 @@ class DashboardElement extends LitElement {
   }
 
   #enter(token: string): void {
-    // Other characters don't fit into a header.
+    // Other characters are not allowed in a header.
     this.#token = /^[\x21-\x7e]+$/.test(token) ? token : ''
     remember(secrets, names.token, this.#token)
     this.#access = null
@@ -315,7 +315,7 @@ class DashboardElement extends LitElement {
   }
 }
 
-/** What was chosen; the listener is on a select. */
+/** The value of the select that dispatched the event. */
 function chosen(event: Event): string {
   return event.currentTarget instanceof HTMLSelectElement ? event.currentTarget.value : ''
 }

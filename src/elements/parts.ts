@@ -1,7 +1,7 @@
-/** Pieces of templates that several elements draw. */
+/** Template parts that several elements use. */
 import { html, nothing, svg, type TemplateResult } from 'lit'
 
-// ---- The pictures: lines on a field of 20 by 20, drawn for this package.
+// ---- Icons: paths on a 20 by 20 grid, drawn for this package.
 
 const paths = {
   arrow: 'M10 3v10M6 9l4 4 4-4M4 17h12',
@@ -22,24 +22,24 @@ const paths = {
   box: 'M10 3 4 6v8l6 3 6-3V6l-6-3ZM4 6l6 3m0 0 6-3m-6 3v8',
 } as const
 
-/** Name of a picture. */
+/** Name of an icon. */
 export type IconName = keyof typeof paths
 
-/** A picture. Nobody reads it out: a text says the same. */
+/** An icon. It is hidden from screen readers because a text next to it says the same. */
 export function icon(name: IconName): TemplateResult {
   return html`<svg class="icon" viewBox="0 0 20 20" aria-hidden="true">
     ${svg`<path d=${paths[name]} />`}
   </svg>`
 }
 
-// ---- Pieces of templates that several elements draw.
+// ---- Progress bars and details
 
 /**
- * A bar.
+ * A progress bar.
  *
- * @param label - of what.
- * @param percent - null while it can't be told.
- * @param text - how far it is, in words.
+ * @param label - the name of what is in progress.
+ * @param percent - null while it is unknown.
+ * @param text - the progress in words.
  */
 export function bar(label: string, percent: number | null, text: string): TemplateResult {
   return html`<div
@@ -58,7 +58,7 @@ export function bar(label: string, percent: number | null, text: string): Templa
   </div>`
 }
 
-/** Facts beside each other; those that are empty are left out. */
+/** Details in one line. Empty ones are left out. */
 export function facts(texts: readonly string[]): TemplateResult[] {
   return texts.filter((text) => text !== '').map((text) => html`<span>${text}</span>`)
 }

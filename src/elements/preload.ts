@@ -1,4 +1,4 @@
-/** `<model-preload>`: the models that an app wants on disk. */
+/** `<model-preload>`: the models of the catalog, and the preload that downloads them. */
 import { css, html, nothing, type TemplateResult } from 'lit'
 import { type Client, isDownloadError, type ModelsStatus, type PreloadStatus } from '../client/index.js'
 import { livePreload, type LiveStore, type PreloadActions, type PreloadSnapshot } from '../live/index.js'
@@ -11,7 +11,7 @@ import './log.js'
 
 type Model = ModelsStatus['catalog'][number]
 
-/** See the head of this file. */
+/** The element `<model-preload>`. */
 export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions> {
   static override properties = { heading: {}, problem: { state: true } }
 

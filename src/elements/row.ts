@@ -1,4 +1,4 @@
-/** One download, as a row. */
+/** A row that shows one download. */
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit'
 import type { WireDownload } from '../client/index.js'
 import { define } from './base.js'
@@ -15,7 +15,7 @@ import { bar, facts, icon, type IconName } from './parts.js'
 import { type ElementLocale, fill, type Language, type StringKey, type Strings } from './strings.js'
 import { controls, tokens } from './theme.js'
 
-/** What a row wants done: the detail of its `row-action`. */
+/** Detail of the `row-action` event that a row dispatches. */
 export interface RowRequest {
   readonly action: RowAction
   readonly download: WireDownload
@@ -40,10 +40,10 @@ const pictures: Readonly<Record<RowAction, IconName>> = {
   remove: 'bin',
 }
 
-/** Most files of a group that are listed. */
+/** Maximum number of files of a group that are listed. */
 const maxFiles = 200
 
-/** A row; its list gives it all it shows. */
+/** A row. The parent list sets all of its properties. */
 export class RowElement extends LitElement {
   static override properties = {
     download: { attribute: false },
@@ -61,7 +61,7 @@ export class RowElement extends LitElement {
   declare reasons: Language['reasons']
   declare locale: ElementLocale
   declare canManage: boolean
-  /** Why the last action failed; empty for none. */
+  /** Why the last action failed, or empty. */
   declare problem: string
   /** The files of a group, once somebody has asked. */
   declare files: readonly WireGroupFile[] | null

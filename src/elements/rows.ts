@@ -1,16 +1,16 @@
-/** Rows in a list, each kept for as long as its download is there: a row that moves is moved, not drawn anew. */
+/** Keeps one row element per download, so that a row that changes its place is moved instead of rendered again. */
 import type { WireDownload } from '../client/index.js'
 import { RowElement } from './row.js'
 
-/** The rows of one list. */
+/** The row elements of one list. */
 export class Rows {
   readonly #items = new Map<string, { item: HTMLLIElement; row: RowElement }>()
 
   /**
-   * Brings a list to what it is to show.
+   * Updates a list so that it shows these downloads in this order.
    *
-   * @param list - holds nothing but these rows.
-   * @param update - gives a row what it shows.
+   * @param list - the list element, which contains only these rows; null when it is not rendered.
+   * @param update - sets the properties of a row from its download.
    */
   place(
     list: Element | null,

@@ -1,7 +1,7 @@
-/** All texts of the elements. Each language but English comes when it is spoken. Pure but for that. */
+/** All texts of the elements. Languages other than English are loaded on demand; everything else here is pure. */
 import type { DownloadErrorCode } from '../client/index.js'
 
-/** In English. `{…}` stands for what is put in. */
+/** The English texts. `{…}` is a placeholder. */
 const english = {
   downloads: 'Downloads',
   add: 'Download',
@@ -10,7 +10,7 @@ const english = {
   kind: 'Kind',
   emptyTitle: 'No downloads yet',
   emptyText: 'Paste the address of a model above, or a name such as hf:owner/repository.',
-  emptyReadOnly: 'As soon as somebody starts one, it shows here.',
+  emptyReadOnly: 'New downloads will appear here.',
   unknownTitle: 'Not downloaded yet',
   sectionActive: 'In progress',
   sectionSettled: 'Finished',
@@ -18,7 +18,7 @@ const english = {
   queued: 'Waiting',
   resolving: 'Preparing',
   downloading: 'Downloading',
-  verifying: 'Checking',
+  verifying: 'Verifying',
   paused: 'Paused',
   completed: 'Done',
   failed: 'Failed',
@@ -31,11 +31,11 @@ const english = {
   actionOf: '{action}: {name}',
   close: 'Keep it',
   cancelTitle: 'Cancel this download?',
-  cancelText: 'What was fetched so far is deleted: {size}.',
+  cancelText: 'The {size} downloaded so far will be deleted.',
   cancelConfirm: 'Cancel download',
   removeTitle: 'Remove from the list?',
-  removeText: '{name} is forgotten here.',
-  removeFile: 'Delete the file, too',
+  removeText: '{name} will be removed from the list.',
+  removeFile: 'Also delete the file',
   bytesOf: '{done} of {total}',
   filesOf: '{done} of {total} files',
   showFiles: 'Show files',
@@ -46,15 +46,15 @@ const english = {
   running: '{n} running',
   waiting: '{n} waiting',
   connecting: 'Connecting …',
-  offline: 'No connection to the server. Trying again by itself …',
+  offline: 'No connection to the server. Retrying automatically …',
   reconnect: 'Try now',
-  denied: 'You may not see this.',
+  denied: 'You are not allowed to see this.',
   signInFirst: 'Sign in to see this.',
   failedAction: 'That did not work: {reason}',
   said: '{name}: {state}',
   models: 'Model catalog',
   modelsNone: 'The catalog is empty.',
-  allReady: 'All models are here.',
+  allReady: 'All models are ready.',
   someMissing: '{n} of {total} models are missing.',
   ready: 'Ready',
   missing: 'Missing',
@@ -64,16 +64,16 @@ const english = {
   fetchOne: 'Fetch',
   stop: 'Stop',
   preloading: 'Fetching models: {done} of {total} done',
-  preloadDone: 'The last run went well.',
+  preloadDone: 'The last run succeeded.',
   preloadFailed: 'The last run failed: {reason}',
   firstUse: 'On the command line',
   log: 'Log',
-  logEmpty: 'Nothing has happened yet.',
+  logEmpty: 'No log entries yet.',
   follow: 'Follow',
   hold: 'Pause',
   copy: 'Copy',
   copied: 'Copied',
-  noPreload: 'This server has no catalog of models.',
+  noPreload: 'This server has no model catalog.',
 }
 
 /** Name of a text. */
@@ -82,24 +82,24 @@ export type StringKey = keyof typeof english
 /** All texts of one language. */
 export type Strings = Readonly<Record<StringKey, string>>
 
-/** A language that there are texts in. */
+/** A supported language. */
 export type ElementLocale = 'en-US' | 'zh-CN'
 
-/** A language. */
+/** The texts and failure reasons of a language. */
 export interface Language {
   readonly strings: Strings
-  /** Why something failed; the server says it in English. */
+  /** Failure reasons by error code, for languages other than the English of the server's messages. */
   readonly reasons: Readonly<Partial<Record<DownloadErrorCode, string>>>
 }
 
 const languages = new Map<ElementLocale, Language>([['en-US', { strings: english, reasons: {} }]])
 
-/** A language, or null while it is not there. */
+/** The texts of a language, or null until they are loaded. */
 export function languageFor(locale: ElementLocale): Language | null {
   return languages.get(locale) ?? null
 }
 
-/** Brings a language. Where it can't be had, there is English. */
+/** Loads a language. When that fails, English is used instead. */
 export async function bringLanguage(locale: ElementLocale): Promise<void> {
   if (languages.has(locale)) return
   const bring = async () => (await import('./chinese.js')).chinese
@@ -107,9 +107,9 @@ export async function bringLanguage(locale: ElementLocale): Promise<void> {
 }
 
 /**
- * The language for the first of some tags that we have texts in: any Chinese is `zh-CN`, any English `en-US`.
+ * The language of the first tag that is supported: any Chinese is `zh-CN`, any English is `en-US`. Default: `en-US`.
  *
- * @param tags - what is asked for, best first: a `lang` attribute, the browser's languages.
+ * @param tags - language tags in order of preference, from a `lang` attribute or the browser's languages.
  */
 export function localeFor(tags: Iterable<string>): ElementLocale {
   for (const tag of tags) {
@@ -120,7 +120,7 @@ export function localeFor(tags: Iterable<string>): ElementLocale {
   return 'en-US'
 }
 
-/** A text with its places filled in. A place without a value stays as it is. */
+/** Fills in the placeholders of a text. A placeholder without a value stays as it is. */
 export function fill(text: string, values: Readonly<Record<string, string | number>>): string {
   return text.replace(/\{(\w+)\}/g, (place, name: string) => String(values[name] ?? place))
 }

@@ -1,9 +1,9 @@
-/** How the elements look: tokens that a page may set, and what all of them share. */
+/** Styles that all elements share, and the tokens that a page may set. */
 import { css } from 'lit'
 
 /**
- * The tokens. Each public one (`--model-…`, see docs/dashboard.md) stands before a default for light and for dark; which of
- * them holds, `color-scheme` says: the page's, or the one that `theme` sets.
+ * The design tokens. Each public one (`--model-…`, see docs/dashboard.md) has a light and a dark default. Which of them
+ * applies is decided by `color-scheme`, as set by the page or by the `theme` attribute.
  */
 export const tokens = css`
   :host {
@@ -70,7 +70,7 @@ export const tokens = css`
   }
 `
 
-/** Buttons, fields and the like. */
+/** Styles of buttons, inputs and other controls. */
 export const controls = css`
   .icon {
     width: 1.25rem;
@@ -194,7 +194,7 @@ export const controls = css`
     border-radius: 3px;
     background: var(--_track);
     overflow: hidden;
-    /* The bar's moves are nobody else's business. */
+    /* Animating the bar must not cause layout or paint outside of it. */
     contain: strict;
   }
   .fill {

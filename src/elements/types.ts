@@ -1,52 +1,52 @@
-/** The elements as a page sees them. */
+/** Public types of the elements. */
 import type { Client } from '../client/index.js'
 import type { Strings } from './strings.js'
 
 export type { ElementLocale, StringKey, Strings } from './strings.js'
 
-/** What all elements have. */
+/** Properties that all elements have. */
 export interface ModelElement extends HTMLElement {
-  /** Where the routes are mounted: everything before `/api`. Attribute `base-url`. Default: the page's own origin. */
+  /** Where the routes are mounted: everything before `/api`. Attribute: `base-url`. Default: the page's own origin. */
   baseUrl: string
   /**
-   * A client to use instead, for example one that sends a token; then `base-url` counts for nothing, and the language of
-   * what the server says is the client's. Default null.
+   * A client to use instead of `base-url`, for example one that sends a token. The language of the server's messages is
+   * then that of the client. Default: null.
    */
   client: Client | null
-  /** Colours: `light`, `dark`, `auto` as the system is. Default null: as `color-scheme` of the page says. */
+  /** Color scheme: `light`, `dark`, or `auto` for that of the system. Default: null, the page's `color-scheme`. */
   theme: 'light' | 'dark' | 'auto' | null
-  /** Texts to be replaced, by name; see docs/dashboard.md. Default none. */
+  /** Texts that replace the built-in ones, by name; see docs/dashboard.md. Default: none. */
   strings: Partial<Strings>
 }
 
-/** `<model-downloads>`: all downloads of a server, and a line to ask for more. */
+/** `<model-downloads>`: all downloads of a server, and a form to start more. */
 export interface ModelDownloadsElement extends ModelElement {
-  /** What stands above. Default: "Downloads" in the reader's language. */
+  /** The heading. Default: "Downloads" in the user's language. */
   heading: string
-  /** Modes to choose from, with spaces between. Default: `llm embed rerank`. */
+  /** Modes to choose from, separated by spaces or commas. Default: `llm embed rerank`. */
   modes: string
 }
 
-/** `<model-download>`: one download, which its reader can start. */
+/** `<model-download>`: a single download, which the user can start. */
 export interface ModelDownloadElement extends ModelElement {
-  /** Its URL or ref. */
+  /** URL or ref of the download. */
   url: string
-  /** Mode that it is started with. Default null: the server's. */
+  /** Mode to start the download with. Default: null, the server's default. */
   mode: string | null
-  /** Digest that it is started with. Default null: none. */
+  /** SHA-256 digest to start the download with. Default: null, none. */
   sha256: string | null
-  /** File name that it is started with. Default null: what the URL or the server says. */
+  /** File name to start the download with. Default: null, the name from the URL or the server. */
   filename: string | null
 }
 
-/** `<model-preload>`: the models of the server's catalog, and what fetches them. */
+/** `<model-preload>`: the models of the server's catalog, and the preload that downloads them. */
 export interface ModelPreloadElement extends ModelElement {
-  /** What stands above. Default: "Models" in the reader's language. */
+  /** The heading. Default: "Model catalog" in the user's language. */
   heading: string
 }
 
 declare global {
-  /** So that `document.querySelector('model-downloads')` knows its type. */
+  /** Gives `document.querySelector('model-downloads')` its type. */
   interface HTMLElementTagNameMap {
     'model-download': ModelDownloadElement
     'model-downloads': ModelDownloadsElement
