@@ -1,49 +1,49 @@
 import type { DownloadError, FollowConnection, FollowOptions } from '../client/index.js'
 
-/** How the server is heard; `idle` while nobody watches. */
+/** State of the connection to the server; `idle` while nobody is subscribed. */
 export type Connection = 'idle' | FollowConnection
 
-/** What every snapshot says besides its news. */
+/** Fields that every snapshot has. */
 export interface Followed {
-  /** How the server is heard. */
+  /** State of the connection to the server. */
   readonly connection: Connection
-  /** Why it is not heard (no connection, no permission), or why the last action failed; else null. */
+  /** Why the connection or the last action failed; null when neither did. */
   readonly error: DownloadError | null
-  /** Whether the server has ever told how things are. Until then the rest is empty. */
+  /** Whether data has arrived from the server. Until then the other fields are empty. */
   readonly loaded: boolean
 }
 
-/** For how long the connection outlives its last watcher, in milliseconds: a page often draws a part anew. */
+/** How long the connection outlives its last subscriber, in milliseconds: pages often unmount and remount a part. */
 const graceMs = 1_000
 
-/** Shortest time between two notifications in milliseconds: about one frame of a screen. */
+/** Minimum time between two notifications, in milliseconds: about one frame. */
 const frameMs = 16
 
-/** Waits between attempts once following was given up, in milliseconds. */
+/** First and longest delay before following is started again after it failed, in milliseconds. */
 const firstWaitMs = 1_000
 
 const longestWaitMs = 30_000
 
-/** What a page has besides the language, and other runtimes may lack. */
+/** Browser globals that other runtimes may lack. */
 const page = globalThis as typeof globalThis & {
   addEventListener?: (type: 'online', listener: () => void, options: { signal: AbortSignal }) => void
 }
 
-/** What {@link Hub} shows to those who watch. */
+/** The interface of {@link Hub} for its subscribers. */
 export interface Watched<S> {
-  /** How it is before the server was heard. */
+  /** The state before any data has arrived. */
   readonly initial: S
-  /** How it is; the same object until it is other. */
+  /** The current state. It stays the same object until it changes. */
   readonly state: S
-  /** Calls `notify` after changes, until the returned function is called. */
+  /** Subscribes: `notify` is called after changes until the returned function is called. */
   watch(notify: () => void): () => void
-  /** Connects anew at once, if somebody watches. */
+  /** Reconnects immediately if there are subscribers. */
   refresh(): void
 }
 
 /**
- * One connection that all share who watch the same: it opens with the first and closes a little after the last. Every
- * failure is followed by another try. What comes within a frame is told at once, and only when something is other.
+ * A connection that all subscribers of the same data share. It opens with the first subscriber and closes shortly after
+ * the last has left. After a failure it reconnects. Changes within one frame are reported in a single notification.
  */
 export class Hub<S extends Followed, T> implements Watched<S> {
   readonly initial: S
@@ -51,7 +51,7 @@ export class Hub<S extends Followed, T> implements Watched<S> {
   readonly #reduce: (state: S, news: readonly T[]) => S
   readonly #watchers = new Set<{ readonly notify: () => void }>()
   #state: S
-  /** The state that the watchers were told of last. */
+  /** The state at the last notification. */
   #told: S
   #news: T[] = []
   #run: AbortController | null = null
@@ -59,8 +59,8 @@ export class Hub<S extends Followed, T> implements Watched<S> {
   #grace: ReturnType<typeof setTimeout> | undefined
 
   /**
-   * @param follow - opens the connection; as {@link Client.followAll} does.
-   * @param reduce - the state after some news; the same object when they change nothing.
+   * @param follow - opens the connection, for example with {@link Client.followAll}.
+   * @param reduce - returns the state after some news, or the same object when they change nothing.
    */
   constructor(
     initial: S,
@@ -122,7 +122,7 @@ export class Hub<S extends Followed, T> implements Watched<S> {
         }
       } catch (cause) {
         if (signal.aborted) return
-        // The client rejects with nothing else.
+        // The client rejects with a DownloadError only.
         const error = cause as DownloadError
         this.#become('offline', error)
         if (!error.retryable) longest = longestWaitMs
@@ -133,7 +133,7 @@ export class Hub<S extends Followed, T> implements Watched<S> {
   }
 
   #become(connection: Connection, error: DownloadError | null = null): void {
-    // What was told before it counts as before it.
+    // News that arrived before the change of the connection must be applied before it.
     this.#take()
     if (connection === this.#state.connection && error === this.#state.error) return
     this.#state = { ...this.#state, connection, error }
@@ -158,7 +158,7 @@ export class Hub<S extends Followed, T> implements Watched<S> {
         try {
           notify()
         } catch (error) {
-          // The others must hear of it all the same; the page hears of the error.
+          // The other subscribers must still be notified. The error is rethrown as an uncaught one.
           setTimeout(() => {
             throw error
           })
@@ -168,7 +168,7 @@ export class Hub<S extends Followed, T> implements Watched<S> {
   }
 }
 
-/** Waits, at most until the signal is aborted. */
+/** Waits until the time is up or the signal is aborted. */
 async function wait(ms: number, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const end = () => {

@@ -1,6 +1,7 @@
 /**
- * What a server does, as stores that parts of a page watch: the one source of all bindings. One connection per client for
- * the downloads and one for the preload, however many watch; none while nobody does.
+ * Stores that follow a server, for parts of a page to subscribe to. All framework bindings are built on them. There is
+ * one connection per client for the downloads and one for the preload, regardless of the number of subscribers, and
+ * none while there are no subscribers.
  */
 export { liveDownload, liveDownloads, type DownloadActions, type DownloadsActions } from './views.js'
 

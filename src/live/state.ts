@@ -1,30 +1,30 @@
-/** What is watched, and how news change it. Pure; what did not change stays the same object. */
+/** The snapshots, and the reducers that apply news to them. Pure. Unchanged parts stay the same objects. */
 import type { DownloadsChange, ModelsStatus, PreloadStatus, WireDownload } from '../client/index.js'
 import type { Followed } from './hub.js'
 
-/** All downloads of a server, as they were told last. */
+/** All downloads of a server, as last reported. */
 export interface DownloadsSnapshot extends Followed {
-  /** In order of arrival. One that did not change is the same object as before. */
+  /** In order of arrival. An unchanged download is the same object as before. */
   readonly downloads: readonly WireDownload[]
-  /** The same by URL. */
+  /** The same downloads by URL. */
   readonly byUrl: ReadonlyMap<string, WireDownload>
 }
 
-/** One download, as it was told last. */
+/** One download, as last reported. */
 export interface DownloadSnapshot extends Followed {
-  /** Null while it is not known. */
+  /** Null while the server doesn't know it. */
   readonly download: WireDownload | null
 }
 
-/** The preload of a server and the models of its catalog, as they were told last. */
+/** The preload of a server and the models of its catalog, as last reported. */
 export interface PreloadSnapshot extends Followed {
-  /** How the running preload is, or how the last one ended; `logs` grows line by line. Null until it is told. */
+  /** Status of the running or the last preload; `logs` grows line by line. Null until it has arrived. */
   readonly preload: PreloadStatus | null
-  /** Which models are there; asked for again whenever one may have come. Null until it is told. */
+  /** Which models are on disk; requested again whenever that may have changed. Null until it has arrived. */
   readonly models: ModelsStatus | null
 }
 
-/** What the server tells of a preload, one or the other. */
+/** News about the preload or about the models of the catalog. */
 export interface PreloadNews {
   readonly preload?: PreloadStatus
   readonly models?: ModelsStatus
@@ -32,13 +32,13 @@ export interface PreloadNews {
 
 const unheard = { connection: 'idle', error: null, loaded: false } as const
 
-/** Before the server was heard. */
+/** The snapshot before any data has arrived. */
 export const noDownloads: DownloadsSnapshot = { ...unheard, downloads: [], byUrl: new Map() }
 
-/** Before the server was heard. */
+/** The snapshot before any data has arrived. */
 export const noPreload: PreloadSnapshot = { ...unheard, preload: null, models: null }
 
-/** The state after changes. The same object when nothing is other. */
+/** Applies changes to a snapshot. Returns the same object when nothing changed. */
 export function reduceDownloads(
   state: DownloadsSnapshot,
   changes: readonly DownloadsChange[],
@@ -62,7 +62,7 @@ export function reduceDownloads(
   return state.loaded ? state : { ...state, loaded: true }
 }
 
-/** The state after news. The same object when nothing is other. */
+/** Applies news to a snapshot. Returns the same object when nothing changed. */
 export function reducePreload(state: PreloadSnapshot, news: readonly PreloadNews[]): PreloadSnapshot {
   let { preload, models } = state
   for (const told of news) {
@@ -82,7 +82,7 @@ function withKept(before: PreloadStatus | null, now: PreloadStatus): PreloadStat
   return { ...now, downloads: Object.fromEntries(each) }
 }
 
-/** What was there before, when it says the same. */
+/** The previous object when it has the same content, otherwise the new one. */
 function kept<T>(before: T | undefined, now: T): T {
   return before !== undefined && JSON.stringify(before) === JSON.stringify(now) ? before : now
 }

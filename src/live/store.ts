@@ -2,33 +2,34 @@ import type { DownloadError } from '../client/index.js'
 import type { Followed, Watched } from './hub.js'
 
 /**
- * What one part of a page watches, and does. Fits React's `useSyncExternalStore` and everything like it. All stores of
- * a client share its connection, so that each part of a page may have its own.
+ * A store for one part of a page: a snapshot to subscribe to, and actions. It has the shape that React's
+ * `useSyncExternalStore` and similar APIs expect. All stores of a client share its connection, so each part of a page
+ * may create its own.
  */
 export interface LiveStore<S extends Followed, A> {
   /**
-   * Calls `onChange` when the snapshot has become another, at most once a frame; returns what ends that. Watching is
-   * what opens the connection: look at the snapshot again after it.
+   * Calls `onChange` when the snapshot has changed, at most once per frame. Returns a function that unsubscribes.
+   * Subscribing opens the connection, so read the snapshot again afterwards.
    */
   readonly subscribe: (onChange: () => void) => () => void
-  /** How it is now: the same object until it is other. */
+  /** The current snapshot. It stays the same object until it changes. */
   readonly getSnapshot: () => S
-  /** How it is before the server was heard: for what is drawn on a server, and drawn over it in a page. */
+  /** The snapshot before any data has arrived, for server-side rendering and hydration. */
   readonly getServerSnapshot: () => S
-  /** Forgets the last failure and connects anew at once, for example when the user has signed in. */
+  /** Clears the last failure and reconnects immediately, for example after the user has signed in. */
   readonly refresh: () => void
-  /** What can be done. Never rejects: resolves with whether it worked, and the snapshot's `error` says why not. */
+  /** The actions. They never reject but resolve to whether they succeeded; the snapshot's `error` says why not. */
   readonly actions: A
 }
 
-/** Does something, and resolves with whether it worked. */
+/** Runs an action and resolves to whether it succeeded. */
 export type Attempt = (work: () => Promise<unknown>) => Promise<boolean>
 
 /**
- * A store over a hub.
+ * Creates a store on top of a hub.
  *
- * @param select - the part of the state that it shows.
- * @param bind - makes the actions.
+ * @param select - selects the part of the state that the store exposes.
+ * @param bind - creates the actions.
  */
 export function createStore<P extends Followed, S extends Followed, A>(
   hub: Watched<P>,
@@ -81,7 +82,7 @@ export function createStore<P extends Followed, S extends Followed, A>(
         await work()
         return true
       } catch (error) {
-        // The client rejects with nothing else.
+        // The client rejects with a DownloadError only.
         fail(error as DownloadError)
         return false
       }
@@ -90,6 +91,6 @@ export function createStore<P extends Followed, S extends Followed, A>(
 }
 
 function isShallowEqual<S extends object>(a: S, b: S): boolean {
-  // Both have the same keys: they come from the same function.
+  // Both objects come from the same function, so they have the same keys.
   return a === b || (Object.keys(b) as (keyof S)[]).every((key) => a[key] === b[key])
 }

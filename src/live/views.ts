@@ -19,25 +19,25 @@ import {
 } from './state.js'
 import { createStore, type LiveStore } from './store.js'
 
-/** What can be done with all downloads. Resolves with whether it worked; `error` says why not. */
+/** Actions on the downloads of a server. Each resolves to whether it succeeded; `error` says why not. */
 export interface DownloadsActions {
-  /** Asks for a file; one that is known is joined. */
+  /** Starts a download, or joins the existing one of the same URL. */
   readonly start: (request: DownloadRequest) => Promise<boolean>
-  /** Stops one and keeps its bytes. */
+  /** Stops a download and keeps its bytes. */
   readonly pause: (url: string) => Promise<boolean>
-  /** Queues a paused one again. */
+  /** Queues a paused download again. */
   readonly resume: (url: string) => Promise<boolean>
-  /** Stops one and deletes its bytes. */
+  /** Stops a download and deletes its bytes. */
   readonly cancel: (url: string) => Promise<boolean>
-  /** Starts a failed or canceled one anew. */
+  /** Restarts a failed or canceled download. */
   readonly retry: (url: string) => Promise<boolean>
-  /** Forgets one. `deleteFile`: also deletes the finished file; default false. */
+  /** Removes a download from the list. `deleteFile`: also deletes the finished file; default false. */
   readonly remove: (url: string, options?: { deleteFile?: boolean }) => Promise<boolean>
 }
 
-/** What can be done with one download. Resolves with whether it worked; `error` says why not. */
+/** Actions on one download. Each resolves to whether it succeeded; `error` says why not. */
 export interface DownloadActions {
-  /** Asks for it; joined when it is known. */
+  /** Starts it, or joins it when it exists already. */
   readonly start: (options?: Omit<DownloadRequest, 'url'>) => Promise<boolean>
   /** Stops it and keeps its bytes. */
   readonly pause: () => Promise<boolean>
@@ -45,9 +45,9 @@ export interface DownloadActions {
   readonly resume: () => Promise<boolean>
   /** Stops it and deletes its bytes. */
   readonly cancel: () => Promise<boolean>
-  /** Starts it anew after it failed or was canceled. */
+  /** Restarts it after it failed or was canceled. */
   readonly retry: () => Promise<boolean>
-  /** Forgets it. `deleteFile`: also deletes the finished file; default false. */
+  /** Removes it from the list. `deleteFile`: also deletes the finished file; default false. */
   readonly remove: (options?: { deleteFile?: boolean }) => Promise<boolean>
 }
 
@@ -61,7 +61,7 @@ function hubOf(client: Client): Hub<DownloadsSnapshot, DownloadsChange> {
   return hub
 }
 
-/** All downloads of a server. */
+/** A store of all downloads of a server. */
 export function liveDownloads(client: Client): LiveStore<DownloadsSnapshot, DownloadsActions> {
   return createStore(
     hubOf(client),
@@ -78,9 +78,10 @@ export function liveDownloads(client: Client): LiveStore<DownloadsSnapshot, Down
 }
 
 /**
- * One download.
+ * A store of one download.
  *
- * @param url - its URL, or what tells it: asked whenever the snapshot is, for parts of a page that change theirs.
+ * @param url - the URL, or a function that returns it. The function is called whenever the snapshot is read, for parts
+ * of a page whose URL changes.
  */
 export function liveDownload(
   client: Client,
@@ -108,11 +109,11 @@ export function liveDownload(
 
 // ---- preload
 
-/** What can be done with the preload. Resolves with whether it worked; `error` says why not. */
+/** Actions on the preload. Each resolves to whether it succeeded; `error` says why not. */
 export interface PreloadActions {
-  /** Starts it. */
+  /** Starts the preload. */
   readonly start: (request?: PreloadOptions) => Promise<boolean>
-  /** Stops it. Harmless when it does not run. */
+  /** Cancels the preload. Does nothing when none is running. */
   readonly cancel: () => Promise<boolean>
 }
 
@@ -126,7 +127,7 @@ function preloadHubOf(client: Client): Hub<PreloadSnapshot, PreloadNews> {
   return hub
 }
 
-/** The preload and the models of a server's catalog. */
+/** A store of the preload and of the models in a server's catalog. */
 export function livePreload(client: Client): LiveStore<PreloadSnapshot, PreloadActions> {
   return createStore(
     preloadHubOf(client),
@@ -138,7 +139,7 @@ export function livePreload(client: Client): LiveStore<PreloadSnapshot, PreloadA
   )
 }
 
-/** The preload without an end, and the models whenever one may have come. */
+/** Follows the preload endlessly, and requests the models whenever they may have changed. */
 async function* news(client: Client, options: FollowOptions): AsyncGenerator<PreloadNews, void, void> {
   let last: PreloadStatus | null = null
   for await (const preload of client.preload.follow({ ...options, endless: true })) {
