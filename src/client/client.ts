@@ -24,49 +24,51 @@ import { type CallOptions, type ClientOptions, createHttp } from './http.js'
 
 /** Which downloads to list. */
 export interface ListQuery {
-  /** Only those in this state. */
+  /** Only downloads in this state. */
   state?: WireDownload['state'] | undefined
-  /** Only those of this mode. */
+  /** Only downloads of this mode. */
   mode?: string | undefined
-  /** Most downloads in one answer, 1 to 10,000. Default: all. */
+  /** Maximum number of downloads in one response, 1 to 10,000. Default: all. */
   limit?: number | undefined
-  /** `next_cursor` of the page before. */
+  /** `next_cursor` of the previous page. */
   cursor?: string | undefined
 }
 
-/** What to preload. */
+/** Options to start a preload. */
 export interface PreloadOptions {
-  /** Keys of the catalog. Default: every model with `auto_download`. */
+  /** Keys of models in the catalog. Default: every model with `auto_download`. */
   models?: readonly string[] | 'all'
-  /** A folder inside the roots that the server allows. Default: the server's. */
+  /** A folder inside the roots that the server allows. Default: the server's directory. */
   outputDir?: string
-  /** Fetch again what is there. Default false. */
+  /** Downloads files again even when they exist. Default: false. */
   force?: boolean
 }
 
 /**
- * Every method rejects with a {@link DownloadError}: the server's own code and message where it gave one;
- * `ACCESS_DENIED`, `NOT_FOUND` or `HTTP_ERROR` after the status where it did not; `PROTOCOL_ERROR` when what answers is
- * no model-downloader server; `CONNECT_FAILED` when none answers; `STALLED` when it takes too long; `CANCELED` when the
- * signal is aborted.
+ * A client of a model-downloader server.
+ *
+ * Every method rejects with a {@link DownloadError}. It has the server's code and message where the response contains
+ * them; otherwise the code is `ACCESS_DENIED`, `NOT_FOUND` or `HTTP_ERROR`, depending on the status. `PROTOCOL_ERROR`
+ * means that the response doesn't come from a model-downloader server, `CONNECT_FAILED` that no server can be reached,
+ * `STALLED` that the request timed out, and `CANCELED` that the signal was aborted.
  */
 export interface Client {
   /**
-   * Asks for a file. Resolves when it is queued. A known URL is joined.
+   * Starts a download, and resolves once it is queued. A URL that the server knows already is joined.
    *
-   * @throws DownloadError `INVALID_OPTIONS` with issues, `INVALID_URL`, `UNSAFE_FILENAME`, `SSRF_BLOCKED`; `CONFLICT` when
-   * the URL is known with other options; `QUEUE_FULL`.
+   * @throws DownloadError `INVALID_OPTIONS` with issues; `INVALID_URL`; `UNSAFE_FILENAME`; `SSRF_BLOCKED`; `CONFLICT`
+   * when the URL is known with other options; `QUEUE_FULL`.
    */
   download(request: DownloadRequest, options?: CallOptions): Promise<DownloadStarted>
   /**
-   * How a download is right now.
+   * The current status of a download.
    *
    * @throws DownloadError `UNKNOWN_DOWNLOAD`.
    */
   status(url: string, options?: CallOptions): Promise<WireDownload>
-  /** All downloads, or one page of them when the query has a `limit` (1 to 10,000). */
+  /** Lists all downloads, or one page of them when the query has a `limit` (1 to 10,000). */
   list(query?: ListQuery, options?: CallOptions): Promise<DownloadList>
-  /** All downloads, page by page; `limit` (1 to 10,000, default 1,000) a page. */
+  /** Iterates over all downloads page by page, with `limit` downloads per page (1 to 10,000; default 1,000). */
   pages(query?: ListQuery, options?: CallOptions): AsyncGenerator<DownloadList, void, void>
   /**
    * Stops a download and keeps its bytes.
@@ -87,30 +89,30 @@ export interface Client {
    */
   cancel(url: string, options?: CallOptions): Promise<WireDownload>
   /**
-   * Starts a failed or canceled download anew.
+   * Restarts a failed or canceled download.
    *
    * @throws DownloadError `UNKNOWN_DOWNLOAD`, `INVALID_STATE`.
    */
   retry(url: string, options?: CallOptions): Promise<WireDownload>
-  /** Forgets a download. `deleteFile`: also deletes the finished file; default false. */
+  /** Removes a download from the list. `deleteFile`: also deletes the finished file; default false. */
   remove(url: string, options?: CallOptions & { deleteFile?: boolean }): Promise<void>
   /**
-   * A download as it goes on: as it is now, then each change, last when it is completed, failed or canceled; it does
-   * not throw for the latter two. Goes on over broken connections and restarts of the server, by polling where there
-   * is no stream of events. Leaving the loop frees all at once.
+   * Follows a download: yields its current status, then every change, until it is completed, failed or canceled. It
+   * does not throw when the download fails or is canceled. Following survives broken connections and restarts of the
+   * server, and falls back to polling where server-sent events are not available. Leaving the loop closes the connection.
    *
-   * @throws DownloadError `UNKNOWN_DOWNLOAD` also when it is removed meanwhile.
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`, also when the download is removed meanwhile.
    *
    * @example
    * for await (const { state, progress } of client.follow(url)) show(state, progress)
    */
   follow(url: string, options?: FollowOptions): AsyncGenerator<WireDownload, void, void>
-  /** All downloads as they go on, without an end: a snapshot first and after each break, in between what changes. */
+  /** Follows all downloads endlessly: yields a snapshot at first and after each reconnect, then the changes. */
   followAll(options?: FollowOptions): AsyncGenerator<DownloadsChange, void, void>
   /**
-   * What this caller may do, so that a page offers no more than that.
+   * The permissions of this caller, so that a page offers only what the server allows.
    *
-   * @throws DownloadError `ACCESS_DENIED` when nobody knows who calls; `NOT_FOUND` from a server of an older version.
+   * @throws DownloadError `ACCESS_DENIED` when the caller is not authenticated; `NOT_FOUND` from an older server.
    */
   permissions(options?: CallOptions): Promise<Permissions>
   /** Which models of the catalog are there. `locale`: language of the messages, `en-US` or `zh-CN`. */
@@ -118,26 +120,26 @@ export interface Client {
   /** Fetching what the catalog names. */
   readonly preload: {
     /**
-     * Starts it.
+     * Starts a preload.
      *
-     * @throws DownloadError `CONFLICT` when it runs, `INVALID_OPTIONS` for an unknown key, `UNSAFE_FILENAME` for a folder
-     * outside the roots.
+     * @throws DownloadError `CONFLICT` when one is running; `INVALID_OPTIONS` for an unknown key; `UNSAFE_FILENAME` for
+     * a folder outside the roots.
      */
     start(request?: PreloadOptions, options?: CallOptions): Promise<PreloadStarted>
-    /** Stops it, and says how it is then. Harmless when it does not run. */
+    /** Cancels the running preload and returns its status. Does nothing when none is running. */
     cancel(options?: CallOptions): Promise<PreloadStatus>
-    /** How it is right now, or how the last one ended. */
+    /** Status of the running preload, or of the last one. */
     status(options?: CallOptions): Promise<PreloadStatus>
     /**
-     * How it goes on, log included; ends when it does not run any more, unless it is `endless` (default false): then the
-     * next one is followed too. As {@link Client.follow} does it.
+     * Follows the preload and its log in the same way as {@link Client.follow}. It ends when the preload has ended,
+     * unless `endless` is set (default false): then the next preloads are followed too.
      */
     follow(options?: FollowOptions & { endless?: boolean }): AsyncGenerator<PreloadStatus, void, void>
   }
 }
 
 /**
- * A client of a model-downloader server, for browsers and every runtime with `fetch`.
+ * Creates a client of a model-downloader server, for browsers and every runtime with `fetch`.
  *
  * @throws DownloadError `INVALID_URL`, `INVALID_OPTIONS`.
  *
@@ -176,8 +178,9 @@ export function createClient(options: ClientOptions): Client {
       yield page
       const next = page.next_cursor ?? undefined
       if (next === undefined) return
-      // Else a server that does not know cursors would be asked for ever.
-      if (next === cursor) throw new DownloadError('PROTOCOL_ERROR', 'The server repeats a page.')
+      // A server that doesn't know cursors would otherwise be requested endlessly.
+      if (next === cursor)
+        throw new DownloadError('PROTOCOL_ERROR', 'The server returned the same page twice.')
       cursor = next
     }
   }
@@ -232,7 +235,7 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
-/** A query string of what is defined. */
+/** A query string of the values that are defined. */
 function query(values: ListQuery & { url?: string; delete_file?: boolean }): string {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(values)) if (value !== undefined) params.set(name, String(value))

@@ -4,50 +4,51 @@ import { EventStream, type SseEvent, SseParser } from './events.js'
 import { type CallOptions, type Http, parseObject, unexpectedResponse, sleep, toClientError } from './http.js'
 
 /**
- * How the server is heard: by a stream of events (`live`) or by `polling`; not yet, or not just now (`connecting`); or
- * not any more (`offline`), and it is asked again and again.
+ * State of the connection to the server: `connecting` at first and while a stream that broke off is reopened, `live`
+ * while server-sent events arrive, `polling` where they are not available, and `offline` while the server can't be
+ * reached and attempts continue.
  */
 export type FollowConnection = 'connecting' | 'live' | 'polling' | 'offline'
 
-/** How to follow. The defaults suit a server that speaks for itself and one behind proxies. */
+/** Options for following. The defaults suit a server that is reached directly as well as one behind proxies. */
 export interface FollowOptions extends CallOptions {
-  /** Time between two questions where there is no stream, in milliseconds. Default 1,000. */
+  /** Interval of polling where there is no event stream, in milliseconds. Default: 1,000. */
   pollIntervalMs?: number
-  /** Longest wait for a stream's first byte, in milliseconds; then the server is polled. Default 5,000. */
+  /** Maximum wait for the first byte of an event stream, in milliseconds; then the server is polled. Default: 5,000. */
   firstByteMs?: number
-  /** Longest silence of a stream, in milliseconds; then it is asked for again. Servers ping every 15 s. Default 45,000. */
+  /** Maximum silence of a stream, in milliseconds; then it is reopened. Servers ping every 15 s. Default: 45,000. */
   idleMs?: number
-  /** Failures in a row after which following fails, once the server has answered; before that 3. Default 20. */
+  /** Failures in a row after which following gives up; at most 3 until the server has answered once. Default: 20. */
   maxFailures?: number
-  /** Hears how the server is heard when that changes; `connecting` at first. `error`: why it is `offline`, else null. */
+  /** Called when the state changes, which is `connecting` at first. `error`: why it is `offline`, otherwise null. */
   onConnection?: (connection: FollowConnection, error: DownloadError | null) => void
 }
 
-/** What is followed. Keeps what it needs between events by itself. */
+/** What is followed. A subject keeps its own state between events. */
 export interface Subject<T> {
-  /** Path of the stream of events. */
+  /** Path of the event stream. */
   readonly events: string
-  /** What an event tells; may be nothing. Throws what following ends with. */
+  /** The values that an event results in, if any. Throws an error that ends following. */
   read(name: string, data: object): T[]
-  /** Asks once, where there is no stream. */
+  /** Requests the values once, where there is no event stream. */
   poll(signal: AbortSignal): Promise<T[]>
-  /** Whether nothing can come after it. */
+  /** Whether following ends after this value. */
   isLast(value: T): boolean
 }
 
-/** Failures in a row that end it when the server has never answered: most likely the address is wrong. */
+/** Failures in a row to give up after when the server has never answered, because the address is probably wrong. */
 const firstFailures = 3
 
-/** After how long a stream that breaks off is no failure to open one. */
+/** Age from which a stream that breaks off no longer counts as a failure to open one, in milliseconds. */
 const longAgeMs = 10_000
 
 const stopped = Symbol('stopped')
 
 /**
- * Follows a subject: over server-sent events, asked for again when they break off, or by polling where there are
- * none. Every wait in it has an end, and so has every row of failures.
+ * Follows a subject with server-sent events, which are reopened when they break off, or by polling where they are not
+ * available. Every wait and every series of failures is bounded.
  *
- * `return()`, which a `break` calls, ends it at once, also while a value is awaited.
+ * `return()`, which `break` calls, ends the generator immediately, even while it waits for a value.
  */
 export function follow<T>(
   http: Http,
@@ -56,7 +57,7 @@ export function follow<T>(
 ): AsyncGenerator<T, void, void> {
   const stop = new AbortController()
   const values = run(new Follower(http, subject, options, stop.signal), options.signal, stop)
-  // By itself a generator that awaits notices a return only when the awaited thing has come.
+  // A generator that is awaiting something handles a return only after that has settled.
   const end = values.return.bind(values)
   values.return = async (value) => {
     stop.abort(stopped)
@@ -78,7 +79,7 @@ async function* run<T>(
   try {
     for (;;) {
       for (const value of await follower.next()) {
-        // What came before an abort is not news after it.
+        // After an abort, values that arrived before it are not yielded any more.
         if (stop.signal.aborted) break
         yield value
         if (follower.subject.isLast(value)) return
@@ -92,16 +93,16 @@ async function* run<T>(
   }
 }
 
-/** The next news of a subject, from wherever they can be had. */
+/** Reads the values of a subject from the event stream, or by polling. */
 class Follower<T> {
   #parser = new SseParser()
   #stream: EventStream | null = null
-  /** Came together with one that was handed on. */
+  /** Events that were received and are not processed yet. */
   #events: SseEvent[] = []
   #isPolling = false
   #polls = 0
   #failures = 0
-  /** Whether the server ever answered, and whether by a stream. */
+  /** Whether the server has ever answered, and whether it did so with an event stream. */
   #answered = false
   #streamed = false
   #connection: FollowConnection = 'connecting'
@@ -114,15 +115,15 @@ class Follower<T> {
   ) {}
 
   /**
-   * What comes next; may be nothing yet.
+   * The next values, which may be none.
    *
-   * @throws DownloadError when there is no hope.
+   * @throws DownloadError when following can't continue.
    */
   async next(): Promise<T[]> {
     try {
       return await (this.#isPolling ? this.#poll() : this.#read())
     } catch (error) {
-      // Long streams break off now and then, also when there was no news.
+      // Long-lived streams break off now and then, even without having delivered an event.
       if ((this.#stream?.ageMs ?? 0) > longAgeMs) this.#alive()
       this.#stream?.close()
       this.#stream = null
@@ -157,7 +158,7 @@ class Follower<T> {
     if (this.#events.length === 0) this.#events = await this.#stream.read(idleMs)
     const next = this.#events.shift()
     if (next === undefined) return []
-    // One at a time: the one that ends it must not be lost to a bad one behind it.
+    // Events are processed one at a time, so that a final event is not lost to an invalid one behind it.
     const values = this.subject.read(next.event, parseObject(next.data))
     this.#streamed = true
     this.#alive()
@@ -175,24 +176,24 @@ class Follower<T> {
     this.options.onConnection?.(connection, error)
   }
 
-  /** Waits until it is time to try again, or throws what it can't do anything about. */
+  /** Waits until the next attempt, or throws the error when another attempt would not help. */
   async #recover(error: DownloadError): Promise<void> {
     const { code, retryable, retryAfterMs = 0 } = error
-    // No byte came: something in between holds the stream back. Or it garbles it. Then there is no stream.
+    // An intermediary buffers or corrupts the stream, so poll instead.
     if (!this.#isPolling && (code === 'PROTOCOL_ERROR' || (code === 'STALLED' && !this.#streamed))) {
       this.#isPolling = true
       return
     }
-    // A proxy whose server is just starting again may say that there is nothing.
+    // A proxy may answer with 404 while its server restarts.
     const mayPass = retryable || (this.#answered && code === 'NOT_FOUND')
     const { maxFailures = 20, pollIntervalMs = 1_000 } = this.options
     const limit = this.#answered ? maxFailures : Math.min(firstFailures, maxFailures)
     if (!mayPass || ++this.#failures >= limit) throw error
-    // That a stream breaks off is usual; that it can't be opened again is not.
+    // It is normal that a stream breaks off, but not that it can't be reopened.
     if (this.#answered && this.#failures === 1) this.#tell('connecting')
     else this.#tell('offline', error)
     const longest = Math.min(30_000, (this.#parser.retryMs ?? pollIntervalMs) * 2 ** (this.#failures - 1))
-    // All clients of a server that starts again shall not come at the same time.
+    // The jitter prevents all clients of a restarted server from reconnecting at the same time.
     const delay = Math.max(100, longest * (0.5 + Math.random() / 2), Math.min(retryAfterMs, 60_000))
     await sleep(delay, this.signal)
   }
@@ -200,19 +201,19 @@ class Follower<T> {
 
 // ---- subjects
 
-/** One piece of news about all downloads. */
+/** A change in the list of downloads. */
 export type DownloadsChange =
-  /** All there are, keyed by URL; forget what you knew. */
+  /** All downloads by URL. It replaces everything that was received before. */
   | { type: 'snapshot'; downloads: Record<string, WireDownload> }
-  /** One is new, or is other than it was. */
+  /** A download is new or has changed. */
   | { type: 'changed'; download: WireDownload }
-  /** One was forgotten; this is how it was. */
+  /** A download was removed; this is its last status. */
   | { type: 'removed'; download: WireDownload }
 
-/** Lines of a preload's log that are kept, as many as the server keeps. */
+/** Maximum number of log lines that are kept, the same as on the server. */
 const maxLogLines = 500
 
-/** One download: how it is, whenever that is news. */
+/** The subject of one download: its status whenever that has changed. */
 export function oneDownload(
   events: string,
   ask: (signal: AbortSignal) => Promise<WireDownload>,
@@ -238,7 +239,7 @@ export function oneDownload(
   }
 }
 
-/** All downloads: a snapshot, then what changes. */
+/** The subject of all downloads: a snapshot, then the changes. */
 export function allDownloads(
   events: string,
   ask: (signal: AbortSignal) => AsyncIterable<DownloadList>,
@@ -305,9 +306,9 @@ export function currentPreload(
 const isAboutOne = (name: string) => name === 'progress' || name === 'state'
 
 /**
- * Data as what the server promises it to be; the rest of it is trusted.
+ * Casts data to the type that the server promises. Only the given member is checked.
  *
- * @throws DownloadError `PROTOCOL_ERROR` unless it has the member that tells it from something else.
+ * @throws DownloadError `PROTOCOL_ERROR` when the data lacks the member.
  */
 function known<T>(data: object, member: keyof T & string): T {
   if (member in data) return data as T

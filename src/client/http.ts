@@ -6,28 +6,28 @@ import {
   type OptionIssue,
 } from '../errors.js'
 
-/** Where the routes are, and how they are asked. See {@link createClient}. */
+/** Options of {@link createClient}. */
 export interface ClientOptions {
   /**
-   * Where the routes are mounted: everything before `/api`. An http or https URL, or in a browser also a path (`''`
-   * is the page's own origin).
+   * Where the routes are mounted: everything before `/api`. An http or https URL without credentials, query and
+   * fragment, or in a browser also a path (`''` is the page's own origin).
    */
   baseUrl: string | URL
-  /** Headers for every request, or what makes them: called each time, so that a token can be fresh. Default: none. */
+  /** Headers for every request, or a function that is called for each, so that a token can be fresh. Default: none. */
   headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>)
   /** Replaces the global `fetch`, for example to send cookies to another origin. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
-  /** How long one request may take, its answer's body included, in milliseconds, more than 0. Default 30,000. */
+  /** Timeout of one request including the response body, in milliseconds; greater than 0. Default: 30,000. */
   timeoutMs?: number
 }
 
-/** What every call can be given. */
+/** Options that every call takes. */
 export interface CallOptions {
-  /** Ends the call with `CANCELED`. What the server has begun goes on. */
+  /** Aborts the call with `CANCELED`. It does not stop what the server has started. */
   signal?: AbortSignal | undefined
 }
 
-/** One request. */
+/** A request. */
 export interface Call extends CallOptions {
   method?: 'GET' | 'POST' | 'DELETE'
   /** Sent as JSON. */
@@ -35,17 +35,21 @@ export interface Call extends CallOptions {
   headers?: Record<string, string>
 }
 
-/** Sends requests and reads answers; see {@link createHttp}. */
+/** Sends requests and reads responses; see {@link createHttp}. */
 export interface Http {
-  /** Longest time for one request in milliseconds. */
+  /** Timeout of one request, in milliseconds. */
   readonly timeoutMs: number
-  /** The JSON object that a path answers with. Its type is the server's promise: it is not checked. */
+  /** Resolves to the JSON object of a path's response. Its type is trusted, not checked. */
   json<T>(path: string, call?: Call): Promise<T>
-  /** A response with its body unread; the signal ends it. Whatever its status is. */
+  /** Resolves to a response of any status with its body unread. The signal aborts it. */
   open(path: string, call: Call, signal: AbortSignal): Promise<Response>
 }
 
-/** @throws DownloadError `INVALID_URL`, `INVALID_OPTIONS`. */
+/**
+ * Creates the HTTP layer of a client.
+ *
+ * @throws DownloadError `INVALID_URL`, `INVALID_OPTIONS`.
+ */
 export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: ClientOptions): Http {
   const base = checkBase(String(baseUrl), fetch !== undefined)
   if (!(timeoutMs > 0)) throw new DownloadError('INVALID_OPTIONS', 'timeoutMs must be more than 0.')
@@ -58,7 +62,7 @@ export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: Clie
       all.set('content-type', 'application/json')
       init.body = JSON.stringify(call.body)
     }
-    // Looked up each time and called as a plain function: a browser's own refuses another `this`.
+    // The global is looked up for each call and called as a plain function: browsers reject another `this`.
     return await (fetch ?? globalThis.fetch)(base + path, init)
   }
 
@@ -70,7 +74,7 @@ export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: Clie
     )
     if (!response.ok) throw await errorOf(response)
     const answer = parseObject(await response.text(), response.status)
-    // Every answer of ours says so; a page that somebody else serves as JSON does not.
+    // Every successful response of our server has this member; JSON from elsewhere does not.
     if ('success' in answer && answer.success === true) return answer
     throw unexpectedResponse(undefined, response.status)
   }
@@ -81,12 +85,12 @@ export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: Clie
     async json<T>(path: string, call: Call = {}): Promise<T> {
       const controller = new AbortController()
       try {
-        // The server's own types are trusted, see `Http.json`.
+        // The type of the response is trusted, see `Http.json`.
         return (await within(() => exchange(path, call, controller.signal), timeoutMs, call.signal)) as T
       } catch (error) {
         throw toClientError(error)
       } finally {
-        // Frees the connection when time or patience ran out; says nothing to an answer that is read.
+        // Frees the connection after a timeout or an abort. It has no effect on a response that was read completely.
         controller.abort()
       }
     },
@@ -95,7 +99,7 @@ export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: Clie
 
 function checkBase(base: string, hasFetch: boolean): string {
   const isAbsolute = /^https?:\/\//i.test(base)
-  // Only a page or a worker knows what a path is relative to; a fetch of the caller's may.
+  // Only pages and workers can resolve a path; a custom fetch may be able to as well.
   const isRelative = /^(?:$|\/(?!\/))/.test(base) && (hasFetch || 'location' in globalThis)
   try {
     if (isAbsolute) {
@@ -103,7 +107,7 @@ function checkBase(base: string, hasFetch: boolean): string {
       if (username + password + search + hash === '') return base.replace(/\/+$/, '')
     } else if (isRelative) return base.replace(/\/+$/, '')
   } catch {
-    // Said below, without the cause: it would repeat the URL, and what is secret in it.
+    // Reported below without the cause, which would contain the URL and any secret in it.
   }
   throw new DownloadError('INVALID_URL', 'baseUrl must be an http(s) URL without credentials and query.')
 }
@@ -113,18 +117,22 @@ async function freshHeaders(make: () => Record<string, string> | Promise<Record<
     return await make()
   } catch (cause) {
     if (isDownloadError(cause)) throw cause
-    // Most often a token that can't be refreshed right now.
+    // The most common reason is a token that can't be refreshed at the moment.
     throw new DownloadError('ACCESS_DENIED', 'headers() failed.', { cause, retryable: true })
   }
 }
 
-/** What a failed request is thrown as. Whatever is none of ours came out of `fetch`: the network. */
+/** Converts the error of a request to a DownloadError. Errors of other types come from `fetch`, hence the network. */
 export function toClientError(cause: unknown): DownloadError {
   if (isDownloadError(cause)) return cause
-  return new DownloadError('CONNECT_FAILED', 'The server could not be reached.', { cause, retryable: true })
+  return new DownloadError('CONNECT_FAILED', "The server can't be reached.", { cause, retryable: true })
 }
 
-/** @throws DownloadError `PROTOCOL_ERROR` unless the text is a JSON object. */
+/**
+ * Parses a JSON object.
+ *
+ * @throws DownloadError `PROTOCOL_ERROR` when the text is not one.
+ */
 export function parseObject(text: string, status?: number): object {
   let cause: unknown
   try {
@@ -144,14 +152,14 @@ export function unexpectedResponse(cause: unknown, status?: number): DownloadErr
   })
 }
 
-/** The error that a response tells of: a problem document (RFC 9457), or whatever a server in between says. */
+/** The error of a failed response, from its problem document (RFC 9457) where it has one, otherwise from its status. */
 export async function errorOf(response: Response): Promise<DownloadError> {
   const { status } = response
   let problem: { code?: unknown; detail?: unknown; error?: unknown; issues?: unknown } = {}
   try {
     problem = parseObject(await response.text())
   } catch {
-    // A page, a cut body: the status says enough.
+    // The body is an HTML page or incomplete. The status is enough.
   }
   const { code, detail, error, issues } = problem
   const retryAfterMs = retryAfter(response.headers.get('retry-after'))
@@ -167,36 +175,36 @@ export async function errorOf(response: Response): Promise<DownloadError> {
   )
 }
 
-/** For answers without a code, or with one that only a newer server knows. */
+/** The error code of a status, for responses without a code or with one that only a newer server knows. */
 function codeOf(status: number): DownloadErrorCode {
   if (status === 401 || status === 403) return 'ACCESS_DENIED'
   return status === 404 || status === 410 ? 'NOT_FOUND' : 'HTTP_ERROR'
 }
 
 function isIssue(value: unknown): value is OptionIssue {
-  // Reading a member of what is no object gives undefined; only null and undefined throw.
+  // Reading a member of a primitive gives undefined; only null and undefined would throw.
   const { path, message } = (value ?? {}) as Partial<Record<keyof OptionIssue, unknown>>
   return typeof path === 'string' && typeof message === 'string'
 }
 
-/** `Retry-After` in milliseconds: seconds, or a date (RFC 9110 section 10.2.3). */
+/** Parses `Retry-After`, which is in seconds or a date (RFC 9110 section 10.2.3), to milliseconds. */
 function retryAfter(value: string | null): number | undefined {
   if (value === null) return undefined
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
   return Number.isNaN(ms) ? undefined : Math.max(0, ms)
 }
 
-// ---- wait
+// ---- Waiting
 
-/** With more than this, timers fire at once. */
+/** The longest delay of a timer, in milliseconds. Timers with a longer one fire immediately. */
 const longestTimerMs = 0x7fffffff
 
 /**
- * The outcome of work, unless the signal or the clock comes first. Holds even for work that never ends and heeds no
- * signal; whoever began it stops it.
+ * Settles like `work`, unless the signal is aborted or the time is up first. This also holds for work that never
+ * settles and ignores signals; stopping it is up to the caller.
  *
- * @param work - begins the work; not called when the signal is aborted already.
- * @param ms - longest wait in milliseconds. More than a timer can count (24 days) is that.
+ * @param work - starts the work. It is not called when the signal is already aborted.
+ * @param ms - maximum wait in milliseconds, capped at the longest delay of a timer (24 days).
  * @throws DownloadError `CANCELED` with the signal's reason as its cause; `STALLED` when the time is up.
  */
 export async function within<T>(work: () => Promise<T>, ms: number, signal?: AbortSignal): Promise<T> {
@@ -220,7 +228,7 @@ export async function within<T>(work: () => Promise<T>, ms: number, signal?: Abo
     }
   })
   try {
-    // The race listens to both, so that neither's late rejection goes unhandled.
+    // The race handles both promises, so a late rejection of either is not unhandled.
     return await Promise.race([work(), limit])
   } finally {
     end()
@@ -228,9 +236,9 @@ export async function within<T>(work: () => Promise<T>, ms: number, signal?: Abo
 }
 
 /**
- * Waits.
+ * Waits for `ms` milliseconds.
  *
- * @throws DownloadError `CANCELED` at once when the signal is aborted.
+ * @throws DownloadError `CANCELED` as soon as the signal is aborted.
  */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   try {
