@@ -9,9 +9,9 @@ export type ExpressMiddleware = RequestHandler & {
 }
 
 /**
- * The routes as Express middleware. Works at the root and below a path; what is not ours goes on to the host.
+ * The routes as Express middleware. It works at the root and below a path. Requests for other paths are passed on.
  *
- * @param options - see {@link HandlerOptions}; `authorize` finds Express's `req` as `context.native`.
+ * @param options - see {@link HandlerOptions}; `authorize` receives Express's `req` as `context.native`.
  *
  * @example
  * app.use(modelDownloader({ manager }))

@@ -5,10 +5,11 @@ import { answer, isOurs } from '../src/http/node.js'
 import { routes } from '../src/http/routes.js'
 
 /**
- * The routes as an encapsulated Fastify plugin. Works with `prefix`; leaves everything else to the host. Hooks of the
- * host hold for these routes too; bodies are read here, so that limits and errors are those of the contract.
+ * The routes as an encapsulated Fastify plugin. It works with `prefix` and leaves all other requests to the app. Hooks
+ * of the app apply to these routes too. The plugin reads bodies itself, so that limits and errors are those of the
+ * other adapters.
  *
- * @param options - see {@link HandlerOptions}; `authorize` finds Fastify's `request` as `context.native`.
+ * @param options - see {@link HandlerOptions}; `authorize` receives Fastify's `request` as `context.native`.
  *
  * @example
  * await app.register(modelDownloader, { manager })
@@ -16,7 +17,7 @@ import { routes } from '../src/http/routes.js'
 export const modelDownloader: FastifyPluginAsync<HandlerOptions> = async (app, options) => {
   const base = (options.basePath ?? '').replace(/\/$/, '')
   const handler = createHandler({ ...options, basePath: app.prefix + base })
-  // onClose would come after the last request has ended, which an event stream never does.
+  // onClose runs only after the last request has ended, and an event stream never ends by itself.
   app.addHook('preClose', (done) => {
     handler.close()
     done()
@@ -32,10 +33,10 @@ export const modelDownloader: FastifyPluginAsync<HandlerOptions> = async (app, o
         reply.callNotFound()
         return reply
       }
-      // What `preParsing` hooks made of the body, an unpacked one for example.
+      // The body as `preParsing` hooks returned it, for example decompressed.
       const stream = request.body instanceof Readable ? request.body : undefined
       const response = await answer(handler, request.raw, reply.raw, { stream, native: request })
-      // Fastify replaces what its host has set; caches need both.
+      // Fastify would replace the app's Vary header, and caches need both values.
       const vary = reply.getHeader('vary')
       if (vary !== undefined) response.headers.append('vary', String(vary))
       return reply.send(response)

@@ -1,15 +1,15 @@
 import { createHandler, type Handler, type HandlerOptions } from '../src/http/handler.js'
 
-/** The routes as a function of the Web's types. */
+/** The routes as a function from `Request` to `Response`. */
 export interface FetchHandler extends Pick<Handler, 'owns' | 'close'> {
-  /** Answers; what is not ours with 404. Never rejects. */
+  /** Answers a request, with 404 when it is for none of the routes. Never rejects. */
   (request: Request): Promise<Response>
 }
 
 /**
  * The routes as a function from `Request` to `Response`, for Hono, Next, Bun, Deno and the like.
  *
- * A `Request` doesn't say where it comes from, so without `authorize` every one is refused.
+ * A `Request` doesn't carry the address of its client, so without `authorize` every request is refused.
  *
  * @param options - see {@link HandlerOptions}.
  *
@@ -19,7 +19,7 @@ export interface FetchHandler extends Pick<Handler, 'owns' | 'close'> {
  */
 export function modelDownloader(options: HandlerOptions): FetchHandler {
   const handler = createHandler(options)
-  // Hosts pass a second argument of their own (bindings, a server, route parameters): it is no context of ours.
+  // Frameworks pass a second argument of their own (bindings, a server, route parameters), which is not our context.
   const answer = (request: Request) => handler(request)
   return Object.assign(answer, {
     owns: (pathname: string) => handler.owns(pathname),

@@ -9,9 +9,9 @@ export type KoaMiddleware = Middleware & {
 }
 
 /**
- * The routes as Koa middleware. Works at the root and below `koa-mount`; what is not ours goes on to the host.
+ * The routes as Koa middleware. It works at the root and below `koa-mount`. Requests for other paths are passed on.
  *
- * @param options - see {@link HandlerOptions}; `authorize` finds Koa's `ctx` as `context.native`.
+ * @param options - see {@link HandlerOptions}; `authorize` receives Koa's `ctx` as `context.native`.
  *
  * @example
  * app.use(modelDownloader({ manager }))
@@ -23,11 +23,11 @@ export function modelDownloader(options: HandlerOptions): KoaMiddleware {
       await next()
       return
     }
-    // Body parsers leave it here; Koa's own types don't know them.
+    // Body parsers store the body here, which Koa's own types don't declare.
     const body = 'body' in ctx.request ? ctx.request.body : undefined
     const response = await answer(handler, ctx.req, ctx.res, { body, native: ctx })
     if (isEventStream(response)) {
-      // Koa reports each client that leaves a stream as an error of the app; leaving is how event streams end.
+      // Koa reports a client that disconnects from a stream as an app error, but event streams normally end this way.
       ctx.respond = false
       await sendResponse(ctx.res, response)
       return

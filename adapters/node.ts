@@ -2,16 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createHandler, type HandlerOptions } from '../src/http/handler.js'
 import { listen } from '../src/http/node.js'
 
-/** A listener for `node:http` and everything that takes middleware of its kind. */
+/** A listener for `node:http`, which also works as Connect-style middleware. */
 export interface NodeListener {
-  /** With `next`, what is not ours goes there; without, it is answered with 404. */
+  /** Passes requests for other paths to `next` where it is given, and answers them with 404 otherwise. */
   (req: IncomingMessage, res: ServerResponse, next?: () => void): void
   /** Ends the event streams, so that the server can close. */
   close(): void
 }
 
 /**
- * The routes as a listener of a plain `node:http` server, or as middleware of Connect and the like.
+ * The routes as a listener of a plain `node:http` server, or as Connect-style middleware.
  *
  * @param options - see {@link HandlerOptions}.
  *

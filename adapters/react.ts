@@ -1,5 +1,5 @@
 'use client'
-/** What a model-downloader server does, as hooks of React. No logic of its own: `src/live` has it. */
+/** React hooks that follow a model-downloader server. The logic is in `src/live`. */
 import * as react from 'react'
 import { DownloadError, type Client } from '../src/client/index.js'
 import * as live from '../src/live/index.js'
@@ -8,20 +8,20 @@ export type { Connection, PreloadActions, PreloadSnapshot } from '../src/live/in
 export type { DownloadActions, DownloadSnapshot } from '../src/live/index.js'
 export type { DownloadsActions, DownloadsSnapshot } from '../src/live/index.js'
 
-/** What a hook gives: how things are, and what can be done. The same object until something is other. */
+/** What a hook returns: the snapshot and the actions. It stays the same object until the snapshot changes. */
 export type Live<S extends live.Followed, A> = S & A & Pick<live.LiveStore<S, A>, 'refresh'>
 
 const Context = react.createContext<Client | null>(null)
 
-/** Says which server the hooks below it speak to; a client made once, outside of components or in a `useState`. */
+/** Provides the client for the hooks below it. Create the client once, outside of components or in a `useState`. */
 export function DownloadProvider(props: { client: Client; children?: react.ReactNode }): react.ReactElement {
   return react.createElement(Context.Provider, { value: props.client }, props.children)
 }
 
 /**
- * The client of the provider above.
+ * The client of the nearest provider.
  *
- * @throws DownloadError `INVALID_OPTIONS` when there is none.
+ * @throws DownloadError `INVALID_OPTIONS` when there is no provider.
  */
 export function useClient(): Client {
   const client = react.useContext(Context)
@@ -37,23 +37,23 @@ function useLive<S extends live.Followed, A>(
   of = '',
 ): Live<S, A> {
   const client = useClient()
-  // `make` is another function each time, and says the same for the same `of`.
+  // `make` is a new function on each render, but makes the same store for the same `of`.
   const store = react.useMemo(() => make(client), [client, of])
   const snapshot = react.useSyncExternalStore(store.subscribe, store.getSnapshot, store.getServerSnapshot)
   return react.useMemo(() => ({ ...snapshot, ...store.actions, refresh: store.refresh }), [snapshot, store])
 }
 
-/** One download, and what can be done with it. A page of a hundred of them has one connection. */
+/** Follows one download, and returns its actions. All hooks of a client share one connection. */
 export function useDownload(url: string): Live<live.DownloadSnapshot, live.DownloadActions> {
   return useLive((client) => live.liveDownload(client, url), url)
 }
 
-/** All downloads, and what can be done with each. */
+/** Follows all downloads, and returns their actions. */
 export function useDownloads(): Live<live.DownloadsSnapshot, live.DownloadsActions> {
   return useLive(live.liveDownloads)
 }
 
-/** The preload of the server's catalog and its models, and what can be done. */
+/** Follows the preload and the models of the server's catalog, and returns the preload's actions. */
 export function usePreload(): Live<live.PreloadSnapshot, live.PreloadActions> {
   return useLive(live.livePreload)
 }
