@@ -1,15 +1,15 @@
 /**
- * The order of the rooms, as a lint rule: a room of `src` imports only what stands to its right. `docs/architecture.md`
- * says what each room is for.
+ * A lint rule that enforces the order of the rooms: a room of `src` may import only rooms below it. The rooms are
+ * described in `docs/architecture.md`.
  *
- * The rule works on paths alone, so that it also judges files that do not exist yet. It looks at every way of importing:
- * `import`, `export … from`, `import()`, `require()` and `import('…')` in types. An import of types counts like any other.
+ * The rule works on paths alone, so it can also judge files that do not exist yet. It covers every form of import:
+ * `import`, `export … from`, `import()`, `require()` and `import('…')` in types. Type imports count like any other.
  */
 import { isBuiltin } from 'node:module'
 import path from 'node:path'
 import { isFramework, pageAdapters } from './adapters.mjs'
 
-/** From the top to the ground. A name that ends with a slash is a folder of `src`; the others are files of it. */
+/** The rooms from top to bottom. A name that ends with a slash is a folder of `src`, any other a file in it. */
 export const rooms = [
   'elements/',
   'live/',
@@ -31,7 +31,7 @@ export const rooms = [
   'errors.ts',
 ]
 
-/** The same inside the engine; what lies in `engine/` itself and is not named here comes before all of them. */
+/** The order inside the engine. Files directly in `engine/` that are not listed here come before all of these. */
 const engineRooms = ['engine/fetch/', 'engine/part/', 'engine/hash/', 'engine/protocol.ts']
 
 /** Pure logic: no input or output, so no built-in module. */
@@ -63,7 +63,7 @@ const pure = new Set(
   ].map((file) => `src/${file}`),
 )
 
-/** What runs in browsers, and all that it may take from the rest of `src`. */
+/** The rooms that run in browsers, and everything in the rest of `src` that they may import. */
 const browserRooms = new Map([
   ['elements/', ['live/', 'client/', 'http/schemas.ts', 'errors.ts']],
   ['live/', ['client/', 'http/schemas.ts', 'errors.ts']],
@@ -73,23 +73,23 @@ const browserRooms = new Map([
 /** Adapters that bring the client into a framework of pages: a hook is nothing without its framework's run time. */
 const bindings = new Map(pageAdapters.map(({ name, file }) => [file, name]))
 
-/** Whether a file is this one, or lies in this folder (which ends with a slash). */
+/** Whether a file is the given file, or is inside the given folder (which ends with a slash). */
 const isInside = (file, part) => (part.endsWith('/') ? file.startsWith(part) : file === part)
 
 const isPackage = (specifier, name) => specifier === name || specifier.startsWith(`${name}/`)
 
-/** The room of a file, given relative to `src`; undefined for a file that lies in none. */
+/** The room of a file, which is given relative to `src`; undefined when the file is in none. */
 const roomOf = (inside) => rooms.find((room) => isInside(inside, room))
 
-/** 0 for the top level of the engine. */
+/** The position of a file in the order of the engine; 0 for its top level. */
 const engineLevel = (inside) => engineRooms.findIndex((room) => isInside(inside, room)) + 1
 
 /**
- * Why an import breaks the order, or null when it does not.
+ * Why an import violates the order, or null when it does not.
  *
- * @param {string} from importing file, relative to the root, with slashes
- * @param {string} specifier what stands in the quotes
- * @param {boolean} typeOnly whether nothing of it is left at run time
+ * @param {string} from the importing file, relative to the root, with slashes
+ * @param {string} specifier the module specifier of the import
+ * @param {boolean} typeOnly whether the import is erased at compile time
  * @returns {string | null}
  */
 export function violation(from, specifier, typeOnly) {
@@ -97,7 +97,7 @@ export function violation(from, specifier, typeOnly) {
   if (!from.startsWith('src/')) return null
   const room = roomOf(from.slice('src/'.length))
   if (room === undefined)
-    return `${from} lies in no room: give it one (src holds index.ts and errors.ts only)`
+    return `${from} is in no room. Move it into one (only index.ts and errors.ts are directly in src)`
   return specifier.startsWith('.')
     ? fileViolation(from, room, specifier)
     : packageViolation(from, room, specifier)
@@ -107,9 +107,9 @@ function packageViolation(from, room, specifier) {
   // No part of `src` may know who hosts it.
   if (isFramework(specifier)) return `src never imports a framework (${specifier})`
   if (isPackage(specifier, 'undici') && from !== 'src/net/http.ts')
-    return 'undici is imported in src/net/http.ts only'
+    return 'only src/net/http.ts imports undici'
   if (isPackage(specifier, 'lit') && room !== 'elements/')
-    return `lit is imported in src/elements only (${specifier})`
+    return `only src/elements imports lit (${specifier})`
   if (!isBuiltin(specifier)) return null
   if (pure.has(from)) return `${from} is pure and imports no Node module (${specifier})`
   return browserRooms.has(room)
@@ -123,7 +123,7 @@ function fileViolation(from, room, specifier) {
   if (!to.startsWith('src/')) return `src imports nothing from outside src (${to})`
   const [fromInside, toInside] = [from, to].map((file) => file.slice('src/'.length))
   const toRoom = roomOf(toInside)
-  if (toRoom === undefined) return `${to} lies in no room`
+  if (toRoom === undefined) return `${to} is in no room`
   if (toRoom === room) {
     const isUp = room === 'engine/' && engineLevel(toInside) < engineLevel(fromInside)
     return isUp ? `${from} must not import ${to}, which stands above it in the engine` : null
@@ -131,13 +131,13 @@ function fileViolation(from, room, specifier) {
   const only = browserRooms.get(room)
   if (only !== undefined)
     return only.some((each) => isInside(toInside, each)) ? null : `src/${room} does not import ${to}`
-  if (browserRooms.has(toRoom)) return `only users import src/${toRoom} (${from})`
+  if (browserRooms.has(toRoom)) return `no other part of src imports src/${toRoom} (${from})`
   return rooms.indexOf(toRoom) > rooms.indexOf(room)
     ? null
     : `${from} must not import ${to}: src/${toRoom} stands above src/${room}`
 }
 
-/** An adapter is a thin shell over `src/http`, or over `src/live` in a page, and brings no framework along. */
+/** An adapter is a thin layer over `src/http`, or over `src/live` in browsers, and depends on no framework. */
 function adapterViolation(from, specifier, typeOnly) {
   const binding = bindings.get(from)
   if (!specifier.startsWith('.')) {
@@ -199,5 +199,5 @@ const order = {
   },
 }
 
-/** The ESLint plugin that holds the rule: `rooms/order`. */
+/** The ESLint plugin with the rule `rooms/order`. */
 export default { meta: { name: 'rooms' }, rules: { order } }

@@ -1,10 +1,10 @@
 /**
- * Builds `dist` from the sources. Plain Node, no dependencies but tsup.
+ * Builds `dist` from the sources.
  *
- * The new build is made beside the old one and swapped in when it is whole, so that a process that runs `dist` never
- * sees half of it. A stamp in `.cache` tells from which inputs `dist` was made.
+ * The build is written to a new folder that replaces `dist` when it is complete, so a process that runs `dist` never
+ * sees a partial build. A stamp in `.cache` records the inputs that `dist` was built from.
  *
- * Run by itself it always builds; with `--if-stale` only when the inputs changed. `--no-types` skips declarations.
+ * Without flags it always builds; with `--if-stale` only when the inputs have changed. `--no-types` skips declarations.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -19,7 +19,7 @@ const dist = path.join(root, 'dist')
 const stampFile = path.join(root, '.cache', 'build.json')
 const lockFile = path.join(root, '.cache', 'build.lock')
 
-/** Longest wait for another build, in milliseconds. */
+/** Maximum wait for another build, in milliseconds. */
 const lockTimeoutMs = 120_000
 
 /** A digest of everything that a build depends on. */
@@ -83,9 +83,9 @@ async function withLock(work) {
     } catch {
       continue
     }
-    // An empty file belongs to an owner that is just writing its number.
+    // An empty file belongs to an owner that has yet to write its process id.
     if (owner > 0 && !isAlive(owner)) rmSync(lockFile, { force: true })
-    else if (performance.now() > deadline) throw new Error(`Another build holds ${lockFile} for too long.`)
+    else if (performance.now() > deadline) throw new Error(`Another build has held ${lockFile} for too long.`)
     else await delay(100)
   }
   try {
@@ -119,9 +119,9 @@ async function build(types) {
 }
 
 /**
- * Builds when `dist` is missing or was made from other inputs.
+ * Builds when `dist` is missing or was built from other inputs.
  *
- * @param {{ types?: boolean }} [options] `types: false` is content with JavaScript and skips the slow declarations.
+ * @param {{ types?: boolean }} [options] `types: false` skips the declarations, which are slow to build.
  */
 export async function buildIfStale({ types = true } = {}) {
   if (isFresh(types)) return

@@ -1,7 +1,7 @@
 /**
- * Runs every gate but the tests, cheap ones first, and stops at the first that fails.
+ * Runs every gate except the tests, cheap ones first, and stops at the first one that fails.
  *
- * `node scripts/check.mjs lint docs` runs just those two.
+ * `node scripts/check.mjs lint docs` runs only those two.
  */
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
@@ -10,11 +10,15 @@ const root = path.resolve(import.meta.dirname, '..')
 const bin = (name, file) => [process.execPath, path.join(root, 'node_modules', name, file)]
 const script = (name) => [process.execPath, path.join(root, 'scripts', name)]
 
-/** Name, what it holds, and the command. */
+/** Name, description and command of each gate. */
 const gates = [
   ['format', 'Prettier', [...bin('prettier', 'bin/prettier.cjs'), '--check', '--log-level', 'warn', '.']],
   ['types', 'TypeScript', [...bin('typescript', 'bin/tsc'), '-p', '.']],
-  ['dom', 'TypeScript, for what runs in pages', [...bin('typescript', 'bin/tsc'), '-p', 'src/elements']],
+  [
+    'dom',
+    'TypeScript, for the code that runs in browsers',
+    [...bin('typescript', 'bin/tsc'), '-p', 'src/elements'],
+  ],
   [
     'lint',
     'ESLint, with types and import boundaries',
@@ -51,9 +55,9 @@ for (const [index, [name, what, [command, ...flags]]] of chosen.entries()) {
   const since = performance.now()
   const run = spawnSync(command, flags, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] })
   if (run.status !== 0) {
-    console.error(`\n✗ gate failed: ${name} (${what}). Alone: node scripts/check.mjs ${name}`)
+    console.error(`\n✗ gate failed: ${name} (${what}). To run it alone: node scripts/check.mjs ${name}`)
     process.exit(1)
   }
   console.log(`✓ ${name} (${seconds(since)} s)`)
 }
-console.log(`\n✓ ${chosen.length} gates hold (${seconds(begin)} s)`)
+console.log(`\n✓ ${chosen.length} gates passed (${seconds(begin)} s)`)

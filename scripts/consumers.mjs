@@ -1,6 +1,6 @@
 /**
- * Installs the package as npm would publish it into an empty project and uses it there: as ESM, through `require()`,
- * from strict TypeScript, and as a command. Also looks at what is inside, and at what came along.
+ * Packs the package as npm would publish it, installs it into an empty project and uses it there: as ESM, through
+ * `require()`, from strict TypeScript, and as a command. Also checks the packed files and the installed dependencies.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -27,7 +27,7 @@ function run(command, flags, cwd = home) {
   return result.stdout
 }
 
-/** TypeScript's settings for code of a page: no types of Node. */
+/** TypeScript settings for browser code, without the types of Node. */
 const pageSettings = JSON.stringify({
   compilerOptions: {
     target: 'ES2022',
@@ -52,7 +52,7 @@ function write(file, text) {
 }
 
 const steps = {
-  'the package holds dist and its documents, nothing else'() {
+  'the package contains dist and its documents, and nothing else'() {
     const [packed] = JSON.parse(
       run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', home], root),
     )
@@ -73,7 +73,7 @@ const steps = {
         !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file),
     )
     if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}`)
-    if (strange.length > 0) throw new Error(`The package must not hold ${strange.join(', ')}`)
+    if (strange.length > 0) throw new Error(`The package must not contain ${strange.join(', ')}`)
     const types = JSON.parse(
       readFileSync(path.join(root, 'node_modules/@types/node/package.json'), 'utf8'),
     ).version
@@ -82,7 +82,7 @@ const steps = {
     run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...wanted])
   },
 
-  'no framework comes along'() {
+  'no framework is installed with it'() {
     const installed = readdirSync(path.join(home, 'node_modules'))
     const found = installed.filter(isFramework)
     if (found.length > 0) throw new Error(`These came along: ${found.join(', ')}`)
@@ -94,7 +94,7 @@ const steps = {
       ])
     const imported = /(?:from|import|require)\s*\(?\s*["']([\w@][^"']*)["']/g
     for (const [file, content] of text) {
-      // The types of an adapter are those of its framework; whoever uses it has them. So it is with the code of a binding.
+      // Users of an adapter have its framework installed, so its types, and the code of a binding, may import it.
       const own = file.replace(/\.(?:d\.ts|js)$/, '')
       const foreign = content.replaceAll(new RegExp(`from (?:'${own}'|"${own}")`, 'g'), '')
       if ([...foreign.matchAll(imported)].some(([, specifier]) => isFramework(specifier)))
@@ -197,7 +197,7 @@ export async function fetchModel(url: string): Promise<string> {
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'typed')
   },
 
-  'a web page can be typed with the client, without the types of Node'() {
+  'the client type-checks in a web page, without the types of Node'() {
     write(
       'browser/index.ts',
       `import { createClient, isDownloadError, type WireDownload } from '${manifest.name}/client'
@@ -224,7 +224,7 @@ export async function show(url: string, bar: HTMLProgressElement): Promise<WireD
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'browser')
   },
 
-  'the bindings work beside their frameworks'() {
+  'the bindings work with their frameworks'() {
     const versionOf = (name) =>
       JSON.parse(readFileSync(path.join(root, 'node_modules', name, 'package.json'), 'utf8')).version
     const wanted = ['react', 'react-dom', '@types/react', 'vue'].map((name) => `${name}@${versionOf(name)}`)
@@ -300,7 +300,7 @@ createApp({ setup: () => ({ ...useVueDownload(ref('x')) }) }).use(modelDownloade
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'bindings')
   },
 
-  'a web page can be typed with the elements, which can be imported anywhere'() {
+  'the elements type-check in a web page, and can be imported without a DOM'() {
     write(
       'elements/index.ts',
       `import { createClient } from '${manifest.name}/client'

@@ -1,4 +1,4 @@
-/** Makes the dashboard: one HTML file with its script and styles inside. The handler serves it as it is. */
+/** Builds the dashboard: a single HTML file with inline script and styles, which the handler serves unchanged. */
 import { build } from 'esbuild'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -6,13 +6,13 @@ import { templates } from './templates.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 
-/** What shows before the script runs, and where there is none: the page's own ground, so that nothing flashes. */
+/** Styles that apply before the script has run: the page's background color, so that nothing flashes. */
 const styles =
   ':root{color-scheme:light dark;background:light-dark(#f6f7f9,#0f1115)}' +
   ':root[data-theme=light]{color-scheme:light}:root[data-theme=dark]{color-scheme:dark}' +
   'body{margin:0;min-height:100vh}noscript{font:1rem/1.5 system-ui,sans-serif;display:block;padding:2rem}'
 
-/** A calm arrow into a tray; the page's only picture. */
+/** The page's favicon: an arrow into a tray. */
 const icon =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' " +
   "rx='8' fill='%233d5afe'/%3E%3Cpath d='M16 7v12m-5-5 5 5 5-5M9 24h14' fill='none' stroke='%23fff' stroke-width='2.5' " +
@@ -33,7 +33,7 @@ export async function makeDashboard(folder) {
     legalComments: 'none',
     banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause: see THIRD-PARTY-LICENSES.md */' },
   })
-  // Whatever the script holds, it must not end its own element.
+  // The script must not contain its own end tag.
   const script = outputFiles[0].text.replaceAll('</script', '<\\/script')
   const html = `<!doctype html>
 <html lang="en">

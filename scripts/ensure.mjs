@@ -1,6 +1,6 @@
 /**
- * Makes the first command on a fresh clone work: installs dependencies when they are missing or others than the lock
- * file names, and with `--build` brings `dist` up to date. Says nothing when there is nothing to do.
+ * Makes the first command in a fresh clone work: installs dependencies when they are missing or differ from the lock
+ * file, and with `--build` brings `dist` up to date. Prints nothing when there is nothing to do.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ function packagesOf(file) {
   }
 }
 
-/** Whether what is installed is what the lock file names. Optional packages may be for another platform. */
+/** Whether the installed packages match the lock file. Optional ones may be missing, as on other platforms. */
 function isInstalled() {
   const wanted = packagesOf('package-lock.json')
   const installed = packagesOf('node_modules/.package-lock.json')

@@ -1,6 +1,7 @@
 /**
- * Runs every `examples/*.mjs`, and the demo, as a user would, each in an empty folder of its own. An example is self-contained: it
- * starts what it needs, on loopback, and ends with 0 within a minute. Apps for pages are built.
+ * Runs every `examples/*.mjs` and the demo as a user would, each in an empty folder of its own. An example is
+ * self-contained: it starts the servers that it needs on loopback, and exits with 0 within a minute. Example apps with
+ * a Vite configuration are built.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -13,7 +14,7 @@ let failures = 0
 
 const vite = path.resolve(examples, '../node_modules/vite/bin/vite.js')
 
-/** Names, and what Node is to run for them in an empty folder. */
+/** The scripts and the apps, followed by the name and the Node arguments of each run. */
 const files = [...readdirSync(examples).filter((file) => file.endsWith('.mjs')), 'demo/demo.mjs']
 const apps = readdirSync(examples).filter((folder) =>
   existsSync(path.join(examples, folder, 'vite.config.js')),

@@ -1,6 +1,6 @@
 /**
- * Holds package.json and dist together, both ways: every file that package.json names is there, and every file in
- * dist is reached from one that package.json names.
+ * Checks that package.json and dist agree: every file that package.json names exists, and every file in dist can be
+ * reached from one that package.json names.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -12,7 +12,7 @@ const problems = []
 
 const isPattern = (name) => name.includes('*')
 
-/** Every target below an `exports` value, with the path of conditions that leads to it. */
+/** Every target of an `exports` value, with the path of conditions that leads to it. */
 function targets(value, trail) {
   if (typeof value === 'string') return [{ trail, file: value }]
   return Object.entries(value ?? {}).flatMap(([condition, below]) =>
@@ -36,7 +36,7 @@ for (const [name, value] of Object.entries(manifest.exports)) {
 }
 
 for (const { trail, file } of named) {
-  if (!existsSync(path.join(root, file))) problems.push(`${trail} names ${file}, which is not there`)
+  if (!existsSync(path.join(root, file))) problems.push(`${trail} names ${file}, which does not exist`)
 }
 
 for (const file of Object.values(manifest.bin)) {
@@ -46,13 +46,13 @@ for (const file of Object.values(manifest.bin)) {
   }
 }
 
-/** Files beside this one that it imports (quoted as `./name.js`) or reads or starts as a worker (`builtFile("name.js")`). */
+/** The built files that a file imports (`./name.js`), or reads or starts as a worker (`builtFile("name.js")`). */
 function quoted(file) {
   const text = readFileSync(file, 'utf8')
   const imported = [...text.matchAll(/["'](\.{1,2}\/[^"'\s]+?\.js)["']/g)].map((match) => match[1])
   const started = [...text.matchAll(/\bbuiltFile\(["']([\w.-]+)["']\)/g)].map((match) => match[1])
   const found = [...imported, ...started].map((name) => path.resolve(path.dirname(file), name))
-  // Declarations say .js and mean .d.ts.
+  // Declarations import `.js` files and mean their `.d.ts`.
   const files = file.endsWith('.d.ts') ? found.map((name) => name.replace(/\.js$/, '.d.ts')) : found
   return files.filter((name) => existsSync(name))
 }
@@ -76,7 +76,7 @@ const built = existsSync(dist)
   : []
 for (const file of built) {
   if (!reached.has(file))
-    problems.push(`${path.relative(root, file)} is built, but nothing in package.json leads to it`)
+    problems.push(`${path.relative(root, file)} is built but can't be reached from package.json`)
 }
 
 for (const problem of problems) console.error(problem)

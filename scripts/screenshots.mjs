@@ -1,9 +1,9 @@
 /**
- * Takes the pictures of the dashboard in `docs/images`: a real server, real downloads from an origin on this machine, and
- * Chromium.
+ * Takes the screenshots of the dashboard in `docs/images` with Chromium, from a real server with real downloads from a
+ * local origin.
  *
- * `node scripts/screenshots.mjs` writes those four; `node scripts/screenshots.mjs DIR` writes every combination of width,
- * colours and language to a folder, to be looked at.
+ * `node scripts/screenshots.mjs` writes those four; `node scripts/screenshots.mjs DIR` writes every combination of
+ * width, color scheme and language to a folder for review.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,7 +17,7 @@ import { chromium } from 'playwright-core'
 const root = path.resolve(import.meta.dirname, '..')
 const MB = 1_000_000
 
-/** What there is to fetch: its size, and from which share on it comes slowly, so that a picture finds it half-way. */
+/** The files of the origin: size, and the fraction after which they are sent slowly, to be shown half-way. */
 const files = {
   '/Qwen3-4B-Instruct-Q4_K_M.gguf': { size: 240 * MB, fast: 0.62 },
   '/bge-m3-F16.gguf': { size: 116 * MB, fast: 0.31 },
@@ -28,7 +28,7 @@ const files = {
   '/bge-reranker-v2-m3-Q4_K_M.gguf': { size: 43.8 * MB, fast: 0.2 },
 }
 
-/** A server of models that are all zeros behind a header, each byte sent in its time. */
+/** Starts a server of models that consist of a header and zeros, which it sends at the speed given in `files`. */
 async function startOrigin() {
   const sent = new Map()
   const header = Buffer.alloc(24)
@@ -74,7 +74,7 @@ async function startOrigin() {
   }
 }
 
-/** `serve` over a folder of its own, with a catalog. */
+/** Starts `serve` on a folder of its own, with a catalog. */
 async function startServer(folder, origin) {
   const catalog = path.join(folder, 'models.json')
   const model = (key, name, file, mode, description) => ({
@@ -87,9 +87,9 @@ async function startServer(folder, origin) {
       'SmolLM2 135M',
       'SmolLM2-135M-Instruct-Q4_K_M.gguf',
       'llm',
-      'Answers while the large one is not there.',
+      'Answers until the large one is ready.',
     ),
-    model('embed', 'BGE M3', 'bge-m3-F16.gguf', 'embed', 'Finds what a question is about.'),
+    model('embed', 'BGE M3', 'bge-m3-F16.gguf', 'embed', 'Finds passages that match a question.'),
     model(
       'rerank',
       'BGE Reranker v2 M3',
@@ -123,7 +123,7 @@ async function ask(url, method = 'GET', body) {
   return answer
 }
 
-/** Waits until something holds. */
+/** Waits until a condition holds. */
 async function until(what, check) {
   for (let i = 0; i < 600; i++) {
     if (await check()) return
@@ -132,7 +132,7 @@ async function until(what, check) {
   throw new Error(`${what} takes too long.`)
 }
 
-/** Brings the server to where a picture of it tells much. */
+/** Brings the server into a state in which downloads of every kind are shown. */
 async function setScene(url, origin) {
   const api = `${url}/api/models/download`
   const addressOf = (name) => `${origin}/${name}`
@@ -150,7 +150,7 @@ async function setScene(url, origin) {
   await until('The preload', async () => (await one('bge-m3-F16.gguf')).progress > 30)
   await start('Llama-3.2-3B-Instruct-Q5_K_M.gguf')
   await until('A large one', async () => (await one('Qwen3-4B-Instruct-Q4_K_M.gguf')).progress > 61)
-  // Until the speeds of the beginning are forgotten.
+  // Wait until the average speeds no longer include the fast start.
   await delay(6000)
 }
 
@@ -161,7 +161,7 @@ const targets = {
   'dashboard-mobile': { width: 390, height: 720, colorScheme: 'light', locale: 'en-US', scale: 2 },
 }
 
-/** Every combination. */
+/** Every combination of width, color scheme and language. */
 function combinations() {
   const all = {}
   for (const width of [320, 768, 1440])
@@ -195,7 +195,7 @@ try {
     page.on('pageerror', (error) => console.error(`${name}: ${error.message}`))
     await page.goto(`${url}/api/models/ui`)
     await page.locator('model-download-row').first().waitFor()
-    // Long enough for the speed to be told.
+    // Wait until the speed is shown.
     await delay(1000)
     await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage })
     await page.close()

@@ -1,6 +1,6 @@
 /**
- * An esbuild plugin that takes the layout of the sources out of their `html` and `css` templates: an end of line with its
- * indentation becomes a space, and CSS loses its comments and all spaces that it can do without.
+ * An esbuild plugin that minifies the `html` and `css` templates of the sources: a line break with its indentation
+ * becomes a space, and CSS loses its comments and all optional spaces.
  */
 import { readFile } from 'node:fs/promises'
 import ts from 'typescript'
@@ -17,13 +17,13 @@ const minify = {
       .replace(/;\}/g, '}'),
 }
 
-/** Where the texts of a template stand in its source, between what is put in. */
+/** The text nodes of a template, between its expressions. */
 function textsOf(template) {
   if (ts.isNoSubstitutionTemplateLiteral(template)) return [template]
   return [template.head, ...template.templateSpans.map((span) => span.literal)]
 }
 
-/** A source with its templates minified. */
+/** Returns a source with its templates minified. */
 function withoutLayout(path, source) {
   const edits = []
   const visit = (node) => {
@@ -40,14 +40,14 @@ function withoutLayout(path, source) {
   let result = source
   for (const { from, to, change } of edits) {
     const text = result.slice(from, to)
-    // What opens and closes a text (a backquote, `${`, `}`) is none of it.
+    // The delimiters of a text (a backquote, `${`, `}`) are not part of it.
     const [, open, inner, close] = /^([`}])([^]*?)(`|\$\{)$/.exec(text)
     result = result.slice(0, from) + open + change(inner) + close + result.slice(to)
   }
   return result
 }
 
-/** The plugin, for the sources of the elements. */
+/** The plugin, which applies to the sources of the elements. */
 export const templates = {
   name: 'templates',
   setup(build) {

@@ -1,9 +1,9 @@
 /**
- * Holds that everything a user can name is documented: each export of the entries below, and each public member
- * of its classes, interfaces and object types, has a doc comment that says something.
+ * Checks that the public API is documented: each export of the entries below, and each public member of its classes,
+ * interfaces and object types, must have a doc comment that is not empty.
  *
- * Constructors are spoken for by their class; overridden members by what they override. What is `@internal` is not
- * public: the build strips it from the declarations.
+ * Constructors are documented by their class, and overriding members by what they override. `@internal` members are not
+ * public: the build strips them from the declarations.
  */
 import path from 'node:path'
 import ts from 'typescript'
@@ -89,5 +89,5 @@ for (const exported of entries.flatMap(exportsOf)) {
 }
 
 for (const problem of problems) console.error(problem)
-console.log(`${checked} public names looked at, ${problems.length} without a doc comment`)
+console.log(`${checked} public names checked, ${problems.length} without a doc comment`)
 process.exit(problems.length === 0 ? 0 : 1)

@@ -69,9 +69,9 @@ describe('the order of the rooms', () => {
   })
 
   it('leaves no file outside the rooms', () => {
-    expect(violation('src/loose.ts', './errors.js', false)).toContain('lies in no room')
-    expect(violation('src/newroom/x.ts', '../errors.js', false)).toContain('lies in no room')
-    expect(violation('src/http/x.ts', '../newroom/x.js', true)).toContain('lies in no room')
+    expect(violation('src/loose.ts', './errors.js', false)).toContain('is in no room')
+    expect(violation('src/newroom/x.ts', '../errors.js', false)).toContain('is in no room')
+    expect(violation('src/http/x.ts', '../newroom/x.js', true)).toContain('is in no room')
   })
 })
 
