@@ -1,4 +1,4 @@
-/** A real browser, and servers for its pages. Needs vitest; import it at the top of a test file. */
+/** A real browser for tests. Requires vitest; import it at the top of a test file. */
 import { chromium as driver, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, afterEach, expect, vi } from 'vitest'
@@ -23,10 +23,10 @@ afterAll(async () => {
 })
 
 /**
- * Opens a page, with cookies and the like of its own; closed after the test, which fails when a script of it does, and when
- * the page does what its Content-Security-Policy forbids.
+ * Opens a page in a new browser context, which is closed after the test. The test fails when a script of the page
+ * throws, or when the page violates its Content-Security-Policy.
  *
- * @param options - whose browser it is: its language, its colours, its size.
+ * @param options - the context's options, such as language, color scheme and viewport.
  */
 export async function openPage(url: string, options: BrowserContextOptions = {}): Promise<Page> {
   const executablePath = findChromium()
@@ -48,10 +48,10 @@ export async function openPage(url: string, options: BrowserContextOptions = {})
 const bundles = new Map<string, Promise<string>>()
 
 /**
- * Bundles a script for a page, JSX and packages included; each once.
+ * Bundles a script for a page, including JSX and packages. The result is cached.
  *
  * @param source - path of the script.
- * @returns the code of one module.
+ * @returns the code as a single module.
  */
 export function bundlePage(source: string): Promise<string> {
   const known = bundles.get(source) ?? bundle(source)

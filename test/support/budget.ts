@@ -1,10 +1,10 @@
-/** Time for property tests that work with disks and sockets. */
+/** A time limit for property tests that use disks and sockets. */
 
 /**
- * A property that does nothing any more when its time is up. fast-check's own `interruptAfterTimeLimit` leaves the run
- * that is under way to itself, and its files and sockets to the next test.
+ * A property that skips all further runs when its time is up. fast-check's own `interruptAfterTimeLimit` abandons the
+ * current run, whose files and sockets would then leak into the next test.
  *
- * @param ms - from the first run on; a run that has begun ends in peace.
+ * @param ms - time from the start of the first run. A run that has started is completed.
  */
 export function within<T extends unknown[]>(
   ms: number,

@@ -5,8 +5,8 @@ import { build } from 'vite'
  * Bundles one source file into a module that plain Node runs, for tests that need a second process or thread.
  *
  * @param source - path from the root, such as `src/disk/lock.ts`.
- * @param folder - where the module goes to.
- * @returns its path.
+ * @param folder - the output folder.
+ * @returns the path of the module.
  */
 export async function bundle(source: string, folder: string): Promise<string> {
   await build({

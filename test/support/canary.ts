@@ -1,14 +1,14 @@
-/** What FAULTS.md row 42 needs: forbidden hosts in every spelling, and a listener that none of them may reach. Needs no vitest. */
+/** Forbidden hosts in every spelling, and a listener that none of them may reach. Does not require vitest. */
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 
-/** Listens on the loopback addresses, all on one port, and notes who comes. */
+/** A server on the loopback addresses, on the same port of each, that counts connections. */
 export interface Canary extends AsyncDisposable {
   readonly port: number
   /** Whether this machine has an IPv6 loopback too. */
   readonly ipv6: boolean
-  /** Connections that were ever made. */
+  /** Number of connections so far. */
   readonly connections: number
-  /** Bytes that ever came. */
+  /** Number of bytes received so far. */
   readonly bytes: number
 }
 
@@ -26,11 +26,11 @@ function listen(host: string, port: number): Promise<Server | null> {
   })
 }
 
-/** Starts a {@link Canary}; it hangs up on everybody. */
+/** Starts a {@link Canary}. It closes every connection when data arrives. */
 export async function startCanary(): Promise<Canary> {
   const first = await listen('127.0.0.1', 0)
   if (first === null) throw new Error('There is no loopback.')
-  // Only a pipe has another kind of address.
+  // Only pipes have another kind of address.
   const { port } = first.address() as AddressInfo
   const second = await listen('::1', port)
   const servers = [first, ...(second === null ? [] : [second])]
@@ -64,7 +64,7 @@ export async function startCanary(): Promise<Canary> {
   }
 }
 
-/** Spellings that lead to 127.0.0.1 or ::1: with everything open, each of them reaches the canary. */
+/** Spellings of 127.0.0.1 and ::1. Without an address policy, each of them reaches the canary. */
 export const loopbackSpellings = [
   ...['127.0.0.1', '127.1', '127.0.1', '2130706433', '127.0.0.1.', '127.1.', '127.000.000.001'],
   ...['0x7f000001', '0X7F000001', '0x7f.0.0.1', '0x7f.1', '0x7f.0x0.0x0.0x1', '0x0000007f.1', '127.0.0.0x1'],
@@ -104,7 +104,7 @@ export const loopbackSpellings = [
   ],
 ]
 
-/** Other hosts that nobody outside may reach. */
+/** Other hosts that remote callers may not reach. */
 export const otherForbidden = [
   ...['127.0.0.2', '127.255.255.254', '0.0.0.1', '0.1.2.3'],
   ...['10.0.0.1', '10.255.255.255', '0xa.1', '012.0.0.1', '167772161'],

@@ -1,4 +1,4 @@
-/** Test-only certificates; `certs/README.md` says what is what. */
+/** Certificates for tests only; `certs/README.md` describes them. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
@@ -7,7 +7,7 @@ export type CertificateName = 'valid' | 'expired' | 'otherHost'
 
 const pathOf = (file: string) => fileURLToPath(new URL(`./certs/${file}`, import.meta.url))
 
-/** The authority: for `NODE_EXTRA_CA_CERTS` of a child process, or curl's `--cacert`. */
+/** Path of the CA certificate, for `NODE_EXTRA_CA_CERTS` of a child process or curl's `--cacert`. */
 export const caPath = pathOf('ca.pem')
 /** The private key of all certificates. */
 export const keyPath = pathOf('server.key')
@@ -18,7 +18,7 @@ export const certificatePaths: Readonly<Record<CertificateName, string>> = {
   otherHost: pathOf('other-host.pem'),
 }
 
-/** The authority as PEM, for the `ca` option of a TLS client. */
+/** The CA certificate as PEM, for the `ca` option of a TLS client. */
 export const caPem = readFileSync(caPath, 'utf8')
 
 /** Key and certificate as PEM, for a TLS server. */

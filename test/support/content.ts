@@ -1,27 +1,27 @@
 /**
- * Deterministic content for origins to serve, of any size, without holding it in memory.
- * All of it is addressable: `slice(start, end)` costs only what it returns.
+ * Deterministic content of any size for origins to serve, which is not held in memory. It supports random access: the
+ * cost of `slice(start, end)` depends only on the length of the slice.
  */
 import { createCipheriv, createHash } from 'node:crypto'
 
 /** Bytes that an origin serves. */
 export interface Content {
-  /** Bytes in all. */
+  /** Size in bytes. */
   readonly size: number
-  /** Names these bytes: two contents with the same label have the same bytes. The default ETag is made of it. */
+  /** Identifies the bytes: contents with the same label are equal. The default ETag is derived from it. */
   readonly label: string
   /** A copy of the bytes from `start` to `end` (exclusive). */
   slice(start: number, end: number): Buffer
   /**
-   * At least one of the bytes from `start` to `end`, as many as lie together, without copying where possible:
-   * for senders only, who must not write to it.
+   * One or more bytes from `start`, up to `end`, as many as are contiguous in memory. They are not copied where
+   * possible, so callers must not write to the buffer.
    */
   view(start: number, end: number): Buffer
-  /** Lower-case hex SHA-256 of all bytes. Computed once, blocking (about 1 s per GB). */
+  /** Lower-case hex SHA-256 of all bytes. It is computed once, and blocks for about 1 s per GB. */
   sha256(): string
 }
 
-/** Bytes that lie over others, see {@link patchedContent}. */
+/** Bytes that replace others, see {@link patchedContent}. */
 export interface Patch {
   /** Offset of the first byte. */
   at: number
@@ -69,8 +69,9 @@ const windowBytes = 256 * 1024
 const baseBytes = 1024 * 1024
 
 /**
- * The stream is cut into windows of 256 KiB; each shows a block of random bytes from another offset. Offsets follow
- * a permutation, so no two windows are equal (up to 256 GiB) and the stream is nowhere equal to itself shifted.
+ * The stream consists of windows of 256 KiB, each of which shows a block of random bytes from another offset. The
+ * offsets follow a permutation, so no two windows are equal (up to 256 GiB), and the stream never equals a shifted copy
+ * of itself.
  */
 class RandomContent extends BaseContent {
   readonly #base: Buffer
@@ -87,7 +88,7 @@ class RandomContent extends BaseContent {
     const window = Math.floor(start / windowBytes)
     const inside = start - window * windowBytes
     const length = Math.min(end - start, windowBytes - inside)
-    // An odd factor permutes the numbers below 2^20.
+    // Multiplying by an odd factor permutes the numbers below 2^20.
     const offset = ((Math.imul(window % baseBytes, 0x9e3779b1) + this.#salt) >>> 0) % baseBytes
     return this.#base.subarray(offset + inside, offset + inside + length)
   }
@@ -145,32 +146,32 @@ class PatchedContent extends BaseContent {
   }
 }
 
-/** Pseudo-random bytes; the same `size` and `seed` always give the same. No part repeats, also not shifted. */
+/** Pseudo-random bytes. The same `size` and `seed` always give the same bytes. No part repeats, not even shifted. */
 export function randomContent(size: number, seed: string | number = 1): Content {
   return new RandomContent(size, seed)
 }
 
-/** Zeros with a few marked places: for files of many GiB. */
+/** Zeros with a few marks, for files of many GiB. */
 export function sparseContent(size: number, patches: readonly Patch[] = []): Content {
   return new PatchedContent(new ZeroContent(size), patches)
 }
 
-/** Another content with some places written over. Patches must not overlap, and lie inside. */
+/** Another content with some bytes replaced. Patches must not overlap, and must be within the content. */
 export function patchedContent(under: Content, patches: readonly Patch[]): Content {
   return new PatchedContent(under, patches)
 }
 
-/** The bytes of a buffer (or of a whole file that was read). */
+/** The bytes of a buffer. */
 export function bufferContent(buffer: Uint8Array): Content {
   return new BufferContent(Buffer.from(buffer))
 }
 
-/** A text in UTF-8. */
+/** A text, encoded in UTF-8. */
 export function textContent(text: string): Content {
   return new BufferContent(Buffer.from(text))
 }
 
-/** A GGUF file as far as its header says: magic, version 3, no tensors, no metadata; then random bytes. Size >= 24. */
+/** A GGUF file with a valid header (version 3, no tensors, no metadata), followed by random bytes. Size: 24 or more. */
 export function ggufContent(size: number, seed: string | number = 1): Content {
   const header = Buffer.alloc(24)
   header.write('GGUF')
@@ -178,7 +179,7 @@ export function ggufContent(size: number, seed: string | number = 1): Content {
   return new PatchedContent(randomContent(size, seed), [{ at: 0, data: header }])
 }
 
-/** A valid safetensors file of exactly `size` bytes (>= 256) with one tensor of random bytes. */
+/** A valid safetensors file of exactly `size` bytes (256 or more) with one tensor of random bytes. */
 export function safetensorsContent(size: number, seed: string | number = 1): Content {
   const headerBytes = 248
   const data = size - 8 - headerBytes

@@ -1,10 +1,10 @@
-/** What the documents of this project hold, and what they speak of. */
+/** Reads the project's documents, and what they refer to. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
 import { root } from './process.js'
 
-/** The text of one of our files, by its path from the root. */
+/** The text of a file of the project, by its path from the root. */
 export const read = (file: string): string => readFileSync(path.join(root, file), 'utf8')
 
 /** package.json. */
@@ -14,15 +14,15 @@ export const manifest = JSON.parse(read('package.json')) as {
   scripts: Record<string, string>
 } // our own file
 
-/** A fenced block. */
+/** A fenced code block. */
 export interface Block {
-  /** Empty when it names none. */
+  /** The language of the block, or empty. */
   language: string
-  /** Without the fences. */
+  /** The code without the fences. */
   code: string
 }
 
-/** All fenced blocks, in their order. */
+/** All fenced code blocks, in order. */
 export function blocksOf(markdown: string): Block[] {
   return [...markdown.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map((match) => ({
     language: match[1] ?? '',
@@ -30,7 +30,7 @@ export function blocksOf(markdown: string): Block[] {
   }))
 }
 
-/** The rows of all tables, without heads and lines, cell by cell. */
+/** The cells of all table rows, without headers and separators. */
 export function rowsOf(markdown: string): string[][] {
   return [...markdown.matchAll(/(?:^\|.*\|\n?)+/gm)].flatMap(([table]) =>
     table
@@ -46,7 +46,7 @@ export function rowsOf(markdown: string): string[][] {
   )
 }
 
-/** What links may point to: every heading, as it becomes an anchor. */
+/** The anchors of all headings, which links may point to. */
 export function anchorsOf(markdown: string): string[] {
   return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -60,7 +60,7 @@ function parse(name: string, code: string): ts.SourceFile {
   return ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true)
 }
 
-/** What the compiler says of the syntax of a piece of code. */
+/** The syntax errors that the compiler finds in a piece of code. */
 export function syntaxErrors(code: string): string[] {
   const { diagnostics = [] } = ts.transpileModule(code, {
     fileName: 'block.mts',
@@ -77,11 +77,11 @@ export function importsOf(code: string): { specifier: string; names: string[] }[
     .map((statement) => {
       const bindings = statement.importClause?.namedBindings
       return {
-        specifier: (statement.moduleSpecifier as ts.StringLiteral).text, // the grammar allows nothing else
+        specifier: (statement.moduleSpecifier as ts.StringLiteral).text, // The grammar allows nothing else.
         names:
           bindings && ts.isNamedImports(bindings)
             ? bindings.elements.map((element) => (element.propertyName ?? element.name).text)
-            : // What is imported for what it does has no names.
+            : // Imports for side effects have no names.
               statement.importClause === undefined
               ? []
               : ['default'],
@@ -99,7 +99,7 @@ function publicNames(): Set<string> {
   return new Set(names)
 }
 
-/** What an entry of ours exports, by its sources. */
+/** The names that an entry point of the package exports, taken from its sources. */
 export function namesOf(specifier: string): Set<string> {
   if (specifier === manifest.name) return publicNames()
   const entry = specifier.slice(manifest.name.length + 1)

@@ -1,20 +1,20 @@
-/** An HTTP forward proxy on loopback: CONNECT tunnels and absolute-form requests, for tests of proxy settings. */
+/** An HTTP forward proxy on loopback with CONNECT tunnels and absolute-form requests, for tests of proxy settings. */
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** How the proxy behaves. */
+/** Options of the proxy. */
 export interface HttpProxyOptions {
-  /** The exact `Proxy-Authorization` header to ask for; without it 407. */
+  /** The exact `Proxy-Authorization` header that is required. Other requests get 407. */
   auth?: string
-  /** Where all goes to in truth, so that any host name can be asked for. Default: where it is asked to. */
+  /** Where all requests are sent, so that any host name can be requested. Default: the requested host. */
   target?: { host: string; port: number }
 }
 
-/** One request to the proxy. */
+/** A request that the proxy received. */
 export interface ProxyRequest {
   method: string
-  /** `host:port` for CONNECT, else the absolute URL. */
+  /** `host:port` for CONNECT, otherwise the absolute URL. */
   target: string
   headers: IncomingMessage['headers']
 }
@@ -22,9 +22,9 @@ export interface ProxyRequest {
 /** A running proxy. */
 export interface HttpProxy {
   port: number
-  /** For `HTTP_PROXY` and `HTTPS_PROXY`. */
+  /** The value for `HTTP_PROXY` and `HTTPS_PROXY`. */
   url: string
-  /** What was asked of it, oldest first. */
+  /** The requests so far, oldest first. */
   requests: ProxyRequest[]
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -100,7 +100,7 @@ export async function startHttpProxy({ auth, target }: HttpProxyOptions = {}): P
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
   })
-  // Only a pipe has another kind of address.
+  // Only pipes have another kind of address.
   const { port } = server.address() as AddressInfo
   const close = async (): Promise<void> => {
     const closed = new Promise<void>((resolve) => {

@@ -1,6 +1,6 @@
 /**
  * An imitation of the Hugging Face hub on two origins: the hub itself, and the CDN that it redirects to with signed
- * links. Faithful enough for the official client; what that one reads, and `huggingface_hub` in Python, is there.
+ * links. It has everything that the official JavaScript client and `huggingface_hub` for Python read.
  *
  * @example
  * await using hub = await startHub()
@@ -11,14 +11,14 @@ import { createHash, createHmac } from 'node:crypto'
 import { textContent, type Content } from './content.js'
 import { startOrigin, type Origin, type OriginRequest, type Resource } from './origin.js'
 
-/** What a repository is to be. */
+/** Options of a repository. */
 export interface RepoInit {
-  /** What lies where, on `main`. From 10 KiB on a file is kept with LFS, and goes through the CDN. */
+  /** The files on `main` by path. Files of 10 KiB or more are stored with LFS and served by the CDN. */
   files: Readonly<Record<string, Content>>
   type?: 'models' | 'datasets' | 'spaces'
-  /** Whether its files are for accounts that accepted its terms; the list is for all. */
+  /** Whether only accounts that accepted its terms get the files. The list of files is public. */
   gated?: 'auto' | 'manual'
-  /** Whether only those who are let in know of it. */
+  /** Whether only accounts with access can see the repository. */
   private?: boolean
 }
 
@@ -28,13 +28,13 @@ interface Repo extends Required<Pick<RepoInit, 'type'>> {
   readonly private: boolean
   /** By commit. */
   readonly commits: Map<string, ReadonlyMap<string, Content>>
-  /** Branches and tags, and what they point to. */
+  /** The commits that branches and tags point to. */
   readonly refs: Map<string, string>
 }
 
-/** How a {@link Hub} behaves. */
+/** Options of a {@link Hub}. */
 export interface HubOptions {
-  /** Files on one page of the tree endpoint. Default 1,000, as the hub has. */
+  /** Number of files per page of the tree endpoint. Default: 1,000, as on the real hub. */
   pageSize?: number
 }
 
@@ -45,7 +45,7 @@ const hex = (algorithm: string, ...data: (string | Buffer)[]) => {
   return hash.digest('hex')
 }
 const oids = new WeakMap<Content, string>()
-/** What git calls a blob of these bytes; for one that is kept with LFS, of its pointer. */
+/** The git object id of a file, or of its pointer when it is stored with LFS. */
 export function gitOid(content: Content): string {
   const known = oids.get(content)
   if (known !== undefined) return known
@@ -58,19 +58,19 @@ const isLfs = (content: Content) => content.size >= lfsBytes
 const pointer = (content: Content) =>
   `version https://git-lfs.github.com/spec/v1\noid sha256:${content.sha256()}\nsize ${String(content.size)}\n`
 
-/** See the file's head. */
+/** An imitation of the Hugging Face hub. */
 export class Hub implements AsyncDisposable {
-  /** Everything that is asked of the hub is in its log. */
+  /** The origin of the hub itself, whose log has all requests to the hub. */
   readonly origin: Origin
-  /** Serves the bytes of LFS files; its faults and speed can be set with {@link cdnBehaviour}. */
+  /** The origin that serves LFS files. Its faults and speed can be set with {@link cdnBehaviour}. */
   readonly cdn: Origin
-  /** Merged into what the CDN serves. */
+  /** Merged into the resources of the CDN. */
   cdnBehaviour: Partial<Resource> = {}
-  /** Merged into what the hub itself serves of small files. */
+  /** Merged into the resources of small files, which the hub itself serves. */
   smallBehaviour: Partial<Resource> = {}
   readonly #repos = new Map<string, Repo>()
   readonly #blobs = new Map<string, Content>()
-  /** Tokens, and the repositories that their accounts may see and have accepted the terms of. */
+  /** The repositories that the account of each token may access. */
   readonly #tokens = new Map<string, ReadonlySet<string>>()
   readonly #pageSize: number
   #secret = 1
@@ -84,12 +84,12 @@ export class Hub implements AsyncDisposable {
     cdn.serve('*', (request) => this.#blob(request))
   }
 
-  /** What goes into HF_ENDPOINT. */
+  /** The value for `HF_ENDPOINT`. */
   get url(): string {
     return this.origin.origin
   }
 
-  /** Makes a repository; answers the commit of `main`. */
+  /** Creates a repository and returns the commit of `main`. */
   add(name: string, { files, type = 'models', gated, private: hidden = false }: RepoInit): string {
     const repo: Repo = {
       name,
@@ -103,7 +103,7 @@ export class Hub implements AsyncDisposable {
     return this.commit(name, files, type)
   }
 
-  /** Replaces what lies on `main`; earlier commits stay. Answers the new commit. */
+  /** Replaces the files on `main` and returns the new commit. Earlier commits are kept. */
   commit(name: string, files: Readonly<Record<string, Content>>, type: RepoInit['type'] = 'models'): string {
     const repo = this.#repos.get(`${type}/${name}`)
     if (repo === undefined) throw new Error(`There is no ${name}.`)
@@ -116,22 +116,22 @@ export class Hub implements AsyncDisposable {
     return commit
   }
 
-  /** Gives a commit a name: a tag, a branch, `refs/pr/1`. */
+  /** Gives a commit a name, such as a tag, a branch or `refs/pr/1`. */
   tag(name: string, ref: string, commit: string): void {
     this.#repos.get(`models/${name}`)?.refs.set(ref, commit)
   }
 
-  /** Makes a token whose account may see these repositories, and has accepted their terms. */
+  /** Creates a token whose account may see these repositories and has accepted their terms. */
   allow(token: string, repos: readonly string[] = []): void {
     this.#tokens.set(token, new Set(repos))
   }
 
-  /** All links that the CDN got a signature for are refused from now on: 403, as when they expire. */
+  /** Expires all links that were signed so far. The CDN refuses them with 403. */
   expireLinks(): void {
     this.#secret += 1
   }
 
-  /** The next requests to the hub get 429. */
+  /** Answers the next requests to the hub with 429. */
   limit(count: number, headers: Readonly<Record<string, string>> = { 'retry-after': '0' }): void {
     this.#limits = { left: count, headers }
   }
@@ -211,7 +211,7 @@ export class Hub implements AsyncDisposable {
     if (action === undefined || action === 'revision') return json(this.#info(repo, commit, files))
     if (action === 'tree') return this.#tree(request, files, path.join('/'))
     if (action === 'paths-info' && request.method === 'POST') {
-      // The client sends nothing else.
+      // The client sends no other shape.
       const { paths } = JSON.parse(request.body.toString()) as { paths: string[] }
       const lastCommit = { id: commit, title: 'Add files', date: '2026-01-01T00:00:00.000Z' }
       return json(
@@ -276,7 +276,7 @@ export class Hub implements AsyncDisposable {
       return problem(404, 'EntryNotFound', 'Entry not found', { 'x-repo-commit': commit })
     const headers = { 'x-repo-commit': commit, 'x-request-id': 'Root=1-0', vary: 'Origin, Accept' }
     if (!isLfs(content)) {
-      // Small files come from a cache on the same host, by a relative redirect.
+      // The hub redirects requests for small files to a cache on the same host, with a relative URL.
       const cached = `/api/resolve-cache/${repo.type}/${repo.name}/${commit}/${segments.map(encodeURIComponent).join('/')}`
       const etag = `"${gitOid(content)}"`
       return {

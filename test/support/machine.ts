@@ -1,42 +1,41 @@
-/** What some tests need of the machine: root, strace, namespaces. Needs vitest. */
+/** Requirements that tests have on the machine, such as root, strace or namespaces. Requires vitest. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { RunningProcess, root, type RunOptions } from './process.js'
 
-/** Something that not every machine has. */
+/** A requirement that not every machine meets. */
 export interface Need {
-  /** Said where it is missing: what that is, a colon, and the command that brings it. */
   missing: string
-  /** Looked at once per test file. */
+  /** Whether the machine meets it. Called once per use of {@link describeWith}. */
   available: () => boolean
 }
 
 const works = (command: string, args: readonly string[]): boolean =>
   process.platform === 'linux' && spawnSync(command, args, { stdio: 'ignore' }).status === 0
 
-/** Makes system calls of a program fail. */
+/** Strace, to make system calls of a program fail. */
 export const strace: Need = {
   missing: 'no strace here, or no right to trace: apt-get install strace, as root',
   available: () =>
     works('strace', ['-f', '-qq', '-o', '/dev/null', '-e', 'inject=fdatasync:error=EIO', 'true']),
 }
 
-/** A network and mounts of one's own. */
+/** Namespaces, to have a separate network and separate mounts. */
 export const namespaces: Need = {
   missing:
     'network namespaces take root on Linux, unshare and ip: apt-get install util-linux iproute2, as root',
   available: () => works('unshare', ['-n', '-m', 'ip', 'link', 'set', 'lo', 'up']),
 }
 
-/** File systems of one's own. */
+/** The right to mount file systems. */
 export const mounting: Need = {
   missing: 'mounting a tmpfs takes root on Linux: apt-get install mount util-linux, as root',
   available: () => works('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']),
 }
 
-/** Whom file modes hold for: they don't for root. */
+/** The right to run as another user, because file modes have no effect for root. */
 export const nobody: Need = {
   missing:
     'running as nobody takes root on Linux, setpriv, and a checkout that nobody may read: apt-get install util-linux, as root',
@@ -44,7 +43,7 @@ export const nobody: Need = {
     works('setpriv', [...asNobody.slice(1), process.execPath, '-e', `process.chdir('${root}')`]),
 }
 
-/** Runs a command as a user without any rights. */
+/** Command prefix that runs a command as an unprivileged user. */
 export const asNobody: readonly string[] = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
 
 /** A real browser. */
@@ -56,13 +55,13 @@ export const chromium: Need = {
   },
 }
 
-/** What the lines of the documents are tried with. */
+/** Curl, for the commands in the documents. */
 export const curl: Need = {
   missing: 'no curl here: apt-get install curl',
   available: () => spawnSync('sh', ['-c', 'curl --version'], { stdio: 'ignore' }).status === 0,
 }
 
-/** Where Chromium is, by the names that systems give it; null when it is not there. */
+/** The path of Chromium, whose name depends on the system; null when it is not installed. */
 export function findChromium(): string | null {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
   const paths = ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) =>
@@ -90,8 +89,8 @@ export const shell: Need = {
 }
 
 /**
- * `describe` for tests with such a need. Where it is not met, one test stands for them: skipped, saying what is
- * missing; with `CI=true` in the environment it fails.
+ * `describe` for tests with a requirement. Where it is not met, a single test takes their place. It is skipped with a
+ * message that says what is missing, or fails when the environment has `CI=true`.
  */
 export function describeWith(need: Need, name: string, tests: () => void): void {
   if (need.available()) {
@@ -107,7 +106,7 @@ export function skipFor(context: TestContext, { missing }: Need): never {
   context.skip(missing)
 }
 
-/** Runs this Node under another command: `[...wrapper, node, ...args]`. */
+/** Runs the current Node under another command: `[...wrapper, node, ...args]`. */
 export function spawnUnder(
   wrapper: readonly string[],
   args: readonly string[],

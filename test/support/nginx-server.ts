@@ -1,4 +1,4 @@
-/** A real nginx on loopback, with a configuration of its own. Needs Debian's `nginx-light`. */
+/** A real nginx on loopback, with its own configuration. Requires Debian's `nginx-light`. */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -9,19 +9,19 @@ import { certificatePaths, keyPath } from './certificate.js'
 import { waitFor, withTimeout } from './wait.js'
 import { ownPort } from './ports.js'
 
-/** What nginx serves, and how. */
+/** Options of nginx. */
 export interface NginxOptions {
   /** The folder whose files are served. */
   root: string
-  /** TLS with the valid test certificate. Default false. */
+  /** Whether to use TLS with the valid test certificate. Default: false. */
   tls?: boolean
-  /** Speed of each response, as nginx writes sizes: `20m` is 20 MiB/s. Default: unlimited. */
+  /** Speed limit of each response in nginx's notation: `20m` is 20 MiB/s. Default: unlimited. */
   limitRate?: string
-  /** `max_ranges 0`: as if ranges were unknown. Default false. */
+  /** Sets `max_ranges 0`, so that Range headers are ignored. Default: false. */
   maxRanges0?: boolean
-  /** More lines for the http block, such as a `limit_conn_zone`. */
+  /** Additional lines for the http block, such as a `limit_conn_zone`. */
   extraHttpLines?: readonly string[]
-  /** More lines for the server block. */
+  /** Additional lines for the server block. */
   extraServerLines?: readonly string[]
 }
 
@@ -32,26 +32,26 @@ export interface Nginx {
   url(path: string): string
   /** Process id of the master. */
   readonly pid: number
-  /** Ends it; its temporary files go too. */
+  /** Stops nginx and removes its temporary files. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
 const binary = ['/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx'].find((path) => existsSync(path))
 
-/** Whether there is an nginx here that runs. */
+/** Whether nginx is installed and can be run. */
 export function nginxAvailable(): boolean {
   return binary !== undefined && spawnSync(binary, ['-v'], { stdio: 'ignore' }).status === 0
 }
 
-/** A path as nginx reads it between quotes. */
+/** Escapes a path for a quoted string of nginx's configuration. */
 const quoted = (path: string) => `"${path.replace(/[\\"$]/g, '\\$&')}"`
 
 function configuration(folder: string, port: number, options: NginxOptions): string {
   const { root, tls = false, limitRate, maxRanges0 = false } = options
   const own = (name: string) => quoted(join(folder, name))
   const lines = [
-    // Workers of a master that is root would otherwise not get into folders that only root may read.
+    // Without this, workers of a root master can't read folders that only root may read.
     ...(process.getuid?.() === 0 ? ['user root;'] : []),
     'daemon off;',
     'worker_processes 2;',
@@ -93,9 +93,9 @@ async function accepts(port: number): Promise<boolean> {
 }
 
 /**
- * Starts nginx on a free loopback port and waits until it accepts. As root or as any user.
+ * Starts nginx on a free loopback port and waits until it accepts connections. Works as root and as any other user.
  *
- * @throws Error with nginx's own words when it doesn't start.
+ * @throws Error with nginx's own message when it doesn't start.
  */
 export async function startNginx(options: NginxOptions): Promise<Nginx> {
   // Another process may take the free port before nginx does.

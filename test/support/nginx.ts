@@ -1,5 +1,5 @@
-/** Tests against a real nginx. Needs vitest; `nginx-server.ts` has the server alone. */
 import { describeWith, type Need } from './machine.js'
+import { describe, expect, it } from 'vitest'
 import { nginxAvailable } from './nginx-server.js'
 
 export { startNginx, type Nginx, type NginxOptions } from './nginx-server.js'

@@ -1,4 +1,4 @@
-/** A real registry on loopback, with a configuration of its own. Needs Debian's `docker-registry`. */
+/** A real registry on loopback, with its own configuration. Requires Debian's `docker-registry`. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { waitFor } from './wait.js'
 
 const command = 'docker-registry'
 
-/** The registry itself. */
+/** The requirement that the registry is installed. */
 export const ociRegistry: Need = {
   missing: 'no docker-registry here: apt-get install docker-registry',
   available: () => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0,
@@ -27,9 +27,9 @@ export class OciRegistry {
   }
 
   /**
-   * Starts one.
+   * Starts a registry.
    *
-   * @param lines - more of its configuration (YAML), such as `auth`.
+   * @param lines - additional lines for its configuration (YAML), such as `auth`.
    */
   static async start(lines: readonly string[] = []): Promise<OciRegistry> {
     const folder = tempDir('registry')
@@ -51,7 +51,7 @@ export class OciRegistry {
     return new OciRegistry(`http://127.0.0.1:${port}`, running)
   }
 
-  /** Uploads a blob; returns its digest. */
+  /** Uploads a blob and returns its digest. */
   async pushBlob(repository: string, bytes: Buffer, headers: Record<string, string> = {}): Promise<string> {
     const begun = await this.#send('POST', `/v2/${repository}/blobs/uploads/`, { headers })
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
@@ -62,7 +62,7 @@ export class OciRegistry {
     return digest
   }
 
-  /** Uploads a manifest under a tag or its digest; returns its digest. */
+  /** Uploads a manifest under a tag or its digest, and returns its digest. */
   async pushManifest(
     repository: string,
     tag: string | null,
@@ -84,7 +84,7 @@ export class OciRegistry {
     const response = await fetch(this.origin + path, {
       method,
       headers,
-      // A Buffer is a view; fetch wants one over memory that is its own.
+      // A Buffer may be a view of a larger ArrayBuffer, which fetch does not accept.
       body: body === undefined ? null : new Uint8Array(body),
       signal: AbortSignal.timeout(10_000),
     })
@@ -93,7 +93,7 @@ export class OciRegistry {
     return response
   }
 
-  /** Ends it. */
+  /** Stops the registry. */
   async stop(): Promise<void> {
     await this.#process.kill('SIGTERM')
   }

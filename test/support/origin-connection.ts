@@ -1,24 +1,24 @@
-/** One accepted connection: requests in, bytes out under back-pressure, and ways to end it. */
+/** An accepted connection: it parses requests, writes with back-pressure, and can be ended in several ways. */
 import type { Socket } from 'node:net'
 import { parseRequest, type ParsedRequest } from './origin-http.js'
 
 /**
- * How long nothing is sent before an RST, in milliseconds. An RST throws away what is still on the way; and a client
- * that finds data and RST in one poll is told of an orderly end (libuv does that).
+ * Delay between the last data and an RST, in milliseconds. An RST discards data that is still in transit, and libuv
+ * reports an orderly end to a client that sees data and RST in the same poll.
  */
 export const beforeResetMs = 50
 
-/** The client (or the test) ended the connection under a response. */
+/** Thrown when the client (or the test) ended the connection during a response. */
 export class ConnectionGone extends Error {
   constructor() {
     super('The connection is gone.')
   }
 }
 
-/** Answers one request; whether another one may follow on this connection. */
+/** Answers a request, and resolves to whether another one may follow on this connection. */
 export type Responder = (connection: OriginConnection, request: ParsedRequest) => Promise<boolean>
 
-/** See the head of this file. */
+/** An accepted connection. */
 export class OriginConnection {
   #input: Buffer = Buffer.alloc(0)
   #busy = false
@@ -27,9 +27,9 @@ export class OriginConnection {
 
   constructor(
     readonly id: number,
-    /** What is written to: the TLS socket, or the plain one. */
+    /** The socket to write to: the TLS socket, or the plain one. */
     readonly socket: Socket,
-    /** The TCP socket below. */
+    /** The underlying TCP socket. */
     readonly tcp: Socket,
     readonly respond: Responder,
     idleMs: number,
@@ -74,12 +74,12 @@ export class OriginConnection {
     }
   }
 
-  /** Whether nobody listens any more. */
+  /** Whether the connection has been closed. */
   get gone(): boolean {
     return this.#gone.signal.aborted || this.socket.destroyed
   }
 
-  /** Writes, and waits while the client doesn't keep up. */
+  /** Writes data, and waits while the send buffer is full. */
   async write(data: Buffer | string): Promise<void> {
     if (this.gone) throw new ConnectionGone()
     if (this.socket.write(data)) return
@@ -89,7 +89,7 @@ export class OriginConnection {
     })
   }
 
-  /** Waits until everything written so far is with the operating system. */
+  /** Waits until everything written so far has been handed to the operating system. */
   async flush(): Promise<void> {
     await this.#wait((done) => {
       this.socket.write('', () => {
@@ -98,7 +98,7 @@ export class OriginConnection {
     })
   }
 
-  /** Waits that long, or, with null, until the connection is gone. */
+  /** Waits for a time, or with null until the connection is closed. */
   async sleep(ms: number | null): Promise<void> {
     await this.#wait((done) => {
       if (ms === null) return undefined
@@ -109,19 +109,19 @@ export class OriginConnection {
     })
   }
 
-  /** Half-closes: the client reads the end after everything that was written. */
+  /** Half-closes the connection: the client sees the end after all data that was written. */
   end(): void {
     this.socket.end()
   }
 
-  /** Ends with RST at once; what isn't sent is lost. */
+  /** Ends the connection immediately with RST. Data that has not been sent is lost. */
   reset(): void {
-    // TLS sockets have no reset of their own.
+    // TLS sockets can't be reset themselves.
     if (!this.tcp.destroyed) this.tcp.resetAndDestroy()
     this.socket.destroy()
   }
 
-  /** Says nothing more, then ends with RST. */
+  /** Stops sending, and ends the connection with RST shortly afterwards. */
   resetSoon(): void {
     this.#takenOver = true
     this.#gone.abort()
@@ -130,13 +130,13 @@ export class OriginConnection {
     }, beforeResetMs).unref()
   }
 
-  /** Ends with FIN at once. */
+  /** Ends the connection immediately with FIN. */
   destroy(): void {
     this.socket.destroy()
     this.tcp.destroy()
   }
 
-  /** Settles by `done`, or fails when the connection goes away first; no listener or timer stays behind. */
+  /** Resolves when `done` is called, and rejects when the connection is closed first. Cleans up in both cases. */
   async #wait(start: (done: () => void) => (() => unknown) | undefined | void): Promise<void> {
     if (this.gone) throw new ConnectionGone()
     const { signal } = this.#gone

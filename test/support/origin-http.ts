@@ -1,8 +1,8 @@
-/** HTTP/1.1 as far as the origin needs it: requests in, heads out, ranges. Pure. */
+/** The parts of HTTP/1.1 that the origin needs: parsing requests and ranges, and formatting response heads. Pure. */
 import { STATUS_CODES } from 'node:http'
 import type { HeaderValues } from './origin-types.js'
 
-/** A request as it came over the wire. */
+/** A parsed request. */
 export interface ParsedRequest {
   method: string
   target: string
@@ -12,7 +12,7 @@ export interface ParsedRequest {
   body: Buffer
 }
 
-/** The first request in the bytes so far, and how many of them it took; null while it is incomplete. */
+/** Parses the first request in the received bytes. Returns it and its length, or null while it is incomplete. */
 export function parseRequest(bytes: Buffer): { request: ParsedRequest; length: number } | null {
   const headEnd = bytes.indexOf('\r\n\r\n')
   if (headEnd < 0) {
@@ -49,12 +49,12 @@ export function parseRequest(bytes: Buffer): { request: ParsedRequest; length: n
   }
 }
 
-/** One range as it was asked for: see `OriginRequest.range`. */
+/** A requested range, see `OriginRequest.range`. */
 export type AskedRange = { start: number; end: number | null }
 
 /**
- * The ranges of a Range header; null when the header isn't one about bytes (it is ignored then), and an empty list
- * when it is about bytes but malformed (416, as nginx has it).
+ * Parses a Range header. Returns null when its unit is not bytes, so that it is ignored, and an empty list when it is
+ * malformed, which results in 416 as with nginx.
  */
 export function parseRanges(header: string | undefined): AskedRange[] | null {
   if (header === undefined || !/^bytes=./i.test(header)) return null
@@ -70,7 +70,7 @@ export function parseRanges(header: string | undefined): AskedRange[] | null {
   return ranges
 }
 
-/** The asked range cut to a content of `size` bytes, end exclusive; null when nothing of it is there. */
+/** The requested range within a content of `size` bytes, with an exclusive end; null when it is outside. */
 export function resolveRange(
   { start, end }: AskedRange,
   size: number,
@@ -80,10 +80,10 @@ export function resolveRange(
   return from < to ? { start: from, end: to } : null
 }
 
-/** Header lines in the order in which they are sent; names may repeat. */
+/** Header lines in the order in which they are sent. Names may repeat. */
 export type HeaderLines = [name: string, value: string][]
 
-/** Sets, repeats or takes out headers. Names are compared without case. */
+/** Sets, repeats or removes headers. Names are compared case-insensitively. */
 export function applyHeaders(lines: HeaderLines, values: HeaderValues): HeaderLines {
   const touched = new Set(Object.keys(values).map((name) => name.toLowerCase()))
   const result = lines.filter(([name]) => !touched.has(name.toLowerCase()))
@@ -94,13 +94,13 @@ export function applyHeaders(lines: HeaderLines, values: HeaderValues): HeaderLi
   return result
 }
 
-/** The bytes of a response's head. */
+/** Formats the head of a response. */
 export function formatHead(status: number, lines: HeaderLines): Buffer {
   const text = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
   return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${text}\r\n`, 'latin1')
 }
 
-/** `Retry-After` as seconds, as a date, or as it is. */
+/** Formats `Retry-After` as seconds or as a date. A string is used as it is. */
 export function formatRetryAfter(value: number | Date | string): string {
   return value instanceof Date ? value.toUTCString() : String(value)
 }

@@ -1,23 +1,23 @@
-/** From a request, a resource and at most one fault to the answer. Pure; `origin-send.ts` carries it out. */
+/** Plans the response to a request from a resource and at most one fault. Pure; `origin-send.ts` sends the response. */
 import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { bufferContent, patchedContent, randomContent, textContent, type Content } from './content.js'
 import { applyHeaders, formatRetryAfter, parseRanges, resolveRange, type HeaderLines } from './origin-http.js'
 import type { Fault, FaultKind, HeaderValues, OriginRequest, Resource } from './origin-types.js'
 
-/** Where the body stops, and how. */
+/** Where and how the body is interrupted. */
 export interface BodyBreak {
   afterBytes: number
   how: 'fin' | 'reset' | 'stall'
-  /** For a stall: how long; null means until the client leaves. */
+  /** Duration of a stall, in milliseconds; null means until the client closes the connection. */
   forMs: number | null
 }
 
-/** An answer, ready to be sent. */
+/** A response that is ready to be sent. */
 export interface Plan {
   status: number
   headers: HeaderLines
-  /** The part of this content from `start` to `end` is the body; null for none. */
+  /** The body is this content from `start` to `end`; null for no body. */
   body: { content: Content; start: number; end: number } | null
   headOnly: boolean
   framing: 'length' | 'chunked' | 'close'
@@ -27,22 +27,22 @@ export interface Plan {
   bytesPerSecond: number | null
   trickle: { bytesPerSecond: number; afterBytes: number } | null
   break: BodyBreak | null
-  /** Sent after the body. */
+  /** Additional bytes that are sent after the body. */
   extra: Buffer | null
-  /** Bytes of headers to add to the head. */
+  /** Number of bytes of additional headers. */
   floodBytes: number
 }
 
 const defaultLastModified = new Date('2024-01-01T00:00:00Z')
 
-/** The ETag that a content has when nothing else is said: strong. */
+/** The default ETag of a content, which is a strong one. */
 export function defaultEtag(content: Content): string {
   return `"${createHash('sha256').update(content.label).digest('hex').slice(0, 24)}"`
 }
 
 const empty = textContent('')
 
-/** What is known of a resource for one request. */
+/** The representation of a resource for one request. */
 interface Representation {
   content: Content
   etag: string | null
@@ -57,7 +57,7 @@ function represent(resource: Resource, request: OriginRequest): Representation {
   return { content, etag: tag === undefined ? defaultEtag(content) : tag, lastModified, date }
 }
 
-/** RFC 9110 section 13.1.5: a strong tag that is equal, or the exact date, provided that the date is strong. */
+/** Evaluates If-Range (RFC 9110 section 13.1.5): an equal strong ETag, or the exact date if that is a strong one. */
 function ifRangeHolds(value: string | undefined, { etag, lastModified, date }: Representation): boolean {
   if (value === undefined) return true
   if (value.startsWith('"')) return value === etag
@@ -84,7 +84,7 @@ function basePlan(resource: Resource, request: OriginRequest): Plan {
   }
 }
 
-/** A short answer: an error, a redirect, a page. */
+/** Plans a short response, such as an error, a redirect or a page. */
 export function simplePlan(
   request: OriginRequest,
   status: number,
@@ -104,7 +104,7 @@ export function simplePlan(
 const loginPage =
   '<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form>Please sign in.</form></body></html>\n'
 
-/** Answers that have nothing to do with the content; null when the content is to be served. */
+/** Plans a response that does not depend on the content; null when the content is to be served. */
 function planOtherwise(
   request: OriginRequest,
   resource: Resource,
@@ -132,7 +132,7 @@ function planOtherwise(
   return null
 }
 
-/** The range to serve: a part, `unsatisfiable`, or null for everything. */
+/** The range to serve, `unsatisfiable`, or null for the complete content. */
 function chooseRange(
   request: OriginRequest,
   resource: Resource,
@@ -149,7 +149,7 @@ function chooseRange(
   return resolveRange(asked, representation.content.size) ?? 'unsatisfiable'
 }
 
-/** The answer to a request, with the fault worked in. */
+/** Plans the response to a request and applies the fault. */
 export function planResponse(request: OriginRequest, resource: Resource, fault: Fault | undefined): Plan {
   const plan = planOtherwise(request, resource, fault) ?? planContent(request, resource, fault)
   if (fault !== undefined) spoilFraming(plan, fault)
@@ -177,7 +177,7 @@ function planContent(request: OriginRequest, resource: Resource, fault: FaultKin
   if (type !== null) plan.headers.push(['Content-Type', type])
   if (lastModified !== null) plan.headers.push(['Last-Modified', lastModified.toUTCString()])
   if (etag !== null) plan.headers.push(['ETag', etag])
-  // Not in a 206, which shows it anyway; nginx does the same.
+  // A 206 implies it, so like nginx it is not sent there.
   if (resource.ranges !== false && range === null) plan.headers.push(['Accept-Ranges', 'bytes'])
   if (resource.contentDisposition !== undefined) {
     plan.headers.push(['Content-Disposition', resource.contentDisposition])
@@ -192,7 +192,7 @@ function planContent(request: OriginRequest, resource: Resource, fault: FaultKin
   return plan
 }
 
-/** Faults that only a 206 can have. */
+/** Applies faults that only a 206 can have. */
 function spoilRange(plan: Plan, fault: FaultKind, { start, end }: { start: number; end: number }): void {
   const { body } = plan
   if (body === null) return
@@ -240,7 +240,7 @@ function spoilRange(plan: Plan, fault: FaultKind, { start, end }: { start: numbe
   }
 }
 
-/** Faults in the bytes of the body. */
+/** Applies faults in the bytes of the body. */
 function spoilContent(plan: Plan, fault: FaultKind): void {
   const { body } = plan
   if (body === null) return
@@ -256,7 +256,7 @@ function spoilContent(plan: Plan, fault: FaultKind): void {
   }
 }
 
-/** Faults in the head, the framing and the flow of the body. */
+/** Applies faults in the head, the framing and the timing of the body. */
 function spoilFraming(plan: Plan, fault: FaultKind): void {
   const cut = (afterBytes: number, reset?: boolean): BodyBreak => {
     return { afterBytes, how: reset === true ? 'reset' : 'fin', forMs: null }
@@ -304,7 +304,7 @@ function spoilFraming(plan: Plan, fault: FaultKind): void {
   }
 }
 
-/** The lines about length and connection, which come last. */
+/** The headers for length and connection, which are sent last. */
 export function framingHeaders(plan: Plan, fault: Fault | undefined): HeaderLines {
   const length = plan.body === null ? 0 : plan.body.end - plan.body.start
   const connection: [string, string] = ['Connection', plan.close ? 'close' : 'keep-alive']
@@ -322,6 +322,6 @@ export function framingHeaders(plan: Plan, fault: Fault | undefined): HeaderLine
     } else if (plan.framing === 'chunked') lines.push(['Transfer-Encoding', 'chunked'])
     else if (plan.framing === 'length') lines.push(['Content-Length', String(length)])
   }
-  // A resource or fault that sets Content-Length or Connection itself means it.
+  // A resource or fault that sets Content-Length or Connection itself takes precedence.
   return [...lines, connection].filter(([name]) => !set.has(name.toLowerCase()))
 }

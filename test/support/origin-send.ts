@@ -1,4 +1,4 @@
-/** Carries a {@link Plan} out on a connection. */
+/** Sends the response of a {@link Plan} on a connection. */
 import { beforeResetMs, type OriginConnection } from './origin-connection.js'
 import { formatHead, type HeaderLines } from './origin-http.js'
 import { framingHeaders, type Plan } from './origin-plan.js'
@@ -17,7 +17,7 @@ async function writeHead(connection: OriginConnection, plan: Plan, lines: Header
   await connection.write('\r\n')
 }
 
-/** Keeps a body at a speed: says how much may go now, after waiting until it may. */
+/** Limits the speed of a body: waits until more may be sent, and returns how much. */
 class Pacer {
   #rate: number
   #due = performance.now()
@@ -36,7 +36,7 @@ class Pacer {
     if (this.#rate === Infinity) return want
     const now = performance.now()
     if (this.#due > now) await connection.sleep(this.#due - now)
-    // A client that was slow for a while doesn't get all of it back at once.
+    // After a slow phase of the client, the unused budget is not sent in one burst.
     this.#due = Math.max(this.#due, performance.now() - 100)
     const amount = Math.min(want, Math.max(1, Math.round((this.#rate * sliceMs) / 1000)))
     this.#due += (amount / this.#rate) * 1000
@@ -68,7 +68,7 @@ async function writeBody(connection: OriginConnection, plan: Plan, request: Orig
     const amount = await pacer.take(connection, Math.min(stop - sent, plan.chunkBytes))
     const data = body.content.view(body.start + sent, body.start + sent + amount)
     if (plan.framing === 'chunked') await connection.write(`${data.length.toString(16)}\r\n`)
-    // Counted before the write ends: a client that stops reading has had these bytes all the same.
+    // Counted before the write has finished, because a client that stops reading may have received these bytes.
     request.bytesSent += data.length
     sent += data.length
     await connection.write(data)
@@ -76,7 +76,7 @@ async function writeBody(connection: OriginConnection, plan: Plan, request: Orig
   }
 }
 
-/** Sends the answer. Whether another request may follow on the connection. */
+/** Sends the response, and resolves to whether another request may follow on the connection. */
 export async function sendPlan(
   connection: OriginConnection,
   plan: Plan,

@@ -1,138 +1,138 @@
-/** What can be served and what can go wrong; {@link startOrigin} in `origin.ts` is the place to begin. */
+/** Resources and faults of an origin; start with {@link startOrigin} in `origin.ts`. */
 import type { Socket } from 'node:net'
 import type { Content } from './content.js'
 
-/** One request, and what became of it: an entry of the origin's log. It is live until `outcome` is settled. */
+/** A request and its outcome, as an entry of the origin's log. It is updated until `outcome` is settled. */
 export interface OriginRequest {
-  /** Number of this request, from 1, over the whole origin. */
+  /** Number of this request among all requests to the origin, starting at 1. */
   readonly n: number
-  /** Number of this request, from 1, among those to the same path. */
+  /** Number of this request among those to the same path, starting at 1. */
   readonly nth: number
   readonly method: string
-  /** The request target as it was sent: with the query, or absolute as proxies get it. */
+  /** The request target as it was sent: with the query, or in absolute form as for proxies. */
   readonly target: string
   /** Path without the query. */
   readonly path: string
   readonly query: URLSearchParams
-  /** Lower-case names; repeated ones are joined by `, `. */
+  /** Headers by lower-case name. Repeated ones are joined by `, `. */
   readonly headers: Readonly<Record<string, string>>
-  /** What was sent along, for POST and the like. */
+  /** The request body. */
   readonly body: Buffer
-  /** The first range asked for, both ends inclusive; a suffix `-n` has a negative start; null without a valid one. */
+  /** The first requested range with an inclusive end; a suffix `-n` has a negative start. Null without a valid one. */
   readonly range: { start: number; end: number | null } | null
-  /** Number of the connection, from 1. */
+  /** Number of the connection, starting at 1. */
   readonly connection: number
-  /** When it arrived, as `performance.now()` gives it. */
+  /** Time of arrival, as of `performance.now()`. */
   readonly at: number
-  /** The answer's status; 0 as long as there is none (or none with a status). */
+  /** Status of the response; 0 while there is none, or when it has no status. */
   status: number
-  /** Body bytes given to the socket, without framing. Some may still be in buffers. */
+  /** Body bytes written to the socket, without framing. Some may still be buffered. */
   bytesSent: number
   /** Whether only the head was sent: HEAD, 204, 304. */
   headOnly: boolean
-  /** The type of the fault that was used, or null. */
+  /** Type of the fault that was applied, or null. */
   fault: Fault['type'] | null
-  /** `done`: answered as planned (which may be a planned fault); `aborted`: the connection went away before. */
+  /** `done`: answered as planned, which includes planned faults; `aborted`: the connection was closed before that. */
   outcome: 'open' | 'done' | 'aborted'
-  /** When `outcome` was settled, as `performance.now()` gives it. */
+  /** Time at which `outcome` was settled, as of `performance.now()`. */
   endedAt: number | null
 }
 
-/** Header values by name; a list makes several lines, null takes the header out. */
+/** Header values by name. An array results in several lines; null removes the header. */
 export type HeaderValues = Readonly<Record<string, string | readonly string[] | null>>
 
-/** What lies at a path. Everything has a default: `{ content }` alone acts like nginx with a static file. */
+/** What is served at a path. `{ content }` alone behaves like a static file of nginx. */
 export interface Resource {
   /** Default: empty. */
   content?: Content
-  /** Default: a strong one made from the content. A function is asked with the request's number at this path. */
+  /** Default: a strong ETag derived from the content. A function receives the request's number at this path. */
   etag?: string | null | ((nth: number) => string | null)
   /** Default: 2024-01-01T00:00:00Z. */
   lastModified?: Date | null
   /** The `Date` header. Default: now. */
   date?: Date | null
-  /** Whether ranges are known: `Accept-Ranges`, 206, 416, `If-Range` (RFC 9110 section 13.1.5). Default true. */
+  /** Whether ranges are supported: `Accept-Ranges`, 206, 416, `If-Range` (RFC 9110 section 13.1.5). Default: true. */
   ranges?: boolean
-  /** Speed limit of each response, evenly in slices of at most 20 ms. */
+  /** Speed limit of each response, sent evenly in slices of at most 20 ms. */
   bytesPerSecond?: number
-  /** Pause before the head of each response. */
+  /** Delay before the head of each response, in milliseconds. */
   latencyMs?: number
-  /** Most bytes in one write, or in one chunk of a chunked body. Default 256 KiB. */
+  /** Maximum number of bytes in one write, or in one chunk of a chunked body. Default: 256 KiB. */
   chunkBytes?: number
   /** Default `application/octet-stream`. */
   contentType?: string | null
   contentDisposition?: string
-  /** More headers, or other values for those above. */
+  /** Additional headers, or other values for those above. */
   headers?: HeaderValues
-  /** Status in place of 200; ranges don't apply then. */
+  /** Status instead of 200. Ranges don't apply then. */
   status?: number
-  /** Sends the client to this address. */
+  /** Redirects the client to this address. */
   redirect?: string | ((request: OriginRequest) => string)
   /** Status of a redirect. Default 302. */
   redirectStatus?: number
-  /** The exact `Authorization` header to ask for; without it 401. */
+  /** The exact `Authorization` header that is required. Other requests get 401. */
   auth?: string
-  /** False sends no length: chunked, or ended by closing when `close` is set. Default true. */
+  /** False sends no length: the body is chunked, or delimited by the close when `close` is set. Default: true. */
   contentLength?: boolean
-  /** Ends the connection after each response, and says so. Default false. */
+  /** Closes the connection after each response, and sends `Connection: close`. Default: false. */
   close?: boolean
-  /** Most responses at a time; those beyond it get 503, or what is said here. */
+  /** Maximum number of concurrent responses. Further requests get 503, or what is given here. */
   maxConnections?: number | { count: number; status: number; retryAfter?: number | string }
-  /** Answers with this status instead when it returns one: expired signatures and the like. */
+  /** When it returns a status, the request is answered with that, for example for expired signatures. */
   requires?: (request: OriginRequest) => number | undefined
-  /** What goes wrong: for each request the first fault of the list that applies; or a function that picks. */
+  /** Faults, of which the first one that matches a request is applied, or a function that selects one. */
   faults?: readonly Fault[] | ((request: OriginRequest) => Fault | undefined)
 }
 
-/** To which requests a fault of a list applies. Default: to every one. */
+/** The requests that a fault of a list applies to. Default: all. */
 export interface FaultLimits {
-  /** Only to the first `times` of the requests that match. */
+  /** Applies only to the first `times` of the matching requests. */
   times?: number
-  /** Not to the first `after` of the requests that match. */
+  /** Does not apply to the first `after` of the matching requests. */
   after?: number
   /** Which requests match. */
   when?: (request: OriginRequest) => boolean
 }
 
-/** How a connection ends early: with FIN, as at the end of a program, or with RST. Default false: FIN. */
+/** How a connection ends early: with RST, or by default with FIN, as when a program exits. */
 interface Cut {
   reset?: boolean
 }
 
 /**
- * One way to go wrong. `afterBytes` counts body bytes of this response; `at` is an offset in the content.
+ * A fault. `afterBytes` counts body bytes of the response; `at` is an offset in the content.
  */
 export type Fault = FaultLimits & FaultKind
 
 /** The faults by name. */
 export type FaultKind =
-  /** 200 with the whole content whatever was asked, as if ranges were unknown (Accept-Ranges stays). */
+  /** 200 with the complete content, as if ranges were not supported (`Accept-Ranges` is still sent). */
   | { type: 'ignoreRange' }
-  /** 206 from `shift` bytes further on; `silent` still claims the range that was asked. */
+  /** 206 that starts `shift` bytes later; with `silent` it still claims the requested range. */
   | { type: 'wrongOffset'; shift: number; silent?: boolean }
-  /** 206 that tells another total size, or `*`. */
+  /** 206 with another total size, or `*`. */
   | { type: 'wrongTotal'; total: number | '*' }
-  /** 206 that ends `shift` bytes later (or earlier); `headerOnly` only says so in Content-Range. */
+  /** 206 that ends `shift` bytes later (or earlier); with `headerOnly` only according to Content-Range. */
   | { type: 'wrongEnd'; shift: number; headerOnly?: boolean }
-  /** FIN in the middle of the body; the announced length stays. */
+  /** FIN in the middle of the body, despite the announced length. */
   | { type: 'truncate'; afterBytes: number }
-  /** RST in the middle of the body (or of a body of 0 bytes: right after the head). */
+  /** RST in the middle of the body, or with 0 right after the head. */
   | { type: 'reset'; afterBytes: number }
-  /** Hangs up instead of answering. */
+  /** Closes the connection instead of answering. */
   | ({ type: 'hangUp' } & Cut)
-  /** Silence instead of a head; with `forMs` the answer comes after it. */
+  /** Sends nothing instead of a head; with `forMs` the response follows after that time. */
   | { type: 'stallBeforeHeaders'; forMs?: number }
-  /** Silence in the body; with `forMs` the rest comes after it. */
+  /** Stops in the body; with `forMs` the rest follows after that time. */
   | { type: 'stallBody'; afterBytes: number; forMs?: number }
-  /** From `afterBytes` (default 0) on hardly moves. */
+  /** Is very slow after `afterBytes` (default 0). */
   | { type: 'trickle'; bytesPerSecond: number; afterBytes?: number }
-  /** More body than was announced. */
+  /** A body that is longer than announced. */
   | { type: 'extraBytes'; count: number }
-  /** Chunked; ends inside it, without the last chunk. */
+  /** A chunked body that ends early, without the last chunk. */
   | ({ type: 'chunkedCut'; afterBytes: number } & Cut)
-  /** No length; the end of the connection ends the body, after all of it or (`afterBytes`) too early. */
+  /** No length: the body is delimited by the close, which comes after all of it or, with `afterBytes`, too early. */
   | ({ type: 'closeDelimited'; afterBytes?: number } & Cut)
-  /** Another status with a small body; `retryAfter` in seconds, as a date, or as raw text. */
+  /** Another status with a short body; `retryAfter` is in seconds, a date, or raw text. */
   | {
       type: 'status'
       status: number
@@ -140,29 +140,29 @@ export type FaultKind =
       body?: string
       retryAfter?: number | Date | string
     }
-  /** `Content-Encoding: gzip` though nobody asked; `plain` only claims it. Small contents only: it is held in memory. */
+  /** `Content-Encoding: gzip` without being requested; `plain` only claims it. The content is held in memory. */
   | { type: 'contentEncoding'; plain?: boolean }
-  /** 206 as multipart/byteranges, though one range was asked. Small contents only. */
+  /** 206 with multipart/byteranges, although a single range was requested. Small contents only. */
   | { type: 'multipartRanges' }
   /** A login page with status 200. */
   | { type: 'htmlPage'; body?: string }
-  /** These bytes instead of HTTP, then FIN. Default: some binary noise. */
+  /** These bytes instead of HTTP, then FIN. Default: binary garbage. */
   | { type: 'garbage'; bytes?: Buffer | string }
-  /** Two different Content-Length lines; `chunked`: a Content-Length beside Transfer-Encoding: chunked. */
+  /** Two different Content-Length lines; with `chunked` a Content-Length in addition to Transfer-Encoding: chunked. */
   | { type: 'conflictingLengths'; chunked?: boolean }
   /** `Content-Length: -1`. */
   | { type: 'negativeLength' }
-  /** A Content-Length beyond every integer. Default 99999999999999999999999. */
+  /** A Content-Length beyond the range of integers. Default: 99999999999999999999999. */
   | { type: 'hugeLength'; value?: string }
-  /** That many bytes of additional headers. */
+  /** This many bytes of additional headers. */
   | { type: 'headerFlood'; bytes: number }
-  /** Headers set, repeated or taken out. */
+  /** Sets, repeats or removes headers. */
   | { type: 'headers'; headers: HeaderValues }
-  /** One more line of a header that is there already. */
+  /** An additional line of a header that is already sent. */
   | { type: 'duplicateHeader'; name: string; value: string }
-  /** From this request on another file lies there. The ETag follows the content unless given. Happens once. */
+  /** Serves another content from this request on. Its ETag is derived from the content unless given. Applies once. */
   | { type: 'swapContent'; content: Content; etag?: string | null; lastModified?: Date }
   /** One wrong byte in the body. */
   | { type: 'flipByte'; at: number }
-  /** Anything: the socket is yours; close it in the end. */
+  /** A custom handler, which takes over the socket and must close it. */
   | { type: 'raw'; handle: (socket: Socket, request: OriginRequest) => void | Promise<void> }

@@ -283,7 +283,7 @@ describe('connections', () => {
   })
 
   it('speak TLS and IPv6', async () => {
-    // Not both at once: Node 22.23 takes no IPv6 address out of a certificate.
+    // The IPv6 address is tested separately: Node 22.23 does not match IPv6 addresses of a certificate.
     for (const options of [{ tls: true }, { host: '::1' }] as const) {
       await using one = await startOrigin(options)
       one.serve('/file', { content })

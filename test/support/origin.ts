@@ -1,6 +1,6 @@
 /**
- * A programmable origin that misbehaves on demand. Raw sockets, so that it can say anything; without faults it
- * answers static files as nginx does.
+ * A programmable origin that misbehaves on demand. It uses raw sockets, so that it can send anything. Without faults it
+ * serves static files as nginx does.
  *
  * @example
  * await using origin = await startOrigin()
@@ -14,12 +14,11 @@
  *   ],
  * })
  * // … fetch origin.url('/model.gguf') …
- * origin.requests('/model.gguf')    // what was asked, answered, sent, and which fault was used
- * origin.serve('/model.gguf', { content: other })                           // replaced, at any time
+ * origin.requests('/model.gguf')    // requests with their responses, bytes sent, and applied faults
+ * origin.serve('/model.gguf', { content: other })                           // replaces it at any time
  *
- * A fault of a list is used for each request that it matches (`when`, `after`, `times`), the first of the list that
- * applies; one fault per request. Responses under way keep what they began with. See `origin-types.ts` for all of
- * them.
+ * Each request gets at most one fault: the first of the list that matches it (`when`, `after`, `times`). Responses that
+ * have started are not affected by later changes. See `origin-types.ts` for all faults.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls'
@@ -35,22 +34,22 @@ import { listenOn, listenOnOwnPort } from './ports.js'
 export type { Fault, FaultKind, OriginRequest, Resource } from './origin-types.js'
 export { defaultEtag }
 
-/** How an origin listens. */
+/** Options of an origin. */
 export interface OriginOptions {
   /** TLS with a certificate of `certificate.ts`; true for the valid one. Default: plain HTTP. */
   tls?: boolean | CertificateName
-  /** Default 127.0.0.1. */
+  /** Host to listen on. Default: 127.0.0.1. */
   host?: '127.0.0.1' | '::1'
-  /** Port; default: a free one. */
+  /** Port to listen on. Default: a free one. */
   port?: number
-  /** After how much idling a connection is closed. Default 60,000. */
+  /** Idle time after which a connection is closed, in milliseconds. Default: 60,000. */
   keepAliveTimeoutMs?: number
 }
 
-/** A resource, or what makes one for each request. */
+/** A resource, or a function that creates one for each request. */
 export type ResourceSource = Resource | ((request: OriginRequest) => Resource)
 
-/** What lies at a path, and what it remembers. */
+/** The resource at a path, and its state. */
 class Served {
   requests = 0
   active = 0
@@ -82,7 +81,7 @@ class Served {
     return picked
   }
 
-  /** From now on another content. A fixed ETag was the old content's; no ETag stays none. */
+  /** Replaces the content. A fixed ETag belonged to the old content, so it is dropped; no ETag stays none. */
   swap(resource: Resource, { content, etag, lastModified }: Fault & { type: 'swapContent' }): Resource {
     this.#swapped = {
       content,
@@ -100,7 +99,7 @@ export async function startOrigin(options: OriginOptions = {}): Promise<Origin> 
   return origin
 }
 
-/** See the head of this file, and {@link startOrigin}. */
+/** A programmable origin, see {@link startOrigin}. */
 export class Origin {
   readonly #host: string
   readonly #idleMs: number
@@ -125,7 +124,7 @@ export class Origin {
       tls === false ? null : createSecureContext(certificate(tls === true ? 'valid' : tls))
   }
 
-  /** The port, the same for the origin's whole life. */
+  /** The port, which never changes. */
   get port(): number {
     return this.#port
   }
@@ -141,12 +140,12 @@ export class Origin {
     return this.origin + path
   }
 
-  /** Puts something at a path (without query), or replaces it. The path `*` answers for all that have nothing. */
+  /** Serves a resource at a path (without query), or replaces it. The path `*` is the fallback for all other paths. */
   serve(path: string, resource: ResourceSource): void {
     this.#served.set(path, new Served(resource))
   }
 
-  /** Takes a path away: 404 from now on. */
+  /** Removes the resource at a path, which then answers with 404. */
   remove(path: string): void {
     this.#served.delete(path)
   }
@@ -156,32 +155,32 @@ export class Origin {
     return path === undefined ? [...this.#log] : this.#log.filter((request) => request.path === path)
   }
 
-  /** Forgets the log; numbers go on. */
+  /** Clears the log. Request numbers continue. */
   clearRequests(): void {
     this.#log.length = 0
   }
 
-  /** Body bytes given to sockets so far. */
+  /** Number of body bytes written to sockets so far. */
   bytesSent(path?: string): number {
     return this.requests(path).reduce((sum, request) => sum + request.bytesSent, 0)
   }
 
-  /** Connections that are open now, also those held by {@link pause}. */
+  /** Number of open connections, including those held by {@link pause}. */
   get openConnections(): number {
     return this.#sockets.size
   }
 
-  /** Connections that were ever accepted. */
+  /** Number of connections accepted so far. */
   get totalConnections(): number {
     return this.#total
   }
 
-  /** Responses under way. */
+  /** Number of responses in progress. */
   get activeRequests(): number {
     return this.#log.filter((request) => request.outcome === 'open').length
   }
 
-  /** The first request of the log, past or to come, that fits. Default deadline: 5 s. */
+  /** Resolves to the first request in the log that matches, waiting for it if necessary. Default deadline: 5 s. */
   async waitForRequest(
     predicate: (request: OriginRequest) => boolean = () => true,
     timeoutMs = 5_000,
@@ -191,14 +190,14 @@ export class Origin {
     return found
   }
 
-  /** Waits until a path has sent that many body bytes in all. Default deadline: 5 s. */
+  /** Waits until this many body bytes have been sent for a path in total. Default deadline: 5 s. */
   async waitForBytes(path: string, bytes: number, timeoutMs = 5_000): Promise<void> {
     await waitFor(() => this.bytesSent(path) >= bytes, { timeoutMs, what: `${bytes} bytes of ${path}` })
   }
 
   /**
-   * Cuts all open connections, with FIN, or with RST, before which nothing is sent for 50 ms so that clients see it
-   * as one. New ones are welcome.
+   * Cuts all open connections with FIN, or with RST. Nothing is sent for 50 ms before an RST, so that clients see it as
+   * one. New connections are accepted.
    */
   destroyConnections({ reset = false }: { reset?: boolean } = {}): void {
     for (const socket of this.#sockets.keys()) {
@@ -208,24 +207,24 @@ export class Origin {
     }
   }
 
-  /** Hangs up on the next connections right after accepting them. */
+  /** Closes the next connections right after accepting them. */
   hangUpOnAccept(times = Infinity, { reset = false }: { reset?: boolean } = {}): void {
     this.#hangUps = { times, reset }
   }
 
-  /** Leaves new connections waiting, unread, until {@link resume}. Open ones go on. */
+  /** Does not read from new connections until {@link resume}. Open ones continue. */
   pause(): void {
     this.#paused ??= []
   }
 
-  /** Takes up the connections that {@link pause} held. */
+  /** Serves the connections that {@link pause} held. */
   resume(): void {
     const held = this.#paused ?? []
     this.#paused = null
     for (const socket of held) if (!socket.destroyed) this.#open(socket)
   }
 
-  /** New connections are refused (ECONNREFUSED); open ones go on. */
+  /** Refuses new connections (ECONNREFUSED). Open ones continue. */
   stopListening(): void {
     this.#server?.close()
     this.#server = null
@@ -242,7 +241,7 @@ export class Origin {
     else await listenOn(server, this.#port, this.#host)
   }
 
-  /** Stops, cuts everything. Takes less than a second. */
+  /** Stops the origin and cuts all connections. Takes less than a second. */
   async close(): Promise<void> {
     const server = this.#server
     this.#server = null
@@ -296,7 +295,7 @@ export class Origin {
     } catch (error) {
       request.outcome = 'aborted'
       if (error instanceof ConnectionGone) throw error
-      // A mistake of the test's own functions must not look like a fault that was meant.
+      // An error in a function of the test must not look like an intended fault.
       console.error(`The origin failed to answer ${request.target}:`, error)
       connection.destroy()
       throw error
@@ -351,7 +350,7 @@ export class Origin {
 
 const noise = Buffer.from('\x16\x03\x01\x00\xffnot a response\xfe\r\n\r\n\x00\x01\x02', 'latin1')
 
-/** Faults that put something else in the place of an answer; whether they did. */
+/** Applies faults that replace the response, and resolves to whether it did. */
 async function insteadOfAnswer(
   connection: OriginConnection,
   request: OriginRequest,

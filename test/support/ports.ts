@@ -1,15 +1,15 @@
 /**
- * Ports for servers that go away and come back, or that must not be there. The system gives ports from 32768 on (49152 on
- * other systems) to whoever asks for any; one from below is no other test's meanwhile.
+ * Ports for servers that are restarted, or that must not exist. The system assigns ephemeral ports from 32768 on (49152
+ * on other systems), so no other test gets a port below that in the meantime.
  */
 import { createServer, type Server } from 'node:net'
 
-// Browsers and fetch() refuse 10080.
+// Browsers and fetch() block port 10080.
 const first = 10_100
 const count = 20_000
 const attempts = 100
 
-/** Lets a server listen on such a port; rejects when it can't. */
+/** Makes a server listen on such a port. Rejects when that is not possible. */
 export async function listenOnOwnPort(server: Server, host = '127.0.0.1'): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {
     const port = first + Math.floor(Math.random() * count)
@@ -23,7 +23,7 @@ export async function listenOnOwnPort(server: Server, host = '127.0.0.1'): Promi
   }
 }
 
-/** Lets a server listen on a certain port; rejects when it can't. */
+/** Makes a server listen on a given port. Rejects when that is not possible. */
 export async function listenOn(server: Server, port: number, host = '127.0.0.1'): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -34,7 +34,7 @@ export async function listenOn(server: Server, port: number, host = '127.0.0.1')
   })
 }
 
-/** Such a port, on which nobody listens. */
+/** A port of this range on which no server listens. */
 export async function ownPort(): Promise<number> {
   const server = createServer()
   const port = await listenOnOwnPort(server)

@@ -1,22 +1,22 @@
-/** Runs the built command line, and looks at open files. */
+/** Runs the built command line, and lists open files. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readdir, readlink } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { waitFor, withTimeout } from './wait.js'
 
-/** The project's folder. */
+/** The root folder of the project. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/[\\/]$/, '')
-/** Where the build puts its output. */
+/** The output folder of the build. */
 export const dist = fileURLToPath(new URL('../../dist', import.meta.url))
 /** The built command line. */
 export const cliPath = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 
-/** How to run a program. */
+/** Options to run a program. */
 export interface RunOptions {
-  /** Added to this process's environment, from which proxy settings and Node's options are taken out. */
+  /** Added to the environment of this process, from which proxy settings and Node options are removed. */
   env?: Record<string, string>
   cwd?: string
-  /** After this many milliseconds it is killed, and the run fails. Default 30,000. */
+  /** Time after which the program is killed and the run fails, in milliseconds. Default: 30,000. */
   timeoutMs?: number
 }
 
@@ -37,12 +37,12 @@ function environment(env: Record<string, string> = {}): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(inherited), ...env }
 }
 
-/** A program that runs. */
+/** A running program. */
 export class RunningProcess {
-  /** What it wrote so far. */
+  /** The output so far. */
   stdout = ''
   stderr = ''
-  /** Settles when it has ended and all its output is here; never fails. */
+  /** Resolves when the program has ended and all of its output has been read. Never rejects. */
   readonly exited: Promise<RunResult>
   readonly #child: ChildProcess
 
@@ -76,7 +76,7 @@ export class RunningProcess {
     return this.#child.pid
   }
 
-  /** Whether it has not ended yet. */
+  /** Whether the program is still running. */
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
@@ -87,7 +87,7 @@ export class RunningProcess {
     return withTimeout(this.exited, timeoutMs, `the end after ${signal}`)
   }
 
-  /** Waits until stdout (or stderr) has the pattern. Fails when the program ends without it. Default: 10 s. */
+  /** Waits until stdout (or stderr) matches. Rejects when the program ends without a match. Default deadline: 10 s. */
   async waitForOutput(pattern: RegExp, timeoutMs = 10_000): Promise<void> {
     await waitFor(
       () => {
@@ -100,7 +100,7 @@ export class RunningProcess {
     )
   }
 
-  /** Its end within the deadline; at the deadline it is killed and this fails, telling its output. */
+  /** Waits for the end. After the deadline the program is killed, and this rejects with its output. */
   async finished(timeoutMs = 30_000): Promise<RunResult> {
     try {
       return await withTimeout(this.exited, timeoutMs, 'the program to end')
@@ -131,20 +131,20 @@ export function spawnCli(args: readonly string[], options: RunOptions = {}): Run
   return spawnNode(cliPath, args, options)
 }
 
-/** Runs `node dist/cli.js` with these arguments to its end. */
+/** Runs `node dist/cli.js` with these arguments and waits for its end. */
 export async function runCli(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return spawnCli(args, options).finished(options.timeoutMs)
 }
 
 /**
- * What the open file descriptors of a process (default: this one) point to, such as `socket:[123]` or a path; sorted.
- * Linux only: elsewhere the list is empty.
+ * The targets of a process's open file descriptors, such as `socket:[123]` or a path, sorted. Default: this process. On
+ * systems other than Linux the list is empty.
  */
 export async function openFds(pid: number | 'self' = 'self'): Promise<string[]> {
   if (process.platform !== 'linux') return []
   const folder = `/proc/${pid}/fd`
   const targets = await Promise.all(
-    // One of them is gone by then: that of reading the folder.
+    // The descriptor that was used to read the folder is closed by then.
     (await readdir(folder)).map((fd) => readlink(`${folder}/${fd}`).catch(() => null)),
   )
   return targets.filter((target) => target !== null).sort()

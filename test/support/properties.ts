@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 
 /**
- * What property tests draw. `npm test` draws the same cases each time, so that it says the same about the same commit.
- * `FC_SEED=random` (as `npm run soak` does), or a number, draws others.
+ * The seed of property tests. `npm test` always uses the same one, so that the results for a commit are reproducible.
+ * Set `FC_SEED=random` (as `npm run soak` does) or a number to use another one.
  */
 const seed = process.env['FC_SEED'] ?? '20261126'
 

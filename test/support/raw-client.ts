@@ -1,33 +1,33 @@
-/** An HTTP client that judges nothing: it tells what came over the wire. */
+/** An HTTP client that validates nothing, and reports exactly what was received. */
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { caPem } from './certificate.js'
 
-/** What to ask for. */
+/** A request. */
 export interface RawRequest {
   method?: string
-  /** Beside Host; `Connection: close` is the default, so that the origin ends the connection. */
+  /** Headers in addition to Host. Default: `Connection: close`, so that the origin closes the connection. */
   headers?: Record<string, string>
   body?: string
-  /** How long to listen when the connection stays open. Default 5,000 ms. */
+  /** How long to read when the connection stays open, in milliseconds. Default: 5,000. */
   listenMs?: number
 }
 
-/** What came back. */
+/** What was received. */
 export interface RawResponse {
-  /** 0 when what came is no response. */
+  /** Status of the response, or 0 when it is not an HTTP response. */
   status: number
-  /** Header lines as they came, names in lower case. */
+  /** Header lines in the order received, with names in lower case. */
   headers: [name: string, value: string][]
   /** The first value of a header. */
   header: (name: string) => string | undefined
-  /** Everything after the head, framing included. */
+  /** Everything after the head, including framing. */
   body: Buffer
-  /** Everything. */
+  /** All received bytes. */
   bytes: Buffer
-  /** How it ended: FIN, an error code such as ECONNRESET, or `open` when it went on for too long. */
+  /** How the connection ended: FIN, an error code such as ECONNRESET, or `open` when the time was up. */
   end: string
-  /** From the connection to the end, in milliseconds. */
+  /** Time from connecting to the end, in milliseconds. */
   tookMs: number
 }
 
@@ -50,7 +50,7 @@ export async function rawGet(url: string, request: RawRequest = {}): Promise<Raw
   )
 }
 
-/** Sends some text on a connection of its own and reads until the connection ends. */
+/** Sends a text on a connection of its own and reads until the connection ends. */
 export async function rawExchange(
   { host = '127.0.0.1', port, tls = false }: { host?: string; port: number; tls?: boolean },
   text: string,
@@ -95,7 +95,7 @@ function parse(bytes: Buffer, end: string, tookMs: number): RawResponse {
   }
 }
 
-/** The content of a chunked body as far as it came, and whether the last chunk was there. */
+/** The content of a chunked body as far as it was received, and whether the last chunk was received. */
 export function dechunk(body: Buffer): { data: Buffer; complete: boolean } {
   const parts: Buffer[] = []
   for (let at = 0; ;) {

@@ -1,4 +1,4 @@
-/** Runs before each test file, also where several share a process and what they import. */
+/** Runs before each test file, even when several files share a process and its modules. */
 import { afterAll } from 'vitest'
 import { removeTemp } from './temp.js'
 

@@ -1,4 +1,4 @@
-/** A cable that can be cut: a TCP proxy on loopback. */
+/** A TCP proxy on loopback whose connections can be delayed, stalled or cut. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { beforeResetMs } from './origin-connection.js'
 import { withTimeout } from './wait.js'
@@ -19,11 +19,11 @@ export async function startTcpProxy(targetPort: number, targetHost = '127.0.0.1'
 
 /** See {@link startTcpProxy}. */
 export class TcpProxy {
-  /** Bytes that came from clients and were forwarded. */
+  /** Number of bytes forwarded from clients to the target. */
   bytesUp = 0
-  /** Bytes that came from the target and were forwarded. */
+  /** Number of bytes forwarded from the target to clients. */
   bytesDown = 0
-  /** Connections that were ever made to the proxy. */
+  /** Number of connections so far. */
   totalConnections = 0
   #mode: Mode = 'forward'
   #delayMs = 0
@@ -32,7 +32,7 @@ export class TcpProxy {
 
   constructor(
     readonly server: Server,
-    /** Where clients connect to, on 127.0.0.1. */
+    /** The port for clients, on 127.0.0.1. */
     readonly port: number,
     targetPort: number,
     targetHost: string,
@@ -60,28 +60,28 @@ export class TcpProxy {
     })
   }
 
-  /** Connections open now. */
+  /** Number of open connections. */
   get openConnections(): number {
     return this.#links.size
   }
 
-  /** From now on everything arrives that much later, each way. */
+  /** Delays all data in both directions by this time, in milliseconds. */
   delay(ms: number): void {
     this.#delayMs = ms
   }
 
-  /** Nothing passes any more, not even the end of a connection; nobody is told. New connections hang too. */
+  /** Stops forwarding everything, including the end of connections, without notice. New connections hang too. */
   cut(): void {
     this.#mode = 'cut'
     for (const { client, target } of this.#links) for (const socket of [client, target]) socket.pause()
   }
 
-  /** Ends new connections at once with RST. Open ones go on. */
+  /** Resets new connections immediately with RST. Open ones continue. */
   refuse(): void {
     this.#mode = 'refuse'
   }
 
-  /** Forwards nothing more on the open connections, and ends them with RST 50 ms later. */
+  /** Stops forwarding on the open connections, and resets them with RST 50 ms later. */
   resetAll(): void {
     for (const { client, target } of [...this.#links]) {
       for (const socket of [client, target]) socket.pause().removeAllListeners('drain')
@@ -91,7 +91,7 @@ export class TcpProxy {
     }
   }
 
-  /** All is well again: what was held passes, new connections work, no delay. */
+  /** Returns to normal: forwards data that was held, accepts connections, and removes the delay. */
   restore(): void {
     this.#mode = 'forward'
     this.#delayMs = 0
@@ -100,7 +100,7 @@ export class TcpProxy {
     }
   }
 
-  /** Stops and cuts everything. */
+  /** Stops the proxy and cuts all connections. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       this.server.close(() => resolve())
@@ -121,7 +121,7 @@ export class TcpProxy {
         count(data.length)
         if (!to.write(data)) from.pause()
       })
-      // Data that was read before the cut passes; what comes after it stays in the kernel.
+      // Data that was read before the cut is forwarded; later data stays in the kernel.
       if (this.#mode === 'cut') from.pause()
     })
     to.on('drain', () => {

@@ -1,4 +1,4 @@
-/** Places for files that go away after the test file: `setup.ts` sees to it. */
+/** Temporary folders, which `setup.ts` removes after each test file. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdtempSync, realpathSync, rmSync } from 'node:fs'
@@ -9,20 +9,20 @@ import { join, relative, sep } from 'node:path'
 const folders: string[] = []
 const mounts: string[] = []
 
-/** Removes all of them. */
+/** Removes all temporary folders. */
 export function removeTemp(): void {
   for (const mount of mounts.splice(0)) execFileSync('umount', ['-l', mount])
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
 }
 
-/** A new empty folder below the system's, gone after the test file. */
+/** Creates an empty folder in the system's temporary folder. It is removed after the test file. */
 export function tempDir(name = 'test'): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), `model-downloader-${name}-`)))
   folders.push(folder)
   return folder
 }
 
-/** Everything below a folder as sorted relative paths with `/`; folders end with one. A missing folder is empty. */
+/** All entries below a folder as sorted relative paths with `/`, which folders end with. Empty for a missing folder. */
 export async function listTree(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
@@ -36,19 +36,19 @@ export async function listTree(folder: string): Promise<string[]> {
     .sort()
 }
 
-/** Lower-case hex SHA-256 of a file, streamed. */
+/** Computes the lower-case hex SHA-256 of a file by streaming it. */
 export async function sha256File(path: string): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
-    // Without an encoding, a read stream gives Buffers.
+    // Without an encoding, a read stream yields Buffers.
     hash.update(chunk as Buffer)
   }
   return hash.digest('hex')
 }
 
 /**
- * A file system of its own with room for `sizeBytes` (rounded up to pages), in a new folder; unmounted after the
- * test file. Null when this machine doesn't let us mount: it takes root on Linux.
+ * Mounts a file system with room for `sizeBytes` (rounded up to pages) in a new folder. It is unmounted after the test
+ * file. Returns null where mounting is not possible: it requires root on Linux.
  */
 export function smallTmpfs(sizeBytes: number): string | null {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return null

@@ -13,16 +13,16 @@ export function deadline(ms: number): number {
 export interface WaitOptions {
   /** Milliseconds that {@link deadline} makes a deadline of. Default 5,000. */
   timeoutMs?: number
-  /** What is waited for, for the message of the failure. */
+  /** What is waited for, for the error message. */
   what?: string
 }
 
 const stepMs = 10
 
 /**
- * Asks `predicate` every 10 ms until it answers with something truthy, and returns that.
+ * Calls `predicate` every 10 ms until it returns a truthy value, and resolves to that.
  *
- * @throws Error when the deadline passes, naming `what`; what the predicate itself throws is passed on at once.
+ * @throws Error that names `what` when the deadline has passed. Errors of the predicate are rethrown immediately.
  */
 export async function waitFor<T>(
   predicate: () => T | Promise<T>,
@@ -41,7 +41,7 @@ export async function waitFor<T>(
 /**
  * The promise's own outcome, or a failure when it takes longer than the {@link deadline} that `ms` gives.
  *
- * @throws Error when the time is up, naming `what`.
+ * @throws Error that names `what` when the time is up.
  */
 export function withTimeout<T>(promise: Promise<T>, ms: number, what = 'the promise'): Promise<T> {
   return within(promise, deadline(ms), what)
