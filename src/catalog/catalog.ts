@@ -3,13 +3,7 @@ import { resolve } from 'node:path'
 import * as z from 'zod'
 import { fsError, isMissing } from '../disk/errors.js'
 import { checkFilename } from '../disk/names.js'
-import {
-  globsSchema,
-  mirrorsOf,
-  parseOptions,
-  sha256Schema,
-  urlsSchema,
-} from '../download/options.js'
+import { globsSchema, mirrorsOf, parseOptions, sha256Schema, urlsSchema } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'

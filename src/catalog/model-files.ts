@@ -9,7 +9,7 @@ import type { DownloadManager } from '../manager/manager.js'
 import type { CatalogEntry } from './catalog.js'
 
 /** A place for a file, and what is known of the file there. */
-export interface Spot {
+export interface ModelLocation {
   path: string
   stamp: FileStamp | null
   /** The files of a group, whose folder `path` is; null for a single file, and while nobody knows. */
@@ -46,28 +46,36 @@ function isChosenSo(record: Download['record'], entry: CatalogEntry): boolean {
 }
 
 /** The model's file in a certain directory; null while nobody knows its name, or which files it is. */
-export function spotIn(manager: DownloadManager, entry: CatalogEntry, directory: string): Spot | null {
+export function locationIn(
+  manager: DownloadManager,
+  entry: CatalogEntry,
+  directory: string,
+): ModelLocation | null {
   const known = manager.get(entry.url)
   if (known !== undefined && !isChosenSo(known.record, entry)) return null
   const filename = entry.filename ?? (known?.named === true ? known.filename : null)
   if (filename === null) return null
   const path = join(directory, entry.mode ?? '', filename)
-  return known?.path === path ? spotOf(known) : { path, stamp: null, files: null }
+  return known?.path === path ? locationOf(known) : { path, stamp: null, files: null }
 }
 
 /**
  * Where the model's file may lie: where the manager last brought it, where the last run put it, and in the manager's
  * own directory. The first is the likeliest.
  */
-export function spotsOf(manager: DownloadManager, entry: CatalogEntry, lastDirectory: string | null): Spot[] {
+export function modelLocations(
+  manager: DownloadManager,
+  entry: CatalogEntry,
+  lastDirectory: string | null,
+): ModelLocation[] {
   const known = manager.get(entry.url)
-  const spots: (Spot | null)[] = []
-  if (known?.named === true && isNamedSo(known.record, entry)) spots.push(spotOf(known))
-  if (lastDirectory !== null) spots.push(spotIn(manager, entry, lastDirectory))
-  spots.push(spotIn(manager, entry, manager.directory))
+  const spots: (ModelLocation | null)[] = []
+  if (known?.named === true && isNamedSo(known.record, entry)) spots.push(locationOf(known))
+  if (lastDirectory !== null) spots.push(locationIn(manager, entry, lastDirectory))
+  spots.push(locationIn(manager, entry, manager.directory))
   return spots.filter((spot) => spot !== null)
 }
 
-function spotOf({ path, record, groupFiles }: Download): Spot {
+function locationOf({ path, record, groupFiles }: Download): ModelLocation {
   return { path, stamp: record.stamp, files: groupFiles?.files ?? null }
 }

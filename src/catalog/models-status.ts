@@ -7,7 +7,7 @@ import { type FileStamp, isSame } from '../disk/stamp.js'
 import { redactUrls } from '../util/redact.js'
 import type { CatalogEntry } from './catalog.js'
 import type { Messages } from './messages.js'
-import { type Spot, spotsOf } from './model-files.js'
+import { type ModelLocation, modelLocations } from './model-files.js'
 import type { ModelsStatus, ModelStatus, ResolvedPreloaderOptions } from './options.js'
 import { isRunning, isThrough, type Run } from './run.js'
 import { firstUseTip } from './tip.js'
@@ -15,7 +15,7 @@ import { firstUseTip } from './tip.js'
 const parallelLooks = 32
 
 /** What a survey looks at. */
-export interface SurveyFacts {
+export interface StatusInputs {
   options: Pick<ResolvedPreloaderOptions, 'manager' | 'catalog' | 'commands'>
   /** The last run, or the one that is going. */
   run: Run | null
@@ -23,7 +23,7 @@ export interface SurveyFacts {
 }
 
 /** Looks at the files of all models; costs one or two `lstat` for each. */
-export async function survey(facts: SurveyFacts): Promise<ModelsStatus> {
+export async function surveyModels(facts: StatusInputs): Promise<ModelsStatus> {
   const { entries } = facts.options.catalog
   const slot = pLimit(parallelLooks)
   const found = await slot.map(entries, async (entry) => ({ entry, status: await look(entry, facts) }))
@@ -41,7 +41,7 @@ export async function survey(facts: SurveyFacts): Promise<ModelsStatus> {
   }
 }
 
-function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: SurveyFacts): string {
+function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: StatusInputs): string {
   const { manager, commands } = options
   const fetching = new Set(
     isRunning(run) ? run.models.filter((model) => !isThrough(model)).map((model) => model.key) : [],
@@ -59,15 +59,15 @@ function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: Su
   )
 }
 
-async function look(entry: CatalogEntry, { options, run, messages }: SurveyFacts): Promise<ModelStatus> {
+async function look(entry: CatalogEntry, { options, run, messages }: StatusInputs): Promise<ModelStatus> {
   const { manager } = options
   const wasIn = run?.models.some((model) => model.key === entry.key) === true ? run.outputDir : null
-  const spots = spotsOf(manager, entry, wasIn)
+  const spots = modelLocations(manager, entry, wasIn)
   const first = spots[0]
   let hint = first?.path ?? join(manager.directory, entry.mode ?? '')
   let verdict: FileVerdict = { kind: 'missing' }
   for (const spot of spots) {
-    const here = await checkSpot(spot, entry)
+    const here = await checkLocation(spot, entry)
     if (spot === first) verdict = here
     if (here.kind !== 'right') continue
     hint = spot.path
@@ -82,7 +82,7 @@ async function look(entry: CatalogEntry, { options, run, messages }: SurveyFacts
 function tell(
   entry: CatalogEntry,
   verdict: FileVerdict,
-  { manager }: SurveyFacts['options'],
+  { manager }: StatusInputs['options'],
   messages: Messages,
 ): string {
   const known = manager.get(entry.url)
@@ -154,8 +154,8 @@ export async function checkFile(
 }
 
 /** The same of all files of a model: those of a group are right when each one is; else it is told what the first is. */
-export async function checkSpot(
-  { path, stamp, files }: Spot,
+export async function checkLocation(
+  { path, stamp, files }: ModelLocation,
   expected: Pick<CatalogEntry, 'size' | 'sha256'>,
 ): Promise<FileVerdict> {
   if (files === null) return await checkFile(path, expected, stamp)

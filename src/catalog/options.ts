@@ -8,7 +8,7 @@ import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { Catalog, type IdentifiedCatalog } from './catalog.js'
 import { type Locale, locales } from './messages.js'
-import type { TipFacts } from './tip.js'
+import type { TipInput } from './tip.js'
 
 const path = z
   .string()
@@ -48,7 +48,7 @@ export interface ResolvedPreloaderOptions {
   roots: string[]
   locale: Locale
   autoResume: boolean
-  commands: Pick<TipFacts, 'catalogFile' | 'projectRoot' | 'backendDir' | 'platform'>
+  commands: Pick<TipInput, 'catalogFile' | 'projectRoot' | 'backendDir' | 'platform'>
 }
 
 /**

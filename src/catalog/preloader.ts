@@ -6,8 +6,8 @@ import { redactUrls } from '../util/redact.js'
 import { Serial } from '../util/schedule.js'
 import type { CatalogEntry } from './catalog.js'
 import { type Locale, type Messages, messagesOf } from './messages.js'
-import { spotIn } from './model-files.js'
-import { checkSpot, survey } from './models-status.js'
+import { locationIn } from './model-files.js'
+import { checkLocation, surveyModels } from './models-status.js'
 import {
   type ModelsStatus,
   parseRequest,
@@ -20,7 +20,7 @@ import {
   resolvePreloaderOptions,
 } from './options.js'
 import { outputDirectory } from './output-dir.js'
-import { Conductor } from './run-driver.js'
+import { RunDriver } from './run-driver.js'
 import { RunState } from './run-store.js'
 import { completedModels, failedModels, isThrough, type Run, type RunModel, runProgress } from './run.js'
 
@@ -44,7 +44,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   readonly #options: ResolvedPreloaderOptions
   readonly #messages: Messages
   readonly #state: RunState
-  readonly #conductor: Conductor
+  readonly #driver: RunDriver
   /** One call to start or cancel after the other. */
   readonly #turns = new Serial<Preloader>()
   readonly #waiters = new Set<() => void>()
@@ -73,7 +73,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
         manager.emit('log', { level: 'warn', message })
       },
     })
-    this.#conductor = new Conductor({
+    this.#driver = new RunDriver({
       manager,
       catalog,
       state: this.#state,
@@ -107,7 +107,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
       const entries = this.#choose(models)
       const modes = [...new Set(entries.map((entry) => entry.mode))]
       const directory = await outputDirectory(outputDir, modes, { base: manager.directory, roots })
-      await this.#conductor.settled()
+      await this.#driver.settled()
       const startedAt = new Date().toISOString()
       const run: Run = {
         version: 1,
@@ -126,7 +126,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
         this.#state.act({ type: 'settled', key, phase: 'completed' })
         this.#state.log(key, this.#messages.logAlreadyThere)
       }
-      this.#conductor.drive()
+      this.#driver.drive()
       return {
         success: true,
         message: this.#messages.started(entries.length),
@@ -149,7 +149,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     await this.ready
     await this.#turns.run(this, async () => {
       this.#requireOpen()
-      if (this.#state.running !== null) await this.#conductor.stop()
+      if (this.#state.running !== null) await this.#driver.stop()
     })
     await this.#state.flush()
   }
@@ -173,7 +173,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
    */
   async modelsStatus(locale: Locale = this.#options.locale): Promise<ModelsStatus> {
     await this.ready
-    return survey({ options: this.#options, run: this.#state.run, messages: messagesOf(locale) })
+    return surveyModels({ options: this.#options, run: this.#state.run, messages: messagesOf(locale) })
   }
 
   /**
@@ -227,13 +227,13 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     const canceling = running.outcome === 'canceling'
     if (!canceling)
       this.#state.log('preload', messages.logGoesOn(completedModels(running), running.models.length))
-    if (canceling) void this.#turns.run(this, () => this.#conductor.stop())
-    else this.#conductor.drive()
+    if (canceling) void this.#turns.run(this, () => this.#driver.stop())
+    else this.#driver.drive()
   }
 
   async #close(): Promise<void> {
     await this.ready.catch(() => undefined)
-    const detached = this.#conductor.detach()
+    const detached = this.#driver.detach()
     await this.#turns.settled()
     await detached
     if (this.#timer !== null) clearTimeout(this.#timer)
@@ -268,9 +268,9 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   async #alreadyThere(entries: readonly CatalogEntry[], directory: string): Promise<string[]> {
     const keys = await Promise.all(
       entries.map(async (entry) => {
-        const spot = spotIn(this.#options.manager, entry, directory)
+        const spot = locationIn(this.#options.manager, entry, directory)
         if (spot === null) return null
-        const { kind } = await checkSpot(spot, entry)
+        const { kind } = await checkLocation(spot, entry)
         return kind === 'right' ? entry.key : null
       }),
     )

@@ -9,12 +9,12 @@ import { displayName, isRef } from '../sources/identify.js'
 import type { CatalogEntry, IdentifiedCatalog } from './catalog.js'
 import { formatBytes } from '../util/format.js'
 import type { Messages } from './messages.js'
-import { isSameFile, spotIn } from './model-files.js'
+import { isSameFile, locationIn } from './model-files.js'
 import type { RunState } from './run-store.js'
 import { completedModels, failedModels, isThrough, type RunModel } from './run.js'
 
-/** What a {@link Conductor} works with. */
-export interface ConductorInit {
+/** What a {@link RunDriver} works with. */
+export interface RunDriverInit {
   manager: DownloadManager
   catalog: IdentifiedCatalog
   state: RunState
@@ -31,8 +31,8 @@ type Listener = (event: { download?: Download }) => void
 const logStep = 10
 
 /** Asks the manager for the models of a run, and notes what becomes of them. */
-export class Conductor {
-  readonly #init: ConductorInit
+export class RunDriver {
+  readonly #init: RunDriverInit
   readonly #listeners: readonly [keyof DownloadEvents, Listener][]
   /** Models whose URL is being fetched with fewer demands; they are asked for when that has ended. */
   readonly #waiting = new Set<Promise<void>>()
@@ -44,7 +44,7 @@ export class Conductor {
   /** A URL that is being given up for another one. */
   #leaving: string | null = null
 
-  constructor(init: ConductorInit) {
+  constructor(init: RunDriverInit) {
     this.#init = init
     // Object.entries forgets which listener belongs to which event; each takes its own.
     this.#listeners = Object.entries(this.#makeListeners()) as [keyof DownloadEvents, Listener][]
@@ -192,7 +192,7 @@ export class Conductor {
    */
   async #freeTarget(entry: CatalogEntry): Promise<void> {
     const { manager } = this.#init
-    const path = spotIn(manager, entry, this.#outputDir)?.path.toLowerCase()
+    const path = locationIn(manager, entry, this.#outputDir)?.path.toLowerCase()
     const other = manager
       .list()
       .find(

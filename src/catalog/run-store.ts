@@ -33,7 +33,7 @@ export interface RunListener {
 /** The last run and its log: changed by actions only, and every change is written down. */
 export class RunState {
   readonly #store: DownloadStore
-  readonly #keeper: Keeper
+  readonly #writer: DocumentWriter
   readonly #listener: RunListener
   #run: Run | null = null
   #lines: readonly string[] = []
@@ -41,7 +41,7 @@ export class RunState {
   constructor(store: DownloadStore, listener: RunListener) {
     this.#store = store
     this.#listener = listener
-    this.#keeper = new Keeper(store, documentName, {
+    this.#writer = new DocumentWriter(store, documentName, {
       value: () => this.#document(this.#run),
       failed: (error) => {
         listener.problem(`The state of the preload could not be saved: ${toDownloadError(error).message}`)
@@ -90,7 +90,7 @@ export class RunState {
    */
   async begin(run: Run): Promise<void> {
     try {
-      await this.#keeper.write({ ...this.#document(run), logs: [] })
+      await this.#writer.write({ ...this.#document(run), logs: [] })
     } catch (error) {
       throw storeError(error, 'The preload could not be stored.')
     }
@@ -105,7 +105,7 @@ export class RunState {
     const next = reduce(this.#run, action)
     if (next === this.#run) return false
     this.#run = next
-    this.#keeper.changed()
+    this.#writer.changed()
     this.#listener.changed()
     return true
   }
@@ -114,13 +114,13 @@ export class RunState {
   log(about: string, message: string): void {
     const line = logLine(new Date(), about, message)
     this.#lines = appendLine(this.#lines, line)
-    this.#keeper.changedALittle()
+    this.#writer.changedSlightly()
     this.#listener.line(line)
   }
 
   /** Resolves when all is written down. */
   flush(): Promise<void> {
-    return this.#keeper.flush()
+    return this.#writer.flush()
   }
 
   async #read(): Promise<LoadedDocument | undefined> {
@@ -136,13 +136,13 @@ export class RunState {
   }
 }
 
-// ---- keeper
+// ---- Writing the document.
 
 /** How long a change that is only a line of the log may wait. */
 const lazyMs = 250
 
 /** Keeps one document in a store up to date: one write at a time, and always the newest state. */
-export class Keeper {
+export class DocumentWriter {
   readonly #store: DownloadStore
   readonly #name: string
   readonly #value: () => unknown
@@ -176,7 +176,7 @@ export class Keeper {
   }
 
   /** Something changed that may be lost with the process: waits for more. */
-  changedALittle(): void {
+  changedSlightly(): void {
     if (this.#timer !== null) return
     this.#timer = setTimeout(() => {
       this.#timer = null

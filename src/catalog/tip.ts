@@ -3,7 +3,7 @@ import { type PlatformPath, posix, win32 } from 'node:path'
 import type { Messages } from './messages.js'
 
 /** What a tip is made of. */
-export interface TipFacts {
+export interface TipInput {
   /** Names of what is missing, or their keys. */
   missing: readonly { key: string; name: string }[]
   /** Keys to name in the command, or null when it fetches the right ones by itself. */
@@ -21,14 +21,14 @@ export interface TipFacts {
 }
 
 /** The tip. */
-export function firstUseTip(facts: TipFacts, messages: Messages): string {
+export function firstUseTip(facts: TipInput, messages: Messages): string {
   const { missing, catalogFile } = facts
   if (missing.length === 0) return messages.tipAllReady
   const names = missing.map(({ key, name }) => (name === key ? key : `${name} (${key})`))
   if (facts.beingFetched) return messages.tipBeingFetched(names)
   if (catalogFile === null) return `${messages.tipMissing(names)}\n${messages.tipNoFile}`
   const lines = [messages.tipMissing(names), messages.tipFetch]
-  const block = (title: string, place: TipFacts['projectRoot']) => {
+  const block = (title: string, place: TipInput['projectRoot']) => {
     lines.push(title, ...commandsFor(place, { ...facts, catalogFile }))
   }
   block(messages.tipFromRoot(facts.projectRoot.folder), facts.projectRoot)
@@ -36,7 +36,7 @@ export function firstUseTip(facts: TipFacts, messages: Messages): string {
   return lines.join('\n')
 }
 
-function commandsFor(place: TipFacts['projectRoot'], facts: TipFacts & { catalogFile: string }): string[] {
+function commandsFor(place: TipInput['projectRoot'], facts: TipInput & { catalogFile: string }): string[] {
   const path = facts.platform === 'win32' ? win32 : posix
   const words = [
     'npx',
@@ -55,7 +55,7 @@ function commandsFor(place: TipFacts['projectRoot'], facts: TipFacts & { catalog
   return shells.map(([name, shell]) => `  ${name}: ${quoteCommand(words, shell)}`)
 }
 
-function pathFrom(place: TipFacts['projectRoot'], target: string, path: PlatformPath): string {
+function pathFrom(place: TipInput['projectRoot'], target: string, path: PlatformPath): string {
   if (!place.relative) return target
   const relative = path.relative(place.folder, target)
   if (relative === '') return '.'

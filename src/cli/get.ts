@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { dirname, relative, resolve } from 'node:path'
-import { blockThisThread } from '../disk/io.js'
+import { useSyncIo } from '../disk/io.js'
 import { environmentCache } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
@@ -155,7 +155,7 @@ function requireLayout({ layout, output, mode }: GetOptions): void {
 
 function createManager(urls: ReadonlySet<string>, options: GetOptions): DownloadManager {
   // The process has nothing else to do.
-  blockThisThread()
+  useSyncIo()
   return asUsageError(
     () =>
       new DownloadManager({

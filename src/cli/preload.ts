@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { Catalog } from '../catalog/catalog.js'
-import { spotIn } from '../catalog/model-files.js'
+import { locationIn } from '../catalog/model-files.js'
 import { Preloader } from '../catalog/preloader.js'
 import type { RunModel } from '../catalog/run.js'
-import { blockThisThread } from '../disk/io.js'
+import { useSyncIo } from '../disk/io.js'
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 import { DownloadManager } from '../manager/manager.js'
 import { createFileStore } from '../store/file.js'
@@ -85,7 +85,7 @@ function countOf(catalog: Catalog, { models }: PreloadCommandOptions): number {
 
 function createManager(catalog: Catalog, count: number, directory: string): DownloadManager {
   // The process has nothing else to do.
-  blockThisThread()
+  useSyncIo()
   return asUsageError(
     () =>
       new DownloadManager({
@@ -155,7 +155,7 @@ async function tellIfThere(
   { manager, catalog, report }: Scene,
 ): Promise<void> {
   const entry = catalog.get(key)
-  const path = entry === undefined ? undefined : spotIn(manager, entry, manager.directory)?.path
+  const path = entry === undefined ? undefined : locationIn(manager, entry, manager.directory)?.path
   if (phase !== 'completed' || path === undefined) return
   const known = manager.get(url)
   if (known?.group !== null && known?.file !== undefined && known.file !== null) {

@@ -26,7 +26,7 @@ const drainMs = 4_500
 const sigterm = 128 + constants.signals.SIGTERM
 
 /** What `serve` runs. */
-interface House {
+interface ServerParts {
   server: ApiServer
   preloader: Preloader | undefined
   manager: DownloadManager
@@ -90,7 +90,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 }
 
 /** Ends everything in good order, and keeps the bytes. Never rejects, and takes 4.5 s at most. */
-async function drain({ server, preloader, manager, log }: House): Promise<void> {
+async function drain({ server, preloader, manager, log }: ServerParts): Promise<void> {
   const working = manager.list().filter(({ state }) => state === 'queued' || isActive(state)).length
   log.line('server', working === 0 ? 'stopping' : `stopping; ${working} downloads go on at the next start`)
   const close = async () => {

@@ -1,6 +1,6 @@
 /**
  * The small file operations of the engine. Most take a few microseconds, a fifth of what it costs to hand them to
- * another thread: a thread that serves nobody but transfers does them on the spot, see {@link blockThisThread}. What
+ * another thread: a thread that serves nobody but transfers does them on the spot, see {@link useSyncIo}. What
  * may take long, syncing above all, isn't here: it is asynchronous everywhere.
  */
 import * as fs from 'node:fs'
@@ -46,7 +46,7 @@ const handedOver: FileIo = {
 }
 
 /** The operations on the spot, for who has many small ones to do and stops in between for others. */
-export const onTheSpot: FileIo = {
+export const syncIo: FileIo = {
   open: async (...args) => fs.openSync(...args),
   close: async (fd) => fs.closeSync(fd),
   read: async (...args) => fs.readSync(...args),
@@ -65,10 +65,10 @@ export const onTheSpot: FileIo = {
 export let io: FileIo = handedOver
 
 /** Whether this thread does them on the spot. */
-export let blocks = false
+export let usesSyncIo = false
 
 /** Says that nothing else waits for this thread, so that file operations may hold it up. For the whole thread. */
-export function blockThisThread(): void {
-  blocks = true
-  io = onTheSpot
+export function useSyncIo(): void {
+  usesSyncIo = true
+  io = syncIo
 }

@@ -141,7 +141,7 @@ export function pathBelow({ filename, cache = null }: Place): readonly string[] 
 }
 
 /** Where files of a manager go: `<directory>/<mode>/<filename>`, or into a cache. */
-export class Places {
+export class Destinations {
   readonly directory: string
   readonly #modes: ReadonlySet<string>
   readonly #defaultMode: string | null

@@ -5,7 +5,7 @@ import { DownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { identify } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
-import { environmentCache, type Places } from './destination.js'
+import { environmentCache, type Destinations } from './destination.js'
 import type { Download } from './download.js'
 import { checkMirrors, downloadOptionsSchema, parseOptions, type ResolvedDownloadOptions } from './options.js'
 import type { DownloadRecord } from './record.js'
@@ -13,7 +13,7 @@ import { isActive } from './states.js'
 
 /** Settings and services of the manager that validating a request needs. */
 export interface DownloadRequestContext {
-  places: Places
+  places: Destinations
   resolver: Resolver
   /** Of downloads that name none. */
   layout: Layout
@@ -66,7 +66,7 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
 }
 
 /** Where a new download goes, as far as it is known. */
-export function placeOf({
+export function destinationFor({
   layout,
   home,
   mode = null,

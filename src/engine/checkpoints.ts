@@ -8,8 +8,8 @@ import type { PartFile } from './part/part-file.js'
 import { partLost, StartOver } from './part/start-over.js'
 import type { TransferEvent } from './protocol.js'
 
-/** What {@link Upkeep} looks after. */
-export interface UpkeepInit {
+/** What {@link Checkpoints} looks after. */
+export interface CheckpointsInit {
   tuning: TransferTuning
   fetcher: Fetcher
   /** Bytes that the file must have, or null. */
@@ -29,8 +29,8 @@ const journalBytes = 1024 * 1024
 const headBytes = 64
 
 /** Runs from construction to {@link stop}. */
-export class Upkeep {
-  readonly #init: UpkeepInit
+export class Checkpoints {
+  readonly #init: CheckpointsInit
   readonly #interval: NodeJS.Timeout
   #busy: Promise<void> | null = null
   #journalAt = performance.now()
@@ -39,7 +39,7 @@ export class Upkeep {
   #progressAt = 0
   #lookedAtHead = false
 
-  constructor(init: UpkeepInit) {
+  constructor(init: CheckpointsInit) {
     this.#init = init
     this.#interval = setInterval(() => {
       this.#tick()

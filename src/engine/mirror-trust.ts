@@ -12,7 +12,7 @@ const unusable = new Set<DownloadErrorCode>([
 ])
 
 /** See the file's head. Lives as long as the transfer; fetches come and go. */
-export class Suspects {
+export class MirrorTrust {
   #urls: readonly string[]
   /** One address at a time, so that it is clear whose the bytes are. */
   #alone = false

@@ -7,12 +7,12 @@ import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import { enterCache, placeResult, shownName } from '../layouts/hf-files.js'
 import { formatBytes } from '../util/format.js'
-import { Upkeep } from './checkpoints.js'
+import { Checkpoints } from './checkpoints.js'
 import type { FirstAnswer, KeptPart } from './fetch/contract.js'
 import { Fetcher } from './fetch/fetcher.js'
-import { Patience } from './fetch/retry-budget.js'
+import { RetryBudget } from './fetch/retry-budget.js'
 import type { FileHash } from './hash/hasher.js'
-import { Suspects } from './mirror-trust.js'
+import { MirrorTrust } from './mirror-trust.js'
 import { compareIdentity, sizeOnly } from './part/identity.js'
 import type { Leftover } from './part/journal.js'
 import { PartFile } from './part/part-file.js'
@@ -40,7 +40,7 @@ export class Transfer {
   readonly #shared: TransferResources
   readonly #listener: (event: TransferEvent) => void
   readonly #share: Share
-  readonly #patience: Patience
+  readonly #retryBudget: RetryBudget
   readonly #aborted = new AbortController()
   readonly #requests: ManagerRequests
   readonly #restarts = new Restarts()
@@ -49,7 +49,7 @@ export class Transfer {
   #single = false
   #target: Target | null = null
   #filename: string | null
-  readonly #suspects: Suspects
+  readonly #mirrorTrust: MirrorTrust
   #kept: KeptPart | null = null
   #part: PartFile | null = null
   #hash: FileHash | null = null
@@ -62,10 +62,10 @@ export class Transfer {
     this.#shared = shared
     this.#listener = listener
     this.#requests = new ManagerRequests(listener, this.#aborted.signal)
-    this.#suspects = new Suspects(addressesOf(spec))
+    this.#mirrorTrust = new MirrorTrust(addressesOf(spec))
     this.#filename = spec.filename
     this.#share = shared.shares.enter(spec)
-    this.#patience = new Patience(shared.tuning, performance.now())
+    this.#retryBudget = new RetryBudget(shared.tuning, performance.now())
   }
 
   /** Takes a command. */
@@ -158,7 +158,7 @@ export class Transfer {
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
     const part = await PartFile.open({ paths: target.paths, url, sha256, identity, mirror, resume })
     this.#kept = { part, identity }
-    this.#suspects.keeps()
+    this.#mirrorTrust.keeps()
     const { total } = identity
     this.#use(part, total)
     if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
@@ -172,11 +172,11 @@ export class Transfer {
     const batches = this.#shared.batchesFor(spec.connections)
     const fetcher = new Fetcher({
       spec,
-      urls: this.#suspects.urls,
+      urls: this.#mirrorTrust.urls,
       tuning,
       context: { http, tuning, buckets: [bucket, this.#share.bucket], proxy: spec.proxy, batches, now },
       gate,
-      patience: this.#patience,
+      retryBudget: this.#retryBudget,
       kept: this.#kept,
       single: this.#single,
       host: {
@@ -186,7 +186,7 @@ export class Transfer {
       },
     })
     this.#fetcher = fetcher
-    const upkeep = new Upkeep({
+    const upkeep = new Checkpoints({
       tuning,
       fetcher,
       size: spec.size,
@@ -201,7 +201,7 @@ export class Transfer {
     } finally {
       this.#fetcher = null
       this.#fetchedBytes += fetcher.fetchedBytes
-      this.#suspects.note(fetcher.mirrors.contributors)
+      this.#mirrorTrust.note(fetcher.mirrors.contributors)
       await this.#share.close()
       await upkeep.stop()
     }
@@ -303,10 +303,10 @@ export class Transfer {
   async #startOverOrThrow(thrown: unknown): Promise<void> {
     this.#publishing = false
     this.#check()
-    if (isDownloadError(thrown) && this.#suspects.hasAnother(thrown)) {
+    if (isDownloadError(thrown) && this.#mirrorTrust.hasAnother(thrown)) {
       this.#emit({ type: 'restarted', error: thrown.toJSON() })
       await this.#drop()
-      this.#patience.forgetBytes()
+      this.#retryBudget.forgetBytes()
       return
     }
     const again = StartOver.of(thrown)
@@ -314,8 +314,9 @@ export class Transfer {
     const error = again.reason.toJSON()
     const { trigger } = again
     // Why ranges were asked for again says more than that they were not given.
-    const earlier = this.#patience.lastError
-    const verdict = trigger === 'ranges-lost' ? this.#patience.failed(again.reason, performance.now()) : null
+    const earlier = this.#retryBudget.lastError
+    const verdict =
+      trigger === 'ranges-lost' ? this.#retryBudget.failed(again.reason, performance.now()) : null
     if (verdict?.kind === 'give-up') throw earlier ?? again
     if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
     // A second version may come from another node of the same server: one stream then can't mix the two. Nor does it
@@ -329,7 +330,7 @@ export class Transfer {
       await sleep(delayMs, undefined, { signal: this.#aborted.signal }).catch(() => undefined)
       return
     }
-    this.#patience.forgetBytes()
+    this.#retryBudget.forgetBytes()
   }
 
   async #fail(thrown: unknown): Promise<TransferEvent> {
@@ -353,7 +354,7 @@ export class Transfer {
     const part = this.#part
     this.#part = null
     this.#kept = null
-    this.#suspects.forget()
+    this.#mirrorTrust.forget()
     await part?.discard()
   }
 

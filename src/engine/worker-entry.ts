@@ -1,7 +1,7 @@
 /** Entry of the engine's worker: an engine like any other, and the messages to and from it. See `worker-engine.ts`. */
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import { blockThisThread } from '../disk/io.js'
+import { useSyncIo } from '../disk/io.js'
 import { declareDead, thread } from '../disk/lock.js'
 import { createEngine } from './engine.js'
 import type { TransferEvent, TransferHandle, WorkerInit, WorkerReply, WorkerRequest } from './protocol.js'
@@ -15,7 +15,7 @@ const init = workerData as WorkerInit
 
 yieldToHost()
 
-blockThisThread()
+useSyncIo()
 
 declareDead(init.deadThreads)
 

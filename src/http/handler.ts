@@ -22,7 +22,7 @@ import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
 import { preloadEvents } from './preload-routes.js'
 import { isServerFault, jsonHeaders, problemHeaders, toProblem } from './problem.js'
-import { type Quick, quickStatus } from './quick.js'
+import { type StatusFastPath, statusFastPath } from './status-fast-path.js'
 import { components, type Route, type Services } from './route.js'
 import { dashboardPath, routes, routesByPath } from './routes.js'
 import { SseChannel } from './sse.js'
@@ -71,7 +71,7 @@ export interface Handler {
   /** Ends all event streams. Other routes go on. Harmless when closed. */
   close(): void
   /** @internal The short way for what is asked most; null where there is none. */
-  readonly quick?: Quick | null
+  readonly quick?: StatusFastPath | null
 }
 
 const optionsSchema = z.object({
@@ -178,7 +178,7 @@ export function createHandler(options: HandlerOptions): Handler {
   return Object.assign(handle, {
     owns: (pathname: string) => routesAt(pathname) !== undefined,
     // With `authorize` or CORS every request is looked at as a whole.
-    quick: authorize === undefined && checked.cors === undefined ? quickStatus(manager, base) : null,
+    quick: authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base) : null,
     close: () => {
       services.downloadEvents.close()
       services.preloadEvents?.close()

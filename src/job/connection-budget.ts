@@ -19,8 +19,8 @@ interface Holder {
   held: number
 }
 
-/** A change that {@link Budget.next} asks for. */
-export type Grant<T> =
+/** A change that {@link ConnectionBudget.next} asks for. */
+export type ConnectionGrant<T> =
   /** Start the file that was taken from the waiting ones. */
   | { kind: 'start'; file: T; connections: number }
   /** Let a running file have more. */
@@ -31,7 +31,7 @@ export type Grant<T> =
  * end of one costs no pause, and leave half to the small ones as long as there are any. What is left over when nothing
  * waits goes to those that run; nothing is ever taken back before a file gives it.
  */
-export class Budget<T> {
+export class ConnectionBudget<T> {
   readonly #total: number
   readonly #useful: (file: T) => number
   readonly #small: T[] = []
@@ -63,7 +63,7 @@ export class Budget<T> {
   }
 
   /** The next change, which is made by the time it is told; null when there is none now. */
-  next(): Grant<T> | null {
+  next(): ConnectionGrant<T> | null {
     if (this.#free === 0) return null
     return this.#startLarge() ?? this.#startSmall() ?? this.#widen()
   }
@@ -82,7 +82,7 @@ export class Budget<T> {
     return this.#small.length === 0 ? this.#total : Math.max(1, Math.floor(this.#total / 2))
   }
 
-  #startLarge(): Grant<T> | null {
+  #startLarge(): ConnectionGrant<T> | null {
     const file = this.#large.at(-1)
     if (file === undefined) return null
     // With a single connection they take turns, the small ones first.
@@ -95,12 +95,12 @@ export class Budget<T> {
     return this.#start(file, Math.min(room, fair, this.#useful(file)))
   }
 
-  #startSmall(): Grant<T> | null {
+  #startSmall(): ConnectionGrant<T> | null {
     const file = this.#small.pop()
     return file === undefined ? null : this.#start(file, 1)
   }
 
-  #start(file: T, held: number): Grant<T> {
+  #start(file: T, held: number): ConnectionGrant<T> {
     const useful = this.#useful(file)
     this.#holders.set(file, { useful, held })
     this.#free -= held
@@ -108,7 +108,7 @@ export class Budget<T> {
     return { kind: 'start', file, connections: held }
   }
 
-  #widen(): Grant<T> | null {
+  #widen(): ConnectionGrant<T> | null {
     if (this.waiting > 0) return null
     for (const [file, holder] of this.#holders) {
       const more = Math.min(this.#free, holder.useful - holder.held)

@@ -14,7 +14,7 @@ import { repositoryOf } from '../layouts/hf-paths.js'
 const atATime = 16
 
 /** Those whose files are no longer as their stamps say, or that have none. */
-export async function changedOnes(entries: readonly Entry[]): Promise<Entry[]> {
+export async function changedFiles(entries: readonly Entry[]): Promise<Entry[]> {
   const verdicts = await pLimit(atATime).map(entries, async ({ path, stamp, blob }) =>
     stamp === null ? false : await isUnchanged(path, stamp, blob !== null),
   )
@@ -22,7 +22,7 @@ export async function changedOnes(entries: readonly Entry[]): Promise<Entry[]> {
 }
 
 /** Those under whose names nothing lies. */
-export async function absentOnes(entries: readonly Entry[]): Promise<Entry[]> {
+export async function missingFiles(entries: readonly Entry[]): Promise<Entry[]> {
   const absent = await pLimit(atATime).map(entries, async ({ path }) => {
     return (await io.lstatIfThere(path).catch(() => undefined)) === null
   })
@@ -58,7 +58,7 @@ export async function ensureGroupSpace(folder: string, missing: readonly Entry[]
  * @param folder - the group's.
  * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
-export async function removeOf(
+export async function removeGroupFiles(
   folder: string,
   { parts, whole }: { parts: readonly string[]; whole: readonly string[] },
 ): Promise<void> {
@@ -84,7 +84,7 @@ export async function cancelGroup(group: GroupFiles): Promise<void> {
   const blobs = new Set(files.filter(({ fetched }) => fetched).map(({ blob }) => blob))
   // In a cache what several have in common was fetched for one of them.
   const candidates = files.filter(({ fetched, blob }) => fetched || (blob !== null && blobs.has(blob)))
-  const changed = new Set(await changedOnes(candidates))
+  const changed = new Set(await changedFiles(candidates))
   // What somebody has put there since isn't ours.
   const brought = candidates.filter((entry) => !changed.has(entry))
   await removeEntries(path, { parts: missing, whole: brought })
@@ -106,7 +106,7 @@ async function removeEntries(
   folder: string,
   { parts, whole }: { parts: readonly Entry[]; whole: readonly Entry[] },
 ): Promise<void> {
-  await removeOf(folder, {
+  await removeGroupFiles(folder, {
     parts: parts.map(({ written }) => written),
     whole: whole.map(({ path }) => path),
   })

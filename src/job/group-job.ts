@@ -13,7 +13,7 @@ import { pointRef } from '../layouts/hf-files.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import { Throttle } from '../util/schedule.js'
-import { Budget, usefulConnections } from './connection-budget.js'
+import { ConnectionBudget, usefulConnections } from './connection-budget.js'
 import { FailureStreak, groupError } from './group-rules.js'
 import { prepareGroup } from './group-start.js'
 import type { Job, JobHost } from './job.js'
@@ -43,7 +43,7 @@ export class GroupJob implements Job {
   readonly #saving: Throttle
   #group: GroupFiles | null = null
   #sources: ReadonlyMap<Entry, ResolvedFile> = new Map()
-  #budget: Budget<Entry>
+  #budget: ConnectionBudget<Entry>
   #stopMode: StopMode | null = null
   #fetchedBytes = 0
   #existed = true
@@ -108,10 +108,14 @@ export class GroupJob implements Job {
     }
   }
 
-  #makeBudget(files: readonly Entry[]): Budget<Entry> {
+  #makeBudget(files: readonly Entry[]): ConnectionBudget<Entry> {
     const { minSegmentBytes } = this.#host.tuning
     const { connections } = this.#host.spec()
-    return new Budget(connections, ({ size }) => usefulConnections(size, minSegmentBytes, connections), files)
+    return new ConnectionBudget(
+      connections,
+      ({ size }) => usefulConnections(size, minSegmentBytes, connections),
+      files,
+    )
   }
 
   /** Starts what can be started; ends when nothing runs and nothing is left. */

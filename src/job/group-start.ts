@@ -8,7 +8,7 @@ import type { DownloadRecord } from '../download/record.js'
 import { DownloadError } from '../errors.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
-import { absentOnes, changedOnes, ensureGroupSpace, removeOf } from './group-disk.js'
+import { missingFiles, changedFiles, ensureGroupSpace, removeGroupFiles } from './group-disk.js'
 import { type Merged, merge, planGroup } from './group-rules.js'
 import type { JobHost } from './job.js'
 
@@ -45,10 +45,10 @@ export async function prepareGroup(
   const group = new GroupFiles(() => download.path, { ...merged, pinned: true }, 'queued')
   download.beginGroup(folder, group)
   if (before !== null) await tellOutdated(host, before, merged)
-  for (const entry of await changedOnes(group.files.filter(({ isDone }) => isDone))) {
+  for (const entry of await changedFiles(group.files.filter(({ isDone }) => isDone))) {
     group.lose(entry, 'queued')
   }
-  for (const entry of await absentOnes(group.files.filter(({ stale }) => stale))) entry.stale = false
+  for (const entry of await missingFiles(group.files.filter(({ stale }) => stale))) entry.stale = false
   if (!isStopped()) {
     await host.save()
     await ensureGroupSpace(group.path, group.missing)
@@ -121,5 +121,5 @@ async function tellOutdated(host: JobHost, before: GroupFiles, { files, outdated
     if (fetched === true && stamp !== undefined && (await isUnchanged(file, stamp))) whole.push(file)
   }
   const parts = gone.filter(({ done }) => done !== true).map(({ path }) => join(folder, path))
-  await removeOf(folder, { parts, whole })
+  await removeGroupFiles(folder, { parts, whole })
 }

@@ -1,5 +1,5 @@
 /** What of a manager the parts on top of it may use, and users of the package may not. */
-import type { Places } from '../download/destination.js'
+import type { Destinations } from '../download/destination.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 
@@ -14,7 +14,7 @@ export interface ManagerInternals {
   /** Where downloads, and the documents of a preload, are remembered. */
   readonly store: DownloadStore
   /** Where files go. */
-  readonly destinations: Places
+  readonly destinations: Destinations
   /** The host's own sources and those of this package. */
   readonly sources: SourceRegistry
 }

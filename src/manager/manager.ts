@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path'
-import { Places } from '../download/destination.js'
+import { Destinations } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
 import { SafeEmitter } from '../download/events.js'
 import { type DownloadOptions, parseOptions } from '../download/options.js'
@@ -9,7 +9,7 @@ import {
   expectations,
   isStricter,
   newRecord,
-  placeOf,
+  destinationFor,
   readRequest,
   requireSame,
 } from '../download/request.js'
@@ -47,7 +47,7 @@ export class DownloadManager extends SafeEmitter {
   /** @internal */
   readonly [internals]: ManagerInternals
 
-  readonly #places: Places
+  readonly #places: Destinations
   readonly #context: DownloadRequestContext
   readonly #options: ResolvedManagerOptions
   readonly #engine: TransferEngine
@@ -76,7 +76,7 @@ export class DownloadManager extends SafeEmitter {
     this.#options = parseOptions(managerOptionsSchema, options, 'DownloadManager options')
     const { modes, defaultMode } = this.#options
     this.directory = resolve(this.#options.directory)
-    this.#places = new Places(this.directory, modes, defaultMode)
+    this.#places = new Destinations(this.directory, modes, defaultMode)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
     const sources = sourceRegistry(this.#options.sources)
     const store = openStore(this.#options.store, this.directory)
@@ -187,7 +187,7 @@ export class DownloadManager extends SafeEmitter {
       // When it was forgotten meanwhile, this is the first call for it.
       return joined ? known : await this.download(options)
     }
-    const record = newRecord(wanted, { ...placeOf(request), sequence: this.#registry.nextSequence() })
+    const record = newRecord(wanted, { ...destinationFor(request), sequence: this.#registry.nextSequence() })
     const download = new Download(record, this.#owner)
     this.#registry.add(download)
     await this.#serial.run(download, async () => {

@@ -10,12 +10,18 @@ import {
   destinationOf,
   machineCaches,
   ownName,
-  type Places,
+  type Destinations,
 } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { ResolvedDownloadOptions } from '../download/options.js'
 import type { DownloadRecord } from '../download/record.js'
-import { type ValidatedRequest, expectations, newRecord, placeOf, requireSame } from '../download/request.js'
+import {
+  type ValidatedRequest,
+  expectations,
+  newRecord,
+  destinationFor,
+  requireSame,
+} from '../download/request.js'
 import { size as sizeOf } from '../engine/part/intervals.js'
 import { peekLeftover } from '../engine/part/journal.js'
 import type { AdoptSpec } from '../engine/protocol.js'
@@ -71,8 +77,8 @@ export interface DownloadPlan {
 }
 
 /** What a plan is made with. */
-export interface PlanHouse {
-  places: Places
+export interface PlanContext {
+  places: Destinations
   resolver: Resolver
   /** The download of that URL, when there is one. */
   known: Download | undefined
@@ -97,16 +103,16 @@ interface Prospect {
  */
 export async function planDownload(
   request: ValidatedRequest,
-  { places, resolver, known, requireFree, closed }: PlanHouse,
+  { places, resolver, known, requireFree, closed }: PlanContext,
 ): Promise<DownloadPlan> {
   const { wanted } = request
   if (known !== undefined) requireSame(known, wanted, request)
-  const place = known?.record ?? placeOf(request)
+  const place = known?.record ?? destinationFor(request)
   const { url, remote, include, exclude } = wanted
   const signal = AbortSignal.any(wanted.signal === undefined ? [closed] : [closed, wanted.signal])
   const root = places.folderOf(place)
   const record = {
-    ...newRecord(wanted, { ...placeOf(request), sequence: 0 }),
+    ...newRecord(wanted, { ...destinationFor(request), sequence: 0 }),
     ...place,
     ...pick(known?.record, wanted),
   }

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
-import { machineCaches, type Places } from '../download/destination.js'
+import { machineCaches, type Destinations } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
 import type { ResolvedDownloadOptions } from '../download/options.js'
@@ -24,7 +24,7 @@ export interface SchedulerInit {
   resolver: Resolver
   tuning: TransferTuning
   registry: Registry
-  places: Places
+  places: Destinations
   emitter: SafeEmitter
   concurrency: number
   /** Connections per download, unless it says otherwise itself. */

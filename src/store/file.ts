@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { readRegularFile, replaceFile } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing } from '../disk/errors.js'
-import { type FileIo, io, onTheSpot } from '../disk/io.js'
+import { type FileIo, io, syncIo } from '../disk/io.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { LatestByKey } from '../util/schedule.js'
@@ -165,7 +165,7 @@ class FileStore implements DownloadStore {
     for (const [index, name] of names.entries()) {
       const begin = performance.now()
       if (spentMs > slowMs + index * quickMs) return names.slice(index)
-      await this.#loadOne(name, result, onTheSpot)
+      await this.#loadOne(name, result, syncIo)
       const end = performance.now()
       spentMs += end - begin
       if (end - turnBegan < turnMs) continue

@@ -3,7 +3,7 @@ import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { messagesOf } from '../../src/catalog/messages.js'
 import { quoteCommand, quoteWord } from '../../src/catalog/tip.js'
-import { firstUseTip, type TipFacts } from '../../src/catalog/tip.js'
+import { firstUseTip, type TipInput } from '../../src/catalog/tip.js'
 
 /** Any text that can be a word: all but NUL, and what UTF-8 can't say. */
 const word = fc
@@ -126,7 +126,7 @@ describe('quoting for cmd', () => {
   })
 })
 
-const facts: TipFacts = {
+const facts: TipInput = {
   missing: [
     { key: 'llm', name: 'Qwen 3' },
     { key: 'bge', name: 'bge' },
@@ -154,7 +154,7 @@ describe('the tip', () => {
   })
 
   it('gives both commands for PowerShell and cmd', () => {
-    const windows: TipFacts = {
+    const windows: TipInput = {
       ...facts,
       keys: ['llm', 'bge'],
       directory: 'D:\\my models',

@@ -5,7 +5,6 @@ import { downloadErrorCodes } from '../../src/errors.js'
 import { downloadStates } from '../../src/download/states.js'
 import type { DownloadRecord } from '../../src/download/record.js'
 import type { DownloadStore } from '../../src/store/store.js'
-import { cpuMs } from '../support/cost.js'
 
 /** A valid record of the n-th download, with whatever is given changed. */
 export function recordOf(sequence: number, change: Partial<DownloadRecord> = {}): DownloadRecord {

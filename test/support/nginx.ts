@@ -1,5 +1,4 @@
 import { describeWith, type Need } from './machine.js'
-import { describe, expect, it } from 'vitest'
 import { nginxAvailable } from './nginx-server.js'
 
 export { startNginx, type Nginx, type NginxOptions } from './nginx-server.js'

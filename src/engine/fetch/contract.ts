@@ -6,7 +6,7 @@ import type { PartFile } from '../part/part-file.js'
 import type { TransferEvent, TransferSpec } from '../protocol.js'
 import type { ConnectionContext } from './connection.js'
 import type { FreshAddress } from './mirror.js'
-import type { HostGate, Patience } from './retry-budget.js'
+import type { HostGate, RetryBudget } from './retry-budget.js'
 
 /** The first acceptable answer. */
 export interface FirstAnswer {
@@ -46,7 +46,7 @@ export interface FetcherInit {
   tuning: TransferTuning
   context: ConnectionContext
   gate: HostGate
-  patience: Patience
+  retryBudget: RetryBudget
   host: FetcherHost
   kept: KeptPart | null
   /** Use one connection only. */

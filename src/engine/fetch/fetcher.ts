@@ -13,7 +13,7 @@ import { endedEarly, type Outcome } from './connection.js'
 import type { FetcherInit } from './contract.js'
 import { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
-import { PacedGrowth } from './pool-size.js'
+import { LimitedGrowth } from './pool-size.js'
 import { judge, protocolError, type Verdict } from './response-rules.js'
 
 /** A connection that broke before this many bytes counts as one that the server didn't want. */
@@ -24,7 +24,7 @@ export class Fetcher {
   readonly #init: FetcherInit
   readonly #pool: ConnectionPool
   readonly #requests: Requests
-  readonly #growth: PacedGrowth
+  readonly #growth: LimitedGrowth
   readonly mirrors: MirrorSet
   #part: PartFile | null
   /** Only one connection until bytes flow. */
@@ -40,7 +40,7 @@ export class Fetcher {
     this.#init = init
     this.#part = init.kept?.part ?? null
     this.mirrors = new MirrorSet(init)
-    this.#growth = new PacedGrowth(init.context.buckets)
+    this.#growth = new LimitedGrowth(init.context.buckets)
     this.#pool = new ConnectionPool(init.context, {
       onHead: (live, head) => {
         this.#onHead(live, head)
@@ -92,7 +92,7 @@ export class Fetcher {
   /** Timers; to be called a few times a second. */
   tick(now: number): void {
     this.#pool.tick(now)
-    if (this.#part !== null) this.#init.patience.noteBytes(this.#part.writtenBytes, now)
+    if (this.#part !== null) this.#init.retryBudget.noteBytes(this.#part.writtenBytes, now)
     const { limited } = this.#growth
     const left = this.mirrors.look(this.#part, now, limited)
     if (left !== null) this.#pool.stop(left)
@@ -314,9 +314,9 @@ export class Fetcher {
 
   #onClose(live: LiveConnection, outcome: Outcome): void {
     const { connection, mirror } = live
-    const { patience, context } = this.#init
+    const { retryBudget, context } = this.#init
     const part = this.#part
-    if (part !== null) patience.noteBytes(part.writtenBytes, context.now())
+    if (part !== null) retryBudget.noteBytes(part.writtenBytes, context.now())
     if (connection.receivedBytes > 0) mirror.address.works()
     if (this.#ended !== null) {
       this.#finish()
@@ -347,7 +347,7 @@ export class Fetcher {
       this.#ruleOut(mirror, new StartOver(error, 'changed'))
       return
     }
-    const { patience, context, host, tuning } = this.#init
+    const { retryBudget, context, host, tuning } = this.#init
     const now = context.now()
     const { several } = this.mirrors
     // A silent address is left with all its connections, where there is another.
@@ -370,7 +370,7 @@ export class Fetcher {
       return
     }
     // One address that wants to be left alone is waited for by itself.
-    const verdict = patience.failed(several ? withoutWait(error) : error, now)
+    const verdict = retryBudget.failed(several ? withoutWait(error) : error, now)
     if (verdict.kind === 'give-up') {
       this.#end({ error: this.mirrors.lastResort() ?? error })
       return

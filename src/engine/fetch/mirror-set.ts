@@ -144,7 +144,7 @@ export class MirrorSet {
     if (this.#trial?.mirror === mirror) this.#trial = null
   }
 
-  /** Whether another one is asked at once after a failure; else the retry budget decides, and its patience is told. */
+  /** Whether another one is asked at once after a failure; else the retry budget is asked. */
   goesElsewhere(now: number): boolean {
     const elsewhere = goesElsewhere(this.#candidates(null, now), {
       now,

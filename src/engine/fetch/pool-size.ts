@@ -55,7 +55,7 @@ const growAfterMs = 15_000
  * While a rate limit holds, connections join one by one, and only as long as the limit leaves them something to do: more
  * of them bring no speed, but each fills its buffers with bytes that a kill or a pause loses.
  */
-export class PacedGrowth {
+export class LimitedGrowth {
   readonly #buckets: readonly Pick<TokenBucket, 'limit' | 'spare'>[]
   #joinedAt = 0
 

@@ -17,7 +17,7 @@ import type { TransferTuning } from '../../net/tuning.js'
 const handlesMs = 600_000
 
 /** A thin owner of the pure state in `retry.ts`. */
-export class Patience {
+export class RetryBudget {
   readonly #tuning: TransferTuning
   #state: RetryState
   /** Most bytes ever had: getting the same ones once more is no progress. */

@@ -5,7 +5,7 @@ import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 import { replaceFile, syncFolder } from '../../disk/atomic.js'
 import { fsError } from '../../disk/errors.js'
-import { blocks, io } from '../../disk/io.js'
+import { usesSyncIo, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths, removeFiles } from '../../disk/part-paths.js'
 import { bootId } from '../../disk/system.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../../errors.js'
@@ -159,7 +159,7 @@ export class PartFile {
 
   /** Whether {@link writeNow} is to be used. */
   get blocks(): boolean {
-    return blocks
+    return usesSyncIo
   }
 
   async #write(buffer: Buffer, position: number): Promise<void> {

@@ -3,7 +3,7 @@ import { DownloadError, isDownloadError } from '../../errors.js'
 /** Why a transfer has to begin again at byte 0. */
 export type StartOverCause = 'changed' | 'ranges-lost' | 'part-lost' | 'checksum' | 'mirror'
 
-/** How often a transfer begins again, by cause; how often for lost ranges is a matter of patience. */
+/** How often a transfer begins again, by cause; for lost ranges the retry budget decides. */
 const maxStarts = { changed: 1, 'part-lost': 2, checksum: 1, mirror: 1 } as const
 
 /** Counts how often a transfer has begun again. */

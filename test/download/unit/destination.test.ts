@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
-import { pathBelow, Places } from '../../../src/download/destination.js'
+import { pathBelow, Destinations } from '../../../src/download/destination.js'
 import { stampOf } from '../../../src/disk/stamp.js'
 import { snapshotPath } from '../../../src/layouts/hf-paths.js'
 import { recordOf } from '../../store/conformance.js'
@@ -28,7 +28,7 @@ function failure(run: () => unknown): DownloadError | null {
 }
 
 describe('Places', () => {
-  const places = new Places('/models', ['llm', 'embed'], 'llm')
+  const places = new Destinations('/models', ['llm', 'embed'], 'llm')
 
   it('puts files below the folder of their mode', () => {
     expect(places.pathOf({ directory: null, mode: 'embed', filename: 'a.gguf' })).toBe(
@@ -72,11 +72,11 @@ describe('Places', () => {
     expect(places.modeOf(undefined)).toBe('llm')
     expect(places.modeOf('embed')).toBe('embed')
     expect(places.modeOf(null)).toBeNull()
-    expect(new Places('/models', ['llm'], null).modeOf(undefined)).toBeNull()
+    expect(new Destinations('/models', ['llm'], null).modeOf(undefined)).toBeNull()
   })
 
   it('counts the default mode among the registered ones', () => {
-    const other = new Places('/models', ['llm'], 'voice')
+    const other = new Destinations('/models', ['llm'], 'voice')
     expect(other.modeOf('voice')).toBe('voice')
     expect(other.modeOf('llm')).toBe('llm')
   })
@@ -92,7 +92,7 @@ describe('Places', () => {
     mkdirSync(join(directory, 'llm'))
     for (const name of ['a', 'a.part', 'a.part.json', 'b.part'])
       writeFileSync(join(directory, 'llm', name), name)
-    const here = new Places(directory, ['llm'], 'llm')
+    const here = new Destinations(directory, ['llm'], 'llm')
     await here.discardBytes({ directory: null, mode: 'llm', filename: 'b', named: false })
     await here.discardBytes({ directory: null, mode: 'llm', filename: 'a', named: true })
     await here.discardBytes({ directory: null, mode: 'llm', filename: 'a', named: true })
@@ -103,7 +103,7 @@ describe('Places', () => {
     const directory = tempDir('places')
     writeFileSync(join(directory, 'a'), 'a')
     writeFileSync(join(directory, 'b'), 'b')
-    const here = new Places(directory, [], null)
+    const here = new Destinations(directory, [], null)
     await here.deleteFile({ directory: null, mode: null, filename: 'a' })
     await here.deleteFile({ directory: null, mode: null, filename: 'a' })
     expect(await listTree(directory)).toEqual(['b'])
@@ -125,7 +125,7 @@ describe('Places', () => {
       const record = recordOf(1, told)
       return {
         path,
-        places: new Places(directory, [], null),
+        places: new Destinations(directory, [], null),
         record: { ...record, stamp: stampOf(stat, sha256) },
       }
     }

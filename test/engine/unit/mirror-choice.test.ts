@@ -16,7 +16,7 @@ import {
   type MirrorCandidate,
   type MirrorHealth,
 } from '../../../src/engine/fetch/mirror-choice.js'
-import { Suspects } from '../../../src/engine/mirror-trust.js'
+import { MirrorTrust } from '../../../src/engine/mirror-trust.js'
 
 const now = 1_000_000
 
@@ -226,7 +226,7 @@ describe('suspects', () => {
   const full = new DownloadError('NO_SPACE', 'full')
 
   it('who brought all of the wrong bytes is asked no more', () => {
-    const suspects = new Suspects(['a', 'b', 'c'])
+    const suspects = new MirrorTrust(['a', 'b', 'c'])
     suspects.note(['b'])
     expect(suspects.hasAnother(wrong)).toBe(true)
     expect(suspects.urls).toEqual(['a', 'c'])
@@ -237,7 +237,7 @@ describe('suspects', () => {
     ['kept', ['a'], true],
   ] as const)('wrong bytes %s: one at a time from then on, each once', (_, contributors, kept) => {
     // prettier-ignore
-    const suspects = new Suspects(['a', 'b', 'c'])
+    const suspects = new MirrorTrust(['a', 'b', 'c'])
     if (kept) suspects.keeps()
     suspects.note(contributors)
     expect(suspects.hasAnother(wrong)).toBe(true)
@@ -252,12 +252,12 @@ describe('suspects', () => {
   })
 
   it('nobody is blamed for what is none of theirs, and a single one has its own rules', () => {
-    const suspects = new Suspects(['a', 'b'])
+    const suspects = new MirrorTrust(['a', 'b'])
     suspects.note(['a'])
     expect(suspects.hasAnother(gone)).toBe(false)
     expect(suspects.hasAnother(full)).toBe(false)
     expect(suspects.urls).toEqual(['a', 'b'])
-    const single = new Suspects(['a'])
+    const single = new MirrorTrust(['a'])
     single.note(['a'])
     expect(single.hasAnother(wrong)).toBe(false)
   })
@@ -267,7 +267,7 @@ describe('suspects', () => {
     const steps = fc.array(fc.tuple(errors, fc.subarray(['a', 'b', 'c', 'd']), fc.boolean()), { minLength: 20, maxLength: 20 }) // prettier-ignore
     fc.assert(
       fc.property(steps, (failures) => {
-        const suspects = new Suspects(['a', 'b', 'c', 'd'])
+        const suspects = new MirrorTrust(['a', 'b', 'c', 'd'])
         let tries = 0
         for (const [error, brought, kept] of failures) {
           if (kept && tries === 0) suspects.keeps()

@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { PacedGrowth, PoolSize } from '../../../src/engine/fetch/pool-size.js'
+import { LimitedGrowth, PoolSize } from '../../../src/engine/fetch/pool-size.js'
 
 const quietMs = 15_000
 
@@ -62,13 +62,13 @@ describe('PacedGrowth', () => {
   const bucket = (limit: number | null, spare = true) => ({ limit, spare })
 
   it('does not hold anything back without a limit', () => {
-    const growth = new PacedGrowth([bucket(null, false), bucket(null)])
+    const growth = new LimitedGrowth([bucket(null, false), bucket(null)])
     expect(growth.limited).toBe(false)
     for (let others = 0; others < 64; others++) expect(growth.admits(others, 0)).toBe(true)
   })
 
   it('lets the first one in whatever the limit, the others one by one', () => {
-    const growth = new PacedGrowth([bucket(null), bucket(1000)])
+    const growth = new LimitedGrowth([bucket(null), bucket(1000)])
     expect(growth.limited).toBe(true)
     expect(growth.admits(0, 1_000)).toBe(true)
     expect(growth.admits(1, 1_000)).toBe(false)
@@ -79,7 +79,7 @@ describe('PacedGrowth', () => {
   })
 
   it('lets nobody join while a limit is used up, but the first', () => {
-    const growth = new PacedGrowth([bucket(1000, true), bucket(1000, false)])
+    const growth = new LimitedGrowth([bucket(1000, true), bucket(1000, false)])
     expect(growth.admits(0, 0)).toBe(true)
     expect(growth.admits(1, 60_000)).toBe(false)
     expect(growth.admits(0, 60_000)).toBe(true)

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
-import { Patience } from '../../../src/engine/fetch/retry-budget.js'
+import { RetryBudget } from '../../../src/engine/fetch/retry-budget.js'
 import { defaultTuning, type TransferTuning } from '../../../src/net/tuning.js'
 
 const badServer = new DownloadError('HTTP_ERROR', 'HTTP 500', { retryable: true })
 const noNetwork = new DownloadError('CONNECT_FAILED', 'refused', { retryable: true })
 const make = (tuning: Partial<TransferTuning> = {}) =>
-  new Patience(
+  new RetryBudget(
     { ...defaultTuning, maxAttempts: 3, outageMs: 1_000, minDelayMs: 0, maxDelayMs: 0, ...tuning },
     0,
   )

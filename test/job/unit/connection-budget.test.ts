@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { Budget, usefulConnections } from '../../../src/job/connection-budget.js'
+import { ConnectionBudget, usefulConnections } from '../../../src/job/connection-budget.js'
 
 interface File {
   useful: number
@@ -9,7 +9,10 @@ interface File {
 const useful = (file: File) => file.useful
 
 /** Takes all that can be had now. */
-function grants(budget: Budget<File>, held: Map<File, number>): { started: number; widened: number } {
+function grants(
+  budget: ConnectionBudget<File>,
+  held: Map<File, number>,
+): { started: number; widened: number } {
   const counts = { started: 0, widened: 0 }
   for (let grant = budget.next(); grant !== null; grant = budget.next()) {
     if (grant.kind === 'start') counts.started += 1
@@ -31,7 +34,7 @@ describe('the budget of a group', () => {
     fc.assert(
       fc.property(scenario, ({ total, sizes, pick }) => {
         const files = sizes.map((size) => ({ useful: Math.min(size, total) }))
-        const budget = new Budget(total, useful, files)
+        const budget = new ConnectionBudget(total, useful, files)
         const held = new Map<File, number>()
         let started = 0
         for (;;) {
@@ -57,13 +60,13 @@ describe('the budget of a group', () => {
 
   it('lets small files go many at once', () => {
     const files = Array.from({ length: 100 }, () => ({ useful: 1 }))
-    const budget = new Budget(8, useful, files)
+    const budget = new ConnectionBudget(8, useful, files)
     expect(grants(budget, new Map())).toEqual({ started: 8, widened: 0 })
   })
 
   it('lets two large files go at a time, and gives the last one all', () => {
     const files = Array.from({ length: 3 }, () => ({ useful: 8 }))
-    const budget = new Budget(8, useful, files)
+    const budget = new ConnectionBudget(8, useful, files)
     const held = new Map<File, number>()
     const [a, b, c] = files
     if (a === undefined || b === undefined || c === undefined) throw new Error('There are three.')
@@ -80,7 +83,7 @@ describe('the budget of a group', () => {
   it('leaves half to the small ones as long as there are any', () => {
     const large = { useful: 8 }
     const small = Array.from({ length: 5 }, () => ({ useful: 1 }))
-    const budget = new Budget(8, useful, [large, ...small])
+    const budget = new ConnectionBudget(8, useful, [large, ...small])
     const held = new Map<File, number>()
     grants(budget, held)
     expect(held.get(large)).toBe(4)

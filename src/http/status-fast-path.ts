@@ -22,10 +22,10 @@ export interface RawRequest {
 const path = '/api/models/download/status'
 
 /** Answers the status of one download; null for everything else, and for every failure. */
-export type Quick = (request: RawRequest) => DownloadStatus | null
+export type StatusFastPath = (request: RawRequest) => DownloadStatus | null
 
 /** The short way for a handler that serves this machine only and no foreign pages. */
-export function quickStatus(manager: DownloadManager, base: string): Quick {
+export function statusFastPath(manager: DownloadManager, base: string): StatusFastPath {
   const start = `${base}${path}?url=`
   return ({ method, target, headers, context }) => {
     if (method !== 'GET' || target?.startsWith(start) !== true) return null

@@ -1,7 +1,7 @@
 /** The short way to the status of one download says the same as the long one, and leaves everything else to it. */
 import { expect, it } from 'vitest'
 import { createHandler } from '../../src/http/handler.js'
-import type { RawRequest } from '../../src/http/quick.js'
+import type { RawRequest } from '../../src/http/status-fast-path.js'
 import { DownloadManager } from '../../src/index.js'
 import { tempDir } from '../support/temp.js'
 
