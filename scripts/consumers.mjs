@@ -43,6 +43,25 @@ const pageSettings = JSON.stringify({
   include: ['index.ts'],
 })
 
+/** TypeScript's settings for code of a server, in a file of TypeScript or a checked one of JavaScript. */
+const nodeSettings = (file) =>
+  JSON.stringify({
+    compilerOptions: {
+      target: 'ES2022',
+      lib: ['ES2023', 'ESNext.Disposable'],
+      module: 'NodeNext',
+      moduleResolution: 'NodeNext',
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      skipLibCheck: false,
+      checkJs: file.endsWith('.mjs'),
+      noEmit: true,
+      types: ['node'],
+    },
+    include: [file],
+  })
+
 const node = (...flags) => run(process.execPath, flags)
 
 function write(file, text) {
@@ -176,25 +195,32 @@ export async function fetchModel(url: string): Promise<string> {
 }
 `,
     )
-    write(
-      'typed/tsconfig.json',
-      JSON.stringify({
-        compilerOptions: {
-          target: 'ES2022',
-          lib: ['ES2023', 'ESNext.Disposable'],
-          module: 'NodeNext',
-          moduleResolution: 'NodeNext',
-          strict: true,
-          exactOptionalPropertyTypes: true,
-          noUncheckedIndexedAccess: true,
-          skipLibCheck: false,
-          noEmit: true,
-          types: ['node'],
-        },
-        include: ['index.ts'],
-      }),
-    )
+    write('typed/tsconfig.json', nodeSettings('index.ts'))
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'typed')
+  },
+
+  'the kit for stores works with the test runner of Node'() {
+    write(
+      'store/store.test.mjs',
+      `import { createMemoryStore } from '${manifest.name}'
+import { sampleRecord, storeConformance } from '${manifest.name}/testing'
+import test from 'node:test'
+
+for (const { name, run } of storeConformance({ open: createMemoryStore })) test(name, run)
+
+test('it notices a store that saves nothing', async () => {
+  /** @returns {import('${manifest.name}').DownloadStore} */
+  const open = () => ({ ...createMemoryStore(), save: async () => undefined })
+  await open().save(sampleRecord(1))
+  const results = await Promise.allSettled(storeConformance({ open }).map(({ run }) => run()))
+  const failed = results.filter(({ status }) => status === 'rejected').length
+  if (failed < 5) throw new Error(\`Only \${failed} cases noticed it.\`)
+})
+`,
+    )
+    write('store/tsconfig.json', nodeSettings('store.test.mjs'))
+    node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'store')
+    node('--test', 'store/store.test.mjs')
   },
 
   'the client type-checks in a web page, without the types of Node'() {

@@ -11,7 +11,7 @@ import { adapters } from './adapters.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const given = process.argv.slice(2)
-const parts = ['src/index.ts', 'src/client/index.ts', 'src/elements/types.ts']
+const parts = ['src/index.ts', 'src/client/index.ts', 'src/elements/types.ts', 'src/store/conformance.ts']
 const entries = (given.length > 0 ? given : [...parts, ...adapters.map(({ file }) => file)]).map((entry) =>
   path.resolve(root, entry),
 )

@@ -81,7 +81,7 @@ export { createFileStore } from './store/file.js'
 export { createMemoryStore } from './store/memory.js'
 
 export { downloadRecordSchema, type DownloadRecord } from './download/record.js'
-export { type DownloadStore, type LoadedRecords } from './store/store.js'
+export type { DownloadStore, LoadedDocument, LoadedRecords } from './store/store.js'
 
 export { defaultTuning, type TransferTuning } from './net/tuning.js'
 export { type FileStamp } from './disk/stamp.js'

@@ -99,6 +99,12 @@ describe('the sources as they lie', () => {
     expect(folders.filter((folder) => !rooms.has(folder) && !others.includes(folder))).toEqual([])
   })
 
+  it('nothing that users load brings the tests for stores along', () => {
+    const kit = ['store/conformance.ts', 'store/conformance-cases.ts', 'store/sample-record.ts']
+    const users = files.filter((file) => importsOf(file).some((name) => kit.includes(name)))
+    expect(users.filter((file) => !kit.includes(file))).toEqual([])
+  })
+
   it('no file imports itself by way of others, also not for a type, but the language that is loaded when it is spoken', () => {
     expect(circles(new Map(files.map((file) => [file, importsOf(file)])))).toEqual([
       ['elements/chinese.ts', 'elements/strings.ts'],

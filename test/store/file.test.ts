@@ -20,8 +20,19 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true })
 })
 
-const open = () => Promise.resolve(createFileStore(folder))
-describeStore('the file store', { make: open, reopen: open })
+const open = () => createFileStore(folder)
+describeStore('the file store', {
+  open,
+  reopen: open,
+  reopenAfterKill: open,
+  openUnreachable: async () => {
+    await writeFile(join(root, 'a file'), '')
+    return createFileStore(join(root, 'a file'))
+  },
+  corrupt: async (id) => {
+    await writeFile(join(folder, `${id}.json`), '{"url":"https://')
+  },
+})
 
 const id = recordOf(1).id
 const name = `${id}.json`

@@ -1,4 +1,4 @@
 import { createMemoryStore } from '../../src/store/memory.js'
 import { describeStore } from './conformance.js'
 
-describeStore('the memory store', { make: () => Promise.resolve(createMemoryStore()) })
+describeStore('the memory store', { open: createMemoryStore })

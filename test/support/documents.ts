@@ -105,7 +105,12 @@ export function namesOf(specifier: string): Set<string> {
   const entry = specifier.slice(manifest.name.length + 1)
   if (!(`./${entry}` in manifest.exports)) throw new Error(`There is no ${specifier}.`)
   const isPart = entry === 'client' || entry === 'elements'
-  const file = isPart ? `src/${entry}/index.ts` : `adapters/${entry}.ts`
+  const file =
+    entry === 'testing'
+      ? 'src/store/conformance.ts'
+      : isPart
+        ? `src/${entry}/index.ts`
+        : `adapters/${entry}.ts`
   const words = read(file).matchAll(/export (?:const|function|class) (\w+)|export \{([^}]*)\}/g)
   return new Set([...words].flatMap(([, one, several]) => (one ?? several ?? '').split(/[\s,]+/)))
 }
