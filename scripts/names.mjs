@@ -33,9 +33,9 @@ function programOf(files) {
   const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, noLib: true, types: [] }
   const host = ts.createCompilerHost(options)
   host.resolveModuleNameLiterals = (literals, from) =>
-    literals.map(({ text }) => ({
-      ...ts.resolveModuleName(text.startsWith('.') ? text : './none', from, options, host),
-    }))
+    literals.map(({ text }) =>
+      text.startsWith('.') ? ts.resolveModuleName(text, from, options, host) : { resolvedModule: undefined },
+    )
   return ts.createProgram(files, options, host)
 }
 

@@ -2,7 +2,6 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type SharedName, sharedNames } from '../../scripts/names.mjs'
-import { root } from '../support/process.js'
 import { tempDir } from '../support/temp.js'
 
 /** What the gate says of these files. */
@@ -90,11 +89,5 @@ describe('an exported name that means one thing', () => {
     ['in nothing that is TypeScript', { 'src/a.ts': 'export const x = 1', 'src/b.js': 'export const x = 2' }],
   ])('is left alone: %s', (_kind, files) => {
     expect(judged(files)).toEqual([])
-  })
-})
-
-describe('the sources as they are', () => {
-  it('export no name that means two things', () => {
-    expect(sharedNames(root)).toEqual([])
   })
 })
