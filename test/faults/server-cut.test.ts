@@ -23,7 +23,7 @@ describe('row 4: body ends before its Content-Length', () => {
     scene.origin.serve(path, { content, faults: [{ ...fault, times: 1 }] })
     const end = await scene.fetch(path)
     expect(success(end)).toMatchObject({ sha256: content.sha256(), fetchedBytes: content.size })
-    expect(end.told).toEqual({ retries: ['TRUNCATED'], restarts: [] })
+    expect(end.told).toMatchObject({ retries: ['TRUNCATED'], restarts: [] })
     expect(rangesOf(scene.origin, path)).toEqual(['0-', `100000-${content.size - 1}`])
     expect(scene.origin.requests(path)[1]?.headers['if-range']).toBe(defaultEtag(content))
     await scene.expectFile(name, content)
