@@ -121,7 +121,7 @@ async function watch(url) {
 function drawn({ progress, completed, total, downloads }) {
   const full = Math.floor((progress / 100) * barWidth)
   const speed = Object.values(downloads).reduce((sum, { bytes_per_second: each }) => sum + each, 0)
-  const rate = `${(speed / 1024 ** 2).toFixed(1)} MiB/s`
+  const rate = `${(speed / 1e6).toFixed(1)} MB/s`
   return `  ${'█'.repeat(full)}${'░'.repeat(barWidth - full)} ${progress.toFixed(1).padStart(5)} %  ${completed}/${total}  ${rate}`
 }
 
