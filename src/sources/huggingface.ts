@@ -17,7 +17,7 @@ import {
 } from './huggingface-ref.js'
 import { selectQuant } from './quantisation.js'
 import type { ApiAnswer, HubRepository, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
-import { urlOf } from './support.js'
+import { requireEndpoint, requireToken, urlOf, variable } from './support.js'
 
 /** How {@link huggingFace} reaches its hub. */
 export interface HuggingFaceOptions {
@@ -82,13 +82,13 @@ function read(ref: string, options: HuggingFaceOptions): HubRef {
 
 /** A link from the pages of a hub that we know. */
 function linkOf(ref: string, { endpoint }: HuggingFaceOptions): HubRef | null {
-  const own = endpoint ?? process.env['HF_ENDPOINT']
+  const own = endpoint ?? variable(process.env, 'HF_ENDPOINT')
   const host = plainHost.exec(ref)?.[1]
   // Most URLs lead elsewhere, which their text shows without being parsed.
-  if (own === undefined && host !== undefined && !isHub(host.toLowerCase())) return null
+  if (own === null && host !== undefined && !isHub(host.toLowerCase())) return null
   const url = /^https?:\/\//i.test(ref) ? urlOf(ref) : null
   if (url === null) return null
-  const isOwn = own !== undefined && urlOf(own)?.origin === url.origin
+  const isOwn = own !== null && urlOf(own)?.origin === url.origin
   return isOwn || isHub(url.hostname) ? parseHubLink(ref) : null
 }
 
@@ -101,50 +101,26 @@ function isHub(hostname: string): boolean {
 
 async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: ResolveContext): Promise<Hub> {
   const { env } = context
-  const given = options.endpoint ?? trimmed(env['HF_ENDPOINT']) ?? officialEndpoint
-  if (!URL.canParse(given) || !/^https?:$/.test(new URL(given).protocol)) {
-    throw new DownloadError(
-      'INVALID_OPTIONS',
-      'HF_ENDPOINT is no http or https address; correct or unset it.',
-      {
-        issues: [{ path: 'HF_ENDPOINT', message: 'must be an http or https address' }],
-      },
-    )
-  }
+  const given = options.endpoint ?? variable(env, 'HF_ENDPOINT') ?? officialEndpoint
+  const endpoint = requireEndpoint(given, 'HF_ENDPOINT')
   const elsewhere =
-    origin !== null && mirrors.has(new URL(origin).hostname) && new URL(given).origin !== origin
+    origin !== null && mirrors.has(new URL(origin).hostname) && new URL(endpoint).origin !== origin
   if (elsewhere) return { endpoint: origin, token: null }
-  const token = options.token === undefined ? await findToken(context) : options.token
-  return { endpoint: given.replace(/\/+$/, ''), token }
+  if (options.token === undefined) return { endpoint, token: await findToken(context) }
+  return { endpoint, token: options.token === null ? null : requireToken(options.token, 'HF_TOKEN') }
 }
 
 /** The token, where the hub's own tools keep it. */
 async function findToken(context: ResolveContext): Promise<string | null> {
   const { env } = context
   if (/^(?:1|on|yes|true)$/i.test(env['HF_HUB_DISABLE_IMPLICIT_TOKEN'] ?? '')) return null
-  const given = trimmed(env['HF_TOKEN']) ?? trimmed(env['HUGGING_FACE_HUB_TOKEN'])
-  if (given !== null) return requireToken(given)
-  const cache = trimmed(env['XDG_CACHE_HOME']) ?? '~/.cache'
-  const home = trimmed(env['HF_HOME']) ?? `${cache}/huggingface`
-  const kept = trimmed(
-    (await context.readTextFile(trimmed(env['HF_TOKEN_PATH']) ?? `${home}/token`)) ?? undefined,
-  )
-  return kept === null ? null : requireToken(kept)
-}
-
-/** Anything else would break out of its header, or be a file of something else. */
-function requireToken(token: string): string {
-  if (/^[\x21-\x7e]{1,4096}$/.test(token)) return token
-  throw new DownloadError(
-    'INVALID_OPTIONS',
-    'The Hugging Face token holds white space or other signs that no token has; set HF_TOKEN anew.',
-    { issues: [{ path: 'HF_TOKEN', message: 'is no token' }] },
-  )
-}
-
-function trimmed(value: string | undefined): string | null {
-  const text = value?.trim() ?? ''
-  return text === '' ? null : text
+  const given = variable(env, 'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN')
+  if (given !== null) return requireToken(given, 'HF_TOKEN')
+  const cache = variable(env, 'XDG_CACHE_HOME') ?? '~/.cache'
+  const home = variable(env, 'HF_HOME') ?? `${cache}/huggingface`
+  const kept = await context.readTextFile(variable(env, 'HF_TOKEN_PATH') ?? `${home}/token`)
+  if (kept === null || kept.trim() === '') return null
+  return requireToken(kept, 'The token file (HF_TOKEN_PATH)')
 }
 
 async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promise<Resolution> {

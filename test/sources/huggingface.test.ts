@@ -204,6 +204,28 @@ describe('the token', () => {
     expect(JSON.stringify(manager.list().map(({ record }) => record))).not.toContain(token)
   })
 
+  it.each([
+    [{ token: `${token}\r\nx-evil: 1` }, /^HF_TOKEN holds/],
+    [{ token: '' }, /^HF_TOKEN holds/],
+    [{ endpoint: 'https://user:hf_canary@hub.example.com' }, /^HF_ENDPOINT is no http or https address/],
+    [{ endpoint: 'hub.example.com' }, /^HF_ENDPOINT is no http or https address/],
+  ])('or the hub that can not be is told, and nobody is asked: %#', async (options, message) => {
+    await using hub = await startHub()
+    expect(await failureOf(hub, 'hf:owner/model/a.gguf', options)).toMatchObject({
+      code: 'INVALID_OPTIONS',
+      message: expect.stringMatching(message) as string,
+    })
+    expect(hub.origin.requests()).toEqual([])
+  })
+
+  it('and the hub may have white space around them, and a slash at the end', async () => {
+    await using hub = await startHub()
+    hub.add('owner/gated', { files, gated: 'manual' })
+    hub.allow(token, ['owner/gated'])
+    await using manager = managerOf(hub, { token: ` ${token}\n`, endpoint: ` ${hub.url}/ ` })
+    await arrives(await manager.download({ url: 'hf:owner/gated/model-Q4_K_M.gguf' }))
+  })
+
   it('comes from the environment or the file of the hub’s own tools', async () => {
     await using hub = await startHub()
     hub.add('owner/gated', { files, gated: 'manual' })

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { parseGitHubRef } from '../../../src/sources/github.js'
 import { parseHubRef } from '../../../src/sources/huggingface-ref.js'
 import { parseModelScopeRef } from '../../../src/sources/modelscope.js'
-import { isRevision } from '../../../src/sources/support.js'
+import { isRevision, requireEndpoint, requireToken, variable } from '../../../src/sources/support.js'
 import fc from '../../support/properties.js'
 
 /** Whether each source takes it for a revision. */
@@ -89,3 +89,81 @@ describe('a revision', () => {
     )
   })
 })
+
+describe('a variable', () => {
+  const env = { A: ' a ', EMPTY: '', BLANK: ' \t\n', B: 'b' }
+
+  it.each([
+    [['A'], 'a'],
+    [['A', 'B'], 'a'],
+    [['B', 'A'], 'b'],
+    [['EMPTY', 'BLANK', 'ABSENT', 'B'], 'b'],
+    [['EMPTY'], null],
+    [['BLANK'], null],
+    [['ABSENT'], null],
+    [[], null],
+  ])('of %j is %j', (names, value) => {
+    expect(variable(env, ...names)).toBe(value)
+  })
+})
+
+describe('the address of a hub', () => {
+  it.each([
+    ['https://hub.example.com', 'https://hub.example.com'],
+    ['https://hub.example.com/', 'https://hub.example.com'],
+    ['http://Hub.Example.com:8080//', 'http://hub.example.com:8080'],
+    ['https://example.com/hub/api/', 'https://example.com/hub/api'],
+    ['https://example.com/hub?x=1#y', 'https://example.com/hub'],
+    ['http://[::1]:80', 'http://[::1]'],
+  ])('%j is %j', (given, address) => {
+    expect(requireEndpoint(given, 'HUB')).toBe(address)
+  })
+
+  it.each([
+    ...['', 'hub.example.com', 'ftp://example.com', 'file:///etc', 'https://', 'javascript:alert(1)'],
+    ...['https://user@example.com', 'https://user:canary@example.com', 'https://:canary@example.com'],
+  ])('is not %j, and the message does not repeat it', (given) => {
+    const error = thrown(() => requireEndpoint(given, 'HUB'))
+    expect(error).toMatchObject({ code: 'INVALID_OPTIONS', issues: [{ path: 'HUB' }] })
+    expect(error).toHaveProperty('message', expect.stringMatching(/^HUB is no http or https address/))
+    expect(String(error)).not.toContain('canary')
+  })
+})
+
+describe('a token', () => {
+  it.each([
+    ['hf_abc', 'hf_abc'],
+    [' hf_abc\r\n', 'hf_abc'],
+    ['!~', '!~'],
+    ['a'.repeat(16_384), 'a'.repeat(16_384)],
+  ])('%j is %j', (given, token) => {
+    expect(requireToken(given, 'TOKEN')).toBe(token)
+  })
+
+  it.each([
+    ...[
+      '',
+      ' ',
+      'canary b',
+      'canary\nx-evil: 1',
+      'canary\r\n\r\nbody',
+      'canary\u0000',
+      'canaryé',
+      'canary\u007f',
+    ],
+    'canary'.repeat(4_000),
+  ])('is not %j, and the message does not repeat it', (given) => {
+    const error = thrown(() => requireToken(given, 'TOKEN'))
+    expect(error).toMatchObject({ code: 'INVALID_OPTIONS', issues: [{ path: 'TOKEN' }] })
+    expect(error).toHaveProperty('message', expect.stringMatching(/^TOKEN holds/))
+    expect(String(error)).not.toContain('canary')
+  })
+})
+
+function thrown(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
+}
