@@ -1,7 +1,8 @@
 /** Where a preload may put files: inside the roots, also behind symbolic links. */
 import { lstat, realpath } from 'node:fs/promises'
-import { dirname, join, type PlatformPath, posix, relative, sep, win32 } from 'node:path'
+import { dirname, join, type PlatformPath, posix, sep, win32 } from 'node:path'
 import { isMissing } from '../disk/errors.js'
+import { isInside } from '../disk/inside.js'
 import { checkFilename } from '../disk/names.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 
@@ -36,7 +37,7 @@ export async function outputDirectory(
   // What lies directly in a root is the host's own doing, a link to a bigger disk for example.
   const folders = directory === root ? [] : modes.map((mode) => join(directory, mode ?? ''))
   for (const folder of [directory, ...folders]) {
-    if (!isInside(realRoot, await realPathOf(folder), { relative, sep })) throw refused()
+    if (!isInside(realRoot, await realPathOf(folder))) throw refused()
   }
   return directory
 }
@@ -73,12 +74,6 @@ function checkFolderName(name: string): void {
     if (!isDownloadError(error)) throw error
     throw refused(error.message.replace('The file name', 'The folder name'))
   }
-}
-
-function isInside(root: string, directory: string, path: Pick<PlatformPath, 'relative' | 'sep'>): boolean {
-  const way = path.relative(root, directory)
-  // On Windows the way to another drive is the whole path.
-  return way !== '..' && !way.startsWith(`..${path.sep}`) && !/^(?:[\\/]|[a-z]:)/i.test(way)
 }
 
 /** Where a path really leads; what isn't there yet will be made as it is spelled. */

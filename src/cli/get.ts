@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { dirname, relative, resolve } from 'node:path'
+import { isInside } from '../disk/inside.js'
 import { useSyncIo } from '../disk/io.js'
 import { environmentCache } from '../download/destination.js'
 import type { Download } from '../download/download.js'
@@ -238,8 +239,8 @@ export async function dryRun(
 export function planText({ files, totalBytes, missingBytes, freeBytes, fits }: DownloadPlan): string {
   const size = (bytes: number | null) => (bytes === null ? '?' : formatBytes(bytes))
   const lines = files.map(({ status, size: bytes, path }) => {
-    const shown = relative('', path)
-    return `${words[status].padEnd(10)}  ${size(bytes).padStart(7)}  ${plain(shown.startsWith('..') ? path : shown)}\n`
+    const shown = isInside(resolve(), path) ? relative('', path) : path
+    return `${words[status].padEnd(10)}  ${size(bytes).padStart(7)}  ${plain(shown)}\n`
   })
   const count = files.length === 1 ? '1 file' : `${files.length} files`
   const free = freeBytes === null ? '' : `, ${size(freeBytes)} free`

@@ -1,6 +1,7 @@
 /** Where one resolved file goes: the one place that turns what a source tells into the beginning of a transfer. */
 import { homedir } from 'node:os'
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
+import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
 import { checkFilename } from '../disk/names.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
@@ -172,9 +173,9 @@ export class Destinations {
    */
   directoryOf(given: string): string | null {
     const absolute = resolve(this.directory, given)
+    if (!isInside(this.directory, absolute)) return absolute
     const inside = relative(this.directory, absolute)
-    if (inside === '') return null
-    return inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside) ? absolute : inside
+    return inside === '' ? null : inside
   }
 
   /** The folder that a file goes to. */

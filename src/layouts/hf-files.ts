@@ -17,9 +17,10 @@ import {
   unlink,
   utimes,
 } from 'node:fs/promises'
-import { basename, dirname, join, relative, sep } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { readRegularFile, replaceFile, syncFolder, uniqueSuffix } from '../disk/atomic.js'
 import { errnoOf, fsError, nullIfMissing } from '../disk/errors.js'
+import { isInside } from '../disk/inside.js'
 import { removeFiles } from '../disk/part-paths.js'
 import { DownloadError } from '../errors.js'
 import { blobFolder, type CachePlace, type CacheSpec, linkTarget, refPath, snapshotPath } from './hf-paths.js'
@@ -52,8 +53,7 @@ export async function requireInside(root: string, folders: readonly string[]): P
       if (stats === null) return
       if (stats.isSymbolicLink()) {
         const real = await realpath(folder).catch(nullIfMissing)
-        const below = real === null ? '..' : relative(top, real)
-        if (below === '..' || below.startsWith(`..${sep}`) || below === real) throw leadsOut()
+        if (real === null || !isInside(top, real)) throw leadsOut()
       } else if (!stats.isDirectory()) {
         throw new DownloadError('TARGET_NOT_REGULAR', 'A folder of the cache is not a folder.')
       }
