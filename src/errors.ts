@@ -134,6 +134,20 @@ export function isDownloadError(value: unknown, code?: DownloadErrorCode): value
   return code === undefined || (value as DownloadError).code === code
 }
 
+/** The code for an HTTP status that is no success. */
+export function codeOfStatus(status: number): 'ACCESS_DENIED' | 'NOT_FOUND' | 'HTTP_ERROR' {
+  if (status === 401 || status === 403) return 'ACCESS_DENIED'
+  return status === 404 || status === 410 ? 'NOT_FOUND' : 'HTTP_ERROR'
+}
+
+/**
+ * Whether asking again may help after an HTTP status: the server was too slow, too busy or broken. A server that can't do
+ * what was asked (501), or doesn't speak this HTTP (505), will not have learnt it by then.
+ */
+export function isRetryableStatus(status: number): boolean {
+  return [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505)
+}
+
 /** Turns the plain form back into an error. */
 export function deserializeError(plain: SerializedDownloadError, cause?: unknown): DownloadError {
   return new DownloadError(plain.code, plain.message, {

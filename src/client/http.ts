@@ -1,8 +1,9 @@
 import {
+  codeOfStatus,
   DownloadError,
-  type DownloadErrorCode,
   downloadErrorCodes,
   isDownloadError,
+  isRetryableStatus,
   type OptionIssue,
 } from '../errors.js'
 
@@ -164,21 +165,16 @@ export async function errorOf(response: Response): Promise<DownloadError> {
   const { code, detail, error, issues } = problem
   const retryAfterMs = retryAfter(response.headers.get('retry-after'))
   return new DownloadError(
-    downloadErrorCodes.find((known) => known === code) ?? codeOf(status),
+    // Without a code, or with one that only a newer server knows, the status has to say it.
+    downloadErrorCodes.find((known) => known === code) ?? codeOfStatus(status),
     [detail, error].find((text) => typeof text === 'string') ?? `The server answered with HTTP ${status}.`,
     {
       status,
-      retryable: [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505),
+      retryable: isRetryableStatus(status),
       issues: Array.isArray(issues) ? issues.filter(isIssue) : [],
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     },
   )
-}
-
-/** The error code of a status, for responses without a code or with one that only a newer server knows. */
-function codeOf(status: number): DownloadErrorCode {
-  if (status === 401 || status === 403) return 'ACCESS_DENIED'
-  return status === 404 || status === 410 ? 'NOT_FOUND' : 'HTTP_ERROR'
 }
 
 function isIssue(value: unknown): value is OptionIssue {

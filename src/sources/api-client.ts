@@ -1,6 +1,6 @@
 /** Metadata requests of sources: small answers, with retries, on the engine's own connections. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DownloadError, toDownloadError } from '../errors.js'
+import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from '../errors.js'
 import { isNetworkFailure } from '../net/errors.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
 import { firstHop, type Hop, isRedirect, nextHop } from '../net/redirects.js'
@@ -206,7 +206,7 @@ function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadE
   const { host } = new URL(answer.url)
   const explained = explain?.(answer) ?? null
   if (explained !== null) return explained
-  if (status === 408 || status === 429 || status >= 500) {
+  if (isRetryableStatus(status)) {
     const retryAfterMs = retryAfterOf(headers)
     const message =
       status === 429
@@ -218,11 +218,13 @@ function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadE
       ...(retryAfterMs === null ? {} : { retryAfterMs }),
     })
   }
-  if (status === 404 || status === 410)
-    return new DownloadError('NOT_FOUND', `${host} does not know it (HTTP ${String(status)}).`, { status })
-  if (status === 401 || status === 403)
-    return new DownloadError('ACCESS_DENIED', `${host} refuses access (HTTP ${String(status)}).`, { status })
-  return new DownloadError('HTTP_ERROR', `${host} answered with HTTP ${String(status)}.`, { status })
+  const code = codeOfStatus(status)
+  const messages = {
+    NOT_FOUND: `${host} does not know it (HTTP ${String(status)}).`,
+    ACCESS_DENIED: `${host} refuses access (HTTP ${String(status)}).`,
+    HTTP_ERROR: `${host} answered with HTTP ${String(status)}.`,
+  }
+  return new DownloadError(code, messages[code], { status })
 }
 
 /** `Retry-After`, else what is left of the window by `RateLimit` (draft-ietf-httpapi-ratelimit-headers: `"api";r=0;t=55`). */

@@ -231,3 +231,23 @@ describe('GitHub releases', () => {
 })
 
 const unnamed = { size: 1, url: 'https://api.github.com/x', browser_download_url: 'https://github.com/x' }
+
+describe('a server that fails', () => {
+  it.each([
+    [503, true],
+    [425, true],
+    [408, true],
+    [501, false],
+    [505, false],
+    [400, false],
+  ])('with %i is asked again: %s', async (status, again) => {
+    let failures = 0
+    const { server, resolving } = await against((_, origin) => {
+      failures += 1
+      return failures === 1 ? { status, headers: { 'retry-after': '0' } } : release(origin)
+    }, 'gh:o/r@v1.0/model.gguf')
+    if (again) expect(await resolving).toHaveLength(1)
+    else expect(await failureOf(resolving)).toMatchObject({ code: 'HTTP_ERROR', status, retryable: false })
+    expect(server.asked).toHaveLength(again ? 2 : 1)
+  })
+})

@@ -2,7 +2,7 @@
  * What a response means for a transfer. Pure: a response head and what is known go in, one verdict comes out.
  * Sources: RFC 9110 sections 8.8 (validators), 13.1.5 (If-Range), 14 (ranges) and 15 (status codes).
  */
-import { DownloadError } from '../../errors.js'
+import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
 import { parseContentRange } from '../../net/content-range.js'
 import type { ResponseHead } from '../../net/http.js'
 import { compareIdentity, type Identity } from '../part/identity.js'
@@ -133,19 +133,14 @@ function judgeUnsatisfiable(expected: Expectation, head: ResponseHead): Verdict 
 
 function judgeError(expected: Expectation, head: ResponseHead): Verdict {
   const { status } = head
-  if (status === 404 || status === 410) {
-    const error = new DownloadError('NOT_FOUND', `The server has no such file (HTTP ${status}).`, { status })
+  const code = codeOfStatus(status)
+  if (code !== 'HTTP_ERROR') {
+    const what = code === 'NOT_FOUND' ? 'has no such file' : 'refuses access'
+    const error = new DownloadError(code, `The server ${what} (HTTP ${status}).`, { status })
     return { kind: expected.identity === null ? 'fail' : 'expired', error }
   }
-  if (status === 401 || status === 403) {
-    const error = new DownloadError('ACCESS_DENIED', `The server refuses access (HTTP ${status}).`, {
-      status,
-    })
-    return { kind: expected.identity === null ? 'fail' : 'expired', error }
-  }
-  const retryable =
-    status === 408 || status === 425 || status === 429 || (status >= 500 && status !== 501 && status !== 505)
-  const error = new DownloadError('HTTP_ERROR', `The server answered HTTP ${status}.`, { status, retryable })
+  const retryable = isRetryableStatus(status)
+  const error = new DownloadError(code, `The server answered HTTP ${status}.`, { status, retryable })
   return { kind: retryable ? 'retry' : 'fail', error }
 }
 

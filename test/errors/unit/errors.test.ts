@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  codeOfStatus,
   DownloadError,
   deserializeError,
   downloadErrorCodes,
   isDownloadError,
+  isRetryableStatus,
   toDownloadError,
 } from '../../../src/errors.js'
 
@@ -159,5 +161,35 @@ describe('docs/errors.md', () => {
         expect(anchors.has(target ?? ''), `${code} links to ${String(target)}`).toBe(true)
       }
     }
+  })
+})
+
+describe('an HTTP status', () => {
+  it.each([
+    [400, 'HTTP_ERROR', false],
+    [401, 'ACCESS_DENIED', false],
+    [402, 'HTTP_ERROR', false],
+    [403, 'ACCESS_DENIED', false],
+    [404, 'NOT_FOUND', false],
+    [405, 'HTTP_ERROR', false],
+    [408, 'HTTP_ERROR', true],
+    [410, 'NOT_FOUND', false],
+    [416, 'HTTP_ERROR', false],
+    [424, 'HTTP_ERROR', false],
+    [425, 'HTTP_ERROR', true],
+    [429, 'HTTP_ERROR', true],
+    [451, 'HTTP_ERROR', false],
+    [500, 'HTTP_ERROR', true],
+    [501, 'HTTP_ERROR', false],
+    [502, 'HTTP_ERROR', true],
+    [503, 'HTTP_ERROR', true],
+    [504, 'HTTP_ERROR', true],
+    [505, 'HTTP_ERROR', false],
+    [522, 'HTTP_ERROR', true],
+    [599, 'HTTP_ERROR', true],
+    [300, 'HTTP_ERROR', false],
+  ] as const)('%i is %s; asking again may help: %s', (status, code, retryable) => {
+    expect(codeOfStatus(status)).toBe(code)
+    expect(isRetryableStatus(status)).toBe(retryable)
   })
 })
