@@ -134,6 +134,17 @@ export function isDownloadError(value: unknown, code?: DownloadErrorCode): value
   return code === undefined || (value as DownloadError).code === code
 }
 
+/**
+ * The error for one option that is not right.
+ *
+ * @param path - the option's name.
+ * @param message - what is wrong with it, without the name.
+ * @param what - what the option is one of, for people.
+ */
+export function invalidOption(path: string, message: string, what = 'download options'): DownloadError {
+  return new DownloadError('INVALID_OPTIONS', `${what}: ${path}: ${message}`, { issues: [{ path, message }] })
+}
+
 /** The code for an HTTP status that is no success. */
 export function codeOfStatus(status: number): 'ACCESS_DENIED' | 'NOT_FOUND' | 'HTTP_ERROR' {
   if (status === 401 || status === 403) return 'ACCESS_DENIED'

@@ -7,7 +7,7 @@ import { checkFilename } from '../disk/names.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
 import { isSame } from '../disk/stamp.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, invalidOption } from '../errors.js'
 import { removeBlobs } from '../layouts/hf-files.js'
 import { blobFolder, cachePlaceOf, snapshotPath } from '../layouts/hf-paths.js'
 import { hubCache, type KnownCaches, knownCaches } from '../layouts/known-caches.js'
@@ -161,10 +161,7 @@ export class Destinations {
   modeOf(given: string | null | undefined): string | null {
     if (given === undefined) return this.#defaultMode
     if (given === null || this.#modes.has(given)) return given
-    const message = `must be one of ${[...this.#modes].join(', ')}`
-    throw new DownloadError('INVALID_OPTIONS', `download options: mode: ${message}`, {
-      issues: [{ path: 'mode', message }],
-    })
+    throw invalidOption('mode', `must be one of ${[...this.#modes].join(', ')}`)
   }
 
   /**

@@ -1,7 +1,7 @@
 /** What a caller asks for, checked and with what the manager adds to it. */
 import { hash } from 'node:crypto'
 import { checkFilename, fallbackFilename } from '../disk/names.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, invalidOption } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { identify } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
@@ -86,16 +86,11 @@ function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: Downloa
     return layout === 'hf-cache' && fits && mode === null && filename === undefined ? layout : 'flat'
   }
   if (wanted.layout === 'flat') return 'flat'
-  if (!fits) throw notInCache('layout', 'hf-cache takes refs of the Hugging Face hub only')
-  if (mode !== null) throw notInCache('mode', 'there are none in a cache; leave it out')
-  if (filename !== undefined) throw notInCache('filename', 'a cache keeps the names of the hub; leave it out')
+  if (!fits) throw invalidOption('layout', 'hf-cache takes refs of the Hugging Face hub only')
+  if (mode !== null) throw invalidOption('mode', 'there are none in a cache; leave it out')
+  if (filename !== undefined)
+    throw invalidOption('filename', 'a cache keeps the names of the hub; leave it out')
   return 'hf-cache'
-}
-
-function notInCache(path: string, message: string): DownloadError {
-  return new DownloadError('INVALID_OPTIONS', `download options: ${path}: ${message}`, {
-    issues: [{ path, message }],
-  })
 }
 
 /** The name that the URL or the ref itself gives the file. Checks both. */
@@ -183,10 +178,7 @@ export function requireSame(
 export function requireNoGlobs({ include, exclude }: ResolvedDownloadOptions): void {
   if (include === undefined && exclude === undefined) return
   const path = include === undefined ? 'exclude' : 'include'
-  const message = 'goes with a ref that means several files'
-  throw new DownloadError('INVALID_OPTIONS', `download options: ${path}: ${message}`, {
-    issues: [{ path, message }],
-  })
+  throw invalidOption(path, 'goes with a ref that means several files')
 }
 
 /** Whether two lists, such as globs, are the same. */

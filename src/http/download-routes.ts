@@ -2,7 +2,7 @@
 import { lstat } from 'node:fs/promises'
 import type { Download } from '../download/download.js'
 import { isSettled } from '../download/states.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, invalidOption } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { type Route, route, type Services } from './route.js'
@@ -182,9 +182,7 @@ export function encodeCursor(sequence: number): string {
 export function decodeCursor(cursor: string): number {
   const sequence = /^s[0-9a-z]{1,11}$/.test(cursor) ? parseInt(cursor.slice(1), 36) : NaN
   if (!Number.isSafeInteger(sequence) || encodeCursor(sequence) !== cursor) {
-    throw new DownloadError('INVALID_OPTIONS', 'The query: cursor: is not one that this server gave', {
-      issues: [{ path: 'cursor', message: 'is not one that this server gave' }],
-    })
+    throw invalidOption('cursor', 'is not one that this server gave', 'The query')
   }
   return sequence
 }

@@ -9,7 +9,7 @@
  * ```
  */
 import { checkFilename } from '../disk/names.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, invalidOption } from '../errors.js'
 
 /**
  * How files lie below their folder.
@@ -64,10 +64,7 @@ export interface HubFile {
 export function cachePlaceOf(file: HubFile): CachePlace {
   const { repository, revision, filename } = file
   if (repository === undefined) {
-    const message = 'hf-cache takes refs of the Hugging Face hub only'
-    throw new DownloadError('INVALID_OPTIONS', `download options: layout: ${message}`, {
-      issues: [{ path: 'layout', message }],
-    })
+    throw invalidOption('layout', 'hf-cache takes refs of the Hugging Face hub only')
   }
   const blob = file.sha256 ?? file.gitOid ?? ''
   const { type, name, revision: asked } = repository

@@ -1,5 +1,5 @@
 /** What a source of models is: a name that people know goes in, files that can be fetched come out. */
-import { DownloadError } from '../errors.js'
+import { type DownloadError, invalidOption } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 
 /** A repository of the Hugging Face hub, as it was asked for. */
@@ -164,9 +164,7 @@ export class SourceRegistry {
     for (const { name } of own) {
       if (!namePattern.test(name) || names.has(name)) {
         const message = names.has(name) ? `two are called ${name}` : 'a name is not valid'
-        throw new DownloadError('INVALID_OPTIONS', `DownloadManager options: sources: ${message}`, {
-          issues: [{ path: 'sources', message }],
-        })
+        throw invalidOption('sources', message, 'DownloadManager options')
       }
       names.add(name)
     }

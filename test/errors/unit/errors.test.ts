@@ -5,6 +5,7 @@ import {
   DownloadError,
   deserializeError,
   downloadErrorCodes,
+  invalidOption,
   isDownloadError,
   isRetryableStatus,
   toDownloadError,
@@ -191,5 +192,20 @@ describe('an HTTP status', () => {
   ] as const)('%i is %s; asking again may help: %s', (status, code, retryable) => {
     expect(codeOfStatus(status)).toBe(code)
     expect(isRetryableStatus(status)).toBe(retryable)
+  })
+})
+
+describe('invalidOption', () => {
+  it('names the option in the message, and for programs', () => {
+    expect(invalidOption('mode', 'must be one of a, b')).toMatchObject({
+      code: 'INVALID_OPTIONS',
+      message: 'download options: mode: must be one of a, b',
+      retryable: false,
+      issues: [{ path: 'mode', message: 'must be one of a, b' }],
+    })
+    expect(invalidOption('cursor', 'is none', 'The query')).toMatchObject({
+      message: 'The query: cursor: is none',
+      issues: [{ path: 'cursor', message: 'is none' }],
+    })
   })
 })
