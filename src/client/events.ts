@@ -1,3 +1,4 @@
+import { createParser, type EventSourceParser } from 'eventsource-parser'
 import { DownloadError } from '../errors.js'
 import { errorOf, type Http, within } from './http.js'
 
@@ -108,79 +109,67 @@ export interface SseEvent {
 }
 
 /**
+ * The most characters that one event may have, in lines that are complete or not. A server sends at most the states of a
+ * few thousand downloads in one event.
+ */
+const maxEventLength = 16 * 1024 * 1024
+
+/**
  * Reads server-sent events out of bytes, as the HTML standard says (section 9.2.6, "Interpreting an event stream").
- * Does no input or output; chunks may end anywhere, also inside a character or between CR and LF.
+ * Does no input or output; chunks may end anywhere, also inside a character or between CR and LF. A line that ends with
+ * CR alone, which no known server sends, may be read only with the lines after it.
  *
  * @example
  * const parser = new SseParser()
  * for (const chunk of chunks) for (const { event, data } of parser.push(chunk)) …
  */
 export class SseParser {
-  /** What `Last-Event-ID` says when the stream is asked for again; empty while no event had an id. */
+  /** The value of `Last-Event-ID` when the stream is requested again; empty until an event has had an id. */
   lastEventId: string
-  /** How long to wait before asking again, in milliseconds; null while the stream has not said. */
+  /** How long to wait before reconnecting, in milliseconds; null until the stream has said so. */
   retryMs: number | null
 
-  // Drops one byte order mark at the start, and puts U+FFFD where bytes are no UTF-8.
+  // Drops one byte order mark at the start, and puts U+FFFD where bytes are not UTF-8.
   readonly #decoder = new TextDecoder()
-  /** The line that has no end yet, in pieces: joining them once keeps a long line in small chunks linear. */
-  #line: string[] = []
-  /** The last text ended with CR; an LF at the start of the next belongs to it. */
-  #afterCr = false
-  #event = ''
-  #data: string[] = []
-  #id: string
+  readonly #parser: EventSourceParser
+  #events: SseEvent[] = []
+  #isTooLong = false
 
   /** @param before - the parser of the stream that this one continues. Default: none. */
   constructor({
     lastEventId = '',
     retryMs = null,
   }: Partial<Pick<SseParser, 'lastEventId' | 'retryMs'>> = {}) {
-    this.lastEventId = this.#id = lastEventId
+    this.lastEventId = lastEventId
     this.retryMs = retryMs
+    this.#parser = createParser({
+      maxBufferSize: maxEventLength,
+      onEvent: ({ event = 'message', data, id }) => {
+        this.#events.push({ event, data })
+        this.lastEventId = id ?? this.lastEventId
+      },
+      onRetry: (milliseconds) => {
+        this.retryMs = milliseconds
+      },
+      // The other errors are fields that no standard knows, which are ignored.
+      onError: ({ type }) => {
+        this.#isTooLong ||= type === 'max-buffer-size-exceeded'
+      },
+    })
   }
 
-  /** The events that these bytes complete. What the stream leaves incomplete at its end is no event. */
+  /**
+   * The events that these bytes complete. What is incomplete at the end of the stream is not an event.
+   *
+   * @throws DownloadError `PROTOCOL_ERROR` when an event has more than 16 Mi characters.
+   */
   push(bytes: Uint8Array): SseEvent[] {
-    const events: SseEvent[] = []
-    let text = this.#decoder.decode(bytes, { stream: true })
-    // No character yet: what is known of the last one still holds.
-    if (text === '') return events
-    if (this.#afterCr && text.startsWith('\n')) text = text.slice(1)
-    this.#afterCr = text.endsWith('\r')
-    const lines = text.split(/\r\n|\r|\n/)
-    // A split gives one piece at least; the last one has no end yet.
-    const rest = lines.pop() ?? ''
-    for (const line of lines) {
-      const event = this.#take(this.#line.join('') + line)
-      this.#line = []
-      if (event !== null) events.push(event)
+    if (!this.#isTooLong) this.#parser.feed(this.#decoder.decode(bytes, { stream: true }))
+    const events = this.#events
+    this.#events = []
+    if (this.#isTooLong && events.length === 0) {
+      throw new DownloadError('PROTOCOL_ERROR', 'The server sent an event that is too long.')
     }
-    if (rest !== '') this.#line.push(rest)
     return events
-  }
-
-  /** One whole line; an empty one ends an event. */
-  #take(line: string): SseEvent | null {
-    if (line === '') return this.#dispatch()
-    const colon = line.indexOf(':')
-    const field = colon < 0 ? line : line.slice(0, colon)
-    const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '')
-    if (field === 'event') this.#event = value
-    else if (field === 'data') this.#data.push(value)
-    else if (field === 'id') {
-      if (!value.includes('\0')) this.#id = value
-    } else if (field === 'retry' && /^\d+$/.test(value)) this.retryMs = Number(value)
-    // Comments (no name before the colon) and names that nobody knows say nothing.
-    return null
-  }
-
-  #dispatch(): SseEvent | null {
-    const event = { event: this.#event || 'message', data: this.#data.join('\n') }
-    const isEmpty = this.#data.length === 0
-    this.lastEventId = this.#id
-    this.#event = ''
-    this.#data = []
-    return isEmpty ? null : event
   }
 }

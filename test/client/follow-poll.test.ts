@@ -27,6 +27,12 @@ describe('without a stream it polls', () => {
     ['JSON', json({ success: true })],
     ['a proxy that holds all back', silence],
     [
+      'an event without an end',
+      (_, res) => {
+        res.writeHead(200, { 'content-type': 'text/event-stream' }).write(`data: ${'x'.repeat(17 * 2 ** 20)}`)
+      },
+    ],
+    [
       'a proxy that holds the body back',
       (_, res) => {
         res.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
@@ -40,7 +46,8 @@ describe('without a stream it polls', () => {
     // What has not changed is no news.
     expect(progressOf(values)).toEqual([10, 20, 100])
     expect(server.to(paths.events)).toHaveLength(1)
-    expect(server.to(paths.events)[0]?.closed).toBe(true)
+    // The server learns of it from its own socket, a little later.
+    await expect.poll(() => server.to(paths.events)[0]?.closed).toBe(true)
     const asked = server.to(paths.status)
     expect(asked).toHaveLength(4)
     expect(asked[0]?.query.get('url')).toBe(modelUrl)
