@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
+import { isSameSite } from './site.js'
 import { fewOf, isPlainPath, urlOf } from './support.js'
 
 // ---- How a registry asks for a token, and whom it may send us to for it. Pure.  https://distribution.github.io/distribution/spec/auth/token/
@@ -33,43 +34,6 @@ export function parseChallenge(header: string): Challenge | null {
   return { realm, service: found.get('service') ?? null, scope: found.get('scope') ?? null }
 }
 
-/** Sites that are one service. */
-const pairs: readonly (readonly [string, string])[] = [
-  ['ollama.ai', 'ollama.com'],
-  ['hf.co', 'huggingface.co'],
-]
-
-/**
- * Under these, neighbours are strangers to each other. The list of all of them is long (https://publicsuffix.org); what
- * is missing here makes a token service on a sibling of the registry's host acceptable, never one elsewhere.
- */
-const shared = new Set(
-  (
-    'appspot.com azurecr.io azurewebsites.net blogspot.com cloudfront.net duckdns.org fly.dev github.io gitlab.io ' +
-    'herokuapp.com hf.space netlify.app ngrok.app ngrok.dev ngrok.io onrender.com pages.dev r2.dev run.app vercel.app ' +
-    'web.app windows.net workers.dev amazonaws.com br.com cn.com eu.com uk.com us.com'
-  ).split(' '),
-)
-
-const sharedInCountry = /^(?:ac|co|com|edu|go|gob|gov|gv|ltd|me|ne|net|nom|or|org|plc|sch)\.[a-z]{2}$/
-
-/**
- * What a host name is registered under: `example.com` of `auth.example.com`. An address, and a name of one part, is its
- * own.
- */
-function siteOf(hostname: string): string {
-  const labels = hostname.replace(/\.$/, '').split('.')
-  if (hostname.startsWith('[') || /^[\d.]+$/.test(hostname) || labels.length < 3) return labels.join('.')
-  const two = labels.slice(-2).join('.')
-  return shared.has(two) || sharedInCountry.test(two) ? labels.slice(-3).join('.') : two
-}
-
-/** Whether two host names belong to one owner, as far as names tell. */
-export function isSameSite(one: string, other: string): boolean {
-  const sites = [siteOf(one.toLowerCase()), siteOf(other.toLowerCase())]
-  return sites[0] === sites[1] || pairs.some((pair) => pair.every((site) => sites.includes(site)))
-}
-
 /**
  * The address of the token service that a registry names, checked: a registry that names another's, and gets the token,
  * could act there as us (CVE-2025-51471).
@@ -77,15 +41,15 @@ export function isSameSite(one: string, other: string): boolean {
  * @param registry - the origin that the caller named.
  * @throws DownloadError `REDIRECT_BLOCKED`.
  */
-export function requireOwnRealm(registry: string, realm: string): URL {
+export async function requireOwnRealm(registry: string, realm: string): Promise<URL> {
   const home = new URL(registry)
   const url = urlOf(realm)
   const isOwn =
     url !== null &&
     url.username + url.password === '' &&
-    isSameSite(home.hostname, url.hostname) &&
     // Not encrypted is fine only where the registry itself is not, and on its own machine.
-    (url.protocol === 'https:' || isPlainNeighbour(home, url))
+    (url.protocol === 'https:' || isPlainNeighbour(home, url)) &&
+    (await isSameSite(home.hostname, url.hostname))
   if (isOwn) return url
   const where = url === null || url.host === '' ? 'an invalid address' : url.origin
   throw new DownloadError(

@@ -7,12 +7,12 @@ import { selects } from './globs.js'
 import {
   chooseLayers,
   chooseManifest,
-  isSameSite,
   type Manifest,
   manifestSchema,
   parseChallenge,
   requireOwnRealm,
 } from './oci.js'
+import { isSameSite } from './site.js'
 import type { ApiAnswer, JsonAnswer, Resolution, ResolveContext, Source } from './source.js'
 import { badRef, isToken, rateLimited, unusable } from './support.js'
 
@@ -212,16 +212,16 @@ async function ask(session: Session, reference: string): Promise<JsonAnswer> {
 async function tokenFor({ ref, context }: Session, { headers }: ApiAnswer): Promise<string> {
   const challenge = parseChallenge(headers['www-authenticate'] ?? '')
   if (challenge === null) throw loginNeeded(ref, 401)
-  const realm = requireOwnRealm(ref.origin, challenge.realm)
+  const realm = await requireOwnRealm(ref.origin, challenge.realm)
   realm.searchParams.set('scope', challenge.scope ?? `repository:${ref.repository}:pull`)
   if (challenge.service !== null) realm.searchParams.set('service', challenge.service)
   const answer = await context.fetchJson(realm, {
     maxBytes: 256 * 1024,
     explain: (refused) => explain(refused, ref),
   })
-  // It may have sent us on.
-  if (!isSameSite(new URL(ref.origin).hostname, new URL(answer.url).hostname)) {
-    requireOwnRealm(ref.origin, new URL(answer.url).origin)
+  // The answer may come from where the token service redirected to.
+  if (!(await isSameSite(new URL(ref.origin).hostname, new URL(answer.url).hostname))) {
+    await requireOwnRealm(ref.origin, new URL(answer.url).origin)
   }
   const parsed = tokenSchema().safeParse(answer.json)
   const token = parsed.success ? (parsed.data.token ?? parsed.data.access_token ?? '') : ''
