@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { build } from 'vite'
+import { build } from 'esbuild'
+import { root } from './process.js'
 
 /**
  * Bundles one source file into a module that plain Node runs, for tests that need a second process or thread.
@@ -9,16 +10,17 @@ import { build } from 'vite'
  * @returns the path of the module.
  */
 export async function bundle(source: string, folder: string): Promise<string> {
+  const outfile = join(folder, source.replace(/^.*\/|\.ts$/g, '') + '.mjs')
   await build({
-    configFile: false,
-    logLevel: 'silent',
-    ssr: { noExternal: true },
-    build: {
-      ssr: source,
-      outDir: folder,
-      emptyOutDir: false,
-      rollupOptions: { output: { entryFileNames: '[name].mjs' } },
+    entryPoints: [join(root, source)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    // Packages that are CommonJS ask for Node's own modules by `require`.
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
     },
   })
-  return join(folder, source.replace(/^.*\/|\.ts$/g, '') + '.mjs')
+  return outfile
 }
