@@ -4,6 +4,8 @@ import { measureSlowness } from './test/support/slowness.js'
 const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
 /** What changes nothing in its process needs none of its own; starting one costs half a second. */
 const light = ['test/{client,contract,http,layouts,sources,types}/*.test.ts']
+/** They share a browser, and the bundles of their pages, as long as they share a process. */
+const browser = ['test/{elements,frontends}/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
 /** Measured once per run; `deadline()` of `test/support/wait.ts` makes use of it. */
 const slowness = measureSlowness()
@@ -44,6 +46,7 @@ export default defineConfig(({ mode }) => ({
                 test: {
                   name: 'soak',
                   include: soak,
+                  setupFiles: ['./test/support/setup.ts', './test/support/browser-setup.ts'],
                   testTimeout: 900_000,
                   maxWorkers: 1,
                   globalSetup: './scripts/vitest-build.ts',
@@ -70,9 +73,24 @@ export default defineConfig(({ mode }) => ({
               {
                 extends: true,
                 test: {
+                  name: 'browser',
+                  include: browser,
+                  isolate: false,
+                  // A browser has processes of its own.
+                  maxWorkers: 2,
+                  setupFiles: ['./test/support/setup.ts', './test/support/browser-setup.ts'],
+                  testTimeout: 180_000 * slowness,
+                  hookTimeout: 180_000 * slowness,
+                  sequence: { groupOrder: 2 },
+                  globalSetup: './scripts/vitest-build.ts',
+                },
+              },
+              {
+                extends: true,
+                test: {
                   name: 'system',
                   include: ['test/**/*.test.ts'],
-                  exclude: [...unit, ...light, ...soak],
+                  exclude: [...unit, ...light, ...browser, ...soak],
                   sequence: { groupOrder: 1 },
                   globalSetup: './scripts/vitest-build.ts',
                 },

@@ -1,26 +1,22 @@
-/** A real browser for tests. Requires vitest; import it at the top of a test file. */
+/** A real browser for tests. Requires vitest, and `browser-setup.ts` among its setup files. */
 import { chromium as driver, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
-import { build } from 'vite'
-import { afterAll, afterEach, expect, vi } from 'vitest'
+import { build } from 'esbuild'
+import { expect } from 'vitest'
 import { findChromium } from './machine.js'
 import { deadline } from './wait.js'
 
-// A browser takes its time on a busy machine; what is waited for has deadlines of its own.
-vi.setConfig({ testTimeout: deadline(60_000), hookTimeout: deadline(60_000) })
-
+// Starting one takes seconds of CPU, so all files of a process share it. It ends with the process.
 let browser: Browser | null = null
 const pages = new Map<Page, Error[]>()
 
-afterEach(async () => {
+/** Closes the pages of a test, and fails when a script of theirs did. */
+export async function closePages(): Promise<void> {
   const errors = [...pages.values()].flat()
-  for (const page of pages.keys()) await page.close()
+  // Each has a context of its own: its cookies, its language.
+  for (const page of pages.keys()) await page.context().close()
   pages.clear()
   expect(errors, 'errors that scripts of the pages did not catch').toEqual([])
-})
-
-afterAll(async () => {
-  await browser?.close()
-})
+}
 
 /**
  * Opens a page in a new browser context, which is closed after the test. The test fails when a script of the page
@@ -60,14 +56,22 @@ export function bundlePage(source: string): Promise<string> {
 }
 
 async function bundle(source: string): Promise<string> {
-  const result = await build({
-    configFile: false,
-    logLevel: 'silent',
-    esbuild: { jsx: 'automatic' },
-    build: { write: false, minify: false, modulePreload: false, rollupOptions: { input: source } },
+  const { outputFiles } = await build({
+    entryPoints: [source],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'browser',
+    jsx: 'automatic',
+    define: {
+      'process.env.NODE_ENV': '"production"',
+      // What the builds of Vue for bundlers leave to them.
+      __VUE_OPTIONS_API__: 'true',
+      __VUE_PROD_DEVTOOLS__: 'false',
+      __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false',
+    },
   })
-  const outputs = [result].flat().flatMap((each) => ('output' in each ? each.output : []))
-  const chunk = outputs.find((each) => each.type === 'chunk')
-  if (chunk === undefined) throw new Error(`${source} gave no script.`)
-  return chunk.code
+  const [script] = outputFiles
+  if (script === undefined) throw new Error(`${source} gave no script.`)
+  return script.text
 }
