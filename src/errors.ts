@@ -1,6 +1,6 @@
 /**
- * Every code a {@link DownloadError} can carry. Codes are stable: they are part of the public contract and of
- * the REST answers. `docs/errors.md` explains each one.
+ * All codes of a {@link DownloadError}. Codes are stable: they are part of the public API and of REST
+ * responses. `docs/errors.md` explains each of them.
  */
 export const downloadErrorCodes = [
   'INVALID_OPTIONS',
@@ -38,49 +38,50 @@ export const downloadErrorCodes = [
   'INTERNAL',
 ] as const
 
-/** A stable name for what went wrong; see `docs/errors.md`. */
+/** Stable code that identifies the kind of error; see `docs/errors.md`. */
 export type DownloadErrorCode = (typeof downloadErrorCodes)[number]
 
-/** One of several things that are wrong: where, and what. */
+/** One of several problems: where it is and what is wrong. */
 export interface OptionIssue {
-  /** Dotted path of the offending option, for example `connections`; or the file of a group. */
+  /** Dotted path of the invalid option, such as `connections`; for a group, the path of the file. */
   path: string
-  /** One sentence for people. */
+  /** Human-readable sentence. */
   message: string
 }
 
-/** What a {@link DownloadError} may be given besides its code and message. */
+/** Optional details of a {@link DownloadError}, besides its code and message. */
 export interface DownloadErrorDetails {
   /** The underlying error, kept as `error.cause`. */
   cause?: unknown
-  /** Whether asking again later may help. Default: `false`. */
+  /** Whether trying again later may succeed. Default: `false`. */
   retryable?: boolean
-  /** The HTTP status that caused it, when one did. */
+  /** HTTP status that caused the error, if there is one. */
   status?: number
-  /** How long the server asked to wait, in milliseconds (`Retry-After`, RFC 9110 section 10.2.3). */
+  /** How long the server asked the client to wait, in milliseconds (`Retry-After`, RFC 9110 section 10.2.3). */
   retryAfterMs?: number
-  /** For `INVALID_OPTIONS`: every problem found. For a group: every file that is missing. */
+  /** For `INVALID_OPTIONS`: every problem found. For a group: every missing file. */
   issues?: OptionIssue[]
 }
 
-/** A {@link DownloadError} as plain data, as it crosses the transfer boundary and lies in the store. */
+/** A {@link DownloadError} as plain data, as it is stored and passed between threads. */
 export interface SerializedDownloadError {
   /** Stable code. */
   code: DownloadErrorCode
-  /** One sentence for people. */
+  /** Human-readable sentence. */
   message: string
-  /** Whether asking again later may help. */
+  /** Whether trying again later may succeed. */
   retryable: boolean
-  /** The HTTP status that caused it, when one did. */
+  /** HTTP status that caused the error, if there is one. */
   status?: number | undefined
-  /** How long the server asked to wait, in milliseconds. */
+  /** How long the server asked the client to wait, in milliseconds. */
   retryAfterMs?: number | undefined
 }
 
 const brand = Symbol.for('model-downloader.DownloadError')
 
 /**
- * The one error class of this package. Tell causes apart by {@link DownloadError.code | code}, never by message.
+ * The only error class of this package. Use {@link DownloadError.code | code} to distinguish causes, not the
+ * message.
  *
  * @example
  * try { await download.finished } catch (error) {
@@ -91,15 +92,18 @@ export class DownloadError extends Error {
   override readonly name = 'DownloadError'
   /** Stable code; see {@link DownloadErrorCode}. */
   readonly code: DownloadErrorCode
-  /** Whether asking again later may help. */
+  /** Whether trying again later may succeed. */
   readonly retryable: boolean
-  /** The HTTP status that caused it, when one did. */
+  /** HTTP status that caused the error, if there is one. */
   readonly status: number | undefined
-  /** How long the server asked to wait, in milliseconds. */
+  /** How long the server asked the client to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined
-  /** For `INVALID_OPTIONS`: every problem found; for a group: every file that is missing, by its path; otherwise empty. */
+  /**
+   * For `INVALID_OPTIONS`: every problem found. For a group: every missing file, by its path. Otherwise
+   * empty.
+   */
   readonly issues: readonly OptionIssue[]
-  /** Marks the class across copies of the package. */
+  /** Identifies the class even when several copies of the package are loaded. */
   readonly [brand] = true
 
   constructor(code: DownloadErrorCode, message: string, details: DownloadErrorDetails = {}) {
@@ -111,7 +115,7 @@ export class DownloadError extends Error {
     this.issues = details.issues ?? []
   }
 
-  /** Plain data: code, message and the like; neither stack nor cause. */
+  /** Returns plain data: code, message and details, but neither stack nor cause. */
   toJSON(): SerializedDownloadError {
     return {
       code: this.code,
@@ -124,10 +128,10 @@ export class DownloadError extends Error {
 }
 
 /**
- * Whether a value is a {@link DownloadError}, also one of another copy of this package.
+ * Whether a value is a {@link DownloadError}, including one created by another copy of this package.
  *
- * @param value - anything that was thrown.
- * @param code - when given, the code must be this one too.
+ * @param value - any thrown value.
+ * @param code - if given, the error must also have this code.
  */
 export function isDownloadError(value: unknown, code?: DownloadErrorCode): value is DownloadError {
   if (typeof value !== 'object' || value === null || !(brand in value)) return false
@@ -135,31 +139,32 @@ export function isDownloadError(value: unknown, code?: DownloadErrorCode): value
 }
 
 /**
- * The error for one option that is not right.
+ * Creates the error for a single invalid option.
  *
- * @param path - the option's name.
+ * @param path - name of the option.
  * @param message - what is wrong with it, without the name.
- * @param what - what the option is one of, for people.
+ * @param what - which kind of options it belongs to, for the message.
  */
 export function invalidOption(path: string, message: string, what = 'download options'): DownloadError {
   return new DownloadError('INVALID_OPTIONS', `${what}: ${path}: ${message}`, { issues: [{ path, message }] })
 }
 
-/** The code for an HTTP status that is no success. */
+/** The error code for an HTTP status that does not indicate success. */
 export function codeOfStatus(status: number): 'ACCESS_DENIED' | 'NOT_FOUND' | 'HTTP_ERROR' {
   if (status === 401 || status === 403) return 'ACCESS_DENIED'
   return status === 404 || status === 410 ? 'NOT_FOUND' : 'HTTP_ERROR'
 }
 
 /**
- * Whether asking again may help after an HTTP status: the server was too slow, too busy or broken. A server that can't do
- * what was asked (501), or doesn't speak this HTTP (505), will not have learnt it by then.
+ * Whether a request may succeed later after this HTTP status, because the server was too slow, overloaded or
+ * broken. A server that does not implement the method (501) or the HTTP version (505) will still not
+ * implement it then.
  */
 export function isRetryableStatus(status: number): boolean {
   return [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505)
 }
 
-/** Turns the plain form back into an error. */
+/** Recreates an error from its plain form. */
 export function deserializeError(plain: SerializedDownloadError, cause?: unknown): DownloadError {
   return new DownloadError(plain.code, plain.message, {
     retryable: plain.retryable,
@@ -169,7 +174,10 @@ export function deserializeError(plain: SerializedDownloadError, cause?: unknown
   })
 }
 
-/** Any thrown value as a {@link DownloadError}; what is none yet becomes `INTERNAL` (a bug of ours). */
+/**
+ * Converts any thrown value to a {@link DownloadError}. A value that is not one becomes `INTERNAL`, which
+ * indicates a bug in this package.
+ */
 export function toDownloadError(value: unknown): DownloadError {
   if (isDownloadError(value)) return value
   const message = value instanceof Error ? value.message : describe(value)
@@ -180,7 +188,7 @@ function describe(value: unknown): string {
   try {
     return String(value)
   } catch {
-    // An object without a usable toString; a failure must not fail on the way to being told.
+    // An object may lack a usable toString. Reporting an error must not throw another one.
     return typeof value
   }
 }
