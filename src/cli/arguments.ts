@@ -6,18 +6,18 @@ import { plain } from './format.js'
 const powers = ['', 'k', 'm', 'g', 't']
 
 /**
- * A rate as people write it: `500k`, `10M`, `1.5G`, `10MiB`, `10MB`, or plain bytes. A letter alone is a power of 1024
- * in either case, as in curl, wget and aria2. With a `B` behind it, it is the unit of the SI that all output has, a power
- * of 1000; GNU's tools read sizes in the same way.
+ * Parses a rate: `500k`, `10M`, `1.5G`, `10MiB`, `10MB`, or a plain number of bytes. A letter alone stands
+ * for a power of 1024 in either case, as in curl, wget and aria2. With `B` after it, it is an SI unit as in
+ * all output, a power of 1000; the GNU tools read sizes in the same way.
  *
- * @returns bytes per second, a whole number from 1.
- * @throws InvalidArgumentError when it is anything else.
+ * @returns bytes per second, an integer of at least 1.
+ * @throws InvalidArgumentError for any other text.
  */
 export function parseRate(text: string): number {
   const match = /^(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(i?b)?$/i.exec(text.trim())
   if (match === null) {
     throw new InvalidArgumentError(
-      'Give bytes per second as a number, with k, M or G behind it: 500k, 10M, 1.5G.',
+      'Expected a number of bytes per second, optionally followed by k, M or G: 500k, 10M, 1.5G.',
     )
   }
   const [, number, letter = '', unit] = match
@@ -25,26 +25,26 @@ export function parseRate(text: string): number {
   const bytes = Math.floor(Number(number) * base ** powers.indexOf(letter.toLowerCase()))
   if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) {
     throw new InvalidArgumentError(
-      'The rate must be at least 1 byte per second. Leave the option out for no limit.',
+      'The rate must be at least 1 byte per second. Omit the option for no limit.',
     )
   }
   return bytes
 }
 
-/** A whole number within bounds, as an option parser. */
+/** Creates an option parser for an integer within bounds. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
     if (!(value >= min && value <= max)) {
       const bounds = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`
-      throw new InvalidArgumentError(`Give a whole number ${bounds}.`)
+      throw new InvalidArgumentError(`Expected a whole number ${bounds}.`)
     }
     return value
   }
 }
 
 /**
- * A digest as people paste it: upper case and a `sha256:` prefix are fine.
+ * Parses a digest. Upper case and a `sha256:` prefix are accepted.
  *
  * @returns 64 lower-case hexadecimal digits.
  */
@@ -58,12 +58,13 @@ export function parseSha256(text: string): string {
   return hex
 }
 
-/** A file name: one segment. A path is refused here, because the way to say it is `-d`. */
+/** Parses a file name of one segment. A path is refused, because the folder is set with `-d`. */
 export function parseOutputName(text: string): string {
-  if (text === '-') throw new InvalidArgumentError('Files go to the disk, not to standard output.')
+  if (text === '-')
+    throw new InvalidArgumentError('Files can only be written to disk, not to standard output.')
   if (/[\\/]/.test(text)) {
     throw new InvalidArgumentError(
-      'Give a file name without folders (UNSAFE_FILENAME). The folder goes into -d.',
+      'Expected a file name without folders (UNSAFE_FILENAME). Set the folder with -d.',
     )
   }
   if (text === '') throw new InvalidArgumentError('The file name is empty.')
@@ -71,14 +72,14 @@ export function parseOutputName(text: string): string {
 }
 
 /**
- * Adds one `K: V` to the headers so far. A name that comes again is joined to the first as RFC 9110 section 5.3 says
+ * Adds one `K: V` to the headers given so far. Repeated names are combined as RFC 9110 section 5.3 defines
  * (cookies as RFC 6265 section 5.4 does).
  */
 export function addHeader(text: string, previous: Record<string, string> = {}): Record<string, string> {
   const colon = text.indexOf(':')
   const name = text.slice(0, Math.max(colon, 0)).trim()
   const value = text.slice(colon + 1).trim()
-  // What was given may be a token, so the message does not repeat it.
+  // The text may contain a token, so the message does not repeat it.
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) {
     throw new InvalidArgumentError("Write a header as 'Name: value'.")
   }
@@ -88,24 +89,25 @@ export function addHeader(text: string, previous: Record<string, string> = {}): 
   return { ...previous, [known]: `${previous[known] ?? ''}${separator}${value}` }
 }
 
-/** Adds one text to those so far, for options that may be repeated. */
+/** Appends a value, for options that may be repeated. */
 export function addText(text: string, previous: readonly string[] = []): string[] {
   return [...previous, text]
 }
 
-/** Keys of models with commas between them. */
+/** Parses model keys separated by commas. */
 export function parseKeys(text: string): string[] {
   const keys = text
     .split(',')
     .map((key) => key.trim())
     .filter((key) => key !== '')
-  if (keys.length === 0) throw new InvalidArgumentError('Give keys of the catalog: a,b.')
+  if (keys.length === 0)
+    throw new InvalidArgumentError('Expected keys of the catalog, separated by commas: a,b.')
   return keys
 }
 
 /**
- * Downloads at a time and connections for each, where the user says nothing: few files get many connections each, many
- * files few, so that all together stay near 32.
+ * Determines how many downloads run at a time and how many connections each may have, where the user does not
+ * say. A few files get many connections each and many files a few, so that the total stays near 32.
  *
  * @param urls - number of URLs.
  */
@@ -119,30 +121,30 @@ export function defaultPools(
   return { concurrency, connections }
 }
 
-// ---- usage
+// ---- Exit codes and usage errors
 
-/** Exit codes of the command; a signal adds its number to 128. */
+/** Exit codes of the commands. After a signal, the exit code is 128 plus its number. */
 export const exitCodes = { done: 0, failed: 1, usage: 2 } as const
 
-/** Codes that a request can only earn by how it was written. */
+/** Codes of errors that are caused by the arguments alone. */
 const usageCodes = new Set<string>(['INVALID_OPTIONS', 'INVALID_URL', 'UNSAFE_FILENAME'])
 
-/** The command line asks for something that makes no sense: exit code 2. */
+/** The arguments of the command are invalid; the exit code is 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** Whether an error says that something was asked for in a wrong way. */
+/** Whether an error is caused by invalid arguments. */
 export function isUsage(error: unknown): error is DownloadError {
   return isDownloadError(error) && usageCodes.has(error.code)
 }
 
-/** Such an error as one of the command line. */
+/** Converts such an error to a {@link UsageError}. */
 export function toUsageError(error: DownloadError, prefix = ''): UsageError {
   return new UsageError(`${prefix}${plain(redactUrls(error.message))} (${error.code})`, { cause: error })
 }
 
-/** Runs something; what it says about how it was asked becomes an error of the command line. */
+/** Calls a function and converts errors about invalid arguments to {@link UsageError}. */
 export function asUsageError<T>(make: () => T, prefix?: string): T {
   try {
     return make()

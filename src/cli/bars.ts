@@ -3,14 +3,14 @@ import { formatBytes } from '../util/format.js'
 import { barLine, fit } from './format.js'
 import { HumanReporter, type LineKind, type Print } from './reporters.js'
 
-/** What the bars are drawn on: standard error, when it is a terminal. */
+/** The terminal on which the bars are drawn: standard error. */
 export interface Terminal extends NodeJS.WritableStream {
-  /** Size in cells; 0 where it can't be told. */
+  /** Size in cells; 0 if unknown. */
   readonly columns: number
   readonly rows: number
 }
 
-/** The payload of every bar: the line as it is to be drawn. */
+/** Payload of a bar: the rendered line. */
 interface Slot {
   line: string
 }
@@ -20,9 +20,9 @@ const clearBelow = '\u001b[J'
 const frameMs = 100
 
 /**
- * For terminals: a bar per active download, finished ones above them, and below them the sum when there is more than
- * one file. Bars are slots that are filled anew for every frame, so that hundreds of small files cost no more than the
- * few that are seen.
+ * Reporter for terminals: shows a bar for each active download, finished downloads above the bars, and a
+ * total below them if there is more than one file. Bars are slots that are refilled for every frame, so
+ * hundreds of small files cost no more than the few that are visible.
  */
 export class BarReporter extends HumanReporter {
   readonly #terminal: Terminal
@@ -32,7 +32,7 @@ export class BarReporter extends HumanReporter {
   readonly #timer: NodeJS.Timeout
   #closed = false
 
-  /** @param color - whether marks may be coloured. */
+  /** @param color - whether to colour the marks. */
   constructor(urls: number, terminal: Terminal, paths: Print | null, color: boolean) {
     super(urls, paths)
     this.#terminal = terminal
@@ -40,14 +40,14 @@ export class BarReporter extends HumanReporter {
     this.#bars = new cliProgress.MultiBar({
       stream: terminal,
       format: (_options, _params, payload: Slot) => payload.line,
-      // Wrapping stays on and the cursor stays seen: a process that is killed can't put them back. The lines are cut
-      // to the width here.
+      // Line wrapping stays on and the cursor stays visible, because a killed process could not restore them.
+      // This class truncates the lines to the width itself.
       linewrap: true,
       hideCursor: false,
       clearOnComplete: true,
-      // A slot's text may move to another row.
+      // The text of a slot may move to another row.
       forceRedraw: true,
-      // The frames are ours; the package's own timer is put off by each of them.
+      // This class draws the frames; each of them postpones the timer of the package.
       fps: 1,
     })
     this.#timer = setInterval(() => this.#draw(), frameMs)
@@ -55,14 +55,14 @@ export class BarReporter extends HumanReporter {
   }
 
   protected line(text: string, kind: LineKind): void {
-    // The bar shows that it began, and that it waits.
+    // The bar itself shows that the download has started or is waiting.
     if (kind === 'start') return
     const mark = { done: this.#paint('✓ ', 32), error: this.#paint('✗ ', 31), more: '', note: '', sum: '' }[
       kind
     ]
     const line = `${mark}${text}\n`
     if (this.#closed) this.#terminal.write(line)
-    // What stands below is drawn again after it.
+    // The bars below are redrawn afterwards.
     else this.#bars.log(clearBelow + line)
   }
 
@@ -96,7 +96,7 @@ export class BarReporter extends HumanReporter {
     this.#bars.update()
   }
 
-  /** Puts the lines into the slots, in order; slots left over become empty lines. */
+  /** Assigns the lines to the slots in order. Remaining slots become empty lines. */
   #fill(lines: string[]): void {
     while (this.#slots.length < lines.length) {
       const payload: Slot = { line: '' }

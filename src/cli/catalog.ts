@@ -6,14 +6,14 @@ import { isUsage, toUsageError } from './arguments.js'
 const defaultModes = ['llm', 'embed', 'rerank']
 
 /**
- * Reads the catalog that was named on the command line.
+ * Reads the catalog named on the command line.
  *
- * @throws UsageError when it is none.
+ * @throws UsageError when the file is not a valid catalog.
  */
 export async function readCatalog(file: string): Promise<Catalog> {
   try {
     const catalog = await Catalog.fromFile(file)
-    // The command knows the sources of the package only, so a bad ref can be reported now.
+    // The command uses only the sources of this package, so invalid refs can be reported right away.
     catalog.identifiedBy(sourceRegistry())
     return catalog
   } catch (error) {
@@ -21,7 +21,10 @@ export async function readCatalog(file: string): Promise<Catalog> {
   }
 }
 
-/** The sub-folders that downloads may name: the usual ones, and those of the catalog. Its bad ones are refused with it. */
+/**
+ * The sub-folders that downloads may use: the default ones and those of the catalog. Invalid modes are
+ * skipped here, because they are reported together with the catalog.
+ */
 export function modesFor(catalog: Catalog | null): string[] {
   const modes = new Set(defaultModes)
   for (const { mode } of catalog?.entries ?? []) {

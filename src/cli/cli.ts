@@ -5,11 +5,11 @@ import { setFlagsFromString } from 'node:v8'
 import { plain } from './format.js'
 import { createProgram } from './program.js'
 
-/** Runs the command line and answers with the exit code. */
+/** Runs the command and returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode = 0
   const program = createProgram(packageVersion(), {
-    // The engine is loaded here, so that --help and usage errors are instant.
+    // The engine is imported lazily, so that --help and usage errors are instant.
     get: async (urls, options) => {
       const { get } = await import('./get.js')
       tuneCompilers()
@@ -37,27 +37,31 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Not before everything is loaded: what Node has compiled of itself beforehand is of use only while no flag differs. */
+/**
+ * Sets compiler flags of V8. This must happen after everything is loaded, because the code cache of Node is
+ * only valid while the flags are unchanged.
+ */
 function tuneCompilers(): void {
-  // The HTTP parser is the only WebAssembly here: compiling it a second time, for speed, gains nothing that can be
-  // measured and costs 30 MB at the peak.
+  // The HTTP parser is the only WebAssembly code. Compiling it a second time with the optimizing compiler
+  // makes no measurable difference in speed, but adds 30 MB of peak memory.
   setFlagsFromString('--liftoff-only')
-  // Most of what runs here runs a few hundred times: a quick compiler pays where the optimising one never gets to.
+  // Most functions run only a few hundred times, so they benefit from the baseline compiler and never reach
+  // the optimizing one.
   setFlagsFromString('--sparkplug')
-  // For the same reason the optimising one should take its time; from V8 12 (Node 22) on it does so by itself, and the
-  // flag is gone.
+  // For the same reason, delay the optimizing compiler. V8 12 (Node 22) and later do so by default and no
+  // longer have this flag.
   if (process.versions.v8.startsWith('11.')) setFlagsFromString('--interrupt-budget=1000000')
 }
 
 function packageVersion(): string {
-  // The package refers to itself by name, which holds in the sources and in the build alike.
+  // A self-reference by package name works from the sources as well as from the build.
   const manifest: unknown = createRequire(import.meta.url)('model-downloader/package.json')
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest
     ? String(manifest.version)
     : ''
 }
 
-/** Waits until what was written has left; on some systems pipes are asynchronous. */
+/** Waits until all written data has been flushed. Pipes are asynchronous on some systems. */
 function flush(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => {
     if (stream.destroyed || stream.errored !== null) resolve()
@@ -65,7 +69,7 @@ function flush(stream: NodeJS.WriteStream): Promise<void> {
   })
 }
 
-// A reader that goes away (`| head`) or a terminal that closes must not end the download: it is the file that counts.
+// A reader that exits (`| head`) or a terminal that closes must not end the download.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 const exitCode = await main(process.argv)

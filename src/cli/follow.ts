@@ -5,7 +5,9 @@ import { redactUrls } from '../util/redact.js'
 import { progressReport, type Report, type Reporter } from './report.js'
 import { JsonReporter, LineReporter, QuietReporter } from './reporters.js'
 
-/** JSON, silence, bars or lines: as asked for, and as standard error is a terminal or not. */
+/**
+ * Creates the reporter for the options: JSON, errors only, bars if standard error is a terminal, or lines.
+ */
 export async function createReporter(
   urls: number,
   options: { json?: boolean | undefined; quiet?: boolean | undefined },
@@ -15,19 +17,19 @@ export async function createReporter(
   const printError = (text: string) => void stderr.write(text)
   if (options.json === true) return new JsonReporter(printOut, printError, options.quiet === true)
   if (options.quiet === true) return new QuietReporter(printError)
-  // On a terminal the paths are in the lines for people already.
+  // On a terminal, the human-readable lines contain the paths already.
   const paths = stdout.isTTY ? null : printOut
   if (!stderr.isTTY || env['TERM'] === 'dumb') return new LineReporter(urls, printError, paths)
-  // Only here: loading what draws them is a tenth of the command's start.
+  // Imported lazily, because loading the progress bars takes a tenth of the startup time.
   const { BarReporter } = await import('./bars.js')
   return new BarReporter(urls, stderr, paths, !env['NO_COLOR'])
 }
 
 /**
- * Lets reports through until the last one of each URL, which is `completed` or `failed`; what is heard of that URL
- * later is dropped.
+ * Passes reports on until the final one of each URL, which is `completed` or `failed`. Later reports about
+ * that URL are dropped.
  *
- * @returns the way in; false for a report that was dropped.
+ * @returns the function that takes reports; it returns false if the report was dropped.
  */
 export function lastOnce(reporter: Pick<Reporter, 'report'>): (report: Report) => boolean {
   const ended = new Set<string>()
@@ -41,7 +43,7 @@ export function lastOnce(reporter: Pick<Reporter, 'report'>): (report: Report) =
   }
 }
 
-/** Passes on what a manager tells of its downloads, less their ends. */
+/** Reports the events of a manager, except for the end of its downloads. */
 export function forwardEvents(
   manager: DownloadManager,
   report: (report: Report) => void,
@@ -75,9 +77,9 @@ export function forwardEvents(
   )
 }
 
-/** What stays on disk after an interruption, and how to go on. */
+/** Message after an interruption: how much data is kept on disk, and how to resume. */
 export function farewell(downloads: readonly Download[]): string {
   const unfinished = downloads.filter((download) => download.file === null)
   const kept = unfinished.reduce((sum, download) => sum + download.current.downloaded, 0)
-  return `Interrupted. ${formatBytes(kept)} kept on disk; run the same command again to go on.`
+  return `Interrupted. ${formatBytes(kept)} kept on disk; run the same command again to resume.`
 }

@@ -9,21 +9,27 @@ const narrowKatakana = /[\uff61-\uffdc]/u
 
 const zeroWidth = /[\p{Mark}\p{Cf}\p{Cc}]/u
 
-/** Cells that a character takes on a terminal: 0, 1 or 2 (East Asian wide and emoji). */
+/** Number of terminal cells that a character occupies: 0, 1 or 2 (East Asian wide characters and emoji). */
 function cells(character: string): number {
   if (zeroWidth.test(character)) return 0
   if (narrowKatakana.test(character)) return 1
   return wide.test(character) ? 2 : 1
 }
 
-/** Cells that a text takes on a terminal. It must hold no escape sequences; see {@link plain}. */
+/**
+ * Number of terminal cells that a text occupies. The text must not contain escape sequences; see {@link
+ * plain}.
+ */
 export function displayWidth(text: string): number {
   let width = 0
   for (const character of text) width += cells(character)
   return width
 }
 
-/** A text in exactly `width` cells: filled with spaces, or cut in the middle, so that beginning and suffix are seen. */
+/**
+ * Fits a text into exactly `width` cells: pads it with spaces, or shortens it in the middle, so that its
+ * beginning and suffix stay visible.
+ */
 export function fit(text: string, width: number): string {
   const missing = width - displayWidth(text)
   if (missing >= 0) return text + ' '.repeat(missing)
@@ -38,29 +44,32 @@ export function fit(text: string, width: number): string {
 
 let segmenter: Intl.Segmenter | undefined
 
-/** Made when a text is cut: the first one takes 10 ms, a tenth of the command's start. */
+/** Created on first use: the first segmenter takes 10 ms, a tenth of the startup time. */
 function letterSegmenter(): Intl.Segmenter {
   segmenter ??= new Intl.Segmenter()
   return segmenter
 }
 
-/** As many letters from the start as fit into `width` cells. */
+/** Takes as many letters from the start as fit into `width` cells. */
 function take(letters: string[], width: number): string[] {
   let used = 0
   const end = letters.findIndex((letter) => (used += displayWidth(letter)) > width)
   return end === -1 ? letters : letters.slice(0, end)
 }
 
-/** A text that may come from a server, safe for a terminal: one line, no escape sequences or control characters. */
+/**
+ * Makes a text that may come from a server safe for a terminal: one line, without escape sequences and
+ * control characters.
+ */
 export function plain(text: string): string {
   return stripVTControlCharacters(text)
     .replace(/[\t-\r\p{Zl}\p{Zp}]/gu, ' ')
     .replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '')
 }
 
-/** What a line about a running download shows. */
+/** State of a running download, as lines and bars show it. */
 export interface LineState {
-  /** File name, or the address while there is none. */
+  /** File name, or the URL while the name is not known. */
   name: string
   phase: DownloadState
   downloaded: number
@@ -70,17 +79,17 @@ export interface LineState {
   bytesPerSecond: number
   etaSeconds: number | null
   connections: number
-  /** Set while the download waits to try again. */
+  /** Set while the download waits for a retry. */
   retry: { code: string; seconds: number } | null
 }
 
-/** `12.5 MB/40.0 MB`, or `12.5 MB` while the size is unknown. */
+/** `12.5 MB/40.0 MB`, or `12.5 MB` while the total size is unknown. */
 function amount(state: LineState): string {
   const done = formatBytes(state.downloaded)
   return state.total === null ? done : `${done}/${formatBytes(state.total)}`
 }
 
-/** The words for a download that is not simply downloading, else null. */
+/** Text for a download in another phase than downloading; null while it is downloading. */
 function special(state: LineState): string | null {
   if (state.retry !== null)
     return `retry ${formatDuration(Math.ceil(state.retry.seconds))} ${state.retry.code}`
@@ -95,8 +104,9 @@ function percentText(state: LineState): string {
 }
 
 /**
- * One line for a terminal, at most `columns - 1` cells wide: name and percent, and as there is room speed, ETA,
- * connections, bytes and a bar. For one width every field has its place, so that lines below each other align.
+ * One line for a terminal, at most `columns - 1` cells wide: name and percentage and, if there is enough
+ * space, speed, ETA, connections, bytes and a bar. For a given width, every field has a fixed position, so
+ * that consecutive lines align.
  */
 export function barLine(state: LineState, columns: number): string {
   const room = Math.max(10, columns - 1)
@@ -115,7 +125,7 @@ export function barLine(state: LineState, columns: number): string {
   return fit(`${fit(state.name, name)}${middle}  ${right}`, room).trimEnd()
 }
 
-/** Speed, and as there is room ETA and connections; of one width for all downloads. */
+/** Speed and, if there is enough space, ETA and connections; equally wide for all downloads. */
 function motionText(state: LineState, room: number): string {
   const parts = [`${formatBytes(state.bytesPerSecond)}/s`.padStart(9)]
   const eta = state.etaSeconds === null ? '--' : formatDuration(state.etaSeconds)
@@ -129,7 +139,7 @@ function drawBar(state: LineState, width: number): string {
   return '█'.repeat(full) + '░'.repeat(width - full)
 }
 
-/** One line for a log: every value that is known, no padding. */
+/** One line for a log: every known value, without padding. */
 export function progressLine(state: LineState): string {
   const busy = special(state)
   const head = `${state.name}: ${amount(state)}${state.total === null ? '' : ` (${state.percent.toFixed(1)}%)`}`
@@ -139,26 +149,26 @@ export function progressLine(state: LineState): string {
   return `${head}, ${formatBytes(state.bytesPerSecond)}/s${eta}, ${state.connections} connection${plural}`
 }
 
-/** What a line about a finished download shows. */
+/** State of a finished download, as its line shows it. */
 export interface FinishedState {
   path: string
   size: number
-  /** Whether a digest given beforehand matched. */
+  /** Whether the file matched an expected digest. */
   verified: boolean
   existed: boolean
   fetchedBytes: number
-  /** Set when it was taken from another program's cache. */
+  /** Set if the file was taken from another program's cache. */
   adoptedFrom?: string | null
-  /** From the start of the transfer to its end. */
+  /** Duration of the transfer. */
   seconds: number
 }
 
-/** One line for a finished file, without its mark. */
+/** One line for a finished file, without its check mark. */
 export function finishedLine(state: FinishedState): string {
   const digest = state.verified ? ', sha256 verified' : ''
   if ((state.adoptedFrom ?? null) !== null)
     return `${state.path}: ${formatBytes(state.size)}, taken from another cache${digest}`
-  if (state.existed) return `${state.path}: ${formatBytes(state.size)}, there already${digest}`
+  if (state.existed) return `${state.path}: ${formatBytes(state.size)}, already exists${digest}`
   const seconds = Math.max(state.seconds, 0.001)
   const time = seconds < 10 ? `${seconds.toFixed(1)}s` : formatDuration(seconds)
   const speed = formatBytes(state.fetchedBytes / seconds)

@@ -20,7 +20,7 @@ import { failedLine } from './reporters.js'
 import { onSignal } from './signals.js'
 import { begunGroups } from './stores.js'
 
-/** The options of `get`, parsed. */
+/** Parsed options of `get`. */
 export interface GetOptions {
   directory?: string | undefined
   layout?: Layout | undefined
@@ -45,17 +45,17 @@ export interface GetOptions {
 }
 
 /**
- * Fetches every URL and reports on the way.
+ * Downloads every URL and reports the progress.
  *
  * @returns the exit code.
- * @throws UsageError before anything was fetched.
+ * @throws UsageError before anything is downloaded.
  */
 export async function get(urls: readonly string[], options: GetOptions): Promise<number> {
   const wanted = distinctUrls(urls)
   if (wanted.size > 1) {
     for (const name of ['output', 'sha256', 'size', 'mirror'] as const) {
       if (options[name] !== undefined)
-        throw new UsageError(`--${name} goes with a single URL; there are ${wanted.size}.`)
+        throw new UsageError(`--${name} can be used with a single URL only, but ${wanted.size} were given.`)
     }
   }
   requireLayout(options)
@@ -69,7 +69,7 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   try {
     const downloads: Download[] = []
     const report = lastOnce(reporter)
-    // Quiet means the ends only, which are told below.
+    // With --quiet only the outcomes are reported, see below.
     if (options.quiet !== true)
       forwardEvents(manager, report, (download) => wanted.get(download.url) ?? download.url)
     const ends: Promise<boolean>[] = []
@@ -100,12 +100,12 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   }
 }
 
-/** Normalised URL to the URL as it was given first. */
+/** Maps each normalized URL to the first spelling of it that was given. */
 function distinctUrls(urls: readonly string[]): Map<string, string> {
   const sources = sourceRegistry()
   const wanted = new Map<string, string>()
   for (const url of urls) {
-    // A ref that makes no sense is reported before anything is fetched.
+    // Invalid refs are reported before anything is downloaded.
     const identified = asUsageError(() => identify(url, sources), `${plain(displayName(url, sources))}: `)
     const key = identified.kind === 'url' ? identified.url.href : url
     if (!wanted.has(key)) wanted.set(key, url)
@@ -113,36 +113,38 @@ function distinctUrls(urls: readonly string[]): Map<string, string> {
   return wanted
 }
 
-/** What all URLs of the run have in common. */
+/** Download options that all URLs of the run share. */
 function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
-  const { output, sha256, size, mirror, spread, header, force, include, exclude, layout } = options
-  return {
-    ...(output === undefined ? {} : { filename: output }),
-    ...(sha256 === undefined ? {} : { sha256 }),
-    ...(size === undefined ? {} : { size }),
-    ...(mirror === undefined ? {} : { urls: mirror }),
-    ...(spread === undefined ? {} : { spread }),
-    ...(header === undefined ? {} : { headers: header }),
-    ...(force === undefined ? {} : { force }),
-    ...(include === undefined ? {} : { include }),
-    ...(exclude === undefined ? {} : { exclude }),
-    ...(layout === undefined ? {} : { layout }),
-  }
+  const request: Omit<DownloadOptions, 'url'> = {}
+  if (options.output !== undefined) request.filename = options.output
+  if (options.sha256 !== undefined) request.sha256 = options.sha256
+  if (options.size !== undefined) request.size = options.size
+  if (options.mirror !== undefined) request.urls = options.mirror
+  if (options.spread !== undefined) request.spread = options.spread
+  if (options.header !== undefined) request.headers = options.header
+  if (options.force !== undefined) request.force = options.force
+  if (options.include !== undefined) request.include = options.include
+  if (options.exclude !== undefined) request.exclude = options.exclude
+  if (options.layout !== undefined) request.layout = options.layout
+  return request
 }
 
-/** A digest of what must be the same for a group to go on. */
+/** Digest of the options that must be unchanged for a later run to resume a group. */
 function groupsOf({ output, mode, include, exclude, force, layout }: GetOptions): string {
   const wanted = JSON.stringify({ output, mode, include, exclude, force, layout })
   return createHash('sha256').update(wanted).digest('hex').slice(0, 16)
 }
 
-/** Without a folder a cache goes where the environment says. */
+/** Without `directory`, the location of the Hugging Face cache is taken from the environment. */
 function folderOf({ directory, layout }: GetOptions): { directory?: string } {
   if (directory !== undefined) return { directory }
   return layout === 'hf-cache' ? {} : { directory: '.' }
 }
 
-/** Where is remembered which groups have begun: beside the cache of the environment, whose folders are all repositories. */
+/**
+ * Folder in which unfinished groups are recorded. For the default cache it is the parent folder, because all
+ * folders in the cache must be repositories.
+ */
 function notesOf(options: GetOptions): string {
   return resolve(folderOf(options).directory ?? dirname(environmentCache()))
 }
@@ -151,11 +153,13 @@ function requireLayout({ layout, output, mode }: GetOptions): void {
   if (layout !== 'hf-cache') return
   const given = output !== undefined ? 'output' : mode !== undefined ? 'mode' : null
   if (given !== null)
-    throw new UsageError(`--${given} does not go with --layout hf-cache, which names the files itself.`)
+    throw new UsageError(
+      `--${given} cannot be combined with --layout hf-cache, which determines the file names.`,
+    )
 }
 
 function createManager(urls: ReadonlySet<string>, options: GetOptions): DownloadManager {
-  // The process has nothing else to do.
+  // Blocking I/O is fine, because the process does nothing else.
   useSyncIo()
   return asUsageError(
     () =>
@@ -174,9 +178,9 @@ function createManager(urls: ReadonlySet<string>, options: GetOptions): Download
 }
 
 /**
- * Follows one download to its end.
+ * Waits for the end of a download and reports it.
  *
- * @returns whether the file arrived; never rejects.
+ * @returns whether it completed; never rejects.
  */
 async function settle(download: Download, url: string, report: (report: Report) => void): Promise<boolean> {
   try {
@@ -188,21 +192,21 @@ async function settle(download: Download, url: string, report: (report: Report) 
   }
 }
 
-// ---- dry-run
+// ---- Dry run
 
-/** What a plan's files are called on the terminal. */
+/** Labels of the file statuses in a plan. */
 const words = {
   missing: 'to fetch',
-  partial: 'to go on',
-  complete: 'there',
+  partial: 'partial',
+  complete: 'complete',
   adoptable: 'in a cache',
 } as const
 
 /**
- * Says what the downloads of some URLs would do, and closes the manager.
+ * Prints what downloading the URLs would do, and closes the manager.
  *
- * @returns the exit code: 1 when one can't be had, or doesn't fit.
- * @throws UsageError.
+ * @returns the exit code: 1 when a file is unavailable or does not fit on the disk.
+ * @throws UsageError for invalid options or URLs.
  */
 export async function dryRun(
   manager: DownloadManager,
@@ -235,7 +239,7 @@ export async function dryRun(
   }
 }
 
-/** A table of the files, and a line that sums up. */
+/** Formats a table of the files and a summary line. */
 export function planText({ files, totalBytes, missingBytes, freeBytes, fits }: DownloadPlan): string {
   const size = (bytes: number | null) => (bytes === null ? '?' : formatBytes(bytes))
   const lines = files.map(({ status, size: bytes, path }) => {
@@ -244,6 +248,6 @@ export function planText({ files, totalBytes, missingBytes, freeBytes, fits }: D
   })
   const count = files.length === 1 ? '1 file' : `${files.length} files`
   const free = freeBytes === null ? '' : `, ${size(freeBytes)} free`
-  const verdict = fits === false ? ': not enough room' : ''
+  const verdict = fits === false ? ': not enough space' : ''
   return `${lines.join('')}${count}, ${size(totalBytes)}; ${size(missingBytes)} to fetch${free}${verdict}\n`
 }

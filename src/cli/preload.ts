@@ -15,27 +15,27 @@ import { completedReport, failedReport, type Report } from './report.js'
 import { onSignal } from './signals.js'
 import { begunGroups, finishedOnly } from './stores.js'
 
-/** The options of `preload`, parsed. */
+/** Parsed options of `preload`. */
 export interface PreloadCommandOptions {
   directory: string
-  /** Keys; without them every model that is fetched by itself. */
+  /** Keys of the models. Default: every model with `auto_download`. */
   models?: string[] | undefined
   force?: boolean | undefined
   json?: boolean | undefined
   quiet?: boolean | undefined
 }
 
-const nothingToDo = 'No model of the catalog is fetched by itself (auto_download); name some with --models.'
+const nothingToDo = 'No model of the catalog has auto_download set; select models with --models.'
 
-const lockedHint = `Another process is fetching into the same place: a running \`serve\`, perhaps. Start the preload
-there (POST /api/v1/models/preload/start), or wait for it and run this command again.
+const lockedHint = `Another process, perhaps a running \`serve\`, is downloading to the same location. Start the preload
+there (POST /api/v1/models/preload/start), or wait until it is done and run this command again.
 `
 
 /**
- * Brings the models of a catalog to disk and reports on the way.
+ * Downloads the models of a catalog and reports the progress.
  *
  * @returns the exit code.
- * @throws UsageError before anything was fetched.
+ * @throws UsageError before anything is downloaded.
  */
 export async function preload(file: string, options: PreloadCommandOptions): Promise<number> {
   const catalog = await readCatalog(file)
@@ -76,7 +76,7 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
   }
 }
 
-/** Models that will be fetched, as far as the request makes sense. */
+/** Number of models that will be downloaded, provided that the request is valid. */
 function countOf(catalog: Catalog, { models }: PreloadCommandOptions): number {
   return models === undefined || models.includes('all')
     ? catalog.entries.filter((entry) => entry.auto_download).length
@@ -84,7 +84,7 @@ function countOf(catalog: Catalog, { models }: PreloadCommandOptions): number {
 }
 
 function createManager(catalog: Catalog, count: number, directory: string): DownloadManager {
-  // The process has nothing else to do.
+  // Blocking I/O is fine, because the process does nothing else.
   useSyncIo()
   return asUsageError(
     () =>
@@ -102,37 +102,37 @@ function createManager(catalog: Catalog, count: number, directory: string): Down
   )
 }
 
-/** What a run works with. */
-interface Scene {
+/** The parts of a preload run. */
+interface RunParts {
   manager: DownloadManager
   preloader: Preloader
   catalog: Catalog
   report: (report: Report) => boolean
 }
 
-function follow(manager: DownloadManager, report: Scene['report']): void {
+function follow(manager: DownloadManager, report: RunParts['report']): void {
   forwardEvents(manager, report, (download) => download.url)
   manager.on('completed', ({ download, file }) => report(completedReport(download.url, file)))
   manager.on('failed', ({ download, error }) => report(failedReport(download.url, error)))
 }
 
 /**
- * Runs the preload to its end; then every model of it had its last word.
+ * Runs the preload to its end. Afterwards, the outcome of each of its models has been reported.
  *
- * @returns whether all that is required is there; null when it was interrupted.
- * @throws UsageError for keys that the catalog doesn't have.
+ * @returns whether all required models are ready; null when the run was interrupted.
+ * @throws UsageError for keys that are not in the catalog.
  */
 async function run(
-  scene: Scene,
+  parts: RunParts,
   { models = [], force = false }: PreloadCommandOptions,
 ): Promise<boolean | null> {
-  const { preloader, report } = scene
+  const { preloader, report } = parts
   const failure = new DownloadError('CLOSED', 'The command was interrupted.')
   try {
     await preloader.start({ models, force })
-    for (const model of modelsOf(preloader)) await tellIfThere(model, scene)
+    for (const model of modelsOf(preloader)) await reportExisting(model, parts)
     const { success_flag: succeeded } = await preloader.finished()
-    // What the manager refused has no download that could have told it.
+    // A model that the manager refused has no download that could have reported it.
     for (const { url, phase, error } of modelsOf(preloader)) {
       if (phase !== 'completed') report(failedReport(url, { code: 'INTERNAL', message: error ?? phase }))
     }
@@ -149,10 +149,10 @@ function modelsOf(preloader: Preloader): readonly RunModel[] {
   return preloader.run?.models ?? []
 }
 
-/** A model that was there before the run has no download that would tell of it. */
-async function tellIfThere(
+/** A model that was complete before the run has no download that would report it. */
+async function reportExisting(
   { key, url, phase }: RunModel,
-  { manager, catalog, report }: Scene,
+  { manager, catalog, report }: RunParts,
 ): Promise<void> {
   const entry = catalog.get(key)
   const path = entry === undefined ? undefined : locationIn(manager, entry, manager.directory)?.path

@@ -12,7 +12,7 @@ import type { GetOptions } from './get.js'
 import type { PreloadCommandOptions } from './preload.js'
 import type { ServeOptions } from './serve-settings.js'
 
-/** The commands behind the program; each returns its exit code. */
+/** Implementations of the commands. They keep their exit codes themselves. */
 export interface Commands {
   get(urls: string[], options: GetOptions): Promise<void>
   preload(catalog: string, options: PreloadCommandOptions): Promise<void>
@@ -20,14 +20,15 @@ export interface Commands {
 }
 
 const getHelp = `
-Progress goes to standard error: bars on a terminal, a line every few seconds
-elsewhere. Where standard output is not a terminal, it gets the path of each
-finished file.
+Progress goes to standard error: progress bars on a terminal, otherwise a line
+every few seconds. When standard output is not a terminal, the path of each
+finished file is written to it.
 
-Interrupted? Run the same command again: what is on disk is kept and checked,
-and only the rest is fetched.
+Interrupted? Run the same command again: data on disk is kept and checked, and
+only the rest is downloaded.
 
-Exit codes: 0 all done, 1 a download failed, 2 wrong usage, 130 Ctrl-C.
+Exit codes: 0 all downloads completed, 1 a download failed, 2 wrong usage,
+130 Ctrl-C.
 
 Examples:
   model-downloader get https://example.com/llama.gguf
@@ -40,13 +41,14 @@ Examples:
 
 const preloadHelp = `
 A catalog is a JSON file: { "models": [ { "key": "llm", "url": "https://…",
-"sha256": "…" } ] }. Files go to DIR/MODE/NAME; mode is llm unless the catalog
-says otherwise. Models that are there and right are not fetched again.
+"sha256": "…" } ] }. Files are stored at DIR/MODE/NAME; the mode is llm unless
+the catalog sets another one. Models that exist and are correct are not
+downloaded again.
 
-Interrupted? Run the same command again: it goes on where it was.
+Interrupted? Run the same command again: it resumes where it stopped.
 
-Exit codes: 0 all required models are there, 1 one of them is not, 2 wrong
-usage, 130 Ctrl-C.
+Exit codes: 0 all required models are ready, 1 a required model is missing,
+2 wrong usage, 130 Ctrl-C.
 
 Examples:
   model-downloader preload models.json
@@ -54,19 +56,20 @@ Examples:
 `
 
 const serveHelp = `
-Callers on this machine need no token, unless one is set. For others listen on
-an address of theirs, such as 0.0.0.0, and set a token; it is better kept in the
-environment (MODEL_DOWNLOADER_TOKEN) than on the command line, which everybody
-on the machine can read. Callers send it as "Authorization: Bearer TOKEN".
+Callers on this machine need no token, unless one is set. To accept callers from
+other machines, listen on another address, such as 0.0.0.0, and set a token.
+Prefer the environment variable MODEL_DOWNLOADER_TOKEN to the command line,
+which everybody on the machine can read. Callers send the token as
+"Authorization: Bearer TOKEN".
 
-URLs that callers give reach public hosts only. The catalog is yours: it may
-name any host.
+URLs given by callers can reach public hosts only. The catalog is yours, so it
+may name any host.
 
-SIGTERM and Ctrl-C end it within 5 seconds and keep what was fetched; the next
-start goes on with it.
+SIGTERM and Ctrl-C stop the server within 5 seconds. Downloaded data is kept,
+and the next start resumes the downloads.
 
-Exit codes: 0 ended by SIGTERM, 1 it can't listen or can't read its directory,
-2 wrong usage, 130 Ctrl-C.
+Exit codes: 0 stopped by SIGTERM, 1 the server can't listen or can't read its
+list of downloads, 2 wrong usage, 130 Ctrl-C.
 
 Examples:
   model-downloader serve --catalog models.json
@@ -74,112 +77,123 @@ Examples:
   MODEL_DOWNLOADER_TOKEN=… model-downloader serve --host 0.0.0.0 -d /srv/models
 `
 
-/** The command line, ready to parse. It throws commander's `CommanderError` instead of ending the process. */
+/** Creates the command-line parser. It throws a `CommanderError` instead of ending the process. */
 export function createProgram(version: string, commands: Commands): Command {
   const program = new Command('model-downloader')
-    .description('Brings AI-model files to disk: resumable, verified, concurrent.')
+    .description('Downloads AI-model files: resumable, verified, concurrent.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
-    .showHelpAfterError('(--help shows what is possible)')
+    .showHelpAfterError('(use --help for usage information)')
     .exitOverride()
 
   program
     .command('get')
     .summary('download files')
     .description(
-      'Downloads one or more URLs. A file lies under its final name only when it is complete and checked.',
+      'Downloads one or more URLs. A file gets its final name only when it is complete and verified.',
     )
-    .argument('<url...>', 'http or https addresses, or refs such as hf:owner/repo')
+    .argument('<url...>', 'http or https URLs, or refs such as hf:owner/repo')
     .option(
       '-d, --directory <dir>',
-      'folder for the files; made when missing (default: this one; of a cache: the Hugging Face cache)',
+      'folder for the files; created if missing (default: working directory, or the cache with hf-cache)',
     )
     .addOption(
       new Option(
         '--layout <name>',
-        'how files lie there: flat, or hf-cache as the Hugging Face libraries keep them',
+        'how the files are stored: flat, or hf-cache to store them as the Hugging Face libraries do',
       ).choices(['flat', 'hf-cache']),
     )
-    .option('--no-adopt', 'fetch also what lies in a cache of Hugging Face, Ollama, LM Studio or llama.cpp')
-    .option('--dry-run', 'say what would be fetched, and fetch nothing')
+    .option(
+      '--no-adopt',
+      'download files even if a cache of Hugging Face, Ollama, LM Studio or llama.cpp has them',
+    )
+    .option('--dry-run', 'print what would be downloaded, without downloading it')
     .option(
       '-o, --output <name>',
-      'file name, or folder of several files, with a single URL (default: taken from the URL)',
+      'file name, or folder name for several files; single URL only (default: taken from the URL)',
       parseOutputName,
     )
     .option('--mode <name>', 'sub-folder for the file: DIR/MODE/NAME')
-    .option('--sha256 <hex>', 'digest that the file must have, with a single URL', parseSha256)
+    .option('--sha256 <hex>', 'digest that the file must have; single URL only', parseSha256)
     .option(
       '--size <bytes>',
-      'size that the file must have, with a single URL',
+      'size that the file must have; single URL only',
       wholeNumber(0, Number.MAX_SAFE_INTEGER),
     )
     .option(
       '--mirror <url>',
-      'another address of the file, for when the first fails or is slow; may be repeated',
+      'another URL of the file, used when the first one fails or is slow; may be repeated',
       addText,
     )
-    .option('--spread', 'fetch from the URL and all its mirrors at once')
+    .option('--spread', 'download from the URL and all its mirrors at once')
     .option(
       '--connections <n>',
-      'connections per file at most, 1 to 64 (default: 8, fewer with many URLs)',
+      'maximum number of connections per file, 1 to 64 (default: 8, fewer with many URLs)',
       wholeNumber(1, 64),
     )
     .option(
       '--concurrency <n>',
-      'files at a time, 1 to 1000 (default: number of URLs, 3 to 16)',
+      'files to download at a time, 1 to 1000 (default: number of URLs, 3 to 16)',
       wholeNumber(1, 1000),
     )
     .option('-H, --header <line>', "request header 'Name: value'; may be repeated", addHeader)
     .option(
       '--limit-rate <rate>',
-      'bytes per second over all files: 500k, 10M, 1.5G (powers of 1024)',
+      'limit in bytes per second for all files together: 500k, 10M, 1.5G (powers of 1024)',
       parseRate,
     )
-    .option('--force', 'fetch again even when the file is there; it is replaced when the new one is complete')
-    .option('--include <glob>', 'of a ref that means several files: only these; may be repeated', addText)
-    .option('--exclude <glob>', 'of a ref that means several files: not these; may be repeated', addText)
-    .option('--json', 'one JSON object per event on standard output')
-    .option('--quiet', 'errors only')
+    .option('--force', 'download again even if the file exists; it is replaced when the new one is complete')
+    .option(
+      '--include <glob>',
+      'files to download of a ref that stands for several; may be repeated',
+      addText,
+    )
+    .option('--exclude <glob>', 'files to skip of a ref that stands for several; may be repeated', addText)
+    .option('--json', 'print one JSON object per event on standard output')
+    .option('--quiet', 'print errors only')
     .addHelpText('after', getHelp)
     .action((urls: string[], options: GetOptions) => commands.get(urls, options))
 
   program
     .command('preload')
-    .summary('bring the models of a catalog to disk')
-    .description('Brings the models of a catalog to disk, and fetches only what is missing.')
+    .summary('download the models of a catalog')
+    .description('Downloads the models of a catalog that are missing or incorrect.')
     .argument('<catalog>', 'JSON file that lists the models')
-    .option('-d, --directory <dir>', 'folder for the files; made when missing', 'models')
-    .option('--models <keys>', 'models to fetch: a,b (default: all with auto_download)', parseKeys)
-    .option('--force', 'fetch again even what is there; it is replaced when the new one is complete')
-    .option('--json', 'one JSON object per event on standard output')
-    .option('--quiet', 'errors only')
+    .option('-d, --directory <dir>', 'folder for the files; created if missing', 'models')
+    .option(
+      '--models <keys>',
+      'keys of the models to download: a,b (default: all with auto_download)',
+      parseKeys,
+    )
+    .option('--force', 'download again even if files exist; they are replaced when the new ones are complete')
+    .option('--json', 'print one JSON object per event on standard output')
+    .option('--quiet', 'print errors only')
     .addHelpText('after', preloadHelp)
     .action((catalog: string, options: PreloadCommandOptions) => commands.preload(catalog, options))
 
   program
     .command('serve')
     .summary('serve downloads and preloads over HTTP')
-    .description('Serves the REST routes: downloads, their progress, and preloads of a catalog.')
-    .option('--port <n>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), 8050)
-    .option('--host <host>', 'address to listen on; other than loopback needs a token', '127.0.0.1')
-    .option('-d, --directory <dir>', 'folder for the files; made when missing', 'models')
-    .option('--catalog <file>', 'JSON file of the models that can be preloaded')
-    .option('--token <token>', 'what callers must send; or set MODEL_DOWNLOADER_TOKEN')
+    .description('Serves the REST API for downloads, their progress, and preloads of a catalog.')
+    .option('--port <n>', 'port to listen on; 0 chooses a free one', wholeNumber(0, 65_535), 8050)
+    .option('--host <host>', 'address to listen on; any other than loopback requires a token', '127.0.0.1')
+    .option('-d, --directory <dir>', 'folder for the files; created if missing', 'models')
+    .option('--catalog <file>', 'JSON file that lists the models that can be preloaded')
+    .option('--token <token>', 'token that callers must send; alternatively, set MODEL_DOWNLOADER_TOKEN')
     .option(
       '--cors <origin>',
-      "web pages that may call: https://app.example, or '*'; may be repeated",
+      "origin whose web pages may call: https://app.example, or '*' for all; may be repeated",
       addText,
     )
-    .option('--allow-private-network', 'let the URLs of callers reach private and loopback addresses')
+    .option('--allow-private-network', 'allow URLs given by callers to reach private and loopback addresses')
     .option(
       '--allow-host <host[:port]>',
-      'let them reach this host wherever it is, not what it redirects to; may be repeated',
+      'allow them to reach this host at any address, but not hosts it redirects to; may be repeated',
       addText,
     )
-    .option('--no-ui', 'without the dashboard, the page for people at /api/models/ui')
-    .option('--quiet', 'errors only')
+    .option('--no-ui', 'do not serve the dashboard at /api/models/ui')
+    .option('--quiet', 'print errors only')
     .addHelpText('after', serveHelp)
     .action((options: ServeOptions) => commands.serve(options))
 

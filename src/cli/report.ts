@@ -7,15 +7,15 @@ import type { DownloadErrorCode } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 
 /**
- * What a command reports, one object per event: with `--json` each is one line of standard output, and the other
- * reporters draw from the same objects. The order of the fields is part of the contract.
+ * What a command reports, one object per event. With `--json`, each one is a line of standard output; the
+ * other reporters use the same objects. The order of the fields is part of the public format.
  */
 export type Report = DownloadReport & {
-  /** Of the model in its catalog; `preload` only. */
+  /** Key of the model in the catalog; `preload` only. */
   key?: string
 }
 
-/** What happens to one download; `url` is its URL as the user wrote it. */
+/** An event of one download. `url` is its URL as the user wrote it. */
 type DownloadReport =
   | { type: 'queued'; url: string }
   | { type: 'started'; url: string }
@@ -33,11 +33,11 @@ type DownloadReport =
   | CompletedReport
   | FailedReport
 
-/** How far one download is. */
+/** Progress of a download. */
 export interface ProgressReport {
   type: 'progress'
   url: string
-  /** Null until the name is settled. */
+  /** Null until the name is known. */
   filename: string | null
   downloaded: number
   total: number | null
@@ -46,12 +46,12 @@ export interface ProgressReport {
   etaSeconds: number | null
   connections: number
   phase: DownloadState
-  /** Of a group: its files, and how many of them are there. */
+  /** Groups only: number of files, and how many of them are complete. */
   fileCount?: number
   filesCompleted?: number
 }
 
-/** The last report of a URL whose file is there. */
+/** Final report of a URL whose download completed. */
 export interface CompletedReport {
   type: 'completed'
   url: string
@@ -61,13 +61,13 @@ export interface CompletedReport {
   verified: boolean
   existed: boolean
   fetchedBytes: number
-  /** The file of another program's cache that it was taken from; else null. */
+  /** The file in another program's cache that it was taken from; otherwise null. */
   adoptedFrom: string | null
-  /** Of a group, whose folder `path` is. */
+  /** Groups only: the files; `path` is the folder of the group. */
   files?: FileReport[]
 }
 
-/** One file of a group that is there; `path` is inside the group's folder. */
+/** A complete file of a group; `path` is relative to the folder of the group. */
 export interface FileReport {
   path: string
   size: number | null
@@ -75,34 +75,37 @@ export interface FileReport {
   verified: boolean
 }
 
-/** One file of a group that is not there, and why; `code` is null when it was not tried. */
+/** A missing file of a group and the reason; `code` is null when the file was not attempted. */
 export interface MissingReport {
   path: string
   code: DownloadErrorCode | null
   message: string
 }
 
-/** The last report of a URL that could not be had. */
+/** Final report of a URL whose download failed. */
 export interface FailedReport {
   type: 'failed'
   url: string
   code: DownloadErrorCode
   message: string
-  /** Of a group: what is not there. */
+  /** Groups only: the missing files. */
   missing?: MissingReport[]
 }
 
-/** What every reporter can do. */
+/** Presents the events of a run. */
 export interface Reporter {
-  /** Tells one event. */
+  /** Reports one event. */
   report(report: Report): void
-  /** The run has come to its end: closes, and sums up where there is something to sum up. */
+  /** Ends the run: closes the reporter and prints a summary, if it has one. */
   finish(): void
-  /** Takes bars off the terminal and stops timers. Reports that come later still get through. May be called again. */
+  /**
+   * Removes progress bars from the terminal and stops timers. Later reports are still printed. May be called
+   * repeatedly.
+   */
   close(): void
 }
 
-/** Shapes a `progress` report. */
+/** Creates a `progress` report. */
 export function progressReport(
   url: string,
   filename: string | null,
@@ -125,7 +128,7 @@ export function progressReport(
   }
 }
 
-/** Shapes a `completed` report. */
+/** Creates a `completed` report. */
 export function completedReport(url: string, file: DownloadedFile): CompletedReport {
   const { path, size, sha256, verified, existed, fetchedBytes, adoptedFrom, files } = file
   const report: CompletedReport = {
@@ -146,7 +149,7 @@ function fileReport({ filename: path, size, sha256, verified }: GroupFile): File
   return { path, size, sha256, verified }
 }
 
-/** Shapes a `failed` report. */
+/** Creates a `failed` report. */
 export function failedReport(
   url: string,
   error: { code: DownloadErrorCode; message: string },

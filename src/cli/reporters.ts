@@ -5,13 +5,13 @@ import { formatBytes, formatDuration } from '../util/format.js'
 import { finishedLine, type LineState, plain, progressLine } from './format.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
 
-/** The command knows the sources of the package only. */
+/** The command uses only the sources of this package. */
 const sources = sourceRegistry()
 
-/** Takes text; a stream's `write`. */
+/** Writes text, such as the `write` method of a stream. */
 export type Print = (text: string) => void
 
-/** Errors only: `--quiet`. */
+/** Reports errors only: `--quiet`. */
 export class QuietReporter implements Reporter {
   readonly #stderr: Print
 
@@ -29,7 +29,7 @@ export class QuietReporter implements Reporter {
   close(): void {}
 }
 
-/** NDJSON on standard output: `--json`. Failures go to standard error too. */
+/** Writes NDJSON to standard output: `--json`. Failures are also written to standard error. */
 export class JsonReporter implements Reporter {
   readonly #stdout: Print
   readonly #quiet: boolean
@@ -60,10 +60,10 @@ export function failedLine(report: FailedReport): string {
   return `error: ${plain(displayName(report.url, sources))}: ${plain(report.message)} (${report.code})`
 }
 
-/** Most files that are named of those that a group lacks. */
+/** Maximum number of missing files of a group to list. */
 const maxMissing = 20
 
-/** What a group lacks, a line each. */
+/** One line for each missing file of a group. */
 export function missingLines({ missing = [] }: FailedReport): string[] {
   const lines = missing
     .slice(0, maxMissing)
@@ -75,7 +75,7 @@ export function missingLines({ missing = [] }: FailedReport): string[] {
   return more === 0 ? lines : [...lines, `  … and ${more} more`]
 }
 
-/** A download that holds a slot, as the reporters for people know it. */
+/** State of an active download in the human-readable reporters. */
 interface Active {
   url: string
   startedAt: number
@@ -83,10 +83,10 @@ interface Active {
   retry: { until: number; code: string } | null
 }
 
-/** What a line that stays is about; `sum` comes last. */
+/** Kind of a permanent line; `sum` is the last one. */
 export type LineKind = 'start' | 'done' | 'error' | 'more' | 'note' | 'sum'
 
-/** Counts of a run. */
+/** Totals of a run. */
 export interface RunTotals {
   urls: number
   completed: number
@@ -95,8 +95,8 @@ export interface RunTotals {
 }
 
 /**
- * What the reporters for people have in common: who is active, and the words for a start, an end and a retry. How the
- * running ones are shown is left to the subclass.
+ * Base class of the human-readable reporters. It keeps track of active downloads and formats starts, ends and
+ * retries; subclasses decide how active downloads are shown.
  */
 export abstract class HumanReporter implements Reporter {
   protected readonly totals: RunTotals
@@ -106,26 +106,27 @@ export abstract class HumanReporter implements Reporter {
 
   /**
    * @param urls - number of URLs in the run.
-   * @param paths - takes the path of each finished file, a line each; null where nobody reads them.
+   * @param paths - takes the path of each finished file, one per line; null if they are not printed
+   * separately.
    */
   constructor(urls: number, paths: Print | null) {
     this.totals = { urls, completed: 0, failed: 0, fetchedBytes: 0 }
     this.#paths = paths
   }
 
-  /** Prints one line that stays. */
+  /** Prints a permanent line. */
   protected abstract line(text: string, kind: LineKind): void
 
   abstract close(): void
 
-  /** Prints the sum of the run. */
+  /** Prints the summary of the run. */
   finish(): void {
     this.close()
     const summary = this.#summary()
     if (summary !== null) this.line(summary, 'sum')
   }
 
-  /** Downloads under way, the oldest first. */
+  /** Active downloads, oldest first. */
   protected activeLines(): LineState[] {
     const now = performance.now()
     return [...this.#active.values()].map((active) => lineState(active, now))
@@ -157,7 +158,7 @@ export abstract class HumanReporter implements Reporter {
         }
         const wait = formatDuration(Math.ceil(report.delayMs / 1000))
         return this.line(
-          `${nameOf(active, report.url)}: ${plain(report.message)} (${report.code}); again in ${wait}`,
+          `${nameOf(active, report.url)}: ${plain(report.message)} (${report.code}); retrying in ${wait}`,
           'note',
         )
       }
@@ -168,7 +169,7 @@ export abstract class HumanReporter implements Reporter {
         return this.#completed(report)
       case 'failed':
         this.#active.delete(report.url)
-        // CLOSED is our own stopping; that is told once, for all.
+        // CLOSED means that the command itself is stopping, which is reported once for all downloads.
         if (report.code === 'CLOSED') return
         this.totals.failed += 1
         this.line(failedLine(report), 'error')
@@ -177,7 +178,7 @@ export abstract class HumanReporter implements Reporter {
     }
   }
 
-  /** One line about the run as a whole, or null when there was a single file. */
+  /** Summary of the run, or null if there was a single file. */
   #summary(): string | null {
     const { urls, completed, failed, fetchedBytes } = this.totals
     if (urls < 2) return null
@@ -189,7 +190,7 @@ export abstract class HumanReporter implements Reporter {
   #progress(report: ProgressReport): void {
     const active = this.#active.get(report.url)
     if (active === undefined) return
-    // Bytes arrive again, so the wait is over.
+    // Bytes are arriving again, so the retry has started.
     if (report.downloaded > (active.progress?.downloaded ?? 0) || report.connections > 0) active.retry = null
     active.progress = report
   }
@@ -227,7 +228,10 @@ function lineState(active: Active, now: number): LineState {
   }
 }
 
-/** Of a group with its count of files before it: a name that is too long is cut at its end. */
+/**
+ * The name to show. For a group, the file count comes first, because a name that is too long is truncated at
+ * its end.
+ */
 function nameOf(active: Active | undefined, url: string): string {
   const { filename = null, fileCount, filesCompleted = 0 } = active?.progress ?? {}
   const name = plain(filename ?? lastSegment(url))
@@ -239,7 +243,7 @@ function lastSegment(url: string): string {
   return bare.slice(bare.lastIndexOf('/') + 1) || bare
 }
 
-/** As it is seen from here, when that is shorter. */
+/** The path relative to the working directory, if that is shorter. */
 function shortPath(absolute: string): string {
   const seen = relative(process.cwd(), absolute)
   return seen.length < absolute.length ? seen : absolute
@@ -249,12 +253,15 @@ function shortUrl(url: string): string {
   return plain(displayName(url, sources))
 }
 
-/** For logs and pipes: a line at the start and the end of each download, and one every few seconds between. */
+/**
+ * Reporter for logs and pipes: a line at the start and the end of each download, and one every few seconds in
+ * between.
+ */
 export class LineReporter extends HumanReporter {
   readonly #stderr: Print
   readonly #timer: NodeJS.Timeout
 
-  /** @param intervalMs - time between the lines of a running download. */
+  /** @param intervalMs - time between the progress lines of an active download. */
   constructor(urls: number, stderr: Print, paths: Print | null, intervalMs = 3_000) {
     super(urls, paths)
     this.#stderr = stderr

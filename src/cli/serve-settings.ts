@@ -1,4 +1,4 @@
-/** What `serve` was asked for, checked before anything is opened. Pure. */
+/** Validation of the options of `serve`, before anything is opened. Pure. */
 import { DownloadError } from '../errors.js'
 import { isLoopbackAddress } from '../http/access.js'
 import { type CorsOptions, normalOrigin } from '../http/cors.js'
@@ -6,7 +6,7 @@ import { parseAllowedHost } from '../net/address-policy.js'
 import { UsageError } from './arguments.js'
 import { plain } from './format.js'
 
-/** The options of `serve`, as they stand on the command line. */
+/** Options of `serve` as given on the command line. */
 export interface ServeOptions {
   port: number
   host: string
@@ -16,45 +16,45 @@ export interface ServeOptions {
   cors?: string[] | undefined
   allowPrivateNetwork?: boolean | undefined
   allowHost?: string[] | undefined
-  /** Whether to serve the dashboard; commander makes it false for `--no-ui`. */
+  /** Whether to serve the dashboard. Commander sets it to false for `--no-ui`. */
   ui?: boolean | undefined
   quiet?: boolean | undefined
 }
 
-/** How `serve` is to listen, and to whom. */
+/** Validated settings of `serve`. */
 export interface ServeSettings {
-  /** As `net.Server.listen` takes it: an IPv6 address without brackets. */
+  /** As expected by `net.Server.listen`: an IPv6 address has no brackets. */
   host: string
   port: number
-  /** Null: callers on this machine need none, and there are no others. */
+  /** Null: only callers on this machine are accepted, and they need no token. */
   token: string | null
   cors: CorsOptions | undefined
   allowedHosts: string[]
   ui: boolean
 }
 
-/** Where a token may stand instead of on the command line, which everybody on the machine can read. */
+/** Environment variable for the token, since everybody on the machine can read the command line. */
 export const tokenVariable = 'MODEL_DOWNLOADER_TOKEN'
 
 /**
- * Checks the options of `serve` against each other.
+ * Validates the options of `serve` and their combination.
  *
- * @param environment - may hold the token; the command line goes first.
- * @throws UsageError.
+ * @param environment - may contain the token; the command line takes precedence.
+ * @throws UsageError for invalid options.
  */
 export function serveSettings(
   options: ServeOptions,
   environment: Readonly<Record<string, string | undefined>>,
 ): ServeSettings {
   const host = options.host.replace(/^\[(.*)\]$/, '$1')
-  // Node would take an empty one for every address of the machine.
+  // Node would treat an empty host as all addresses of the machine.
   if (host === '' || /[\s/\\@?#]/.test(host)) {
-    throw new UsageError(`--host: "${options.host}" is neither an address nor a name of this machine.`)
+    throw new UsageError(`--host: "${options.host}" is not an address or host name.`)
   }
   const token = tokenOf(options, environment)
   if (token === null && !isLoopback(host)) {
     throw new UsageError(
-      `--host ${options.host} lets other machines in, so it needs a token: give --token, or set ${tokenVariable}.`,
+      `--host ${options.host} accepts callers from other machines, so it needs a token: use --token or set ${tokenVariable}.`,
     )
   }
   return {
@@ -67,7 +67,7 @@ export function serveSettings(
   }
 }
 
-/** Whether a host to listen on can be reached from this machine only. */
+/** Whether a listening address can be reached from this machine only. */
 export function isLoopback(host: string): boolean {
   return host.toLowerCase() === 'localhost' || isLoopbackAddress(host)
 }
@@ -79,9 +79,11 @@ function tokenOf(
   const source = options.token === undefined ? tokenVariable : '--token'
   const token = options.token ?? environment[tokenVariable]
   if (token === undefined || (token === '' && source === tokenVariable)) return null
-  // RFC 9110 section 5.5: other characters don't get through a header line unchanged.
+  // RFC 9110 section 5.5: other characters may not survive transport in a header field.
   if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new UsageError(`${source}: a token has visible ASCII characters only, at least one, and no spaces.`)
+    throw new UsageError(
+      `${source}: a token must not be empty and may contain only visible ASCII characters, no spaces.`,
+    )
   }
   return token
 }
@@ -105,19 +107,19 @@ function corsOf(given: readonly string[]): CorsOptions | undefined {
 
 function checkAllowedHost(given: string): string {
   if (given.length <= 300 && parseAllowedHost(given) !== null) return given
-  throw new UsageError(`--allow-host: "${given}" is neither host nor host:port (IPv6 in brackets).`)
+  throw new UsageError(`--allow-host: "${given}" is not of the form host or host:port (IPv6 in brackets).`)
 }
 
-/** What a {@link banner} tells. */
+/** Information shown by the {@link banner}. */
 export interface BannerFacts extends ServeSettings {
-  /** Where it listens. */
+  /** URL of the server. */
   url: string
   directory: string
-  /** Null for none. */
+  /** Null if there is none. */
   catalog: { file: string | null; entries: readonly unknown[] } | null
 }
 
-/** The first words of the server: a block for a person at a terminal, one line for a log or a script. */
+/** Text printed when the server starts: a block for a terminal, one line for a log or a script. */
 export function banner(isTerminal: boolean, facts: BannerFacts): string {
   const { url, directory, catalog, token, cors, ui } = facts
   if (!isTerminal) return `listening on ${url}\n`
@@ -127,19 +129,19 @@ export function banner(isTerminal: boolean, facts: BannerFacts): string {
     ...(ui ? [['dashboard', `${url}/api/models/ui`] as const] : []),
     ['directory', directory],
     ['catalog', catalog === null ? 'none (--catalog FILE)' : `${catalog.file ?? ''} (${models})`],
-    ['callers', token === null ? 'on this machine only' : 'with the token'],
-    ['web pages', cors === undefined ? 'none of other origins (--cors ORIGIN)' : originsOf(cors)],
+    ['callers', token === null ? 'on this machine only' : 'anyone with the token'],
+    ['web pages', cors === undefined ? 'same origin only (--cors ORIGIN)' : originsOf(cors)],
     ['API', `${url}/api/models/openapi.json`],
   ] as const
   return `
 Listening on ${url}
 
 ${rows.map(([name, value]) => `  ${name.padEnd(11)}${plain(value)}\n`).join('')}
-Ctrl-C stops it. What was fetched is kept.
+Press Ctrl-C to stop. Downloaded data is kept.
 
 `
 }
 
 function originsOf({ origins }: CorsOptions): string {
-  return origins === '*' ? 'of every origin' : origins.join(', ')
+  return origins === '*' ? 'every origin' : origins.join(', ')
 }

@@ -17,15 +17,18 @@ import { banner, type ServeOptions, serveSettings } from './serve-settings.js'
 import { ApiServer } from './server.js'
 import { onSignal } from './signals.js'
 
-/** How long answers under way may take when the server is to end, in milliseconds. */
+/** How long pending responses may take when the server stops, in milliseconds. */
 const graceMs = 2_000
 
-/** After this it ends whatever still hangs: it promises 5 s. What is not written by then is fetched again. */
+/**
+ * Time limit for the shutdown in milliseconds, below the documented 5 s. Data that is not written by then is
+ * downloaded again.
+ */
 const drainMs = 4_500
 
 const sigterm = 128 + constants.signals.SIGTERM
 
-/** What `serve` runs. */
+/** The parts of a running server. */
 interface ServerParts {
   server: ApiServer
   preloader: Preloader | undefined
@@ -34,10 +37,11 @@ interface ServerParts {
 }
 
 /**
- * Serves the routes until a signal comes.
+ * Serves the REST API until a signal arrives.
  *
- * @returns the exit code: 0 after SIGTERM, which is how a service is meant to end; 128 and its number after another one.
- * @throws UsageError for options that make no sense, before anything was opened; Error when it can't listen;
+ * @returns the exit code: 0 after SIGTERM, which is how services are stopped; 128 plus its number after
+ * another signal.
+ * @throws UsageError for invalid options, before anything is opened; Error when the server can't listen;
  * DownloadError `STORE_ERROR`.
  */
 export async function serve(options: ServeOptions): Promise<number> {
@@ -46,7 +50,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
   const log = new ServeLog((text) => void process.stderr.write(text), options.quiet === true)
   const server = new ApiServer()
-  // First of all: a second one by mistake must end here, before it touches the files of the first.
+  // Listen first: a second server started by mistake must fail here, before it touches the files of the
+  // first.
   await server.listen(settings.host, settings.port)
 
   const manager = asUsageError(
@@ -72,12 +77,17 @@ export async function serve(options: ServeOptions): Promise<number> {
   const interruption = onSignal(async () => {
     stop()
   })
-  // Not before a signal is heard: whoever reads this may send one at once.
+  // Print this only after the signal handler is installed, because whoever reads it may send a signal at
+  // once.
   process.stdout.write(
     banner(process.stdout.isTTY, { ...settings, url: server.url, directory: manager.directory, catalog }),
   )
   if (cors?.origins === '*' && token === null)
-    log.line('server', 'every web page that is open on this machine may call: set a token', 'warning')
+    log.line(
+      'server',
+      'every web page open in a browser on this machine can call this server; set a token',
+      'warning',
+    )
 
   try {
     await Promise.race([stopped, Promise.all([manager.ready, preloader?.ready])])
@@ -89,10 +99,11 @@ export async function serve(options: ServeOptions): Promise<number> {
   return interruption.exitCode === sigterm ? exitCodes.done : (interruption.exitCode ?? exitCodes.failed)
 }
 
-/** Ends everything in good order, and keeps the bytes. Never rejects, and takes 4.5 s at most. */
+/** Shuts everything down and keeps the downloaded data. Never rejects, and takes at most 4.5 s. */
 async function drain({ server, preloader, manager, log }: ServerParts): Promise<void> {
-  const working = manager.list().filter(({ state }) => state === 'queued' || isActive(state)).length
-  log.line('server', working === 0 ? 'stopping' : `stopping; ${working} downloads go on at the next start`)
+  const unfinished = manager.list().filter(({ state }) => state === 'queued' || isActive(state)).length
+  const resumed = unfinished === 1 ? '1 download resumes' : `${unfinished} downloads resume`
+  log.line('server', unfinished === 0 ? 'stopping' : `stopping; ${resumed} at the next start`)
   const close = async () => {
     await preloader?.close()
     await manager.close()
@@ -100,25 +111,26 @@ async function drain({ server, preloader, manager, log }: ServerParts): Promise<
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(() => {
-      log.line('server', 'not everything has ended in time; what was fetched is kept', 'warning')
+      log.line('server', 'not everything stopped in time; downloaded data is kept', 'warning')
       resolve()
     }, drainMs)
   })
-  await Promise.race([late, Promise.allSettled([server.close(graceMs), close()]).then(tell)])
+  await Promise.race([late, Promise.allSettled([server.close(graceMs), close()]).then(logFailures)])
   clearTimeout(timer)
 
-  function tell(ends: PromiseSettledResult<void>[]): void {
-    for (const end of ends) {
-      if (end.status === 'rejected') log.line('server', toDownloadError(end.reason).message, 'error')
+  function logFailures(results: PromiseSettledResult<void>[]): void {
+    for (const result of results) {
+      if (result.status === 'rejected') log.line('server', toDownloadError(result.reason).message, 'error')
     }
   }
 }
 
-// ---- access
+// ---- Authorization
 
 /**
- * Lets in who sends `Authorization: Bearer <token>` (RFC 6750 section 2.1), for everything. A missing or a wrong token
- * is answered with 401. How long the comparison takes tells nothing of the token.
+ * Allows everything to callers that send `Authorization: Bearer <token>` (RFC 6750 section 2.1). A missing or
+ * wrong token is answered with 401. The comparison takes constant time, so it reveals nothing about the
+ * token.
  */
 export function bearer(token: string): Authorize {
   const expected = digest(token)
@@ -128,22 +140,25 @@ export function bearer(token: string): Authorize {
   }
 }
 
-/** Digests are of one length, which `timingSafeEqual` needs. */
+/** `timingSafeEqual` requires inputs of equal length, which digests have. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-// ---- What `serve` writes to standard error: a line for whatever a person who runs it may want to know.
+// ---- Log of `serve` on standard error, for the person who runs it.
 
-/** How much a line matters. */
+/** Severity of a log line. */
 export type Level = 'info' | 'warning' | 'error'
 
-/** Lines with their time: `2026-02-15T02:00:01Z [llm/model.gguf] started: https://…`, without secrets. */
+/**
+ * Writes lines with a timestamp and without secrets: `2026-02-15T02:00:01Z [llm/model.gguf] started:
+ * https://…`.
+ */
 export class ServeLog {
   readonly #print: Print
   readonly #quiet: boolean
 
-  /** @param quiet - errors only. */
+  /** @param quiet - log errors only. */
   constructor(print: Print, quiet: boolean) {
     this.#print = print
     this.#quiet = quiet
@@ -152,7 +167,7 @@ export class ServeLog {
   /**
    * Writes a line.
    *
-   * @param about - `server`, or what file it is about.
+   * @param about - `server`, or the file that the line is about.
    */
   line(about: string, message: string, level: Level = 'info'): void {
     if (this.#quiet && level !== 'error') return
@@ -160,7 +175,7 @@ export class ServeLog {
     this.#print(`${plain(logLine(new Date(), about, mark + message))}\n`)
   }
 
-  /** Tells of every download's start and end, and of what goes wrong between them. */
+  /** Logs the start and end of every download, and problems in between. */
   follow(manager: DownloadManager): void {
     const began = new WeakMap<Download, number>()
     manager.on('started', ({ download }) => {
@@ -177,7 +192,7 @@ export class ServeLog {
     )
     manager.on('retrying', ({ download, error, delayMs }) => {
       const wait = formatDuration(Math.ceil(delayMs / 1000))
-      this.line(nameOf(download), `${error.message} (${error.code}); again in ${wait}`, 'warning')
+      this.line(nameOf(download), `${error.message} (${error.code}); retrying in ${wait}`, 'warning')
     })
     manager.on('paused', ({ download }) => this.line(nameOf(download), 'paused'))
     manager.on('canceled', ({ download }) => this.line(nameOf(download), 'canceled'))
@@ -188,7 +203,7 @@ export class ServeLog {
     })
   }
 
-  /** Tells of preloads as a whole; of their files the manager tells. */
+  /** Logs events of preloads as a whole; their files are covered by {@link follow}. */
   followPreload(preloader: Preloader): void {
     preloader.on('log', ({ line }) => {
       const message = /^\S+ \[preload\] (.*)$/.exec(line)?.[1]

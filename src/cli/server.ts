@@ -1,31 +1,40 @@
-/** The HTTP server of `serve`: plain `node:http`, with bounds for clients that are slow, silent or many. */
+/** The HTTP server of `serve`: plain `node:http`, with limits for slow, silent and numerous clients. */
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { errnoOf } from '../disk/errors.js'
 import type { Handler } from '../http/handler.js'
 import { listen } from '../http/node.js'
 
-/** Bounds of an {@link ApiServer}, in milliseconds. */
+/** Time limits of an {@link ApiServer}, in milliseconds. */
 export interface ServerTimes {
-  /** From the connection, or the last answer's end, to the last byte of a request's head. Default 10,000. */
+  /**
+   * Time to receive the header section of a request, from the start of the connection or the end of the
+   * previous response. Default 10,000.
+   */
   headersMs?: number
-  /** To the last byte of its body, which is 64 KiB at most. Default 30,000. */
+  /** Time to receive the complete request; its body may have at most 64 KiB. Default 30,000. */
   requestMs?: number
-  /** How long a connection is kept for the next request: longer than proxies keep theirs (60 s). Default 75,000. */
+  /**
+   * How long an idle connection is kept open for the next request. Longer than the 60 s of common proxies.
+   * Default 75,000.
+   */
   keepAliveMs?: number
-  /** A connection on which nothing moves is cut; event streams send something every 15 s. Default 120,000. */
+  /**
+   * A connection without any traffic for this time is closed. Event streams send data every 15 s. Default
+   * 120,000.
+   */
   silenceMs?: number
-  /** How often the first two are looked at. Default 1,000. */
+  /** How often `headersMs` and `requestMs` are checked. Default 1,000. */
   checkMs?: number
 }
 
-/** More than that would take the file descriptors that downloads need. */
+/** More connections could use up the file descriptors that downloads need. */
 const maxConnections = 1_000
 
-/** How often a server that closes looks for connections that are done. */
+/** How often a closing server looks for idle connections, in milliseconds. */
 const sweepMs = 50
 
-/** Listens, asks a handler, and closes within a given time. */
+/** HTTP server that passes requests to a handler and closes within a given time. */
 export class ApiServer {
   readonly #server: Server
   #handler: Handler | null = null
@@ -42,9 +51,9 @@ export class ApiServer {
   }
 
   /**
-   * Begins to listen.
+   * Starts to listen.
    *
-   * @throws Error with a sentence for people when it can't.
+   * @throws Error with a human-readable message when the server can't listen.
    */
   async listen(host: string, port: number): Promise<void> {
     this.#server.listen(port, host)
@@ -53,11 +62,11 @@ export class ApiServer {
     } catch (error) {
       throw new Error(whyNot(error, host, port), { cause: error })
     }
-    // Such as EMFILE when a connection comes in: those that are there go on.
+    // An error such as EMFILE for a new connection must not affect the existing ones.
     this.#server.on('error', () => undefined)
   }
 
-  /** Answers requests from now on: to be called in the same turn in which {@link listen} resolves. */
+  /** Starts to answer requests. Must be called in the same tick in which {@link listen} resolves. */
   attach(handler: Handler): void {
     this.#handler = handler
     this.#server.on('request', (req, res) => {
@@ -65,7 +74,7 @@ export class ApiServer {
     })
   }
 
-  /** Where it listens: `http://127.0.0.1:8050`. */
+  /** URL of the server, such as `http://127.0.0.1:8050`. */
   get url(): string {
     const address = this.#server.address()
     if (address === null || typeof address === 'string') return ''
@@ -73,13 +82,16 @@ export class ApiServer {
     return `http://${host}:${address.port}`
   }
 
-  /** Takes no more connections, ends the event streams, lets answers under way end, and then cuts what is left. */
+  /**
+   * Stops accepting connections, ends the event streams, lets pending responses finish for `graceMs`, and
+   * then closes the remaining connections.
+   */
   async close(graceMs: number): Promise<void> {
     this.#handler?.close()
     if (!this.#server.listening) return
     const closed = once(this.#server, 'close')
     this.#server.close()
-    // Node itself closes those that are idle now, not those whose answer ends later.
+    // `close()` closes connections that are idle now, but not those whose response ends later.
     const idle = setInterval(() => {
       this.#server.closeIdleConnections()
     }, sweepMs)
@@ -92,18 +104,18 @@ export class ApiServer {
   }
 }
 
-/** Why it can't listen, for people. */
+/** Human-readable reason why the server can't listen. */
 function whyNot(error: unknown, host: string, port: number): string {
   const place = `${host.includes(':') ? `[${host}]` : host}:${port}`
   switch (errnoOf(error)) {
     case 'EADDRINUSE':
-      return `${place} is in use already: by another \`serve\`, perhaps. Give another port with --port; 0 takes a free one.`
+      return `${place} is already in use, perhaps by another \`serve\`. Choose another port with --port; 0 picks a free one.`
     case 'EACCES':
-      return `This user may not listen on ${place}. Ports from 1024 on are free for all.`
+      return `This user is not allowed to listen on ${place}. Ports from 1024 on need no special permission.`
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `${host} is no address of this machine. Give another one with --host.`
+      return `${host} is not an address of this machine. Choose another one with --host.`
     default:
       return `Listening on ${place} failed: ${error instanceof Error ? error.message : String(error)}`
   }

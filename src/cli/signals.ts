@@ -1,20 +1,21 @@
 import { constants } from 'node:os'
 
-/** Ctrl-Break on Windows; elsewhere there is no such signal, and nobody sends it. */
+/** SIGBREAK is Ctrl-Break on Windows; the signal does not exist elsewhere. */
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const
 
-/** What a signal has done so far. */
+/** State of signal handling. */
 export interface Interruption {
-  /** 128 + the signal's number once one came, else null. */
+  /** 128 plus the number of the first signal received; null before. */
   readonly exitCode: number | null
-  /** Resolves when the action that the signal caused has ended. */
+  /** Resolves when the action triggered by the signal has ended. */
   readonly closed: Promise<void>
-  /** Leaves signals to Node again. */
+  /** Restores the default handling of signals. */
   dispose(): void
 }
 
 /**
- * Lets the first SIGINT, SIGTERM, SIGHUP or SIGBREAK stop the run in good order; a second one ends the process at once.
+ * Runs an action on the first SIGINT, SIGTERM, SIGHUP or SIGBREAK, so that the run stops gracefully. A second
+ * signal ends the process at once.
  *
  * @param action - called once; must not reject.
  */

@@ -1,4 +1,7 @@
-/** What a command remembers between its runs: groups that have begun, so that the next run goes on with the same revision. */
+/**
+ * Stores of the commands. They record unfinished groups, so that the next run resumes them with the same
+ * revision.
+ */
 import { rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { DownloadRecord } from '../download/record.js'
@@ -7,13 +10,13 @@ import { createFileStore } from '../store/file.js'
 import type { DownloadStore } from '../store/store.js'
 
 /**
- * A store of groups that have begun and not ended. Of everything else nobody reads a record: what makes a later run resume
- * is the journal beside the file. It lies apart from the list of a server of the same directory, and is gone when the
- * groups are complete.
+ * A store that records only unfinished groups. Other downloads need no record, because a later run resumes
+ * from the journal next to the file. The store is separate from the list of a server that uses the same
+ * directory, and it is deleted when the groups are complete.
  *
- * @param directory - absolute; where the files go to.
- * @param name - whose notes they are: folders, one in the other.
- * @param urls - of this run; the records of others stay as they are.
+ * @param directory - absolute path of the folder for the files.
+ * @param name - nested folders that identify the owner of the records.
+ * @param urls - URLs of this run; records of other URLs are left unchanged.
  */
 export function begunGroups(
   directory: string,
@@ -22,7 +25,7 @@ export function begunGroups(
 ): DownloadStore {
   const folder = join(directory, '.model-downloader', ...name)
   const store = createFileStore(folder)
-  /** Those that lie there, or may. */
+  /** IDs of records that exist in the store or may exist. */
   const kept = new Set<string>()
   let used = false
   const forget = async (id: string) => {
@@ -30,7 +33,7 @@ export function begunGroups(
   }
   return {
     async load() {
-      // Where nothing can be read, the files themselves tell why.
+      // If the store cannot be read, the downloads themselves report the reason.
       const { records, problems } = await store.load().catch((error: unknown) => ({
         records: [],
         problems: [toDownloadError(error).message],
@@ -38,7 +41,7 @@ export function begunGroups(
       const mine = records.filter(({ url }) => urls.has(url))
       for (const { id } of mine) kept.add(id)
       used = mine.length > 0
-      // As one that has failed it is asked for again, and goes on from what is there.
+      // With the state `failed`, the download is started again and resumes from the data on disk.
       return { records: mine.map((record) => ({ ...record, state: 'failed' as const })), problems }
     },
     async save(record) {
@@ -48,14 +51,14 @@ export function begunGroups(
       }
       kept.add(record.id)
       used = true
-      // What was given may hold a token; the next run is given its own.
+      // Headers may contain a token; the next run gets its own headers.
       await store.save({ ...record, headers: {} })
     },
     remove: forget,
     async close() {
       await store.close?.()
       if (!used) return
-      // A folder that isn't empty stays, whoever it is that uses it.
+      // rmdir fails for a folder that others still use, because it isn't empty.
       for (let made = folder; made !== directory; made = dirname(made)) {
         await rmdir(made).catch(() => undefined)
       }
@@ -63,16 +66,14 @@ export function begunGroups(
   }
 }
 
-// ---- finished-store
-
 /**
- * A directory's store for a command that may work beside a server of the same directory: it knows only what is complete,
- * and writes down only that. So the server's list of what is still to be done stays its own, and yet both know which
- * files were checked. What makes an interrupted run of the command go on is the journal beside the file; of groups also
- * a note of its own.
+ * A store for a command that may run next to a server that uses the same directory. It loads and records only
+ * completed downloads in the store of the server, so that both know which files were verified, and the queue
+ * of the server stays its own. An interrupted run resumes from the journals next to the files, and for groups
+ * from a record of its own.
  *
- * @param store - the one that servers of the directory use.
- * @param begun - of groups that this command has begun.
+ * @param store - the store that servers of the directory use.
+ * @param begun - records of the unfinished groups of this command; see {@link begunGroups}.
  */
 export function finishedOnly(store: DownloadStore, begun: DownloadStore): DownloadStore {
   return {
@@ -86,7 +87,7 @@ export function finishedOnly(store: DownloadStore, begun: DownloadStore): Downlo
       if (isFinished(record)) await store.save(record)
       await begun.save(record)
     },
-    // What is asked for anew takes the old record's place when it is there.
+    // A new completed record replaces the old one.
     remove: (id) => begun.remove(id),
     async close() {
       await begun.close?.()

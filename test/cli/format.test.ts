@@ -142,7 +142,7 @@ describe('lines for logs', () => {
       '/models/a.gguf: 40.0 MB in 10s (4.0 MB/s)',
     )
     expect(finishedLine({ ...done, existed: true, verified: false })).toBe(
-      '/models/a.gguf: 40.0 MB, there already',
+      '/models/a.gguf: 40.0 MB, already exists',
     )
   })
 })

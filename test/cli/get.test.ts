@@ -61,7 +61,7 @@ describe('get', () => {
     expect((await run([...args, '--spread', '--force'])).code).toBe(0)
     const wrong = await run([...args, b ?? ''])
     expect(wrong.code).toBe(2)
-    expect(wrong.stderr).toContain('--mirror goes with a single URL')
+    expect(wrong.stderr).toContain('--mirror can be used with a single URL only')
     expect((await run(['get', gone ?? '', '--mirror', 'ftp://example.com/a', '-d', folder.path])).code).toBe(
       2,
     )
@@ -75,7 +75,7 @@ describe('get', () => {
     const args = ['get', origin.url('/a.bin'), '-d', folder.path]
     const first = await run(args)
     expect(first.code).toBe(0)
-    expect(first.stderr).toContain('there already')
+    expect(first.stderr).toContain('already exists')
     expect(await readFile(path.join(folder.path, 'a.bin'), 'utf8')).toBe('old')
     const second = await run([...args, '--force'])
     expect(second.code).toBe(0)

@@ -33,7 +33,7 @@ describe('preload', () => {
     origin.clearRequests()
     const second = await runCli(['preload', file], { cwd })
     expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining('a.gguf') })
-    expect(second.stderr).toMatch(/a\.gguf: 1\.0 MB, there already, sha256 verified$/m)
+    expect(second.stderr).toMatch(/a\.gguf: 1\.0 MB, already exists, sha256 verified$/m)
     expect(second.stderr).toMatch(/^3 of 3 files, 0 B fetched in /m)
     expect(origin.requests()).toEqual([])
 
@@ -161,7 +161,7 @@ describe('preload, interrupted', () => {
     expect(ended.code).toBe(code)
     if (code !== null) {
       expect(ended.stderr).toMatch(
-        /^Interrupted\. [\d.]+ MB kept on disk; run the same command again to go on\.\n$/,
+        /^Interrupted\. [\d.]+ MB kept on disk; run the same command again to resume\.\n$/,
       )
       for (const { entry } of models) {
         const last = jsonLines(ended.stdout).filter(({ key }) => key === entry.key)
@@ -194,7 +194,7 @@ describe('preload beside a serve of the same directory', () => {
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toMatch(/^error: .*model\.gguf: .* \(TARGET_LOCKED\)$/m)
     expect(ended.stderr).toMatch(
-      /Another process is fetching into the same place: a running `serve`, perhaps/,
+      /Another process, perhaps a running `serve`, is downloading to the same location/,
     )
     expect(await serving.client.preload.status()).toMatchObject({ running: true })
 
@@ -214,7 +214,7 @@ describe('preload, asked in a wrong way', () => {
     ['a catalog that is not there', ['nope.json'], /nope\.json: there is no such file/],
     ['a folder', ['.'], /it is not a file/],
     ['an unknown key', ['FILE', '--models', 'a,nope'], /the catalog has no model "nope"/],
-    ['no keys', ['FILE', '--models', ','], /Give keys of the catalog/],
+    ['no keys', ['FILE', '--models', ','], /Expected keys of the catalog/],
     ['an unknown option', ['FILE', '--fast'], /unknown option/],
   ])('ends with 2 for %s', async (_name, args, message) => {
     await using origin = await startOrigin()

@@ -163,7 +163,7 @@ describe('LineReporter', () => {
     vi.advanceTimersByTime(3_000)
     reporter.close()
     expect(err.slice(1)).toEqual([
-      'note: a.gguf: silence (STALLED); again in 20s\n',
+      'note: a.gguf: silence (STALLED); retrying in 20s\n',
       'a.gguf: 1.0 kB/4.1 kB (25.0%), retry 17s STALLED\n',
       'a.gguf: 2.0 kB/4.1 kB (25.0%), 512 B/s, ETA 6s, 2 connections\n',
     ])

@@ -143,6 +143,6 @@ describe('the first words', () => {
     expect(open).not.toContain('/ui')
     for (const part of ['on this machine only', '--catalog FILE', '--cors ORIGIN'])
       expect(open).toContain(part)
-    expect(banner(true, { ...facts, cors: { origins: '*' } })).toContain('of every origin')
+    expect(banner(true, { ...facts, cors: { origins: '*' } })).toContain('every origin')
   })
 })

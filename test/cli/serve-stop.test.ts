@@ -48,7 +48,7 @@ describe('SIGTERM', () => {
 
     const ended = await serving.process.kill('SIGTERM', 5_000)
     expect(ended).toMatchObject({ code: 0, signal: null })
-    expect(ended.stderr).toMatch(/\[server\] stopping; 3 downloads go on at the next start$/m)
+    expect(ended.stderr).toMatch(/\[server\] stopping; 3 downloads resume at the next start$/m)
     expect(ended.stderr).not.toMatch(/error|not everything/)
     for (const { socket, closed } of clients) {
       socket.resume()

@@ -227,7 +227,7 @@ describe('serve, when it cannot', () => {
     const ended = await runCli(['serve', '--port', String(first.port), '-d', path.join(directory, 'models')])
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toMatch(
-      /^error: 127\.0\.0\.1:\d+ is in use already: .* --port; 0 takes a free one\.\n$/,
+      /^error: 127\.0\.0\.1:\d+ is already in use, .* --port; 0 picks a free one\.\n$/,
     )
     expect(await readdir(directory)).toEqual([])
   })
@@ -242,21 +242,25 @@ describe('serve, when it cannot', () => {
   })
 
   it.each<[string, string[], RegExp]>([
-    ['another host without a token', ['--host', '0.0.0.0'], /needs a token: give --token, or set MODEL_/],
+    ['another host without a token', ['--host', '0.0.0.0'], /needs a token: use --token or set MODEL_/],
     ['all IPv6 addresses without a token', ['--host', '[::]'], /needs a token/],
     ['a name without a token', ['--host', 'models.example'], /needs a token/],
-    ['no host', ['--host', ''], /--host: "" is neither/],
-    ['a host that is none', ['--host', 'a b', '--token', token], /--host: "a b" is neither/],
+    ['no host', ['--host', ''], /--host: "" is not an address/],
+    ['a host that is none', ['--host', 'a b', '--token', token], /--host: "a b" is not an address/],
     ['a bad port', ['--port', '65536'], /from 0 to 65535/],
     ['a port that is none', ['--port', 'http'], /whole number/],
-    ['an empty token', ['--token', ''], /--token: a token has visible ASCII/],
-    ['a token with a space', ['--token', 'a b'], /--token: a token has visible ASCII/],
+    ['an empty token', ['--token', ''], /--token: a token must not be empty/],
+    ['a token with a space', ['--token', 'a b'], /--token: a token must not be empty/],
     [
       'a page that is no origin',
       ['--cors', 'https://app.example.com/path'],
       /--cors: .*neither \* nor an origin/,
     ],
-    ['an allowed host that is a URL', ['--allow-host', 'http://host/'], /--allow-host: .*neither host nor/],
+    [
+      'an allowed host that is a URL',
+      ['--allow-host', 'http://host/'],
+      /--allow-host: .*not of the form host or/,
+    ],
     ['an allowed host with a wild card', ['--allow-host', '*.example.com'], /--allow-host/],
     ['a catalog that is not there', ['--catalog', 'nope.json'], /nope\.json: there is no such file/],
     ['an argument', ['models'], /too many arguments/],

@@ -15,7 +15,7 @@ describe('a signal', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
     ['SIGHUP', 129],
-  ] as const)('%s keeps the bytes, says how to go on, and ends with %d', async (signal, code) => {
+  ] as const)('%s keeps the bytes, says how to resume, and ends with %d', async (signal, code) => {
     await using folder = await temporaryFolder()
     await using origin = await startOrigin()
     origin.serve('/model.bin', slow)
@@ -26,7 +26,7 @@ describe('a signal', () => {
     const ended = await first.ended
     expect(ended).toMatchObject({ code, stdout: '' })
     expect(ended.stderr).toMatch(
-      /^Interrupted\. [\d.]+ MB kept on disk; run the same command again to go on\.$/m,
+      /^Interrupted\. [\d.]+ MB kept on disk; run the same command again to resume\.$/m,
     )
     expect(ended.stderr).not.toContain('error')
     expect(await readdir(folder.path)).not.toContain('model.bin')

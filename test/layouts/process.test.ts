@@ -131,7 +131,7 @@ describe('get --dry-run', () => {
     expect(hub.cdn.bytesSent()).toBe(0)
     await runCli(['get', '-d', root, 'hf:owner/model'], { env })
     const second = await runCli(['get', '--dry-run', '-d', root, 'hf:owner/model'], { env })
-    expect(second.stdout).toMatch(/^there +614 kB/m)
+    expect(second.stdout).toMatch(/^complete +614 kB/m)
     expect(second.stdout).toContain('; 0 B to fetch')
   })
 
