@@ -1,37 +1,43 @@
-/** Who may call: the host's own answer, or by default callers on this machine. The decisions are pure. */
+/** Access control: the decision of the host application, or by default callers on this machine only. */
 import ipaddr from 'ipaddr.js'
 import { DownloadError } from '../errors.js'
 
 /**
- * What a request wants to do.
+ * The permission that a request needs.
  *
- * - `downloads:read`: look at downloads, models, events and the OpenAPI document.
- * - `downloads:manage`: start, pause, resume, cancel, retry, remove.
+ * - `downloads:read`: read downloads, models, events and the OpenAPI document.
+ * - `downloads:manage`: start, pause, resume, cancel, retry and remove downloads.
  * - `queue:manage`: start and cancel a preload.
  */
 export type Action = 'downloads:read' | 'downloads:manage' | 'queue:manage'
 
-/** What the server knows of a request beyond the request itself. */
+/** What the server knows about a request besides the request itself. */
 export interface RequestContext {
-  /** Address of the peer of the connection. Never take it from a header that anybody can send. */
+  /** Remote address of the connection. Never take it from a header that clients can set. */
   remoteAddress?: string | undefined
-  /** A body that the host has parsed already; `undefined`: read the request's own. */
+  /** Body that the host application has already parsed; `undefined` to read it from the request. */
   body?: unknown
-  /** The `Host` field as it came; default: the request's header, else the host of its URL. */
+  /** Original value of the `Host` header. Default: the header of the request, or else the host of its URL. */
   host?: string
-  /** What the host's framework calls the request, such as Express's `req`: `authorize` may find there who is logged in. */
+  /**
+   * The request object of the host's framework, such as Express's `req`, in which `authorize` may find the
+   * current user.
+   */
   native?: unknown
 }
 
-/** An answer of {@link Authorize}: allowed, forbidden (403), or nobody knows who calls (401). */
+/**
+ * Result of {@link Authorize}: allowed, forbidden (403), or `unauthenticated` when the caller is unknown
+ * (401).
+ */
 export type Permission = boolean | 'unauthenticated'
 
 /**
- * Decides whether a request may do something. Called for each request; a throw refuses it.
+ * Decides whether a request is permitted. Called for each request; when it throws, the request is refused.
  *
- * @param action - what it wants to do.
- * @param request - its headers may be read, its body is not to be touched.
- * @param context - what the server knows besides.
+ * @param action - the permission that is needed.
+ * @param request - its headers may be read; its body must not be consumed.
+ * @param context - what the server knows besides the request.
  */
 export type Authorize = (
   action: Action,
@@ -39,9 +45,9 @@ export type Authorize = (
   context: RequestContext,
 ) => Permission | Promise<Permission>
 
-/** A `Host` field in its parts. */
+/** A parsed `Host` header. */
 export interface HostField {
-  /** In lower case; an IPv6 address without its brackets. */
+  /** Lower case; IPv6 addresses have no brackets. */
   name: string
   port: number | null
 }
@@ -59,56 +65,59 @@ export function parseHost(field: string): HostField | null {
   return number !== null && number > 65_535 ? null : { name, port: number }
 }
 
-/** Verdicts on the addresses that were asked about last: pollers ask again and again. */
-const verdicts = new Map<string, boolean>()
+/** Cached results for recent addresses, since clients that poll send the same ones repeatedly. */
+const loopbackCache = new Map<string, boolean>()
 
-const maxVerdicts = 100
+const maxCachedAddresses = 100
 
-/** Whether an address of a peer is this machine's loopback: `127.0.0.0/8`, `::1`, or the former mapped into IPv6. */
+/**
+ * Whether a remote address is a loopback address: `127.0.0.0/8`, `::1`, or an IPv4-mapped IPv6 address of the
+ * former.
+ */
 export function isLoopbackAddress(address: string): boolean {
-  let verdict = verdicts.get(address)
-  if (verdict === undefined) {
-    verdict = judgeLoopback(address)
-    if (verdicts.size >= maxVerdicts) verdicts.clear()
-    verdicts.set(address, verdict)
+  let isLoopback = loopbackCache.get(address)
+  if (isLoopback === undefined) {
+    isLoopback = checkLoopback(address)
+    if (loopbackCache.size >= maxCachedAddresses) loopbackCache.clear()
+    loopbackCache.set(address, isLoopback)
   }
-  return verdict
+  return isLoopback
 }
 
-function judgeLoopback(address: string): boolean {
+function checkLoopback(address: string): boolean {
   if (!ipaddr.IPv6.isValid(address) && !ipaddr.IPv4.isValidFourPartDecimal(address)) return false
   return ipaddr.process(address).range() === 'loopback'
 }
 
-/** Whether a `Host` field names this machine: `localhost`, or a loopback address in its usual spelling. */
+/** Whether a `Host` header names this machine: `localhost`, or a loopback address in its usual notation. */
 export function isLoopbackHost(field: string): boolean {
   const host = parseHost(field)
   if (host === null) return false
   return host.name === 'localhost' || isLoopbackAddress(host.name)
 }
 
-/** What of a request these rules look at. */
+/** The parts of a request that the access rules need. */
 export interface RequestHead {
   readonly url: string
   readonly headers: Pick<Headers, 'get'>
 }
 
-/** The host that the caller asked for. */
+/** The host to which the caller addressed the request. */
 export function hostOf(request: RequestHead, context: RequestContext): string {
   return context.host ?? request.headers.get('host') ?? new URL(request.url).host
 }
 
-/** Fields that a proxy adds to say for whom it asks. */
+/** Headers in which proxies pass on the address of their client. */
 const forwardedFields = ['x-forwarded-for', 'x-real-ip', 'forwarded']
 
-/** Every address that a proxy says it asks for; `unknown` where it hides one. */
+/** All client addresses that proxies have passed on; `unknown` for an obfuscated one. */
 function forwardedAddresses(headers: Pick<Headers, 'get'>): string[] {
   return forwardedFields.flatMap((name) => {
     const value = headers.get(name)
     if (value === null) return []
     const elements = value.split(/[,;]/).map((element) => element.trim())
     if (name !== 'forwarded') return elements
-    // RFC 7239 section 4: pairs such as for="[2001:db8::1]:4711"; only `for` says who asks.
+    // RFC 7239 section 4: pairs such as for="[2001:db8::1]:4711"; only `for` identifies the client.
     return elements.flatMap((pair) => {
       const node = /^for="?([^"]*)"?$/i.exec(pair)?.[1]
       return node === undefined ? [] : [parseHost(node)?.name ?? 'unknown']
@@ -117,38 +126,42 @@ function forwardedAddresses(headers: Pick<Headers, 'get'>): string[] {
 }
 
 /**
- * The rule without `authorize`: callers on this machine only, who ask for it by a loopback name. The name keeps out web
- * pages that let their own name resolve to 127.0.0.1 (DNS rebinding); the forwarding fields keep out what a proxy on
- * this machine passes on from elsewhere.
+ * The rule when there is no `authorize`: only callers on this machine that address it by a loopback name.
+ * Checking the name protects against web pages whose own name resolves to 127.0.0.1 (DNS rebinding). Checking
+ * the forwarding headers protects against remote requests that a proxy on this machine passes on.
  *
  * @throws DownloadError `ACCESS_DENIED` with status 403.
  */
 export function requireLocal(request: RequestHead, context: RequestContext): void {
   const { remoteAddress } = context
   if (remoteAddress === undefined) {
-    throw denied('Who calls cannot be told here; the host must give `authorize`.')
+    throw denied('The address of the caller is unknown; the host application must pass `authorize`.')
   }
   const forwarded = forwardedAddresses(request.headers)
   if (!isLoopbackAddress(remoteAddress) || !forwarded.every(isLoopbackAddress)) {
-    throw denied('Only callers on the same machine are served, unless the host gives `authorize`.')
+    throw denied(
+      'Only callers on the same machine are allowed, unless the host application passes `authorize`.',
+    )
   }
   if (!isLoopbackHost(hostOf(request, context))) {
-    throw denied('This host name is not served, unless the host gives `authorize`; ask for localhost.')
+    throw denied(
+      'This host name is not allowed, unless the host application passes `authorize`; use localhost.',
+    )
   }
 }
 
 /**
- * Refuses a `Host` field that names no host (RFC 9112 section 3.2), whoever calls.
+ * Refuses an invalid `Host` header (RFC 9112 section 3.2) for every caller.
  *
  * @throws DownloadError `INVALID_OPTIONS` with status 400.
  */
 export function requireHost(request: Request, context: RequestContext): void {
   if (parseHost(hostOf(request, context)) !== null) return
-  throw new DownloadError('INVALID_OPTIONS', 'The Host field names no host.', { status: 400 })
+  throw new DownloadError('INVALID_OPTIONS', 'The Host header does not name a valid host.', { status: 400 })
 }
 
 /**
- * Asks the host.
+ * Asks the host application whether a request is permitted.
  *
  * @throws DownloadError `ACCESS_DENIED` with status 401 or 403; whatever `authorize` throws.
  */
@@ -161,19 +174,19 @@ export async function requirePermission(
   const permission = await authorize(action, request, context)
   if (permission === true) return
   if (permission === 'unauthenticated') {
-    throw new DownloadError('ACCESS_DENIED', 'Say who you are: this needs authentication.', { status: 401 })
+    throw new DownloadError('ACCESS_DENIED', 'This requires authentication.', { status: 401 })
   }
-  throw denied(`You have no permission for this (${action}).`)
+  throw denied(`You don't have permission for this (${action}).`)
 }
 
 /**
- * Keeps out writing requests that a foreign web page sends without asking first (cross-site request forgery): those
- * that need no preflight, such as a POST without a body. Browsers say where a request comes from in `Sec-Fetch-Site`
- * (Fetch Metadata) and in `Origin`.
+ * Refuses state-changing requests that a foreign web page can send without a preflight (cross-site request
+ * forgery), such as a POST without a body. Browsers state the origin of a request in `Sec-Fetch-Site` (Fetch
+ * Metadata) and in `Origin`.
  *
- * @param isAllowed - whether pages of an origin may call, by the CORS rules.
- * @param compareHost - also compare `Origin` with `Host` when the browser sends no `Sec-Fetch-Site`. Not behind a proxy,
- * which may change `Host`.
+ * @param isAllowed - whether the CORS rules allow an origin.
+ * @param compareHost - also compare `Origin` with `Host` when the browser sends no `Sec-Fetch-Site`. Must be
+ * false behind a proxy, which may change `Host`.
  * @throws DownloadError `ACCESS_DENIED` with status 403.
  */
 export function requireOwnPage(
@@ -189,10 +202,13 @@ export function requireOwnPage(
     site === null
       ? compareHost && origin !== null && !isSameHost(origin, hostOf(request, context))
       : site !== 'same-origin' && site !== 'none'
-  if (foreign) throw denied('Pages of this origin may not do this, unless the host lists it in `cors`.')
+  if (foreign)
+    throw denied(
+      'Pages of this origin are not allowed to do this; the host application can list the origin in `cors`.',
+    )
 }
 
-/** Whether an `Origin` field names the host of a `Host` field; a port that is the default may be left out in either. */
+/** Whether an `Origin` header matches a `Host` header. Either may omit the default port. */
 function isSameHost(origin: string, host: string): boolean {
   if (!URL.canParse(origin)) return false
   const { protocol, host: own } = new URL(origin)

@@ -1,12 +1,12 @@
 import { DownloadError } from '../errors.js'
 
-/** What an {@link Admission} asks of the manager. */
+/** The part of the manager that {@link Admission} needs. */
 interface Waiting {
-  /** Downloads that wait for a slot. */
+  /** Number of downloads that wait for a slot. */
   readonly waiting: number
 }
 
-/** Lets requests for downloads in, as long as the queue has room, and knows which are on their way in. */
+/** Admits download requests while the queue has room, and keeps track of those that are being admitted. */
 export class Admission {
   readonly #queue: Waiting
   readonly #maxQueued: number
@@ -14,29 +14,29 @@ export class Admission {
 
   /**
    * @param queue - the manager.
-   * @param maxQueued - how many may wait.
+   * @param maxQueued - maximum number of waiting downloads.
    */
   constructor(queue: Waiting, maxQueued: number) {
     this.#queue = queue
     this.#maxQueued = maxQueued
   }
 
-  /** Whether somebody else's request for a URL is on its way in. */
+  /** Whether another request for the URL is being admitted. */
   isEntering(url: string): boolean {
     return this.#entering.has(url)
   }
 
   /**
-   * Takes a request in.
+   * Admits a request and runs its task.
    *
-   * @param url - what is asked for.
-   * @param adds - whether the queue grows by it.
-   * @param task - asks the manager.
+   * @param url - URL of the download.
+   * @param adds - whether the request adds a download to the queue.
+   * @param task - passes the request to the manager.
    * @throws DownloadError `QUEUE_FULL`; whatever the task throws.
    */
   async enter<T>(url: string, adds: boolean, task: () => Promise<T>): Promise<T> {
     if (adds && this.#queue.waiting + this.#entering.size >= this.#maxQueued) {
-      throw new DownloadError('QUEUE_FULL', 'Too many downloads are waiting already; ask again later.', {
+      throw new DownloadError('QUEUE_FULL', 'Too many downloads are already waiting; try again later.', {
         retryable: true,
       })
     }

@@ -1,11 +1,11 @@
-/** The last messages of a stream, within bounds, each with a number. Pure. */
+/** Bounded buffer of the latest messages of a stream, numbered consecutively. Pure. */
 
-/** A message that is kept. */
+/** A buffered message. */
 export interface BacklogMessage {
   readonly number: number
   readonly topic: string
   readonly bytes: Uint8Array
-  /** Makes the bytes for readers of the topic alone, where theirs are others. */
+  /** Encodes the message for readers of this topic alone, if they get different data. */
   readonly encodeForTopic?: ((number: number) => Uint8Array) | undefined
 }
 
@@ -14,35 +14,37 @@ interface Entry {
   readonly topic: string
   bytes: Uint8Array
   readonly encodeForTopic?: ((number: number) => Uint8Array) | undefined
-  /** What it replaces, and is replaced by; null: nothing. */
+  /** Messages with the same value replace each other; null if the message is never replaced. */
   replaces: string | null
-  /** A newer one has taken its place. */
+  /** Whether the message has been replaced or dropped. */
   stale: boolean
 }
 
 const nothing = new Uint8Array(0)
 
-/** What is added. */
+/** A message to add. */
 export interface Added {
   topic: string
-  /** Of all messages with the same name here, only the newest is kept; null keeps this one whatever comes. */
+  /**
+   * Only the newest message with the same value is kept; null to keep the message regardless of later ones.
+   */
   replaces: string | null
-  /** Makes the bytes once the number is known. */
+  /** Encodes the message once its number is known. */
   encode: (number: number) => Uint8Array
   /** See {@link BacklogMessage.encodeForTopic}. */
   encodeForTopic?: (number: number) => Uint8Array
 }
 
 /**
- * Numbers count up from 1 and are never given twice. What is dropped for want of room can be told by asking
- * {@link reaches}; what was replaced is not missed by anybody.
+ * Numbers start at 1 and are never reused. {@link reaches} tells whether messages after a number were dropped
+ * to make room; replaced messages do not count as lost.
  */
 export class Backlog {
   readonly #maxMessages: number
   readonly #maxBytes: number
-  /** By number, oldest first; stale ones are swept out now and then. */
+  /** Ordered by number, oldest first. Stale entries are removed from time to time. */
   #entries: Entry[] = []
-  /** All before this index are stale. */
+  /** All entries before this index are stale. */
   #head = 0
   readonly #newest = new Map<string, Entry>()
   #live = 0
@@ -61,22 +63,22 @@ export class Backlog {
     return this.#last
   }
 
-  /** Messages that are kept. */
+  /** Number of buffered messages. */
   get size(): number {
     return this.#live
   }
 
-  /** Bytes of the messages that are kept. */
+  /** Total bytes of the buffered messages. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Whether everything after a number is still here, or was replaced by something that is. */
+  /** Whether all messages after a number are still buffered, or were replaced by newer ones. */
   reaches(number: number): boolean {
     return number >= this.#floor && number <= this.#last
   }
 
-  /** Adds a message; older ones go when there is no room. */
+  /** Adds a message, and drops the oldest ones when there is no room. */
   add({ topic, replaces, encode, encodeForTopic }: Added): void {
     this.#last += 1
     const entry: Entry = {
@@ -96,14 +98,17 @@ export class Backlog {
     this.#live += 1
     this.#bytes += entry.bytes.byteLength
     while (this.#live > this.#maxMessages || this.#bytes > this.#maxBytes) this.#dropOldest()
-    // Each sweep is paid for by as many additions.
+    // Amortized cost: each removal of stale entries is preceded by as many additions.
     if (this.#entries.length > 2 * this.#live + 64) {
       this.#entries = this.#entries.filter(({ stale }) => !stale)
       this.#head = 0
     }
   }
 
-  /** The first message after a number that is about a topic (null: about any); null when there is none. */
+  /**
+   * The first message after a number about a topic, or about any topic if it is null; null when there is
+   * none.
+   */
   next(number: number, topic: string | null): BacklogMessage | null {
     for (let at = this.#indexAfter(number); at < this.#entries.length; at += 1) {
       const entry = this.#entries[at]
@@ -112,7 +117,7 @@ export class Backlog {
     return null
   }
 
-  /** Drops all. */
+  /** Drops all messages. */
   clear(): void {
     this.#entries = []
     this.#head = 0

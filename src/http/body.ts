@@ -1,20 +1,21 @@
-/** Request bodies: JSON, at most 64 KiB, read as they come. */
+/** Reads request bodies: JSON of at most 64 KiB. */
 import { DownloadError } from '../errors.js'
 
-/** Most bytes that a body may have. */
+/** Maximum size of a request body, in bytes. */
 export const maxBodyBytes = 64 * 1024
 
 const jsonType = /^application\/(?:[!#$&^_.+a-z0-9-]+\+)?json$/
 
 /**
- * The JSON value that a request carries.
+ * Returns the JSON value of a request.
  *
- * @param request - its body is read unless `given` is there; cancelled at the first byte too many.
- * @param given - what the host has parsed already; text and bytes are parsed here. What body parsers make of an empty
- * body (`{}`, `null`) counts as empty.
- * @returns undefined when there is none, whatever `Content-Type` says: axios names one even then.
- * @throws DownloadError `INVALID_OPTIONS` with status 400 (not JSON), 413 (more than 64 KiB) or 415 (another type,
- * or compressed).
+ * @param request - its body is read unless `given` is defined; reading stops as soon as the body exceeds the
+ * limit.
+ * @param given - the body as the host application has parsed it; strings and bytes are parsed here. What body
+ * parsers produce for an empty body (`{}`, `null`) counts as empty.
+ * @returns undefined when there is no body, regardless of `Content-Type`, which axios sends even then.
+ * @throws DownloadError `INVALID_OPTIONS` with status 400 (invalid JSON), 413 (more than 64 KiB) or 415
+ * (another type, or compressed).
  */
 export async function readJson(request: Request, given: unknown): Promise<unknown> {
   if (isParsed(given)) {
@@ -32,7 +33,7 @@ export async function readJson(request: Request, given: unknown): Promise<unknow
   try {
     return JSON.parse(text) as unknown
   } catch {
-    // Without the cause: it repeats what the body says.
+    // The cause is omitted, because it quotes the body.
     throw refused(400, 'The body is not valid JSON.')
   }
 }
@@ -52,15 +53,15 @@ function bytesOf(given: unknown): Uint8Array {
 }
 
 /**
- * Only what a web page can't send to another origin without asking first passes as JSON; so this also guards against
- * forms of foreign pages.
+ * Accepts only content types that a web page cannot send to another origin without a preflight, which also
+ * protects against forms on foreign pages.
  */
 function requireJson(headers: Headers): void {
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')
   if (!jsonType.test(type.trim()))
     throw refused(415, 'The body must be JSON (Content-Type: application/json).')
   const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith('charset='))
-  // RFC 8259 section 8.1: JSON that travels is UTF-8.
+  // RFC 8259 section 8.1: JSON exchanged between systems is UTF-8.
   if (charset !== undefined && !/^charset="?utf-?8"?$/.test(charset)) {
     throw refused(415, 'The body must be encoded as UTF-8.')
   }
@@ -70,7 +71,8 @@ function requireJson(headers: Headers): void {
 
 async function readText(request: Request): Promise<string> {
   if (request.body === null) return ''
-  // The chunks of a body are bytes (https://fetch.spec.whatwg.org/#concept-body); Node's types don't say so.
+  // The chunks of a body are bytes (https://fetch.spec.whatwg.org/#concept-body), which the types of Node do
+  // not say.
   const reader = (request.body as ReadableStream<Uint8Array>).getReader()
   const chunks: Uint8Array[] = []
   let size = 0
@@ -97,7 +99,7 @@ function decode(chunks: readonly Uint8Array[]): string {
 }
 
 function tooLarge(): DownloadError {
-  return refused(413, `The body has more than ${maxBodyBytes} bytes.`)
+  return refused(413, `The body is larger than ${maxBodyBytes} bytes.`)
 }
 
 function refused(status: number, message: string): DownloadError {

@@ -1,29 +1,35 @@
-/** Cross-origin resource sharing (https://fetch.spec.whatwg.org/#http-cors-protocol): which pages may read answers. */
+/**
+ * Cross-origin resource sharing (https://fetch.spec.whatwg.org/#http-cors-protocol): which pages may read
+ * responses.
+ */
 import { DownloadError } from '../errors.js'
 
-/** Which web pages of other origins may call. */
+/** Which other origins may call. */
 export interface CorsOptions {
   /** Origins such as `https://app.example.com` (scheme, host, port, nothing else), or `*` for all. */
   origins: '*' | readonly string[]
-  /** Let pages of the listed origins send cookies and other credentials. Not with `*`. Default false. */
+  /**
+   * Let pages of the listed origins send cookies and other credentials. Cannot be combined with `*`. Default
+   * false.
+   */
   credentials?: boolean
 }
 
-/** Answers that scripts of other origins may read besides the harmless ones. */
+/** Response headers that scripts of other origins may read besides the safelisted ones. */
 const exposed = 'Allow, Retry-After, WWW-Authenticate'
 
-/** How long browsers may remember a preflight, in seconds. */
+/** How long browsers may cache a preflight, in seconds. */
 const maxAgeSeconds = '600'
 
 const headerNames = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*$/
 
-/** {@link CorsOptions}, checked and ready for use. */
+/** Validated {@link CorsOptions}. */
 export class CorsPolicy {
   readonly #origins: '*' | ReadonlySet<string>
   readonly #credentials: boolean
 
   /**
-   * @param options - without them no other origin is allowed.
+   * @param options - default: no other origin is allowed.
    * @throws DownloadError `INVALID_OPTIONS`.
    */
   constructor(options?: CorsOptions) {
@@ -33,18 +39,18 @@ export class CorsPolicy {
     this.#credentials = credentials
   }
 
-  /** Whether pages of an origin, as the `Origin` field names it, may call. */
+  /** Whether pages of an origin may call. */
   allows(origin: string): boolean {
     return this.#origins === '*' || this.#origins.has(origin)
   }
 
-  /** Adds to an answer what the browser looks for. */
+  /** Adds the CORS headers to a response. */
   apply(request: Request, headers: Headers): void {
     if (this.#origins === '*') {
       headers.set('Access-Control-Allow-Origin', '*')
     } else {
       if (this.#origins.size === 0) return
-      // Also when this answer allows nobody: a cache must not give it to an origin that is allowed.
+      // Needed even if this response allows nobody, because a cache must not reuse it for an allowed origin.
       headers.append('Vary', 'Origin')
       const origin = request.headers.get('origin')
       if (origin === null || !this.allows(origin)) return
@@ -54,7 +60,9 @@ export class CorsPolicy {
     headers.set('Access-Control-Expose-Headers', exposed)
   }
 
-  /** The headers of an answer to a preflight, besides those of {@link apply}; empty when the origin is not allowed. */
+  /**
+   * Headers of a preflight response, besides those of {@link apply}; empty when the origin is not allowed.
+   */
   preflight(request: Request, methods: readonly string[]): Headers {
     const headers = new Headers()
     const origin = request.headers.get('origin')
@@ -64,7 +72,8 @@ export class CorsPolicy {
     headers.set('Access-Control-Max-Age', maxAgeSeconds)
     const wanted = request.headers.get('access-control-request-headers')
     if (wanted !== null && headerNames.test(wanted)) headers.set('Access-Control-Allow-Headers', wanted)
-    // https://wicg.github.io/private-network-access/: a public page asks for a server on a private network.
+    // https://wicg.github.io/private-network-access/: a public page requests access to a server on a private
+    // network.
     if (request.headers.get('access-control-request-private-network') === 'true') {
       headers.set('Access-Control-Allow-Private-Network', 'true')
     }
@@ -82,15 +91,15 @@ export function isPreflight(request: Request): boolean {
 }
 
 /**
- * An origin as browsers write it: `HTTPS://App.example:443/` becomes `https://app.example`. `null`, which browsers send
- * for files and sandboxed frames, stays.
+ * Normalizes an origin as browsers do: `HTTPS://App.example:443/` becomes `https://app.example`. `null`,
+ * which browsers send for files and sandboxed frames, is kept.
  *
  * @throws DownloadError `INVALID_OPTIONS`.
  */
 export function normalOrigin(origin: string): string {
   if (origin === 'null') return origin
   const url = URL.canParse(origin) ? new URL(origin) : null
-  // What has more than an origin would never match, so it is a mistake.
+  // A URL with more than an origin would never match, so it must be a mistake.
   const bare =
     url !== null && url.origin !== 'null' && url.href === `${url.origin}/` && !url.host.includes('*')
   if (!bare) throw invalid('origins', `"${origin}" is not an origin such as https://app.example.com`)

@@ -1,10 +1,10 @@
-/** The dashboard: one page that holds all it needs, and the headers that keep it so. */
+/** The dashboard: a single self-contained page and its security headers. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
 
-/** The page as it is sent. */
+/** The page and its response headers. */
 interface Page {
   readonly html: Uint8Array<ArrayBuffer>
   readonly headers: Readonly<Record<string, string>>
@@ -13,9 +13,10 @@ interface Page {
 let page: Promise<Page> | null = null
 
 /**
- * Answers with the dashboard. It holds no data and needs no permission: whatever it shows, it asks for as its caller.
+ * Responds with the dashboard. The page contains no data and needs no permission; it requests its data with
+ * the permissions of its user.
  *
- * @throws DownloadError `NOT_FOUND` where the page was left behind.
+ * @throws DownloadError `NOT_FOUND` when the file of the page is missing.
  */
 export async function dashboard(request: Request): Promise<Response> {
   page ??= load().catch((error: unknown) => {
@@ -31,7 +32,8 @@ export async function dashboard(request: Request): Promise<Response> {
 async function load(): Promise<Page> {
   const file = builtFile('dashboard.html')
   if (file === null) {
-    const message = 'The dashboard is not here: whoever bundled this server has left dashboard.html behind.'
+    const message =
+      'The dashboard is not available: dashboard.html was not included when this server was bundled.'
     throw new DownloadError('NOT_FOUND', message)
   }
   const text = await readFile(file, 'utf8')
@@ -40,7 +42,7 @@ async function load(): Promise<Page> {
     headers: {
       'Content-Type': 'text/html; charset=utf-8',
       'Content-Security-Policy': policyFor(text),
-      // Asked for again each time, and answered with 304 until the package is another one.
+      // Browsers revalidate each time, and get 304 until the package changes.
       'Cache-Control': 'no-cache',
       ETag: `"${hashOf(text).slice(0, 22)}"`,
       'Referrer-Policy': 'no-referrer',
@@ -50,8 +52,8 @@ async function load(): Promise<Page> {
 }
 
 /**
- * What the page may do (https://www.w3.org/TR/CSP3/): run its own script, wear its own styles, and talk to the server it
- * came from. Pure.
+ * Content Security Policy of the page (https://www.w3.org/TR/CSP3/): it may run its own script, use its own
+ * styles, and connect to the server that it came from. Pure.
  */
 export function policyFor(html: string): string {
   const hashes = (element: string) =>
@@ -66,7 +68,7 @@ export function policyFor(html: string): string {
     "img-src 'self' data:",
     "base-uri 'none'",
     "form-action 'none'",
-    // So that no other site lays it under something that is clicked on.
+    // Prevents clickjacking by other sites.
     "frame-ancestors 'self'",
     "require-trusted-types-for 'script'",
     'trusted-types lit-html',

@@ -1,4 +1,4 @@
-/** What the manager tells, as server-sent events. */
+/** Server-sent events of the downloads of a manager. */
 import type { Download } from '../download/download.js'
 import type { DownloadEvents } from '../download/events.js'
 import { type DownloadState, isSettled } from '../download/states.js'
@@ -9,12 +9,13 @@ import type { DownloadSseEvents, WireLog } from './schemas.js'
 import type { SseMessage, SseSource } from './sse.js'
 import { toFullWire, toWire, toWireMap } from './wire.js'
 
-/** The events of `GET /api/models/download/events`; the topic is the URL. */
+/** Source of the events of `GET /api/models/download/events`; the topic is the URL. */
 export function downloadEvents(manager: DownloadManager): SseSource {
   return {
     subscribe: (publish) => {
       const listeners = listenersFor(publish)
-      // The type of the keys is lost on the way through Object.keys; each listener stands under its own event.
+      // Object.keys loses the type of the keys. The cast is safe because each listener is registered for its
+      // own event.
       const names = Object.keys(listeners) as 'queued'[]
       for (const name of names) manager.on(name, listeners[name])
       return () => {
@@ -32,10 +33,10 @@ export function downloadEvents(manager: DownloadManager): SseSource {
 type Publish = (message: SseMessage) => void
 
 function listenersFor(publish: Publish): DownloadEvents {
-  /** The state that was told last of each download that is not settled. */
-  const told = new Map<string, DownloadState>()
+  /** Last published state of each unsettled download. */
+  const published = new Map<string, DownloadState>()
 
-  const tell = (event: keyof DownloadSseEvents, download: Download) => {
+  const publishDownload = (event: keyof DownloadSseEvents, download: Download) => {
     publish({
       event,
       data: toWire(download),
@@ -44,19 +45,19 @@ function listenersFor(publish: Publish): DownloadEvents {
       ...(download.group === null ? {} : { detail: () => toFullWire(download) }),
     })
   }
-  const tellState = (download: Download) => {
+  const publishState = (download: Download) => {
     const { url, state } = download
-    if (told.get(url) === state) return
-    if (isSettled(state)) told.delete(url)
-    else told.set(url, state)
-    tell('state', download)
+    if (published.get(url) === state) return
+    if (isSettled(state)) published.delete(url)
+    else published.set(url, state)
+    publishDownload('state', download)
   }
   const log = ({ url }: Download, level: WireLog['level'], message: string) => {
     const data: WireLog = { url, at: new Date().toISOString(), level, message: redactUrls(message) }
     publish({ event: 'log', data, topic: url })
   }
   const moved = ({ download }: { download: Download }) => {
-    tellState(download)
+    publishState(download)
   }
 
   return {
@@ -69,21 +70,22 @@ function listenersFor(publish: Publish): DownloadEvents {
     failed: moved,
     canceled: moved,
     progress: ({ download }) => {
-      // Bytes arrive: nothing else tells that it is downloading now. The end has an event of its own, after this one.
-      if (!isSettled(download.state)) tellState(download)
-      tell('progress', download)
+      // No other event reports the change to `downloading`. The end of the download has its own event, after
+      // this one.
+      if (!isSettled(download.state)) publishState(download)
+      publishDownload('progress', download)
     },
     retrying: ({ download, error, delayMs }) => {
       const seconds = (delayMs / 1000).toFixed(1)
-      log(download, 'warn', `${publicMessage(error)} Trying again in ${seconds} s.`)
+      log(download, 'warn', `${publicMessage(error)} Retrying in ${seconds} s.`)
     },
     log: ({ download, level, message }) => {
-      // What concerns the server itself is for its host.
+      // Messages about the server itself are meant for the host application only.
       if (download !== undefined) log(download, level, message)
     },
     removed: ({ download }) => {
-      told.delete(download.url)
-      tell('removed', download)
+      published.delete(download.url)
+      publishDownload('removed', download)
     },
   }
 }

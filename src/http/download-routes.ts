@@ -1,6 +1,6 @@
-/** The routes below `/api/models/download`. */
 import { lstat } from 'node:fs/promises'
 import type { Download } from '../download/download.js'
+import type { DownloadOptions } from '../download/options.js'
 import { isSettled } from '../download/states.js'
 import { DownloadError, invalidOption } from '../errors.js'
 import { internals } from '../manager/internals.js'
@@ -22,31 +22,20 @@ import { eventStream } from './sse.js'
 import { toFullWire, toWireMap } from './wire.js'
 
 /**
- * How long a request waits at most for a look at a file that lies there already, in milliseconds: for one that needs no
- * hashing, when the disk is slow; and for one that does.
+ * Maximum time to wait for the check of an existing file, in milliseconds: `plain` if the check needs no
+ * hashing (the disk may be slow), `hashing` otherwise.
  */
-const lookMs = { plain: 2_000, hashing: 250 }
+const checkMs = { plain: 2_000, hashing: 250 }
 
 async function start(services: Services, wanted: DownloadRequest): Promise<DownloadStarted> {
   const { manager, admission, remote } = services
-  const { url, urls, filename, mode, sha256, size, priority, include, exclude } = wanted
+  const { url } = wanted
   await manager.ready
   const before = admission.isEntering(url) ? 'queued' : manager.get(url)?.state
   const isLive = before !== undefined && !isSettled(before)
   const adds = !isLive && before !== 'completed'
   const download = await admission.enter(url, adds, () =>
-    manager.download({
-      url,
-      remote,
-      ...(urls === undefined ? {} : { urls }),
-      ...(filename === undefined ? {} : { filename }),
-      ...(mode === undefined ? {} : { mode }),
-      ...(sha256 === undefined ? {} : { sha256 }),
-      ...(size === undefined ? {} : { size }),
-      ...(priority === undefined ? {} : { priority }),
-      ...(include === undefined ? {} : { include }),
-      ...(exclude === undefined ? {} : { exclude }),
-    }),
+    manager.download({ ...downloadOptions(wanted), remote }),
   )
   const message: StartMessage = isLive
     ? 'Download already in progress'
@@ -56,14 +45,28 @@ async function start(services: Services, wanted: DownloadRequest): Promise<Downl
   return { success: true, url, filename: download.filename, mode: download.mode, message }
 }
 
+/** The download options of a request, without those that it leaves out. `connections` is up to the server. */
+function downloadOptions(wanted: DownloadRequest): DownloadOptions {
+  const options: DownloadOptions = { url: wanted.url }
+  if (wanted.urls !== undefined) options.urls = wanted.urls
+  if (wanted.filename !== undefined) options.filename = wanted.filename
+  if (wanted.mode !== undefined) options.mode = wanted.mode
+  if (wanted.sha256 !== undefined) options.sha256 = wanted.sha256
+  if (wanted.size !== undefined) options.size = wanted.size
+  if (wanted.priority !== undefined) options.priority = wanted.priority
+  if (wanted.include !== undefined) options.include = wanted.include
+  if (wanted.exclude !== undefined) options.exclude = wanted.exclude
+  return options
+}
+
 /**
- * Whether the file was there already. A look at the disk is all that it takes, so a caller that asks right afterwards
- * finds the download completed; one that takes longer, such as hashing a large file, is not waited for, nor is a
- * file of the wrong size fetched meanwhile.
+ * Whether the file already existed. If the check needs only a look at the file system, this waits for it, so
+ * that a caller that requests the status next finds the download completed. It does not wait for a longer
+ * check, such as hashing a large file, nor for the download of a file whose size is wrong.
  */
 async function isThereAlready(manager: DownloadManager, download: Download): Promise<boolean> {
   const { record } = download
-  const limit = (await manager[internals].destinations.holds(record)) ? lookMs.plain : lookMs.hashing
+  const limit = (await manager[internals].destinations.holds(record)) ? checkMs.plain : checkMs.hashing
   const stat = await lstat(download.path).catch(() => null)
   if (stat?.isFile() !== true || (record.size ?? stat.size) !== stat.size) return false
   let timer: NodeJS.Timeout | undefined
@@ -82,7 +85,7 @@ async function known(manager: DownloadManager, url: string): Promise<Download> {
   throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
 }
 
-/** One of the four moves. */
+/** Creates one of the four control routes. */
 function control(name: 'pause' | 'resume' | 'cancel' | 'retry', summary: string): Route {
   return route({
     method: 'POST',
@@ -99,13 +102,14 @@ function control(name: 'pause' | 'resume' | 'cancel' | 'retry', summary: string)
   })
 }
 
-/** See the head of this file. */
+/** The routes below `/api/models/download`. */
 export const downloadRoutes: readonly Route[] = [
   route({
     method: 'POST',
     path: '/api/models/download',
     action: 'downloads:manage',
-    summary: 'Start a download, or join the one of this URL. Answers without waiting for the network.',
+    summary:
+      'Start a download, or join the existing one of this URL. Responds without waiting for the network.',
     body: 'DownloadRequest',
     answer: 'DownloadStarted',
     errors: [400, 409, 413, 415, 429],
@@ -115,7 +119,8 @@ export const downloadRoutes: readonly Route[] = [
     method: 'DELETE',
     path: '/api/models/download',
     action: 'downloads:manage',
-    summary: 'Forget a download; a live one is canceled first. Harmless when it is unknown.',
+    summary:
+      'Remove a download from the list; an active one is canceled first. Does nothing when it is unknown.',
     query: removeQuery,
     answer: 'RemoveResult',
     errors: [400],
@@ -128,7 +133,7 @@ export const downloadRoutes: readonly Route[] = [
     method: 'GET',
     path: '/api/models/download/status',
     action: 'downloads:read',
-    summary: 'One download by its URL, or all of them.',
+    summary: 'Status of one download by its URL, or of all downloads.',
     query: statusQuery,
     answer: 'DownloadStatusOrList',
     errors: [400, 404],
@@ -144,10 +149,10 @@ export const downloadRoutes: readonly Route[] = [
       return { success: true, downloads, ...(limit === undefined ? {} : { next_cursor: next }) }
     },
   }),
-  control('pause', 'Stop a download and keep its bytes.'),
-  control('resume', 'Go on with a paused download.'),
-  control('cancel', 'Stop a download and delete its bytes.'),
-  control('retry', 'Start a failed or canceled download anew, from its kept bytes where there are some.'),
+  control('pause', 'Stop a download and keep its data.'),
+  control('resume', 'Resume a paused download.'),
+  control('cancel', 'Stop a download and delete its data.'),
+  control('retry', 'Start a failed or canceled download again, from the data kept on disk if there is any.'),
   route({
     method: 'GET',
     path: '/api/models/download/events',
@@ -164,48 +169,48 @@ export const downloadRoutes: readonly Route[] = [
   }),
 ]
 
-// ---- Pages of a list that changes while it is read. Pure.
+// ---- Pagination of a list that changes while it is read. Pure.
 
 /**
- * A cursor names the last entry of its page by its order of arrival, which never changes: whatever is added or removed
- * meanwhile, no page repeats or skips an entry that was there all the time.
+ * Encodes the cursor of a page: the sequence number of its last entry, which never changes. So no page
+ * repeats or skips an entry that exists all the time, even if others are added or removed.
  */
 export function encodeCursor(sequence: number): string {
   return `s${sequence.toString(36)}`
 }
 
 /**
- * The order of arrival that a cursor names.
+ * Decodes the sequence number of a cursor.
  *
- * @throws DownloadError `INVALID_OPTIONS` for anything that {@link encodeCursor} did not make.
+ * @throws DownloadError `INVALID_OPTIONS` for anything that {@link encodeCursor} did not create.
  */
 export function decodeCursor(cursor: string): number {
   const sequence = /^s[0-9a-z]{1,11}$/.test(cursor) ? parseInt(cursor.slice(1), 36) : NaN
   if (!Number.isSafeInteger(sequence) || encodeCursor(sequence) !== cursor) {
-    throw invalidOption('cursor', 'is not one that this server gave', 'The query')
+    throw invalidOption('cursor', 'was not issued by this server', 'The query')
   }
   return sequence
 }
 
-/** What part of a list is wanted. */
+/** Which part of a list is requested. */
 export interface PageRequest {
   limit?: number | undefined
   cursor?: string | undefined
 }
 
-/** A part of a list. */
+/** One page of a list. */
 export interface Page<T> {
   items: T[]
-  /** Where the next page begins; null when this is the last one. */
+  /** Cursor of the next page; null when this is the last one. */
   next: string | null
 }
 
 /**
- * One page.
+ * Returns one page.
  *
  * @param items - in order of arrival.
- * @param sequenceOf - the order of arrival of an item.
- * @throws DownloadError `INVALID_OPTIONS` for a cursor that is none.
+ * @param sequenceOf - returns the sequence number of an item.
+ * @throws DownloadError `INVALID_OPTIONS` for an invalid cursor.
  */
 export function pageOf<T>(
   items: readonly T[],

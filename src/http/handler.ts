@@ -31,47 +31,59 @@ export type { Action, Authorize, Permission, RequestContext } from './access.js'
 
 export type { CorsOptions } from './cors.js'
 
-/** What {@link createHandler} takes. */
+/** Options of {@link createHandler}. */
 export interface HandlerOptions {
-  /** Keeps the downloads. The handler never closes it. */
+  /** The manager whose downloads are served. The handler never closes it. */
   manager: DownloadManager
-  /** Brings a catalog to disk. Without one the preload routes answer 404. */
+  /** The preloader of a catalog. Without one, the preload routes answer 404. */
   preloader?: Preloader | undefined
-  /** Decides who may do what. Default: only callers on this machine, who ask for it by a loopback name. */
+  /**
+   * Decides which callers have which permissions. Default: only callers on this machine that address it by a
+   * loopback name.
+   */
   authorize?: Authorize | undefined
-  /** Which web pages of other origins may call. Default: none. */
+  /** Which other origins may call. Default: none. */
   cors?: CorsOptions | undefined
-  /** Stands in front of every path: `/ml` makes `/ml/api/…`. Default: nothing. */
+  /** Prefix of every path: `/ml` gives `/ml/api/…`. Default: none. */
   basePath?: string | undefined
-  /** Let URLs that come over HTTP reach private, loopback and link-local addresses. Default false. */
+  /** Let URLs received over HTTP reach private, loopback and link-local addresses. Default false. */
   allowPrivateNetwork?: boolean | undefined
-  /** Hosts (`host` or `host:port`) that such URLs may reach whatever their address; not what they redirect to. */
+  /**
+   * Hosts (`host` or `host:port`) that such URLs may reach at any address; this does not apply to hosts they
+   * redirect to. Default: none.
+   */
   allowedHosts?: readonly string[] | undefined
-  /** Language of messages for people when `Accept-Language` asks for none that we have. Default `en-US`. */
+  /**
+   * Language of human-readable messages when `Accept-Language` requests no supported one. Default `en-US`.
+   */
   locale?: Locale | undefined
   /** How many downloads may wait for a slot before further ones are refused with 429. Default 10,000. */
   maxQueued?: number | undefined
   /**
-   * Serve the dashboard, a page for people, at `/api/models/ui`. It holds no data, so it comes without `authorize` being
-   * asked; all that it shows and does goes through the routes. Default false.
+   * Serve the dashboard, a page for people, at `/api/models/ui`. The page itself contains no data, so it is
+   * served without calling `authorize`; everything it shows and does goes through the other routes. Default
+   * false.
    */
   ui?: boolean | undefined
 }
 
 /**
- * The routes as one function from `Request` to `Response`. Never rejects: every failure is a response.
+ * All routes as one function from `Request` to `Response`. Never rejects: every failure is a response.
  *
- * @param request - with an absolute URL, whose path includes the mount base.
- * @param context - what the server knows besides.
+ * @param request - has an absolute URL, whose path includes the base path.
+ * @param context - what the server knows about the request.
  */
 export interface Handler {
   (request: Request, context?: RequestContext): Promise<Response>
-  /** Whether a path, mount base included, is one of ours; others are the host's own. */
+  /**
+   * Whether a path, including the base path, belongs to this handler. Other paths belong to the host
+   * application.
+   */
   owns(pathname: string): boolean
-  /** Ends all event streams. Other routes go on. Harmless when closed. */
+  /** Ends all event streams; other routes keep working. May be called repeatedly. */
   close(): void
-  /** @internal The short way for what is asked most; null where there is none. */
-  readonly quick?: StatusFastPath | null
+  /** @internal Fast path for the most frequent request; null if it cannot be used. */
+  readonly fastPath?: StatusFastPath | null
 }
 
 const optionsSchema = z.object({
@@ -98,7 +110,7 @@ const optionsSchema = z.object({
 })
 
 /**
- * Makes the routes for a manager.
+ * Creates the routes for a manager.
  *
  * @param options - see {@link HandlerOptions}.
  * @throws DownloadError `INVALID_OPTIONS`.
@@ -109,19 +121,19 @@ const optionsSchema = z.object({
  */
 export function createHandler(options: HandlerOptions): Handler {
   const checked = parseOptions(optionsSchema, options, 'createHandler options')
-  const { manager, basePath, allowPrivateNetwork, allowedHosts, locale, maxQueued, authorize, ui } = checked
+  const { manager, authorize, ui } = checked
   const { preloader = null } = options
-  const remote = { allowPrivateNetwork, allowedHosts }
+  const remote = { allowPrivateNetwork: checked.allowPrivateNetwork, allowedHosts: checked.allowedHosts }
   parseOptions(remoteSchema, remote, 'createHandler options')
-  const base = basePath.replace(/\/$/, '')
+  const base = checked.basePath.replace(/\/$/, '')
   const served = ui ? routes : routes.filter(({ path }) => path !== dashboardPath)
   let document: object | null = null
   const services: Services = {
     manager,
     preloader,
-    locale,
+    locale: checked.locale,
     remote,
-    admission: new Admission(manager, maxQueued),
+    admission: new Admission(manager, checked.maxQueued),
     downloadEvents: new SseChannel(downloadEvents(manager)),
     preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader)),
     document: () => (document ??= openApiDocument(served, base)),
@@ -153,7 +165,7 @@ export function createHandler(options: HandlerOptions): Handler {
       requireOwnPage(request, context, (origin) => cors.allows(origin), authorize === undefined)
     if (authorize !== undefined && route.action !== null)
       await requirePermission(authorize, route.action, request, context)
-    // Callers on this machine, of whom this is one then, may do everything.
+    // Without `authorize`, the caller is on this machine and may do everything.
     const permission = async (action: Action): Promise<Permission> =>
       authorize === undefined || (await authorize(action, request, context))
     return await run(route, services, request, url, context, permission)
@@ -177,8 +189,8 @@ export function createHandler(options: HandlerOptions): Handler {
 
   return Object.assign(handle, {
     owns: (pathname: string) => routesAt(pathname) !== undefined,
-    // With `authorize` or CORS every request is looked at as a whole.
-    quick: authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base) : null,
+    // With `authorize` or CORS, the complete request is needed.
+    fastPath: authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base) : null,
     close: () => {
       services.downloadEvents.close()
       services.preloadEvents?.close()
@@ -186,7 +198,7 @@ export function createHandler(options: HandlerOptions): Handler {
   })
 }
 
-/** Query and body go through their schemas, and on to the route. */
+/** Validates query and body with their schemas and runs the route. */
 async function run(
   route: Route,
   services: Services,
@@ -213,7 +225,7 @@ function allowedMethods(here: readonly Route[]): string[] {
 }
 
 function methodNotAllowed(method: string, allowed: readonly string[]): Response {
-  const message = `${method} is not possible here, only ${allowed.join(', ')}.`
+  const message = `${method} is not allowed here, only ${allowed.join(', ')}.`
   const problem = toProblem(new DownloadError('INVALID_OPTIONS', message, { status: 405 }))
   return json(problem, 405, { ...problemHeaders(405), Allow: allowed.join(', ') })
 }
@@ -225,7 +237,7 @@ function json(value: object, status: number, headers: Record<string, string>): R
   return new Response(bytes, { status, headers: { ...jsonHeaders(bytes.byteLength), ...headers } })
 }
 
-/** What HEAD answers: what GET would, less the body (RFC 9110 section 9.3.2). */
+/** Response to HEAD: that of GET without the body (RFC 9110 section 9.3.2). */
 async function withoutBody(response: Response): Promise<Response> {
   await response.body?.cancel()
   return new Response(null, { status: response.status, headers: response.headers })

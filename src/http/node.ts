@@ -1,6 +1,6 @@
 /**
- * The bridge between Node's `req`/`res` and the Web's `Request`/`Response`: what the adapters of Node frameworks share.
- * It never throws into its host, and it never parses what the handler judges.
+ * Bridge between the `req`/`res` of Node and the `Request`/`Response` of the Web, shared by the adapters of
+ * Node frameworks. It never throws into the host application, and leaves validation to the handler.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
@@ -9,38 +9,56 @@ import type { RequestContext } from './access.js'
 import type { Handler } from './handler.js'
 import { jsonHeaders, problemHeaders, toProblem } from './problem.js'
 
-/** What an adapter knows that `req` and `res` alone don't tell. */
+/** What an adapter knows besides `req` and `res`. */
 export interface BridgeOptions {
-  /** The request's target as its mount sees it. Default `req.url`, from which Express and Connect cut the mount's path. */
+  /**
+   * Request target relative to the mount point. Default `req.url`, from which Express and Connect remove the
+   * mount path.
+   */
   target?: string | undefined
-  /** What the host has parsed; heeded only when the request's own body was read. Default `req.body`. */
+  /**
+   * Body that the host application has parsed; used only if the body of the request has already been read.
+   * Default `req.body`.
+   */
   body?: unknown
-  /** Where to read the body instead of `req`: what a hook of the host made of it. */
+  /** Stream to read the body from instead of `req`, if a hook of the host application has transformed it. */
   stream?: Readable | undefined
-  /** What the host calls a request; `authorize` finds it as `context.native`. Default `req`. */
+  /** Request object of the framework, available to `authorize` as `context.native`. Default `req`. */
   native?: unknown
 }
 
-/** A request as the handler takes it. */
+/** A request in the form that the handler takes. */
 export interface BridgedRequest {
   request: Request
   context: RequestContext
-  /** Whether the client has left before its answer was complete. */
+  /** Whether the client disconnected before the response was complete. */
   hasLeft: () => boolean
 }
 
-/** How much of a body that the handler left is still taken before the answer goes out, and for how long. */
+/**
+ * How many bytes of an unread request body are read before the response is sent, and for how many
+ * milliseconds.
+ */
 const leftoverBytes = 8 * 1024 * 1024
 
 const leftoverMs = 500
 
-/** Stands in for a host that is missing or none; nobody's name (RFC 2606 section 2). The handler judges `context.host`. */
+/**
+ * Placeholder for a missing or invalid host; reserved by RFC 2606 section 2. The handler checks
+ * `context.host`.
+ */
 const noHost = 'host.invalid'
 
-/** Methods that a `Request` refuses to carry (Fetch standard, "forbidden method"). The handler knows neither name. */
+/**
+ * Methods that a `Request` cannot have (Fetch standard, "forbidden method"). The handler supports none of
+ * them.
+ */
 const forbiddenMethods = new Set(['CONNECT', 'TRACE', 'TRACK'])
 
-/** The parts of a request target: origin-form, or absolute-form, whose authority outranks `Host` (RFC 9112 section 3.2.2). */
+/**
+ * Splits a request target in origin-form or absolute-form, whose authority takes precedence over `Host` (RFC
+ * 9112 section 3.2.2).
+ */
 function partsOf(target: string): { authority: string | undefined; path: string; search: string } {
   const absolute = /^https?:\/\/([^/?#]*)(.*)$/is.exec(target)
   const rest = absolute?.[2] ?? target
@@ -53,8 +71,9 @@ function partsOf(target: string): { authority: string | undefined; path: string;
 }
 
 /**
- * Whether a path means the same before and after it went through a URL. One that does not (`/x/../api`, `%2e`, a
- * backslash) is never ours: guards that the host put before our routes have looked at what was written.
+ * Whether a path stays the same when it is parsed as part of a URL. A path that does not (`/x/../api`, `%2e`,
+ * a backslash) is never handled, because access checks of the host application in front of these routes have
+ * seen the original path.
  */
 function isVerbatim(path: string): boolean {
   try {
@@ -65,7 +84,7 @@ function isVerbatim(path: string): boolean {
 }
 
 /**
- * Whether a request is the handler's.
+ * Whether a request belongs to the handler.
  *
  * @param target - as in {@link BridgeOptions}.
  */
@@ -75,10 +94,11 @@ export function isOurs(handler: Handler, target: string | undefined): boolean {
 }
 
 /**
- * A request as the handler takes it. Its body is read only when the handler does, unless the host has parsed it
- * already; its signal is aborted when the client leaves before its answer is complete.
+ * Converts a request to the form that the handler takes. The body is read only when the handler reads it,
+ * unless the host application has already parsed it. The signal is aborted when the client disconnects before
+ * the response is complete.
  *
- * Call it once for a request, before anything else is awaited.
+ * Call it once per request, before anything is awaited.
  */
 export function toRequest(
   req: IncomingMessage,
@@ -89,7 +109,7 @@ export function toRequest(
   const host = authority ?? hostOf(req)
   const method = req.method ?? 'GET'
   const source = options.stream ?? req
-  // A client that leaves while nobody reads must not become an uncaught error.
+  // A client that disconnects while nobody reads must not cause an uncaught error.
   source.on('error', () => undefined)
   let left = false
   let gone: AbortController | undefined
@@ -97,7 +117,8 @@ export function toRequest(
     left = !res.writableFinished
     if (left) gone?.abort()
   })
-  // Unread bytes would keep the connection's next request waiting. Node drops those of a body that nobody touched.
+  // Unread bytes would block the next request on the connection. Node itself discards only bodies that nobody
+  // has started to read.
   res.once('finish', () => {
     source.resume()
   })
@@ -113,7 +134,7 @@ export function toRequest(
   }
   const url = `${schemeOf(req)}://${urlHost(host)}${isVerbatim(path) ? path : '/'}${search}`
   const request = new Request(url, init)
-  // Made when somebody asks for it, which is seldom: it costs as much as the rest of the request.
+  // Created lazily: it is rarely needed and costs as much as the rest of the request.
   Object.defineProperty(request, 'signal', {
     get() {
       gone ??= new AbortController()
@@ -134,10 +155,11 @@ export function toRequest(
 }
 
 /**
- * Asks the handler. What it left of the body is taken first, within bounds: a client that is still writing when the
- * connection closes may never see its answer (RFC 9112 section 9.6).
+ * Calls the handler. Before the response is returned, the unread rest of the body is read within limits,
+ * because a client that is still sending when the connection closes may never see the response (RFC 9112
+ * section 9.6).
  *
- * @returns the answer; 500 when the handler fails. Never rejects.
+ * @returns the response; status 500 when the handler fails. Never rejects.
  */
 export async function answer(
   handler: Handler,
@@ -150,27 +172,28 @@ export async function answer(
     const { request, context, hasLeft } = toRequest(req, res, options)
     response = await handler(request, context)
     if (hasLeft()) {
-      // Nobody is there any more; whoever sends this one may not notice.
+      // The client has disconnected; the response is a formality.
       await response.body?.cancel()
       response = new Response(null, { status: 400 })
     }
   } catch (error) {
     response = failed(error)
   }
-  // A stream that its server ends leaves nothing to wait for; kept alive, its connection would hold up the closing.
+  // When the server ends an event stream, nothing else follows; a kept-alive connection would delay the
+  // shutdown.
   if (isEventStream(response) && req.httpVersionMajor === 1) response.headers.set('connection', 'close')
   if (!req.complete) await takeLeftover(options.stream ?? req)
   return response
 }
 
-/** Whether an answer goes on until somebody leaves. */
+/** Whether a response is an event stream, which lasts until the client disconnects. */
 export function isEventStream(response: Response): boolean {
   return response.headers.get('content-type')?.startsWith('text/event-stream') === true
 }
 
 /**
- * Answers a request of a plain `node:http` server, or hands it to `next` when it is not the handler's. Without `next`
- * the handler answers everything. Never throws.
+ * Answers a request of a plain `node:http` server, or passes it to `next` if it does not belong to the
+ * handler. Without `next`, the handler answers all requests. Never throws.
  */
 export function listen(handler: Handler, req: IncomingMessage, res: ServerResponse, next?: () => void): void {
   if (next !== undefined && !isOurs(handler, req.url)) {
@@ -179,9 +202,9 @@ export function listen(handler: Handler, req: IncomingMessage, res: ServerRespon
   }
   const { method, url: target, headers } = req
   const context = { remoteAddress: req.socket.remoteAddress, ...hostField(hostOf(req)) }
-  const quick = handler.quick?.({ method, target, headers, context }) ?? null
-  if (quick !== null) {
-    const body = Buffer.from(JSON.stringify(quick))
+  const status = handler.fastPath?.({ method, target, headers, context }) ?? null
+  if (status !== null) {
+    const body = Buffer.from(JSON.stringify(status))
     res.writeHead(200, jsonHeaders(body.length)).end(body)
     return
   }
@@ -189,11 +212,12 @@ export function listen(handler: Handler, req: IncomingMessage, res: ServerRespon
 }
 
 /**
- * Sends an answer: status, headers, and the body at the client's pace. A client that leaves cancels the body at once;
- * a body that fails cuts the connection, so that nobody takes a part for the whole. Headers that the host has set
- * stay, unless the answer has its own.
+ * Sends a response: status, headers, and the body with backpressure. The body is canceled at once when the
+ * client disconnects. A body that fails closes the connection, so that the client does not take a truncated
+ * body for a complete one. Headers that the host application has set are kept, unless the response has its
+ * own.
  *
- * @returns when the last byte was handed over or the client is gone. Never rejects.
+ * @returns when the last byte was passed to the socket or the client has disconnected. Never rejects.
  */
 export async function sendResponse(res: ServerResponse, response: Response): Promise<void> {
   const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader()
@@ -202,7 +226,7 @@ export async function sendResponse(res: ServerResponse, response: Response): Pro
     cancel()
     return
   }
-  // A writer that waits for `drain` hears of a client that left by `close` only, of a broken connection by `error`.
+  // While waiting for `drain`, a disconnect is only signaled by `close`, and a broken connection by `error`.
   let gone = false
   const isGone = () => gone
   let wake = (): void => undefined
@@ -223,7 +247,8 @@ export async function sendResponse(res: ServerResponse, response: Response): Pro
       res.end()
       return
     }
-    // Of an answer that is all there, head and body go out in one piece; of a stream the head goes ahead.
+    // A body of known length in a single chunk is sent together with the headers; for a stream, the headers
+    // are sent first.
     const length = Number(response.headers.get('content-length') ?? Number.NaN)
     if (Number.isNaN(length)) res.flushHeaders()
     for (;;) {
@@ -251,13 +276,16 @@ export async function sendResponse(res: ServerResponse, response: Response): Pro
 
 type HeaderValue = number | string | string[] | undefined
 
-/** Where headers go: a `ServerResponse`, or what a framework has in its place. */
+/** Target of headers: a `ServerResponse`, or the equivalent of a framework. */
 export interface HeaderTarget {
   getHeader(name: string): HeaderValue
   setHeader(name: string, value: string | string[]): unknown
 }
 
-/** Copies an answer's headers; cookies and `Vary` join those that the host has set already. */
+/**
+ * Copies the headers of a response. Cookies and `Vary` are merged with those that the host application has
+ * already set.
+ */
 export function copyHeaders(response: Response, target: HeaderTarget): void {
   for (const [name, value] of response.headers) {
     if (name === 'set-cookie') continue
@@ -281,7 +309,10 @@ function schemeOf(req: IncomingMessage): string {
   return 'encrypted' in req.socket && req.socket.encrypted === true ? 'https' : 'http'
 }
 
-/** What the client calls us; several `Host` lines come out as no valid name (RFC 9112 section 3.2: answer 400). */
+/**
+ * The host as the client wrote it. Several `Host` headers yield an invalid name, so that the handler answers
+ * 400 (RFC 9112 section 3.2).
+ */
 function hostOf(req: IncomingMessage): string | undefined {
   const lines = req.rawHeaders.filter(
     (_, index, all) => index % 2 === 1 && all[index - 1]?.toLowerCase() === 'host',
@@ -298,34 +329,43 @@ function urlHost(host: string | undefined): string {
   return URL.canParse(`http://${host}`) ? host : noHost
 }
 
-/** As the host sees them, so that what it took out or put in stays so; Node has joined repeated ones. */
+/**
+ * Uses `req.headers`, so that changes by the host application are respected; Node has joined repeated
+ * headers.
+ */
 function headersOf(req: IncomingMessage): Headers {
   const headers = new Headers()
   for (const [name, value] of Object.entries(req.headers)) {
-    // HTTP/2 keeps method, path and the like among the headers.
+    // In HTTP/2, `:method`, `:path` and other pseudo-headers are among the headers.
     if (value === undefined || name.startsWith(':')) continue
     for (const line of listOf(value)) headers.append(name, line)
   }
   return headers
 }
 
-/** The request's own body, as long as nobody has read it. What a parser leaves that found nothing to do is no body. */
+/**
+ * The body of the request, unless it has already been read. Parsers that found nothing to parse leave no
+ * body.
+ */
 function ownBody(req: IncomingMessage, source: Readable): ReadableStream<Uint8Array> | undefined {
   if (source.readableDidRead || source.readableEnded) return undefined
-  // RFC 9112 section 6.3: a request without these two has none. HTTP/2 has frames instead.
+  // RFC 9112 section 6.3: a request without these two headers has no body. HTTP/2 uses frames instead.
   const { 'content-length': length, 'transfer-encoding': coding } = req.headers
   const hasBody = (length !== undefined && length !== '0') || coding !== undefined || req.httpVersionMajor > 1
   return hasBody ? streamOf(source) : undefined
 }
 
-/** What the host made of the body, once somebody has read it. */
+/** The body as the host application parsed it, if it has been read. */
 function parsedBody(req: IncomingMessage, source: Readable, options: BridgeOptions): unknown {
   if (!source.readableDidRead && !source.readableEnded) return undefined
   if ('body' in options) return options.body
   return 'body' in req ? req.body : undefined
 }
 
-/** A body that is read when asked for, and stays where it is when canceled: its end belongs to the connection. */
+/**
+ * A body stream that reads on demand. Canceling it leaves the source open, because its end belongs to the
+ * connection.
+ */
 function streamOf(source: Readable): ReadableStream<Uint8Array> {
   let detach: (() => void) | undefined
   const attach = (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -339,7 +379,7 @@ function streamOf(source: Readable): ReadableStream<Uint8Array> {
     }
     const onGone = () => {
       detach?.()
-      controller.error(new Error('The request ended before its body did.'))
+      controller.error(new Error('The request ended before its body was complete.'))
     }
     detach = () => {
       source.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
@@ -382,7 +422,7 @@ async function takeLeftover(source: Readable): Promise<void> {
   source.pause()
 }
 
-/** A handler that rejects has a bug; its text stays inside. */
+/** A handler that rejects has a bug; the message of its error is not exposed. */
 function failed(error: unknown): Response {
   const problem = toProblem(new DownloadError('INTERNAL', 'The handler failed.', { cause: error }))
   return new Response(JSON.stringify(problem), {

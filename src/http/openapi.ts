@@ -1,24 +1,24 @@
-/** The OpenAPI 3.1 document, made of the table of routes and the very schemas that check requests. Pure. */
+/** Generates the OpenAPI 3.1 document from the routes and the schemas that validate requests. Pure. */
 import * as z from 'zod'
 import { titleOf } from './problem.js'
 import { type ComponentName, components, type Route } from './route.js'
 
-/** Statuses that every route may answer with. */
+/** Error statuses that every route may return. */
 const commonErrors = [401, 403, 500, 503]
 
 const eventStreams: Readonly<Record<string, string>> = {
   '/api/models/download/events':
-    'Data of `snapshot`: Snapshot, or with `url` Download; of `progress`, `state` and `removed`: Download; of `log`: Log. ' +
+    'Data of `snapshot`: Snapshot, or Download when `url` is given; of `progress`, `state` and `removed`: Download; of `log`: Log. ' +
     '`Last-Event-ID` resumes.',
   '/api/v1/models/preload/events':
     'Data of `status`: PreloadStatus; of `log`: PreloadLog. `Last-Event-ID` resumes.',
 }
 
 /**
- * Makes the document.
+ * Generates the document.
  *
- * @param routes - the table.
- * @param basePath - stands in front of every path.
+ * @param routes - all routes.
+ * @param basePath - prefix of every path.
  */
 export function openApiDocument(routes: readonly Route[], basePath: string): object {
   const paths: Record<string, Record<string, object>> = {}
@@ -30,7 +30,7 @@ export function openApiDocument(routes: readonly Route[], basePath: string): obj
     openapi: '3.1.0',
     info: {
       title: 'model-downloader',
-      description: 'Brings AI-model files to disk: resumable, verified, concurrent.',
+      description: 'Downloads AI-model files: resumable, verified, concurrent.',
       version: '1',
     },
     servers: [{ url: basePath === '' ? '/' : basePath }],
@@ -100,7 +100,8 @@ function componentSchemas(): Record<string, object> {
   const registry = z.registry<{ id: string }>()
   for (const [id, schema] of Object.entries(components)) registry.add(schema, { id })
   const uri = (id: string) => `#/components/schemas/${id}`
-  // Answers of later versions may hold more; so callers are not told that there is nothing else.
+  // Input mode allows additional properties in the schemas, because responses of later versions may have more
+  // of them.
   const { schemas } = z.toJSONSchema(registry, { io: 'input', uri })
   return Object.fromEntries(
     Object.entries(schemas).map(([id, { $id: _id, $schema: _schema, ...schema }]) => [id, schema]),

@@ -1,4 +1,3 @@
-/** The routes below `/api/v1/models`. */
 import type { Locale } from '../catalog/messages.js'
 import type { PreloadRunSnapshot } from '../catalog/options.js'
 import type { Preloader } from '../catalog/preloader.js'
@@ -8,10 +7,10 @@ import { type PreloadLog, preloadQuery, type PreloadStatus } from './schemas.js'
 import { eventStream, type SseChannel, type SseSource } from './sse.js'
 import { toWire } from './wire.js'
 
-/** What all events of a preload are about. */
+/** Topic of all preload events. */
 const topic = 'preload'
 
-/** The status of the last run as it travels. */
+/** Converts the status of the last run to its JSON form. */
 export function wireStatus({ downloads, ...status }: PreloadRunSnapshot): PreloadStatus {
   return {
     success: true,
@@ -23,7 +22,7 @@ export function wireStatus({ downloads, ...status }: PreloadRunSnapshot): Preloa
   }
 }
 
-/** The events of `GET /api/v1/models/preload/events`. */
+/** Source of the events of `GET /api/v1/models/preload/events`. */
 export function preloadEvents(preloader: Preloader): SseSource {
   return {
     subscribe: (publish) => {
@@ -42,17 +41,19 @@ export function preloadEvents(preloader: Preloader): SseSource {
   }
 }
 
-/** @throws DownloadError `NOT_FOUND` when the host gave no preloader. */
+/** @throws DownloadError `NOT_FOUND` when the handler was created without a preloader. */
 function preloaderOf({ preloader, preloadEvents: events }: Services): {
   preloader: Preloader
   events: SseChannel
 } {
   if (preloader !== null && events !== null) return { preloader, events }
-  const message = 'This server has no catalog of models: its host gave the handler no preloader.'
+  const message = 'This server has no catalog of models: its handler was created without a preloader.'
   throw new DownloadError('NOT_FOUND', message)
 }
 
-/** Keys as a list, or as text with commas; none and `all` mean every model that is fetched by itself. */
+/**
+ * Parses keys given as a list or separated by commas; none and `all` mean every model with `auto_download`.
+ */
 function keysOf(models: string | readonly string[] | null | undefined): readonly string[] | 'all' {
   const keys = (typeof models === 'string' ? models.split(',') : (models ?? []))
     .map((key) => key.trim())
@@ -60,13 +61,13 @@ function keysOf(models: string | readonly string[] | null | undefined): readonly
   return keys.length === 0 || keys.join() === 'all' ? 'all' : keys
 }
 
-/** See the head of this file. */
+/** The routes below `/api/v1/models`. */
 export const preloadRoutes: readonly Route[] = [
   route({
     method: 'GET',
     path: '/api/v1/models/status',
     action: 'downloads:read',
-    summary: 'Which models of the catalog are there.',
+    summary: 'Which models of the catalog are ready.',
     answer: 'ModelsStatus',
     errors: [],
     handle: async ({ services, request }) => {
@@ -81,7 +82,7 @@ export const preloadRoutes: readonly Route[] = [
     path: '/api/v1/models/preload/start',
     action: 'queue:manage',
     summary:
-      'Fetch models of the catalog. Parameters come in the query or in a body; the body counts for more.',
+      'Download models of the catalog. Parameters may be in the query or in the body; the body takes precedence.',
     query: preloadQuery,
     body: 'PreloadRequest',
     bodyIsOptional: true,
@@ -103,7 +104,7 @@ export const preloadRoutes: readonly Route[] = [
     method: 'POST',
     path: '/api/v1/models/preload/cancel',
     action: 'queue:manage',
-    summary: 'Stop the preload. Harmless when none runs.',
+    summary: 'Stop the preload. Does nothing when none is running.',
     answer: 'PreloadStatus',
     errors: [],
     handle: async ({ services }) => {
@@ -116,7 +117,7 @@ export const preloadRoutes: readonly Route[] = [
     method: 'GET',
     path: '/api/v1/models/preload/status',
     action: 'downloads:read',
-    summary: 'How the last preload went, or how far the running one is.',
+    summary: 'Status of the running preload, or else of the last one.',
     answer: 'PreloadStatus',
     errors: [],
     handle: async ({ services }) => {
@@ -129,7 +130,7 @@ export const preloadRoutes: readonly Route[] = [
     method: 'GET',
     path: '/api/v1/models/preload/events',
     action: 'downloads:read',
-    summary: 'Server-sent events: `status` first and on each change, and `log`.',
+    summary: 'Server-sent events: `status` first and after each change, and `log`.',
     answer: 'event stream',
     errors: [],
     handle: async ({ services, request }) => {
@@ -140,19 +141,20 @@ export const preloadRoutes: readonly Route[] = [
   }),
 ]
 
-// ---- Which language to answer in. Pure.
+// ---- Language negotiation. Pure.
 
-/** The languages that there are messages in, by primary subtag (RFC 5646 section 2.2.1). */
+/** Supported languages by primary subtag (RFC 5646 section 2.2.1). */
 const locales: ReadonlyMap<string, Locale> = new Map([
   ['en', 'en-US'],
   ['zh', 'zh-CN'],
 ])
 
 /**
- * The best of our languages for an `Accept-Language` field (RFC 9110 section 12.5.4). Any region will do.
+ * Chooses the best supported language for an `Accept-Language` header (RFC 9110 section 12.5.4). The region
+ * is ignored.
  *
- * @param field - as it came, or null.
- * @param fallback - when it asks for none of ours, or for any.
+ * @param field - value of the header, or null.
+ * @param fallback - used when the header requests no supported language, or any.
  */
 export function chooseLocale(field: string | null, fallback: Locale): Locale {
   let best = fallback

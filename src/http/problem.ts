@@ -1,10 +1,10 @@
-/** Errors as RFC 9457 problem details, which speak the older dialects (`success`, `error`) too. Pure. */
+/** Errors as RFC 9457 problem details, with the members of the older format (`success`, `error`). Pure. */
 import { STATUS_CODES } from 'node:http'
 import { type DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import type { Problem } from './schemas.js'
 
-/** The status of each code, where the error does not say another one about this very request. */
+/** Status of each error code, unless the error has its own status for this request. */
 const statuses: Readonly<Record<DownloadErrorCode, number>> = {
   INVALID_OPTIONS: 400,
   INVALID_URL: 400,
@@ -41,45 +41,48 @@ const statuses: Readonly<Record<DownloadErrorCode, number>> = {
   INTERNAL: 500,
 }
 
-/** Codes whose own `status` is about the request to us, not about one of ours to an origin. */
+/** Codes whose `status` refers to the request of the client, not to a request of this server to an origin. */
 const ownStatus: ReadonlySet<DownloadErrorCode> = new Set(['ACCESS_DENIED', 'INVALID_OPTIONS', 'NOT_FOUND'])
 
-/** Phrases that RFC 9110 section 15 has renamed; Node keeps the older ones. */
+/** Reason phrases renamed by RFC 9110 section 15; Node still has the older ones. */
 const renamed: Readonly<Record<number, string>> = {
   413: 'Content Too Large',
   422: 'Unprocessable Content',
 }
 
-/** The phrase of a status, as `about:blank` wants it for a title; `Error` for a status that nobody has registered. */
+/** Reason phrase of a status, which is the title for `about:blank`; `Error` for an unregistered status. */
 export function titleOf(status: number): string {
   return renamed[status] ?? STATUS_CODES[status] ?? 'Error'
 }
 
-/** After how many seconds to ask again. */
+/** `Retry-After` in seconds, by status. */
 const retryAfterSeconds: ReadonlyMap<number, string> = new Map([
   [429, '5'],
   [503, '5'],
 ])
 
-/** The field of a request that a code is about. */
+/** The request field that caused a code. */
 const fields: Partial<Record<DownloadErrorCode, string>> = {
   INVALID_URL: 'url',
   SSRF_BLOCKED: 'url',
   UNSAFE_FILENAME: 'filename',
 }
 
-/** What people may read of an error. One of ours that nobody foresaw may hold anything, so its text stays inside. */
+/**
+ * The part of an error message that callers may see. The message of an unexpected error could contain
+ * anything, so it is not exposed.
+ */
 export function publicMessage(error: { code: DownloadErrorCode; message: string }): string {
   if (error.code === 'INTERNAL') return 'Something went wrong inside the server.'
   return redactUrls(error.message)
 }
 
-/** The status that an error is answered with. */
+/** The HTTP status for an error. */
 export function statusOf(error: DownloadError): number {
   return (ownStatus.has(error.code) ? error.status : undefined) ?? statuses[error.code]
 }
 
-/** Any error as problem details. */
+/** Converts any error to problem details. */
 export function toProblem(thrown: unknown): Problem {
   const error = toDownloadError(thrown)
   const { code } = error
@@ -102,23 +105,23 @@ export function toProblem(thrown: unknown): Problem {
   }
 }
 
-/** The headers of an answer that tells of an error. */
+/** Headers of an error response. */
 export function problemHeaders(status: number): Record<string, string> {
   const retryAfter = retryAfterSeconds.get(status)
   return {
     'Content-Type': 'application/problem+json; charset=utf-8',
     ...(retryAfter === undefined ? {} : { 'Retry-After': retryAfter }),
-    // RFC 9110 section 11.6.1: a 401 says how to authenticate.
+    // RFC 9110 section 11.6.1: a 401 response must name the authentication scheme.
     ...(status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
   }
 }
 
-/** Whether an error is a bug of ours or a fault of the machine, so that the host should hear of it. */
+/** Whether an error is a bug or a problem of the server, which should be reported to the host application. */
 export function isServerFault(thrown: unknown): boolean {
   return !isDownloadError(thrown) || statusOf(thrown) === 500
 }
 
-/** Headers of an answer in JSON, of so many bytes. */
+/** Headers of a JSON response with a body of `bytes` bytes. */
 export function jsonHeaders(bytes: number): Record<string, string> {
   return {
     'Content-Type': 'application/json; charset=utf-8',

@@ -1,4 +1,4 @@
-/** What a route is: data, and the function that answers. */
+/** Definition of routes: their data, schemas and handler functions. */
 import type * as z from 'zod'
 import type { Locale } from '../catalog/messages.js'
 import type { Preloader } from '../catalog/preloader.js'
@@ -8,9 +8,9 @@ import type { Admission } from './admission.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
 
-// ---- The schemas by the names that the OpenAPI document and the table of routes call them.
+// ---- Schemas by the names that the OpenAPI document and the routes use.
 
-/** Every schema that has a name. */
+/** All named schemas. */
 export const components = {
   Download: schemas.wireDownload,
   DownloadFile: schemas.wireFile,
@@ -33,62 +33,62 @@ export const components = {
   Problem: schemas.problem,
 } as const
 
-// ---- What a route is: data, and the function that answers.
+// ---- Routes
 
-/** What routes work with; made once per handler. */
+/** Services that routes use; created once per handler. */
 export interface Services {
   manager: DownloadManager
   preloader: Preloader | null
-  /** Language where the caller asks for none. */
+  /** Language when the caller requests none. */
   locale: Locale
-  /** What URLs that come over HTTP may reach. */
+  /** Which addresses URLs received over HTTP may reach. */
   remote: { allowPrivateNetwork: boolean; allowedHosts: string[] }
   admission: Admission
   downloadEvents: SseChannel
   preloadEvents: SseChannel | null
-  /** The OpenAPI document. */
+  /** Returns the OpenAPI document. */
   document: () => object
 }
 
 type Components = typeof components
 
-/** Name of a schema, as the OpenAPI document knows it. */
+/** Name of a schema in the OpenAPI document. */
 export type ComponentName = keyof Components
 
-/** One request for a route, with query and body as their schemas made them. */
+/** A request to a route, with validated query and body. */
 export interface RouteCall<Query, Body> {
   services: Services
   request: Request
   query: Query
   body: Body
-  /** Whether this caller may do something. */
+  /** Whether the caller has a permission. */
   permission: (action: Action) => Promise<Permission>
 }
 
-/** One row of the table. */
+/** A route. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
-  /** Below the mount base. */
+  /** Path without the base path. */
   readonly path: string
-  /** What the caller must be allowed to do; null: nothing, or the route looks by itself. */
+  /** Permission that the caller needs; null if none is needed or the route checks it itself. */
   readonly action: Action | null
-  /** One sentence for the OpenAPI document. */
+  /** Summary for the OpenAPI document. */
   readonly summary: string
-  /** Schema of the query; null: none is read. */
+  /** Schema of the query; null if it is not read. */
   readonly query: z.ZodObject | null
-  /** Name of the body's schema; null: none is read. */
+  /** Name of the schema of the body; null if it is not read. */
   readonly body: ComponentName | null
-  /** Whether the body may be left out. */
+  /** Whether the body may be omitted. */
   readonly bodyIsOptional: boolean
-  /** Name of the answer's schema, or what is sent instead of one. */
+  /** Name of the schema of the response, or the kind of response that has none. */
   readonly answer: ComponentName | 'event stream' | 'openapi' | 'page'
-  /** Statuses of errors that are this route's own, besides those that every route has. */
+  /** Error statuses of this route, besides those that every route has. */
   readonly errors: readonly number[]
-  /** Answers with JSON, or with a response of its own. What it throws becomes a problem. */
+  /** Returns a JSON object or a `Response`. Thrown errors become problem details. */
   readonly handle: (call: RouteCall<unknown, unknown>) => object | Promise<object>
 }
 
-/** {@link Route} with the types of its schemas. */
+/** A {@link Route} with the types of its schemas. */
 interface RouteSpec<Q extends z.ZodObject, B extends ComponentName> extends Pick<
   Route,
   'method' | 'path' | 'action' | 'summary' | 'answer' | 'errors'
@@ -99,7 +99,7 @@ interface RouteSpec<Q extends z.ZodObject, B extends ComponentName> extends Pick
   handle: (call: RouteCall<z.output<Q>, z.output<Components[B]>>) => object | Promise<object>
 }
 
-/** One row; its function gets query and body in the types that their schemas give. */
+/** Creates a route whose handler function gets query and body in the types of their schemas. */
 export function route<Q extends z.ZodObject, B extends ComponentName = never>(spec: RouteSpec<Q, B>): Route {
   const { query = null, body = null, bodyIsOptional = false } = spec
   return {
@@ -107,7 +107,7 @@ export function route<Q extends z.ZodObject, B extends ComponentName = never>(sp
     query,
     body,
     bodyIsOptional,
-    // Whoever calls it has run these very schemas over query and body.
+    // Safe because the caller has validated query and body with these schemas.
     handle: (call) => spec.handle(call as Parameters<typeof spec.handle>[0]),
   }
 }

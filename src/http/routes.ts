@@ -1,4 +1,3 @@
-/** The table of routes. A new one is one more row here; nothing else knows how many there are. */
 import { DownloadError } from '../errors.js'
 import type { Permission } from './access.js'
 import { dashboard } from './dashboard.js'
@@ -7,14 +6,15 @@ import { preloadRoutes } from './preload-routes.js'
 import { type Route, route } from './route.js'
 import type { Permissions } from './schemas.js'
 
-// ---- What a caller may do, told beforehand, so that a page offers nothing that would be refused.
+// ---- Permissions of the caller, so that a page can hide actions that would be refused.
 
 /**
- * The answer for a caller.
+ * Returns the permissions of a caller.
  *
- * @param answers - what the host's `authorize` says to each action.
- * @param preload - whether the host has a catalog.
- * @throws DownloadError `ACCESS_DENIED` with status 401 when nobody knows who calls, and nothing is allowed.
+ * @param answers - results of `authorize` for each action.
+ * @param preload - whether there is a catalog.
+ * @throws DownloadError `ACCESS_DENIED` with status 401 when the caller is not authenticated and nothing is
+ * allowed.
  */
 export function permissionsOf(
   answers: Record<keyof Permissions['permissions'], Permission>,
@@ -23,7 +23,7 @@ export function permissionsOf(
   const values = Object.values(answers)
   const unauthenticated = values.includes('unauthenticated')
   if (unauthenticated && !values.includes(true)) {
-    throw new DownloadError('ACCESS_DENIED', 'Say who you are: this needs authentication.', { status: 401 })
+    throw new DownloadError('ACCESS_DENIED', 'This requires authentication.', { status: 401 })
   }
   return {
     success: true,
@@ -37,12 +37,12 @@ export function permissionsOf(
   }
 }
 
-/** See the head of this file. */
+/** The route that returns the permissions of the caller. */
 export const permissionsRoute: Route = route({
   method: 'GET',
   path: '/api/models/permissions',
   action: null,
-  summary: 'What the caller may do, and whether there is a catalog.',
+  summary: 'Permissions of the caller, and whether there is a catalog.',
   answer: 'Permissions',
   errors: [],
   handle: async ({ services, permission }) => {
@@ -56,12 +56,12 @@ export const permissionsRoute: Route = route({
   },
 })
 
-// ---- The table of routes. A new one is one more row here; nothing else knows how many there are.
+// ---- All routes. To add one, add it to this list.
 
-/** Where the dashboard is, for hosts that want it. */
+/** Path of the dashboard, which is served only if enabled. */
 export const dashboardPath = '/api/models/ui'
 
-/** Every route, in the order in which the OpenAPI document tells of them. */
+/** All routes, in the order of the OpenAPI document. */
 export const routes: readonly Route[] = [
   ...downloadRoutes,
   route({
@@ -86,7 +86,7 @@ export const routes: readonly Route[] = [
   ...preloadRoutes,
 ]
 
-/** The routes by path. */
+/** Routes by path. */
 export const routesByPath: ReadonlyMap<string, readonly Route[]> = new Map(
   routes.map(({ path }) => [path, routes.filter((other) => other.path === path)]),
 )

@@ -1,75 +1,82 @@
 /**
- * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): one channel, many readers.
+ * Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): one channel with many
+ * readers.
  *
- * All readers share one bounded backlog and differ only in how far they are. So a reader that is slow or stops reading
- * costs nothing but its place: it misses progress that newer progress has replaced, and one that falls behind the
- * backlog gets a fresh snapshot. The same backlog serves `Last-Event-ID`.
+ * All readers share one bounded backlog and differ only in their position. So a slow or stalled reader needs
+ * no buffer of its own: it skips progress events that newer ones have replaced, and one that falls behind the
+ * backlog gets a new snapshot. The same backlog serves `Last-Event-ID`.
  */
 import { randomBytes } from 'node:crypto'
 import { DownloadError } from '../errors.js'
 import { Backlog } from './backlog.js'
 
-/** One thing that happened. */
+/** An event to publish. */
 export interface SseMessage {
   event: string
-  /** Plain JSON. */
+  /** JSON value. */
   data: unknown
-  /** What it is about; readers of one thing only hear of that. */
+  /** Subject of the event; readers of a single topic get only its events. */
   topic: string
-  /** What those get in place of `data`, as it is when they get it: made for each of them, since there may be none. */
+  /**
+   * Data for readers of this topic alone, instead of `data`. Evaluated for each of them when the event is
+   * sent, since there may be none.
+   */
   detail?: () => unknown
-  /** Whether an earlier replaceable message of this event and topic needs not be read any more. */
+  /** Whether the event replaces earlier replaceable events of the same name and topic. */
   replaceable?: boolean
 }
 
-/** Where messages come from. */
+/** Source of the events of a channel. */
 export interface SseSource {
-  /** Begins to tell; what it returns ends that. Called while there are readers only. */
+  /** Starts publishing events; the returned function stops it. Called only while there are readers. */
   subscribe(publish: (message: SseMessage) => void): () => void
   /**
-   * How things are now, for a reader of everything (`topic` null) or of one thing; null when that is not there any
-   * more, which ends the stream.
+   * The current state for readers of all topics (`topic` is null) or of one topic. Null when the topic no
+   * longer exists, which ends the stream.
    */
   snapshot(topic: string | null): { event: string; data: unknown } | null
 }
 
-/** Bounds and times of an {@link SseChannel}. */
+/** Limits of an {@link SseChannel}. */
 export interface SseTuning {
-  /** Silence after which a comment keeps the connection alive, in milliseconds. Default 15,000. */
+  /** Interval of comments that keep the connection alive, in milliseconds. Default 15,000. */
   pingMs?: number
-  /** Most messages that are kept for slow and returning readers. Default 1,000. */
+  /** Maximum number of messages kept for slow and reconnecting readers. Default 1,000. */
   maxMessages?: number
-  /** Most bytes of such messages. Default 4 MiB. */
+  /** Maximum total bytes of such messages. Default 4 MiB. */
   maxBytes?: number
 }
 
-/** After how long a browser asks again, in milliseconds. */
+/** Delay before a browser reconnects, in milliseconds. */
 const retryMs = 2000
 
-/** How much may wait inside of a stream before its reader counts as slow, in bytes. */
+/** How many bytes may be buffered in a stream before its reader counts as slow. */
 const highWaterMark = 64 * 1024
 
 const encoder = new TextEncoder()
 
 const ping = encoder.encode(': ping\n\n')
 
-/** A reader: what it hears of, how far it is, and its end of the stream. */
+/** A reader: its topic, its position and its stream. */
 interface Reader {
   topic: string | null
-  /** Number of the last message that it has. */
+  /** Number of the last message that was sent to it. */
   position: number
   needsSnapshot: boolean
   controller: ReadableStreamDefaultController<Uint8Array>
   leave: () => void
 }
 
-/** One stream of events for any number of readers. */
+/** Distributes one stream of events to any number of readers. */
 export class SseChannel {
   readonly #source: SseSource
   readonly #pingMs: number
   readonly #backlog: Backlog
   readonly #readers = new Set<Reader>()
-  /** Names one unbroken time of listening; ids of another one say nothing about what was missed. */
+  /**
+   * Identifies one period of continuous subscription. An ID of another period does not tell which events were
+   * missed.
+   */
   #epoch = ''
   #unsubscribe: (() => void) | null = null
   #pings: NodeJS.Timeout | null = null
@@ -84,7 +91,7 @@ export class SseChannel {
     this.#backlog = new Backlog({ maxMessages, maxBytes })
   }
 
-  /** Readers right now. */
+  /** Current number of readers. */
   get readers(): number {
     return this.#readers.size
   }
@@ -95,11 +102,11 @@ export class SseChannel {
   }
 
   /**
-   * A new reader.
+   * Adds a reader.
    *
-   * @param options - `topic`: the one thing to hear of, or null; `lastEventId`: where an earlier stream ended; `signal`:
-   * aborted when the reader is gone.
-   * @returns the body of the response; cancelling it or aborting the signal frees all at once.
+   * @param options - `topic`: the topic to follow, or null for all; `lastEventId`: ID of the last event of an
+   * earlier stream; `signal`: aborted when the client disconnects.
+   * @returns the body of the response. Canceling it or aborting the signal frees all resources at once.
    */
   open(options: {
     topic: string | null
@@ -143,7 +150,7 @@ export class SseChannel {
     )
   }
 
-  /** Ends all streams, and refuses new ones. */
+  /** Ends all streams and refuses new ones. */
   close(): void {
     this.#closed = true
     for (const reader of [...this.#readers]) this.#end(reader)
@@ -160,7 +167,7 @@ export class SseChannel {
     this.#feed(reader)
   }
 
-  /** Where an id points to in what is still known; null when that can't be told. */
+  /** Position of an event ID in the backlog; null if it is unknown or no longer covered. */
   #positionOf(id: string | null): number | null {
     const [epoch, digits = ''] = id?.split('-') ?? []
     if (epoch !== this.#epoch || !/^\d{1,15}$/.test(digits)) return null
@@ -175,7 +182,7 @@ export class SseChannel {
     })
     this.#pings = setInterval(() => {
       for (const { controller } of this.#readers) {
-        // Who has not read the last words needs no sign of life.
+        // A reader that still has unread data needs no ping.
         if ((controller.desiredSize ?? 0) > 0) controller.enqueue(ping)
       }
     }, this.#pingMs)
@@ -199,7 +206,7 @@ export class SseChannel {
     return encoder.encode(`id: ${this.#epoch}-${number}\n${text}`)
   }
 
-  /** Gives a reader what it has not got yet, as long as it takes it. */
+  /** Sends pending messages to a reader until its buffer is full. */
   #feed(reader: Reader): void {
     const { controller } = reader
     while (this.#readers.has(reader) && (controller.desiredSize ?? 0) > 0) {
@@ -230,17 +237,17 @@ export class SseChannel {
     reader.controller.enqueue(this.#encode(reader.position, text))
   }
 
-  /** Ends a stream from our side. */
+  /** Ends the stream of a reader. */
   #end(reader: Reader): void {
     if (!this.#drop(reader)) return
     try {
       reader.controller.close()
     } catch {
-      // The other side has ended it in this very moment.
+      // The client ended the stream at the same moment.
     }
   }
 
-  /** Forgets a reader; with the last one goes everything. */
+  /** Removes a reader. Without readers, the channel unsubscribes and clears its backlog. */
   #drop(reader: Reader): boolean {
     if (!this.#readers.delete(reader)) return false
     reader.leave()
@@ -258,13 +265,13 @@ function textOf(event: string, data: unknown): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 }
 
-// ---- stream
+// ---- Response
 
 /**
- * A response that streams the events of a channel.
+ * Creates a response that streams the events of a channel.
  *
- * @param topic - the one thing to hear of, or null for all.
- * @throws DownloadError `CLOSED`.
+ * @param topic - the topic to follow, or null for all.
+ * @throws DownloadError `CLOSED` when the channel is closed.
  */
 export function eventStream(channel: SseChannel, request: Request, topic: string | null): Response {
   if (channel.closed) throw new DownloadError('CLOSED', 'The server is closing.')
@@ -273,7 +280,7 @@ export function eventStream(channel: SseChannel, request: Request, topic: string
     headers: {
       'Content-Type': 'text/event-stream; charset=utf-8',
       'Cache-Control': 'no-cache, no-transform',
-      // nginx and others would hold events back to fill a buffer.
+      // nginx and other proxies would buffer the events.
       'X-Accel-Buffering': 'no',
     },
   })

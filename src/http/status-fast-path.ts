@@ -1,7 +1,7 @@
 /**
- * The short way for the one request that pages repeat ten times a second: the status of one download. Its answer is the
- * same as on the long way, which makes a `Request` and a `Response` of it; those cost more than all the rest. Whatever
- * is out of the ordinary takes the long way.
+ * Fast path for the request that pages send ten times a second: the status of one download. The response is
+ * the same as on the regular path, but creating a `Request` and a `Response` for it would cost more than
+ * everything else. Every unusual request takes the regular path.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { DownloadManager } from '../manager/manager.js'
@@ -9,27 +9,27 @@ import { type RequestContext, requireLocal } from './access.js'
 import { type DownloadStatus, statusQuery } from './schemas.js'
 import { toFullWire } from './wire.js'
 
-/** A request as Node's parser gives it. */
+/** A request as parsed by Node. */
 export interface RawRequest {
   method: string | undefined
-  /** Path and query as written. */
+  /** Path and query as received. */
   target: string | undefined
   headers: IncomingHttpHeaders
   context: RequestContext
 }
 
-/** The path, below the mount base. */
+/** Path of the route, without the base path. */
 const path = '/api/models/download/status'
 
-/** Answers the status of one download; null for everything else, and for every failure. */
+/** Returns the status of one download; null for every other request and for every failure. */
 export type StatusFastPath = (request: RawRequest) => DownloadStatus | null
 
-/** The short way for a handler that serves this machine only and no foreign pages. */
+/** Creates the fast path for a handler without `authorize` and CORS. */
 export function statusFastPath(manager: DownloadManager, base: string): StatusFastPath {
   const start = `${base}${path}?url=`
   return ({ method, target, headers, context }) => {
     if (method !== 'GET' || target?.startsWith(start) !== true) return null
-    // A body, or anything that content negotiation or CORS would look at.
+    // Requests with a body take the regular path.
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return null
     const query = [...new URLSearchParams(target.slice(target.indexOf('?')))]
     const [only] = query

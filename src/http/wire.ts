@@ -1,17 +1,23 @@
-/** Downloads as they travel. Pure, and lean: a list may hold ten thousand. */
+/**
+ * Converts downloads to their JSON form. Pure, and efficient because a list may contain ten thousand
+ * downloads.
+ */
 import type { Download } from '../download/download.js'
 import type { GroupFile } from '../download/group.js'
 import type { DownloadState } from '../download/states.js'
 import { publicMessage } from './problem.js'
 import type { WireDownload, WireFile } from './schemas.js'
 
-/** The three values that old clients know; they stop polling on `completed` and `failed`. */
+/** The three status values that older clients know. They stop polling at `completed` and `failed`. */
 export function coarseStatus(state: DownloadState): WireDownload['status'] {
   if (state === 'completed') return 'completed'
   return state === 'failed' || state === 'canceled' ? 'failed' : 'downloading'
 }
 
-/** A download as lists and the events of all tell of it: a group without its files, of which there may be thousands. */
+/**
+ * A download in lists and in events of all downloads. A group comes without its files, of which there may be
+ * thousands.
+ */
 export function toWire(download: Download): WireDownload {
   const { record, current, sha256, group } = download
   const { state, error } = record
@@ -41,7 +47,7 @@ export function toWire(download: Download): WireDownload {
   }
 }
 
-/** A download as those hear of it who ask for this one: with the files of a group. */
+/** A download in responses and events about this download alone: with the files of a group. */
 export function toFullWire(download: Download): WireDownload {
   return { ...toWire(download), files: download.group?.files.map(toWireFile) ?? null }
 }
@@ -59,7 +65,7 @@ function toWireFile({ filename, size, downloaded, state, sha256, verified, error
   }
 }
 
-/** Several downloads, keyed by URL, in their order. */
+/** Several downloads by URL, in their order. */
 export function toWireMap(downloads: Iterable<Download>): Record<string, WireDownload> {
   const result: Record<string, WireDownload> = {}
   for (const download of downloads) result[download.url] = toWire(download)

@@ -17,7 +17,7 @@ const raw = (change: Partial<RawRequest> = {}): RawRequest => ({
 })
 
 async function open(): Promise<DownloadManager> {
-  const manager = new DownloadManager({ directory: tempDir('quick'), store: 'memory', worker: false })
+  const manager = new DownloadManager({ directory: tempDir('fast-path'), store: 'memory', worker: false })
   await manager.download({ url })
   await manager.pause(url)
   return manager
@@ -28,7 +28,7 @@ it('says what the long way says', async () => {
   const handler = createHandler({ manager })
   const long = await handler(new Request(`http://localhost:8050${raw().target ?? ''}`), local)
   expect(long.status).toBe(200)
-  expect(handler.quick?.(raw())).toEqual(await long.json())
+  expect(handler.fastPath?.(raw())).toEqual(await long.json())
 })
 
 it.each<[string, Partial<RawRequest>]>([
@@ -43,11 +43,11 @@ it.each<[string, Partial<RawRequest>]>([
   ['a caller behind a proxy', { headers: { host: local.host, 'x-forwarded-for': '192.0.2.1' } }],
 ])('leaves %s to the long way', async (_what, change) => {
   await using manager = await open()
-  expect(createHandler({ manager }).quick?.(raw(change))).toBeNull()
+  expect(createHandler({ manager }).fastPath?.(raw(change))).toBeNull()
 })
 
 it('is not there where every request has to be looked at as a whole', async () => {
   await using manager = await open()
-  expect(createHandler({ manager, authorize: () => true }).quick).toBeNull()
-  expect(createHandler({ manager, cors: { origins: '*' } }).quick).toBeNull()
+  expect(createHandler({ manager, authorize: () => true }).fastPath).toBeNull()
+  expect(createHandler({ manager, cors: { origins: '*' } }).fastPath).toBeNull()
 })
