@@ -9,73 +9,85 @@ import { identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 
-/** One model that the host wants on disk, as it is written down. */
+/** A model of a catalog, as the host application defines it. */
 export interface CatalogModel {
-  /** Its name in requests and answers: letters, digits, dot, dash, underscore; not `all`. At most 64 characters. */
+  /**
+   * Name of the model in requests and responses: letters, digits, dot, dash and underscore, at most 64
+   * characters; not `all`.
+   */
   key: string
-  /** For people. Default: the key. */
+  /** Human-readable name. Default: the key. */
   name?: string
-  /** http or https. The host's own, so it is trusted like any other option. */
+  /** http or https URL. It comes from the host application, so it is trusted like any other option. */
   url?: string
-  /** Mirrors of the same file: http or https, 1 to 32, in the order in which they are tried. Without `url` and `ref`, the first is the `url`. */
+  /**
+   * Mirrors of the same file: 1 to 32 http or https URLs, in the order in which they are tried. Without `url`
+   * and `ref`, the first one is the `url`.
+   */
   urls?: readonly string[]
-  /** In place of `url`: a name in a hub of models, such as `hf:owner/repo/file.gguf`, or `hf:owner/repo` for all of its files. */
+  /**
+   * Alternative to `url`: a reference to a model hub, such as `hf:owner/repo/file.gguf`, or `hf:owner/repo`
+   * for all of its files.
+   */
   ref?: string
-  /** Globs of the files that are wanted of a ref that means several. Default: all. */
+  /** Globs of the files to download of a ref that stands for several files. Default: all. */
   include?: readonly string[]
-  /** Globs of those that are not wanted; they outrank `include`. Default: none. */
+  /** Globs of the files to skip; they take precedence over `include`. Default: none. */
   exclude?: readonly string[]
-  /** Sub-folder, one of the manager's modes; null for the directory itself. Default `llm`. */
+  /** Sub-folder, one of the modes of the manager; null for the download directory itself. Default `llm`. */
   mode?: string | null
-  /** One path segment. Default: as for any download, the URL's last segment, else what the server says. */
+  /**
+   * File name of one path segment. Default: as for any download, the last segment of the URL, or else the
+   * name given by the server.
+   */
   filename?: string
-  /** SHA-256 that the file must have, 64 hex digits. */
+  /** Expected SHA-256 of the file, 64 hexadecimal digits. */
   sha256?: string
-  /** Size that the file must have, in bytes. */
+  /** Expected size of the file, in bytes. */
   size?: number
-  /** Whether a preload without it has failed. Default true. */
+  /** Whether a preload fails if this model fails. Default true. */
   required?: boolean
-  /** Whether it is fetched when no models are named. Default true. */
+  /** Whether it is downloaded when a preload names no models. Default true. */
   auto_download?: boolean
-  /** For people. Default empty. */
+  /** Human-readable description. Default empty. */
   description?: string
 }
 
-/** One model of a {@link Catalog}, with every default filled in. */
+/** A model of a {@link Catalog}, with all defaults applied. */
 export interface CatalogEntry {
-  /** Its name in requests and answers. */
+  /** Name of the model in requests and responses. */
   readonly key: string
-  /** For people. */
+  /** Human-readable name. */
   readonly name: string
-  /** The `url` or `ref`, as it was given. */
+  /** The `url` or `ref`, as given. */
   readonly url: string
   /** Mirrors, without `url`; may be empty. */
   readonly urls: readonly string[]
-  /** Globs of the files that are wanted; empty for all. */
+  /** Globs of the files to download; empty for all. */
   readonly include: readonly string[]
-  /** Globs of those that are not. */
+  /** Globs of the files to skip. */
   readonly exclude: readonly string[]
-  /** Sub-folder, or null for the directory itself. */
+  /** Sub-folder, or null for the download directory itself. */
   readonly mode: string | null
-  /** Null when neither the catalog nor the URL name the file. */
+  /** File name; null when neither the catalog nor the URL determines it. */
   readonly filename: string | null
-  /** Lower-case hex, or null. */
+  /** Expected SHA-256 in lower-case hexadecimal digits, or null. */
   readonly sha256: string | null
-  /** Bytes, or null. */
+  /** Expected size in bytes, or null. */
   readonly size: number | null
-  /** Whether a preload without it has failed. */
+  /** Whether a preload fails if this model fails. */
   readonly required: boolean
-  /** Whether it is fetched when no models are named. */
+  /** Whether it is downloaded when a preload names no models. */
   readonly auto_download: boolean
-  /** For people; may be empty. */
+  /** Human-readable description; may be empty. */
   readonly description: string
 }
 
-/** Far more than any list of models needs. */
+/** Maximum size of a catalog file, far more than any list of models needs. */
 const maxFileBytes = 4 * 1024 * 1024
 
 const modelSchema = z.strictObject({
-  // Commas separate keys in requests, and a key is a name in JSON objects.
+  // Keys are separated by commas in requests, and are member names in JSON objects.
   key: z
     .string()
     .max(64)
@@ -97,7 +109,7 @@ const modelSchema = z.strictObject({
 })
 
 const catalogSchema = z.strictObject({
-  // Lets editors know the format of the file.
+  // Tells editors the format of the file.
   $schema: z.string().optional(),
   models: z.array(modelSchema).max(10_000),
 })
@@ -105,27 +117,27 @@ const catalogSchema = z.strictObject({
 type ParsedModel = z.output<typeof modelSchema>
 
 /**
- * The models that a host wants on disk. Made in code, or read from a JSON file.
+ * A list of models to keep on disk, defined in code or read from a JSON file.
  *
  * @example
  * new Catalog([{ key: 'llm', url: 'https://example.com/model.gguf', sha256: '…' }])
  */
 export class Catalog {
-  /** In the order in which they were given. */
+  /** The models, in the given order. */
   readonly entries: readonly CatalogEntry[]
-  /** Absolute path of the file that it was read from, or null. */
+  /** Absolute path of the file that the catalog was read from, or null. */
   readonly file: string | null
   readonly #models: readonly ParsedModel[]
   readonly #byKey: ReadonlyMap<string, CatalogEntry>
 
   /**
-   * A ref is checked by the source that it is meant for. A host may bring sources of its own, also in place of a
-   * built-in one, so that is left to the {@link Preloader}, which has the manager's sources.
+   * Refs are validated by their source. Since the host application may add sources or replace built-in ones,
+   * that is left to the {@link Preloader}, which knows the sources of the manager.
    *
-   * @param models - the models, or an object `{ models }` as it stands in a file.
-   * @param options - `file`: where they were read from.
-   * @throws DownloadError `INVALID_OPTIONS` with every problem in `issues`: paths such as `models.2.sha256`. Keys,
-   * URLs and files must not be there twice.
+   * @param models - the models, or an object `{ models }` as in a file.
+   * @param options - `file`: path of the file that they were read from.
+   * @throws DownloadError `INVALID_OPTIONS` with every problem in `issues`, at paths such as
+   * `models.2.sha256`. Keys, URLs and files must be unique.
    */
   constructor(
     models: readonly CatalogModel[] | { readonly models: readonly CatalogModel[] },
@@ -143,22 +155,24 @@ export class Catalog {
   /**
    * Reads a catalog from a JSON file: `{ "models": [ … ] }`, or the list alone.
    *
-   * @throws DownloadError `INVALID_OPTIONS` when it can't be read, is not JSON, or is not a catalog.
+   * @throws DownloadError `INVALID_OPTIONS` when the file can't be read, is not JSON, or is not a valid
+   * catalog.
    */
   static async fromFile(path: string): Promise<Catalog> {
     const file = resolve(path)
     return new Catalog(parseJson(await readText(file), file), { file })
   }
 
-  /** The model of a key. */
+  /** Returns the model with a key. */
   get(key: string): CatalogEntry | undefined {
     return this.#byKey.get(key)
   }
 
   /**
-   * @internal The same catalog with every ref identified by the sources of a manager.
+   * @internal Returns the same catalog with all refs resolved by the sources of a manager.
    *
-   * @throws DownloadError `INVALID_OPTIONS` for refs that their source refuses or no source knows, as the constructor.
+   * @throws DownloadError `INVALID_OPTIONS` for refs that are invalid or that no source knows, as the
+   * constructor.
    */
   identifiedBy(registry: Pick<SourceRegistry, 'find'>): IdentifiedCatalog {
     const { file } = this
@@ -168,7 +182,7 @@ export class Catalog {
   }
 }
 
-/** A catalog whose refs were checked by the sources that count. */
+/** A catalog whose refs were validated by the sources of a manager. */
 export type IdentifiedCatalog = Pick<Catalog, 'entries' | 'file' | 'get'>
 
 function entriesOf(
@@ -178,13 +192,13 @@ function entriesOf(
 ): CatalogEntry[] {
   const issues: OptionIssue[] = []
   const entries = models.map((model, index) => entryOf(model, index, registry, issues))
-  issues.push(...twice(entries))
+  issues.push(...findDuplicates(entries))
   if (issues.length === 0) return entries
   const text = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
   throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
 }
 
-/** Those that come with this package: while nobody has named the host's, they say what they can. */
+/** The built-in sources, which validate what they can while the sources of the manager are unknown. */
 const builtIn = sourceRegistry()
 
 function entryOf(
@@ -196,8 +210,7 @@ function entryOf(
   const issue = (field: string, message: string) => {
     issues.push({ path: `models.${index}.${field}`, message })
   }
-  const { key, name, include, exclude, mode, sha256, size, required, auto_download, description } = model
-  if (model.ref !== undefined && model.url !== undefined) issue('ref', 'does not go with a url')
+  if (model.ref !== undefined && model.url !== undefined) issue('ref', 'cannot be combined with url')
   const url = model.url ?? model.ref ?? model.urls?.[0] ?? ''
   if (url === '') issue('url', 'is missing')
   const urls = mirrorsOf(url, model.urls ?? [])
@@ -206,33 +219,36 @@ function entryOf(
   let filename: string | null = null
   if (url !== '') {
     const field = model.url === undefined ? (model.ref === undefined ? 'urls.0' : 'ref') : 'url'
-    const told = attempt(() => filenameIn(url, field, registry), field, issue)
-    if (model.filename === undefined) filename = told
+    const implied = attempt(() => filenameIn(url, field, registry), field, issue)
+    if (model.filename === undefined) filename = implied
   }
-  for (const [field, globs] of Object.entries({ include, exclude })) {
-    if (globs.length > 0 && url !== '' && !isRef(url, registry ?? builtIn))
-      issue(field, 'goes with a ref that means several files')
+  for (const field of ['include', 'exclude'] as const) {
+    if (model[field].length > 0 && url !== '' && !isRef(url, registry ?? builtIn))
+      issue(field, 'can only be used with a ref that stands for several files')
   }
   const given = model.filename
   if (given !== undefined) filename = attempt(() => checkFilename(given), 'filename', issue)
   return {
-    key,
-    name: name ?? key,
+    key: model.key,
+    name: model.name ?? model.key,
     url,
     urls,
-    include,
-    exclude,
-    mode,
+    include: model.include,
+    exclude: model.exclude,
+    mode: model.mode,
     filename,
-    sha256: sha256 ?? null,
-    size: size ?? null,
-    required,
-    auto_download,
-    description,
+    sha256: model.sha256 ?? null,
+    size: model.size ?? null,
+    required: model.required,
+    auto_download: model.auto_download,
+    description: model.description,
   }
 }
 
-/** The name that a URL or a ref itself gives its file. Checks both, a ref only when the sources that count are known. */
+/**
+ * The file name implied by a URL or ref. Validates both, but a ref only if the sources of the manager are
+ * known.
+ */
 function filenameIn(
   text: string,
   field: string,
@@ -244,12 +260,12 @@ function filenameIn(
   try {
     return identify(text, builtIn).filename
   } catch {
-    // A source of the host may know better.
+    // A source of the host application may accept this ref.
     return null
   }
 }
 
-/** Whether a text begins like a ref or a URL. */
+/** Whether a text starts with a scheme, as refs and URLs do. */
 function hasScheme(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:/i.test(text)
 }
@@ -264,30 +280,31 @@ function attempt<T>(run: () => T, field: string, issue: (field: string, message:
   }
 }
 
-/** Two keys that are one, two models from one URL, two that would meet in one file. */
-function twice(entries: readonly CatalogEntry[]): OptionIssue[] {
+/** Finds models with the same key, the same URL or the same file. */
+function findDuplicates(entries: readonly CatalogEntry[]): OptionIssue[] {
   const issues: OptionIssue[] = []
   const seen = new Map<string, number>()
   const note = (index: number, field: string, value: string, what: string) => {
     const first = seen.get(`${field} ${value}`)
     if (first === undefined) seen.set(`${field} ${value}`, index)
-    else issues.push({ path: `models.${index}.${field}`, message: `${what} is that of models.${first} too` })
+    else
+      issues.push({ path: `models.${index}.${field}`, message: `duplicates the ${what} of models.${first}` })
   }
   for (const [index, entry] of entries.entries()) {
-    note(index, 'key', entry.key, 'this key')
+    note(index, 'key', entry.key, 'key')
     if (URL.canParse(entry.url)) {
       const url = new URL(entry.url)
       url.hash = ''
-      note(index, 'url', url.href, 'this URL')
+      note(index, 'url', url.href, 'URL')
     }
-    // Many file systems take names that differ in case for one.
+    // Many file systems are case-insensitive.
     if (entry.filename !== null)
-      note(index, 'filename', `${entry.mode ?? ''}/${entry.filename.toLowerCase()}`, 'the file')
+      note(index, 'filename', `${entry.mode ?? ''}/${entry.filename.toLowerCase()}`, 'file')
   }
   return issues
 }
 
-/** Symbolic links are fine here: that is how configuration gets into containers. */
+/** Symbolic links are allowed here, because configuration is often mounted into containers that way. */
 async function readText(file: string): Promise<string> {
   const refused = (reason: string, cause?: unknown) =>
     new DownloadError('INVALID_OPTIONS', `catalog ${file}: ${reason}`, { cause })
@@ -303,13 +320,13 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-/** Its content is checked by whoever gets it. */
+/** The constructor validates the result. */
 function parseJson(text: string, file: string): { models: CatalogModel[] } {
   try {
-    // Windows editors like to begin a file with a byte order mark.
+    // Windows editors may start a file with a byte order mark.
     return JSON.parse(text.replace(/^\ufeff/, '')) as { models: CatalogModel[] }
   } catch (error) {
-    // Without the error's own words: they quote the file, and with it the tokens of its URLs.
+    // The message of the error is omitted, because it quotes the file, which may contain tokens in URLs.
     const position = /position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1]
     const line = position === undefined ? null : text.slice(0, Number(position)).split('\n').length
     const where = line === null ? '' : ` (line ${line})`

@@ -1,18 +1,18 @@
-/** What a preload says to people, in every language that it speaks. Pure. */
+/** Human-readable messages of preloads in all supported languages. Pure. */
 
-/** The languages; the first is the default. */
+/** Supported languages; the first is the default. */
 export const locales = ['en-US', 'zh-CN'] as const
 
-/** All texts of one language. */
+/** All messages in one language. */
 export interface Messages {
-  // The answer to a start, and errors in the status.
+  // Response to a start, and errors in the status.
   started: (count: number) => string
   failed: (keys: readonly string[], total: number) => string
   interrupted: string
   running: string
   unknownKey: (key: string) => string
   noLongerInCatalog: string
-  // One model, as it is now.
+  // Current status of a model.
   ready: string
   readyChecked: string
   missing: string
@@ -28,7 +28,7 @@ export interface Messages {
   modelFailed: (reason: string) => string
   // Lines of the log.
   logStarted: (count: number, directory: string) => string
-  logGoesOn: (completed: number, total: number) => string
+  logResumedAfterRestart: (completed: number, total: number) => string
   logInterrupted: string
   logSucceeded: (completed: number, total: number) => string
   logFailed: (keys: readonly string[]) => string
@@ -57,51 +57,51 @@ export interface Messages {
 
 const english: Messages = {
   started: (count) =>
-    count === 1 ? 'The preload of 1 model has begun.' : `The preload of ${count} models has begun.`,
+    count === 1 ? 'The preload of 1 model has started.' : `The preload of ${count} models has started.`,
   failed: (keys, total) => `${keys.length} of ${total} models failed: ${keys.join(', ')}`,
   interrupted: 'interrupted',
-  running: 'A preload is running already.',
+  running: 'A preload is already running.',
   unknownKey: (key) => `the catalog has no model "${key}"`,
   noLongerInCatalog: 'it is no longer in the catalog',
   ready: 'Ready.',
   readyChecked: 'Ready, digest checked.',
-  missing: 'Not there yet.',
-  wrongSize: (found, wanted) => `The file has another size: ${found} bytes instead of ${wanted}.`,
-  wrongDigest: 'The file is another one: its sha256 is wrong.',
+  missing: 'Not downloaded yet.',
+  wrongSize: (found, wanted) => `The file has the wrong size: ${found} bytes instead of ${wanted}.`,
+  wrongDigest: 'The file is not the expected one: its sha256 does not match.',
   notVerified:
-    'A file of the right name is there, not verified yet. A preload checks it, and fetches it only when it is wrong.',
-  notRegular: 'Something else than a file lies there.',
-  unreadable: (reason) => `The file cannot be looked at: ${reason}`,
-  inQueue: 'Waits for its turn.',
+    'A file with this name exists but is not verified yet. A preload verifies it, and downloads it only if it is wrong.',
+  notRegular: 'Something other than a regular file exists at this path.',
+  unreadable: (reason) => `The file cannot be checked: ${reason}`,
+  inQueue: 'Waiting in the queue.',
   downloading: (percent) => `Downloading, ${percent} %.`,
-  verifying: 'All bytes are there and are being checked.',
+  verifying: 'All bytes have arrived and are being verified.',
   paused: (percent) => `Paused at ${percent} %.`,
   modelFailed: (reason) => `Failed: ${reason}`,
   logStarted: (count, directory) => `started: ${count} ${count === 1 ? 'model' : 'models'} to ${directory}`,
-  logGoesOn: (completed, total) => `goes on after a restart: ${completed} of ${total} are there`,
-  logInterrupted: 'ended by a restart',
-  logSucceeded: (completed, total) => `finished: ${completed} of ${total} are there`,
+  logResumedAfterRestart: (completed, total) => `resumed after a restart: ${completed} of ${total} completed`,
+  logInterrupted: 'interrupted by a restart',
+  logSucceeded: (completed, total) => `finished: ${completed} of ${total} completed`,
   logFailed: (keys) => `failed: ${keys.join(', ')}`,
   logCanceling: 'canceling',
-  logCanceled: 'canceled; what was fetched is kept',
-  logAlreadyThere: 'there already',
+  logCanceled: 'canceled; downloaded data is kept',
+  logAlreadyThere: 'already exists',
   logDownloading: (url) => `downloading ${url}`,
   logProgress: (percent, downloaded, total) => `${percent} % (${downloaded} of ${total})`,
   logVerifying: 'verifying',
-  logRetrying: (seconds, attempt, reason) => `tries again in ${seconds} s (attempt ${attempt}): ${reason}`,
+  logRetrying: (seconds, attempt, reason) => `retrying in ${seconds} s (attempt ${attempt}): ${reason}`,
   logPaused: 'paused',
   logResumed: 'resumed',
   logCompleted: (path, size) => `completed: ${path} (${size})`,
   logModelFailed: (reason) => `failed: ${reason}`,
   logModelCanceled: 'canceled',
-  logWaitingForOther: 'is being fetched already; will be checked afterwards',
+  logWaitingForOther: 'already being downloaded; will be verified afterwards',
   tipAllReady: 'All models are ready.',
   tipMissing: (names) => `Missing: ${names.join(', ')}.`,
-  tipBeingFetched: (names) => `Being fetched now: ${names.join(', ')}.`,
-  tipFetch: 'Fetch with one of these commands:',
-  tipFromRoot: (folder) => `From the project's root (${folder}):`,
-  tipFromBackend: (folder) => `From the backend's folder (${folder}):`,
-  tipNoFile: 'Start a preload to fetch them.',
+  tipBeingFetched: (names) => `Downloading now: ${names.join(', ')}.`,
+  tipFetch: 'Download with one of these commands:',
+  tipFromRoot: (folder) => `From the project root (${folder}):`,
+  tipFromBackend: (folder) => `From the backend folder (${folder}):`,
+  tipNoFile: 'Start a preload to download them.',
 }
 
 const chinese: Messages = {
@@ -125,7 +125,7 @@ const chinese: Messages = {
   paused: (percent) => `已暂停，进度 ${percent}%。`,
   modelFailed: (reason) => `失败：${reason}`,
   logStarted: (count, directory) => `已开始：${count} 个模型，保存到 ${directory}`,
-  logGoesOn: (completed, total) => `重启后继续：已完成 ${completed}/${total}`,
+  logResumedAfterRestart: (completed, total) => `重启后继续：已完成 ${completed}/${total}`,
   logInterrupted: '因重启而中断',
   logSucceeded: (completed, total) => `运行结束：已完成 ${completed}/${total}`,
   logFailed: (keys) => `失败：${keys.join('、')}`,
@@ -151,10 +151,10 @@ const chinese: Messages = {
   tipNoFile: '启动预下载即可下载这些模型。',
 }
 
-/** The texts of a language. */
+/** Returns the messages of a language. */
 export function messagesOf(locale: Locale): Messages {
   return locale === 'zh-CN' ? chinese : english
 }
 
-/** A language that messages for people exist in. */
+/** A supported language of human-readable messages. */
 export type Locale = 'en-US' | 'zh-CN'

@@ -1,4 +1,4 @@
-/** Where a model's file lies or will lie. */
+/** Locations of model files. */
 import { join } from 'node:path'
 import type { FileStamp } from '../disk/stamp.js'
 import type { Download } from '../download/download.js'
@@ -8,15 +8,15 @@ import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import type { CatalogEntry } from './catalog.js'
 
-/** A place for a file, and what is known of the file there. */
+/** A location of a model file, and what is known about the file there. */
 export interface ModelLocation {
   path: string
   stamp: FileStamp | null
-  /** The files of a group, whose folder `path` is; null for a single file, and while nobody knows. */
+  /** Files of a group, whose folder is `path`; null for a single file, and while unknown. */
   files: readonly Entry[] | null
 }
 
-/** Whether a known download is of the very file that the catalog means, at its place below `directory`. */
+/** Whether a download is of the file that the catalog entry describes, at its location below `directory`. */
 export function isSameFile(
   manager: DownloadManager,
   { record }: Download,
@@ -40,12 +40,12 @@ function isExpectedSo(record: Download['record'], entry: CatalogEntry): boolean 
   return !differ(record.sha256, entry.sha256) && !differ(record.size, entry.size)
 }
 
-/** Whether the same files of a group are wanted. */
+/** Whether the same files of a group are selected. */
 function isChosenSo(record: Download['record'], entry: CatalogEntry): boolean {
   return sameList(record.include, entry.include) && sameList(record.exclude, entry.exclude)
 }
 
-/** The model's file in a certain directory; null while nobody knows its name, or which files it is. */
+/** Location of the model file in a directory; null while its name, or the selection of files, is unknown. */
 export function locationIn(
   manager: DownloadManager,
   entry: CatalogEntry,
@@ -60,8 +60,8 @@ export function locationIn(
 }
 
 /**
- * Where the model's file may lie: where the manager last brought it, where the last run put it, and in the manager's
- * own directory. The first is the likeliest.
+ * Possible locations of the model file, most likely first: where the manager last downloaded it, where the
+ * last run put it, and the directory of the manager.
  */
 export function modelLocations(
   manager: DownloadManager,
@@ -69,11 +69,11 @@ export function modelLocations(
   lastDirectory: string | null,
 ): ModelLocation[] {
   const known = manager.get(entry.url)
-  const spots: (ModelLocation | null)[] = []
-  if (known?.named === true && isNamedSo(known.record, entry)) spots.push(locationOf(known))
-  if (lastDirectory !== null) spots.push(locationIn(manager, entry, lastDirectory))
-  spots.push(locationIn(manager, entry, manager.directory))
-  return spots.filter((spot) => spot !== null)
+  const locations: (ModelLocation | null)[] = []
+  if (known?.named === true && isNamedSo(known.record, entry)) locations.push(locationOf(known))
+  if (lastDirectory !== null) locations.push(locationIn(manager, entry, lastDirectory))
+  locations.push(locationIn(manager, entry, manager.directory))
+  return locations.filter((location) => location !== null)
 }
 
 function locationOf({ path, record, groupFiles }: Download): ModelLocation {

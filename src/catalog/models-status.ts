@@ -1,4 +1,4 @@
-/** Which models are there. */
+/** Status of the models of a catalog. */
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
@@ -12,21 +12,22 @@ import type { ModelsStatus, ModelStatus, ResolvedPreloaderOptions } from './opti
 import { isRunning, isThrough, type Run } from './run.js'
 import { firstUseTip } from './tip.js'
 
-const parallelLooks = 32
+/** Maximum number of models that are checked at the same time. */
+const maxParallelModels = 32
 
-/** What a survey looks at. */
+/** Inputs of {@link surveyModels}. */
 export interface StatusInputs {
   options: Pick<ResolvedPreloaderOptions, 'manager' | 'catalog' | 'commands'>
-  /** The last run, or the one that is going. */
+  /** The current run, or else the last one. */
   run: Run | null
   messages: Messages
 }
 
-/** Looks at the files of all models; costs one or two `lstat` for each. */
+/** Checks the files of all models, with one or two `lstat` calls for each. */
 export async function surveyModels(facts: StatusInputs): Promise<ModelsStatus> {
   const { entries } = facts.options.catalog
-  const slot = pLimit(parallelLooks)
-  const found = await slot.map(entries, async (entry) => ({ entry, status: await look(entry, facts) }))
+  const slot = pLimit(maxParallelModels)
+  const found = await slot.map(entries, async (entry) => ({ entry, status: await checkModel(entry, facts) }))
   const missing = found.filter(({ status }) => !status.ready).map(({ entry }) => entry)
   return {
     success: true,
@@ -46,12 +47,12 @@ function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: St
   const fetching = new Set(
     isRunning(run) ? run.models.filter((model) => !isThrough(model)).map((model) => model.key) : [],
   )
-  const byItself = missing.every((entry) => entry.auto_download)
+  const allAutomatic = missing.every((entry) => entry.auto_download)
   return firstUseTip(
     {
       ...commands,
       missing,
-      keys: byItself ? null : missing.map((entry) => entry.key),
+      keys: allAutomatic ? null : missing.map((entry) => entry.key),
       beingFetched: missing.every((entry) => fetching.has(entry.key)),
       directory: manager.directory,
     },
@@ -59,27 +60,30 @@ function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: St
   )
 }
 
-async function look(entry: CatalogEntry, { options, run, messages }: StatusInputs): Promise<ModelStatus> {
+async function checkModel(
+  entry: CatalogEntry,
+  { options, run, messages }: StatusInputs,
+): Promise<ModelStatus> {
   const { manager } = options
   const wasIn = run?.models.some((model) => model.key === entry.key) === true ? run.outputDir : null
-  const spots = modelLocations(manager, entry, wasIn)
-  const first = spots[0]
+  const locations = modelLocations(manager, entry, wasIn)
+  const first = locations[0]
   let hint = first?.path ?? join(manager.directory, entry.mode ?? '')
   let verdict: FileVerdict = { kind: 'missing' }
-  for (const spot of spots) {
-    const here = await checkLocation(spot, entry)
-    if (spot === first) verdict = here
+  for (const location of locations) {
+    const here = await checkLocation(location, entry)
+    if (location === first) verdict = here
     if (here.kind !== 'right') continue
-    hint = spot.path
+    hint = location.path
     verdict = here
     break
   }
   const ready = verdict.kind === 'right'
-  return { ready, name: entry.name, cache_hint: hint, message: tell(entry, verdict, options, messages) }
+  return { ready, name: entry.name, cache_hint: hint, message: messageFor(entry, verdict, options, messages) }
 }
 
-/** What is being done about it is more telling than what lies there. */
-function tell(
+/** A running download is more informative than the state of the file. */
+function messageFor(
   entry: CatalogEntry,
   verdict: FileVerdict,
   { manager }: StatusInputs['options'],
@@ -110,28 +114,28 @@ function tell(
   }
 }
 
-// ---- Whether a model's file is there and right, told without reading it.
+// ---- Checks of model files without reading them.
 
-/** Files of a group that are looked at together. */
-const looksAtATime = 16
+/** Maximum number of files of a group that are checked at the same time. */
+const maxParallelFiles = 16
 
-/** What is known of a file after a look at it. */
+/** Result of a check. */
 export type FileVerdict =
-  /** `checked`: it has the digest that the catalog says. */
+  /** `checked`: whether the file is known to have the digest of the catalog. */
   | { kind: 'right'; checked: boolean }
   | { kind: 'missing' }
   | { kind: 'wrongSize'; found: number }
   | { kind: 'wrongDigest' }
-  /** The catalog says a digest, and nobody has computed that of the file as it is now. */
+  /** The catalog has a digest, but that of the current file has not been computed. */
   | { kind: 'notVerified' }
   | { kind: 'notRegular' }
   | { kind: 'unreadable'; reason: string }
 
 /**
- * Looks at a file: one `lstat`, whatever its size. Answers `right` exactly when asking the manager for it would fetch
- * nothing, as far as that can be told without hashing.
+ * Checks a file with one `lstat`, whatever its size. Returns `right` exactly when a download would fetch
+ * nothing, as far as that is known without hashing.
  *
- * @param stamp - the file as it was when its digest was last computed, or null.
+ * @param stamp - the stamp of the file when its digest was last computed, or null.
  */
 export async function checkFile(
   path: string,
@@ -145,7 +149,7 @@ export async function checkFile(
     if (isMissing(error) || errnoOf(error) === 'ENOTDIR') return { kind: 'missing' }
     return { kind: 'unreadable', reason: fsError(error, 'looking at it').message }
   }
-  // The engine doesn't follow symbolic links either.
+  // Like the engine, this does not follow symbolic links.
   if (!stats.isFile()) return { kind: 'notRegular' }
   if (expected.size !== null && stats.size !== expected.size) return { kind: 'wrongSize', found: stats.size }
   if (expected.sha256 === null) return { kind: 'right', checked: false }
@@ -153,13 +157,16 @@ export async function checkFile(
   return stamp.sha256 === expected.sha256 ? { kind: 'right', checked: true } : { kind: 'wrongDigest' }
 }
 
-/** The same of all files of a model: those of a group are right when each one is; else it is told what the first is. */
+/**
+ * Checks all files of a model. A group is right when each of its files is; otherwise the result is that of
+ * its first wrong file.
+ */
 export async function checkLocation(
   { path, stamp, files }: ModelLocation,
   expected: Pick<CatalogEntry, 'size' | 'sha256'>,
 ): Promise<FileVerdict> {
   if (files === null) return await checkFile(path, expected, stamp)
-  const verdicts = await pLimit(looksAtATime).map(files, (file) =>
+  const verdicts = await pLimit(maxParallelFiles).map(files, (file) =>
     checkFile(file.path, { size: file.size, sha256: file.expected }, file.stamp),
   )
   const wrong = verdicts.find(({ kind }) => kind !== 'right')

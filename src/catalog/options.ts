@@ -13,13 +13,13 @@ import type { TipInput } from './tip.js'
 const path = z
   .string()
   .min(1)
-  .refine((value) => !value.includes('\0'), 'must not hold a NUL')
+  .refine((value) => !value.includes('\0'), 'must not contain NUL')
 
 const has = (value: unknown, ...members: PropertyKey[]): value is object =>
   typeof value === 'object' && value !== null && members.every((member) => member in value)
 
 const schema = z.strictObject({
-  // Not by class: there may be two copies of the package.
+  // No `instanceof` check, because several copies of the package may be loaded.
   manager: z.custom<DownloadManager>(
     (value) => has(value, 'download', internals),
     'must be a DownloadManager',
@@ -41,7 +41,7 @@ const schema = z.strictObject({
     .default({}),
 })
 
-/** {@link PreloaderOptions} with every default filled in and every path absolute. */
+/** {@link PreloaderOptions} with all defaults applied and all paths absolute. */
 export interface ResolvedPreloaderOptions {
   manager: DownloadManager
   catalog: IdentifiedCatalog
@@ -52,9 +52,10 @@ export interface ResolvedPreloaderOptions {
 }
 
 /**
- * Checks the options and fills the defaults in.
+ * Validates the options and applies the defaults.
  *
- * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager doesn't know, or whose ref its sources refuse.
+ * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager does not know, or whose
+ * ref its sources refuse.
  */
 export function resolvePreloaderOptions(options: PreloaderOptions): ResolvedPreloaderOptions {
   const given = parseOptions(schema, options, 'Preloader options')
@@ -74,14 +75,17 @@ export function resolvePreloaderOptions(options: PreloaderOptions): ResolvedPrel
       catalogFile: file,
       projectRoot: place(commands.projectRoot),
       backendDir: place(commands.backendDir),
-      // Any other name has POSIX shells.
+      // All platforms other than Windows have POSIX shells.
       platform:
         commands.platform === 'win32' ? 'win32' : commands.platform === undefined ? platform : 'linux',
     },
   }
 }
 
-/** With the manager's sources. A catalog of an older copy of the package has checked its refs itself. */
+/**
+ * Resolves refs with the sources of the manager. A catalog from an older copy of the package has already
+ * validated its refs itself.
+ */
 function identified(catalog: Catalog, manager: DownloadManager): IdentifiedCatalog {
   return has(catalog, 'identifiedBy') ? catalog.identifiedBy(manager[internals].sources) : catalog
 }
@@ -109,7 +113,7 @@ const requestSchema = z.strictObject({
 })
 
 /**
- * Checks what is asked of {@link Preloader.start}.
+ * Validates the argument of {@link Preloader.start}.
  *
  * @throws DownloadError `INVALID_OPTIONS`.
  */
@@ -117,141 +121,155 @@ export function parseRequest(request: PreloadRequestOptions): z.output<typeof re
   return parseOptions(requestSchema, request, 'preload')
 }
 
-// ---- What a {@link Preloader} takes and tells. Names with underscores are those of the HTTP contract.
+// ---- Options, results and events of a {@link Preloader}. Names with underscores are those of the HTTP API.
 
-/** How a {@link Preloader} works. */
+/** Options of a {@link Preloader}. */
 export interface PreloaderOptions {
-  /** Fetches the files. Close the preloader before it. */
+  /** Downloads the files. Close the preloader before the manager. */
   manager: DownloadManager
-  /** What the host wants on disk. */
+  /** The models to keep on disk. */
   catalog: Catalog
   /**
-   * Folders that `outputDir` may lie in; relative to the working directory. Default: the manager's directory. A folder
-   * outside them is refused, also behind a symbolic link.
+   * Folders inside which `outputDir` must be; relative paths are relative to the working directory. Default:
+   * the directory of the manager. A folder outside of them is refused, even behind a symbolic link.
    */
   roots?: readonly string[]
   /** Language of the log, of messages and of errors in the status. Default `en-US`. */
   locale?: Locale
   /**
-   * Go on with a run that was going when the last process died. Default true. With false such a run ends as failed,
-   * with the error `interrupted`; what it fetched stays.
+   * Resume a run that was active when the last process ended. Default true. With false, such a run ends as
+   * failed with the error `interrupted`; its downloaded data is kept.
    */
   autoResume?: boolean
-  /** Where the commands of `first_use_tip` are meant to be run. */
+  /** Folders in which the commands of `first_use_tip` are run. */
   commands?: PreloadCommands
 }
 
-/** Where the commands of `first_use_tip` are meant to be run. Relative folders are relative to the working directory. */
+/**
+ * Folders in which the commands of `first_use_tip` are run. Relative paths are relative to the working
+ * directory.
+ */
 export interface PreloadCommands {
-  /** The project's root. Default: the working directory, and the command holds absolute paths. */
+  /** Root folder of the project. Default: the working directory, with absolute paths in the command. */
   projectRoot?: string
-  /** The folder of the backend. Default: the working directory, and the command holds absolute paths. */
+  /** Folder of the backend. Default: the working directory, with absolute paths in the command. */
   backendDir?: string
-  /** The catalog as a file. Default: the one that the catalog was read from; without one the tip holds no commands. */
+  /**
+   * Catalog file. Default: the file that the catalog was read from; without one, the tip contains no
+   * commands.
+   */
   catalogFile?: string
-  /** For whose shells: `win32` gives PowerShell and cmd, all others POSIX shells. Default: this machine's. */
+  /**
+   * Platform whose shells the commands are for: PowerShell and cmd for `win32`, POSIX shells for all others.
+   * Default: the current platform.
+   */
   platform?: NodeJS.Platform
 }
 
-/** What to preload. */
+/** Parameters of a preload. */
 export interface PreloadRequestOptions {
-  /** Keys. None, an empty list or `all`: every model with `auto_download`. */
+  /** Keys of the models. Omitted, an empty list or `all`: every model with `auto_download`. */
   models?: readonly string[] | 'all'
   /**
-   * Files go to `<outputDir>/<mode>/<filename>`. Inside one of the `roots`; relative to the manager's directory.
-   * Default: the manager's directory.
+   * Files are stored at `<outputDir>/<mode>/<filename>`. Must be inside one of the `roots`; relative to the
+   * directory of the manager. Default: the directory of the manager.
    */
   outputDir?: string
-  /** Fetch again what is there; an old file stays until the new one is verified. Default false. */
+  /**
+   * Download models again even if they exist; an old file stays until the new one is verified. Default false.
+   */
   force?: boolean
 }
 
-/** What {@link Preloader.start} answers: the body of `POST /api/v1/models/preload/start`. */
+/** Result of {@link Preloader.start}: the body of `POST /api/v1/models/preload/start`. */
 export interface PreloadStart {
-  /** A failure is thrown. */
+  /** Always true, because failures are thrown. */
   success: true
-  /** For people. */
+  /** Human-readable message. */
   message: string
   /** Absolute path. */
   output_dir: string
-  /** Keys of what is fetched, in the catalog's order. */
+  /** Keys of the models to download, in the order of the catalog. */
   models: string[]
-  /** Whether what is there is fetched again. */
+  /** Whether existing models are downloaded again. */
   force: boolean
   /** ISO 8601 in UTC. */
   started_at: string
 }
 
-/** The last run, or the one that is going. When there was none: `running` false, `logs` empty, the rest null. */
+/**
+ * The current run, or else the last one. Before the first run, `running` is false, `logs` is empty, and the
+ * rest is null.
+ */
 export interface PreloadRunSnapshot {
-  /** Whether a run is going. */
+  /** Whether a run is active. */
   running: boolean
   /** ISO 8601 in UTC. */
   started_at: string | null
-  /** ISO 8601 in UTC; null while it runs. */
+  /** ISO 8601 in UTC; null while the run is active. */
   finished_at: string | null
-  /** Whether all required models are there; null while it runs. */
+  /** Whether all required models are ready; null while the run is active. */
   success_flag: boolean | null
-  /** 0, or 1 when a required model failed or the run was canceled; null while it runs. */
+  /** 0, or 1 when a required model failed or the run was canceled; null while the run is active. */
   return_code: 0 | 1 | null
-  /** One sentence for people; `canceled` for a canceled one. */
+  /** Human-readable error; `canceled` for a canceled run. */
   error: string | null
   /** Absolute path. */
   output_dir: string | null
   /** The last 500 lines, without secrets. */
   logs: string[]
-  /** Key of the model that is being fetched; of several the first. */
+  /** Key of the model that is being downloaded; the first one if there are several. */
   current: string | null
-  /** Models that are there. */
+  /** Number of completed models. */
   completed: number | null
-  /** Models in all. */
+  /** Total number of models. */
   total: number | null
-  /** 0 to 100; 100 only when every model is there. */
+  /** Percentage, 0 to 100; 100 only when every model is completed. */
   progress: number | null
-  /** The downloads by key. A model that was there already may have none. */
+  /** The downloads by key of their model. A model that was ready before the run may have none. */
   downloads: Record<string, Download> | null
 }
 
-/** One model in {@link ModelsStatus}. */
+/** Status of a model in {@link ModelsStatus}. */
 export interface ModelStatus {
-  /** The file is there and right: its size and sha256 are those of the catalog, where it says them. */
+  /** Whether the file exists and is correct: its size and sha256 match the catalog, if it has them. */
   ready: boolean
-  /** For people. */
+  /** Human-readable name. */
   name: string
-  /** Absolute path where it lies or will lie. */
+  /** Absolute path where the file is or will be stored. */
   cache_hint: string
-  /** For people. */
+  /** Human-readable status. */
   message: string
 }
 
-/** Which models are there: the body of `GET /api/v1/models/status`. */
+/** Status of all models: the body of `GET /api/v1/models/status`. */
 export interface ModelsStatus {
-  /** A failure is thrown. */
+  /** Always true, because failures are thrown. */
   success: true
-  /** By key. */
+  /** Status of each model, by key. */
   models: Record<string, ModelStatus>
-  /** In the catalog's order. */
+  /** The models, in the order of the catalog. */
   catalog: { key: string; name: string; required: boolean; auto_download: boolean; description: string }[]
-  /** Whether at least one is ready. */
+  /** Whether at least one model is ready. */
   any_ready: boolean
-  /** Whether at least one is not. */
+  /** Whether at least one model is not ready. */
   any_missing: boolean
-  /** For people: what is missing, and the commands that fetch it. */
+  /** Human-readable tip: what is missing, and the commands that download it. */
   first_use_tip: string
   /** ISO 8601 in UTC. */
   timestamp: string
 }
 
-/** One line of a preload's log. */
+/** A line of the log of a preload. */
 export interface PreloadLogEvent {
-  /** As it stands in `logs`: `2026-02-15T02:00:01Z [llm] downloading …`. */
+  /** The line as in `logs`: `2026-02-15T02:00:01Z [llm] downloading …`. */
   line: string
 }
 
-/** The events of a {@link Preloader} and what their listeners get. */
+/** The events of a {@link Preloader} and their listeners. */
 export interface PreloadEvents {
-  /** Something changed; while bytes arrive at most four times a second. */
+  /** The status changed; at most four times a second while bytes arrive. */
   status: (status: PreloadRunSnapshot) => void
-  /** A new line of the log. */
+  /** A line was added to the log. */
   log: (event: PreloadLogEvent) => void
 }

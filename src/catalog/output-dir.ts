@@ -1,4 +1,7 @@
-/** Where a preload may put files: inside the roots, also behind symbolic links. */
+/**
+ * Validation of the output folder of a preload: it must be inside the roots, even after symbolic links are
+ * resolved.
+ */
 import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, type PlatformPath, posix, sep, win32 } from 'node:path'
 import { isMissing } from '../disk/errors.js'
@@ -6,25 +9,26 @@ import { isInside } from '../disk/inside.js'
 import { checkFilename } from '../disk/names.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 
-/** What {@link outputDirectory} judges by. All paths are absolute. */
+/** Rules for {@link outputDirectory}. All paths are absolute. */
 export interface OutputRules {
-  /** What a relative folder is relative to, and what is taken when none is given. */
+  /** Base of relative folders, and the default folder. */
   base: string
   roots: readonly string[]
 }
 
-/** A folder and the root that it lies in. */
+/** A folder and the root that contains it. */
 interface Inside {
   root: string
   directory: string
 }
 
 /**
- * The folder that was asked for, absolute.
+ * Returns the requested folder as an absolute path.
  *
- * @param given - as it came; undefined or blank means the base, which needs no root.
- * @param modes - sub-folders that files will go to; none of them may lead outside by a symbolic link either.
- * @throws DownloadError `UNSAFE_FILENAME` for a folder outside the roots, and for names that are not safe everywhere.
+ * @param given - the folder as given; undefined or blank selects the base, which need not be inside a root.
+ * @param modes - sub-folders for the files; none of them may lead outside the roots through a symbolic link.
+ * @throws DownloadError `UNSAFE_FILENAME` for a folder outside the roots, and for names that are not safe on
+ * every platform.
  */
 export async function outputDirectory(
   given: string | undefined,
@@ -34,7 +38,7 @@ export async function outputDirectory(
   if (given === undefined || given.trim() === '') return rules.base
   const { root, directory } = insideRoots(given, rules, sep === '\\' ? win32 : posix)
   const realRoot = await realPathOf(root)
-  // What lies directly in a root is the host's own doing, a link to a bigger disk for example.
+  // Links directly inside a root were created by the host application, for example to a larger disk.
   const folders = directory === root ? [] : modes.map((mode) => join(directory, mode ?? ''))
   for (const folder of [directory, ...folders]) {
     if (!isInside(realRoot, await realPathOf(folder))) throw refused()
@@ -43,19 +47,19 @@ export async function outputDirectory(
 }
 
 /**
- * The same by the spelling alone. Pure.
+ * Validates a folder by its path alone, without access to the file system. Pure.
  *
  * @throws DownloadError `UNSAFE_FILENAME`.
  */
 export function insideRoots(given: string, { base, roots }: OutputRules, path: PlatformPath): Inside {
   const segments = given.split(path.sep === '\\' ? /[\\/]/ : '/')
-  // `a/../b` may mean another folder than it seems to when `a` is a link.
+  // `a/../b` is another folder than it seems if `a` is a link.
   if (/\p{Cc}/u.test(given) || segments.includes('..')) throw refused()
   if (path.sep === '\\') {
-    // `C:x` is relative to wherever drive C is; `\\?\` and `\\.\` are not files.
+    // `C:x` is relative to the current folder of drive C; `\\?\` and `\\.\` paths may be devices.
     if (/^[a-z]:(?![\\/])/i.test(given) || /^[\\/]{2}[?.]/.test(given)) throw refused()
   } else if (given.includes('\\') || /^[a-z]:/i.test(given) || given.startsWith('//')) {
-    // They mean a folder elsewhere to Windows.
+    // On Windows, these paths would be folders elsewhere.
     throw refused()
   }
   const directory = path.resolve(base, given)
@@ -76,19 +80,25 @@ function checkFolderName(name: string): void {
   }
 }
 
-/** Where a path really leads; what isn't there yet will be made as it is spelled. */
+/**
+ * Resolves symbolic links. Components that do not exist yet are kept, because they will be created as they
+ * are written.
+ */
 async function realPathOf(path: string): Promise<string> {
   try {
     return await realpath(path)
   } catch (error) {
-    if (!isMissing(error) || (await isThere(path))) throw refused()
+    if (!isMissing(error) || (await exists(path))) throw refused()
   }
   const parent = dirname(path)
   return parent === path ? path : join(await realPathOf(parent), path.slice(parent.length))
 }
 
-/** A link that leads nowhere is there, and could be made to lead somewhere. */
-async function isThere(path: string): Promise<boolean> {
+/**
+ * Whether something exists at a path. A dangling link counts as existing, because its target could be created
+ * later.
+ */
+async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path)
     return true
@@ -97,7 +107,7 @@ async function isThere(path: string): Promise<boolean> {
   }
 }
 
-/** Says nothing of the folders of this machine: it is shown to whoever asked. */
-function refused(message = 'The folder must lie inside the allowed ones.'): DownloadError {
+/** The message does not reveal folders of this machine, because callers see it. */
+function refused(message = 'The folder must be inside one of the allowed folders.'): DownloadError {
   return new DownloadError('UNSAFE_FILENAME', message, { issues: [{ path: 'output_dir', message }] })
 }

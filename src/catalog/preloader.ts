@@ -24,12 +24,12 @@ import { RunDriver } from './run-driver.js'
 import { RunState } from './run-store.js'
 import { completedModels, failedModels, isThrough, type Run, type RunModel, runProgress } from './run.js'
 
-/** While bytes arrive, the status is told this often. */
+/** Interval of `status` events while bytes arrive, in milliseconds. */
 const statusIntervalMs = 250
 
 /**
- * Brings the models of a {@link Catalog} to disk, and tells which are there. One run at a time; its state is kept in
- * the manager's store, so that a run outlives the process.
+ * Downloads the models of a {@link Catalog}, and reports which of them are ready. There is one run at a time. Its
+ * state is kept in the store of the manager, so that a run survives a restart of the process.
  *
  * @example
  * const catalog = await Catalog.fromFile('models.json')
@@ -38,14 +38,17 @@ const statusIntervalMs = 250
  * const { success_flag, error } = await preloader.finished()
  */
 export class Preloader extends GuardedEmitter<PreloadEvents> {
-  /** Resolves when the state of the last run is read, and a run that was going goes on. Async methods wait for it. */
+  /**
+   * Resolves when the state of the last run has been loaded and an interrupted run has been resumed. Async
+   * methods wait for it.
+   */
   readonly ready: Promise<void>
 
   readonly #options: ResolvedPreloaderOptions
   readonly #messages: Messages
   readonly #state: RunState
   readonly #driver: RunDriver
-  /** One call to start or cancel after the other. */
+  /** Serializes calls of `start` and `cancel`. */
   readonly #turns = new Serial<Preloader>()
   readonly #waiters = new Set<() => void>()
   #timer: NodeJS.Timeout | null = null
@@ -54,8 +57,8 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
 
   /**
    * @param options - see {@link PreloaderOptions}.
-   * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager doesn't know, or whose ref the
-   * manager's sources refuse.
+   * @throws DownloadError `INVALID_OPTIONS`, also for a model whose mode the manager does not know, or whose
+   * ref the sources of the manager refuse.
    */
   constructor(options: PreloaderOptions) {
     super()
@@ -90,11 +93,11 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   }
 
   /**
-   * Begins a run. Resolves when it is written down, not when the files are there: that is {@link finished}. A model
-   * that is there and right counts as completed at once.
+   * Starts a run. Resolves when the run has been stored, without waiting for its downloads; see {@link
+   * finished}. Models that exist and are correct count as completed at once.
    *
-   * @throws DownloadError `CONFLICT` while one runs; `INVALID_OPTIONS` for an unknown key; `UNSAFE_FILENAME` for an
-   * `outputDir` outside the roots; `STORE_ERROR`; `CLOSED`.
+   * @throws DownloadError `CONFLICT` while a run is active; `INVALID_OPTIONS` for an unknown key;
+   * `UNSAFE_FILENAME` for an `outputDir` outside the roots; `STORE_ERROR`; `CLOSED`.
    */
   async start(request: PreloadRequestOptions = {}): Promise<PreloadStart> {
     const { models, outputDir, force } = parseRequest(request)
@@ -118,11 +121,11 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
         force,
         models: entries.map((entry) => this.#newModel(entry)),
       }
-      const there = force ? [] : await this.#alreadyThere(entries, directory)
+      const existing = force ? [] : await this.#alreadyThere(entries, directory)
       this.#requireOpen()
       await this.#state.begin(run)
       this.#state.log('preload', this.#messages.logStarted(entries.length, directory))
-      for (const key of there) {
+      for (const key of existing) {
         this.#state.act({ type: 'settled', key, phase: 'completed' })
         this.#state.log(key, this.#messages.logAlreadyThere)
       }
@@ -139,8 +142,8 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   }
 
   /**
-   * Stops the run and keeps the bytes: its downloads are paused, and the next run goes on with them. What somebody else
-   * had asked for before goes on. Harmless when none runs.
+   * Stops the run and keeps the downloaded data: its downloads are paused, and the next run resumes them.
+   * Downloads that others had requested before the run continue. Does nothing when no run is active.
    *
    * @throws DownloadError `STORE_ERROR`, `CLOSED`.
    */
@@ -154,22 +157,25 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     await this.#state.flush()
   }
 
-  /** The last run, or the one that is going; before {@link ready} as if there was none. */
+  /**
+   * The status of the current run, or else of the last one. Before {@link ready}, as if there had been none.
+   */
   status(): PreloadRunSnapshot {
     const { run, lines } = this.#state
     return run === null ? { ...neverRun, logs: [] } : this.#snapshotOf(run, lines)
   }
 
-  /** @internal The last run, or the one that is going, model by model; for the command line. */
+  /** @internal The current run, or else the last one, with all of its models; for the command line. */
   get run(): Run | null {
     return this.#state.run
   }
 
   /**
-   * Which models are there. Cheap enough to be asked each second: it looks at sizes and times, and never hashes. A file
-   * that was put there by hand is not ready before its digest was checked, when the catalog says one: a run does that.
+   * Reports which models are ready. It may be called every second, because it compares sizes and times and
+   * never hashes. If the catalog has a digest, a file that was put there by hand is not ready until a run has
+   * verified it.
    *
-   * @param locale - language of the messages. Default: the preloader's.
+   * @param locale - language of the messages. Default: that of the preloader.
    */
   async modelsStatus(locale: Locale = this.#options.locale): Promise<ModelsStatus> {
     await this.ready
@@ -177,9 +183,9 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   }
 
   /**
-   * Resolves when no run is going (any more), and its end is written down.
+   * Resolves when no run is active (any more) and its end has been stored.
    *
-   * @throws DownloadError `CLOSED` when the preloader is closed before.
+   * @throws DownloadError `CLOSED` when the preloader is closed before that.
    */
   async finished(): Promise<PreloadRunSnapshot> {
     await this.ready
@@ -192,8 +198,8 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   }
 
   /**
-   * Lets go of the manager, which goes on with its downloads; a run that is going is taken up by the next preloader.
-   * Close it before the manager. Harmless when closed.
+   * Detaches from the manager, which continues its downloads. The next preloader resumes an active run. Close
+   * the preloader before the manager. May be called repeatedly.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close()
@@ -207,11 +213,11 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
 
   /** @internal */
   protected override listenerFailed(event: keyof PreloadEvents, reason: string): void {
-    const message = `A listener of a preloader's "${event}" failed: ${reason}`
+    const message = `A listener of the preloader's "${event}" event failed: ${reason}`
     this.#options.manager.emit('log', { level: 'error', message })
   }
 
-  // ---- inside ----
+  // ---- Internals
 
   async #load(): Promise<void> {
     await this.#options.manager.ready
@@ -226,7 +232,10 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     }
     const canceling = running.outcome === 'canceling'
     if (!canceling)
-      this.#state.log('preload', messages.logGoesOn(completedModels(running), running.models.length))
+      this.#state.log(
+        'preload',
+        messages.logResumedAfterRestart(completedModels(running), running.models.length),
+      )
     if (canceling) void this.#turns.run(this, () => this.#driver.stop())
     else this.#driver.drive()
   }
@@ -268,9 +277,9 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   async #alreadyThere(entries: readonly CatalogEntry[], directory: string): Promise<string[]> {
     const keys = await Promise.all(
       entries.map(async (entry) => {
-        const spot = locationIn(this.#options.manager, entry, directory)
-        if (spot === null) return null
-        const { kind } = await checkLocation(spot, entry)
+        const location = locationIn(this.#options.manager, entry, directory)
+        if (location === null) return null
+        const { kind } = await checkLocation(location, entry)
         return kind === 'right' ? entry.key : null
       }),
     )
@@ -330,7 +339,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     }
   }
 
-  /** Tells the status after this turn, so that many changes at once are told as one. */
+  /** Emits the status after the current tick, so that simultaneous changes are reported together. */
   #announceSoon(): void {
     if (this.#announcing) return
     this.#announcing = true

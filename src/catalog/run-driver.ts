@@ -13,59 +13,62 @@ import { isSameFile, locationIn } from './model-files.js'
 import type { RunState } from './run-store.js'
 import { completedModels, failedModels, isThrough, type RunModel } from './run.js'
 
-/** What a {@link RunDriver} works with. */
+/** Services and callbacks of a {@link RunDriver}. */
 export interface RunDriverInit {
   manager: DownloadManager
   catalog: IdentifiedCatalog
   state: RunState
   messages: Messages
-  /** A run has ended. */
+  /** Called when a run has ended. */
   ended: () => void
-  /** Bytes arrived. */
+  /** Called when bytes arrive. */
   moved: () => void
 }
 
 type Listener = (event: { download?: Download }) => void
 
-/** A line of the log for every so many per cent. */
+/** Percentage steps at which progress is logged. */
 const logStep = 10
 
-/** Asks the manager for the models of a run, and notes what becomes of them. */
+/** Requests the models of a run from the manager, and records their outcome. */
 export class RunDriver {
   readonly #init: RunDriverInit
   readonly #listeners: readonly [keyof DownloadEvents, Listener][]
-  /** Models whose URL is being fetched with fewer demands; they are asked for when that has ended. */
+  /**
+   * Models whose URL is being downloaded with weaker expectations; they are requested when that download has
+   * ended.
+   */
   readonly #waiting = new Set<Promise<void>>()
   readonly #loggedPercent = new Map<string, number>()
   #driving: Promise<void> = Promise.resolve()
   #letGo: () => void = () => undefined
   #released: Promise<void> = Promise.resolve()
   #detached = false
-  /** A URL that is being given up for another one. */
+  /** The old URL of a model whose URL has changed, while its download is being removed. */
   #leaving: string | null = null
 
   constructor(init: RunDriverInit) {
     this.#init = init
-    // Object.entries forgets which listener belongs to which event; each takes its own.
+    // Object.entries loses the type that associates each listener with its event.
     this.#listeners = Object.entries(this.#makeListeners()) as [keyof DownloadEvents, Listener][]
     for (const [event, listener] of this.#listeners) init.manager.on(event, listener)
   }
 
-  /** Lets go of the manager; what it does for the run goes on. Resolves when no call is under way any more. */
+  /** Detaches from the manager, whose downloads continue. Resolves when no call is pending. */
   async detach(): Promise<void> {
     this.#detached = true
     for (const [event, listener] of this.#listeners) this.#init.manager.off(event, listener)
     await this.#release()
   }
 
-  /** Begins to ask for all that is not through; also for a run of an earlier process. */
+  /** Requests all models that have not ended yet, also for a run of an earlier process. */
   drive(): void {
     this.#released = new Promise((resolve) => (this.#letGo = resolve))
     this.#loggedPercent.clear()
     this.#driving = this.#drive()
   }
 
-  /** Stops what works for the run and keeps the bytes, then ends the run. */
+  /** Pauses the downloads of the run, keeping their data, and ends the run. */
   async stop(): Promise<void> {
     const { state, manager, messages } = this.#init
     if (state.act({ type: 'cancel' })) state.log('preload', messages.logCanceling)
@@ -77,7 +80,7 @@ export class RunDriver {
         try {
           await manager.pause(model.url)
         } catch (error) {
-          // It came to its end in that moment, or is gone; a closed manager has stopped it.
+          // The download has just ended or was removed; a closed manager has already stopped it.
           if (!isDownloadError(error)) throw error
         }
         state.act({ type: 'settled', key: model.key, phase: 'canceled' })
@@ -86,7 +89,7 @@ export class RunDriver {
     this.#endIfThrough()
   }
 
-  /** Resolves when no call of the last run is under way. */
+  /** Resolves when no call of the last run is pending. */
   async settled(): Promise<void> {
     await this.#driving
     await Promise.all(this.#waiting)
@@ -102,13 +105,13 @@ export class RunDriver {
     for (const { key } of state.running?.models ?? []) {
       const model = this.#model(key)
       if (model === undefined || this.#detached) break
-      if (!isThrough(model)) await this.#takeUp(model)
+      if (!isThrough(model)) await this.#startModel(model)
     }
     this.#endIfThrough()
   }
 
-  /** Asks for a model, or finds what became of it before the process died. */
-  async #takeUp(model: RunModel): Promise<void> {
+  /** Requests a model, or finds out what became of it before the process ended. */
+  async #startModel(model: RunModel): Promise<void> {
     const { manager, catalog } = this.#init
     const entry = catalog.get(model.key)
     if (entry === undefined) {
@@ -123,7 +126,8 @@ export class RunDriver {
     }
     const known = manager.get(model.url)
     if (model.phase !== 'waiting' && known !== undefined && !isSettled(known.state)) {
-      // Back in the queue with all others; or paused, by whoever paused it or because nothing is resumed by itself.
+      // The download is queued again, or it is paused, because somebody paused it or because downloads are
+      // not resumed automatically.
       if (model.phase === 'active' && known.state === 'paused')
         await this.#try(model, () => manager.resume(model.url))
       return
@@ -148,7 +152,7 @@ export class RunDriver {
           this.#askLater(model, entry, known)
           return
         }
-        // The manager has one place for a URL. It forgets the one before; a finished file stays there.
+        // The manager allows one download per URL. It forgets the old one, whose finished file stays.
         if (!same && idle) await manager.remove(url)
       }
       await this.#freeTarget(entry)
@@ -160,25 +164,29 @@ export class RunDriver {
         mode: entry.mode,
         directory: this.#outputDir,
         ...(entry.urls.length === 0 ? {} : { urls: entry.urls }),
-        // Said also when they are gone from the catalog: then more is wanted than whoever asked before.
-        ...(mayMeanSeveral(entry, manager) ? { include: entry.include, exclude: entry.exclude } : {}),
+        // Passed even if the catalog no longer has globs, because then more files are selected than in the
+        // earlier request.
+        ...(mayBeGroup(entry, manager) ? { include: entry.include, exclude: entry.exclude } : {}),
         ...(entry.filename === null ? {} : { filename: entry.filename }),
         ...(entry.sha256 === null ? {} : { sha256: entry.sha256 }),
         ...(entry.size === null ? {} : { size: entry.size }),
         force: state.running?.force ?? false,
       })
-      // Not one that somebody has paused since.
+      // Do not resume a download that somebody has paused in the meantime.
       if (wasPaused && download.state === 'paused') await manager.resume(url)
       if (isSettled(download.state)) this.#settle(download, model)
     })
   }
 
-  /** The catalog gives another URL than the run began with: the old one must not go on to the same file. */
+  /**
+   * The URL in the catalog has changed since the run started: the download of the old URL must not continue
+   * to write the same file.
+   */
   async #move({ key, url, joined }: RunModel, entry: CatalogEntry): Promise<void> {
     const { manager, state } = this.#init
     const old = manager.get(url)
     if (old !== undefined && !isSettled(old.state) && !joined) {
-      // Its end is not the model's.
+      // The end of the old download is not the end of the model.
       this.#leaving = url
       await manager.remove(url).finally(() => (this.#leaving = null))
     }
@@ -187,8 +195,8 @@ export class RunDriver {
   }
 
   /**
-   * The file may have come from another URL, which the catalog gave before. The manager forgets that one; the file stays,
-   * and is looked at.
+   * The file may have been downloaded from a URL that the catalog had before. The manager forgets that
+   * download; the file stays and is checked.
    */
   async #freeTarget(entry: CatalogEntry): Promise<void> {
     const { manager } = this.#init
@@ -204,14 +212,17 @@ export class RunDriver {
     if (other !== undefined) await manager.remove(other.url)
   }
 
-  /** Somebody fetches the file without its digest or size: the file is checked against them afterwards. */
+  /**
+   * Another request downloads the file without the expected digest or size. The file is verified against them
+   * afterwards.
+   */
   #askLater(model: RunModel, entry: CatalogEntry, known: Download): void {
     const { state, messages } = this.#init
     state.log(model.key, messages.logWaitingForOther)
     const wait = async () => {
       await Promise.race([known.finished.catch(() => undefined), this.#released])
       if (this.#model(model.key)?.phase !== 'waiting' || this.#detached) return
-      // Its end was not that of a file that is known to be right.
+      // That download did not verify the file, so its end must not count for this model.
       await this.#ask({ ...model, before: known.record.finishedAt }, entry)
       this.#endIfThrough()
     }
@@ -219,7 +230,7 @@ export class RunDriver {
     this.#waiting.add(waiting)
   }
 
-  /** Runs a call to the manager; what it throws is the model's end, unless the manager was closed. */
+  /** Runs a call to the manager. An error ends the model, unless the manager was closed. */
   async #try(model: RunModel, call: () => Promise<unknown>): Promise<void> {
     try {
       await call()
@@ -235,7 +246,7 @@ export class RunDriver {
       state.log(model.key, messages.logModelFailed(reason))
   }
 
-  /** Notes how a download ended. */
+  /** Records how a download ended. */
   #settle(download: Download, { key }: RunModel): void {
     const { state, messages } = this.#init
     const { file, error } = download
@@ -274,7 +285,7 @@ export class RunDriver {
     return this.#init.state.running?.models.find((model) => model.key === key)
   }
 
-  /** The model of a download, when the run has asked for it. */
+  /** The model of a download, if the run has requested it. */
   #modelOf(download: Download | undefined): RunModel | undefined {
     const model = this.#init.state.running?.models.find(({ url }) => url === download?.url)
     return model?.phase === 'waiting' || download?.url === this.#leaving ? undefined : model
@@ -292,7 +303,7 @@ export class RunDriver {
       this.#settle(download, model)
     })
     return {
-      // Somebody tries a failed one again.
+      // Somebody retries a failed model.
       queued: on(({ key, phase }) => {
         if (phase === 'failed' || phase === 'canceled') state.act({ type: 'asked', key })
       }),
@@ -318,7 +329,7 @@ export class RunDriver {
       }),
       completed: settle,
       failed: settle,
-      // One that is forgotten is canceled first.
+      // A removed download is canceled first.
       canceled: settle,
       log: on(({ key }, { level, message }: Parameters<DownloadEvents['log']>[0]) => {
         if (level !== 'debug') state.log(key, message)
@@ -332,7 +343,7 @@ export class RunDriver {
     if (phase === 'downloading' && total !== null) {
       const last = this.#loggedPercent.get(key)
       const step = Math.floor(percent / logStep) * logStep
-      // The first one tells where a download goes on.
+      // The first line shows where a download resumes.
       if (last === undefined ? step > 0 : step > last)
         state.log(key, messages.logProgress(percent.toFixed(1), formatBytes(downloaded), formatBytes(total)))
       if (last === undefined || step > last) this.#loggedPercent.set(key, step)
@@ -341,7 +352,7 @@ export class RunDriver {
   }
 }
 
-/** Whether it may mean several files. */
-function mayMeanSeveral({ url, include, exclude }: CatalogEntry, manager: DownloadManager): boolean {
+/** Whether a model may consist of several files. */
+function mayBeGroup({ url, include, exclude }: CatalogEntry, manager: DownloadManager): boolean {
   return include.length > 0 || exclude.length > 0 || isRef(url, manager[internals].sources)
 }

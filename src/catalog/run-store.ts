@@ -13,7 +13,7 @@ import {
   runSchema,
 } from './run.js'
 
-/** What the state is called in a store. */
+/** Name of the document in a store. */
 const documentName = 'preload'
 
 const documentSchema = z.object({
@@ -22,15 +22,15 @@ const documentSchema = z.object({
   logs: z.array(z.string()).transform((lines) => lines.slice(-maxLogLines)),
 })
 
-/** Who hears of a change. */
+/** Callbacks for changes. */
 export interface RunListener {
   changed: () => void
   line: (line: string) => void
-  /** One sentence about the store. */
+  /** Called with a message about a problem of the store. */
   problem: (message: string) => void
 }
 
-/** The last run and its log: changed by actions only, and every change is written down. */
+/** The last run and its log. The run changes through actions only, and every change is stored. */
 export class RunState {
   readonly #store: DownloadStore
   readonly #writer: DocumentWriter
@@ -49,23 +49,23 @@ export class RunState {
     })
   }
 
-  /** The run that is going, or the last one. */
+  /** The current run, or else the last one. */
   get run(): Run | null {
     return this.#run
   }
 
-  /** The run that is going, or null. */
+  /** The current run, or null. */
   get running(): Run | null {
     return isRunning(this.#run) ? this.#run : null
   }
 
-  /** The log. Never changed in place. */
+  /** The log. The array is never modified. */
   get lines(): readonly string[] {
     return this.#lines
   }
 
   /**
-   * Reads what was written down. What can't be understood is left out, and told.
+   * Loads the stored state. Invalid content is ignored and reported.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
@@ -76,7 +76,7 @@ export class RunState {
     if (found.value === null) return
     const parsed = documentSchema.safeParse(found.value)
     if (!parsed.success) {
-      this.#listener.problem('The state of the last preload is not as expected, and is left out.')
+      this.#listener.problem('The stored state of the last preload is not valid and was ignored.')
       return
     }
     this.#run = parsed.data.run
@@ -84,7 +84,7 @@ export class RunState {
   }
 
   /**
-   * Takes a new run in the place of the last one, with an empty log. Nothing changes when it can't be written down.
+   * Replaces the last run with a new one and clears the log. Nothing changes if the run cannot be stored.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
@@ -99,7 +99,7 @@ export class RunState {
     this.#listener.changed()
   }
 
-  /** Applies an action; false when it changes nothing. */
+  /** Applies an action; returns false if it changes nothing. */
   act(action: RunAction): boolean {
     if (this.#run === null) return false
     const next = reduce(this.#run, action)
@@ -118,7 +118,7 @@ export class RunState {
     this.#listener.line(line)
   }
 
-  /** Resolves when all is written down. */
+  /** Resolves when all changes have been stored. */
   flush(): Promise<void> {
     return this.#writer.flush()
   }
@@ -136,20 +136,20 @@ export class RunState {
   }
 }
 
-// ---- Writing the document.
+// ---- Document writer
 
-/** How long a change that is only a line of the log may wait. */
+/** Delay before a change that affects only the log is written, in milliseconds. */
 const lazyMs = 250
 
-/** Keeps one document in a store up to date: one write at a time, and always the newest state. */
+/** Keeps a document in a store up to date, with one write at a time and always the newest state. */
 export class DocumentWriter {
   readonly #store: DownloadStore
   readonly #name: string
   readonly #value: () => unknown
   readonly #failed: (error: unknown) => void
-  readonly #writes = new Latest(() => this.#work())
+  readonly #writes = new Latest(() => this.#writeLatest())
   #timer: NodeJS.Timeout | null = null
-  /** The last write failed, and that was told. */
+  /** Whether the last write failed, which has been reported. */
   #failing = false
 
   constructor(
@@ -163,19 +163,22 @@ export class DocumentWriter {
     this.#failed = failed
   }
 
-  /** Writes what was given, after what is being written. Rejects with what the store throws. */
+  /** Writes a value after pending writes. Rejects with the error of the store. */
   async write(value: unknown): Promise<void> {
     await this.flush()
     await this.#store.writeDocument?.(this.#name, value)
   }
 
-  /** The state changed: writes it as soon as the write under way has ended. */
+  /** Writes the current state as soon as the pending write has ended. */
   changed(): void {
     this.#stopTimer()
     void this.#writes.ask()
   }
 
-  /** Something changed that may be lost with the process: waits for more. */
+  /**
+   * Schedules a write for a change that may be lost with the process, so that several such changes share a
+   * write.
+   */
   changedSlightly(): void {
     if (this.#timer !== null) return
     this.#timer = setTimeout(() => {
@@ -185,13 +188,16 @@ export class DocumentWriter {
     this.#timer.unref()
   }
 
-  /** Resolves when all is written that changed so far. A store that fails was told of, and is not waited for. */
+  /**
+   * Resolves when all changes so far have been written. Failed writes have been reported and are not awaited
+   * again.
+   */
   async flush(): Promise<void> {
     if (this.#timer !== null) this.changed()
     await this.#writes.settled()
   }
 
-  async #work(): Promise<void> {
+  async #writeLatest(): Promise<void> {
     try {
       await this.#store.writeDocument?.(this.#name, this.#value())
       this.#failing = false

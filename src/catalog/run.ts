@@ -1,4 +1,4 @@
-/** The run of a preload: what it wants, and how far each model is. Pure. */
+/** State of a preload run: its models and their progress. Pure. */
 import * as z from 'zod'
 import { redactUrls } from '../util/redact.js'
 
@@ -9,28 +9,34 @@ const modelSchema = z.object({
   url: z.string().min(1),
   required: z.boolean(),
   /**
-   * `waiting`: the manager has not been asked yet. `active`: it was, and works or will. `paused`: somebody paused it.
-   * The others are ends.
+   * `waiting`: not requested from the manager yet. `active`: requested, and queued or downloading. `paused`:
+   * paused by somebody. The other phases are final.
    */
   phase: z.enum(['waiting', 'active', 'paused', ...settledPhases]),
-  /** Somebody else had asked for the URL already: canceling the run leaves it alone. */
+  /**
+   * Whether the URL was already being downloaded for somebody else. Canceling the run does not stop such a
+   * download.
+   */
   joined: z.boolean(),
   /**
-   * When the URL's download had ended at the time that the run began, or null. Another value later says that it has
-   * ended during the run, whatever else was written down before a kill.
+   * `finishedAt` of the download of this URL when the run started, or null. A different value later shows
+   * that the download has ended during the run, whatever else was stored before a crash.
    */
   before: z.string().nullable(),
-  /** Why it failed. */
+  /** Why the model failed. */
   error: z.string().nullable(),
 })
 
-/** What is written down of a run. Version 1. */
+/** Stored form of a run, version 1. */
 export const runSchema = z.object({
   version: z.literal(1),
   /** ISO 8601 in UTC. */
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
-  /** `canceling`: its downloads are being stopped. `interrupted`: its process died, and nobody went on. */
+  /**
+   * `canceling`: its downloads are being stopped. `interrupted`: the process ended and the run was not
+   * resumed.
+   */
   outcome: z.enum(['running', 'canceling', 'succeeded', 'failed', 'canceled', 'interrupted']),
   /** Absolute. */
   outputDir: z.string().min(1),
@@ -39,45 +45,45 @@ export const runSchema = z.object({
   models: z.array(modelSchema),
 })
 
-/** A run, or what is left of it. */
+/** A run, active or ended. */
 export type Run = z.infer<typeof runSchema>
 
-/** One model of a run. */
+/** A model of a run. */
 export type RunModel = Run['models'][number]
 
-/** How a model ended. */
+/** Final phase of a model. */
 export type SettledPhase = (typeof settledPhases)[number]
 
-/** What can happen to a run. */
+/** An action that changes a run. */
 export type RunAction =
-  /** The manager was asked for a model, or works on it (again). */
+  /** A model was requested from the manager, or its download was resumed or retried. */
   | { type: 'asked'; key: string }
   | { type: 'paused'; key: string }
   | { type: 'settled'; key: string; phase: SettledPhase; error?: string }
-  /** The catalog gives it another URL since the last process. */
+  /** The catalog has another URL for the model than before the restart. */
   | { type: 'moved'; key: string; url: string; before: string | null }
   | { type: 'cancel' }
-  /** All is done that was to be done. */
+  /** Every model has ended. */
   | { type: 'end'; at: string }
-  /** The process died, and nobody goes on. */
+  /** The process ended and the run is not resumed. */
   | { type: 'interrupt'; at: string }
 
-/** Whether a run is going. */
+/** Whether a run is active. */
 export function isRunning(run: Run | null): run is Run {
   return run !== null && run.finishedAt === null
 }
 
-/** Whether a model has come to its end. */
+/** Whether a model has ended. */
 export function isThrough(model: RunModel): boolean {
   return model.phase === 'completed' || model.phase === 'failed' || model.phase === 'canceled'
 }
 
-/** The run after an action; the very same object when the action changes nothing, or comes too late. */
+/** Returns the run after an action, or the same object if the action changes nothing or comes too late. */
 export function reduce(run: Run, action: RunAction): Run {
   if (!isRunning(run)) return run
   switch (action.type) {
     case 'asked':
-      // Also a failed one that somebody tries again while the others are still being fetched.
+      // Also applies to a failed model that somebody retries while others are still being downloaded.
       return run.outcome === 'canceling'
         ? run
         : change(run, action.key, (model) => model.phase !== 'completed', { phase: 'active', error: null })
@@ -102,7 +108,7 @@ export function reduce(run: Run, action: RunAction): Run {
       return {
         ...run,
         outcome: 'canceling',
-        // What works for this run alone is stopped first; the rest has nothing to wait for.
+        // Active downloads of this run alone must be stopped first; all others end at once.
         models: run.models.map((model) =>
           isThrough(model) || (model.phase === 'active' && !model.joined)
             ? model
@@ -135,20 +141,20 @@ function outcomeOf(run: Run): Run['outcome'] {
   return failedModels(run).some((model) => model.required) ? 'failed' : 'succeeded'
 }
 
-/** Those that ended without their file. */
+/** Models that ended without their file. */
 export function failedModels(run: Run): RunModel[] {
   return run.models.filter((model) => model.phase === 'failed' || model.phase === 'canceled')
 }
 
-/** How many models are there. */
+/** Number of completed models. */
 export function completedModels(run: Run): number {
   return run.models.filter((model) => model.phase === 'completed').length
 }
 
 /**
- * Per cent, one decimal; each model counts the same. 100 only when all are there.
+ * Percentage with one decimal; each model counts equally. 100 only when all are completed.
  *
- * @param percentOf - how far a model is that isn't there yet, 0 to 100.
+ * @param percentOf - percentage of a model that is not completed, 0 to 100.
  */
 export function runProgress(run: Run, percentOf: (model: RunModel) => number): number {
   const { models } = run
@@ -162,17 +168,18 @@ export function runProgress(run: Run, percentOf: (model: RunModel) => number): n
 
 // ---- The log of a preload. Pure.
 
-/** Lines that are kept. */
+/** Maximum number of lines that are kept. */
 export const maxLogLines = 500
 
-/** A line is for people; what is longer is cut. */
+/** Maximum length of a line; longer lines are truncated. */
 const maxLineLength = 1_000
 
 /**
- * One line: `2026-02-15T02:00:01Z [llm] downloading …`, without line breaks, terminal codes and secrets in URLs.
+ * Formats a line: `2026-02-15T02:00:01Z [llm] downloading …`, without line breaks, control characters and
+ * secrets in URLs.
  *
- * @param at - when.
- * @param about - the key of a model, or `preload` for the run.
+ * @param at - time of the event.
+ * @param about - key of a model, or `preload` for the run.
  * @param message - what happened.
  */
 export function logLine(at: Date, about: string, message: string): string {
@@ -181,7 +188,7 @@ export function logLine(at: Date, about: string, message: string): string {
   return `${at.toISOString().slice(0, 19)}Z [${about}] ${cut}`
 }
 
-/** The lines with one more; the oldest go when there are too many. */
+/** Appends a line, and drops the oldest ones when there are too many. */
 export function appendLine(lines: readonly string[], line: string): string[] {
   return [...lines.slice(-(maxLogLines - 1)), line]
 }

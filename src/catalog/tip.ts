@@ -1,26 +1,29 @@
-/** The tip for people who lack models: what is missing, and the commands that fetch it. Pure. */
+/** Tip for people whose models are missing: which ones, and the commands that download them. Pure. */
 import { type PlatformPath, posix, win32 } from 'node:path'
 import type { Messages } from './messages.js'
 
-/** What a tip is made of. */
+/** Inputs of {@link firstUseTip}. */
 export interface TipInput {
-  /** Names of what is missing, or their keys. */
+  /** Keys and names of the missing models. */
   missing: readonly { key: string; name: string }[]
-  /** Keys to name in the command, or null when it fetches the right ones by itself. */
+  /** Keys to name in the command, or null if the command downloads the right models without them. */
   keys: readonly string[] | null
-  /** Whether all that is missing is being fetched right now. */
+  /** Whether all missing models are being downloaded. */
   beingFetched: boolean
-  /** Absolute path of the manager's directory. */
+  /** Absolute path of the directory of the manager. */
   directory: string
-  /** Absolute path of the catalog, or null when it isn't a file. */
+  /** Absolute path of the catalog file, or null if there is none. */
   catalogFile: string | null
-  /** Folders that the commands are meant for; `relative`: paths in the command start from there. */
+  /**
+   * Folders in which the commands are run; `relative`: whether paths in the command are relative to the
+   * folder.
+   */
   projectRoot: { folder: string; relative: boolean }
   backendDir: { folder: string; relative: boolean }
   platform: NodeJS.Platform
 }
 
-/** The tip. */
+/** Formats the tip. */
 export function firstUseTip(facts: TipInput, messages: Messages): string {
   const { missing, catalogFile } = facts
   if (missing.length === 0) return messages.tipAllReady
@@ -59,28 +62,33 @@ function pathFrom(place: TipInput['projectRoot'], target: string, path: Platform
   if (!place.relative) return target
   const relative = path.relative(place.folder, target)
   if (relative === '') return '.'
-  // The command must not take it for an option.
+  // The command must not parse the path as an option.
   return relative.startsWith('-') ? `.${path.sep}${relative}` : relative
 }
 
-// ---- Quoting words for the shells that people paste commands into. Pure.
+// ---- Quoting for the shells into which people paste commands. Pure.
 
-/** A shell with quoting rules of its own. */
+/** A shell with its own quoting rules. */
 export type Shell = 'posix' | 'powershell' | 'cmd'
 
-/** What no shell gives a meaning to, wherever it stands in a word that doesn't begin with it. */
+/** Words without special meaning in POSIX shells. The first character is restricted further. */
 const plain = /^[A-Za-z0-9_./-][A-Za-z0-9_./:,+=-]*$/
 
-/** Windows separates folders by backslashes, which its shells leave alone; commas make a list in PowerShell. */
+/**
+ * The same for Windows shells, which leave the backslashes of paths alone; in PowerShell, a comma creates a
+ * list.
+ */
 const plainWindows = /^[A-Za-z0-9_.\\/-][A-Za-z0-9_.\\/:+=-]*$/
 
-/** One word of a command: as it is when that is harmless, else quoted. A NUL can't be in a word; nothing else is lost. */
+/**
+ * Quotes a word of a command if necessary. Everything is preserved except NUL, which words cannot contain.
+ */
 export function quoteWord(word: string, shell: Shell): string {
   switch (shell) {
     case 'posix':
       return plain.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
     case 'powershell':
-      // Typographic quotes end a string there, too; doubled they stand for themselves.
+      // Typographic quotes also end a string in PowerShell; doubled, they are literal.
       return plainWindows.test(word) ? word : `'${word.replace(/['\u2018-\u201b]/g, '$&$&')}'`
     case 'cmd':
       return plainWindows.test(word) ? word : quoteForCmd(word)
@@ -88,10 +96,10 @@ export function quoteWord(word: string, shell: Shell): string {
 }
 
 /**
- * In double quotes cmd leaves everything alone but `%NAME%`. A caret protects only outside of quotes: each percent sign
- * gets out of them, and the name that cmd looks for then has a caret in it, which none has. The program puts the
- * pieces together again. Backslashes before a quote are doubled, as programs expect it (CommandLineToArgvW). File
- * names can't hold a double quote there.
+ * Quotes a word for cmd, which expands only `%NAME%` inside double quotes. A caret escapes only outside of
+ * quotes. So each percent sign is placed outside of them after a caret; the name that cmd then looks up
+ * contains a caret, so no variable matches. The program joins the pieces again. Backslashes before a quote
+ * are doubled, as programs expect (CommandLineToArgvW). File names on Windows cannot contain a double quote.
  */
 function quoteForCmd(word: string): string {
   const pieces = word
@@ -101,7 +109,7 @@ function quoteForCmd(word: string): string {
   return pieces.join('^%') || '""'
 }
 
-/** A command of several words. */
+/** Quotes and joins the words of a command. */
 export function quoteCommand(words: readonly string[], shell: Shell): string {
   return words.map((word) => quoteWord(word, shell)).join(' ')
 }

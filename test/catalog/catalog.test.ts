@@ -100,7 +100,7 @@ describe('Catalog', () => {
     [{ url: 'not a url' }, 'models.0.url: '],
     [{ url: 'https://a/b.gguf', filename: '../b' }, 'models.0.filename: '],
     [{ url: 'https://a/..%2fb.gguf' }, 'models.0.url: '],
-    [{ ref: 'hf:org/model', url: 'https://a/b.gguf' }, 'models.0.ref: does not go with a url'],
+    [{ ref: 'hf:org/model', url: 'https://a/b.gguf' }, 'models.0.ref: cannot be combined with url'],
     [{ url: 'https://a/b.gguf', mode: '' }, 'models.0.mode: '],
     [{ url: 'https://a/b.gguf', required: 'yes' }, 'models.0.required: '],
   ])('refuses %j', (fields, start) => {
@@ -122,14 +122,14 @@ describe('Catalog', () => {
 
   it('refuses a key, a URL or a file that is there twice', () => {
     expect(issuesOf([one, { ...one, url: 'https://a/2.gguf' }])).toEqual([
-      'models.1.key: this key is that of models.0 too',
+      'models.1.key: duplicates the key of models.0',
     ])
     expect(issuesOf([one, { key: 'two', url: `${one.url ?? ''}#x`, filename: 'other.gguf' }])).toEqual([
-      'models.1.url: this URL is that of models.0 too',
+      'models.1.url: duplicates the URL of models.0',
     ])
     const elsewhere = 'https://mirror.example/ONE.gguf'
     expect(issuesOf([one, { key: 'two', url: elsewhere }])).toEqual([
-      'models.1.filename: the file is that of models.0 too',
+      'models.1.filename: duplicates the file of models.0',
     ])
     expect(issuesOf([one, { key: 'two', url: elsewhere, mode: 'embed' }])).toEqual([])
     expect(issuesOf([one, { key: 'two', url: elsewhere, filename: 'two.gguf' }])).toEqual([])

@@ -60,7 +60,9 @@ describe('a model that is a repository', () => {
 
   it('is refused with globs where it is a plain URL', () => {
     const model = { key: 'llm', url: 'https://example.com/a.gguf', include: ['*'], exclude: ['*.md'] }
-    expect(() => new Catalog([model])).toThrow(/models\.0\.include: goes with a ref.*models\.0\.exclude/)
+    expect(() => new Catalog([model])).toThrow(
+      /models\.0\.include: can only be used with a ref.*models\.0\.exclude/,
+    )
     expect(() => new Catalog([{ key: 'llm', ref, include: [''] }])).toThrow('models.0.include.0')
     expect(new Catalog([{ key: 'llm', url: 'https://huggingface.co/a/b', include: ['*.json'] }]).entries[0]).toMatchObject({ include: ['*.json'], exclude: [] }) // prettier-ignore
   })

@@ -38,13 +38,13 @@ describe('the status of the models', () => {
           ready: false,
           name: 'Model A',
           cache_hint: join(directory, 'llm', 'a.gguf'),
-          message: 'Not there yet.',
+          message: 'Not downloaded yet.',
         },
         b: {
           ready: false,
           name: 'b',
           cache_hint: join(directory, 'embed', 'b.gguf'),
-          message: 'Not there yet.',
+          message: 'Not downloaded yet.',
         },
       },
       catalog: [
@@ -53,7 +53,7 @@ describe('the status of the models', () => {
       ],
       any_ready: false,
       any_missing: true,
-      first_use_tip: 'Missing: Model A (a), b.\nStart a preload to fetch them.',
+      first_use_tip: 'Missing: Model A (a), b.\nStart a preload to download them.',
       timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     })
     await preloader.start()
@@ -82,9 +82,9 @@ describe('the status of the models', () => {
     const commands = { projectRoot: root, backendDir: backend, platform: 'linux' as const }
     await using scene = await open(catalog, { directory }, { commands })
     expect((await scene.preloader.modelsStatus()).first_use_tip.split('\n').slice(2)).toEqual([
-      `From the project's root (${root}):`,
+      `From the project root (${root}):`,
       "  npx model-downloader preload 'back end/models.json' -d models --models a,b",
-      `From the backend's folder (${backend}):`,
+      `From the backend folder (${backend}):`,
       '  npx model-downloader preload models.json -d ../models --models a,b',
     ])
     mkdirSync(join(directory, 'llm'), { recursive: true })
@@ -107,10 +107,10 @@ describe('the status of the models', () => {
     await using scene = await open(models, { directory, store: 'memory' })
     const status = await scene.preloader.modelsStatus()
     expect(Object.values(status.models).map(({ ready, message }) => `${String(ready)} ${message}`)).toEqual([
-      'false The file has another size: 299999 bytes instead of 300000.',
-      'false Something else than a file lies there.',
-      'false Something else than a file lies there.',
-      'false Not there yet.',
+      'false The file has the wrong size: 299999 bytes instead of 300000.',
+      'false Something other than a regular file exists at this path.',
+      'false Something other than a regular file exists at this path.',
+      'false Not downloaded yet.',
     ])
   })
 
@@ -147,7 +147,7 @@ describe('the status of the models', () => {
       ready: false,
       message: expect.stringContaining('not verified yet'),
     })
-    expect(changed.models['b']).toMatchObject({ ready: false, message: 'Not there yet.' })
+    expect(changed.models['b']).toMatchObject({ ready: false, message: 'Not downloaded yet.' })
     expect(changed).toMatchObject({ any_ready: false, any_missing: true })
   })
 
@@ -162,8 +162,8 @@ describe('the status of the models', () => {
     await waitFor(() => (manager.get(a)?.current.percent ?? 0) > 0, { what: 'bytes' })
     const status = await preloader.modelsStatus()
     expect(status.models['a']?.message).toMatch(/^Downloading, \d+\.\d %\.$/)
-    expect(status.models['b']?.message).toBe('Waits for its turn.')
-    expect(status.models['c']?.message).toBe('Not there yet.')
+    expect(status.models['b']?.message).toBe('Waiting in the queue.')
+    expect(status.models['c']?.message).toBe('Not downloaded yet.')
     expect(status.first_use_tip).toMatch(/^Missing: a, b, c\./)
     await manager.pause(a)
     await waitFor(() => manager.get(origin.url('/b.gguf'))?.state === 'failed', { what: 'b to fail' })
@@ -178,7 +178,7 @@ describe('the status of the models', () => {
     const models = [{ key: 'a', url: origin.url('/a.gguf') }]
     await using scene = await open(models, { directory: tempDir() })
     await scene.preloader.start()
-    expect((await scene.preloader.modelsStatus()).first_use_tip).toBe('Being fetched now: a.')
+    expect((await scene.preloader.modelsStatus()).first_use_tip).toBe('Downloading now: a.')
     await scene.end()
     expect((await scene.preloader.modelsStatus()).first_use_tip).toBe('All models are ready.')
   })

@@ -98,7 +98,7 @@ describe('a URL that the manager knows', () => {
     await waitFor(() => urls.every((url) => scene.manager.get(url)?.state === 'downloading'))
     await scene.preloader.start()
     const status = await scene.end()
-    expect(messagesIn(status)).toContain('[a] is being fetched already; will be checked afterwards')
+    expect(messagesIn(status)).toContain('[a] already being downloaded; will be verified afterwards')
     expect(status).toMatchObject({ success_flag: false, completed: 1 })
     expect(status.error).toMatch(/^1 of 2 models failed: b: /)
     expect(scene.manager.get(urls[0] ?? '')).toMatchObject({ state: 'completed', verified: true })
@@ -190,7 +190,7 @@ describe('canceling', () => {
       current: null,
     })
     expect(status.finished_at).not.toBeNull()
-    expect(messagesIn(status).at(-1)).toBe('[preload] canceled; what was fetched is kept')
+    expect(messagesIn(status).at(-1)).toBe('[preload] canceled; downloaded data is kept')
     expect(manager.list().map((download) => download.state)).toEqual(['paused', 'paused'])
     await preloader.cancel()
     const before = sent(origin, '/a.gguf')

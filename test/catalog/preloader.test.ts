@@ -43,7 +43,7 @@ describe('a preload', () => {
     const started = await preloader.start()
     expect(started).toEqual({
       success: true,
-      message: 'The preload of 2 models has begun.',
+      message: 'The preload of 2 models has started.',
       output_dir: directory,
       models: ['a', 'b'],
       force: false,
@@ -76,7 +76,7 @@ describe('a preload', () => {
     expect(lines[0]).toBe(`[preload] started: 2 models to ${directory}`)
     expect(lines).toContain(`[a] downloading ${origin.url('/a.gguf')}`)
     expect(lines).toContain(`[b] completed: ${join(directory, 'embed', 'b.gguf')} (300 kB)`)
-    expect(lines.at(-1)).toBe('[preload] finished: 2 of 2 are there')
+    expect(lines.at(-1)).toBe('[preload] finished: 2 of 2 completed')
     expect(await sha256File(join(directory, 'llm', 'a.gguf'))).toBe(small.sha256())
     expect((await listTree(directory)).filter((path) => /^(llm|embed)/.test(path))).toEqual([
       'embed/',
@@ -295,7 +295,7 @@ describe('a preload', () => {
     const progress = statuses.map((status) => status.progress ?? 0)
     expect(progress).toEqual(progress.toSorted((a, b) => a - b))
     expect(messagesIn(end).some((line) => /^\[a\] \d\d\.\d % \([\d.]+ kB of 600 kB\)$/.test(line))).toBe(true)
-    expect(problems.some((message) => message.includes(`preloader's "status" failed: ouch`))).toBe(true)
+    expect(problems.some((message) => message.includes(`preloader's "status" event failed: ouch`))).toBe(true)
   })
 
   it('refuses modes that the manager does not know, and options that it does not', () => {

@@ -79,7 +79,7 @@ describe('a preload whose process is killed', () => {
     })
     expect(status.logs.slice(0, before.logs.length)).toEqual(before.logs)
     expect(
-      status.logs.filter((line) => /\[preload\] goes on after a restart: \d of 5 are there$/.test(line)),
+      status.logs.filter((line) => /\[preload\] resumed after a restart: \d of 5 completed$/.test(line)),
     ).toHaveLength(1)
     for (const key of five)
       expect(await sha256File(join(directory, 'llm', `${key}.gguf`))).toBe(content.sha256())
@@ -234,7 +234,7 @@ describe('after a restart', () => {
       return_code: 1,
       error: 'interrupted',
     })
-    expect(messagesIn(status).at(-1)).toBe('[preload] ended by a restart')
+    expect(messagesIn(status).at(-1)).toBe('[preload] interrupted by a restart')
     await scene.preloader.start()
     expect(await scene.end()).toMatchObject({ success_flag: true })
   })

@@ -145,10 +145,10 @@ describe('the tip', () => {
   it('gives both commands for POSIX shells', () => {
     expect(firstUseTip(facts, english).split('\n')).toEqual([
       'Missing: Qwen 3 (llm), bge.',
-      'Fetch with one of these commands:',
-      "From the project's root (/srv/app):",
+      'Download with one of these commands:',
+      'From the project root (/srv/app):',
       "  npx model-downloader preload backend/models.json -d 'backend/my models'",
-      "From the backend's folder (/srv/app/backend):",
+      'From the backend folder (/srv/app/backend):',
       "  npx model-downloader preload models.json -d 'my models'",
     ])
   })
@@ -164,10 +164,10 @@ describe('the tip', () => {
       platform: 'win32',
     }
     expect(firstUseTip(windows, english).split('\n').slice(2)).toEqual([
-      "From the project's root (C:\\app):",
+      'From the project root (C:\\app):',
       "  PowerShell: npx model-downloader preload backend\\models.json -d 'D:\\my models' --models 'llm,bge'",
       '  cmd: npx model-downloader preload backend\\models.json -d "D:\\my models" --models "llm,bge"',
-      "From the backend's folder (C:\\app\\backend):",
+      'From the backend folder (C:\\app\\backend):',
       "  PowerShell: npx model-downloader preload models.json -d 'D:\\my models' --models 'llm,bge'",
       '  cmd: npx model-downloader preload models.json -d "D:\\my models" --models "llm,bge"',
     ])
@@ -194,11 +194,9 @@ describe('the tip', () => {
 
   it('holds no commands when all is there, is coming, or there is no file', () => {
     expect(firstUseTip({ ...facts, missing: [] }, english)).toBe('All models are ready.')
-    expect(firstUseTip({ ...facts, beingFetched: true }, english)).toBe(
-      'Being fetched now: Qwen 3 (llm), bge.',
-    )
+    expect(firstUseTip({ ...facts, beingFetched: true }, english)).toBe('Downloading now: Qwen 3 (llm), bge.')
     expect(firstUseTip({ ...facts, catalogFile: null }, english)).toBe(
-      'Missing: Qwen 3 (llm), bge.\nStart a preload to fetch them.',
+      'Missing: Qwen 3 (llm), bge.\nStart a preload to download them.',
     )
   })
 

@@ -46,13 +46,13 @@ describe('kill -9 in the middle of a preload of five files', () => {
       },
     )
     expect(kept).toBe(true)
-    await second.process.waitForOutput(/\[preload\] goes on after a restart: 2 of 5 are there/)
+    await second.process.waitForOutput(/\[preload\] resumed after a restart: 2 of 5 completed/)
 
     for (const model of models) origin.serve(model.path, { content: model.content })
     origin.destroyConnections()
     const end = await second.preloaded()
     expect(end).toMatchObject({ success_flag: true, return_code: 0, completed: 5, progress: 100 })
-    expect(end.logs).toEqual(expect.arrayContaining([expect.stringMatching(/goes on after a restart/)]))
+    expect(end.logs).toEqual(expect.arrayContaining([expect.stringMatching(/resumed after a restart/)]))
     for (const { path: at, content } of models) {
       const file = await readFile(path.join(directory, 'llm', path.basename(at)))
       expect([at, file.equals(content.slice(0, content.size))]).toEqual([at, true])

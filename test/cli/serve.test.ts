@@ -69,7 +69,7 @@ describe('serve', () => {
       any_missing: false,
     })
     expect(serving.process.stderr).toMatch(/\[preload\] started: 2 models to/)
-    expect(serving.process.stderr).toMatch(/\[preload\] finished: 2 of 2 are there/)
+    expect(serving.process.stderr).toMatch(/\[preload\] finished: 2 of 2 completed/)
   })
 
   it('loads thousands of known downloads', async () => {
