@@ -189,7 +189,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--allow-private-network', 'allow URLs given by callers to reach private and loopback addresses')
     .option(
       '--allow-host <host[:port]>',
-      'allow them to reach this host at any address, but not hosts it redirects to; may be repeated',
+      'allow such URLs to reach this host at any address, but not hosts it redirects to; may be repeated',
       addText,
     )
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')

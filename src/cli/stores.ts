@@ -58,7 +58,7 @@ export function begunGroups(
     async close() {
       await store.close?.()
       if (!used) return
-      // rmdir fails for a folder that others still use, because it isn't empty.
+      // rmdir fails if the folder is not empty, because others still use it.
       for (let made = folder; made !== directory; made = dirname(made)) {
         await rmdir(made).catch(() => undefined)
       }

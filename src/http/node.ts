@@ -343,10 +343,7 @@ function headersOf(req: IncomingMessage): Headers {
   return headers
 }
 
-/**
- * The body of the request, unless it has already been read. Parsers that found nothing to parse leave no
- * body.
- */
+/** The body of the request; undefined if it has already been read or the request has none. */
 function ownBody(req: IncomingMessage, source: Readable): ReadableStream<Uint8Array> | undefined {
   if (source.readableDidRead || source.readableEnded) return undefined
   // RFC 9112 section 6.3: a request without these two headers has no body. HTTP/2 uses frames instead.

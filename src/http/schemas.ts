@@ -15,7 +15,7 @@ const success = z.literal(true)
 
 const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
 
-// ---- downloads ----
+// ---- Downloads
 
 /** One file of a group. */
 export const wireFile = z.object({
@@ -202,7 +202,7 @@ export const removeResult = z.object({ success, url: z.string() })
 /** See {@link removeResult}. */
 export type RemoveResult = z.infer<typeof removeResult>
 
-// ---- events of downloads ----
+// ---- Events of downloads
 
 /** Query of `GET /api/models/download/events`. */
 export const eventsQuery = z.object({
@@ -242,7 +242,7 @@ export interface DownloadSseEvents {
   removed: WireDownload
 }
 
-// ---- preload ----
+// ---- Preloads
 
 /** One model of `GET /api/v1/models/status`. */
 export const modelStatus = z.object({
@@ -347,7 +347,7 @@ export const preloadLog = z.object({ line: z.string() })
 /** See {@link preloadLog}. */
 export type PreloadLog = z.infer<typeof preloadLog>
 
-// ---- permissions ----
+// ---- Permissions
 
 /** Response of `GET /api/models/permissions`. */
 export const permissions = z.object({
@@ -364,7 +364,7 @@ export const permissions = z.object({
 /** See {@link permissions}. */
 export type Permissions = z.infer<typeof permissions>
 
-// ---- errors ----
+// ---- Errors
 
 /** All errors: RFC 9457 problem details, with the members that older clients read (`success`, `error`). */
 export const problem = z.object({
