@@ -3,12 +3,12 @@ import { toDownloadError } from '../../errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import type { Hop } from '../../net/redirects.js'
 import { ifRangeOf } from '../part/identity.js'
-import { type IntervalSet, type Running, union } from '../part/intervals.js'
+import { type IntervalSet, union } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
 import { FetchConnection, type ConnectionContext, type Outcome } from './connection.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
-import { nextWork, slowest } from './segments.js'
+import { type ActiveSegment, nextSegment, slowest } from './segments.js'
 
 /** A connection with what its owner must remember of it. */
 export interface LiveConnection {
@@ -160,18 +160,18 @@ export class ConnectionPool {
   ): { start: number; end: number } | null {
     const { total, written, connections, minSegmentBytes } = file
     let received = written
-    const running: Running[] = []
+    const active: ActiveSegment[] = []
     for (const live of this.#live.values()) {
       const { id, position, end } = live.connection
       if (position > live.from) received = union(received, [[live.from, position]])
-      if (live !== except) running.push({ id, position: Math.max(position, live.from), end: end ?? total })
+      if (live !== except) active.push({ id, position: Math.max(position, live.from), end: end ?? total })
     }
     const adapted = Math.max(leastMaxSegmentBytes, this.#answerMs * segmentBytesPerAnswerMs)
     // A single connection goes on to the end: the front is where it is, and each new request would waste some bytes.
     const maxSegmentBytes = connections === 1 ? Infinity : Math.floor(Math.min(mostMaxSegmentBytes, adapted))
-    const work = nextWork({ received, total, running, connections, minSegmentBytes, maxSegmentBytes })
-    if (work?.kind === 'steal') this.#live.get(work.victim)?.connection.shrink(work.start)
-    return work
+    const segment = nextSegment({ received, total, active, connections, minSegmentBytes, maxSegmentBytes })
+    if (segment?.kind === 'steal') this.#live.get(segment.victim)?.connection.shrink(segment.start)
+    return segment
   }
 
   /** Stops those that receive nothing yet. */

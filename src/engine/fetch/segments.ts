@@ -1,29 +1,69 @@
-/** Which bytes a free connection fetches next. Pure. */
-import {
-  add,
-  clip,
-  type ConnectionSpeed,
-  frontier,
-  type Running,
-  size,
-  type RangeAssignment,
-  type WorkSituation,
-  worthwhileSeconds,
-} from '../part/intervals.js'
+/** Decides which bytes a free connection fetches next, and which slow connection is worth replacing. Pure. */
+import { add, clip, frontier, type IntervalSet, size } from '../part/intervals.js'
+
+/** A segment that a connection is receiving: `[position, end)` is still missing. */
+export interface ActiveSegment {
+  /** Id of the connection. */
+  id: number
+  /** First byte that has not arrived yet. */
+  position: number
+  /** One past the last byte of the segment. */
+  end: number
+}
+
+/** Input of {@link nextSegment}. Sizes are in bytes. */
+export interface SegmentSituation {
+  /** Bytes that have arrived, whether they are already on disk or still being written. */
+  received: IntervalSet
+  /** Size of the file. */
+  total: number
+  /** Segments that are being fetched. */
+  active: readonly ActiveSegment[]
+  /** How many connections may be open at once. */
+  connections: number
+  /** A segment is never split below this size. */
+  minSegmentBytes: number
+  /**
+   * A segment is never larger than this. Default unlimited. Bounded segments are assigned from the front of the file, so
+   * that the hasher, which follows the front, has little left to do when the last byte arrives.
+   */
+  maxSegmentBytes?: number
+}
 
 /**
- * What a free connection fetches next.
- *
- * The lowest gap comes first, so that the front which the hasher follows moves on. From its head a fair share is
- * taken: on a fresh file, `connections` calls in a row give as many even, contiguous segments. When no gap is left,
- * the far half of the largest rest is stolen, unless the halves would be smaller than `minSegmentBytes`.
- *
- * @returns null when there is nothing worth another connection.
+ * A range to fetch. With `gap`, no connection is fetching it. With `steal`, connection `victim` must be told to stop at
+ * `start` before the new request is sent.
  */
-export function nextWork(situation: WorkSituation): RangeAssignment | null {
-  const { received, total, running, connections, minSegmentBytes, maxSegmentBytes = Infinity } = situation
+export type SegmentAssignment =
+  { kind: 'gap'; start: number; end: number } | { kind: 'steal'; victim: number; start: number; end: number }
+
+/** Progress of one connection, as {@link slowest} compares it. */
+export interface ConnectionSpeed {
+  id: number
+  bytesPerSecond: number
+  /** Milliseconds since its response was accepted. */
+  ageMs: number
+  /** Bytes that it has still to receive. */
+  remaining: number
+}
+
+/** A connection that will be done within this time is not worth replacing, in seconds. */
+const worthwhileSeconds = 5
+
+/**
+ * Chooses what a free connection fetches next.
+ *
+ * The lowest gap is filled first, because the hasher follows the front of the file. A fair share is taken from the start
+ * of the gap: on a new file, `connections` calls in a row return that many even, contiguous segments. When no gap is
+ * left, the second half of the largest remaining segment is taken over, unless the halves would be smaller than
+ * `minSegmentBytes`.
+ *
+ * @returns null when nothing is worth another connection.
+ */
+export function nextSegment(situation: SegmentSituation): SegmentAssignment | null {
+  const { received, total, active, connections, minSegmentBytes, maxSegmentBytes = Infinity } = situation
   let taken = received
-  for (const { position, end } of running) taken = add(taken, position, end)
+  for (const { position, end } of active) taken = add(taken, position, end)
   const start = frontier(taken)
   if (start < total) {
     // `taken[0]` is the run that ends at `start`, unless byte 0 itself is free.
@@ -32,28 +72,28 @@ export function nextWork(situation: WorkSituation): RangeAssignment | null {
     const bytes = Math.max(1, minSegmentBytes, Math.min(share, maxSegmentBytes))
     return { kind: 'gap', start, end: end - start - bytes < minSegmentBytes ? end : start + bytes }
   }
-  let victim: Running | null = null
-  for (const candidate of running) {
-    if (victim === null || rest(candidate) > rest(victim)) victim = candidate
+  let victim: ActiveSegment | null = null
+  for (const candidate of active) {
+    if (victim === null || remainingBytes(candidate) > remainingBytes(victim)) victim = candidate
   }
-  if (victim === null || rest(victim) < Math.max(2, 2 * minSegmentBytes)) return null
+  if (victim === null || remainingBytes(victim) < Math.max(2, 2 * minSegmentBytes)) return null
   return {
     kind: 'steal',
     victim: victim.id,
-    start: victim.position + Math.ceil(rest(victim) / 2),
+    start: victim.position + Math.ceil(remainingBytes(victim) / 2),
     end: victim.end,
   }
 }
 
-function rest(connection: Running): number {
-  return connection.end - connection.position
+function remainingBytes(segment: ActiveSegment): number {
+  return segment.end - segment.position
 }
 
 /**
- * The connection that holds the others up, if any: older than `minAgeMs`, slower than `ratio` times the median speed
- * of the others, and with more left than it gets done in 5 seconds. Of several, the slowest.
+ * Finds the connection that holds up the download: older than `minAgeMs`, slower than `ratio` times the median speed of
+ * the others, and with more left than it receives in 5 seconds. If several qualify, the slowest one is chosen.
  *
- * @returns its id; null when there is none, or when there are less than two others to compare with.
+ * @returns its id; null when there is none, or when there are fewer than two others to compare it with.
  */
 export function slowest(
   connections: readonly ConnectionSpeed[],

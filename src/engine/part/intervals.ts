@@ -1,8 +1,8 @@
 /**
- * Interval arithmetic: which bytes are there, and which ones a free connection fetches next. Pure.
+ * Interval arithmetic over the bytes of a file. Pure.
  *
- * Sets hold a few dozen intervals at most (one run per connection and resume), so plain sorted arrays and linear
- * walks beat any tree. Sets are never changed in place: a caller may keep an old one while the journal writes it.
+ * A set holds a few dozen intervals at most (one run per connection and resume), so a sorted array with linear scans is
+ * faster than a tree. Sets are never changed in place: a caller may keep an old one while the journal is being written.
  */
 
 /** The bytes from `start` up to, not including, `end`. */
@@ -136,49 +136,3 @@ function isOffset(value: unknown): boolean {
 function endAt(set: IntervalSet, index: number): number {
   return set[index]?.[1] ?? Infinity
 }
-
-/** A connection that has `[position, end)` still to receive. */
-export interface Running {
-  id: number
-  position: number
-  end: number
-}
-
-/** What {@link nextWork} looks at. Sizes in bytes. */
-export interface WorkSituation {
-  /** Bytes that arrived: written, or on their way to the disk. */
-  received: IntervalSet
-  /** Size of the file. */
-  total: number
-  /** Connections that are busy. */
-  running: readonly Running[]
-  /** How many connections there may be at once. */
-  connections: number
-  /** No segment is made smaller than this on purpose. */
-  minSegmentBytes: number
-  /**
-   * No segment is made larger than this; default unlimited. Bounded segments are handed out from the front, so the
-   * hasher, which follows the front, is nearly done when the last byte arrives.
-   */
-  maxSegmentBytes?: number
-}
-
-/**
- * A range to fetch. `gap`: nobody is at it. `steal`: the victim must be told, before the new request goes out, to
- * stop at `start`.
- */
-export type RangeAssignment =
-  { kind: 'gap'; start: number; end: number } | { kind: 'steal'; victim: number; start: number; end: number }
-
-/** How a connection does, for {@link slowest}. */
-export interface ConnectionSpeed {
-  id: number
-  bytesPerSecond: number
-  /** Since its first byte was asked for, in milliseconds. */
-  ageMs: number
-  /** Bytes that it has still to receive. */
-  remaining: number
-}
-
-/** A rest that is done within this is not worth a new connection. */
-export const worthwhileSeconds = 5

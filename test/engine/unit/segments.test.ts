@@ -1,178 +1,14 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
-  add,
-  clip,
-  covers,
-  frontier,
-  parseIntervals,
-  size,
-  subtract,
-  union,
+  type ActiveSegment,
   type ConnectionSpeed,
-  type IntervalSet,
-  type Running,
-} from '../../../src/engine/part/intervals.js'
-import { nextWork, slowest } from '../../../src/engine/fetch/segments.js'
+  nextSegment,
+  slowest,
+} from '../../../src/engine/fetch/segments.js'
+import { add, covers, type IntervalSet, size } from '../../../src/engine/part/intervals.js'
 
-/** The naive model: one boolean per byte. */
-const width = 48
-type Bitmap = readonly boolean[]
-
-const bitmaps = fc.array(fc.boolean(), { minLength: width, maxLength: width })
-const offsets = fc.nat({ max: width })
-
-function toSet(bits: Bitmap): IntervalSet {
-  const result: [number, number][] = []
-  bits.forEach((bit, index) => {
-    if (!bit) return
-    const last = result.at(-1)
-    if (last?.[1] === index) last[1]++
-    else result.push([index, index + 1])
-  })
-  return result
-}
-
-const within = (start: number, end: number) => (index: number) => index >= start && index < end
-
-describe('interval sets agree with a bitmap', () => {
-  it('add', () => {
-    fc.assert(
-      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
-        const inside = within(start, end)
-        expect(add(toSet(bits), start, end)).toEqual(toSet(bits.map((bit, index) => bit || inside(index))))
-      }),
-    )
-  })
-
-  it('subtract', () => {
-    fc.assert(
-      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
-        const inside = within(start, end)
-        expect(subtract(toSet(bits), start, end)).toEqual(
-          toSet(bits.map((bit, index) => bit && !inside(index))),
-        )
-      }),
-    )
-  })
-
-  it('union', () => {
-    fc.assert(
-      fc.property(bitmaps, bitmaps, (a, b) => {
-        expect(union(toSet(a), toSet(b))).toEqual(toSet(a.map((bit, index) => bit || b[index] === true)))
-      }),
-    )
-  })
-
-  it('size, covers and frontier', () => {
-    fc.assert(
-      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
-        const set = toSet(bits)
-        expect(size(set)).toBe(bits.filter(Boolean).length)
-        expect(covers(set, start, end)).toBe(bits.every((bit, index) => bit || !within(start, end)(index)))
-        const hole = bits.indexOf(false)
-        expect(frontier(set)).toBe(hole < 0 ? width : hole)
-      }),
-    )
-  })
-
-  it('clip', () => {
-    fc.assert(
-      fc.property(bitmaps, offsets, (bits, total) => {
-        const set = toSet(bits)
-        expect(clip(set, total)).toEqual(toSet(bits.slice(0, total)))
-      }),
-    )
-  })
-
-  it('never changes a set in place', () => {
-    fc.assert(
-      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
-        const set = toSet(bits)
-        const before = structuredClone(set)
-        add(set, start, end)
-        subtract(set, start, end)
-        union(set, [[start, start + 1]])
-        clip(set, end)
-        expect(set).toEqual(before)
-      }),
-    )
-  })
-
-  it('gives the same set back when nothing changes', () => {
-    const set: IntervalSet = [[0, 10]]
-    expect(add(set, 2, 8)).toBe(set)
-    expect(add(set, 5, 5)).toBe(set)
-    expect(subtract(set, 10, 20)).toBe(set)
-    expect(clip(set, 10)).toBe(set)
-  })
-
-  it('holds past 2^32', () => {
-    const start = 5 * 2 ** 30
-    expect(size(add([[0, start]], start, start + 7))).toBe(start + 7)
-  })
-})
-
-describe('parseIntervals', () => {
-  it('reads back what was written', () => {
-    fc.assert(
-      fc.property(bitmaps, (bits) => {
-        const set = toSet(bits)
-        expect(parseIntervals(JSON.parse(JSON.stringify(set)))).toEqual(set)
-      }),
-    )
-  })
-
-  it('merges adjacent intervals', () => {
-    expect(
-      parseIntervals([
-        [0, 4],
-        [4, 9],
-        [10, 12],
-      ]),
-    ).toEqual([
-      [0, 9],
-      [10, 12],
-    ])
-  })
-
-  it.each([
-    ['no array', { 0: [0, 1], length: 1 }],
-    ['null', null],
-    ['a bare number', [1]],
-    ['one number', [[1]]],
-    ['three numbers', [[1, 2, 3]]],
-    ['strings', [['0', '1']]],
-    ['fractions', [[0, 1.5]]],
-    ['negative', [[-1, 5]]],
-    ['NaN', [[0, Number.NaN]]],
-    ['unsafe integers', [[0, 2 ** 53]]],
-    ['empty', [[3, 3]]],
-    ['backwards', [[5, 3]]],
-    ['unsorted', [[10, 12], [0, 4]]], // prettier-ignore
-    ['overlapping', [[0, 5], [4, 9]]], // prettier-ignore
-  ])('refuses %s', (_what, value) => {
-    expect(parseIntervals(value)).toBeNull()
-  })
-
-  it('never throws, and gives a proper set or null', () => {
-    const pair = fc.array(fc.oneof(fc.integer({ min: -1, max: 30 }), fc.anything()), { maxLength: 3 })
-    fc.assert(
-      fc.property(fc.oneof(fc.anything(), fc.array(pair)), (value) => {
-        const set = parseIntervals(value)
-        if (set === null) return
-        let previous = -1
-        for (const [start, end] of set) {
-          expect(start).toBeGreaterThan(previous)
-          expect(end).toBeGreaterThan(start)
-          previous = end
-        }
-      }),
-    )
-  })
-})
-
-describe('nextWork', () => {
+describe('nextSegment', () => {
   const MiB = 1024 * 1024
 
   it('gives n even, contiguous segments on a fresh file', () => {
@@ -183,36 +19,38 @@ describe('nextWork', () => {
         fc.integer({ min: 0, max: 500e9 }),
         (connections, minSegmentBytes, extra) => {
           const total = connections * (minSegmentBytes + connections) + extra
-          const running: Running[] = []
+          const active: ActiveSegment[] = []
           for (let id = 0; id < connections; id++) {
-            const work = nextWork({ received: [], total, running, connections, minSegmentBytes })
-            expect(work?.kind).toBe('gap')
-            if (work === null) return
-            expect(work.start).toBe(running.at(-1)?.end ?? 0)
-            expect(Math.abs(work.end - work.start - total / connections)).toBeLessThanOrEqual(connections)
-            running.push({ id, position: work.start, end: work.end })
+            const segment = nextSegment({ received: [], total, active, connections, minSegmentBytes })
+            expect(segment?.kind).toBe('gap')
+            if (segment === null) return
+            expect(segment.start).toBe(active.at(-1)?.end ?? 0)
+            expect(Math.abs(segment.end - segment.start - total / connections)).toBeLessThanOrEqual(
+              connections,
+            )
+            active.push({ id, position: segment.start, end: segment.end })
           }
-          expect(running.at(-1)?.end).toBe(total)
+          expect(active.at(-1)?.end).toBe(total)
         },
       ),
     )
   })
 
   it('keeps the shares even while the first connection is already receiving', () => {
-    const work = nextWork({
+    const segment = nextSegment({
       received: [[0, MiB]],
       total: 41 * MiB,
-      running: [{ id: 0, position: MiB, end: 11 * MiB }],
+      active: [{ id: 0, position: MiB, end: 11 * MiB }],
       connections: 4,
       minSegmentBytes: MiB,
     })
-    expect(work).toEqual({ kind: 'gap', start: 11 * MiB, end: 21 * MiB })
+    expect(segment).toEqual({ kind: 'gap', start: 11 * MiB, end: 21 * MiB })
   })
 
   it('takes the lowest gap, whole when little would be left of it', () => {
-    const situation = { total: 100, running: [], connections: 10, minSegmentBytes: 8 }
+    const situation = { total: 100, active: [], connections: 10, minSegmentBytes: 8 }
     expect(
-      nextWork({
+      nextSegment({
         ...situation,
         received: [
           [0, 10],
@@ -220,11 +58,11 @@ describe('nextWork', () => {
         ],
       }),
     ).toEqual({ kind: 'gap', start: 10, end: 20 })
-    expect(nextWork({ ...situation, received: [[20, 90]] })).toEqual({ kind: 'gap', start: 0, end: 8 })
+    expect(nextSegment({ ...situation, received: [[20, 90]] })).toEqual({ kind: 'gap', start: 0, end: 8 })
   })
 
   it('steals the far half of the largest rest', () => {
-    const running = [
+    const active = [
       { id: 7, position: 10, end: 20 },
       { id: 9, position: 40, end: 100 },
     ]
@@ -232,27 +70,27 @@ describe('nextWork', () => {
       [0, 10],
       [20, 40],
     ]
-    const situation = { received, total: 100, running, connections: 3 }
-    expect(nextWork({ ...situation, minSegmentBytes: 30 })).toEqual({
+    const situation = { received, total: 100, active, connections: 3 }
+    expect(nextSegment({ ...situation, minSegmentBytes: 30 })).toEqual({
       kind: 'steal',
       victim: 9,
       start: 70,
       end: 100,
     })
-    expect(nextWork({ ...situation, minSegmentBytes: 31 })).toBeNull()
+    expect(nextSegment({ ...situation, minSegmentBytes: 31 })).toBeNull()
   })
 
   it('hands out bounded segments from the front when asked to', () => {
-    const situation = { received: [], total: 100, running: [], connections: 2, minSegmentBytes: 4 }
-    expect(nextWork({ ...situation, maxSegmentBytes: 10 })).toEqual({ kind: 'gap', start: 0, end: 10 })
-    expect(nextWork({ ...situation, maxSegmentBytes: 1 })).toEqual({ kind: 'gap', start: 0, end: 4 })
-    expect(nextWork({ ...situation, maxSegmentBytes: 80 })).toEqual({ kind: 'gap', start: 0, end: 50 })
+    const situation = { received: [], total: 100, active: [], connections: 2, minSegmentBytes: 4 }
+    expect(nextSegment({ ...situation, maxSegmentBytes: 10 })).toEqual({ kind: 'gap', start: 0, end: 10 })
+    expect(nextSegment({ ...situation, maxSegmentBytes: 1 })).toEqual({ kind: 'gap', start: 0, end: 4 })
+    expect(nextSegment({ ...situation, maxSegmentBytes: 80 })).toEqual({ kind: 'gap', start: 0, end: 50 })
   })
 
   it('has nothing to do for a complete or empty file', () => {
-    const situation = { running: [], connections: 4, minSegmentBytes: 1 }
-    expect(nextWork({ ...situation, received: [[0, 10]], total: 10 })).toBeNull()
-    expect(nextWork({ ...situation, received: [], total: 0 })).toBeNull()
+    const situation = { active: [], connections: 4, minSegmentBytes: 1 }
+    expect(nextSegment({ ...situation, received: [[0, 10]], total: 10 })).toBeNull()
+    expect(nextSegment({ ...situation, received: [], total: 0 })).toBeNull()
   })
 
   it('brings every byte exactly once, whatever the speeds, drops and kept bytes', () => {
@@ -275,50 +113,50 @@ describe('nextWork', () => {
         const times = Array.from<unknown, number>({ length: total }, (_, index) =>
           covers(received, index, index + 1) ? 1 : 0,
         )
-        let running: Running[] = []
+        let active: ActiveSegment[] = []
         let nextId = 0
         const startAll = () => {
-          while (running.length < connections) {
-            const situation = { received, total, running, connections, minSegmentBytes, maxSegmentBytes }
-            const work = nextWork(situation)
-            if (work === null) return
-            expect(work.start).toBeGreaterThanOrEqual(0)
-            expect(work.end).toBeGreaterThan(work.start)
-            expect(work.end).toBeLessThanOrEqual(total)
-            for (const run of received) expect(run[1] <= work.start || run[0] >= work.end).toBe(true)
-            if (work.kind === 'steal') {
-              const victim = running.find(({ id }) => id === work.victim)
-              expect(victim?.end).toBe(work.end)
-              if (victim !== undefined) victim.end = work.start
-              expect(victim?.position).toBeLessThan(work.start)
-              expect(work.end - work.start).toBeGreaterThanOrEqual(minSegmentBytes)
+          while (active.length < connections) {
+            const situation = { received, total, active, connections, minSegmentBytes, maxSegmentBytes }
+            const segment = nextSegment(situation)
+            if (segment === null) return
+            expect(segment.start).toBeGreaterThanOrEqual(0)
+            expect(segment.end).toBeGreaterThan(segment.start)
+            expect(segment.end).toBeLessThanOrEqual(total)
+            for (const run of received) expect(run[1] <= segment.start || run[0] >= segment.end).toBe(true)
+            if (segment.kind === 'steal') {
+              const victim = active.find(({ id }) => id === segment.victim)
+              expect(victim?.end).toBe(segment.end)
+              if (victim !== undefined) victim.end = segment.start
+              expect(victim?.position).toBeLessThan(segment.start)
+              expect(segment.end - segment.start).toBeGreaterThanOrEqual(minSegmentBytes)
             }
-            for (const { position, end } of running) {
-              expect(end <= work.start || position >= work.end).toBe(true)
+            for (const { position, end } of active) {
+              expect(end <= segment.start || position >= segment.end).toBe(true)
             }
-            running.push({ id: nextId++, position: work.start, end: work.end })
+            active.push({ id: nextId++, position: segment.start, end: segment.end })
           }
         }
         let turn = 0
         while (size(received) < total) {
           startAll()
-          // Someone is always at work while bytes are missing: no dead end.
-          expect(running.length).toBeGreaterThan(0)
+          // At least one connection is active while bytes are missing.
+          expect(active.length).toBeGreaterThan(0)
           // After the script the steps repeat without drops, so that it must come to an end.
           const [who, bytes, dice] = steps[turn % steps.length] ?? [0, 1, 9]
           const drops = dice === 0 && turn < steps.length
           turn++
           expect(turn).toBeLessThan(5_000)
-          const mover = running[who % running.length]
+          const mover = active[who % active.length]
           if (mover === undefined) continue
           const until = Math.min(mover.end, mover.position + bytes)
           for (let byte = mover.position; byte < until; byte++) times[byte] = (times[byte] ?? 0) + 1
           received = add(received, mover.position, until)
           mover.position = until
-          if (drops || mover.position >= mover.end) running = running.filter((other) => other !== mover)
+          if (drops || mover.position >= mover.end) active = active.filter((other) => other !== mover)
         }
         expect(times.every((count) => count === 1)).toBe(true)
-        expect(nextWork({ received, total, running: [], connections, minSegmentBytes })).toBeNull()
+        expect(nextSegment({ received, total, active: [], connections, minSegmentBytes })).toBeNull()
       }),
     )
   })

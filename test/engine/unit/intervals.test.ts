@@ -1,0 +1,170 @@
+import fc from '../../support/properties.js'
+import { describe, expect, it } from 'vitest'
+import {
+  add,
+  clip,
+  covers,
+  frontier,
+  parseIntervals,
+  size,
+  subtract,
+  union,
+  type IntervalSet,
+} from '../../../src/engine/part/intervals.js'
+
+/** The naive model: one boolean per byte. */
+const width = 48
+type Bitmap = readonly boolean[]
+
+const bitmaps = fc.array(fc.boolean(), { minLength: width, maxLength: width })
+const offsets = fc.nat({ max: width })
+
+function toSet(bits: Bitmap): IntervalSet {
+  const result: [number, number][] = []
+  bits.forEach((bit, index) => {
+    if (!bit) return
+    const last = result.at(-1)
+    if (last?.[1] === index) last[1]++
+    else result.push([index, index + 1])
+  })
+  return result
+}
+
+const within = (start: number, end: number) => (index: number) => index >= start && index < end
+
+describe('interval sets agree with a bitmap', () => {
+  it('add', () => {
+    fc.assert(
+      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
+        const inside = within(start, end)
+        expect(add(toSet(bits), start, end)).toEqual(toSet(bits.map((bit, index) => bit || inside(index))))
+      }),
+    )
+  })
+
+  it('subtract', () => {
+    fc.assert(
+      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
+        const inside = within(start, end)
+        expect(subtract(toSet(bits), start, end)).toEqual(
+          toSet(bits.map((bit, index) => bit && !inside(index))),
+        )
+      }),
+    )
+  })
+
+  it('union', () => {
+    fc.assert(
+      fc.property(bitmaps, bitmaps, (a, b) => {
+        expect(union(toSet(a), toSet(b))).toEqual(toSet(a.map((bit, index) => bit || b[index] === true)))
+      }),
+    )
+  })
+
+  it('size, covers and frontier', () => {
+    fc.assert(
+      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
+        const set = toSet(bits)
+        expect(size(set)).toBe(bits.filter(Boolean).length)
+        expect(covers(set, start, end)).toBe(bits.every((bit, index) => bit || !within(start, end)(index)))
+        const hole = bits.indexOf(false)
+        expect(frontier(set)).toBe(hole < 0 ? width : hole)
+      }),
+    )
+  })
+
+  it('clip', () => {
+    fc.assert(
+      fc.property(bitmaps, offsets, (bits, total) => {
+        const set = toSet(bits)
+        expect(clip(set, total)).toEqual(toSet(bits.slice(0, total)))
+      }),
+    )
+  })
+
+  it('never changes a set in place', () => {
+    fc.assert(
+      fc.property(bitmaps, offsets, offsets, (bits, start, end) => {
+        const set = toSet(bits)
+        const before = structuredClone(set)
+        add(set, start, end)
+        subtract(set, start, end)
+        union(set, [[start, start + 1]])
+        clip(set, end)
+        expect(set).toEqual(before)
+      }),
+    )
+  })
+
+  it('gives the same set back when nothing changes', () => {
+    const set: IntervalSet = [[0, 10]]
+    expect(add(set, 2, 8)).toBe(set)
+    expect(add(set, 5, 5)).toBe(set)
+    expect(subtract(set, 10, 20)).toBe(set)
+    expect(clip(set, 10)).toBe(set)
+  })
+
+  it('holds past 2^32', () => {
+    const start = 5 * 2 ** 30
+    expect(size(add([[0, start]], start, start + 7))).toBe(start + 7)
+  })
+})
+
+describe('parseIntervals', () => {
+  it('reads back what was written', () => {
+    fc.assert(
+      fc.property(bitmaps, (bits) => {
+        const set = toSet(bits)
+        expect(parseIntervals(JSON.parse(JSON.stringify(set)))).toEqual(set)
+      }),
+    )
+  })
+
+  it('merges adjacent intervals', () => {
+    expect(
+      parseIntervals([
+        [0, 4],
+        [4, 9],
+        [10, 12],
+      ]),
+    ).toEqual([
+      [0, 9],
+      [10, 12],
+    ])
+  })
+
+  it.each([
+    ['no array', { 0: [0, 1], length: 1 }],
+    ['null', null],
+    ['a bare number', [1]],
+    ['one number', [[1]]],
+    ['three numbers', [[1, 2, 3]]],
+    ['strings', [['0', '1']]],
+    ['fractions', [[0, 1.5]]],
+    ['negative', [[-1, 5]]],
+    ['NaN', [[0, Number.NaN]]],
+    ['unsafe integers', [[0, 2 ** 53]]],
+    ['empty', [[3, 3]]],
+    ['backwards', [[5, 3]]],
+    ['unsorted', [[10, 12], [0, 4]]], // prettier-ignore
+    ['overlapping', [[0, 5], [4, 9]]], // prettier-ignore
+  ])('refuses %s', (_what, value) => {
+    expect(parseIntervals(value)).toBeNull()
+  })
+
+  it('never throws, and gives a proper set or null', () => {
+    const pair = fc.array(fc.oneof(fc.integer({ min: -1, max: 30 }), fc.anything()), { maxLength: 3 })
+    fc.assert(
+      fc.property(fc.oneof(fc.anything(), fc.array(pair)), (value) => {
+        const set = parseIntervals(value)
+        if (set === null) return
+        let previous = -1
+        for (const [start, end] of set) {
+          expect(start).toBeGreaterThan(previous)
+          expect(end).toBeGreaterThan(start)
+          previous = end
+        }
+      }),
+    )
+  })
+})
