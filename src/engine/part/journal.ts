@@ -138,9 +138,13 @@ export interface Leftover {
  * Looks at what an earlier run left, and clears away the journals that a kill kept from getting their name. Never throws
  * for what it finds, only for what it can't read.
  */
-export async function inspectLeftover(...about: Parameters<typeof peekLeftover>): Promise<Leftover> {
-  const leftover = await peekLeftover(...about)
-  if (leftover.found) await removeTemporary(about[0])
+export async function inspectLeftover(
+  paths: PartPaths,
+  urls: readonly string[],
+  sha256: string | null,
+): Promise<Leftover> {
+  const leftover = await peekLeftover(paths, urls, sha256)
+  if (leftover.found) await removeTemporary(paths)
   return leftover
 }
 
@@ -155,11 +159,10 @@ export async function peekLeftover(
   if (text === null) return { journal: null, resume: null, found: false, partExists: false }
   const journal = parseJournal(text)
   const part = await statPart(paths.part)
-  const found = true
   const partExists = part !== null
-  if (journal === null || !part?.isFile()) return { journal, resume: null, found, partExists }
+  if (journal === null || !part?.isFile()) return { journal, resume: null, found: true, partExists }
   const now = { urls, sha256, bootId: bootId(), partSize: part.size }
-  return { journal, resume: resumable(journal, now), found, partExists }
+  return { journal, resume: resumable(journal, now), found: true, partExists }
 }
 
 /** Far more than any journal has: its intervals are as many as there were connections, or few more. */
