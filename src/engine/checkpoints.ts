@@ -37,7 +37,7 @@ export class Checkpoints {
   #journalled = 0
   #syncAt = performance.now()
   #progressAt = 0
-  #lookedAtHead = false
+  #headChecked = false
 
   constructor(init: CheckpointsInit) {
     this.#init = init
@@ -51,10 +51,10 @@ export class Checkpoints {
     clearInterval(this.#interval)
     await this.#busy
     const part = this.#init.part()
-    if (part !== null) this.#tell(part)
+    if (part !== null) this.#emitProgress(part)
   }
 
-  #tell(part: PartFile): void {
+  #emitProgress(part: PartFile): void {
     const { fetcher, emit } = this.#init
     const { total, connections } = fetcher
     emit({ type: 'progress', downloaded: part.writtenBytes, total, connections })
@@ -70,7 +70,7 @@ export class Checkpoints {
     if (size !== null && part.writtenBytes > size) fetcher.stop(tooMuch(size))
     if (now - this.#progressAt >= tuning.progressIntervalMs) {
       this.#progressAt = now
-      this.#tell(part)
+      this.#emitProgress(part)
     }
     if (this.#busy !== null) return
     this.#busy = this.#disk(part, now)
@@ -86,8 +86,8 @@ export class Checkpoints {
 
   async #disk(part: PartFile, now: number): Promise<void> {
     const { tuning, fetcher, head } = this.#init
-    if (!this.#lookedAtHead && part.frontier >= headBytes) {
-      this.#lookedAtHead = true
+    if (!this.#headChecked && part.frontier >= headBytes) {
+      this.#headChecked = true
       const wrong = head()?.(await part.read(0, headBytes), fetcher.total) ?? null
       if (wrong !== null) throw wrong
     }

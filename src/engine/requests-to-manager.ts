@@ -26,7 +26,7 @@ export class ManagerRequests {
 
   /** Asks for an address that works now. */
   async refresh(status: number): Promise<{ url: string; headers: Record<string, string> }> {
-    const reply = await this.#ask((requestId) => ({ type: 'refresh', requestId, status }))
+    const reply = await this.#request((requestId) => ({ type: 'refresh', requestId, status }))
     if (reply.type !== 'refreshed')
       throw new DownloadError('INTERNAL', 'The answer does not fit the question.')
     return reply
@@ -38,11 +38,11 @@ export class ManagerRequests {
    * @throws DownloadError what the manager answers, `CONFLICT`.
    */
   async claim(filename: string): Promise<void> {
-    const reply = await this.#ask((requestId) => ({ type: 'claim', requestId, filename }))
+    const reply = await this.#request((requestId) => ({ type: 'claim', requestId, filename }))
     if (reply.type === 'claimed' && reply.error !== null) throw deserializeError(reply.error)
   }
 
-  #ask(question: (requestId: number) => TransferEvent): Promise<Reply> {
+  #request(createEvent: (requestId: number) => TransferEvent): Promise<Reply> {
     const requestId = this.#nextId++
     return new Promise((resolve, reject) => {
       const end = () => {
@@ -63,7 +63,7 @@ export class ManagerRequests {
         end()
         resolve(reply)
       })
-      this.#emit(question(requestId))
+      this.#emit(createEvent(requestId))
     })
   }
 }

@@ -44,19 +44,19 @@ export class Target {
     try {
       lock = await lockTarget(paths)
     } catch (error) {
-      return await Target.#asItLies(paths, error)
+      return await Target.#takeWithoutLock(paths, error)
     }
     try {
       return new Target(paths, await statTarget(paths.target), { lock, refusal: null })
     } catch (error) {
       await lock.release()
-      await removeMade(directory)
+      await removeCreated(directory)
       throw error
     }
   }
 
   /** Where no lock can be made there may still be the very file, or something that tells more than the failure. */
-  static async #asItLies(paths: PartPaths, refusal: unknown): Promise<Target> {
+  static async #takeWithoutLock(paths: PartPaths, refusal: unknown): Promise<Target> {
     const existing = await statTarget(paths.target).catch((reason: unknown) => {
       throw isDownloadError(reason, 'TARGET_NOT_REGULAR') ? reason : refusal
     })
@@ -96,8 +96,8 @@ export class Target {
    */
   async release(options: { empty: boolean }): Promise<void> {
     await this.#claim.lock?.release()
-    if (options.empty) await removeMade(this.paths.directory)
-    else madeFolders.delete(this.paths.directory)
+    if (options.empty) await removeCreated(this.paths.directory)
+    else createdFolders.delete(this.paths.directory)
   }
 }
 
@@ -244,7 +244,7 @@ async function lockTarget(paths: PartPaths): Promise<FileLock> {
       })
     }
   } catch (error) {
-    await removeMade(paths.directory)
+    await removeCreated(paths.directory)
     throw error
   }
 }
@@ -253,27 +253,27 @@ async function lockTarget(paths: PartPaths): Promise<FileLock> {
  * Folders that were made here and may be empty: by the folder of the files, the first one that had to be made for it.
  * They are everybody's, so that the last one who leaves nothing behind takes them away.
  */
-const madeFolders = new Map<string, { first: string }>()
+const createdFolders = new Map<string, { first: string }>()
 
 async function makeDirectory(directory: string): Promise<void> {
   try {
     const first = await mkdir(directory, { recursive: true })
-    const known = madeFolders.get(directory)?.first
+    const known = createdFolders.get(directory)?.first
     // What was made before may still be there, around it.
     if (first !== undefined)
-      madeFolders.set(directory, {
+      createdFolders.set(directory, {
         first: known !== undefined && known.length < first.length ? known : first,
       })
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') {
       throw new DownloadError('TARGET_NOT_REGULAR', 'The target folder is not a folder.', { cause: error })
     }
-    throw fsError(isMissing(error) ? await whyNotMade(directory, error) : error, 'making the target folder')
+    throw fsError(isMissing(error) ? await mkdirFailure(directory, error) : error, 'making the target folder')
   }
 }
 
 /** Linux says ENOENT of a folder that can't be made on a read-only file system; the one around it tells the truth. */
-async function whyNotMade(directory: string, error: unknown): Promise<unknown> {
+async function mkdirFailure(directory: string, error: unknown): Promise<unknown> {
   for (let folder = dirname(directory); dirname(folder) !== folder; folder = dirname(folder)) {
     try {
       await access(folder, constants.W_OK | constants.X_OK)
@@ -286,10 +286,10 @@ async function whyNotMade(directory: string, error: unknown): Promise<unknown> {
 }
 
 /** Removes the folders that were made for nothing, from the deepest up; stops at the first that isn't empty. */
-async function removeMade(directory: string): Promise<void> {
-  const made = madeFolders.get(directory)
-  if (made === undefined) return
-  for (let folder = directory; folder.length >= made.first.length; folder = dirname(folder)) {
+async function removeCreated(directory: string): Promise<void> {
+  const created = createdFolders.get(directory)
+  if (created === undefined) return
+  for (let folder = directory; folder.length >= created.first.length; folder = dirname(folder)) {
     try {
       await rmdir(folder)
     } catch {
@@ -297,12 +297,12 @@ async function removeMade(directory: string): Promise<void> {
     }
   }
   // Unless somebody has made them anew meanwhile.
-  if (madeFolders.get(directory) === made) madeFolders.delete(directory)
+  if (createdFolders.get(directory) === created) createdFolders.delete(directory)
 }
 
 // ---- Whether the file is there already: under its name, or in another program's cache.
 
-const ways: Readonly<Record<AdoptedBy, string>> = {
+const adoptionMethods: Readonly<Record<AdoptedBy, string>> = {
   reflink: 'its blocks are shared until one of them changes',
   link: 'as a hard link',
   copy: 'as a copy',
@@ -339,7 +339,7 @@ export async function findFile(
   emit({
     type: 'log',
     level: 'info',
-    message: `Taken from the ${cache} cache, ${ways[by]}; nothing to fetch.`,
+    message: `Taken from the ${cache} cache, ${adoptionMethods[by]}; nothing to fetch.`,
   })
   return {
     kind: 'right',

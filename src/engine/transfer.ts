@@ -101,7 +101,7 @@ export class Transfer {
       if (done !== null) return await this.#finish(done)
     }
     for (;;) {
-      this.#check()
+      this.#throwIfStopped()
       try {
         const outcome = await this.#fetch()
         if (outcome === 'nothing' && this.#existing !== null)
@@ -140,12 +140,12 @@ export class Transfer {
       return this.#fromExisting(existing)
     }
     target.requireWritable()
-    await this.#takeUp(target, leftover)
+    await this.#openKept(target, leftover)
     return null
   }
 
   /** Opens the kept part when there is a usable one. */
-  async #takeUp(target: Target, { resume, found, partExists }: Leftover): Promise<void> {
+  async #openKept(target: Target, { resume, found, partExists }: Leftover): Promise<void> {
     const { url, sha256, size } = this.#spec
     const wrongSize = size !== null && resume !== null && (resume.identity.total ?? size) !== size
     if (resume === null || wrongSize) {
@@ -158,7 +158,7 @@ export class Transfer {
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
     const part = await PartFile.open({ paths: target.paths, url, sha256, identity, mirror, resume })
     this.#kept = { part, identity }
-    this.#mirrorTrust.keeps()
+    this.#mirrorTrust.noteKept()
     const { total } = identity
     this.#use(part, total)
     if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
@@ -186,7 +186,7 @@ export class Transfer {
       },
     })
     this.#fetcher = fetcher
-    const upkeep = new Checkpoints({
+    const checkpoints = new Checkpoints({
       tuning,
       fetcher,
       size: spec.size,
@@ -203,7 +203,7 @@ export class Transfer {
       this.#fetchedBytes += fetcher.fetchedBytes
       this.#mirrorTrust.note(fetcher.mirrors.contributors)
       await this.#share.close()
-      await upkeep.stop()
+      await checkpoints.stop()
     }
   }
 
@@ -232,7 +232,7 @@ export class Transfer {
     const { identity } = first
     const { total } = identity
     if (total !== null) await ensureSpace(target.paths.directory, total, 0)
-    this.#check()
+    this.#throwIfStopped()
     const part = await PartFile.open({ paths: target.paths, url, sha256, identity, resume: null })
     this.#use(part, total)
     const filename = shownName(this.#spec, this.#filename ?? '')
@@ -263,12 +263,12 @@ export class Transfer {
     try {
       sha256 = await verify({ part, hash, filename: shownName(spec, filename), size, expected: spec })
     } catch (error) {
-      this.#check()
+      this.#throwIfStopped()
       throw error
     }
     await hash.dispose()
     this.#hash = null
-    this.#check()
+    this.#throwIfStopped()
     this.#publishing = true
     const { existing } = target
     const mode = existing === null ? defaultFileMode() : existing.mode & 0o777
@@ -302,8 +302,8 @@ export class Transfer {
 
   async #startOverOrThrow(thrown: unknown): Promise<void> {
     this.#publishing = false
-    this.#check()
-    if (isDownloadError(thrown) && this.#mirrorTrust.hasAnother(thrown)) {
+    this.#throwIfStopped()
+    if (isDownloadError(thrown) && this.#mirrorTrust.shouldRetry(thrown)) {
       this.#emit({ type: 'restarted', error: thrown.toJSON() })
       await this.#drop()
       this.#retryBudget.forgetBytes()
@@ -389,7 +389,7 @@ export class Transfer {
     if (this.#fetcher === null) void this.#hash?.dispose()
   }
 
-  #check(): void {
+  #throwIfStopped(): void {
     if (this.#stopMode !== null && !this.#publishing) throw stopped()
   }
 

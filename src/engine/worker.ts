@@ -53,7 +53,7 @@ export class WorkerEngine implements TransferEngine {
   #fallback: TransferEngine | null = null
   #nextId = 1
   #losses = 0
-  #lastWords = 'it ended'
+  #exitReason = 'it ended'
   #onClosed: (() => void) | null = null
 
   constructor(options: WorkerEngineOptions) {
@@ -160,7 +160,7 @@ export class WorkerEngine implements TransferEngine {
         if (worker === this.#worker) this.#onReply(message)
       })
       worker.on('error', (error) => {
-        this.#lastWords = error instanceof Error ? error.message : String(error)
+        this.#exitReason = error instanceof Error ? error.message : String(error)
       })
       worker.once('exit', () => {
         this.#onExit()
@@ -195,19 +195,19 @@ export class WorkerEngine implements TransferEngine {
       return
     }
     this.#losses += 1
-    if (thread === null) this.#fallBack(this.#lastWords)
+    if (thread === null) this.#fallBack(this.#exitReason)
     else
-      this.#options.onLog?.('warn', `The transfer worker ended (${this.#lastWords}); going on in a new one.`)
+      this.#options.onLog?.('warn', `The transfer worker ended (${this.#exitReason}); going on in a new one.`)
     if (thread !== null) this.#deadThreads.push(thread)
-    for (const [id, run] of [...this.#runs]) this.#again(id, run)
+    for (const [id, run] of [...this.#runs]) this.#restart(id, run)
   }
 
   /** A run whose worker is lost: its bytes are kept, and it goes on from them. */
-  #again(id: number, run: Run): void {
+  #restart(id: number, run: Run): void {
     if (run.stop !== null) {
       this.#deliver(id, { type: 'stopped', mode: run.stop })
     } else if (this.#losses > maxLosses) {
-      const error = new DownloadError('INTERNAL', `The transfer worker ended: ${this.#lastWords}`, {
+      const error = new DownloadError('INTERNAL', `The transfer worker ended: ${this.#exitReason}`, {
         retryable: true,
       })
       this.#deliver(id, { type: 'failed', error: error.toJSON() })

@@ -16,7 +16,7 @@ export interface LiveConnection {
   /** Whom it asked. */
   readonly mirror: Mirror
   /** It brings nothing but kept bytes, to compare them. */
-  readonly check: boolean
+  readonly compareOnly: boolean
   /** First byte that it is to bring. */
   readonly from: number
   /** First byte that it asked for: before `from` when kept bytes are compared. */
@@ -59,9 +59,9 @@ const overlapBytes = 64 * 1024
  */
 const segmentBytesPerAnswerMs = 4 * 1024 * 1024
 
-const leastMaxSegmentBytes = 8 * 1024 * 1024
+const smallestMaxSegmentBytes = 8 * 1024 * 1024
 
-const mostMaxSegmentBytes = 64 * 1024 * 1024
+const largestMaxSegmentBytes = 64 * 1024 * 1024
 
 const slowCheckMs = 2_000
 
@@ -124,7 +124,7 @@ export class ConnectionPool {
     const live: LiveConnection = {
       connection,
       mirror,
-      check: end === start,
+      compareOnly: end === start,
       from: start,
       start: from,
       whole: false,
@@ -166,9 +166,10 @@ export class ConnectionPool {
       if (position > live.from) received = union(received, [[live.from, position]])
       if (live !== except) active.push({ id, position: Math.max(position, live.from), end: end ?? total })
     }
-    const adapted = Math.max(leastMaxSegmentBytes, this.#answerMs * segmentBytesPerAnswerMs)
+    const adapted = Math.max(smallestMaxSegmentBytes, this.#answerMs * segmentBytesPerAnswerMs)
     // A single connection goes on to the end: the front is where it is, and each new request would waste some bytes.
-    const maxSegmentBytes = connections === 1 ? Infinity : Math.floor(Math.min(mostMaxSegmentBytes, adapted))
+    const maxSegmentBytes =
+      connections === 1 ? Infinity : Math.floor(Math.min(largestMaxSegmentBytes, adapted))
     const segment = nextSegment({ received, total, active, connections, minSegmentBytes, maxSegmentBytes })
     if (segment?.kind === 'steal') this.#live.get(segment.victim)?.connection.shrink(segment.start)
     return segment
@@ -242,11 +243,11 @@ export class Requests {
     const busy = this.#pool.size - (except === null ? 0 : 1)
     if (part === null) return busy > 0 ? null : { start: 0, end: null }
     if (!mirror.joined && part.writtenBytes > 0) {
-      const at = mirror.live > 0 ? null : this.#mirrors.checkAt(part, busy === 0)
+      const at = mirror.live > 0 ? null : this.#mirrors.comparisonEnd(part, busy === 0)
       return at === null ? null : { start: at, end: at }
     }
     const { total } = part.identity
-    if (total === null || this.#mirrors.isSolo(mirror, part))
+    if (total === null || this.#mirrors.needsSingleStream(mirror, part))
       return busy > 0 ? null : { start: part.frontier, end: total }
     const { connections } = this.#mirrors
     const file = { total, written: part.written, connections, minSegmentBytes: this.#minSegmentBytes }

@@ -48,9 +48,9 @@ const limiterSliceMs = 200
 const messageEndMs = 1_000
 
 /** Longest body of a redirect that is read to its end, and how long that may take. */
-const maxDroppedBytes = 16 * 1024
+const maxRedirectBodyBytes = 16 * 1024
 
-const droppedMs = 1_000
+const redirectBodyMs = 1_000
 
 /** One connection. It is started once and ends with one `onClose`. */
 export class FetchConnection {
@@ -87,14 +87,14 @@ export class FetchConnection {
 
   constructor(
     id: number,
-    work: { hop: Hop; start: number; end: number | null },
+    segment: { hop: Hop; start: number; end: number | null },
     context: ConnectionContext,
     listener: ConnectionListener,
   ) {
     this.id = id
-    this.hop = work.hop
-    this.position = work.start
-    this.end = work.end
+    this.hop = segment.hop
+    this.position = segment.start
+    this.end = segment.end
     this.#context = context
     this.#listener = listener
   }
@@ -353,9 +353,9 @@ export class FetchConnection {
 /** The body of a redirect goes with its connection, unless it is a few words: when they are read, that serves the next request. */
 function dropBody(exchange: Exchange, { headers }: ResponseHead): void {
   const length = headers['content-length']
-  if (typeof length !== 'string' || !/^\d{1,5}$/.test(length) || Number(length) > maxDroppedBytes)
+  if (typeof length !== 'string' || !/^\d{1,5}$/.test(length) || Number(length) > maxRedirectBodyBytes)
     exchange.abort()
-  else if (length !== '0') setTimeout(() => exchange.abort(), droppedMs).unref()
+  else if (length !== '0') setTimeout(() => exchange.abort(), redirectBodyMs).unref()
 }
 
 /** A body that is shorter than the file. */

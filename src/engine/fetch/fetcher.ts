@@ -28,7 +28,7 @@ export class Fetcher {
   readonly mirrors: MirrorSet
   #part: PartFile | null
   /** Only one connection until bytes flow. */
-  #scouting = true
+  #probing = true
   #notBefore = 0
   #timer: NodeJS.Timeout | null = null
   #opening = 0
@@ -46,9 +46,9 @@ export class Fetcher {
         this.#onHead(live, head)
       },
       onBytes: ({ mirror }) => {
-        this.mirrors.works(mirror)
-        if (!this.#scouting) return
-        this.#scouting = false
+        this.mirrors.noteBytes(mirror)
+        if (!this.#probing) return
+        this.#probing = false
         this.#pump()
       },
       onClose: (live, outcome) => {
@@ -94,8 +94,8 @@ export class Fetcher {
     this.#pool.tick(now)
     if (this.#part !== null) this.#init.retryBudget.noteBytes(this.#part.writtenBytes, now)
     const { limited } = this.#growth
-    const left = this.mirrors.look(this.#part, now, limited)
-    if (left !== null) this.#pool.stop(left)
+    const replaced = this.mirrors.sampleSpeeds(this.#part, now, limited)
+    if (replaced !== null) this.#pool.stop(replaced)
     if (this.mirrors.grow(now) || limited || this.mirrors.all.length > 1) this.#pump()
   }
 
@@ -126,8 +126,8 @@ export class Fetcher {
   }
 
   #desired(mirror: Mirror): number {
-    if (this.#part === null || this.#scouting) return 1
-    return mirror.joined && this.mirrors.isSolo(mirror, this.#part) ? 1 : this.mirrors.connections
+    if (this.#part === null || this.#probing) return 1
+    return mirror.joined && this.mirrors.needsSingleStream(mirror, this.#part) ? 1 : this.mirrors.connections
   }
 
   #schedule(ms: number): void {
@@ -205,7 +205,7 @@ export class Fetcher {
       mirror.ranges = verdict.ranges
       if (part.frontier > 0) {
         // Bytes were kept of a file that had no name until now: ask for the rest of it instead.
-        this.mirrors.takeUp(part)
+        this.mirrors.useKeptPart(part)
         connection.stop()
       } else {
         this.#accept(live, verdict)
@@ -227,7 +227,7 @@ export class Fetcher {
     const part = this.#part
     if (part === null) return
     const { identity, bodyEnd } = verdict
-    if (!mirror.joined && !live.check) {
+    if (!mirror.joined && !live.compareOnly) {
       if (part.writtenBytes > 0 || this.#pool.size > 1) {
         connection.stop()
         return
@@ -237,8 +237,8 @@ export class Fetcher {
       part.adopt(identity, mirror.url)
     }
     mirror.identity = identity
-    mirror.address.settle(connection.hop)
-    mirror.suspectTotal = null
+    mirror.address.useHop(connection.hop)
+    mirror.unconfirmedTotal = null
     const { total } = identity
     if (total !== null && part.identity.total === null) part.setTotal(total)
     let { end } = connection
@@ -268,14 +268,14 @@ export class Fetcher {
   #onChanged(live: LiveConnection, { by, total, error }: Verdict & { kind: 'changed' }): void {
     const { mirror } = live
     // One odd size among several connections may be a single bad node: believe it when it is seen twice.
-    const odd = by === 'total' && mirror.live > 1 && mirror.suspectTotal !== total
-    mirror.suspectTotal = total
+    const odd = by === 'total' && mirror.live > 1 && mirror.unconfirmedTotal !== total
+    mirror.unconfirmedTotal = total
     if (odd) this.#refuse(live, error)
     else this.#ruleOut(mirror, new StartOver(error, 'changed', by === 'total'))
   }
 
   #onExpired(mirror: Mirror, error: DownloadError): void {
-    this.#scouting = true
+    this.#probing = true
     mirror.address.refresh(error).then(
       (fresh) => {
         if (!fresh) return
@@ -294,13 +294,13 @@ export class Fetcher {
   /** An address is asked no more; without it, either the others go on or this is the end. */
   #ruleOut(mirror: Mirror, why: DownloadError | StartOver): void {
     this.mirrors.ruleOut(mirror, why)
-    const error = this.mirrors.lastWord()
+    const error = this.mirrors.finalError()
     if (error !== null) {
       this.#end({ error })
       return
     }
     this.#pool.stop(mirror)
-    if (this.#pool.size === 0) this.#scouting = true
+    if (this.#pool.size === 0) this.#probing = true
     this.#pump()
   }
 
@@ -317,13 +317,13 @@ export class Fetcher {
     const { retryBudget, context } = this.#init
     const part = this.#part
     if (part !== null) retryBudget.noteBytes(part.writtenBytes, context.now())
-    if (connection.receivedBytes > 0) mirror.address.works()
+    if (connection.receivedBytes > 0) mirror.address.noteBytes()
     if (this.#ended !== null) {
       this.#finish()
       return
     }
     if (outcome.kind === 'failed') this.#onFailed(live, outcome)
-    else if (outcome.kind === 'done' && live.check) mirror.joined = true
+    else if (outcome.kind === 'done' && live.compareOnly) mirror.joined = true
     else if (outcome.kind === 'done' && live.whole && this.total === null) this.#onStreamEnd(live)
     this.#pump()
   }
@@ -359,13 +359,13 @@ export class Fetcher {
       this.#ruleOut(mirror, error)
       return
     }
-    this.mirrors.failed(mirror, now)
-    if (isNetworkFailure(error) || error.code === 'STALLED') mirror.poolSize.forgive()
+    this.mirrors.noteFailure(mirror, now)
+    if (isNetworkFailure(error) || error.code === 'STALLED') mirror.poolSize.reset()
     // The address may have gone stale with its server: begin again at the one that the caller gave.
-    mirror.address.unsettle()
+    mirror.address.resetHop()
     if (this.#pool.size > 0) return
-    this.#scouting = true
-    if (this.mirrors.goesElsewhere(now)) {
+    this.#probing = true
+    if (this.mirrors.shouldTryAnother(now)) {
       host.emit({ type: 'log', level: 'warn', message: `${mirror.name} failed: ${error.message}` })
       return
     }

@@ -8,7 +8,7 @@ export interface MirrorHealth {
   /** Failures since it last brought bytes. */
   failures: number
   /** Before this it is asked only when nobody else is left. */
-  restUntil: number
+  backoffUntil: number
   /** Bytes per second of all its connections, at the last look; null before the first. */
   speed: number | null
   /** The same, of one connection. */
@@ -16,7 +16,7 @@ export interface MirrorHealth {
   /** The highest {@link speed} ever. */
   bestSpeed: number
   /** Looks in a row at which it was slow. */
-  slowLooks: number
+  slowSamples: number
   /** How often it was tried beside another one, and found no better. */
   trials: number
 }
@@ -24,32 +24,32 @@ export interface MirrorHealth {
 /** An address that nobody has asked yet. */
 export const unknownHealth: MirrorHealth = {
   failures: 0,
-  restUntil: 0,
+  backoffUntil: 0,
   speed: null,
   speedOfOne: 0,
   bestSpeed: 0,
-  slowLooks: 0,
+  slowSamples: 0,
   trials: 0,
 }
 
-const firstRestMs = 1_000
+const initialBackoffMs = 1_000
 
-const longestRestMs = 60_000
+const maxBackoffMs = 60_000
 
 /** It failed: it rests, the longer the more often. */
 export function afterFailure(health: MirrorHealth, now: number): MirrorHealth {
   const failures = health.failures + 1
-  const restMs = Math.min(longestRestMs, firstRestMs * 2 ** Math.min(failures - 1, 30))
-  return { ...health, failures, restUntil: Math.max(health.restUntil, now + restMs) }
+  const backoffMs = Math.min(maxBackoffMs, initialBackoffMs * 2 ** Math.min(failures - 1, 30))
+  return { ...health, failures, backoffUntil: Math.max(health.backoffUntil, now + backoffMs) }
 }
 
 /** It brought bytes: what was before is forgiven. */
 export function afterBytes(health: MirrorHealth): MirrorHealth {
-  return health.failures === 0 ? health : { ...health, failures: 0, restUntil: 0 }
+  return health.failures === 0 ? health : { ...health, failures: 0, backoffUntil: 0 }
 }
 
 /** A look at what it brings. */
-export interface SpeedLook {
+export interface SpeedSample {
   /** Of all its connections together, over the time since the last look. */
   bytesPerSecond: number
   /** How many they are, at least one. */
@@ -62,15 +62,15 @@ export interface SpeedLook {
 const slowShare = 1 / 4
 
 /** Notes its speed. */
-export function afterLook(health: MirrorHealth, look: SpeedLook): MirrorHealth {
-  const speed = look.bytesPerSecond
-  const slow = speed < look.slowBytesPerSecond || speed < health.bestSpeed * slowShare
+export function afterSample(health: MirrorHealth, sample: SpeedSample): MirrorHealth {
+  const speed = sample.bytesPerSecond
+  const slow = speed < sample.slowBytesPerSecond || speed < health.bestSpeed * slowShare
   return {
     ...health,
     speed,
-    speedOfOne: speed / Math.max(1, look.connections),
+    speedOfOne: speed / Math.max(1, sample.connections),
     bestSpeed: Math.max(health.bestSpeed, speed),
-    slowLooks: slow ? health.slowLooks + 1 : 0,
+    slowSamples: slow ? health.slowSamples + 1 : 0,
   }
 }
 
@@ -100,23 +100,25 @@ export function pick(
   candidates: readonly MirrorCandidate[],
   { now, current, spread }: { now: number; current: number; spread: boolean },
 ): Choice {
-  const holder = candidates[current]
+  const active = candidates[current]
   // Whoever is still at work and only asks not to be given more is not left for that.
-  if (!spread && holder?.usable === true && holder.live > 0 && holder.health.restUntil <= now) {
-    if (holder.room <= 0) return { waitMs: Infinity }
-    return holder.waitMs > 0 ? { waitMs: holder.waitMs } : { index: current }
+  if (!spread && active?.usable === true && active.live > 0 && active.health.backoffUntil <= now) {
+    if (active.room <= 0) return { waitMs: Infinity }
+    return active.waitMs > 0 ? { waitMs: active.waitMs } : { index: current }
   }
   const order = candidates.map((candidate, index) => ({ ...candidate, index })).filter(({ usable }) => usable)
-  const ready = order.filter(({ waitMs, room, health }) => waitMs <= 0 && room > 0 && health.restUntil <= now)
+  const ready = order.filter(
+    ({ waitMs, room, health }) => waitMs <= 0 && room > 0 && health.backoffUntil <= now,
+  )
   const stays = spread ? undefined : ready.find(({ index }) => index === current)
   const [first] = ready.sort(spread ? byLoad : byFailures)
   if (stays !== undefined || first !== undefined) return { index: (stays ?? first)?.index ?? 0 }
   const idle = candidates.every(({ live }) => live === 0)
-  const [tired] = order.filter(({ waitMs, room }) => waitMs <= 0 && room > 0).sort(byRest)
-  if (idle && tired !== undefined) return { index: tired.index }
+  const [soonest] = order.filter(({ waitMs, room }) => waitMs <= 0 && room > 0).sort(byBackoff)
+  if (idle && soonest !== undefined) return { index: soonest.index }
   const waits = order
     .filter(({ room }) => room > 0)
-    .map(({ waitMs, health }) => Math.max(waitMs, idle ? 0 : health.restUntil - now))
+    .map(({ waitMs, health }) => Math.max(waitMs, idle ? 0 : health.backoffUntil - now))
   return { waitMs: Math.min(Infinity, ...waits) }
 }
 
@@ -130,8 +132,8 @@ function byLoad(a: Ranked, b: Ranked): number {
   return a.live - b.live || byFailures(a, b)
 }
 
-function byRest(a: Ranked, b: Ranked): number {
-  return a.health.restUntil - b.health.restUntil || a.index - b.index
+function byBackoff(a: Ranked, b: Ranked): number {
+  return a.health.backoffUntil - b.health.backoffUntil || a.index - b.index
 }
 
 /**
@@ -140,20 +142,20 @@ function byRest(a: Ranked, b: Ranked): number {
  *
  * @param failuresInARow - of whichever address, since bytes came or the budget was last asked.
  */
-export function goesElsewhere(
+export function shouldTryAnother(
   candidates: readonly Pick<MirrorCandidate, 'usable' | 'health' | 'waitMs'>[],
   { now, failuresInARow }: { now: number; failuresInARow: number },
 ): boolean {
   const usable = candidates.filter((candidate) => candidate.usable)
   if (failuresInARow >= usable.length) return false
-  return usable.some(({ health, waitMs }) => waitMs <= 0 && health.restUntil <= now)
+  return usable.some(({ health, waitMs }) => waitMs <= 0 && health.backoffUntil <= now)
 }
 
 /** Slow looks before another address is tried. */
-const looksBeforeTrial = 3
+const samplesBeforeTrial = 3
 
 /** A rest that is done within that many looks is not worth a move. */
-const worthwhileLooks = 8
+const worthwhileSamples = 8
 
 /** How much faster another one must be. */
 const fasterBy = 2
@@ -162,31 +164,36 @@ const fasterBy = 2
  * Which address is to be tried beside the current one because that is slow; null when it isn't, when it is nearly done,
  * or when nobody is left to try.
  */
-export function whomToTry(
+export function chooseTrial(
   candidates: readonly MirrorCandidate[],
-  { now, current, remaining, lookMs }: { now: number; current: number; remaining: number; lookMs: number },
+  {
+    now,
+    current,
+    remaining,
+    sampleIntervalMs,
+  }: { now: number; current: number; remaining: number; sampleIntervalMs: number },
 ): number | null {
-  const holder = candidates[current]
-  if (holder === undefined || holder.health.slowLooks < looksBeforeTrial) return null
-  if (remaining <= ((holder.health.speed ?? 0) * lookMs * worthwhileLooks) / 1000) return null
+  const active = candidates[current]
+  if (active === undefined || active.health.slowSamples < samplesBeforeTrial) return null
+  if (remaining <= ((active.health.speed ?? 0) * sampleIntervalMs * worthwhileSamples) / 1000) return null
   const others = candidates
     .map((candidate, index) => ({ ...candidate, index }))
     .filter(({ index, usable, waitMs, health, live }) => {
-      return index !== current && usable && waitMs <= 0 && health.restUntil <= now && live === 0
+      return index !== current && usable && waitMs <= 0 && health.backoffUntil <= now && live === 0
     })
     .sort((a, b) => a.health.trials - b.health.trials || byFailures(a, b))
   return others[0]?.index ?? null
 }
 
 /** Whether the address on trial, with its one connection, does so much better that the download moves there. */
-export function isFaster(trial: MirrorHealth, holder: MirrorHealth): boolean {
-  return trial.speedOfOne > holder.speedOfOne * fasterBy
+export function isFaster(trial: MirrorHealth, active: MirrorHealth): boolean {
+  return trial.speedOfOne > active.speedOfOne * fasterBy
 }
 
 /** It was no better: it is left alone for a while, the longer the more often. */
-export function afterTrial(health: MirrorHealth, now: number, lookMs: number): MirrorHealth {
+export function afterTrial(health: MirrorHealth, now: number, sampleIntervalMs: number): MirrorHealth {
   const trials = health.trials + 1
-  return { ...health, trials, restUntil: now + lookMs * 10 * 2 ** Math.min(trials, 6) }
+  return { ...health, trials, backoffUntil: now + sampleIntervalMs * 10 * 2 ** Math.min(trials, 6) }
 }
 
 /**

@@ -9,25 +9,25 @@ import type { FetcherInit } from './contract.js'
 import {
   afterBytes,
   afterFailure,
-  afterLook,
+  afterSample,
   afterTrial,
-  type MirrorCandidate,
-  goesElsewhere,
+  chooseTrial,
   isFaster,
+  type MirrorCandidate,
   pick,
   shares,
-  whomToTry,
+  shouldTryAnother,
 } from './mirror-choice.js'
 import { Mirror } from './mirror.js'
 
 /** Fewer kept bytes than this say little while more of them are still to come from elsewhere. */
-const checkBytes = 64 * 1024
+const minComparedBytes = 64 * 1024
 
 /** An address with less than this altogether is slow, whatever it was before. */
 const slowBytesPerSecond = 1024 * 1024
 
 /** A trial that has brought bytes is judged after so many looks, one that has not after so many. */
-const trialLooks = { brought: 2, silent: 5 }
+const trialSamples = { receiving: 2, silent: 5 }
 
 /** A connection slower than this part of the best address's makes its own address rest, where all are used. */
 const laggingShare = 0.1
@@ -38,29 +38,28 @@ export class MirrorSet {
   readonly #init: FetcherInit
   #connections: number
   readonly #spread: boolean
-  readonly #lookMs: number
+  readonly #sampleIntervalMs: number
   #current: Mirror
   #failuresInARow = 0
-  #lookAt = 0
-  #looked = new Map<Mirror, number>()
-  #trial: { mirror: Mirror; looks: number; brought: number } | null = null
+  #sampledAt = 0
+  #sampledBytes = new Map<Mirror, number>()
+  #trial: { mirror: Mirror; samples: number; bytesBefore: number } | null = null
 
   constructor(init: FetcherInit) {
     const { spec, urls, kept, single, tuning } = init
     this.#init = init
     this.#connections = single ? 1 : spec.connections
     this.#spread = spec.spread === true && urls.length > 1
-    this.#lookMs = tuning.lowSpeedTimeMs / 10
+    this.#sampleIntervalMs = tuning.lowSpeedTimeMs / 10
     const make = (url: string, index: number) => {
       const given = { url, headers: headersFor(url, spec) }
       const ask = (status: number) => (url === spec.url ? init.host.refresh(status) : Promise.resolve(given))
-      const mirror = new Mirror(index, given, this.#connections, ask)
-      return mirror
+      return new Mirror(index, given, this.#connections, ask)
     }
     const [first = spec.url, ...others] = urls
     this.#current = make(first, 0)
     this.all = [this.#current, ...others.map((url, index) => make(url, index + 1))]
-    if (kept !== null) this.takeUp(kept.part)
+    if (kept !== null) this.useKeptPart(kept.part)
   }
 
   /** Allows more connections. */
@@ -97,7 +96,7 @@ export class MirrorSet {
   }
 
   /** One stream where nothing could tell a mixture of two versions (FAULTS row 10). */
-  isSolo(mirror: Mirror, part: PartFile | null): boolean {
+  needsSingleStream(mirror: Mirror, part: PartFile | null): boolean {
     return (part?.identity.total ?? null) === null || !mirror.ranges || this.needsOverlap(mirror)
   }
 
@@ -113,7 +112,7 @@ export class MirrorSet {
     const choice = pick(candidates, { now, current: this.#current.index, spread: this.#spread })
     const mirror = 'index' in choice ? this.all[choice.index] : undefined
     if (mirror === undefined) return 'waitMs' in choice ? choice.waitMs : Infinity
-    if (!this.#spread && mirror !== this.#current) this.#goTo(mirror)
+    if (!this.#spread && mirror !== this.#current) this.#switchTo(mirror)
     return mirror
   }
 
@@ -121,32 +120,32 @@ export class MirrorSet {
    * The end of the kept bytes that an address must have too before its own are put beside them; null while there is
    * nothing to compare with.
    */
-  checkAt(part: PartFile, idle: boolean): number | null {
+  comparisonEnd(part: PartFile, idle: boolean): number | null {
     const length = ([start, end]: Interval) => end - start
     const longest = part.written.reduce<Interval | null>(
       (best, run) => (best === null || length(run) > length(best) ? run : best),
       null,
     )
-    if (longest === null || (!idle && length(longest) < checkBytes)) return null
+    if (longest === null || (!idle && length(longest) < minComparedBytes)) return null
     return longest[1]
   }
 
   /** Bytes of the file came from it. */
-  works(mirror: Mirror): void {
+  noteBytes(mirror: Mirror): void {
     this.#failuresInARow = 0
     mirror.health = afterBytes(mirror.health)
   }
 
   /** It failed in a way that may pass. */
-  failed(mirror: Mirror, now: number): void {
+  noteFailure(mirror: Mirror, now: number): void {
     mirror.health = afterFailure(mirror.health, now)
     this.#failuresInARow += 1
     if (this.#trial?.mirror === mirror) this.#trial = null
   }
 
   /** Whether another one is asked at once after a failure; else the retry budget is asked. */
-  goesElsewhere(now: number): boolean {
-    const elsewhere = goesElsewhere(this.#candidates(null, now), {
+  shouldTryAnother(now: number): boolean {
+    const elsewhere = shouldTryAnother(this.#candidates(null, now), {
       now,
       failuresInARow: this.#failuresInARow,
     })
@@ -165,7 +164,7 @@ export class MirrorSet {
   }
 
   /** What it all ends with when nobody is left: to start over where that helps, else the error of the first. */
-  lastWord(): DownloadError | StartOver | null {
+  finalError(): DownloadError | StartOver | null {
     if (this.all.some(({ out }) => out === null)) return null
     const reasons = this.all.map(({ out }) => out)
     const changed = reasons.find((out) => out instanceof StartOver && out.trigger === 'changed')
@@ -179,7 +178,7 @@ export class MirrorSet {
   }
 
   /** Kept bytes came to light. */
-  takeUp({ identity, mirror }: PartFile): void {
+  useKeptPart({ identity, mirror }: PartFile): void {
     for (const each of this.all) {
       each.joined = this.#isVouched(each.url, mirror)
       each.identity = each.joined ? identity : null
@@ -201,27 +200,27 @@ export class MirrorSet {
    *
    * @returns whose connections are to be stopped, because their rest is better fetched elsewhere.
    */
-  look(part: PartFile | null, now: number, limited: boolean): Mirror | null {
-    if (this.all.length === 1 || now - this.#lookAt < this.#lookMs) return null
-    const elapsedMs = now - this.#lookAt
-    this.#lookAt = now
-    const looked = this.#looked
-    this.#looked = new Map(this.all.map((mirror) => [mirror, mirror.receivedBytes]))
+  sampleSpeeds(part: PartFile | null, now: number, limited: boolean): Mirror | null {
+    if (this.all.length === 1 || now - this.#sampledAt < this.#sampleIntervalMs) return null
+    const elapsedMs = now - this.#sampledAt
+    this.#sampledAt = now
+    const earlier = this.#sampledBytes
+    this.#sampledBytes = new Map(this.all.map((mirror) => [mirror, mirror.receivedBytes]))
     // What we hold back ourselves is nobody's fault.
     if (limited || part === null) return null
-    for (const [mirror, before] of looked) {
+    for (const [mirror, before] of earlier) {
       const bytes = mirror.receivedBytes - before
       // A quick one may be done with a segment at each look.
       if (mirror.live === 0 && bytes === 0) continue
       const bytesPerSecond = (bytes * 1000) / elapsedMs
-      mirror.health = afterLook(mirror.health, {
+      mirror.health = afterSample(mirror.health, {
         bytesPerSecond,
         connections: mirror.live,
         slowBytesPerSecond,
       })
     }
     if (this.#spread) {
-      this.#restLagging(now)
+      this.#backOffLagging(now)
       return null
     }
     return this.#trial === null ? this.#try(part, now) : this.#judge(this.#trial, now)
@@ -235,45 +234,45 @@ export class MirrorSet {
   #try(part: PartFile, now: number): null {
     const { total } = part.identity
     if (total === null) return null
-    const index = whomToTry(this.#candidates(part, now), {
+    const index = chooseTrial(this.#candidates(part, now), {
       now,
       current: this.#current.index,
       remaining: total - part.writtenBytes,
-      lookMs: this.#lookMs,
+      sampleIntervalMs: this.#sampleIntervalMs,
     })
     const mirror = index === null ? undefined : this.all[index]
     if (mirror === undefined) return null
     this.#log('info', `${this.#current.name} is slow; trying ${mirror.name} beside it.`)
-    this.#trial = { mirror, looks: 0, brought: mirror.receivedBytes }
+    this.#trial = { mirror, samples: 0, bytesBefore: mirror.receivedBytes }
     return null
   }
 
-  #judge(trial: { mirror: Mirror; looks: number; brought: number }, now: number): Mirror | null {
+  #judge(trial: { mirror: Mirror; samples: number; bytesBefore: number }, now: number): Mirror | null {
     const { mirror } = trial
-    trial.looks += 1
-    const due = mirror.receivedBytes > trial.brought ? trialLooks.brought : trialLooks.silent
-    if (trial.looks < due) return null
+    trial.samples += 1
+    const due = mirror.receivedBytes > trial.bytesBefore ? trialSamples.receiving : trialSamples.silent
+    if (trial.samples < due) return null
     this.#trial = null
-    const left = this.#current
-    if (due === trialLooks.brought && isFaster(mirror.health, left.health)) {
-      left.health = { ...afterTrial(left.health, now, this.#lookMs), slowLooks: 0 }
-      this.#goTo(mirror)
-      return left
+    const previous = this.#current
+    if (due === trialSamples.receiving && isFaster(mirror.health, previous.health)) {
+      previous.health = { ...afterTrial(previous.health, now, this.#sampleIntervalMs), slowSamples: 0 }
+      this.#switchTo(mirror)
+      return previous
     }
-    mirror.health = afterTrial(mirror.health, now, this.#lookMs)
+    mirror.health = afterTrial(mirror.health, now, this.#sampleIntervalMs)
     return mirror
   }
 
-  #restLagging(now: number): void {
+  #backOffLagging(now: number): void {
     const best = Math.max(...this.all.map(({ health, live }) => (live > 0 ? health.speedOfOne : 0)))
     for (const mirror of this.all) {
       const { health, live } = mirror
       if (live === 0 || health.speed === null || health.speedOfOne >= best * laggingShare) continue
-      mirror.health = { ...health, restUntil: now + this.#lookMs * 10 }
+      mirror.health = { ...health, backoffUntil: now + this.#sampleIntervalMs * 10 }
     }
   }
 
-  #goTo(mirror: Mirror): void {
+  #switchTo(mirror: Mirror): void {
     this.#current = mirror
     this.#log('info', `Going on with ${mirror.name}.`)
   }
@@ -294,15 +293,17 @@ export class MirrorSet {
 
   #room(mirror: Mirror, part: PartFile | null, idle: boolean, caps: readonly number[] | null): number {
     if (part === null || idle) return 1
-    if (!mirror.joined) return mirror.live === 0 && this.checkAt(part, false) !== null ? 1 : 0
+    if (!mirror.joined) return mirror.live === 0 && this.comparisonEnd(part, false) !== null ? 1 : 0
     return caps === null ? Infinity : (caps[mirror.index] ?? 0) - mirror.live
   }
 
   #shares(part: PartFile, now: number): number[] {
-    const solo = this.all.some((mirror) => mirror.live > 0 && mirror.joined && this.isSolo(mirror, part))
+    const solo = this.all.some(
+      (mirror) => mirror.live > 0 && mirror.joined && this.needsSingleStream(mirror, part),
+    )
     const limits = this.all.map((mirror) => {
-      const rests = mirror.health.restUntil > now && mirror.live === 0
-      const apart = mirror.identity !== null && this.isSolo(mirror, part)
+      const rests = mirror.health.backoffUntil > now && mirror.live === 0
+      const apart = mirror.identity !== null && this.needsSingleStream(mirror, part)
       return solo || apart || rests || mirror.out !== null ? 0 : mirror.poolSize.size
     })
     return shares(limits, this.#connections)

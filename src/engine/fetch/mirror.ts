@@ -23,7 +23,7 @@ export class Mirror {
   /** It doesn't send its validator each time, so that bytes are compared. */
   compareBytes = false
   /** A total that one of its answers stated and that isn't the known one. */
-  suspectTotal: number | null = null
+  unconfirmedTotal: number | null = null
   health: MirrorHealth = unknownHealth
   /** Its connections. */
   live = 0
@@ -72,7 +72,7 @@ const maxRefreshes = 2
 export class Address {
   readonly #ask: (status: number) => Promise<FreshAddress>
   #given: FreshAddress
-  #settled: Hop | null = null
+  #redirected: Hop | null = null
   #refreshes = 0
   #refreshing = false
 
@@ -89,22 +89,22 @@ export class Address {
 
   /** Where the next request goes. */
   hop(): Hop {
-    return this.#settled ?? firstHop(new URL(this.#given.url), this.#given.headers)
+    return this.#redirected ?? firstHop(new URL(this.#given.url), this.#given.headers)
   }
 
   /** Further requests go straight to where the redirects of one led. */
-  settle(hop: Hop): void {
-    this.#settled = hop
+  useHop(hop: Hop): void {
+    this.#redirected = hop
   }
 
   /** Bytes came: it works. */
-  works(): void {
+  noteBytes(): void {
     this.#refreshes = 0
   }
 
   /** It may have gone stale: begin again at the address that the caller gave. */
-  unsettle(): void {
-    this.#settled = null
+  resetHop(): void {
+    this.#redirected = null
   }
 
   /**
@@ -114,7 +114,7 @@ export class Address {
    * @throws DownloadError the error given, when that has been tried in vain.
    */
   async refresh(error: DownloadError): Promise<boolean> {
-    this.#settled = null
+    this.#redirected = null
     if (this.#refreshing) return false
     this.#refreshes += 1
     if (this.#refreshes > maxRefreshes) throw error

@@ -32,7 +32,7 @@ export class PoolSize {
   }
 
   /** Nobody gets through, so that the refusals before were the network's and say nothing about the server. */
-  forgive(): void {
+  reset(): void {
     this.#size = this.#max
   }
 

@@ -100,7 +100,7 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
   if (refusal !== null) return refusal
   const length = contentLength(head)
   const identity = identityOf(head, length)
-  if (isStrangePage(expected.identity, identity, head)) {
+  if (isUnrelatedPage(expected.identity, identity, head)) {
     return protocol('The server sent a web page instead of the file.')
   }
   const mismatch = checkVersion(expected, identity)
@@ -116,7 +116,7 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
 }
 
 /** The login page of some network in between is no new version of the file: what is kept must survive it. */
-function isStrangePage(known: Identity | null, seen: Identity, head: ResponseHead): boolean {
+function isUnrelatedPage(known: Identity | null, seen: Identity, head: ResponseHead): boolean {
   if (known === null || !/^text\/html\b/i.test(first(head, 'content-type') ?? '')) return false
   return known.total !== seen.total || compareIdentity(known, seen, false) === 'changed'
 }

@@ -92,7 +92,7 @@ interface RemoteJob {
 export class WorkerLane {
   readonly #worker: Worker
   readonly #jobs = new Map<number, RemoteJob>()
-  readonly #gone: Promise<void>
+  readonly #exited: Promise<void>
   #closing = false
   #dead = false
   #nextId = 1
@@ -100,10 +100,10 @@ export class WorkerLane {
 
   /**
    * @param file - the worker's entry.
-   * @param onGone - told when the worker ends by itself, after each open job was told that it is lost.
+   * @param onExit - announced when the worker ends by itself, after each open job was told that it is lost.
    * @throws what the Worker constructor throws.
    */
-  constructor(file: URL, onGone: (reason: string) => void) {
+  constructor(file: URL, onExit: (reason: string) => void) {
     this.#worker = new Worker(file, {
       name: 'model-downloader-hash',
       // The host's loaders and inspectors are not for this thread.
@@ -117,7 +117,7 @@ export class WorkerLane {
       'error',
       (error) => (this.#reason = error instanceof Error ? error.message : String(error)),
     )
-    this.#gone = new Promise((resolve) => {
+    this.#exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#dead = true
         const jobs = [...this.#jobs.values()]
@@ -126,7 +126,7 @@ export class WorkerLane {
           if (job.disposed !== null) job.disposed()
           else if (!this.#closing) job.lost()
         }
-        if (!this.#closing) onGone(this.#reason)
+        if (!this.#closing) onExit(this.#reason)
         resolve()
       })
     })
@@ -137,25 +137,25 @@ export class WorkerLane {
     const job: RemoteJob = { settle, lost, wanted: false, disposed: null }
     this.#jobs.set(id, job)
     this.#post({ type: 'open', id, fd })
-    let told = 0
+    let announced = 0
     return {
       advance: (frontier) => {
         // A message for each step is enough; the call for the digest covers the rest.
-        if (frontier - told < stepBytes) return
-        told = frontier
+        if (frontier - announced < stepBytes) return
+        announced = frontier
         this.#post({ type: 'advance', id, frontier })
       },
       want: (size, fresh) => {
         job.wanted = true
         this.#post({ type: 'digest', id, size, fresh })
-        this.#hold()
+        this.#updateRef()
       },
       dispose: () => {
-        if (!this.#jobs.has(id)) return this.#dead ? this.#gone : Promise.resolve()
+        if (!this.#jobs.has(id)) return this.#dead ? this.#exited : Promise.resolve()
         return new Promise((resolve) => {
           job.disposed = resolve
           this.#post({ type: 'dispose', id })
-          this.#hold()
+          this.#updateRef()
         })
       },
     }
@@ -165,7 +165,7 @@ export class WorkerLane {
   async close(): Promise<void> {
     this.#closing = true
     await this.#worker.terminate()
-    await this.#gone
+    await this.#exited
   }
 
   #post(request: HashRequest): void {
@@ -173,7 +173,7 @@ export class WorkerLane {
   }
 
   /** The worker keeps the process alive only while somebody waits for it. */
-  #hold(): void {
+  #updateRef(): void {
     const awaited = [...this.#jobs.values()].some((job) => job.wanted || job.disposed !== null)
     if (awaited) this.#worker.ref()
     else this.#worker.unref()
@@ -194,6 +194,6 @@ export class WorkerLane {
         )
       }
     }
-    this.#hold()
+    this.#updateRef()
   }
 }

@@ -121,7 +121,7 @@ export class FileHash {
   /** Digests are made one after the other. */
   #tail: Promise<unknown> = Promise.resolve()
   /** A look at the descriptor that is under way. */
-  #looking: Promise<unknown> = Promise.resolve()
+  #pendingStat: Promise<unknown> = Promise.resolve()
   #stopped: { why: () => DownloadError; done: Promise<void> } | null = null
 
   /** Use {@link HashService.open}. */
@@ -165,7 +165,7 @@ export class FileHash {
     const pending = this.#pending
     this.#pending = null
     pending?.reject(why())
-    await Promise.all([this.#job?.dispose(), this.#looking])
+    await Promise.all([this.#job?.dispose(), this.#pendingStat])
     this.#host.forget()
   }
 
@@ -187,9 +187,9 @@ export class FileHash {
   async #mustStartOver(size: number): Promise<boolean> {
     // Nothing was hashed on the way; reading it now shows by itself where the file ends.
     if (this.#job === null) return false
-    const looking = fstatAsync(this.#fd)
-    this.#looking = looking.catch(() => undefined)
-    const stats = await looking.catch((error: unknown) => {
+    const stat = fstatAsync(this.#fd)
+    this.#pendingStat = stat.catch(() => undefined)
+    const stats = await stat.catch((error: unknown) => {
       throw fsError(error, 'reading back what was downloaded')
     })
     if (stats.size < size) throw shorterThan(size, stats.size)

@@ -64,7 +64,7 @@ export class PartFile {
   #demand: JournalDemand = { sync: false, publishing: null }
   #closed = false
   /** Somebody has cut the part short; its length doesn't show it any more. */
-  #holed = false
+  #truncated = false
   #syncError: DownloadError | null = null
   /** Digest of the file, when a single write brought all of it. */
   #wholeSha256: string | null = null
@@ -164,8 +164,8 @@ export class PartFile {
 
   async #write(buffer: Buffer, position: number): Promise<void> {
     const { length } = buffer
-    if (this.#mayHide(position, length))
-      this.#holed ||= !this.#fits((await this.#stat()).size, this.#length())
+    if (this.#mayHideTruncation(position, length))
+      this.#truncated ||= !this.#fits((await this.#stat()).size, this.#length())
     this.#noteWhole(buffer, position)
     try {
       await writeFully(this.fd, buffer, position)
@@ -179,8 +179,8 @@ export class PartFile {
   writeNow(buffer: Buffer, position: number): void {
     const { length } = buffer
     try {
-      if (this.#mayHide(position, length))
-        this.#holed ||= !this.#fits(fstatSync(this.fd).size, this.#length())
+      if (this.#mayHideTruncation(position, length))
+        this.#truncated ||= !this.#fits(fstatSync(this.fd).size, this.#length())
       this.#noteWhole(buffer, position)
       writeFullySync(this.fd, buffer, position)
     } catch (error) {
@@ -190,7 +190,7 @@ export class PartFile {
   }
 
   /** Whether a write would hide that somebody has cut the part short: at the end it makes it as long as it was, with a hole. */
-  #mayHide(position: number, length: number): boolean {
+  #mayHideTruncation(position: number, length: number): boolean {
     return position > 0 && position + length >= this.#length()
   }
 
@@ -201,7 +201,7 @@ export class PartFile {
 
   #noteWritten(position: number, length: number): void {
     // Whether it came before or after a sync that failed is not known here.
-    if (this.#syncError === null) this.#trust(add(this.#written, position, position + length))
+    if (this.#syncError === null) this.#setWritten(add(this.#written, position, position + length))
   }
 
   async #stat(): Promise<Stats> {
@@ -216,11 +216,11 @@ export class PartFile {
    * @throws DownloadError `TARGET_LOCKED` when another run took the part over.
    */
   async isIntact(): Promise<boolean> {
-    return (await this.#look()) !== null
+    return (await this.#statIfIntact()) !== null
   }
 
   /** What the part looks like; null when it isn't intact. */
-  async #look(): Promise<Stats | null> {
+  async #statIfIntact(): Promise<Stats | null> {
     // Taken first: writes that end meanwhile make it longer.
     const length = this.#length()
     const [own, path] = await Promise.all([this.#stat(), statPart(this.paths.part)])
@@ -229,7 +229,7 @@ export class PartFile {
       if (journal !== null && journal.writer !== this.#writer && path !== null) throw takenOver()
       return null
     }
-    return this.#holed || !this.#fits(own.size, length) ? null : own
+    return this.#truncated || !this.#fits(own.size, length) ? null : own
   }
 
   /** Bytes that the file must have by now. */
@@ -305,7 +305,7 @@ export class PartFile {
         this.#demand = { sync: true, publishing: { size: options.size, sha256: options.sha256 } }
         await this.#journalWrites.ask()
       }
-      const stat = await this.#look()
+      const stat = await this.#statIfIntact()
       if (stat?.size !== options.size) throw partLost()
       await io.rename(paths.part, paths.target)
       await syncFolder(paths.directory)
@@ -321,17 +321,17 @@ export class PartFile {
   /** Closes the file and keeps it, with a journal that is current. */
   async keep(): Promise<void> {
     try {
-      await this.saveJournal().catch((error: unknown) => this.#keepLess(error))
+      await this.saveJournal().catch((error: unknown) => this.#keepWithoutTail(error))
     } finally {
       await this.close()
     }
   }
 
   /** A full disk has no room for the journal either: gives the last bytes up, so that the others are of use. */
-  async #keepLess(error: unknown): Promise<void> {
+  async #keepWithoutTail(error: unknown): Promise<void> {
     const end = (this.#written.at(-1)?.[1] ?? 0) - journalRoomBytes
     if (!isDownloadError(error, 'NO_SPACE') || end <= 0) throw error
-    this.#trust(clip(this.#written, end))
+    this.#setWritten(clip(this.#written, end))
     this.#synced = clip(this.#synced, end)
     await io.ftruncate(this.fd, end)
     await this.saveJournal()
@@ -345,13 +345,13 @@ export class PartFile {
       await datasync(this.fd)
     } catch (error) {
       this.#syncError = toDownloadError(error)
-      this.#trust(this.#synced)
+      this.#setWritten(this.#synced)
       throw error
     }
   }
 
   /** No other bytes than these are there. */
-  #trust(written: IntervalSet): void {
+  #setWritten(written: IntervalSet): void {
     this.#written = written
     this.#writtenBytes = size(written)
     this.#dirty = true

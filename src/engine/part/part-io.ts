@@ -67,7 +67,7 @@ export function writeFullySync(fd: number, buffer: Buffer, position: number): vo
   let written = 0
   while (written < buffer.length) {
     const count = writeSync(fd, buffer, written, buffer.length - written, position + written)
-    if (count === 0) throw stuck()
+    if (count === 0) throw zeroBytesWritten()
     written += count
   }
 }
@@ -76,13 +76,13 @@ function writeSome(fd: number, buffer: Buffer, position: number): Promise<number
   return new Promise((resolve, reject) => {
     write(fd, buffer, 0, buffer.length, position, (error, count) => {
       if (error !== null) reject(error)
-      else if (count === 0) reject(stuck())
+      else if (count === 0) reject(zeroBytesWritten())
       else resolve(count)
     })
   })
 }
 
 /** A write that takes nothing would go on for ever. */
-function stuck(): Error {
+function zeroBytesWritten(): Error {
   return Object.assign(new Error('write returned 0'), { code: 'EIO' })
 }

@@ -4,7 +4,7 @@ import { DownloadError, isDownloadError } from '../../errors.js'
 export type StartOverCause = 'changed' | 'ranges-lost' | 'part-lost' | 'checksum' | 'mirror'
 
 /** How often a transfer begins again, by cause; for lost ranges the retry budget decides. */
-const maxStarts = { changed: 1, 'part-lost': 2, checksum: 1, mirror: 1 } as const
+const maxRestarts = { changed: 1, 'part-lost': 2, checksum: 1, mirror: 1 } as const
 
 /** Counts how often a transfer has begun again. */
 export class Restarts {
@@ -13,7 +13,7 @@ export class Restarts {
   /** Counts one more; whether it is allowed. */
   allow(cause: Exclude<StartOverCause, 'ranges-lost'>): boolean {
     this.#counts[cause] += 1
-    return this.#counts[cause] <= maxStarts[cause]
+    return this.#counts[cause] <= maxRestarts[cause]
   }
 }
 

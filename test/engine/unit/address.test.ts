@@ -14,7 +14,7 @@ function make() {
   return { address, asked }
 }
 
-const settledHop = { url: new URL('https://cdn/b'), headers: {}, count: 1 }
+const redirectedHop = { url: new URL('https://cdn/b'), headers: {}, count: 1 }
 
 describe('Address', () => {
   it('begins where the caller said', () => {
@@ -24,15 +24,15 @@ describe('Address', () => {
 
   it('remembers where the redirects led, until that may be stale', () => {
     const { address } = make()
-    address.settle(settledHop)
-    expect(address.hop()).toBe(settledHop)
-    address.unsettle()
+    address.useHop(redirectedHop)
+    expect(address.hop()).toBe(redirectedHop)
+    address.resetHop()
     expect(address.hop().url.href).toBe(given.url)
   })
 
   it('asks for a fresh address once, however many connections want one', async () => {
     const { address, asked } = make()
-    address.settle(settledHop)
+    address.useHop(redirectedHop)
     const first = address.refresh(refused)
     expect(address.refreshing).toBe(true)
     expect(await address.refresh(refused)).toBe(false)
@@ -56,7 +56,7 @@ describe('Address', () => {
     }
     for (let n = 0; n < 5; n += 1) {
       expect(await refresh()).toBe(true)
-      address.works()
+      address.noteBytes()
     }
     expect(await refresh()).toBe(true)
     expect(await refresh()).toBe(true)

@@ -5,14 +5,14 @@ import { addressesOf, headersFor, mirrorId } from '../../../src/engine/protocol.
 import {
   afterBytes,
   afterFailure,
-  afterLook,
+  afterSample,
   afterTrial,
-  goesElsewhere,
+  chooseTrial,
   isFaster,
   pick,
   shares,
+  shouldTryAnother,
   unknownHealth,
-  whomToTry,
   type MirrorCandidate,
   type MirrorHealth,
 } from '../../../src/engine/fetch/mirror-choice.js'
@@ -22,11 +22,11 @@ const now = 1_000_000
 
 const healths: fc.Arbitrary<MirrorHealth> = fc.record({
   failures: fc.nat(5),
-  restUntil: fc.oneof(fc.constant(0), fc.integer({ min: now - 1000, max: now + 1000 })),
+  backoffUntil: fc.oneof(fc.constant(0), fc.integer({ min: now - 1000, max: now + 1000 })),
   speed: fc.option(fc.nat(1_000_000), { nil: null }),
   speedOfOne: fc.nat(1_000_000),
   bestSpeed: fc.nat(1_000_000),
-  slowLooks: fc.nat(5),
+  slowSamples: fc.nat(5),
   trials: fc.nat(3),
 })
 
@@ -39,12 +39,12 @@ const candidate: fc.Arbitrary<MirrorCandidate> = fc.record({
 })
 const lists = fc.array(candidate, { minLength: 1, maxLength: 8 })
 const fine: MirrorCandidate = { health: unknownHealth, usable: true, waitMs: 0, live: 0, room: 4 }
-const resting = (ms: number): MirrorHealth => ({ ...unknownHealth, failures: 1, restUntil: now + ms })
+const backingOff = (ms: number): MirrorHealth => ({ ...unknownHealth, failures: 1, backoffUntil: now + ms })
 
 describe('pick', () => {
   const cases = fc.record({ candidates: lists, current: fc.nat(7), spread: fc.boolean() })
 
-  it('never gives one that is out, has no room, or is to be left alone', () => {
+  it('never chooses an address that is excluded, full or waiting for Retry-After', () => {
     fc.assert(
       fc.property(cases, ({ candidates, current, spread }) => {
         const choice = pick(candidates, { now, current, spread })
@@ -57,7 +57,7 @@ describe('pick', () => {
     )
   })
 
-  it('finds one whenever nothing is under way and somebody can be asked', () => {
+  it('finds an address whenever nothing is in progress and one can be requested from', () => {
     fc.assert(
       fc.property(cases, ({ candidates, current, spread }) => {
         const idle = candidates.map((each) => ({ ...each, live: 0 }))
@@ -67,68 +67,68 @@ describe('pick', () => {
     )
   })
 
-  it('names a time to wait after which there is somebody, when time is all that it takes', () => {
+  it('returns a wait after which an address is available, if waiting is enough', () => {
     fc.assert(
       fc.property(cases, ({ candidates, current, spread }) => {
         const choice = pick(candidates, { now, current, spread })
         if (!('waitMs' in choice) || choice.waitMs === Infinity) return
         expect(choice.waitMs).toBeGreaterThan(0)
         const later = candidates.map((each) => ({ ...each, waitMs: each.waitMs - choice.waitMs }))
-        // Meanwhile the rest of the current one may have ended: as it is at work, it is not left for others any more.
+        // The backoff of the current address may have ended by then. It is still receiving, so it is not replaced.
         const holder = later[current]
         const isBack =
-          holder?.usable === true && holder.live > 0 && holder.health.restUntil <= now + choice.waitMs
+          holder?.usable === true && holder.live > 0 && holder.health.backoffUntil <= now + choice.waitMs
         if (!spread && isBack && (holder.room <= 0 || holder.waitMs > 0)) return
         expect(pick(later, { now: now + choice.waitMs, current, spread })).toHaveProperty('index')
       }),
     )
   })
 
-  it('one at a time: stays with the current one, also when others have failed less', () => {
+  it('one at a time: stays with the current address even if others have fewer failures', () => {
     const failed = { ...fine, health: { ...unknownHealth, failures: 3 } }
     expect(pick([fine, failed, fine], { now, current: 1, spread: false })).toEqual({ index: 1 })
   })
 
-  it('one at a time: does not leave one at work because it wants no more for a while', () => {
+  it('one at a time: does not replace a receiving address because of its Retry-After', () => {
     const busy = { ...fine, live: 2, waitMs: 500 }
     expect(pick([busy, fine], { now, current: 0, spread: false })).toEqual({ waitMs: 500 })
     expect(pick([{ ...busy, live: 0 }, fine], { now, current: 0, spread: false })).toEqual({ index: 1 })
   })
 
-  it('leaves one that rests for the first that has failed least', () => {
-    const tired = { ...fine, health: resting(1000) }
+  it('replaces an address that backs off by the first with the fewest failures', () => {
+    const failing = { ...fine, health: backingOff(1000) }
     const once = { ...fine, health: { ...unknownHealth, failures: 1 } }
-    expect(pick([tired, once, fine, fine], { now, current: 0, spread: false })).toEqual({ index: 2 })
+    expect(pick([failing, once, fine, fine], { now, current: 0, spread: false })).toEqual({ index: 2 })
   })
 
-  it('asks the one whose rest ends first when all rest', () => {
-    const all = [900, 300, 600].map((ms) => ({ ...fine, health: resting(ms) }))
+  it('chooses the address whose backoff ends first when all back off', () => {
+    const all = [900, 300, 600].map((ms) => ({ ...fine, health: backingOff(ms) }))
     expect(pick(all, { now, current: 0, spread: false })).toEqual({ index: 1 })
   })
 
   it('spread: the one with the fewest connections', () => {
     const with_ = (live: number) => ({ ...fine, live })
     expect(pick([with_(3), with_(1), with_(2)], { now, current: 0, spread: true })).toEqual({ index: 1 })
-    expect(pick([with_(3), { ...with_(1), health: resting(5) }, with_(2)], { now, current: 0, spread: true })).toEqual({ index: 2 }) // prettier-ignore
+    expect(pick([with_(3), { ...with_(1), health: backingOff(5) }, with_(2)], { now, current: 0, spread: true })).toEqual({ index: 2 }) // prettier-ignore
   })
 })
 
 describe('failures', () => {
-  it('make the rests longer, up to a minute; bytes forgive them', () => {
+  it('increase the backoff, up to a minute; received bytes reset it', () => {
     let health = unknownHealth
     let before = 0
     for (let failures = 1; failures <= 40; failures += 1) {
       health = afterFailure(health, now)
-      const restMs = health.restUntil - now
-      expect(restMs).toBeGreaterThanOrEqual(before)
-      expect(restMs).toBeLessThanOrEqual(60_000)
-      before = restMs
+      const backoffMs = health.backoffUntil - now
+      expect(backoffMs).toBeGreaterThanOrEqual(before)
+      expect(backoffMs).toBeLessThanOrEqual(60_000)
+      before = backoffMs
     }
     expect(before).toBe(60_000)
-    expect(afterBytes(health)).toMatchObject({ failures: 0, restUntil: 0 })
+    expect(afterBytes(health)).toMatchObject({ failures: 0, backoffUntil: 0 })
   })
 
-  it('lead to each of them at most once before the budget is asked', () => {
+  it('try each address at most once before the retry budget decides', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 32 }), fc.nat(31), (count, dead) => {
         let list: MirrorCandidate[] = Array.from({ length: count }, (_, index) => ({
@@ -146,54 +146,54 @@ describe('failures', () => {
           list = list.map((each, index) =>
             index === current ? { ...each, health: afterFailure(each.health, now) } : each,
           )
-          if (!goesElsewhere(list, { now, failuresInARow: failures })) break
+          if (!shouldTryAnother(list, { now, failuresInARow: failures })) break
         }
         expect(failures).toBe(usable)
       }),
     )
   })
 
-  it('of the only one always ask the budget', () => {
-    expect(goesElsewhere([fine], { now, failuresInARow: 1 })).toBe(false)
-    expect(goesElsewhere([fine, { ...fine, usable: false }], { now, failuresInARow: 1 })).toBe(false)
-    expect(goesElsewhere([fine, { ...fine, waitMs: 10 }], { now, failuresInARow: 1 })).toBe(true)
+  it('of the only usable address are always left to the retry budget', () => {
+    expect(shouldTryAnother([fine], { now, failuresInARow: 1 })).toBe(false)
+    expect(shouldTryAnother([fine, { ...fine, usable: false }], { now, failuresInARow: 1 })).toBe(false)
+    expect(shouldTryAnother([fine, { ...fine, waitMs: 10 }], { now, failuresInARow: 1 })).toBe(true)
   })
 })
 
 describe('slowness', () => {
-  const look = (bytesPerSecond: number, connections = 4) => ({
+  const sample = (bytesPerSecond: number, connections = 4) => ({
     bytesPerSecond,
     connections,
     slowBytesPerSecond: 1000,
   })
-  const slow = [1, 2, 3].reduce((health) => afterLook(health, look(500)), unknownHealth)
-  const situation = { now, current: 0, remaining: 1_000_000, lookMs: 2_000 }
+  const slow = [1, 2, 3].reduce((health) => afterSample(health, sample(500)), unknownHealth)
+  const situation = { now, current: 0, remaining: 1_000_000, sampleIntervalMs: 2_000 }
 
-  it('is below a floor, or far below what it was; one good look ends it', () => {
-    expect(slow.slowLooks).toBe(3)
-    expect(afterLook(slow, look(5000)).slowLooks).toBe(0)
+  it('means below a minimum, or far below the earlier speed; one good sample ends it', () => {
+    expect(slow.slowSamples).toBe(3)
+    expect(afterSample(slow, sample(5000)).slowSamples).toBe(0)
     const fallen = [1, 2].reduce(
-      (health) => afterLook(health, look(20_000)),
-      afterLook(unknownHealth, look(100_000)),
+      (health) => afterSample(health, sample(20_000)),
+      afterSample(unknownHealth, sample(100_000)),
     )
-    expect(fallen.slowLooks).toBe(2)
-    expect(afterLook(fallen, look(30_000)).slowLooks).toBe(0)
+    expect(fallen.slowSamples).toBe(2)
+    expect(afterSample(fallen, sample(30_000)).slowSamples).toBe(0)
   })
 
-  it('lets another one be tried that has never been tried in vain, and none for a small rest', () => {
+  it('tries the address with the fewest failed trials first, and none when little is left', () => {
     const holder = { ...fine, health: slow, live: 4 }
     const tried = { ...fine, health: { ...unknownHealth, trials: 1 } }
-    expect(whomToTry([holder, tried, fine], situation)).toBe(2)
-    expect(whomToTry([holder, tried], situation)).toBe(1)
-    expect(whomToTry([holder], situation)).toBeNull()
-    expect(whomToTry([holder, fine], { ...situation, remaining: 5_000 })).toBeNull()
-    expect(whomToTry([{ ...holder, health: afterLook(slow, look(5000)) }, fine], situation)).toBeNull()
+    expect(chooseTrial([holder, tried, fine], situation)).toBe(2)
+    expect(chooseTrial([holder, tried], situation)).toBe(1)
+    expect(chooseTrial([holder], situation)).toBeNull()
+    expect(chooseTrial([holder, fine], { ...situation, remaining: 5_000 })).toBeNull()
+    expect(chooseTrial([{ ...holder, health: afterSample(slow, sample(5000)) }, fine], situation)).toBeNull()
     expect(
-      whomToTry([holder, { ...fine, health: afterTrial(unknownHealth, now, 2_000) }], situation),
+      chooseTrial([holder, { ...fine, health: afterTrial(unknownHealth, now, 2_000) }], situation),
     ).toBeNull()
   })
 
-  it('moves for twice the speed of one connection, not for less', () => {
+  it('switches only to an address that is more than twice as fast per connection', () => {
     const of = (speedOfOne: number) => ({ ...unknownHealth, speedOfOne })
     expect(isFaster(of(250), slow)).toBe(false)
     expect(isFaster(of(251), slow)).toBe(true)
@@ -201,7 +201,7 @@ describe('slowness', () => {
 })
 
 describe('shares', () => {
-  it('use every connection that somebody puts up with, and give nobody more than that', () => {
+  it('use every connection that the addresses accept, and give none of them more', () => {
     const limits = fc.array(fc.nat(64), { minLength: 1, maxLength: 32 })
     fc.assert(
       fc.property(limits, fc.integer({ min: 1, max: 64 }), (all, connections) => {
@@ -213,68 +213,67 @@ describe('shares', () => {
     )
   })
 
-  it('are even among equals, and what one does not take goes to the others', () => {
+  it('are equal, and connections that one address does not accept go to the others', () => {
     expect(shares([8, 8], 8)).toEqual([4, 4])
     expect(shares([8, 1], 8)).toEqual([7, 1])
     expect(shares([8, 0], 8)).toEqual([8, 0])
   })
 })
 
-describe('suspects', () => {
+describe('MirrorTrust', () => {
   const wrong = new DownloadError('CHECKSUM_MISMATCH', 'wrong')
   const gone = new DownloadError('NOT_FOUND', 'gone')
   const full = new DownloadError('NO_SPACE', 'full')
 
-  it('who brought all of the wrong bytes is asked no more', () => {
-    const suspects = new MirrorTrust(['a', 'b', 'c'])
-    suspects.note(['b'])
-    expect(suspects.hasAnother(wrong)).toBe(true)
-    expect(suspects.urls).toEqual(['a', 'c'])
+  it('excludes the address that all of the wrong bytes came from', () => {
+    const trust = new MirrorTrust(['a', 'b', 'c'])
+    trust.note(['b'])
+    expect(trust.shouldRetry(wrong)).toBe(true)
+    expect(trust.urls).toEqual(['a', 'c'])
   })
 
   it.each([
     ['of several', ['a', 'b'], false],
     ['kept', ['a'], true],
   ] as const)('wrong bytes %s: one at a time from then on, each once', (_, contributors, kept) => {
-    // prettier-ignore
-    const suspects = new MirrorTrust(['a', 'b', 'c'])
-    if (kept) suspects.keeps()
-    suspects.note(contributors)
-    expect(suspects.hasAnother(wrong)).toBe(true)
+    const trust = new MirrorTrust(['a', 'b', 'c'])
+    if (kept) trust.noteKept()
+    trust.note(contributors)
+    expect(trust.shouldRetry(wrong)).toBe(true)
     const order: string[] = []
     for (;;) {
-      suspects.forget()
-      order.push(...suspects.urls)
-      suspects.note(suspects.urls)
-      if (!suspects.hasAnother(order.length === 2 ? gone : wrong)) break
+      trust.forget()
+      order.push(...trust.urls)
+      trust.note(trust.urls)
+      if (!trust.shouldRetry(order.length === 2 ? gone : wrong)) break
     }
     expect(order).toEqual(['a', 'b', 'c'])
   })
 
-  it('nobody is blamed for what is none of theirs, and a single one has its own rules', () => {
-    const suspects = new MirrorTrust(['a', 'b'])
-    suspects.note(['a'])
-    expect(suspects.hasAnother(gone)).toBe(false)
-    expect(suspects.hasAnother(full)).toBe(false)
-    expect(suspects.urls).toEqual(['a', 'b'])
+  it('excludes no address for errors that are not its own, nor the only address', () => {
+    const trust = new MirrorTrust(['a', 'b'])
+    trust.note(['a'])
+    expect(trust.shouldRetry(gone)).toBe(false)
+    expect(trust.shouldRetry(full)).toBe(false)
+    expect(trust.urls).toEqual(['a', 'b'])
     const single = new MirrorTrust(['a'])
     single.note(['a'])
-    expect(single.hasAnother(wrong)).toBe(false)
+    expect(single.shouldRetry(wrong)).toBe(false)
   })
 
-  it('end, whatever fails', () => {
+  it('stops retrying in the end, whatever fails', () => {
     const errors = fc.constantFrom(wrong, gone, full)
     const steps = fc.array(fc.tuple(errors, fc.subarray(['a', 'b', 'c', 'd']), fc.boolean()), { minLength: 20, maxLength: 20 }) // prettier-ignore
     fc.assert(
       fc.property(steps, (failures) => {
-        const suspects = new MirrorTrust(['a', 'b', 'c', 'd'])
+        const trust = new MirrorTrust(['a', 'b', 'c', 'd'])
         let tries = 0
         for (const [error, brought, kept] of failures) {
-          if (kept && tries === 0) suspects.keeps()
-          suspects.note(brought.filter((url) => suspects.urls.includes(url)))
-          expect(suspects.urls.length).toBeGreaterThan(0)
-          if (!suspects.hasAnother(error)) break
-          suspects.forget()
+          if (kept && tries === 0) trust.noteKept()
+          trust.note(brought.filter((url) => trust.urls.includes(url)))
+          expect(trust.urls.length).toBeGreaterThan(0)
+          if (!trust.shouldRetry(error)) break
+          trust.forget()
           tries += 1
         }
         expect(tries).toBeLessThanOrEqual(5)
@@ -284,7 +283,7 @@ describe('suspects', () => {
 })
 
 describe('addresses', () => {
-  it('are each there once, the URL first', () => {
+  it('are listed once each, the URL first', () => {
     expect(addressesOf({ url: 'a' })).toEqual(['a'])
     expect(addressesOf({ url: 'a', urls: ['b', 'a', 'b', 'c'] })).toEqual(['a', 'b', 'c'])
   })

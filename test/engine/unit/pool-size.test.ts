@@ -37,7 +37,7 @@ describe('PoolSize', () => {
   it('has all again when the refusals were the network’s', () => {
     const pool = new PoolSize(8)
     pool.refused(1, 0)
-    pool.forgive()
+    pool.reset()
     expect(pool.size).toBe(8)
   })
 
