@@ -34,10 +34,10 @@ const lies: [string, Partial<Resource>][] = [
   ['without ranges', { ranges: false }],
 ]
 
-/** The line that says that a mirror is out. */
+/** The log line that says that a mirror is excluded. */
 const leftOut = (scene: MirrorScene, index: number) => {
   const host = new URL(scene.urls[index] ?? '').host
-  return scene.log.filter((line) => line.startsWith(`Not fetching from ${host} any more`))
+  return scene.log.filter((line) => line.startsWith(`No longer fetching from ${host}`))
 }
 
 describe.each([

@@ -1,4 +1,4 @@
-/** The connections of one file that are under way: opening them, their timers, what they have and what they still hold. */
+/** The open connections of one file: starts them, runs their timers, and divides the missing bytes among them. */
 import { toDownloadError } from '../../errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import type { Hop } from '../../net/redirects.js'
@@ -10,31 +10,31 @@ import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import { type ActiveSegment, nextSegment, slowest } from './segments.js'
 
-/** A connection with what its owner must remember of it. */
+/** A connection, together with the state that its pool keeps for it. */
 export interface LiveConnection {
   readonly connection: FetchConnection
-  /** Whom it asked. */
+  /** The address that the request was sent to. */
   readonly mirror: Mirror
-  /** It brings nothing but kept bytes, to compare them. */
+  /** The connection only fetches bytes that are already on disk, to compare them. */
   readonly compareOnly: boolean
-  /** First byte that it is to bring. */
+  /** First new byte that it fetches. */
   readonly from: number
-  /** First byte that it asked for: before `from` when kept bytes are compared. */
+  /** First byte that it requested; lower than `from` when bytes on disk are compared as well. */
   readonly start: number
-  /** The body is the whole file, so that its end is the file's. */
+  /** The response is the complete file, so the end of its body is the end of the file. */
   whole: boolean
-  /** Kept bytes that its body must begin with. */
+  /** Bytes on disk that the body must begin with. */
   overlap: Buffer | null
-  /** Last look at its speed. */
+  /** Last speed measurement: monotonic milliseconds, and bytes received until then. */
   sample: { at: number; bytes: number } | null
 }
 
-/** Hears of every connection of a pool. */
+/** Callbacks for the connections of a pool. */
 export interface PoolListener {
   onHead(live: LiveConnection, head: ResponseHead): void
-  /** The first bytes of a connection came, or more. */
+  /** Called whenever a connection receives bytes. */
   onBytes(live: LiveConnection): void
-  /** The connection is out of the pool already. */
+  /** Called after the connection has been removed from the pool. */
   onClose(live: LiveConnection, outcome: Outcome): void
 }
 
@@ -43,19 +43,21 @@ export interface RangeRequest {
   mirror: Mirror
   hop: Hop
   start: number
-  /** One past the last byte, or null for all that follows; `start` itself when kept bytes are only compared. */
+  /** One past the last byte, or null for the rest of the file; equal to `start` to only compare bytes on disk. */
   end: number | null
   /** Value of `If-Range`, or null. */
   ifRange: string | null
-  /** Where to read the bytes that lie before `start`, to compare them; null when a validator vouches for them. */
+  /** The part file whose bytes before `start` are compared; null if a validator or the digest makes that unnecessary. */
   compareWith: PartFile | null
 }
 
+/** How many bytes before `start` are compared at most, in bytes. */
 const overlapBytes = 64 * 1024
 
 /**
- * A segment is made larger the longer its answer takes: that wait then costs little, and where there is hardly any,
- * small segments keep the front that the hasher follows close to the end of what has come.
+ * The upper bound of the segment size, per millisecond of response time. A slow server gets larger segments, so that the
+ * wait for each response costs little. A fast one gets small segments, so that the contiguous bytes that the hasher
+ * follows stay close to the bytes received.
  */
 const segmentBytesPerAnswerMs = 4 * 1024 * 1024
 
@@ -63,20 +65,23 @@ const smallestMaxSegmentBytes = 8 * 1024 * 1024
 
 const largestMaxSegmentBytes = 64 * 1024 * 1024
 
+/** How often connections are compared to find a slow one, in milliseconds. */
 const slowCheckMs = 2_000
 
+/** A connection younger than this is never replaced for being slow, in milliseconds. */
 const slowMinAgeMs = 5_000
 
+/** A connection slower than this share of the median speed of the others is replaced. */
 const slowRatio = 0.1
 
-/** See the file's head. */
+/** The open connections of one file. */
 export class ConnectionPool {
   readonly #context: ConnectionContext
   readonly #listener: PoolListener
   readonly #live = new Map<number, LiveConnection>()
   #nextId = 1
   #fetchedBytes = 0
-  /** The quickest answer so far, in milliseconds. */
+  /** The shortest response time so far, in milliseconds. */
   #answerMs = Infinity
   #slowCheckAt = 0
 
@@ -85,19 +90,19 @@ export class ConnectionPool {
     this.#listener = listener
   }
 
-  /** Connections under way, receiving or not. */
+  /** Number of open connections, whether they receive yet or not. */
   get size(): number {
     return this.#live.size
   }
 
-  /** Connections that receive. */
+  /** Number of connections whose response has been accepted. */
   get receiving(): number {
     let count = 0
     for (const { connection } of this.#live.values()) if (connection.acceptedAt !== null) count += 1
     return count
   }
 
-  /** Bytes that came over the network so far. */
+  /** Bytes received over the network so far. */
   get fetchedBytes(): number {
     return this.#fetchedBytes
   }
@@ -151,8 +156,10 @@ export class ConnectionPool {
   }
 
   /**
-   * What a further connection would fetch; null when there is nothing for it. What it takes from another connection is
-   * taken from that one at once. `except` is looked at as if it weren't there.
+   * Assigns the next segment. A segment that is taken over from another connection is removed from that one at once.
+   *
+   * @param except - a connection to ignore.
+   * @returns null when nothing is left to assign.
    */
   next(
     file: { total: number; written: IntervalSet; connections: number; minSegmentBytes: number },
@@ -167,7 +174,7 @@ export class ConnectionPool {
       if (live !== except) active.push({ id, position: Math.max(position, live.from), end: end ?? total })
     }
     const adapted = Math.max(smallestMaxSegmentBytes, this.#answerMs * segmentBytesPerAnswerMs)
-    // A single connection goes on to the end: the front is where it is, and each new request would waste some bytes.
+    // A single connection fetches up to the end: bytes arrive in order anyway, and every request has a cost.
     const maxSegmentBytes =
       connections === 1 ? Infinity : Math.floor(Math.min(largestMaxSegmentBytes, adapted))
     const segment = nextSegment({ received, total, active, connections, minSegmentBytes, maxSegmentBytes })
@@ -175,21 +182,21 @@ export class ConnectionPool {
     return segment
   }
 
-  /** Stops those that receive nothing yet. */
+  /** Stops the connections to an address that have no response yet. */
   stopUnanswered(mirror: Mirror): void {
     for (const live of [...this.#live.values()]) {
       if (live.mirror === mirror && live.connection.acceptedAt === null) live.connection.stop()
     }
   }
 
-  /** Stops all, or those of one address. */
+  /** Stops all connections, or only those to one address. */
   stop(mirror: Mirror | null = null): void {
     for (const live of [...this.#live.values()]) {
       if (mirror === null || live.mirror === mirror) live.connection.stop()
     }
   }
 
-  /** Timers; a connection far slower than the others is stopped, so that its rest goes to a new one. */
+  /** Runs the timers. Stops a connection that is far slower than the others, so that a new one fetches its segment. */
   tick(now: number): void {
     for (const { connection } of this.#live.values()) connection.tick(now)
     if (now - this.#slowCheckAt < slowCheckMs) return
@@ -212,15 +219,15 @@ export class ConnectionPool {
   }
 }
 
-// ---- What an address is asked for next: a segment, the rest of the file, or kept bytes to compare with.
+// ---- The next request to an address: a segment, the rest of the file, or bytes on disk to compare.
 
-/** A range; `end` is null for all that follows, and `start` itself when kept bytes are only compared. */
+/** A range to request. `end` is null for the rest of the file, and equal to `start` to only compare bytes on disk. */
 export interface WantedRange {
   start: number
   end: number | null
 }
 
-/** See the file's head. */
+/** Decides what to request from an address next, and sends the request. */
 export class Requests {
   readonly #pool: ConnectionPool
   readonly #mirrors: MirrorSet
@@ -238,7 +245,12 @@ export class Requests {
     this.#digestKnown = digestKnown
   }
 
-  /** What to ask for next, or null; `except` is looked at as if it weren't there. */
+  /**
+   * Chooses the next range for an address.
+   *
+   * @param except - a connection to ignore.
+   * @returns null when there is nothing to request from this address now.
+   */
   next(mirror: Mirror, part: PartFile | null, except: LiveConnection | null = null): WantedRange | null {
     const busy = this.#pool.size - (except === null ? 0 : 1)
     if (part === null) return busy > 0 ? null : { start: 0, end: null }
@@ -254,7 +266,7 @@ export class Requests {
     return this.#pool.next(file, except)
   }
 
-  /** Asks. */
+  /** Sends the request for a range. */
   send(mirror: Mirror, part: PartFile | null, { start, end }: WantedRange): void {
     const { identity } = mirror
     const compared = start > 0 && (start === end || this.#mirrors.needsOverlap(mirror))

@@ -1,4 +1,4 @@
-/** One ranged GET and its life: redirects, timers, the body into batches, the batches into the part file. */
+/** A single ranged GET: follows redirects, runs timers, and writes the body to the part file in batches. */
 import { DownloadError, toDownloadError } from '../../errors.js'
 import { type Exchange, type HttpClient, requestHeaders, type ResponseHead } from '../../net/http.js'
 import { type Hop, isRedirect, nextHop } from '../../net/redirects.js'
@@ -6,66 +6,68 @@ import type { TransferTuning } from '../../net/tuning.js'
 import { BatchWriter, type BufferPool, type ByteSink } from '../part/batch-writer.js'
 import type { TokenBucket } from './rate-limit.js'
 
-/** What a connection needs from its surroundings. */
+/** Settings and services that a connection needs. */
 export interface ConnectionContext {
   http: HttpClient
   tuning: TransferTuning
-  /** Buckets that bytes are taken from. */
+  /** Rate limits that apply. */
   buckets: readonly TokenBucket[]
+  /** Whether the proxy variables of the environment are used. */
   proxy: boolean
-  /** Buffers in which bytes are collected before a write. */
+  /** Buffers that collect bytes before they are written. */
   batches: BufferPool
-  /** Monotonic milliseconds. */
+  /** Monotonic clock in milliseconds. */
   now: () => number
 }
 
 /** How a connection ended. */
 export type Outcome =
-  /** Everything up to its end is written. */
+  /** Every byte of its range is written. */
   | { kind: 'done' }
-  /** Stopped by us; what had come is written. */
+  /** Stopped by us; the bytes received until then are written. */
   | { kind: 'stopped' }
-  /** `local`: the disk failed, not the network. */
+  /** `local` if the disk failed rather than the network. */
   | { kind: 'failed'; error: DownloadError; local: boolean }
 
-/** Hears what a connection does. */
+/** Callbacks of a connection. */
 export interface ConnectionListener {
   /**
-   * A final response came. The body waits until {@link FetchConnection.accept} or {@link FetchConnection.stop} is called, now
-   * or later.
+   * The head of the final response arrived. The body is paused until {@link FetchConnection.accept} or
+   * {@link FetchConnection.stop} is called, now or later.
    */
   onHead(connection: FetchConnection, head: ResponseHead): void
-  /** Bytes came in. */
+  /** Bytes arrived. */
   onBytes(connection: FetchConnection, count: number): void
-  /** The last call. */
+  /** The connection ended. Always called once, as the last call. */
   onClose(connection: FetchConnection, outcome: Outcome): void
 }
 
-/** Longest sleep for the sake of a rate limit before it is looked at again. */
+/** Longest pause for a rate limit before the limit is checked again, in milliseconds. */
 const limiterSliceMs = 200
 
-/** How long the end of a message is awaited when all its bytes have come. */
+/** How long to wait for the end of a message after its last byte, in milliseconds. */
 const messageEndMs = 1_000
 
-/** Longest body of a redirect that is read to its end, and how long that may take. */
+/** A longer body of a redirect is not read, in bytes. */
 const maxRedirectBodyBytes = 16 * 1024
 
+/** How long reading the body of a redirect may take, in milliseconds. */
 const redirectBodyMs = 1_000
 
-/** One connection. It is started once and ends with one `onClose`. */
+/** One connection. It is started once and ends with a single `onClose`. */
 export class FetchConnection {
   readonly id: number
-  /** Address of the last hop; valid from `onHead` on. */
+  /** The last hop after redirects; valid from `onHead` on. */
   hop: Hop
-  /** First byte that has not come in yet. */
+  /** First byte that has not arrived yet. */
   position: number
-  /** One past the last byte that is wanted; null while the file's end is unknown. */
+  /** One past the last byte to fetch; null while the size of the file is unknown. */
   end: number | null
   /** Bytes received. */
   receivedBytes = 0
-  /** When the body began, in monotonic milliseconds; null before. */
+  /** When the response was accepted, in monotonic milliseconds; null before. */
   acceptedAt: number | null = null
-  /** From the request to the head of its answer, in milliseconds; null while there is none. */
+  /** Time from the request to the head of its response, in milliseconds; null before. */
   answerMs: number | null = null
 
   readonly #context: ConnectionContext
@@ -73,9 +75,9 @@ export class FetchConnection {
   #writer: BatchWriter | null = null
   #exchange: Exchange | null = null
   #state: 'idle' | 'waiting' | 'held' | 'body' | 'closing' | 'closed' = 'idle'
-  /** One past the last byte of the response body, when the head told. */
+  /** One past the last byte of the response body; null if the head does not say. */
   #bodyEnd: number | null = null
-  /** Kept bytes that the body must begin with. */
+  /** Bytes on disk that the body must begin with. */
   #overlap: Buffer | null = null
   #held: Buffer[] = []
   #heldEnd = false
@@ -99,7 +101,7 @@ export class FetchConnection {
     this.#listener = listener
   }
 
-  /** Sends the request, with the range headers given. */
+  /** Sends the request with the given range headers. */
   start(range: Readonly<Record<string, string>>): void {
     this.#state = 'waiting'
     this.#request(range)
@@ -159,11 +161,11 @@ export class FetchConnection {
   }
 
   /**
-   * Takes the body.
+   * Accepts the response and reads its body.
    *
-   * @param options - `position`: byte that the body begins with, when it isn't the one asked for; `end`: one past the
-   * last byte wanted; `bodyEnd`: one past the last byte of the body; `overlap`: kept bytes that the body must begin
-   * with, else the connection fails with `SOURCE_CHANGED`.
+   * @param options - `position`: first byte of the body, if it is not the one requested; `end`: one past the last byte to
+   * fetch; `bodyEnd`: one past the last byte of the body; `overlap`: bytes on disk that the body must begin with, or the
+   * connection fails with `SOURCE_CHANGED`.
    */
   accept(
     sink: ByteSink,
@@ -198,39 +200,39 @@ export class FetchConnection {
     else this.#exchange?.resume()
   }
 
-  /** Gives the part from `end` on to somebody else. */
+  /** Stops this connection at `end`, because another one fetches the rest. */
   shrink(end: number): void {
     this.end = end
     if (this.#state === 'body' && this.position >= end) this.#finish()
   }
 
-  /** Stops; what has come in is written first. Harmless when closed. */
+  /** Stops the connection after writing the bytes received so far. Does nothing when closed. */
   stop(outcome: Outcome = { kind: 'stopped' }): void {
     void this.#close(outcome)
   }
 
-  /** Looks after timers; to be called a few times a second. */
+  /** Runs the timers; to be called a few times a second. */
   tick(now: number): void {
     if (this.#state === 'waiting' && this.#deadline !== null && now >= this.#deadline) {
-      this.#stall('The server sent no answer in time.')
+      this.#stall('The server did not respond in time.')
       return
     }
     if (this.#state !== 'body') return
     this.#writer?.flushOld(now)
     const { tuning, buckets } = this.#context
     if (this.#blocked > 0 || buckets.some((bucket) => bucket.limit !== null)) {
-      // Our own doing: neither silence nor slowness can be held against the server, silence without a block can.
+      // Under a rate limit a low speed is not the server's fault, and while we pause the body neither is silence.
       if (this.#blocked > 0) this.#lastByteAt = now
       this.#slowWindow = { at: now, bytes: this.receivedBytes }
     }
     if (this.end !== null && this.position >= this.end && now - this.#lastByteAt >= messageEndMs) {
       this.#finish()
     } else if (now - this.#lastByteAt >= tuning.bodyTimeoutMs) {
-      this.#stall('The server went silent in the middle of the file.')
+      this.#stall('The server stopped sending in the middle of the file.')
     } else if (now - this.#slowWindow.at >= tuning.lowSpeedTimeMs) {
       const speed = ((this.receivedBytes - this.#slowWindow.bytes) * 1000) / (now - this.#slowWindow.at)
       this.#slowWindow = { at: now, bytes: this.receivedBytes }
-      if (speed < tuning.lowSpeedBytesPerSecond) this.#stall('The server sends next to nothing.')
+      if (speed < tuning.lowSpeedBytesPerSecond) this.#stall('The server is sending too slowly.')
     }
   }
 
@@ -256,22 +258,26 @@ export class FetchConnection {
     const surplus = this.end !== null && data.length > this.end - this.position
     if (surplus) data = data.subarray(0, (this.end ?? 0) - this.position)
     if (data.length > 0) this.#collect(data)
-    // Writing may have failed on the spot.
+    // A synchronous write may have failed already.
     if ((this.#writer?.error ?? null) !== null) return
     if (this.end !== null && this.position >= this.end) {
-      // The message may end right here by itself; then the connection can serve the next request.
+      // If the message ends here as well, wait for its end, so that the connection can be reused.
       if (surplus || this.#bodyEnd !== this.end) this.#finish()
       return
     }
     this.#throttle(chunk.length)
   }
 
-  /** Compares with the kept bytes; answers what lies behind them, or null when it failed. */
+  /**
+   * Compares the body with bytes on disk.
+   *
+   * @returns the data after the compared bytes; null if the bytes differ and the connection has failed.
+   */
   #compareOverlap(data: Buffer): Buffer | null {
     const overlap = this.#overlap ?? Buffer.alloc(0)
     const count = Math.min(overlap.length, data.length)
     if (data.compare(overlap, 0, count, 0, count) !== 0) {
-      const message = 'The bytes on disk are not those that the server has now.'
+      const message = 'The bytes on disk differ from those on the server.'
       const error = new DownloadError('SOURCE_CHANGED', message, { retryable: true })
       void this.#close({ kind: 'failed', error, local: false })
       return null
@@ -293,7 +299,7 @@ export class FetchConnection {
     if (delay < 1 || this.#limiter !== null) return
     this.#context.http.beGentle()
     this.#block()
-    // In slices, so that a raised limit is felt soon.
+    // Wait in slices, so that a raised limit takes effect soon.
     this.#limiter = setTimeout(
       () => {
         this.#limiter = null
@@ -341,7 +347,7 @@ export class FetchConnection {
     this.#writer?.flush()
     await this.#writer?.drain()
     this.#state = 'closed'
-    // A write that failed outranks whatever ended the connection: bytes are missing.
+    // A failed write takes precedence over any other outcome, because bytes are missing.
     const failed = this.#writer?.error ?? null
     this.#listener.onClose(
       this,
@@ -350,7 +356,7 @@ export class FetchConnection {
   }
 }
 
-/** The body of a redirect goes with its connection, unless it is a few words: when they are read, that serves the next request. */
+/** Aborts the response of a redirect, unless its body is short: once it is read, the connection can be reused. */
 function dropBody(exchange: Exchange, { headers }: ResponseHead): void {
   const length = headers['content-length']
   if (typeof length !== 'string' || !/^\d{1,5}$/.test(length) || Number(length) > maxRedirectBodyBytes)
@@ -358,7 +364,9 @@ function dropBody(exchange: Exchange, { headers }: ResponseHead): void {
   else if (length !== '0') setTimeout(() => exchange.abort(), redirectBodyMs).unref()
 }
 
-/** A body that is shorter than the file. */
+/** The error for a body that ends before the file is complete. */
 export function endedEarly(): DownloadError {
-  return new DownloadError('TRUNCATED', 'The body ended too early.', { retryable: true })
+  return new DownloadError('TRUNCATED', 'The response ended before the file was complete.', {
+    retryable: true,
+  })
 }

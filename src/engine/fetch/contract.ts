@@ -1,4 +1,4 @@
-/** What a fetcher starts from, and what it asks of its transfer. */
+/** The interface between a fetcher and its transfer. */
 import type { ResponseHead } from '../../net/http.js'
 import type { TransferTuning } from '../../net/tuning.js'
 import type { Identity } from '../part/identity.js'
@@ -8,40 +8,47 @@ import type { ConnectionContext } from './connection.js'
 import type { FreshAddress } from './mirror.js'
 import type { HostGate, RetryBudget } from './retry-budget.js'
 
-/** The first acceptable answer. */
+/** The first acceptable response. */
 export interface FirstAnswer {
   identity: Identity
   head: ResponseHead
-  /** Where it came from, after redirects. */
+  /** Its URL after redirects. */
   url: URL
-  /** The one of {@link FetcherInit.urls} that was asked. */
+  /** The one of {@link FetcherInit.urls} that the request was sent to. */
   asked: string
 }
 
-/** What the fetcher asks of the transfer. */
+/** What the transfer does for its fetcher. */
 export interface FetcherHost {
   /**
-   * The first acceptable answer came: opens the part, or answers null when nothing needs to be fetched.
+   * Opens the part file after the first acceptable response.
    *
-   * The part may hold kept bytes that nobody knew of before the file had a name.
+   * The part may already hold bytes: if the response determined the file name, a part from an earlier run can only be
+   * found now.
+   *
+   * @returns null when nothing needs to be fetched.
    */
   open(first: FirstAnswer): Promise<PartFile | null>
-  /** Asks for an address that works now. */
+  /**
+   * Requests a new address, because the current one may have expired.
+   *
+   * @param status - HTTP status of the response that was refused.
+   */
   refresh(status: number): Promise<FreshAddress>
   emit(event: TransferEvent): void
 }
 
-/** The kept part of an earlier run. */
+/** The part file of an earlier run. */
 export interface KeptPart {
   part: PartFile
-  /** The version that it is of. */
+  /** The version of the file that its bytes belong to. */
   identity: Identity
 }
 
-/** What a fetcher starts from. */
+/** Settings and services of a fetcher. */
 export interface FetcherInit {
   spec: TransferSpec
-  /** Where to fetch from; at least one. */
+  /** Addresses to fetch from; at least one. */
   urls: readonly string[]
   tuning: TransferTuning
   context: ConnectionContext

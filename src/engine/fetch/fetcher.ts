@@ -1,6 +1,6 @@
 /**
- * Fetches one version of one file: asks, judges, spreads connections, retries, until every byte is written. What it
- * can't mend by another request, it throws: a {@link StartOver} or a `DownloadError`.
+ * Fetches one version of one file: sends requests, evaluates responses, manages connections and retries until every byte
+ * is written. A problem that another request can't solve is thrown as a {@link StartOver} or a `DownloadError`.
  */
 import { isOutOfHandles } from '../../disk/errors.js'
 import { type DownloadError, toDownloadError } from '../../errors.js'
@@ -16,10 +16,10 @@ import type { Mirror } from './mirror.js'
 import { LimitedGrowth } from './pool-size.js'
 import { judge, protocolError, type Verdict } from './response-rules.js'
 
-/** A connection that broke before this many bytes counts as one that the server didn't want. */
+/** A connection that failed before it received this many bytes counts as refused by the server. */
 const refusalBytes = 64 * 1024
 
-/** See the file's head. Runs once. */
+/** Fetches one version of one file. Can be run once. */
 export class Fetcher {
   readonly #init: FetcherInit
   readonly #pool: ConnectionPool
@@ -27,7 +27,7 @@ export class Fetcher {
   readonly #growth: LimitedGrowth
   readonly mirrors: MirrorSet
   #part: PartFile | null
-  /** Only one connection until bytes flow. */
+  /** Only one connection is used until bytes arrive. */
   #probing = true
   #notBefore = 0
   #timer: NodeJS.Timeout | null = null
@@ -60,22 +60,22 @@ export class Fetcher {
     this.#requests = new Requests(this.#pool, this.mirrors, { minSegmentBytes, digestKnown })
   }
 
-  /** Connections that receive right now. */
+  /** Number of connections that are receiving. */
   get connections(): number {
     return this.#pool.receiving
   }
 
-  /** Bytes that came over the network. */
+  /** Bytes received over the network. */
   get fetchedBytes(): number {
     return this.#pool.fetchedBytes
   }
 
-  /** Bytes in all, or null while unknown. */
+  /** Size of the file in bytes, or null while unknown. */
   get total(): number | null {
     return this.#part?.identity.total ?? null
   }
 
-  /** Resolves when every byte is written (`complete`) or the host wanted none (`nothing`). */
+  /** Resolves when every byte is written (`complete`), or when nothing needs to be fetched (`nothing`). */
   run(): Promise<'complete' | 'nothing'> {
     return new Promise((resolve, reject) => {
       this.#settle = resolve
@@ -84,12 +84,12 @@ export class Fetcher {
     })
   }
 
-  /** Ends it from outside; {@link run} rejects with the error when all is closed. */
+  /** Stops fetching. {@link run} rejects with the error once all connections are closed. */
   stop(error: DownloadError | StartOver): void {
     this.#end({ error })
   }
 
-  /** Timers; to be called a few times a second. */
+  /** Runs the timers; to be called a few times a second. */
   tick(now: number): void {
     this.#pool.tick(now)
     if (this.#part !== null) this.#init.retryBudget.noteBytes(this.#part.writtenBytes, now)
@@ -99,7 +99,7 @@ export class Fetcher {
     if (this.mirrors.grow(now) || limited || this.mirrors.all.length > 1) this.#pump()
   }
 
-  // ---- deciding what to ask for ----
+  // ---- choosing requests ----
 
   #pump(): void {
     if (this.#ended !== null || this.#opening > 0) return
@@ -138,7 +138,7 @@ export class Fetcher {
     }, Math.ceil(ms))
   }
 
-  // ---- answers ----
+  // ---- responses ----
 
   #onHead(live: LiveConnection, head: ResponseHead): void {
     const { connection, start, mirror } = live
@@ -151,7 +151,7 @@ export class Fetcher {
         if (this.#part === null) void this.#openPart(live, head, verdict)
         else if (verdict.sure || live.overlap !== null || live.from === 0) this.#accept(live, verdict)
         else {
-          // Ours has a validator, the answer has none: ask again, with some kept bytes to compare.
+          // The known version has a validator, but this response has none: request again and compare bytes on disk.
           mirror.compareBytes = true
           connection.stop()
         }
@@ -169,7 +169,7 @@ export class Fetcher {
         this.#onChanged(live, verdict)
         return
       case 'expired':
-        // What has never been there has not expired.
+        // An address that has never worked can't have expired.
         if (mirror.identity === null) this.#refuse(live, verdict.error)
         else this.#onExpired(mirror, verdict.error)
         return
@@ -204,14 +204,14 @@ export class Fetcher {
       this.#part = part
       mirror.ranges = verdict.ranges
       if (part.frontier > 0) {
-        // Bytes were kept of a file that had no name until now: ask for the rest of it instead.
+        // A part from an earlier run was found once the file had a name: request only the missing bytes.
         this.mirrors.useKeptPart(part)
         connection.stop()
       } else {
         this.#accept(live, verdict)
       }
     } catch (error) {
-      // Without a handle for the part, that of the connection is better given back than held.
+      // Without a file handle for the part, close the connection so that its handle becomes free.
       if (isOutOfHandles(error))
         connection.stop({ kind: 'failed', error: toDownloadError(error), local: false })
       else this.#end({ error })
@@ -232,7 +232,7 @@ export class Fetcher {
         connection.stop()
         return
       }
-      // There is nothing to compare with: from now on the file is what this address has.
+      // There is nothing to compare with, so the version at this address is the one to fetch.
       this.mirrors.adopt(mirror)
       part.adopt(identity, mirror.url)
     }
@@ -267,7 +267,7 @@ export class Fetcher {
 
   #onChanged(live: LiveConnection, { by, total, error }: Verdict & { kind: 'changed' }): void {
     const { mirror } = live
-    // One odd size among several connections may be a single bad node: believe it when it is seen twice.
+    // With several connections open, a different size may come from a single bad node. It must be seen twice.
     const odd = by === 'total' && mirror.live > 1 && mirror.unconfirmedTotal !== total
     mirror.unconfirmedTotal = total
     if (odd) this.#refuse(live, error)
@@ -279,7 +279,7 @@ export class Fetcher {
     mirror.address.refresh(error).then(
       (fresh) => {
         if (!fresh) return
-        const message = `${error.message} Asked for the address anew.`
+        const message = `${error.message} Requested a new address.`
         this.#init.host.emit({ type: 'log', level: 'info', message })
         this.#pump()
       },
@@ -287,11 +287,11 @@ export class Fetcher {
         this.#ruleOut(mirror, toDownloadError(failure))
       },
     )
-    // What has no answer yet was asked of the old address: its refusals would say nothing of the new one.
+    // Requests without a response were sent to the old address, so their refusals say nothing about the new one.
     this.#pool.stopUnanswered(mirror)
   }
 
-  /** An address is asked no more; without it, either the others go on or this is the end. */
+  /** Excludes an address. The others continue; if there are none, the fetch ends. */
   #ruleOut(mirror: Mirror, why: DownloadError | StartOver): void {
     this.mirrors.ruleOut(mirror, why)
     const error = this.mirrors.finalError()
@@ -341,7 +341,7 @@ export class Fetcher {
       this.#end({ error })
       return
     }
-    // It is asked no more, so that it matters no more.
+    // The address is excluded already.
     if (mirror.out !== null) return
     if (error.code === 'SOURCE_CHANGED' && connection.acceptedAt !== null) {
       this.#ruleOut(mirror, new StartOver(error, 'changed'))
@@ -350,7 +350,7 @@ export class Fetcher {
     const { retryBudget, context, host, tuning } = this.#init
     const now = context.now()
     const { several } = this.mirrors
-    // A silent address is left with all its connections, where there is another.
+    // If there is another address, a stalled one is given up together with its other connections.
     if (mirror.live > 0 && !(several && error.code === 'STALLED')) {
       if (connection.receivedBytes < refusalBytes) mirror.poolSize.refused(mirror.live, now)
       return
@@ -361,7 +361,7 @@ export class Fetcher {
     }
     this.mirrors.noteFailure(mirror, now)
     if (isNetworkFailure(error) || error.code === 'STALLED') mirror.poolSize.reset()
-    // The address may have gone stale with its server: begin again at the one that the caller gave.
+    // The server behind the redirect may be down: follow the redirects again from the URL that the caller gave.
     mirror.address.resetHop()
     if (this.#pool.size > 0) return
     this.#probing = true
@@ -369,7 +369,7 @@ export class Fetcher {
       host.emit({ type: 'log', level: 'warn', message: `${mirror.name} failed: ${error.message}` })
       return
     }
-    // One address that wants to be left alone is waited for by itself.
+    // With several addresses, each one waits for its own Retry-After.
     const verdict = retryBudget.failed(several ? withoutWait(error) : error, now)
     if (verdict.kind === 'give-up') {
       this.#end({ error: this.mirrors.lastResort() ?? error })
@@ -389,7 +389,7 @@ export class Fetcher {
     this.#finish()
   }
 
-  /** Not before a part that is being opened is there: its owner must close it. */
+  /** Settles {@link run}, once all connections are closed and no part is being opened, which its owner must close. */
   #finish(): void {
     const ended = this.#ended
     if (this.#pool.size > 0 || this.#opening > 0 || ended === null) return

@@ -1,27 +1,27 @@
 /**
- * Which of several addresses of one file is asked next, and when one is left for another. Pure: the clock comes from the
- * caller. Times are monotonic milliseconds.
+ * Decides which of several addresses of one file is used next, and when to switch to another one. Pure: the caller passes
+ * the time. Times are monotonic milliseconds.
  */
 
-/** How an address has done so far. Never changed in place. */
+/** How well an address has worked so far. Never changed in place. */
 export interface MirrorHealth {
-  /** Failures since it last brought bytes. */
+  /** Failures since it last delivered bytes. */
   failures: number
-  /** Before this it is asked only when nobody else is left. */
+  /** Until this time it is used only when no other address is left. */
   backoffUntil: number
-  /** Bytes per second of all its connections, at the last look; null before the first. */
+  /** Bytes per second of all its connections in the last sample; null before the first sample. */
   speed: number | null
-  /** The same, of one connection. */
+  /** Average bytes per second of one connection in the last sample. */
   speedOfOne: number
-  /** The highest {@link speed} ever. */
+  /** The highest {@link speed} so far. */
   bestSpeed: number
-  /** Looks in a row at which it was slow. */
+  /** Consecutive samples in which it was slow. */
   slowSamples: number
-  /** How often it was tried beside another one, and found no better. */
+  /** How often it was tried in parallel with another address and was not faster. */
   trials: number
 }
 
-/** An address that nobody has asked yet. */
+/** Health of an address that has not been used yet. */
 export const unknownHealth: MirrorHealth = {
   failures: 0,
   backoffUntil: 0,
@@ -36,32 +36,32 @@ const initialBackoffMs = 1_000
 
 const maxBackoffMs = 60_000
 
-/** It failed: it rests, the longer the more often. */
+/** Health after a failure: the address backs off, from 1 s, doubling with each failure, up to 60 s. */
 export function afterFailure(health: MirrorHealth, now: number): MirrorHealth {
   const failures = health.failures + 1
   const backoffMs = Math.min(maxBackoffMs, initialBackoffMs * 2 ** Math.min(failures - 1, 30))
   return { ...health, failures, backoffUntil: Math.max(health.backoffUntil, now + backoffMs) }
 }
 
-/** It brought bytes: what was before is forgiven. */
+/** Health after bytes were received: failures are reset. */
 export function afterBytes(health: MirrorHealth): MirrorHealth {
   return health.failures === 0 ? health : { ...health, failures: 0, backoffUntil: 0 }
 }
 
-/** A look at what it brings. */
+/** A speed measurement of one address. */
 export interface SpeedSample {
-  /** Of all its connections together, over the time since the last look. */
+  /** Speed of all its connections together since the previous sample. */
   bytesPerSecond: number
-  /** How many they are, at least one. */
+  /** Number of its connections. */
   connections: number
-  /** What is slow whatever it was before. */
+  /** Below this it is slow, whatever its speed was before. */
   slowBytesPerSecond: number
 }
 
-/** Below this part of its best an address counts as slow. */
+/** An address is slow below this share of its best speed. */
 const slowShare = 1 / 4
 
-/** Notes its speed. */
+/** Health after a speed sample. */
 export function afterSample(health: MirrorHealth, sample: SpeedSample): MirrorHealth {
   const speed = sample.bytesPerSecond
   const slow = speed < sample.slowBytesPerSecond || speed < health.bestSpeed * slowShare
@@ -74,34 +74,35 @@ export function afterSample(health: MirrorHealth, sample: SpeedSample): MirrorHe
   }
 }
 
-/** An address, as {@link pick} sees it. */
+/** An address, as {@link pick} considers it. */
 export interface MirrorCandidate {
   health: MirrorHealth
-  /** False when it is asked no more in this download. */
+  /** False if the address is excluded from this download. */
   usable: boolean
-  /** How long it must be left alone (`Retry-After`); Infinity while a fresh address is waited for. */
+  /** How long no request may be sent to it (`Retry-After`); Infinity while a new address for it has been requested. */
   waitMs: number
-  /** Its connections. */
+  /** Number of its open connections. */
   live: number
-  /** Further connections that it may be given. */
+  /** How many more connections it may get. */
   room: number
 }
 
-/** Who is asked next, or how long until somebody can be; Infinity when that depends on something else than time. */
+/** The address to use next, or how long to wait for one; Infinity if waiting alone does not help. */
 export type Choice = { index: number } | { waitMs: number }
 
 /**
- * Chooses for the next connection.
+ * Chooses the address for the next connection.
  *
- * One at a time: the current one, as long as it works; else the one with the fewest failures, the earlier in the list
- * first. Spread: the one with the fewest connections. Those that rest are asked only when nothing at all is under way.
+ * One at a time, this is the current address as long as it works, then the one with the fewest failures, in list order.
+ * With `spread`, it is the address with the fewest connections. An address that backs off is used only when no connection
+ * is open at all.
  */
 export function pick(
   candidates: readonly MirrorCandidate[],
   { now, current, spread }: { now: number; current: number; spread: boolean },
 ): Choice {
   const active = candidates[current]
-  // Whoever is still at work and only asks not to be given more is not left for that.
+  // An address that is still receiving and merely accepts no further request now is not replaced for that.
   if (!spread && active?.usable === true && active.live > 0 && active.health.backoffUntil <= now) {
     if (active.room <= 0) return { waitMs: Infinity }
     return active.waitMs > 0 ? { waitMs: active.waitMs } : { index: current }
@@ -137,10 +138,10 @@ function byBackoff(a: Ranked, b: Ranked): number {
 }
 
 /**
- * Whether another address is to be asked at once after a failure, before the retry budget has a say: one that doesn't
- * rest, unless as many have failed in a row, without any byte in between, as there are.
+ * Whether to try another address immediately after a failure, without using the retry budget. This needs an address that
+ * does not back off, and fewer failures in a row than there are usable addresses.
  *
- * @param failuresInARow - of whichever address, since bytes came or the budget was last asked.
+ * @param options - `failuresInARow`: failures of any address since bytes were received or the retry budget was used.
  */
 export function shouldTryAnother(
   candidates: readonly Pick<MirrorCandidate, 'usable' | 'health' | 'waitMs'>[],
@@ -151,18 +152,19 @@ export function shouldTryAnother(
   return usable.some(({ health, waitMs }) => waitMs <= 0 && health.backoffUntil <= now)
 }
 
-/** Slow looks before another address is tried. */
+/** Consecutive slow samples before another address is tried. */
 const samplesBeforeTrial = 3
 
-/** A rest that is done within that many looks is not worth a move. */
+/** When the current address needs no more than this many samples to finish, switching is not worth it. */
 const worthwhileSamples = 8
 
-/** How much faster another one must be. */
+/** How many times faster another address must be. */
 const fasterBy = 2
 
 /**
- * Which address is to be tried beside the current one because that is slow; null when it isn't, when it is nearly done,
- * or when nobody is left to try.
+ * Chooses the address to try in parallel with the current one because that one is slow.
+ *
+ * @returns its index; null if the current address is not slow or nearly done, or if there is no address to try.
  */
 export function chooseTrial(
   candidates: readonly MirrorCandidate[],
@@ -185,21 +187,22 @@ export function chooseTrial(
   return others[0]?.index ?? null
 }
 
-/** Whether the address on trial, with its one connection, does so much better that the download moves there. */
+/** Whether the address on trial is so much faster per connection that the download switches to it. */
 export function isFaster(trial: MirrorHealth, active: MirrorHealth): boolean {
   return trial.speedOfOne > active.speedOfOne * fasterBy
 }
 
-/** It was no better: it is left alone for a while, the longer the more often. */
+/** Health after a trial in which the address was not faster: it backs off, longer after each trial. */
 export function afterTrial(health: MirrorHealth, now: number, sampleIntervalMs: number): MirrorHealth {
   const trials = health.trials + 1
   return { ...health, trials, backoffUntil: now + sampleIntervalMs * 10 * 2 ** Math.min(trials, 6) }
 }
 
 /**
- * How many connections each address may have when they are spread: an even share, and what others can't take.
+ * Divides connections among addresses with `spread`: each one gets an equal share, plus what the others can't use.
  *
- * @param limits - what each puts up with; 0 for one that takes no part.
+ * @param limits - how many connections each address accepts; 0 for one that is not used.
+ * @returns the most connections that each address may have.
  */
 export function shares(limits: readonly number[], connections: number): number[] {
   const parts = limits.filter((limit) => limit > 0).length

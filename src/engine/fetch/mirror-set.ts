@@ -1,4 +1,4 @@
-/** The addresses of one fetch: whom to ask next, who has failed, who is slow. The decisions are those of `mirrors.ts`. */
+/** The addresses of one fetch, with their failures and speeds. The decisions are made in `mirror-choice.ts`. */
 import type { DownloadError } from '../../errors.js'
 import { hasStrongValidator } from '../part/identity.js'
 import type { Interval } from '../part/intervals.js'
@@ -20,19 +20,19 @@ import {
 } from './mirror-choice.js'
 import { Mirror } from './mirror.js'
 
-/** Fewer kept bytes than this say little while more of them are still to come from elsewhere. */
+/** Fewer bytes on disk than this are not compared with another address while more are still arriving. */
 const minComparedBytes = 64 * 1024
 
-/** An address with less than this altogether is slow, whatever it was before. */
+/** An address is slow below this total speed, whatever its speed was before. */
 const slowBytesPerSecond = 1024 * 1024
 
-/** A trial that has brought bytes is judged after so many looks, one that has not after so many. */
+/** After how many samples a trial is decided: if it has received bytes, and if it has not. */
 const trialSamples = { receiving: 2, silent: 5 }
 
-/** A connection slower than this part of the best address's makes its own address rest, where all are used. */
+/** With `spread`, an address backs off if its speed per connection is below this share of the best one's. */
 const laggingShare = 0.1
 
-/** See the file's head. */
+/** The addresses of one fetch. */
 export class MirrorSet {
   readonly all: readonly Mirror[]
   readonly #init: FetcherInit
@@ -62,45 +62,49 @@ export class MirrorSet {
     if (kept !== null) this.useKeptPart(kept.part)
   }
 
-  /** Allows more connections. */
+  /** Changes the number of connections. */
   widen(connections: number): void {
     this.#connections = connections
     for (const { poolSize } of this.all) poolSize.max = connections
   }
 
-  /** Lets each have one more connection after a quiet while; whether that changes anything. */
+  /**
+   * Lets each address have one more connection when it has not refused one for a while.
+   *
+   * @returns whether anything has changed.
+   */
   grow(now: number): boolean {
     return this.all.filter(({ poolSize }) => poolSize.grow(now)).length > 0
   }
 
-  /** Connections to have at once, when nothing asks for fewer. */
+  /** How many connections may be open at once. */
   get connections(): number {
     if (this.#spread) return this.#connections
     return this.#current.poolSize.size + (this.#trial === null ? 0 : 1)
   }
 
-  /** Whether there is more than one that may be asked. */
+  /** Whether more than one address can be used. */
   get several(): boolean {
     return this.all.length > 1 && this.all.filter(({ out }) => out === null).length > 1
   }
 
-  /** Those that brought bytes. */
+  /** URLs that bytes were received from. */
   get contributors(): readonly string[] {
     return this.all.filter(({ receivedBytes }) => receivedBytes > 0).map(({ url }) => url)
   }
 
-  /** Whether only a comparison of bytes can tell that the file is still the same there (transfer rule 3). */
+  /** Whether only comparing bytes can show that the address still has the same version (transfer rule 3). */
   needsOverlap(mirror: Mirror): boolean {
     if (this.#init.spec.sha256 !== null || mirror.identity === null) return false
     return mirror.compareBytes || !hasStrongValidator(mirror.identity)
   }
 
-  /** One stream where nothing could tell a mixture of two versions (FAULTS row 10). */
+  /** Whether a single stream must be used, because a mixture of two versions could not be detected (FAULTS row 10). */
   needsSingleStream(mirror: Mirror, part: PartFile | null): boolean {
     return (part?.identity.total ?? null) === null || !mirror.ranges || this.needsOverlap(mirror)
   }
 
-  /** Whom to ask next; else how many milliseconds until somebody can be asked. */
+  /** The address to use next, or how many milliseconds to wait until one is available. */
   choose(part: PartFile | null, now: number): Mirror | number {
     if (this.all.length === 1) {
       const waitMs = this.#waitMs(this.#current, now)
@@ -117,8 +121,9 @@ export class MirrorSet {
   }
 
   /**
-   * The end of the kept bytes that an address must have too before its own are put beside them; null while there is
-   * nothing to compare with.
+   * The end of the bytes on disk to compare with an address before its own bytes are combined with them.
+   *
+   * @returns null while there is nothing to compare with.
    */
   comparisonEnd(part: PartFile, idle: boolean): number | null {
     const length = ([start, end]: Interval) => end - start
@@ -130,20 +135,20 @@ export class MirrorSet {
     return longest[1]
   }
 
-  /** Bytes of the file came from it. */
+  /** Notes that bytes were received from an address. */
   noteBytes(mirror: Mirror): void {
     this.#failuresInARow = 0
     mirror.health = afterBytes(mirror.health)
   }
 
-  /** It failed in a way that may pass. */
+  /** Notes a failure of an address that may be temporary. */
   noteFailure(mirror: Mirror, now: number): void {
     mirror.health = afterFailure(mirror.health, now)
     this.#failuresInARow += 1
     if (this.#trial?.mirror === mirror) this.#trial = null
   }
 
-  /** Whether another one is asked at once after a failure; else the retry budget is asked. */
+  /** Whether to try another address at once after a failure; otherwise the retry budget decides. */
   shouldTryAnother(now: number): boolean {
     const elsewhere = shouldTryAnother(this.#candidates(null, now), {
       now,
@@ -153,17 +158,17 @@ export class MirrorSet {
     return elsewhere
   }
 
-  /** It is asked no more. */
+  /** Excludes an address from this download. */
   ruleOut(mirror: Mirror, why: DownloadError | StartOver): void {
     if (mirror.out !== null) return
     mirror.out = why
     if (this.#trial?.mirror === mirror) this.#trial = null
     if (this.all.length === 1) return
     const { message } = why instanceof StartOver ? why.reason : why
-    this.#log('warn', `Not fetching from ${mirror.name} any more: ${message}`)
+    this.#log('warn', `No longer fetching from ${mirror.name}: ${message}`)
   }
 
-  /** What it all ends with when nobody is left: to start over where that helps, else the error of the first. */
+  /** The error of the fetch once every address is excluded: a {@link StartOver} if there is one, else the first error. */
   finalError(): DownloadError | StartOver | null {
     if (this.all.some(({ out }) => out === null)) return null
     const reasons = this.all.map(({ out }) => out)
@@ -171,13 +176,13 @@ export class MirrorSet {
     return changed ?? reasons.find((out) => out instanceof StartOver) ?? reasons[0] ?? null
   }
 
-  /** Somebody without ranges, who could serve the file from byte 0, when the others are given up. */
+  /** A {@link StartOver} for an address without ranges, which could still serve the file from byte 0; null if none. */
   lastResort(): StartOver | null {
     const found = this.all.find(({ out }) => out instanceof StartOver && out.trigger === 'ranges-lost')?.out
     return found instanceof StartOver ? new StartOver(found.reason, 'mirror', true) : null
   }
 
-  /** Kept bytes came to light. */
+  /** Takes over the part file of an earlier run. */
   useKeptPart({ identity, mirror }: PartFile): void {
     for (const each of this.all) {
       each.joined = this.#isVouched(each.url, mirror)
@@ -185,7 +190,7 @@ export class MirrorSet {
     }
   }
 
-  /** All bytes will be its own: what the others had counts no more. */
+  /** Makes the version at one address the one to fetch; all others have to be compared with it again. */
   adopt(mirror: Mirror): void {
     for (const other of this.all) {
       if (other === mirror) continue
@@ -196,9 +201,9 @@ export class MirrorSet {
   }
 
   /**
-   * Looks at the speeds; to be called a few times a second.
+   * Measures the speeds; to be called a few times a second.
    *
-   * @returns whose connections are to be stopped, because their rest is better fetched elsewhere.
+   * @returns the address whose connections must be stopped, because another one fetches the rest; null if there is none.
    */
   sampleSpeeds(part: PartFile | null, now: number, limited: boolean): Mirror | null {
     if (this.all.length === 1 || now - this.#sampledAt < this.#sampleIntervalMs) return null
@@ -206,11 +211,11 @@ export class MirrorSet {
     this.#sampledAt = now
     const earlier = this.#sampledBytes
     this.#sampledBytes = new Map(this.all.map((mirror) => [mirror, mirror.receivedBytes]))
-    // What we hold back ourselves is nobody's fault.
+    // Under a rate limit the speed says nothing about the server.
     if (limited || part === null) return null
     for (const [mirror, before] of earlier) {
       const bytes = mirror.receivedBytes - before
-      // A quick one may be done with a segment at each look.
+      // A fast address may be between two segments at the time of a sample.
       if (mirror.live === 0 && bytes === 0) continue
       const bytesPerSecond = (bytes * 1000) / elapsedMs
       mirror.health = afterSample(mirror.health, {
@@ -226,7 +231,10 @@ export class MirrorSet {
     return this.#trial === null ? this.#try(part, now) : this.#judge(this.#trial, now)
   }
 
-  /** The same digest is the same file, wherever it is; other kept bytes are only sure to be of whom they came from. */
+  /**
+   * Whether bytes on disk may be combined with those of an address without comparing: they came from it, or it is the only
+   * address and the digest is known.
+   */
   #isVouched(url: string, keptFrom: string): boolean {
     return (this.all.length === 1 && this.#init.spec.sha256 !== null) || keptFrom === mirrorId(url)
   }
@@ -242,7 +250,7 @@ export class MirrorSet {
     })
     const mirror = index === null ? undefined : this.all[index]
     if (mirror === undefined) return null
-    this.#log('info', `${this.#current.name} is slow; trying ${mirror.name} beside it.`)
+    this.#log('info', `${this.#current.name} is slow; trying ${mirror.name} in parallel.`)
     this.#trial = { mirror, samples: 0, bytesBefore: mirror.receivedBytes }
     return null
   }
@@ -274,7 +282,7 @@ export class MirrorSet {
 
   #switchTo(mirror: Mirror): void {
     this.#current = mirror
-    this.#log('info', `Going on with ${mirror.name}.`)
+    this.#log('info', `Now fetching from ${mirror.name}.`)
   }
 
   #candidates(part: PartFile | null, now: number): MirrorCandidate[] {

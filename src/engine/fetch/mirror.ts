@@ -1,4 +1,4 @@
-/** One of the addresses of a file, with what is known of it in this download. */
+/** One of the addresses of a file, and what this download knows about it. */
 import type { DownloadError } from '../../errors.js'
 import { firstHop, type Hop } from '../../net/redirects.js'
 import { type Identity, sizeOnly } from '../part/identity.js'
@@ -7,29 +7,29 @@ import type { StartOver } from '../part/start-over.js'
 import { type MirrorHealth, unknownHealth } from './mirror-choice.js'
 import { PoolSize } from './pool-size.js'
 
-/** See the file's head. */
+/** One of the addresses of a file. */
 export class Mirror {
-  /** Place in the list. */
+  /** Position in the list of addresses. */
   readonly index: number
   readonly url: string
   readonly address: Address
   readonly poolSize: PoolSize
-  /** Its version of the file, once an answer was accepted. Validators mean nothing at another address. */
+  /** Its version of the file, once a response has been accepted. Validators are only comparable within one address. */
   identity: Identity | null = null
-  /** Its bytes may be put beside those that are there: they are its own, or were compared. */
+  /** Its bytes may be combined with those on disk: they came from this address, or have been compared. */
   joined = false
-  /** Whether it serves ranges. */
+  /** Whether the server supports range requests. */
   ranges = true
-  /** It doesn't send its validator each time, so that bytes are compared. */
+  /** The server does not always send its validator, so bytes must be compared. */
   compareBytes = false
-  /** A total that one of its answers stated and that isn't the known one. */
+  /** A total size from one of its responses that differs from the known one, until a second response confirms it. */
   unconfirmedTotal: number | null = null
   health: MirrorHealth = unknownHealth
-  /** Its connections. */
+  /** Number of open connections. */
   live = 0
-  /** Bytes that it brought. */
+  /** Bytes received from it. */
   receivedBytes = 0
-  /** Why it is asked no more; a {@link StartOver} when it would do for a download that begins at byte 0. */
+  /** Why the address is excluded; a {@link StartOver} if a download from byte 0 could still use it. */
   out: DownloadError | StartOver | null = null
 
   constructor(
@@ -44,31 +44,31 @@ export class Mirror {
     this.poolSize = new PoolSize(connections)
   }
 
-  /** The version that its next answer must be of: its own, else one of the known size; null while nothing is known. */
+  /** The version that its next response must match: its own, else any of the known size; null if none is known. */
   expected(part: PartFile | null): Identity | null {
     const total = part?.identity.total ?? null
     if (this.identity === null) return part === null ? null : sizeOnly({ total })
     return { ...this.identity, total: this.identity.total ?? total }
   }
 
-  /** For logs: the host alone. */
+  /** The host, for log messages; the rest of the URL may contain secrets. */
   get name(): string {
     return new URL(this.url).host
   }
 }
 
-// ---- Where a file is fetched from: the address that the caller gave, and where its redirects led.
+// ---- Where a file is fetched from: the URL that the caller gave, and the URL that it redirects to.
 
-/** An address that works now, with its headers. */
+/** A URL that is currently valid, with the headers to send. */
 export interface FreshAddress {
   url: string
   headers: Record<string, string>
 }
 
-/** How often an address may be asked for anew without any byte in between. */
+/** How often a new address may be requested in a row without receiving any bytes. */
 const maxRefreshes = 2
 
-/** See the file's head. */
+/** Where requests for a file are sent. */
 export class Address {
   readonly #ask: (status: number) => Promise<FreshAddress>
   #given: FreshAddress
@@ -76,42 +76,42 @@ export class Address {
   #refreshes = 0
   #refreshing = false
 
-  /** @param ask - asks the manager for a fresh address. */
+  /** @param ask - requests a new address from the manager. */
   constructor(given: FreshAddress, ask: (status: number) => Promise<FreshAddress>) {
     this.#given = given
     this.#ask = ask
   }
 
-  /** Whether a fresh address is being waited for. */
+  /** Whether a new address has been requested and not received yet. */
   get refreshing(): boolean {
     return this.#refreshing
   }
 
-  /** Where the next request goes. */
+  /** Where the next request is sent. */
   hop(): Hop {
     return this.#redirected ?? firstHop(new URL(this.#given.url), this.#given.headers)
   }
 
-  /** Further requests go straight to where the redirects of one led. */
+  /** Sends further requests directly to the URL that an earlier one was redirected to. */
   useHop(hop: Hop): void {
     this.#redirected = hop
   }
 
-  /** Bytes came: it works. */
+  /** Notes that bytes were received, so the address works. */
   noteBytes(): void {
     this.#refreshes = 0
   }
 
-  /** It may have gone stale: begin again at the address that the caller gave. */
+  /** Follows the redirects again from the URL that the caller gave, because the last target may no longer be valid. */
   resetHop(): void {
     this.#redirected = null
   }
 
   /**
-   * Access was refused to what had worked: signed addresses expire. Asks for a fresh one.
+   * Requests a new address after access was refused to one that had worked: signed URLs expire.
    *
-   * @returns whether to go on; false when that is under way already.
-   * @throws DownloadError the error given, when that has been tried in vain.
+   * @returns false if a new address has already been requested.
+   * @throws DownloadError `error` itself, after two new addresses in a row that did not work.
    */
   async refresh(error: DownloadError): Promise<boolean> {
     this.#redirected = null

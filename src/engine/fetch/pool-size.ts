@@ -1,6 +1,6 @@
 import type { TokenBucket } from './rate-limit.js'
 
-/** How many connections a server puts up with. */
+/** Tracks how many connections a server accepts. */
 export class PoolSize {
   #max: number
   #size: number
@@ -13,30 +13,34 @@ export class PoolSize {
     this.#size = max
   }
 
-  /** Connections to use. */
+  /** Number of connections to use. */
   get size(): number {
     return this.#size
   }
 
-  /** Allows more: from the next look on, unless the server has shown its limit. */
+  /** Changes the maximum. The size follows, unless a refused connection has reduced it. */
   set max(max: number) {
     this.#widened ||= this.#size === this.#max && max > this.#max
     if (this.#widened) this.#size = max
     this.#max = max
   }
 
-  /** A further connection was refused while `others` were at work: that many it is, for now. */
+  /** Notes that a connection was refused while `others` were open; the size is reduced to that number for now. */
   refused(others: number, now: number): void {
     this.#size = Math.max(1, Math.min(this.#size, others))
     this.#changedAt = now
   }
 
-  /** Nobody gets through, so that the refusals before were the network's and say nothing about the server. */
+  /** Restores the maximum, after a network failure: earlier refusals may have had the same cause. */
   reset(): void {
     this.#size = this.#max
   }
 
-  /** Tries one more after a quiet while; whether the size has changed. */
+  /**
+   * Allows one more connection when none has been refused for 15 seconds.
+   *
+   * @returns whether the size has changed.
+   */
   grow(now: number): boolean {
     if (this.#widened) {
       this.#widened = false
@@ -49,17 +53,18 @@ export class PoolSize {
   }
 }
 
+/** How long after the last change one more connection is tried, in milliseconds. */
 const growAfterMs = 15_000
 
 /**
- * While a rate limit holds, connections join one by one, and only as long as the limit leaves them something to do: more
- * of them bring no speed, but each fills its buffers with bytes that a kill or a pause loses.
+ * While a rate limit is set, connections are added one by one, and only while the limit is not used up. More of them
+ * would not be faster, and each one fills its buffers with bytes that are lost when the download is paused or killed.
  */
 export class LimitedGrowth {
   readonly #buckets: readonly Pick<TokenBucket, 'limit' | 'spare'>[]
   #joinedAt = 0
 
-  /** @param buckets - the limits that hold. */
+  /** @param buckets - the rate limits that apply. */
   constructor(buckets: readonly Pick<TokenBucket, 'limit' | 'spare'>[]) {
     this.#buckets = buckets
   }
@@ -69,7 +74,7 @@ export class LimitedGrowth {
     return this.#buckets.some(({ limit }) => limit !== null)
   }
 
-  /** Whether a further connection may be opened now, beside those that are at work; to be asked once for each. */
+  /** Whether another connection may be opened now. Call it once for each connection that is then opened. */
   admits(others: number, now: number): boolean {
     if (!this.limited) return true
     if (others > 0 && (now - this.#joinedAt < joinEveryMs || !this.#buckets.every(({ spare }) => spare)))
@@ -79,4 +84,5 @@ export class LimitedGrowth {
   }
 }
 
+/** Shortest time between two new connections, in milliseconds. */
 const joinEveryMs = 200

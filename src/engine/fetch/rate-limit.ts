@@ -1,22 +1,23 @@
 import { DownloadError } from '../../errors.js'
 
+/** How much of the rate may be saved up, in seconds. */
 const burstSeconds = 0.1
 
-/** Below this a socket's own chunks would overshoot the bucket anyway. */
+/** Smallest burst, in bytes: a single chunk from a socket is about as large. */
 const minBurstBytes = 16 * 1024
 
-/** The longest that a timer can wait. */
+/** The longest delay that `setTimeout` supports, in milliseconds. */
 const maxWaitMs = 0x7fffffff
 
 /**
- * Keeps a byte rate. Bytes that have arrived can't be sent back, so taking always succeeds: it may leave a debt, and
- * whoever takes waits until the debt is paid. Up to 100 ms worth of the rate (at least 16 KiB) may be saved up, so
- * that timers which fire late don't cost speed.
+ * Limits a byte rate. Bytes that have arrived can't be sent back, so taking always succeeds. It may leave a debt, and the
+ * caller waits until the debt is paid. Up to 100 ms worth of the rate (at least 16 KiB) may be saved up, so that timers
+ * that fire late don't reduce the speed.
  */
 export class TokenBucket {
   readonly #now: () => number
   #limit: number | null
-  /** Bytes that may be taken at once; below zero: the debt. */
+  /** Bytes that may be taken without waiting; negative while there is a debt. */
   #balance: number
   #refilledAt: number
 
@@ -38,14 +39,14 @@ export class TokenBucket {
   }
 
   /**
-   * Changes the rate from now on. A debt stays, and is paid at the new rate.
+   * Changes the rate from now on. An existing debt remains and is paid at the new rate.
    *
    * @throws DownloadError `INVALID_OPTIONS` for a rate that isn't a positive finite number.
    */
   set limit(bytesPerSecond: number | null) {
     const limit = checkedLimit(bytesPerSecond)
     this.#refill()
-    // Without a rate there was no debt.
+    // There is no debt without a rate.
     if (this.#limit === null) this.#balance = burstOf(limit)
     this.#limit = limit
   }
@@ -53,9 +54,9 @@ export class TokenBucket {
   /**
    * Takes bytes.
    *
-   * @param bytes - how many arrived; 0 asks how long there is still to wait.
-   * @returns whole milliseconds to wait before taking more, 0 to go on. A caller that waits long does so in slices
-   * and asks again with `take(0)`, so that a raised limit is felt soon.
+   * @param bytes - how many arrived; with 0, only the remaining wait is returned.
+   * @returns whole milliseconds to wait before taking more; 0 to continue at once. A caller should split a long wait and
+   * call `take(0)` in between, so that a raised limit takes effect soon.
    */
   take(bytes: number): number {
     if (this.#limit === null) return 0
@@ -65,7 +66,7 @@ export class TokenBucket {
     return Math.min(maxWaitMs, Math.ceil((-this.#balance / this.#limit) * 1000))
   }
 
-  /** Whether the rate is more than what is taken: at least half of what may be saved up is there. True without a rate. */
+  /** Whether the rate is not used up: at least half of the possible burst is saved up. True without a rate. */
   get spare(): boolean {
     this.#refill()
     return this.#limit === null || this.#balance >= burstOf(this.#limit) / 2

@@ -1,5 +1,5 @@
 /**
- * What a response means for a transfer. Pure: a response head and what is known go in, one verdict comes out.
+ * Decides what a response means for a transfer. Pure: from a response head and the known version to one verdict.
  * Sources: RFC 9110 sections 8.8 (validators), 13.1.5 (If-Range), 14 (ranges) and 15 (status codes).
  */
 import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
@@ -7,15 +7,15 @@ import { parseContentRange } from '../../net/content-range.js'
 import type { ResponseHead } from '../../net/http.js'
 import { compareIdentity, type Identity } from '../part/identity.js'
 
-/** What was asked for and what is known about the file. */
+/** What was requested, and what is known about the file. */
 export interface Expectation {
-  /** First byte asked for. */
+  /** First byte requested. */
   start: number
-  /** One past the last byte asked for; null when open. */
+  /** One past the last byte requested; null for the rest of the file. */
   end: number | null
   /** The version that is being fetched; null before the first accepted response. */
   identity: Identity | null
-  /** The digest is known, so that it decides in the end and validators need not. */
+  /** Whether the digest is known; it is checked at the end, so validators do not have to match. */
   digestKnown: boolean
   /** Size that the caller gave, or null. */
   size: number | null
@@ -24,23 +24,23 @@ export interface Expectation {
 /** What to do with a response. */
 export type Verdict =
   /**
-   * Take the body; it begins at the byte that was asked for. `bodyEnd` is one past its last byte. Unless `sure`, no
-   * strong validator says that it is of the known version: compare bytes before joining it to others.
+   * Use the body. It begins at the requested byte; `bodyEnd` is one past its last byte. Unless `sure`, no strong validator
+   * shows that it belongs to the known version, so bytes must be compared before it is combined with others.
    */
   | { kind: 'accept'; identity: Identity; bodyEnd: number | null; ranges: boolean; sure: boolean }
-  /** The whole file from byte 0, though another part was asked for: usable only by starting over. */
+  /** The complete file from byte 0, although a later range was requested. Only usable by starting over. */
   | { kind: 'whole'; identity: Identity; bodyEnd: number | null }
   /** The file is empty. */
   | { kind: 'empty'; identity: Identity }
-  /** The file ends exactly at the byte that was asked for. */
+  /** The file ends exactly at the first requested byte. */
   | { kind: 'past-end'; total: number }
-  /** Another version than the one being fetched; `total` is the size that it states. */
+  /** A different version from the one being fetched; `total` is the size that it states. */
   | { kind: 'changed'; error: DownloadError; total: number | null; by: 'total' | 'validator' }
-  /** Access was refused although it had worked: the address may have expired. */
+  /** Access was refused to an address that had worked: it may have expired. */
   | { kind: 'expired'; error: DownloadError }
-  /** May work later or on another connection. */
+  /** A later request, or one on another connection, may succeed. */
   | { kind: 'retry'; error: DownloadError }
-  /** Will not work. */
+  /** No further request will succeed. */
   | { kind: 'fail'; error: DownloadError }
 
 /** The identity that a response states. */
@@ -57,7 +57,7 @@ export function identityOf(head: ResponseHead, total: number | null): Identity {
   }
 }
 
-/** Judges a response. */
+/** Decides what to do with a response. */
 export function judge(expected: Expectation, head: ResponseHead): Verdict {
   if (head.status === 206) return judgePartial(expected, head)
   if (head.status === 200) return judgeWhole(expected, head)
@@ -69,19 +69,19 @@ function judgePartial(expected: Expectation, head: ResponseHead): Verdict {
   const refusal = refuseEncoding(head) ?? refuseLength(head)
   if (refusal !== null) return refusal
   if ((first(head, 'content-type') ?? '').toLowerCase().startsWith('multipart/')) {
-    return protocol('The server answered one range with a multipart body.')
+    return protocol('The server answered a single range with a multipart body.')
   }
   const range = parseContentRange(head.headers['content-range'])
-  const noRange = 'The server answered 206 without a valid Content-Range.'
-  if (range === null) return protocol(noRange)
-  if (range.start === null) return protocol(noRange)
+  const invalidRange = 'The server answered 206 without a valid Content-Range.'
+  if (range === null) return protocol(invalidRange)
+  if (range.start === null) return protocol(invalidRange)
   const { start } = range
   if (start !== expected.start) {
-    return protocol(`The server answered with byte ${start}, not with byte ${expected.start} as asked.`)
+    return protocol(`The server sent a range from byte ${start} instead of byte ${expected.start}.`)
   }
   const length = contentLength(head)
   if (length !== null && length !== range.end - start) {
-    return protocol('Content-Length and Content-Range of the answer contradict each other.')
+    return protocol('Content-Length and Content-Range of the response contradict each other.')
   }
   const identity = identityOf(head, range.total)
   const mismatch = checkVersion(expected, identity)
@@ -115,7 +115,7 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
   }
 }
 
-/** The login page of some network in between is no new version of the file: what is kept must survive it. */
+/** Whether this is the login page of a network in between, rather than a new version: bytes on disk must be kept. */
 function isUnrelatedPage(known: Identity | null, seen: Identity, head: ResponseHead): boolean {
   if (known === null || !/^text\/html\b/i.test(first(head, 'content-type') ?? '')) return false
   return known.total !== seen.total || compareIdentity(known, seen, false) === 'changed'
@@ -127,7 +127,8 @@ function judgeUnsatisfiable(expected: Expectation, head: ResponseHead): Verdict 
     const identity = identityOf(head, 0)
     return checkVersion(expected, identity) ?? { kind: 'empty', identity }
   }
-  if (expected.start === 0) return protocol('The server calls the whole file an unsatisfiable range.')
+  if (expected.start === 0)
+    return protocol('The server answered 416 (range not satisfiable) to a request for the complete file.')
   return total === expected.start ? { kind: 'past-end', total } : changed('total', total)
 }
 
@@ -161,7 +162,7 @@ function isSure(expected: Expectation, seen: Identity): boolean {
   )
 }
 
-/** Keeps what was known where the new response is silent (a 206 to If-Range may leave fields out). */
+/** Fills in known values that the response leaves out, as a 206 to If-Range may do. */
 function merge(known: Identity | null, seen: Identity): Identity {
   if (known === null) return seen
   return {
@@ -173,18 +174,18 @@ function merge(known: Identity | null, seen: Identity): Identity {
 }
 
 function refuseEncoding(head: ResponseHead): Verdict | null {
-  // Several lines of this header mean several encodings, one upon the other (RFC 9110 section 8.4).
+  // Several lines of this header mean that several encodings were applied in order (RFC 9110 section 8.4).
   const encoding = [head.headers['content-encoding'] ?? []].flat().join(', ').trim().toLowerCase()
   return encoding.split(',').every((part) => ['', 'identity'].includes(part.trim()))
     ? null
-    : protocol(`The server sent Content-Encoding ${encoding} although identity was asked for.`)
+    : protocol(`The server sent Content-Encoding ${encoding} although identity was requested.`)
 }
 
 function protocol(message: string): Verdict {
   return { kind: 'retry', error: protocolError(message) }
 }
 
-/** The server breaks the rules of HTTP; another of its nodes may keep them. */
+/** The error for a server that violates HTTP. It is retryable, because another node of the server may not. */
 export function protocolError(message: string): DownloadError {
   return new DownloadError('PROTOCOL_ERROR', message, { retryable: true })
 }
@@ -200,10 +201,13 @@ function changed(by: 'total' | 'validator', total: number | null): Verdict {
 }
 
 function wrongSize(expected: number, seen: number): DownloadError {
-  return new DownloadError('CONTENT_MISMATCH', `The server has ${seen} bytes, but ${expected} are expected.`)
+  return new DownloadError(
+    'CONTENT_MISMATCH',
+    `The file on the server has ${seen} bytes, but ${expected} were expected.`,
+  )
 }
 
-/** The stated length; null when there is none, or when chunks overrule it (RFC 9112 section 6.3). */
+/** The stated length; null if there is none, or if Transfer-Encoding overrides it (RFC 9112 section 6.3). */
 function contentLength(head: ResponseHead): number | null {
   const value = first(head, 'content-length')
   if (value === null || head.headers['transfer-encoding'] !== undefined) return null
@@ -213,7 +217,7 @@ function contentLength(head: ResponseHead): number | null {
 function refuseLength(head: ResponseHead): Verdict | null {
   const length = contentLength(head)
   if (length === null || Number.isSafeInteger(length)) return null
-  return protocol('The server stated a Content-Length that no file can have.')
+  return protocol('The server sent an invalid Content-Length.')
 }
 
 function first(head: ResponseHead, name: string): string | null {

@@ -1,4 +1,4 @@
-/** How long a transfer goes on failing: its retry budget, over all its connections and restarts. */
+/** The retry budget of a transfer, across all its connections and restarts. */
 import { isOutOfHandles } from '../../disk/errors.js'
 import { DownloadError } from '../../errors.js'
 import { isNetworkFailure } from '../../net/errors.js'
@@ -13,17 +13,17 @@ import {
 } from '../../net/retry.js'
 import type { TransferTuning } from '../../net/tuning.js'
 
-/** How long this process may be without a free file handle, no byte coming in, before that counts as a failure. */
+/** How long running out of file handles is not counted as a failure while no bytes arrive, in milliseconds. */
 const handlesMs = 600_000
 
-/** A thin owner of the pure state in `retry.ts`. */
+/** Holds the retry state of a transfer; the rules are in `net/retry.ts`. */
 export class RetryBudget {
   readonly #tuning: TransferTuning
   #state: RetryState
-  /** Most bytes ever had: getting the same ones once more is no progress. */
+  /** Most bytes on disk so far: receiving the same bytes again is not progress. */
   #best = 0
   #lastError: DownloadError | null = null
-  /** As it was at the last failure. */
+  /** Bytes and attempts at the last failure. */
   #before = { bytes: 0, attempts: 0 }
 
   constructor(tuning: TransferTuning, now: number) {
@@ -31,34 +31,34 @@ export class RetryBudget {
     this.#state = initialRetryState(now)
   }
 
-  /** Failures since the last progress. */
+  /** Number of failures since the last progress. */
   get attempts(): number {
     return this.#state.attempts
   }
 
-  /** The failure that was asked about last. */
+  /** The last failure passed to {@link failed}. */
   get lastError(): DownloadError | null {
     return this.#lastError
   }
 
-  /** Tells how many bytes there are. */
+  /** Notes how many bytes are on disk. */
   noteBytes(bytes: number, now: number): void {
     if (bytes <= this.#best) return
     this.#best = bytes
     this.#state = onProgress(this.#state, now)
   }
 
-  /** The file is another one now: what was had before counts no more. */
+  /** Resets the known progress, because the download starts over. */
   forgetBytes(): void {
     this.#best = 0
     this.#before = { ...this.#before, bytes: 0 }
   }
 
-  /** Asks what to do about a failure. */
+  /** Notes a failure and decides whether to wait or to give up. */
   failed(error: DownloadError, now: number): RetryVerdict {
     this.#lastError = error
     if (isOutOfHandles(error) && now - this.#state.lastProgressAt < handlesMs) {
-      // Others of this process give theirs back soon, and no server is to blame.
+      // Other parts of this process will free handles soon, and no server is at fault.
       return {
         kind: 'wait',
         attempt: this.#state.attempts + 1,
@@ -79,7 +79,7 @@ export class RetryBudget {
     return verdict
   }
 
-  /** A server that stalls again before it has sent so much may do so for ever: that is no progress. */
+  /** A server that stalls again before it has sent this many bytes has not made progress: it might do so forever. */
   get #trickleBytes(): number {
     const { lowSpeedBytesPerSecond, lowSpeedTimeMs } = this.#tuning
     return (lowSpeedBytesPerSecond * lowSpeedTimeMs) / 1000
@@ -88,14 +88,14 @@ export class RetryBudget {
 
 // ---- host-gate
 
-/** Hosts that asked to be left alone for a while (`Retry-After`), for all transfers together. */
+/** Origins that sent `Retry-After`, shared by all transfers. */
 export class HostGate {
   readonly #until = new Map<string, number>()
 
   /**
-   * Closes the gate of an origin.
+   * Blocks requests to an origin.
    *
-   * @param until - monotonic time in milliseconds; an earlier one than known is ignored.
+   * @param until - monotonic time in milliseconds; ignored if a later one is known.
    */
   close(origin: string, until: number): void {
     this.#until.set(origin, Math.max(until, this.#until.get(origin) ?? 0))
@@ -111,9 +111,9 @@ export class HostGate {
   }
 
   /**
-   * Heeds the `Retry-After` of an answer, if it has one that isn't longer than `maxMs`.
+   * Applies the `Retry-After` of a response to its origin, unless it is longer than `maxMs`.
    *
-   * @returns the error, with the time to wait in it.
+   * @returns the error, with the time to wait added if the response has one.
    */
   heed(
     origin: string,
@@ -131,7 +131,7 @@ export class HostGate {
   }
 }
 
-/** The server's own clock, so that a wrong one of ours doesn't matter. */
+/** The time according to the server, so that a wrong local clock does not matter. */
 function serverTime(head: ResponseHead): number {
   const { date } = head.headers
   const at = typeof date === 'string' ? Date.parse(date) : Number.NaN

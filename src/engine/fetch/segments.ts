@@ -24,7 +24,7 @@ export interface SegmentSituation {
   /** A segment is never split below this size. */
   minSegmentBytes: number
   /**
-   * A segment is never larger than this. Default unlimited. Bounded segments are assigned from the front of the file, so
+   * Upper bound for the size of a segment. Default unlimited. Bounded segments are assigned from the front of the file, so
    * that the hasher, which follows the front, has little left to do when the last byte arrives.
    */
   maxSegmentBytes?: number
