@@ -47,7 +47,10 @@ export interface RangeRequest {
   end: number | null
   /** Value of `If-Range`, or null. */
   ifRange: string | null
-  /** The part file whose bytes before `start` are compared; null if a validator or the digest makes that unnecessary. */
+  /**
+   * The part file whose bytes before `start` are compared; null if a validator or the digest makes that
+   * unnecessary.
+   */
   compareWith: PartFile | null
 }
 
@@ -55,9 +58,9 @@ export interface RangeRequest {
 const overlapBytes = 64 * 1024
 
 /**
- * The upper bound of the segment size, per millisecond of response time. A slow server gets larger segments, so that the
- * wait for each response costs little. A fast one gets small segments, so that the contiguous bytes that the hasher
- * follows stay close to the bytes received.
+ * The upper bound of the segment size, per millisecond of response time. A slow server gets larger segments, so
+ * that the wait for each response costs little. A fast one gets small segments, so that the contiguous bytes that
+ * the hasher follows stay close to the bytes received.
  */
 const segmentBytesPerAnswerMs = 4 * 1024 * 1024
 
@@ -196,7 +199,9 @@ export class ConnectionPool {
     }
   }
 
-  /** Runs the timers. Stops a connection that is far slower than the others, so that a new one fetches its segment. */
+  /**
+   * Runs the timers. Stops a connection that is far slower than the others, so that a new one fetches its segment.
+   */
   tick(now: number): void {
     for (const { connection } of this.#live.values()) connection.tick(now)
     if (now - this.#slowCheckAt < slowCheckMs) return

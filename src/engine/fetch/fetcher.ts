@@ -1,6 +1,7 @@
 /**
- * Fetches one version of one file: sends requests, evaluates responses, manages connections and retries until every byte
- * is written. A problem that another request can't solve is thrown as a {@link StartOver} or a `DownloadError`.
+ * Fetches one version of one file: sends requests, evaluates responses, manages connections and retries until every
+ * byte is written. A problem that another request can't solve is thrown as a {@link StartOver} or a
+ * `DownloadError`.
  */
 import { isOutOfHandles } from '../../disk/errors.js'
 import { type DownloadError, toDownloadError } from '../../errors.js'

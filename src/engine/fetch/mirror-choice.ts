@@ -1,6 +1,6 @@
 /**
- * Decides which of several addresses of one file is used next, and when to switch to another one. Pure: the caller passes
- * the time. Times are monotonic milliseconds.
+ * Decides which of several addresses of one file is used next, and when to switch to another one. Pure: the caller
+ * passes the time. Times are monotonic milliseconds.
  */
 
 /** How well an address has worked so far. Never changed in place. */
@@ -79,7 +79,9 @@ export interface MirrorCandidate {
   health: MirrorHealth
   /** False if the address is excluded from this download. */
   usable: boolean
-  /** How long no request may be sent to it (`Retry-After`); Infinity while a new address for it has been requested. */
+  /**
+   * How long no request may be sent to it (`Retry-After`); Infinity while a new address for it has been requested.
+   */
   waitMs: number
   /** Number of its open connections. */
   live: number
@@ -93,9 +95,9 @@ export type Choice = { index: number } | { waitMs: number }
 /**
  * Chooses the address for the next connection.
  *
- * One at a time, this is the current address as long as it works, then the one with the fewest failures, in list order.
- * With `spread`, it is the address with the fewest connections. An address that backs off is used only when no connection
- * is open at all.
+ * One at a time, this is the current address as long as it works, then the one with the fewest failures, in list
+ * order. With `spread`, it is the address with the fewest connections. An address that backs off is used only when
+ * no connection is open at all.
  */
 export function pick(
   candidates: readonly MirrorCandidate[],
@@ -138,8 +140,8 @@ function byBackoff(a: Ranked, b: Ranked): number {
 }
 
 /**
- * Whether to try another address immediately after a failure, without using the retry budget. This needs an address that
- * does not back off, and fewer failures in a row than there are usable addresses.
+ * Whether to try another address immediately after a failure, without using the retry budget. This needs an address
+ * that does not back off, and fewer failures in a row than there are usable addresses.
  *
  * @param options - `failuresInARow`: failures of any address since bytes were received or the retry budget was used.
  */

@@ -99,7 +99,9 @@ export class MirrorSet {
     return mirror.compareBytes || !hasStrongValidator(mirror.identity)
   }
 
-  /** Whether a single stream must be used, because a mixture of two versions could not be detected (FAULTS row 10). */
+  /**
+   * Whether a single stream must be used, because a mixture of two versions could not be detected (FAULTS row 10).
+   */
   needsSingleStream(mirror: Mirror, part: PartFile | null): boolean {
     return (part?.identity.total ?? null) === null || !mirror.ranges || this.needsOverlap(mirror)
   }
@@ -168,7 +170,10 @@ export class MirrorSet {
     this.#log('warn', `No longer fetching from ${mirror.name}: ${message}`)
   }
 
-  /** The error of the fetch once every address is excluded: a {@link StartOver} if there is one, else the first error. */
+  /**
+   * The error of the fetch once every address is excluded: a {@link StartOver} if there is one, else the first
+   * error.
+   */
   finalError(): DownloadError | StartOver | null {
     if (this.all.some(({ out }) => out === null)) return null
     const reasons = this.all.map(({ out }) => out)
@@ -176,7 +181,9 @@ export class MirrorSet {
     return changed ?? reasons.find((out) => out instanceof StartOver) ?? reasons[0] ?? null
   }
 
-  /** A {@link StartOver} for an address without ranges, which could still serve the file from byte 0; null if none. */
+  /**
+   * A {@link StartOver} for an address without ranges, which could still serve the file from byte 0; null if none.
+   */
   lastResort(): StartOver | null {
     const found = this.all.find(({ out }) => out instanceof StartOver && out.trigger === 'ranges-lost')?.out
     return found instanceof StartOver ? new StartOver(found.reason, 'mirror', true) : null
@@ -203,7 +210,7 @@ export class MirrorSet {
   /**
    * Measures the speeds; to be called a few times a second.
    *
-   * @returns the address whose connections must be stopped, because another one fetches the rest; null if there is none.
+   * @returns the address whose connections must be stopped, because another one fetches the rest; null if none.
    */
   sampleSpeeds(part: PartFile | null, now: number, limited: boolean): Mirror | null {
     if (this.all.length === 1 || now - this.#sampledAt < this.#sampleIntervalMs) return null
@@ -232,8 +239,8 @@ export class MirrorSet {
   }
 
   /**
-   * Whether bytes on disk may be combined with those of an address without comparing: they came from it, or it is the only
-   * address and the digest is known.
+   * Whether bytes on disk may be combined with those of an address without comparing: they came from it, or it is
+   * the only address and the digest is known.
    */
   #isVouched(url: string, keptFrom: string): boolean {
     return (this.all.length === 1 && this.#init.spec.sha256 !== null) || keptFrom === mirrorId(url)

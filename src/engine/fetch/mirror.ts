@@ -14,7 +14,9 @@ export class Mirror {
   readonly url: string
   readonly address: Address
   readonly poolSize: PoolSize
-  /** Its version of the file, once a response has been accepted. Validators are only comparable within one address. */
+  /**
+   * Its version of the file, once a response has been accepted. Validators are only comparable within one address.
+   */
   identity: Identity | null = null
   /** Its bytes may be combined with those on disk: they came from this address, or have been compared. */
   joined = false
@@ -102,7 +104,9 @@ export class Address {
     this.#refreshes = 0
   }
 
-  /** Follows the redirects again from the URL that the caller gave, because the last target may no longer be valid. */
+  /**
+   * Follows the redirects again from the URL that the caller gave, because the last target may no longer be valid.
+   */
   resetHop(): void {
     this.#redirected = null
   }

@@ -10,9 +10,9 @@ const minBurstBytes = 16 * 1024
 const maxWaitMs = 0x7fffffff
 
 /**
- * Limits a byte rate. Bytes that have arrived can't be sent back, so taking always succeeds. It may leave a debt, and the
- * caller waits until the debt is paid. Up to 100 ms worth of the rate (at least 16 KiB) may be saved up, so that timers
- * that fire late don't reduce the speed.
+ * Limits a byte rate. Bytes that have arrived can't be sent back, so taking always succeeds. It may leave a debt,
+ * and the caller waits until the debt is paid. Up to 100 ms worth of the rate (at least 16 KiB) may be saved up, so
+ * that timers that fire late don't reduce the speed.
  */
 export class TokenBucket {
   readonly #now: () => number
@@ -55,8 +55,8 @@ export class TokenBucket {
    * Takes bytes.
    *
    * @param bytes - how many arrived; with 0, only the remaining wait is returned.
-   * @returns whole milliseconds to wait before taking more; 0 to continue at once. A caller should split a long wait and
-   * call `take(0)` in between, so that a raised limit takes effect soon.
+   * @returns milliseconds to wait before taking more, an integer; 0 to continue at once. A caller should split a long
+   * wait and call `take(0)` in between, so that a raised limit takes effect soon.
    */
   take(bytes: number): number {
     if (this.#limit === null) return 0

@@ -24,8 +24,9 @@ export interface Expectation {
 /** What to do with a response. */
 export type Verdict =
   /**
-   * Use the body. It begins at the requested byte; `bodyEnd` is one past its last byte. Unless `sure`, no strong validator
-   * shows that it belongs to the known version, so bytes must be compared before it is combined with others.
+   * Use the body. It begins at the requested byte; `bodyEnd` is one past its last byte. Unless `sure`, no strong
+   * validator shows that it belongs to the known version, so bytes must be compared before it is combined with
+   * others.
    */
   | { kind: 'accept'; identity: Identity; bodyEnd: number | null; ranges: boolean; sure: boolean }
   /** The complete file from byte 0, although a later range was requested. Only usable by starting over. */

@@ -24,15 +24,15 @@ export interface SegmentSituation {
   /** A segment is never split below this size. */
   minSegmentBytes: number
   /**
-   * Upper bound for the size of a segment. Default unlimited. Bounded segments are assigned from the front of the file, so
-   * that the hasher, which follows the front, has little left to do when the last byte arrives.
+   * Upper bound for the size of a segment. Default unlimited. Bounded segments are assigned from the front of the
+   * file, so that the hasher, which follows the front, has little left to do when the last byte arrives.
    */
   maxSegmentBytes?: number
 }
 
 /**
- * A range to fetch. With `gap`, no connection is fetching it. With `steal`, connection `victim` must be told to stop at
- * `start` before the new request is sent.
+ * A range to fetch. With `gap`, no connection is fetching it. With `steal`, connection `victim` must be told to
+ * stop at `start` before the new request is sent.
  */
 export type SegmentAssignment =
   { kind: 'gap'; start: number; end: number } | { kind: 'steal'; victim: number; start: number; end: number }
@@ -53,10 +53,10 @@ const worthwhileSeconds = 5
 /**
  * Chooses what a free connection fetches next.
  *
- * The lowest gap is filled first, because the hasher follows the front of the file. A fair share is taken from the start
- * of the gap: on a new file, `connections` calls in a row return that many even, contiguous segments. When no gap is
- * left, the second half of the largest remaining segment is taken over, unless the halves would be smaller than
- * `minSegmentBytes`.
+ * The lowest gap is filled first, because the hasher follows the front of the file. A fair share is taken from the
+ * start of the gap: on a new file, `connections` calls in a row return that many even, contiguous segments. When no
+ * gap is left, the second half of the largest remaining segment is taken over, unless the halves would be smaller
+ * than `minSegmentBytes`.
  *
  * @returns null when nothing is worth another connection.
  */
@@ -90,8 +90,9 @@ function remainingBytes(segment: ActiveSegment): number {
 }
 
 /**
- * Finds the connection that holds up the download: older than `minAgeMs`, slower than `ratio` times the median speed of
- * the others, and with more left than it receives in 5 seconds. If several qualify, the slowest one is chosen.
+ * Finds the connection that holds up the download: older than `minAgeMs`, slower than `ratio` times the median
+ * speed of the others, and with more left than it receives in 5 seconds. If several qualify, the slowest one is
+ * chosen.
  *
  * @returns its id; null when there is none, or when there are fewer than two others to compare it with.
  */

@@ -1,68 +1,68 @@
-/** What the hash worker and the hashing in this thread have in common: one file's course, and the words between them. */
+/** Hashing of one file, as used by both this thread and the hash worker, and the messages between them. */
 import { createHash } from 'node:crypto'
 import { fsError } from '../../disk/errors.js'
 import { DownloadError, type SerializedDownloadError } from '../../errors.js'
 
-/** How much is read and hashed at a time, in bytes; other files and messages take their turn in between. */
+/** How much is read and hashed at a time, in bytes. Other files and messages are handled in between. */
 export const stepBytes = 1024 * 1024
 
-/** From the service to its worker. `fd` is a plain number: threads of one process share descriptors. */
+/** Messages from the service to its worker. `fd` is a number, because threads of one process share descriptors. */
 export type HashRequest =
   | { type: 'open'; id: number; fd: number }
   | { type: 'advance'; id: number; frontier: number }
   | { type: 'digest'; id: number; size: number; fresh: boolean }
   | { type: 'dispose'; id: number }
 
-/** From the worker to its service. */
+/** Messages from the worker to its service. */
 export type HashReply =
   | { type: 'digest'; id: number; hex: string }
   | { type: 'error'; id: number; error: SerializedDownloadError }
-  /** The worker will not touch the descriptor again. */
+  /** The worker no longer uses the descriptor. */
   | { type: 'disposed'; id: number }
 
-/** How a call for a digest ended. */
+/** Result of a request for a digest. */
 export type HashOutcome = { hex: string } | { error: DownloadError }
 
-/** A piece of the file, in bytes. */
+/** A range of the file to read, in bytes. */
 export interface Step {
   position: number
   length: number
 }
 
 /**
- * Follows one file: says what to read next and takes what was read. It does no I/O itself, so that one thread can
- * read synchronously and the other not.
+ * Hashes one file: decides what to read next and takes what was read. It does no I/O itself, so that the worker can
+ * read synchronously and the main thread asynchronously.
  */
 export class HashJob {
   readonly fd: number
   readonly #settle: (outcome: HashOutcome) => void
   #hash = createHash('sha256')
-  /** [0, position) is hashed. */
+  /** Bytes [0, position) are hashed. */
   #position = 0
   #frontier = 0
-  /** Size whose digest is waited for. */
+  /** Size for which a digest was requested; null if none is pending. */
   #wanted: number | null = null
-  /** Reading failed while nobody waited for a digest; whoever does will try it again. */
+  /** Reading failed while no digest was requested. The next request tries again. */
   #stalled = false
 
   /**
-   * @param fd - open for reading.
-   * @param settle - told once for each {@link HashJob.want}.
+   * @param fd - descriptor of the file, open for reading.
+   * @param settle - called once for each {@link HashJob.want}.
    */
   constructor(fd: number, settle: (outcome: HashOutcome) => void) {
     this.fd = fd
     this.#settle = settle
   }
 
-  /** The bytes [0, frontier) are there. */
+  /** Notes that the bytes [0, frontier) have been written. */
   advance(frontier: number): void {
     this.#frontier = Math.max(this.#frontier, frontier)
   }
 
   /**
-   * Asks for the digest of [0, size).
+   * Requests the digest of [0, size).
    *
-   * @param fresh - don't trust what was hashed before: begin at byte 0.
+   * @param fresh - whether to hash again from byte 0, because earlier bytes may have changed.
    */
   want(size: number, fresh: boolean): void {
     if (fresh || this.#position > size) {
@@ -74,14 +74,14 @@ export class HashJob {
     this.#finishWhenDone()
   }
 
-  /** What to read next, at most {@link stepBytes}; null when there is nothing to do for now. */
+  /** The range to read next, at most {@link stepBytes}; null if there is nothing to do for now. */
   next(): Step | null {
     const end = this.#wanted ?? (this.#stalled ? 0 : this.#frontier)
     if (this.#position >= end) return null
     return { position: this.#position, length: Math.min(stepBytes, end - this.#position) }
   }
 
-  /** Takes what a read of {@link HashJob.next} gave; fewer bytes are fine, none mean the end of the file. */
+  /** Takes the bytes read for {@link HashJob.next}. There may be fewer; none mean the end of the file. */
   took(chunk: Uint8Array): void {
     if (chunk.length > 0) {
       this.#hash.update(chunk)
@@ -94,7 +94,7 @@ export class HashJob {
     }
   }
 
-  /** The read failed. */
+  /** Notes that the read failed. */
   failed(error: unknown): void {
     if (this.#wanted === null) this.#stalled = true
     else this.#fail(fsError(error, 'reading back what was downloaded'))
@@ -103,7 +103,7 @@ export class HashJob {
   #finishWhenDone(): void {
     if (this.#wanted === null || this.#position !== this.#wanted) return
     this.#wanted = null
-    // The copy lets the original go on, should the file turn out to be longer.
+    // Copied, because the original is needed if the file turns out to be longer.
     this.#settle({ hex: this.#hash.copy().digest('hex') })
   }
 
@@ -114,7 +114,7 @@ export class HashJob {
   }
 }
 
-/** What is said when the file on disk is shorter than what was written to it: somebody else cut it. */
+/** The error for a file that is shorter than what was written to it, because another program truncated it. */
 export function shorterThan(size: number, actual: number): DownloadError {
   return new DownloadError('TRUNCATED', `The file on disk ends at byte ${actual} of ${size}.`, {
     retryable: true,

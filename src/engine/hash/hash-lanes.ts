@@ -1,4 +1,4 @@
-/** The two places where hashing happens: this thread, and one worker beside it. */
+/** The two places where files are hashed: this thread and a worker. */
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
@@ -7,15 +7,15 @@ import { HashJob, type HashOutcome, type HashReply, type HashRequest, stepBytes 
 
 const readAsync = promisify(read)
 
-/** One file in a lane. */
+/** One file that a lane hashes. See {@link HashJob}. */
 export interface LaneJob {
   advance(frontier: number): void
   want(size: number, fresh: boolean): void
-  /** Stops; resolves when nobody uses the descriptor any more. */
+  /** Stops hashing; resolves when the descriptor is no longer used. */
   dispose(): Promise<void>
 }
 
-/** Hashes in this thread: asynchronous reads, one at a time, the files taking turns. */
+/** Hashes in this thread, with one asynchronous read at a time, alternating between the files. */
 export class LocalLane {
   readonly #jobs = new Set<HashJob>()
   #buffer: Buffer | null = null
@@ -80,15 +80,15 @@ export class LocalLane {
 
 interface RemoteJob {
   settle: (outcome: HashOutcome) => void
-  /** Told when the worker is gone while the job was open. */
+  /** Called if the worker exits while the job is open. */
   lost: () => void
-  /** A digest is being waited for. */
+  /** Whether a digest has been requested. */
   wanted: boolean
-  /** Set once the job is being disposed of. */
+  /** Resolves the disposal; null while the job is not being disposed. */
   disposed: (() => void) | null
 }
 
-/** Hashes in one worker. Once the worker is gone the lane is dead. */
+/** Hashes in a worker. Once the worker has exited, the lane can't be used any more. */
 export class WorkerLane {
   readonly #worker: Worker
   readonly #jobs = new Map<number, RemoteJob>()
@@ -96,19 +96,19 @@ export class WorkerLane {
   #closing = false
   #dead = false
   #nextId = 1
-  #reason = 'it ended'
+  #reason = 'it exited unexpectedly'
 
   /**
    * @param file - the worker's entry.
-   * @param onExit - announced when the worker ends by itself, after each open job was told that it is lost.
-   * @throws what the Worker constructor throws.
+   * @param onExit - called when the worker exits unexpectedly, after `lost` of each open job.
+   * @throws what the constructor of `Worker` throws.
    */
   constructor(file: URL, onExit: (reason: string) => void) {
     this.#worker = new Worker(file, {
       name: 'model-downloader-hash',
-      // The host's loaders and inspectors are not for this thread.
+      // Don't inherit the loaders and inspectors of the host.
       execArgv: [],
-      // It holds one buffer outside the heap and next to nothing inside.
+      // The worker has one buffer outside the heap and needs very little inside.
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     })
     this.#worker.unref()
@@ -140,7 +140,7 @@ export class WorkerLane {
     let announced = 0
     return {
       advance: (frontier) => {
-        // A message for each step is enough; the call for the digest covers the rest.
+        // One message per step is enough; the request for the digest covers the rest.
         if (frontier - announced < stepBytes) return
         announced = frontier
         this.#post({ type: 'advance', id, frontier })
@@ -161,7 +161,7 @@ export class WorkerLane {
     }
   }
 
-  /** Ends the worker; jobs that are being disposed of are done then. */
+  /** Terminates the worker, which also completes pending disposals. */
   async close(): Promise<void> {
     this.#closing = true
     await this.#worker.terminate()
@@ -172,7 +172,7 @@ export class WorkerLane {
     this.#worker.postMessage(request)
   }
 
-  /** The worker keeps the process alive only while somebody waits for it. */
+  /** Lets the worker keep the process alive only while a digest or a disposal is pending. */
   #updateRef(): void {
     const awaited = [...this.#jobs.values()].some((job) => job.wanted || job.disposed !== null)
     if (awaited) this.#worker.ref()
@@ -187,7 +187,7 @@ export class WorkerLane {
       job.disposed?.()
     } else {
       job.wanted = false
-      // Nobody waits for the digest of a job that is being disposed of.
+      // The digest of a job that is being disposed is not needed any more.
       if (job.disposed === null) {
         job.settle(
           message.type === 'digest' ? { hex: message.hex } : { error: deserializeError(message.error) },

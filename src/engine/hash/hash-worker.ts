@@ -1,9 +1,11 @@
-/** Entry of the hash worker: reads files back and hashes them beside the thread that fetches. See `hasher.ts`. */
+/**
+ * Entry of the hash worker, which reads files back and hashes them in parallel with the download. See `hasher.ts`.
+ */
 import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { HashJob, type HashReply, type HashRequest, stepBytes } from './hash-job.js'
 
-if (parentPort === null) throw new Error('hash-worker runs as a worker only')
+if (parentPort === null) throw new Error('hash-worker must be run as a worker thread')
 
 const port = parentPort
 
@@ -49,7 +51,7 @@ function handle(request: HashRequest): void {
   }
 }
 
-/** One step for each file that has something to do; messages are taken between the rounds. */
+/** Reads and hashes one step of each file that has one. Messages are handled between the rounds. */
 function round(): void {
   running = false
   for (const job of jobs.values()) {

@@ -1,6 +1,6 @@
 /**
- * SHA-256 alongside the transfer. It follows the contiguous frontier by reading the file back, out of the page
- * cache: so it doesn't matter in which order segments arrive, over which network path, or in which run.
+ * Computes SHA-256 during the download. It follows the contiguous bytes by reading the file back from the page
+ * cache, so it does not matter in which order segments arrive, from which address, or in which run.
  */
 import { existsSync, fstat } from 'node:fs'
 import { promisify } from 'node:util'
@@ -12,18 +12,18 @@ import { type LaneJob, LocalLane, WorkerLane } from './hash-lanes.js'
 
 const fstatAsync = promisify(fstat)
 
-/** Smaller files are hashed in one go at the end: a few milliseconds, and no worker is needed. In bytes. */
+/** Smaller files are hashed at the end: this takes a few milliseconds and needs no worker. In bytes. */
 const smallBytes = 4 * 1024 * 1024
 
-/** What a {@link HashService} may be told. */
+/** Options of a {@link HashService}. */
 export interface HashServiceOptions {
-  /** Told once, with the reason, when large files have to be hashed in this thread. */
+  /** Called once, with a message for people, when large files have to be hashed in this thread. */
   onFallback?: (reason: string) => void
-  /** Entry of the worker; null for none. Default: `hash-worker.js` of the build. */
+  /** Entry of the worker; null to use none. Default: `hash-worker.js` of the build. */
   workerFile?: URL | null
 }
 
-/** Hashes files, the large ones in one worker that is started when the first of them comes. */
+/** Hashes files. Large ones are hashed in a worker that is started for the first of them. */
 export class HashService {
   readonly #files = new Set<FileHash>()
   readonly #local = new LocalLane()
@@ -39,11 +39,11 @@ export class HashService {
   }
 
   /**
-   * Begins with a file; nothing is read until bytes are announced.
+   * Starts hashing a file; nothing is read before {@link FileHash.advance} or {@link FileHash.digest}.
    *
-   * @param fd - open for reading; it must stay open until {@link FileHash.dispose} has resolved.
+   * @param fd - descriptor, open for reading; it must stay open until {@link FileHash.dispose} has resolved.
    * @param expectedBytes - size of the file, or null while it is unknown.
-   * @throws DownloadError `CLOSED`.
+   * @throws DownloadError `CLOSED` after {@link close}.
    */
   open(fd: number, expectedBytes: number | null): FileHash {
     if (this.#closing !== null) throw new DownloadError('CLOSED', 'The hasher is closed.')
@@ -56,7 +56,7 @@ export class HashService {
     return file
   }
 
-  /** Stops all; digests that are waited for fail with `CLOSED`. Resolves when no descriptor is in use any more. */
+  /** Stops all hashing; pending digests fail with `CLOSED`. Resolves when no descriptor is used any more. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -66,7 +66,7 @@ export class HashService {
     const disposals = [...this.#files].map((file) =>
       file.stop(() => new DownloadError('CLOSED', 'The hasher is closed.')),
     )
-    // Not after the disposals: the end of the worker settles those that it would be slow to answer.
+    // Before waiting for the disposals: terminating the worker completes those that it would be slow to confirm.
     await this.#worker?.close()
     await Promise.all(disposals)
   }
@@ -95,7 +95,7 @@ export class HashService {
   }
 }
 
-/** How a {@link FileHash} reaches the lanes of its service. */
+/** How a {@link FileHash} uses the lanes of its service. */
 interface FileHashHost {
   large(settle: (outcome: HashOutcome) => void, lost: () => void): LaneJob
   local(settle: (outcome: HashOutcome) => void): LaneJob
@@ -109,7 +109,7 @@ interface PendingDigest {
   reject: (error: DownloadError) => void
 }
 
-/** The digest of one file in the making. When the bytes below the frontier change, dispose of it and open another. */
+/** Computes the digest of one file. If bytes below the frontier change, dispose it and open another one. */
 export class FileHash {
   readonly #fd: number
   readonly #expected: number
@@ -118,9 +118,9 @@ export class FileHash {
   #job: LaneJob | null = null
   #frontier = 0
   #pending: PendingDigest | null = null
-  /** Digests are made one after the other. */
+  /** Digests are computed one after the other. */
   #tail: Promise<unknown> = Promise.resolve()
-  /** A look at the descriptor that is under way. */
+  /** An `fstat` of the descriptor that is in progress. */
   #pendingStat: Promise<unknown> = Promise.resolve()
   #stopped: { why: () => DownloadError; done: Promise<void> } | null = null
 
@@ -131,7 +131,7 @@ export class FileHash {
     this.#host = host
   }
 
-  /** The bytes [0, frontier) are in the file now; what is new of them gets hashed, in time. A smaller number is ignored. */
+  /** Notes that the bytes [0, frontier) are in the file, so that they can be hashed. A smaller number is ignored. */
   advance(frontier: number): void {
     if (this.#stopped !== null || frontier <= this.#frontier) return
     this.#frontier = frontier
@@ -139,10 +139,10 @@ export class FileHash {
   }
 
   /**
-   * SHA-256 of the bytes [0, size), in lower-case hex; hashes what is left of them first.
+   * SHA-256 of the bytes [0, size), in lower-case hex. Hashes the remaining bytes first.
    *
    * @throws DownloadError `TRUNCATED` (retryable) when the file is shorter, `DISK_IO` when it can't be read,
-   *   `CANCELED` when {@link FileHash.dispose} comes before the end, `CLOSED` when the service is closed.
+   * `CANCELED` when {@link FileHash.dispose} is called before the end, `CLOSED` when the service is closed.
    */
   digest(size: number): Promise<string> {
     const digest = this.#tail.then(() => this.#digest(size))
@@ -150,12 +150,12 @@ export class FileHash {
     return digest
   }
 
-  /** Stops. Resolves when nobody uses the descriptor any more, so that it may be closed. */
+  /** Stops hashing. Resolves when the descriptor is no longer used and may be closed. */
   dispose(): Promise<void> {
     return this.stop(() => new DownloadError('CANCELED', 'Hashing was stopped.'))
   }
 
-  /** {@link FileHash.dispose}, with what a digest that is waited for shall fail with. */
+  /** Same as {@link FileHash.dispose}, but with the error for a pending digest. */
   stop(why: () => DownloadError): Promise<void> {
     this.#stopped ??= { why, done: this.#stop(why) }
     return this.#stopped.done
@@ -183,9 +183,13 @@ export class FileHash {
     })
   }
 
-  /** Whether what was hashed on the way may not be what lies there now. Throws when the file is too short. */
+  /**
+   * Whether the bytes hashed so far may differ from those on disk now.
+   *
+   * @throws DownloadError `TRUNCATED` when the file is too short, `DISK_IO`.
+   */
   async #mustStartOver(size: number): Promise<boolean> {
-    // Nothing was hashed on the way; reading it now shows by itself where the file ends.
+    // Nothing has been hashed yet, and reading the file shows where it ends.
     if (this.#job === null) return false
     const stat = fstatAsync(this.#fd)
     this.#pendingStat = stat.catch(() => undefined)
@@ -193,8 +197,9 @@ export class FileHash {
       throw fsError(error, 'reading back what was downloaded')
     })
     if (stats.size < size) throw shorterThan(size, stats.size)
-    // Somebody cut the file and later writes made it long again, with a hole in it: its bytes were hashed before
-    // the cut, but they are gone. Compressed file systems show holes too; there it costs a second reading.
+    // Another program may have truncated the file, and later writes extended it again, leaving a hole: the bytes
+    // were hashed before but are gone. Compressed file systems report fewer blocks as well; there the file is only
+    // read twice.
     return stats.blocks * 512 < size
   }
 
@@ -203,7 +208,7 @@ export class FileHash {
     return this.#job
   }
 
-  /** The worker is gone, and what it had hashed with it: this thread begins at byte 0. */
+  /** The worker has exited, and its state is lost: this thread hashes again from byte 0. */
   #onLost(): void {
     const job = this.#host.local(this.#settle)
     this.#job = job

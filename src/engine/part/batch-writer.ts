@@ -1,41 +1,44 @@
-/** What one connection brings, on its way to the disk: collected in batches, so that there are few writes. */
+/** Collects the bytes of one connection in batches, so that few writes are needed. */
 
-/** Where a connection puts bytes. */
+/** Where a connection writes its bytes. */
 export interface ByteSink {
-  /** Writes all of it, or rejects. The buffer is the sink's until then. */
+  /** Writes the complete buffer, or rejects. The buffer must not be changed until then. */
   write(buffer: Buffer, position: number): Promise<void>
-  /** Writes all of it before it returns, or throws. */
+  /** Writes the complete buffer synchronously, or throws. */
   writeNow(buffer: Buffer, position: number): void
-  /** Whether {@link writeNow} is the one to use. */
+  /** Whether {@link writeNow} should be used instead of {@link write}. */
   readonly blocks: boolean
 }
 
-/** What a {@link BatchWriter} tells its owner. */
+/** Callbacks of a {@link BatchWriter}. */
 export interface BatchWriterHost {
-  /** More would pile up: bring nothing until {@link release}. Calls come in pairs. */
+  /** Too many writes are in progress: pass no data until {@link release}. Calls come in pairs. */
   hold(): void
   release(): void
-  /** A write failed; told once. */
+  /** A write failed. Called once. */
   failed(error: unknown): void
 }
 
-/** Writes under way before the socket has to wait. */
+/** Writes in progress before the socket has to wait. */
 const maxWritesInFlight = 2
 
-/** A batch is written after this long, full or not, so that a kill loses little of a slow connection. In milliseconds. */
+/**
+ * A batch that is not full is written after this time, so that a kill loses little of a slow connection. In
+ * milliseconds.
+ */
 const batchAgeMs = 15
 
-/** What comes in pieces of this size needs no collecting, where a write costs no more than its system call. In bytes. */
+/** Chunks of at least this size are written directly if writes are synchronous. In bytes. */
 const directBytes = 64 * 1024
 
-/** Takes bytes in order, from one position on. */
+/** Writes a contiguous sequence of bytes from a given position. */
 export class BatchWriter {
   readonly #sink: ByteSink
   readonly #pool: BufferPool
   readonly #host: BatchWriterHost
   #batch: Buffer | null = null
   #bytes = 0
-  /** Where the batch begins. */
+  /** File position of the first byte of the batch. */
   #start: number
   #since = 0
   #writes = 0
@@ -49,12 +52,12 @@ export class BatchWriter {
     this.#host = host
   }
 
-  /** Why a write failed, once one has. */
+  /** The error of the first failed write, or null. */
   get error(): { cause: unknown } | null {
     return this.#error
   }
 
-  /** Takes bytes; the memory is the caller's again afterwards. `now` in monotonic milliseconds. */
+  /** Takes bytes. The caller may reuse the memory afterwards. `now` is in monotonic milliseconds. */
   take(data: Buffer, now: number): void {
     if (this.#sink.blocks && data.length >= directBytes) {
       this.flush()
@@ -73,12 +76,12 @@ export class BatchWriter {
     this.flushOld(now)
   }
 
-  /** Writes a batch that has waited long enough. */
+  /** Writes the batch if it has waited long enough. */
   flushOld(now: number): void {
     if (this.#bytes > 0 && now - this.#since >= batchAgeMs) this.flush()
   }
 
-  /** Writes what is collected; nothing any more after a failure. */
+  /** Writes the collected bytes. Does nothing after a failure. */
   flush(): void {
     const batch = this.#batch
     if (batch === null || this.#bytes === 0 || this.#error !== null) return
@@ -104,7 +107,7 @@ export class BatchWriter {
     )
   }
 
-  /** Resolves when no write is under way. To be called once, when nothing more comes. */
+  /** Resolves when no write is in progress. Call it once, after the last data. */
   async drain(): Promise<void> {
     if (this.#writes > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
     if (this.#batch !== null) this.#pool.give(this.#batch)
@@ -134,9 +137,9 @@ export class BatchWriter {
   }
 }
 
-// ---- buffer-pool
+// ---- Buffers.
 
-/** Buffers of one size that are used again and again, so that the garbage collector has nothing to do with them. */
+/** Reuses buffers of one size, to keep them from the garbage collector. */
 export class BufferPool {
   /** Size of each, in bytes. */
   readonly bytes: number
@@ -145,32 +148,34 @@ export class BufferPool {
 
   /**
    * @param bytes - size of each buffer.
-   * @param keep - how many are kept that nobody uses.
+   * @param keep - how many unused buffers are kept at most.
    */
   constructor(bytes: number, keep: number) {
     this.bytes = bytes
     this.#keep = keep
   }
 
-  /** A buffer with anything in it. */
+  /** Takes a buffer. Its content is undefined. */
   take(): Buffer {
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.bytes)
   }
 
-  /** Gives one back. Nobody may touch it afterwards. */
+  /** Returns a buffer. It must not be used afterwards. */
   give(buffer: Buffer): void {
     if (this.#spare.length < this.#keep) this.#spare.push(buffer)
   }
 }
 
-/** Kept over all transfers, in bytes, for each size of buffer. */
+/** Unused buffers of each size that are kept for all transfers, in bytes. */
 const keptBytes = 16 << 20
 
-/** Pools by the number of connections: the more of them, the smaller the buffers, so that memory stays flat. */
+/**
+ * Returns the pool for a number of connections. With more connections the buffers are smaller, to limit memory use.
+ */
 export function batchPools(): (connections: number) => BufferPool {
   const pools = new Map<number, BufferPool>()
   return (connections) => {
-    // Powers of two, so that transfers share them.
+    // Only a few sizes, so that transfers can share the buffers.
     const size = connections <= 4 ? 1 << 20 : connections <= 8 ? 1 << 19 : 1 << 18
     const pool = pools.get(size) ?? new BufferPool(size, keptBytes / size)
     pools.set(size, pool)

@@ -1,8 +1,8 @@
-/** Which version of a file it is: size and validators. Pure. */
+/** Identifies a version of a file by its size and validators. Pure. */
 
-/** What tells one version of a file from another. */
+/** Distinguishes one version of a file from another. */
 export interface Identity {
-  /** Bytes in all; null while unknown. */
+  /** Size in bytes; null while unknown. */
   total: number | null
   /** Entity tag as sent, quotes and `W/` included; null when there is none. */
   etag: string | null
@@ -17,20 +17,20 @@ export function strongEtag(identity: Identity): string | null {
   return identity.etag !== null && !identity.etag.startsWith('W/') ? identity.etag : null
 }
 
-/** Whether two ranges of such a file can be told to be of one version by the validators alone. */
+/** Whether the validators alone show that two ranges belong to the same version. */
 export function hasStrongValidator(identity: Identity): boolean {
   return strongEtag(identity) !== null || (identity.lastModified !== null && identity.lastModifiedStrong)
 }
 
-/** What goes into `If-Range`, or null when there is no strong validator. */
+/** Value for `If-Range`; null if there is no strong validator. */
 export function ifRangeOf(identity: Identity): string | null {
   return strongEtag(identity) ?? (identity.lastModifiedStrong ? identity.lastModified : null)
 }
 
 /**
- * Whether a response is of the known version.
+ * Whether a response belongs to the known version.
  *
- * `unsure`: nothing speaks against it, but no strong validator speaks for it either.
+ * @returns `unsure` if nothing contradicts it, but no strong validator confirms it either.
  */
 export function compareIdentity(
   known: Identity,
@@ -49,7 +49,7 @@ export function compareIdentity(
   return 'unsure'
 }
 
-/** What of an identity holds at every address of a file: validators are each server's own. */
+/** The part of an identity that applies to every address of a file: validators are specific to one server. */
 export function sizeOnly({ total }: Pick<Identity, 'total'>): Identity {
   return { total, etag: null, lastModified: null, lastModifiedStrong: false }
 }

@@ -1,8 +1,9 @@
 /**
  * Interval arithmetic over the bytes of a file. Pure.
  *
- * A set holds a few dozen intervals at most (one run per connection and resume), so a sorted array with linear scans is
- * faster than a tree. Sets are never changed in place: a caller may keep an old one while the journal is being written.
+ * A set holds a few dozen intervals at most (one run per connection and resume), so a sorted array with linear
+ * scans is faster than a tree. Sets are never changed in place: a caller may keep an old one while the journal is
+ * being written.
  */
 
 /** The bytes from `start` up to, not including, `end`. */
@@ -11,7 +12,7 @@ export type Interval = readonly [start: number, end: number]
 /** Sorted by start, disjoint, non-adjacent, each non-empty. */
 export type IntervalSet = readonly Interval[]
 
-/** The set with `[start, end)` in it. An empty range, or one that is already covered, gives back the same set. */
+/** Adds `[start, end)` to a set. Returns the same set for an empty range or one that is already covered. */
 export function add(set: IntervalSet, start: number, end: number): IntervalSet {
   if (end <= start) return set
   let first = 0
@@ -29,7 +30,7 @@ export function add(set: IntervalSet, start: number, end: number): IntervalSet {
   return result
 }
 
-/** The set without `[start, end)`. When nothing of it is in the set, gives back the same set. */
+/** Removes `[start, end)` from a set. Returns the same set if none of the range is in it. */
 export function subtract(set: IntervalSet, start: number, end: number): IntervalSet {
   if (end <= start) return set
   let first = 0
@@ -46,7 +47,7 @@ export function subtract(set: IntervalSet, start: number, end: number): Interval
   return result
 }
 
-/** Every byte that is in either set. */
+/** The union of two sets. */
 export function union(a: IntervalSet, b: IntervalSet): IntervalSet {
   if (a.length === 0) return b
   if (b.length === 0) return a
@@ -75,14 +76,14 @@ export function union(a: IntervalSet, b: IntervalSet): IntervalSet {
   return result
 }
 
-/** How many bytes are in the set. */
+/** Number of bytes in a set. */
 export function size(set: IntervalSet): number {
   let bytes = 0
   for (const run of set) bytes += run[1] - run[0]
   return bytes
 }
 
-/** Whether every byte of `[start, end)` is in the set; true for an empty range. */
+/** Whether a set contains every byte of `[start, end)`; true for an empty range. */
 export function covers(set: IntervalSet, start: number, end: number): boolean {
   if (end <= start) return true
   for (const run of set) {
@@ -92,22 +93,22 @@ export function covers(set: IntervalSet, start: number, end: number): boolean {
   return false
 }
 
-/** Where the run that begins at byte 0 ends; 0 when byte 0 is missing. */
+/** The end of the interval that begins at byte 0; 0 if byte 0 is missing. */
 export function frontier(set: IntervalSet): number {
   const run = set[0]
   return run?.[0] === 0 ? run[1] : 0
 }
 
-/** What of the set lies in `[0, total)`. */
+/** The part of a set within `[0, total)`. */
 export function clip(set: IntervalSet, total: number): IntervalSet {
   const last = set.at(-1)
   return last === undefined || last[1] <= total ? set : subtract(set, total, last[1])
 }
 
 /**
- * Reads a set out of a journal. A journal is only a claim, so anything unusual makes it worthless.
+ * Parses a set from a journal. A journal may be damaged, so any irregularity makes it invalid.
  *
- * @returns the set, adjacent intervals merged; null unless the value is an array of `[start, end]` pairs of
+ * @returns the set, with adjacent intervals merged; null unless the value is an array of `[start, end]` pairs of
  * non-negative safe integers, sorted, disjoint and non-empty.
  */
 export function parseIntervals(value: unknown): IntervalSet | null {

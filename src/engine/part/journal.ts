@@ -1,4 +1,4 @@
-/** What a journal says, and how much of it may be believed. Pure. Transfer rule 9. */
+/** Reads and validates the journal of a part file. Transfer rule 9. */
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import * as z from 'zod'
@@ -15,28 +15,28 @@ import { covers, type IntervalSet, parseIntervals } from './intervals.js'
 /** The journal of a part file. Version 1. */
 export interface Journal {
   version: 1
-  /** The address as the caller gave it. */
+  /** The URL as the caller gave it. */
   url: string
-  /** The digest that was expected when the part was begun, or null. */
+  /** The digest that was expected when the part was created, or null. */
   sha256: string | null
   identity: Identity
-  /** Whose `identity` it is, when not that of `url`: the `mirrorId` of another address of the file. */
+  /** The `mirrorId` of the address that `identity` comes from; undefined for `url`. */
   mirror?: string | undefined
-  /** Boot in which `written` was true. */
+  /** Id of the boot in which `written` is valid. */
   bootId: string
-  /** Which run wrote it last; another one's means that the part is no longer ours. */
+  /** Id of the run that wrote it last. If it is not ours, another run has taken over the part. */
   writer: string
-  /** Inode of the part file, as a string since it may pass 2^53; tells after a kill whether the rename took place. */
+  /** Inode of the part file; shows after a kill whether the rename took place. A string, as it may exceed 2^53. */
   inode: string
-  /** Handed to the kernel: survives the death of the process. */
+  /** Bytes handed to the kernel; they survive the death of the process. */
   written: IntervalSet
-  /** Forced to the disk: survives a power cut. */
+  /** Bytes forced to the disk; they survive a power failure. */
   synced: IntervalSet
-  /** Set right before the rename: the file that is about to lie under the final name. */
+  /** Set right before the rename: the file that is about to get the final name. */
   publishing: { size: number; sha256: string } | null
 }
 
-/** A download that begins anew reads no journal. */
+/** Created on first use: a download that does not resume reads no journal. */
 const schema = lazily(() => {
   const intervals = z.unknown().transform((value, context): IntervalSet => {
     const parsed = parseIntervals(value)
@@ -67,12 +67,12 @@ const schema = lazily(() => {
   })
 })
 
-/** The journal as it lies on disk. */
+/** Serializes a journal. */
 export function encodeJournal(journal: Journal): string {
   return JSON.stringify(journal)
 }
 
-/** Reads a journal; null for anything that is not one, of this version, in full. */
+/** Parses a journal; null unless it is a complete and valid one of this version. */
 export function parseJournal(text: string): Journal | null {
   let value: unknown
   try {
@@ -83,34 +83,36 @@ export function parseJournal(text: string): Journal | null {
   const result = schema().safeParse(value)
   if (!result.success) return null
   const { identity, written, synced } = result.data
-  // What is on the disk went through the kernel first.
+  // Bytes can't be on the disk without having been handed to the kernel.
   if (!synced.every(([start, end]) => covers(written, start, end))) return null
   const end = written.at(-1)?.[1] ?? 0
   return identity.total !== null && end > identity.total ? null : result.data
 }
 
-/** What may be taken up again. */
+/** The bytes of an earlier run that can be resumed. */
 export interface Resumable {
   identity: Identity
-  /** Whose that is, as a `mirrorId`. */
+  /** The `mirrorId` of the address that `identity` comes from. */
   mirror: string
-  /** Bytes that are there. */
+  /** Bytes that the part has. */
   done: IntervalSet
-  /** Those of them that are known to be on the disk. */
+  /** Those of them that were forced to the disk. */
   synced: IntervalSet
 }
 
 /**
- * How much of a kept part can be used; null when nothing can.
+ * Determines how much of an existing part can be resumed.
  *
- * In the boot that wrote it the page cache holds all of `written`; after another boot only `synced` counts. A part
- * that is shorter than its journal claims is cut back to nothing: somebody else touched it.
+ * Within the boot that wrote it, the page cache holds all of `written`; after a reboot only `synced` is reliable. A
+ * part that is shorter than its journal states was changed by another program and can't be used at all.
+ *
+ * @returns null if nothing can be resumed.
  */
 export function resumable(
   journal: Journal,
   now: { urls: readonly string[]; sha256: string | null; bootId: string; partSize: number },
 ): Resumable | null {
-  // The same digest is the same file, whichever mirror or revision it came from.
+  // The same digest means the same file, whichever mirror or revision it came from.
   const sameDigest = now.sha256 !== null && journal.sha256 === now.sha256
   const mirror = journal.mirror ?? mirrorId(journal.url)
   const known = now.urls.includes(journal.url) || now.urls.some((url) => mirrorId(url) === mirror)
@@ -122,21 +124,24 @@ export function resumable(
   return { identity: journal.identity, mirror, done, synced: journal.synced }
 }
 
-// ---- What lies beside a target: its names, and what an earlier run left there.
+// ---- Files that an earlier run left next to a target.
 
-/** What lies beside a target from an earlier run. */
+/** Files that an earlier run left next to a target. */
 export interface Leftover {
   journal: Journal | null
-  /** Set when the part can be taken up again. */
+  /** What can be resumed; null if nothing can. */
   resume: Resumable | null
-  /** Whether a journal lies there at all. */
+  /** Whether a journal file exists, valid or not. */
   found: boolean
+  /** Whether a part file exists. Only checked if there is a journal. */
   partExists: boolean
 }
 
 /**
- * Looks at what an earlier run left, and clears away the journals that a kill kept from getting their name. Never throws
- * for what it finds, only for what it can't read.
+ * Inspects the files of an earlier run, and deletes temporary journals that a kill has left behind. Unusable files
+ * are no error.
+ *
+ * @throws DownloadError `PERMISSION`, `DISK_IO` and others, if the files can't be read.
  */
 export async function inspectLeftover(
   paths: PartPaths,
@@ -148,14 +153,14 @@ export async function inspectLeftover(
   return leftover
 }
 
-/** The same, without changing anything. */
+/** Same as {@link inspectLeftover}, but changes nothing. */
 export async function peekLeftover(
   paths: PartPaths,
   urls: readonly string[],
   sha256: string | null,
 ): Promise<Leftover> {
   const text = await readText(paths.journal)
-  // A part without a journal tells nothing; whoever begins a new one deletes it.
+  // A part without a journal can't be resumed. It is deleted when a new part is created.
   if (text === null) return { journal: null, resume: null, found: false, partExists: false }
   const journal = parseJournal(text)
   const part = await statPart(paths.part)
@@ -165,24 +170,27 @@ export async function peekLeftover(
   return { journal, resume: resumable(journal, now), found: true, partExists }
 }
 
-/** Far more than any journal has: its intervals are as many as there were connections, or few more. */
+/**
+ * A longer file is not read, in bytes. Real journals are far smaller, as they have few more intervals than
+ * connections.
+ */
 const maxJournalBytes = 1024 * 1024
 
-/** Deletes temporary journals (see `replaceFile`). They are only ever made beside a part or a journal. */
+/** Deletes temporary journals (see `replaceFile`), which exist only next to a part or a journal. */
 export async function removeTemporary({ directory, journal }: PartPaths): Promise<void> {
   const start = `${basename(journal)}.`
   const names = await readdir(directory).catch(() => [])
   const temporary = names.filter(
     (name) => name.startsWith(start) && /^[0-9a-z]{6}$/.test(name.slice(start.length)),
   )
-  // What can't be deleted is litter, no reason to fail.
+  // A file that can't be deleted does no harm.
   await Promise.allSettled(temporary.map((name) => io.unlink(join(directory, name))))
 }
 
-/** A journal's text; null when there is none, empty when it can't be one: a folder, a FIFO, a link, far too long. */
+/** Text of a journal; null if there is none, empty if it can't be one (a folder, FIFO or link, or far too long). */
 export async function readText(path: string): Promise<string | null> {
   try {
-    // Most have none, and an error costs more than this look.
+    // Most files have no journal, and this check is cheaper than an error.
     if ((await io.lstatIfThere(path)) === null) return null
     const { data, stats } = await readRegularFile(path, maxJournalBytes)
     return stats.size > maxJournalBytes ? '' : data.toString('utf8')
@@ -194,11 +202,11 @@ export async function readText(path: string): Promise<string | null> {
   }
 }
 
-/** What lies at a path, links not followed; null when nothing does. */
+/** Metadata of a path, without following links; null if it does not exist. */
 export async function statPart(path: string) {
   try {
     return await io.lstatIfThere(path)
   } catch (error) {
-    throw fsError(error, 'looking at the part file')
+    throw fsError(error, 'checking the part file')
   }
 }

@@ -1,4 +1,4 @@
-/** The part file and its journal: write order, sync order, publish. Transfer rules 8 to 10. */
+/** The part file and its journal: the order of writes and syncs, and publishing. Transfer rules 8 to 10. */
 import { hash, randomBytes } from 'node:crypto'
 import { fstatSync, type Stats } from 'node:fs'
 import pLimit from 'p-limit'
@@ -17,40 +17,41 @@ import { encodeJournal, type Journal, parseJournal, readText, type Resumable, st
 import { datasync, isSameInode, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
 import { partLost, StartOver } from './start-over.js'
 
-/** Up to here a new part isn't given its length beforehand. */
+/** A new part up to this size is not extended to its full length beforehand, in bytes. */
 const unsizedBytes = 256 * 1024
 
-/** Given up on a full disk: more than any journal takes. */
+/** Bytes cut off the part when the disk is full, to make room for the journal; more than any journal needs. */
 const journalRoomBytes = 64 * 1024
 
-/** What a part is opened with. */
+/** Parameters for opening a part file. */
 export interface PartInit {
   paths: PartPaths
   url: string
   sha256: string | null
   identity: Identity
-  /** Whose the identity is, as a journal says it; undefined for `url`. */
+  /** The address that `identity` comes from, as a `mirrorId`; undefined for `url`. */
   mirror?: string | undefined
   resume: Resumable | null
 }
 
+/** What the next write of the journal must include. */
 interface JournalDemand {
-  /** Force it to the disk. */
+  /** Force the journal to the disk. */
   sync: boolean
   publishing: Journal['publishing']
 }
 
-/** An open part file. One owner, closed by {@link close}, {@link publish} or {@link discard}. */
+/** An open part file. Its owner must end it with {@link close}, {@link keep}, {@link publish} or {@link discard}. */
 export class PartFile {
   readonly paths: PartPaths
   readonly fd: number
-  /** The file was given its full length when it was opened. */
+  /** Whether the file was extended to its full length when it was opened. */
   readonly #sized: boolean
-  /** Drawn when the first journal is written: a small file needs none. */
+  /** Random id of this run; created with the first journal, which a small file does not need. */
   #writer: string | null = null
   readonly #url: string
   readonly #sha256: string | null
-  // The kernel lets one writer at a time into a file; more would only spin for it, and hold threads that others need.
+  // The kernel allows one write to a file at a time. More of them would only occupy threads that others need.
   #writers: LimitFunction | null = null
   #identity: Identity
   #mirror: string | undefined
@@ -60,13 +61,12 @@ export class PartFile {
   #journalExists: boolean
   #dirty = false
   readonly #journalWrites = new Latest(() => this.#saveNow())
-  /** What the next write of the journal must do besides noting what is written. */
   #demand: JournalDemand = { sync: false, publishing: null }
   #closed = false
-  /** Somebody has cut the part short; its length doesn't show it any more. */
+  /** Another program has truncated the part, which its length does not show any more. */
   #truncated = false
   #syncError: DownloadError | null = null
-  /** Digest of the file, when a single write brought all of it. */
+  /** Digest of the file, if it was written with a single write. */
   #wholeSha256: string | null = null
 
   private constructor(fd: number, sized: boolean, init: PartInit) {
@@ -84,16 +84,18 @@ export class PartFile {
   }
 
   /**
-   * Opens the kept part, or begins a new one under a new inode: a writer that still holds the old one can then
-   * not touch it (transfer rule 12).
+   * Opens the existing part, or creates a new one with a new inode, so that a writer that still has the old one
+   * open can't change it (transfer rule 12).
+   *
+   * @throws DownloadError `NO_SPACE`, `PERMISSION`, `READ_ONLY`, `TARGET_NOT_REGULAR`, `DISK_IO`.
    */
   static async open(init: PartInit): Promise<PartFile> {
     const { paths, resume } = init
     let fd: number | null = null
     try {
       fd = await (resume === null ? openNew(paths) : openKept(paths))
-      // The full length at once: a part that somebody cuts short is then seen by its size alone. One that a single write
-      // fills has no use for that.
+      // With the full length from the start, the size alone shows whether the part was truncated. A file that a
+      // single write fills does not need that.
       const { total } = init.identity
       const sized = total !== null && (resume !== null || total > unsizedBytes)
       if (sized) await io.ftruncate(fd, total)
@@ -104,43 +106,43 @@ export class PartFile {
     }
   }
 
-  /** Bytes handed to the kernel. */
+  /** Bytes that have been handed to the kernel. */
   get written(): IntervalSet {
     return this.#written
   }
 
-  /** The version that the part is of. */
+  /** The version of the file that the part belongs to. */
   get identity(): Identity {
     return this.#identity
   }
 
-  /** Whose version that is: the `mirrorId` of an address. */
+  /** The `mirrorId` of the address that {@link identity} comes from. */
   get mirror(): string {
     return this.#mirror ?? mirrorId(this.#url)
   }
 
-  /** How many bytes that is. */
+  /** Number of {@link written} bytes. */
   get writtenBytes(): number {
     return this.#writtenBytes
   }
 
-  /** SHA-256 of the file, when a single write brought all of it and it needn't be read back; null otherwise. */
+  /** SHA-256 of the file, if it was written with a single write and need not be read back; null otherwise. */
   get wholeSha256(): string | null {
     return this.#wholeSha256
   }
 
-  /** Bytes from the start without a hole. */
+  /** Number of contiguous bytes from the start of the file. */
   get frontier(): number {
     return frontier(this.#written)
   }
 
-  /** Nothing is written yet, and all will come from another address: its version of the file is the one. */
+  /** Takes over the version at another address. Only allowed while nothing is written. */
   adopt(identity: Identity, address: string): void {
     this.#identity = { ...identity, total: this.#identity.total ?? identity.total }
     this.#mirror = address === this.#url ? undefined : mirrorId(address)
   }
 
-  /** Completes the identity once the total of a stream without length is known. */
+  /** Sets the total size, once it is known for a response without a length. */
   setTotal(total: number): void {
     this.#identity = { ...this.#identity, total }
     this.#written = clip(this.#written, total)
@@ -148,16 +150,16 @@ export class PartFile {
   }
 
   /**
-   * Writes a buffer at a position, all of it, and notes the interval as written when the kernel has it.
+   * Writes a complete buffer at a position, and marks the interval as written once the kernel has it.
    *
-   * @throws DownloadError `NO_SPACE`, `DISK_IO` …; the interval is then not noted.
+   * @throws DownloadError `NO_SPACE`, `DISK_IO` and others; the interval is not marked then.
    */
   write(buffer: Buffer, position: number): Promise<void> {
     this.#writers ??= pLimit(2)
     return this.#writers(() => this.#write(buffer, position))
   }
 
-  /** Whether {@link writeNow} is to be used. */
+  /** Whether {@link writeNow} should be used instead of {@link write}. */
   get blocks(): boolean {
     return usesSyncIo
   }
@@ -175,7 +177,7 @@ export class PartFile {
     this.#noteWritten(position, length)
   }
 
-  /** The same as {@link write}, done when it returns. For threads that may block. */
+  /** Synchronous version of {@link write}, for threads that may block. */
   writeNow(buffer: Buffer, position: number): void {
     const { length } = buffer
     try {
@@ -189,7 +191,10 @@ export class PartFile {
     this.#noteWritten(position, length)
   }
 
-  /** Whether a write would hide that somebody has cut the part short: at the end it makes it as long as it was, with a hole. */
+  /**
+   * Whether a write would hide that another program has truncated the part: a write at the end extends it to the
+   * expected length, leaving a hole.
+   */
   #mayHideTruncation(position: number, length: number): boolean {
     return position > 0 && position + length >= this.#length()
   }
@@ -200,18 +205,18 @@ export class PartFile {
   }
 
   #noteWritten(position: number, length: number): void {
-    // Whether it came before or after a sync that failed is not known here.
+    // After a failed sync it is unknown whether this write was affected.
     if (this.#syncError === null) this.#setWritten(add(this.#written, position, position + length))
   }
 
   async #stat(): Promise<Stats> {
-    // By now the number may be another file's.
+    // The descriptor may belong to another file by now.
     if (this.#closed) throw new DownloadError('DISK_IO', 'The part file is closed.')
     return await io.fstat(this.fd)
   }
 
   /**
-   * Whether the part is still the file that we opened, at its length.
+   * Whether the part is still the file that was opened, with the expected length.
    *
    * @throws DownloadError `TARGET_LOCKED` when another run took the part over.
    */
@@ -219,9 +224,9 @@ export class PartFile {
     return (await this.#statIfIntact()) !== null
   }
 
-  /** What the part looks like; null when it isn't intact. */
+  /** Metadata of the part; null if it is not intact. */
   async #statIfIntact(): Promise<Stats | null> {
-    // Taken first: writes that end meanwhile make it longer.
+    // Read this first, because writes that end in the meantime increase it.
     const length = this.#length()
     const [own, path] = await Promise.all([this.#stat(), statPart(this.paths.part)])
     if (path === null || !isSameInode(own, path)) {
@@ -232,7 +237,7 @@ export class PartFile {
     return this.#truncated || !this.#fits(own.size, length) ? null : own
   }
 
-  /** Bytes that the file must have by now. */
+  /** Length that the file must have at least, or exactly if it was extended to its full length. */
   #length(): number {
     return (this.#sized ? this.#identity.total : null) ?? this.#written.at(-1)?.[1] ?? 0
   }
@@ -241,12 +246,12 @@ export class PartFile {
     return this.#sized ? bytes === length : bytes >= length
   }
 
-  /** Notes in the journal what is written; nothing to do when nothing is new. */
+  /** Records the written bytes in the journal; does nothing if nothing has changed. */
   async saveJournal(): Promise<void> {
     await this.#journalWrites.ask()
   }
 
-  /** Forces the data to the disk, then notes that in the journal, forced too. */
+  /** Forces the data to the disk, then records that in the journal and forces that to the disk as well. */
   async sync(): Promise<void> {
     const before = this.#written
     await this.#datasync()
@@ -259,18 +264,18 @@ export class PartFile {
     const { sync, publishing } = this.#demand
     this.#demand = { sync: false, publishing: null }
     if (this.#closed || !(this.#dirty || sync)) return
-    // A part that is not published after all gets a journal that doesn't say so.
+    // If publishing fails after all, the next journal must no longer announce it.
     this.#dirty = publishing !== null
     await this.#writeJournal({ sync, publishing })
   }
 
-  /** Bytes that the file takes up on the disk already. */
+  /** Bytes that the file already occupies on the disk. */
   async allocatedBytes(): Promise<number> {
     const { blocks } = await this.#stat()
     return blocks * 512
   }
 
-  /** Reads kept bytes back. */
+  /** Reads bytes back from the part; fewer than `length` at the end of the file. */
   async read(position: number, length: number): Promise<Buffer> {
     const buffer = Buffer.alloc(length)
     try {
@@ -287,11 +292,11 @@ export class PartFile {
   }
 
   /**
-   * Puts the part under the final name: sync, rename, sync of the folder, journal dropped. The content must have been
-   * checked before.
+   * Publishes the part under its final name: syncs it, renames it, syncs the folder and deletes the journal. The
+   * content must have been verified before.
    *
-   * @param mode - permission bits of the final file.
-   * @param replaces - whether a file lies there already; the journal then says what is about to replace it.
+   * @param options - `mode`: permission bits of the final file; `replaces`: whether a file exists under the final
+   * name, in which case the journal first records the file that is about to replace it.
    */
   async publish(options: { size: number; sha256: string; mode: number; replaces: boolean }): Promise<{
     mtimeMs: number
@@ -318,7 +323,7 @@ export class PartFile {
     }
   }
 
-  /** Closes the file and keeps it, with a journal that is current. */
+  /** Writes the journal and closes the file, so that a later run can resume it. */
   async keep(): Promise<void> {
     try {
       await this.saveJournal().catch((error: unknown) => this.#keepWithoutTail(error))
@@ -327,7 +332,7 @@ export class PartFile {
     }
   }
 
-  /** A full disk has no room for the journal either: gives the last bytes up, so that the others are of use. */
+  /** On a full disk there is no room for the journal: cuts off the last bytes, so that the others can be resumed. */
   async #keepWithoutTail(error: unknown): Promise<void> {
     const end = (this.#written.at(-1)?.[1] ?? 0) - journalRoomBytes
     if (!isDownloadError(error, 'NO_SPACE') || end <= 0) throw error
@@ -338,8 +343,8 @@ export class PartFile {
   }
 
   async #datasync(): Promise<void> {
-    // The kernel tells a failure once and then forgets: whatever was not on the disk before may be lost, in this boot
-    // too, and a later sync that succeeds proves nothing.
+    // The kernel reports a failed sync only once. Everything that was not on the disk before may be lost, even
+    // without a reboot, and a later sync that succeeds proves nothing.
     if (this.#syncError !== null) throw this.#syncError
     try {
       await datasync(this.fd)
@@ -350,14 +355,14 @@ export class PartFile {
     }
   }
 
-  /** No other bytes than these are there. */
+  /** Replaces the set of written bytes. */
   #setWritten(written: IntervalSet): void {
     this.#written = written
     this.#writtenBytes = size(written)
     this.#dirty = true
   }
 
-  /** Closes the file and deletes it, with its journal; not when another run has taken it over. */
+  /** Closes the file and deletes it together with its journal, unless another run has taken it over. */
   async discard(): Promise<void> {
     const [own, path] = await Promise.all([
       this.#stat().catch(() => null),
@@ -368,7 +373,7 @@ export class PartFile {
     if (ours) await discardLeftover(this.paths)
   }
 
-  /** Closes the file. Harmless when closed. */
+  /** Closes the file. Does nothing when closed. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true

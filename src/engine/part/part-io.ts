@@ -1,4 +1,4 @@
-/** Opening part files. Symlinks aren't followed: somebody may have planted one. */
+/** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
 import { constants, fdatasync, type Stats, write, writeSync } from 'node:fs'
 import { errnoOf, fsError, withHandles } from '../../disk/errors.js'
 import { io } from '../../disk/io.js'
@@ -6,14 +6,17 @@ import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
 import { DownloadError } from '../../errors.js'
 import { removeTemporary } from './journal.js'
 
-/** Who begins a part holds a connection, and with it a handle that another one may be waiting for. */
+/**
+ * How long to wait for a file handle for a new part, in milliseconds. It is short, because the transfer holds a
+ * connection, and so a handle that another transfer may be waiting for.
+ */
 const newPartMs = 250
 
 function openPart(path: string, flags: number, deadlineMs?: number): Promise<number> {
   return withHandles(() => io.open(path, constants.O_RDWR | flags | constants.O_NOFOLLOW, 0o600), deadlineMs)
 }
 
-/** A new part under a new inode; one that lies there is deleted, and its journal with it. */
+/** Creates a new part file with a new inode. An existing one is deleted together with its journal. */
 export async function openNew(paths: PartPaths): Promise<number> {
   const create = constants.O_CREAT | constants.O_EXCL
   try {
@@ -26,7 +29,7 @@ export async function openNew(paths: PartPaths): Promise<number> {
   }
 }
 
-/** The kept part. */
+/** Opens the existing part file. */
 export async function openKept(paths: PartPaths): Promise<number> {
   const fd = await openPart(paths.part, 0)
   if ((await io.fstat(fd)).isFile()) return fd
@@ -34,7 +37,7 @@ export async function openKept(paths: PartPaths): Promise<number> {
   throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
 }
 
-/** Whether both are one file, by its inode. */
+/** Whether both are the same file, by device and inode. */
 export function isSameInode(a: Stats, b: Stats): boolean {
   return a.ino === b.ino && a.dev === b.dev
 }
@@ -49,20 +52,22 @@ export function datasync(fd: number): Promise<void> {
   })
 }
 
-/** The part is another run's now. */
+/** The error for a part file that another process has taken over. */
 export function takenOver(): DownloadError {
-  return new DownloadError('TARGET_LOCKED', 'Another process has taken this file over.', { retryable: true })
+  return new DownloadError('TARGET_LOCKED', 'Another process has taken over this file.', { retryable: true })
 }
 
-// ---- write-all
+// ---- Complete writes.
 
-/** Writes a buffer at a position; a short write is continued where it ended. Throws what the file system throws. */
+/**
+ * Writes a complete buffer at a position, continuing after short writes. Rejects with the error of the file system.
+ */
 export async function writeFully(fd: number, buffer: Buffer, position: number): Promise<void> {
   let written = 0
   while (written < buffer.length) written += await writeSome(fd, buffer.subarray(written), position + written)
 }
 
-/** {@link writeFully} on the spot. */
+/** Synchronous version of {@link writeFully}. */
 export function writeFullySync(fd: number, buffer: Buffer, position: number): void {
   let written = 0
   while (written < buffer.length) {
@@ -82,7 +87,7 @@ function writeSome(fd: number, buffer: Buffer, position: number): Promise<number
   })
 }
 
-/** A write that takes nothing would go on for ever. */
+/** The error for a write that wrote nothing: repeating it could loop forever. */
 function zeroBytesWritten(): Error {
   return Object.assign(new Error('write returned 0'), { code: 'EIO' })
 }

@@ -225,7 +225,7 @@ describe('a worker that fails', () => {
 
   it.each([
     ['crashes', "throw new Error('crash')", 'crash'],
-    ['ends', 'process.exit(0)', 'it ended'],
+    ['ends', 'process.exit(0)', 'it exited unexpectedly'],
     ['runs out of memory', 'const all = []; for (;;) all.push(new Array(1e5).fill(all.length))', 'memory'],
   ])('because it %s mid-way is replaced by this thread, from byte 0', async (_name, fault, reason) => {
     const crashing = await strangeWorker(
