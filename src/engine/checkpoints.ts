@@ -1,4 +1,4 @@
-/** What has to be done again and again while a file is fetched: timers, journal, sync, progress, a look at the part. */
+/** Periodic tasks while a file is being fetched: timers, journal, sync, progress, and checks of the part. */
 import { isOutOfHandles } from '../disk/errors.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
@@ -8,27 +8,29 @@ import type { PartFile } from './part/part-file.js'
 import { partLost, StartOver } from './part/start-over.js'
 import type { TransferEvent } from './protocol.js'
 
-/** What {@link Checkpoints} looks after. */
+/** Settings and services of {@link Checkpoints}. */
 export interface CheckpointsInit {
   tuning: TransferTuning
   fetcher: Fetcher
-  /** Bytes that the file must have, or null. */
+  /** Expected size in bytes, or null. */
   size: number | null
   part: () => PartFile | null
   hash: () => FileHash | null
   emit: (event: TransferEvent) => void
-  /** Judges the first bytes of the file; null when its name promises nothing. */
+  /** Returns the check of the first bytes; null if the file name implies no format. */
   head: () => ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null
 }
 
+/** Interval of the timer, in milliseconds. */
 const tickMs = 25
 
-/** With this many new bytes the journal doesn't wait for its interval: a kill then costs little at any speed. */
+/** After this many new bytes the journal is written before its interval ends, to limit what a kill can lose. */
 const journalBytes = 1024 * 1024
 
+/** How many bytes the format check reads. */
 const headBytes = 64
 
-/** Runs from construction to {@link stop}. */
+/** Runs the periodic tasks from construction until {@link stop}. */
 export class Checkpoints {
   readonly #init: CheckpointsInit
   readonly #interval: NodeJS.Timeout
@@ -46,7 +48,7 @@ export class Checkpoints {
     }, tickMs)
   }
 
-  /** Stops, waits for what is under way, and tells the progress a last time. */
+  /** Stops, waits for pending disk operations, and reports the progress a last time. */
   async stop(): Promise<void> {
     clearInterval(this.#interval)
     await this.#busy
@@ -75,7 +77,7 @@ export class Checkpoints {
     if (this.#busy !== null) return
     this.#busy = this.#disk(part, now)
       .catch((error: unknown) => {
-        // A journal that lags behind does no harm.
+        // A journal that is slightly out of date does no harm.
         if (isOutOfHandles(error)) return
         fetcher.stop(error instanceof StartOver ? error : toDownloadError(error))
       })
@@ -105,10 +107,7 @@ export class Checkpoints {
   }
 }
 
-/** A body without length doesn't say how much will come; it must not fill the disk. */
+/** The error for a response without a length that exceeds the expected size; it must not fill the disk. */
 function tooMuch(size: number): DownloadError {
-  return new DownloadError(
-    'CONTENT_MISMATCH',
-    `The server sends more than the ${size} bytes that are expected.`,
-  )
+  return new DownloadError('CONTENT_MISMATCH', `The server sent more than the expected ${size} bytes.`)
 }

@@ -1,4 +1,4 @@
-/** The engine in this thread: what all transfers share, and their start. */
+/** The engine in this thread: creates what all transfers share, and starts transfers. */
 import type { AddressResolver } from '../net/guard.js'
 import { HttpClient } from '../net/http.js'
 import { defaultTuning, type TransferTuning } from '../net/tuning.js'
@@ -10,23 +10,25 @@ import type { TransferEngine, TransferEvent, TransferHandle, TransferSpec } from
 import { Shares, type TransferResources } from './shared.js'
 import { Transfer } from './transfer.js'
 
-/** What an engine may be given. */
+/** Options of an engine. */
 export interface EngineOptions {
+  /** Overrides of the default tuning. */
   tuning?: Partial<TransferTuning>
+  /** Limit for all transfers together, in bytes per second. Default null, no limit. */
   maxBytesPerSecond?: number | null
-  /** Hears what concerns no single transfer. */
+  /** Receives log messages that do not belong to a single transfer. */
   onLog?: (level: 'warn', message: string) => void
-  /** Resolves names for `remote` transfers, in tests. Default: the system's way. */
+  /** Resolves host names for `remote` transfers, in tests. Default: the resolver of the system. */
   resolve?: AddressResolver
 }
 
-/** An engine that works in the calling thread. */
+/** Creates an engine that runs in the calling thread. */
 export function createEngine(options: EngineOptions = {}): TransferEngine {
   const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
   const { connectTimeoutMs } = tuning
   const http = new HttpClient({ connectTimeoutMs })
   const hashes = new HashService({
-    onFallback: (reason) => options.onLog?.('warn', `Hashing in the main thread: ${reason}`),
+    onFallback: (message) => options.onLog?.('warn', message),
   })
   const shared: TransferResources = {
     tuning,

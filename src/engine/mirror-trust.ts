@@ -1,4 +1,4 @@
-/** Which addresses of one file are still trusted, when the bytes that came turn out to be wrong. */
+/** Decides which addresses of a file are still used after the received bytes turned out to be wrong. */
 import type { DownloadError, DownloadErrorCode } from '../errors.js'
 
 /** Errors that mean that the bytes are wrong. */
@@ -20,10 +20,10 @@ const unusable = new Set<DownloadErrorCode>([
   'TRUNCATED',
 ])
 
-/** See the file's head. Lives as long as the transfer; fetches come and go. */
+/** Tracks which addresses of a file can be trusted, across all fetches of a transfer. */
 export class MirrorTrust {
   #urls: readonly string[]
-  /** One address at a time, so that it is clear whose the bytes are. */
+  /** Use one address at a time, so that it is known where the bytes come from. */
   #oneAtATime = false
   #contributors = new Set<string>()
   #kept = false
@@ -33,28 +33,32 @@ export class MirrorTrust {
     this.#urls = urls
   }
 
-  /** Where to fetch from next; at least one. */
+  /** Addresses to fetch from next; at least one. */
   get urls(): readonly string[] {
     return this.#oneAtATime ? this.#urls.slice(0, 1) : this.#urls
   }
 
-  /** Bytes of an earlier run are used; nobody knows whose they are. */
+  /** Notes that bytes of an earlier run are used, so that their origin is unknown. */
   noteKept(): void {
     this.#kept = true
   }
 
-  /** Bytes came from these. */
+  /** Notes the addresses that bytes came from. */
   note(contributors: readonly string[]): void {
     for (const url of contributors) this.#contributors.add(url)
   }
 
-  /** The bytes are gone. */
+  /** Notes that the bytes have been discarded. */
   forget(): void {
     this.#contributors.clear()
     this.#kept = false
   }
 
-  /** A fetch failed; whether another one, from byte 0, makes sense because there are other addresses. */
+  /**
+   * Handles the error of a fetch, excluding an address if it is at fault.
+   *
+   * @returns whether to fetch again from byte 0 with the remaining addresses.
+   */
   shouldRetry(error: DownloadError): boolean {
     if (this.#urls.length < 2) return false
     if (wrongBytes.has(error.code)) return this.#excludeSource()
@@ -63,7 +67,7 @@ export class MirrorTrust {
     return true
   }
 
-  /** Whoever brought all bytes is asked no more; when they came from several, the next try is with one at a time. */
+  /** Excludes the address that all bytes came from; if they came from several, uses one at a time from now on. */
   #excludeSource(): boolean {
     const [only] = this.#contributors
     if (this.#contributors.size === 1 && !this.#kept) {

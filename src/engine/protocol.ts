@@ -1,7 +1,7 @@
 /**
- * The transfer boundary. A transfer starts from a {@link TransferSpec} and talks in {@link TransferEvent}s and
- * {@link TransferCommand}s, all of them plain data that survives a structured clone: the engine can live in this
- * thread or in a worker.
+ * The messages between the manager and the engine. A transfer is described by a {@link TransferSpec}, reports
+ * {@link TransferEvent}s and receives {@link TransferCommand}s. All of them can be structured-cloned, so the engine
+ * can run in this thread or in a worker.
  */
 import { createHash } from 'node:crypto'
 import type { FileStamp } from '../disk/stamp.js'
@@ -11,74 +11,78 @@ import type { KnownCaches } from '../layouts/known-caches.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import type { TransferTuning } from '../net/tuning.js'
 
-/** Everything a transfer needs to know. */
+/** Everything that a transfer needs to know. */
 export interface TransferSpec {
-  /** Chosen by the manager; every event carries it. */
+  /** Id chosen by the manager. */
   id: string
-  /** Where the file is. http or https; may carry userinfo, which becomes Basic authorization. */
+  /** URL of the file, http or https. May contain userinfo, which is sent as Basic authorization. */
   url: string
-  /** Further addresses of the same file, in the order in which they are tried; `url` may be among them. Default: none. */
+  /** Further addresses of the same file, in the order in which to try them; may include `url`. Default: none. */
   urls?: readonly string[]
-  /** Fetch from all of them at once. Default false: from one, the others when it fails or is slow. */
+  /** Fetch from all addresses in parallel. Default false: use the others only when the first one fails or is slow. */
   spread?: boolean
-  /** Absolute path of the folder that the file goes to. Made when missing. */
+  /** Absolute path of the folder for the file. Created if missing. */
   directory: string
-  /** File name inside the folder; null lets the first response name it. */
+  /** File name inside the folder; null to take it from the first response. */
   filename: string | null
   /** Lower-case hex SHA-256 that the content must have, or null. */
   sha256: string | null
-  /** Bytes that the content must have, or null. */
+  /** Size that the content must have, in bytes, or null. */
   size: number | null
   /** Headers of the caller, sent to the origin of `url` only. */
   headers: Record<string, string>
-  /** Most connections for this file. */
+  /** Maximum number of connections for this file. */
   connections: number
-  /** Limit for this transfer, or null. */
+  /** Limit for this transfer in bytes per second, or null. */
   maxBytesPerSecond: number | null
-  /** Fetch anew even when the file is there; it is swapped when the new one is verified. */
+  /** Download again even if the file exists; it is replaced once the new one is verified. */
   force: boolean
-  /** How far it may reach, when the URL came from an untrusted caller; null for a trusted one. */
+  /** Which addresses may be contacted if the URL comes from an untrusted caller; null for a trusted one. */
   remote: RemoteGrant | null
-  /** Use HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Never done for `remote`. */
+  /** Use HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Ignored with `remote`. */
   proxy: boolean
-  /** The file as it was when it was last known to be right, to spare hashing it again. */
+  /** Stamp of the file when it was last verified, to avoid hashing it again; or null. */
   known: FileStamp | null
-  /** Transfers that name the same share have one limit, and one set of connections where those aren't everybody's. */
+  /** Transfers with the same key share one rate limit and, if `remote`, their connections. Null to share nothing. */
   share: string | null
-  /** Git's name for the content, which is held against it where no SHA-256 is known. */
+  /** Git blob ID that the content must have, used only if no SHA-256 is known. */
   gitOid?: string | null
-  /** Other programs' caches to take it from, where its SHA-256 is known; null to fetch it in any case. */
+  /** Caches of other programs to take the file from if its SHA-256 is known; null to always download it. */
   adopt?: AdoptSpec | null
-  /** Where in which cache it goes; `directory` and `filename` are then those of the blob. */
+  /** Its place in a cache; `directory` and `filename` are then those of the blob. */
   cache?: CacheSpec | null
 }
 
-/** What of which caches may be taken. */
+/** Which caches to look in for a copy, and whether a hard link is acceptable. */
 export interface AdoptSpec {
+  /** Caches to look in. */
   caches: KnownCaches
-  /** Whether a hard link will do. */
+  /** Whether a hard link is acceptable. */
   share: boolean
-  /** What the source calls the file. */
+  /** Name of the file at its source, or null. */
   filename: string | null
-  /** The repository that it is of, such as `owner/name`. */
+  /** Repository of the file, such as `owner/name`, or null. */
   repository: string | null
 }
 
 /** A finished file, as the engine reports it. */
 export interface TransferResult {
+  /** Absolute path. */
   path: string
   filename: string
+  /** Size in bytes. */
   size: number
-  /** Lower-case hex; null when an existing file was taken as it lay and nothing asked for its digest. */
+  /** Lower-case hex; null if an existing file was accepted without hashing it. */
   sha256: string | null
-  /** Whether a digest that was given beforehand matched. */
+  /** Whether the content matches a digest that was given beforehand. */
   verified: boolean
-  /** Whether the file was there already, so that nothing was fetched. */
+  /** Whether the file existed already, so that nothing was fetched. */
   existed: boolean
-  /** Bytes that came over the network in this run. */
+  /** Bytes received over the network in this run. */
   fetchedBytes: number
   /** The file in another program's cache that it was taken from instead of being fetched; null otherwise. */
   adoptedFrom: string | null
+  /** Stamp to recognize the file later without hashing it; null if its digest is unknown. */
   stamp: FileStamp | null
 }
 
@@ -86,10 +90,10 @@ export interface TransferResult {
 export type StopMode = 'pause' | 'close' | 'cancel'
 
 /**
- * How to stop when it is asked for again: what was asked for first holds, so that a pause stays one when the manager
- * closes. Only cancel outranks it. Pure.
+ * Combines two requests to stop. The first one holds, so that a paused transfer remains paused when the manager
+ * closes; only `cancel` overrides it. Pure.
  *
- * @param now - how it is stopping; null when nobody has asked yet.
+ * @param now - how the transfer is stopping; null if it is not.
  */
 export function strongerStop(now: StopMode | null, asked: StopMode): StopMode {
   return now === null || asked === 'cancel' ? asked : now
@@ -98,20 +102,20 @@ export function strongerStop(now: StopMode | null, asked: StopMode): StopMode {
 /** What a transfer is doing. */
 export type TransferPhase = 'resolving' | 'downloading' | 'verifying'
 
-/** From the transfer to the manager. The last one is always `completed`, `failed` or `stopped`, and comes once. */
+/** From the transfer to the manager. Exactly one of `completed`, `failed` or `stopped` is sent, as the last event. */
 export type TransferEvent =
   | { type: 'phase'; phase: TransferPhase }
-  /** The file name is settled. */
+  /** The file name and path are known. */
   | { type: 'named'; filename: string; path: string }
   | { type: 'progress'; downloaded: number; total: number | null; connections: number }
-  /** Waits, then tries again. */
+  /** The transfer waits, then tries again. */
   | { type: 'retrying'; attempt: number; delayMs: number; error: SerializedDownloadError }
-  /** Dropped what it had and begins at byte 0. */
+  /** The transfer discarded its bytes and starts over at byte 0. */
   | { type: 'restarted'; error: SerializedDownloadError }
   | { type: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string }
-  /** The server named the file; goes on when a `claimed` command says that no other download has the name. */
+  /** The server named the file. The transfer waits for a `claimed` command, which confirms that the name is free. */
   | { type: 'claim'; requestId: number; filename: string }
-  /** Asks for an address that works now (a signed one expired); answered by a `refreshed` command. */
+  /** Requests a new address, because a signed one has expired; answered by a `refreshed` command. */
   | { type: 'refresh'; requestId: number; status: number }
   | { type: 'completed'; result: TransferResult }
   | { type: 'failed'; error: SerializedDownloadError }
@@ -121,7 +125,7 @@ export type TransferEvent =
 export type TransferCommand =
   | { type: 'stop'; mode: StopMode }
   | { type: 'limit'; maxBytesPerSecond: number | null }
-  /** It may use more connections than its spec says. */
+  /** Changes the number of connections. */
   | { type: 'connections'; connections: number }
   | { type: 'claimed'; requestId: number; error: SerializedDownloadError | null }
   | { type: 'refreshed'; requestId: number; url: string; headers: Record<string, string> }
@@ -131,31 +135,31 @@ export interface TransferHandle {
   send(command: TransferCommand): void
 }
 
-/** What runs transfers: in this thread or in a worker, the manager cannot tell. */
+/** Runs transfers, in this thread or in a worker. */
 export interface TransferEngine {
   /** Starts a transfer. `listener` is called asynchronously, never from inside `start`. */
   start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle
-  /** Starts what takes a moment to start, before the first transfer needs it. */
+  /** Starts the worker ahead of the first transfer. */
   prepare?(): void
-  /** Limit over all transfers together, or null for none. */
+  /** Sets the limit for all transfers together, in bytes per second; null for none. */
   setMaxBytesPerSecond(limit: number | null): void
-  /** Closes sockets and helpers. Running transfers must have been stopped before. */
+  /** Closes sockets and workers. Running transfers must have been stopped before. */
   close(): Promise<void>
 }
 
-// ---- The addresses of one file: `url`, and its mirrors. Pure.
+// ---- The addresses of one file: `url` and its mirrors. Pure.
 
-/** What stands for an address in a journal: the address may hold what nobody should read there. */
+/** Identifies an address in a journal without revealing it, because it may contain credentials. */
 export function mirrorId(url: string): string {
   return createHash('sha256').update(url).digest('hex').slice(0, 16)
 }
 
-/** All addresses of a file, each once, `url` first. */
+/** All addresses of a file without duplicates, `url` first. */
 export function addressesOf({ url, urls }: { url: string; urls?: readonly string[] }): readonly string[] {
   return urls === undefined || urls.length === 0 ? [url] : [...new Set([url, ...urls])]
 }
 
-/** The caller's headers are for the origin of the first address. */
+/** The caller's headers, for an address with the origin of the first one; none for any other. */
 export function headersFor(
   url: string,
   first: { url: string; headers: Record<string, string> },
@@ -163,17 +167,17 @@ export function headersFor(
   return new URL(url).origin === new URL(first.url).origin ? first.headers : {}
 }
 
-// ---- The words between an engine in a worker and the thread that started it. All of it survives a structured clone.
+// ---- The messages between an engine in a worker and the thread that started it. All can be structured-cloned.
 
-/** What a worker begins with. */
+/** Initial data of a worker. */
 export interface WorkerInit {
   tuning: Partial<TransferTuning>
   maxBytesPerSecond: number | null
-  /** Threads whose locks nobody holds any more; see `files/lock.ts`. */
+  /** Threads that have exited, so that their locks are no longer held; see `disk/lock.ts`. */
   deadThreads: readonly string[]
 }
 
-/** To the worker. `id` is the number of a run, not that of the download. */
+/** To the worker. `id` is the number of a run, not the id of the download. */
 export type WorkerRequest =
   | { type: 'start'; id: number; spec: TransferSpec }
   | { type: 'command'; id: number; command: TransferCommand }
@@ -182,9 +186,9 @@ export type WorkerRequest =
 
 /** From the worker. */
 export type WorkerReply =
-  /** It could be loaded. `thread` is its name among the owners of locks. */
+  /** The worker has started. `thread` is its name as an owner of locks. */
   | { type: 'ready'; thread: string }
-  /** What happened in one turn, in order. */
+  /** The events of one turn of the event loop, in order. */
   | { type: 'events'; events: readonly (readonly [id: number, event: TransferEvent])[] }
   | { type: 'log'; level: 'warn'; message: string }
   | { type: 'closed' }

@@ -1,13 +1,14 @@
-/** What a transfer asks its manager, and the answers: a message out, a command back. */
+/** Requests from a transfer to its manager: each is sent as an event and answered by a command. */
 import { deserializeError, DownloadError } from '../errors.js'
 import type { TransferCommand, TransferEvent } from './protocol.js'
 
-/** A command that answers a question. */
+/** A command that answers a request. */
 export type Reply = Extract<TransferCommand, { requestId: number }>
 
+/** How long to wait for a reply, in milliseconds. */
 const replyTimeoutMs = 60_000
 
-/** The requests that are under way. All of them end when the signal aborts, or after a minute. */
+/** The pending requests. Each one fails when the signal aborts, or after a minute. */
 export class ManagerRequests {
   readonly #emit: (event: TransferEvent) => void
   readonly #signal: AbortSignal
@@ -19,23 +20,28 @@ export class ManagerRequests {
     this.#signal = signal
   }
 
-  /** Takes an answer; one that nobody waits for any more is dropped. */
+  /** Passes a reply to its request; ignored if the request has ended already. */
   answer(reply: Reply): void {
     this.#waiting.get(reply.requestId)?.(reply)
   }
 
-  /** Asks for an address that works now. */
+  /**
+   * Requests a new address.
+   *
+   * @param status - HTTP status that the current one was refused with.
+   * @throws DownloadError `CANCELED`, `INTERNAL`.
+   */
   async refresh(status: number): Promise<{ url: string; headers: Record<string, string> }> {
     const reply = await this.#request((requestId) => ({ type: 'refresh', requestId, status }))
     if (reply.type !== 'refreshed')
-      throw new DownloadError('INTERNAL', 'The answer does not fit the question.')
+      throw new DownloadError('INTERNAL', 'The manager sent a reply of the wrong type.')
     return reply
   }
 
   /**
-   * Asks whether the name is free.
+   * Reserves a file name.
    *
-   * @throws DownloadError what the manager answers, `CONFLICT`.
+   * @throws DownloadError `CONFLICT` if another download has the name, `CANCELED`, `INTERNAL`.
    */
   async claim(filename: string): Promise<void> {
     const reply = await this.#request((requestId) => ({ type: 'claim', requestId, filename }))

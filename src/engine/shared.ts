@@ -1,4 +1,4 @@
-/** What transfers have in common: a limit, the connections of an untrusted caller, what lies in other programs' caches. */
+/** Resources that transfers share: rate limits, connections, and the index of other programs' caches. */
 import { CacheIndex } from '../layouts/cache-index.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { HttpClient } from '../net/http.js'
@@ -9,29 +9,31 @@ import type { HashService } from './hash/hasher.js'
 import type { BufferPool } from './part/batch-writer.js'
 import type { TransferSpec } from './protocol.js'
 
-/** What one transfer may use, alone or with others, until it has {@link leave | left}. */
+/** Resources of one transfer, possibly shared with others, until it calls {@link leave}. */
 export interface Share {
-  /** The limit of the download that the transfer is of. */
+  /** Rate limit of the download that the transfer belongs to. */
   readonly bucket: TokenBucket
-  /** What lies in the caches; all transfers of a download are told of the same ones. */
+  /** Index of the caches. All transfers of a download must pass the same ones. */
   index(caches: KnownCaches): CacheIndex
-  /** Connections to fetch with; to be given back with {@link close}. */
+  /** The HTTP client to fetch with; to be released with {@link close}. */
   open(): HttpClient
-  /** Closes what serves nobody else. */
+  /** Closes the HTTP client, unless other transfers use it. */
   close(): Promise<void>
-  /** The transfer has ended. */
+  /** Releases everything after the transfer has ended. */
   leave(): Promise<void>
 }
 
-/** How {@link Shares} come to what they hand out. */
+/** Settings of {@link Shares}. */
 export interface SharesInit {
-  /** For URLs of trusted callers, and open to all of them. */
+  /** HTTP client for URLs of trusted callers, shared by all of them. */
   http: HttpClient
-  /** A client for an untrusted caller's download: its connections serve nobody else, nor others' it. */
+  /** Creates an HTTP client for the download of an untrusted caller, which shares no connections with others. */
   makeRemoteHttp: (remote: NonNullable<TransferSpec['remote']>) => HttpClient
+  /** Creates a rate limit, in bytes per second; null for none. */
   makeBucket: (limit: number | null) => TokenBucket
 }
 
+/** What all transfers with the same share key use. */
 interface Common {
   readonly bucket: TokenBucket
   http: HttpClient | null
@@ -39,7 +41,7 @@ interface Common {
   members: number
 }
 
-/** See the file's head. */
+/** Hands out shares to transfers. */
 export class Shares {
   readonly #init: SharesInit
   readonly #common = new Map<string, Common>()
@@ -48,7 +50,7 @@ export class Shares {
     this.#init = init
   }
 
-  /** A share for a transfer: with all that name the same one, or its own. */
+  /** Creates the share of a transfer. Transfers with the same `share` key share its resources. */
   enter({ share: key, remote, maxBytesPerSecond }: TransferSpec): Share {
     const { http, makeRemoteHttp, makeBucket } = this.#init
     const known = key === null ? undefined : this.#common.get(key)
@@ -75,17 +77,17 @@ export class Shares {
   }
 }
 
-// ---- resources
+// ---- Resources of the engine.
 
 /** What all transfers share. */
 export interface TransferResources {
   tuning: TransferTuning
-  /** Connections and limits of downloads. */
+  /** Connections and rate limits of downloads. */
   shares: Shares
   hashes: HashService
   gate: HostGate
-  /** Buffers to collect bytes in, for a transfer over so many connections. */
+  /** The pool of buffers for a transfer with the given number of connections. */
   batchesFor: (connections: number) => BufferPool
-  /** The limit over all transfers. */
+  /** Rate limit for all transfers together. */
   bucket: TokenBucket
 }

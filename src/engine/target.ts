@@ -1,4 +1,4 @@
-/** The place where a file goes: what lies there, whether it may be written, who else is at it. */
+/** The target of a download: its lock, whether it can be written, and what exists there already. */
 import { constants, type Stats } from 'node:fs'
 import { access, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -15,13 +15,13 @@ import { inspectLeftover, type Leftover } from './part/journal.js'
 import { addressesOf, type TransferEvent, type TransferResult, type TransferSpec } from './protocol.js'
 import type { Share } from './shared.js'
 
-/** What was got of a target: the lock, or why nothing can be written there. */
+/** Either the lock on the target, or the reason why it can't be written. */
 type Claim = { lock: FileLock; refusal: null } | { lock: null; refusal: DownloadError }
 
-/** A target that is ours, until {@link release}. */
+/** A target that is reserved for this transfer until {@link release}. */
 export class Target {
   readonly paths: PartPaths
-  /** The file that lies there now, or null. */
+  /** Metadata of the file that exists there, or null. */
   readonly existing: Stats | null
   readonly #claim: Claim
 
@@ -32,11 +32,11 @@ export class Target {
   }
 
   /**
-   * Takes a target. A file that lies where nothing can be written is taken too: it may be right, see
-   * {@link requireWritable}.
+   * Locks a target. If nothing can be written there but the file exists, the target is returned without a lock,
+   * because the file may already be correct; see {@link requireWritable}.
    *
-   * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `DISK_IO`; nothing is
-   * left behind then.
+   * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `DISK_IO`. No file or
+   * folder is left behind in that case.
    */
   static async take(directory: string, filename: string): Promise<Target> {
     const paths = partPaths(directory, filename)
@@ -55,7 +55,9 @@ export class Target {
     }
   }
 
-  /** Where no lock can be made there may still be the very file, or something that tells more than the failure. */
+  /**
+   * Without a lock, the file may still exist, or there may be an obstacle that explains more than the failed lock.
+   */
   static async #takeWithoutLock(paths: PartPaths, refusal: unknown): Promise<Target> {
     const existing = await statTarget(paths.target).catch((reason: unknown) => {
       throw isDownloadError(reason, 'TARGET_NOT_REGULAR') ? reason : refusal
@@ -66,7 +68,7 @@ export class Target {
   }
 
   /**
-   * Called before anything is written.
+   * Must be called before anything is written.
    *
    * @throws DownloadError `PERMISSION`, `READ_ONLY`.
    */
@@ -74,25 +76,25 @@ export class Target {
     if (this.#claim.refusal !== null) throw this.#claim.refusal
   }
 
-  /** Whether anything can be written there. */
+  /** Whether the target can be written. */
   get isWritable(): boolean {
     return this.#claim.refusal === null
   }
 
-  /** What an earlier run left. */
+  /** Inspects the files that an earlier run left. */
   leftover(spec: TransferSpec): Promise<Leftover> {
     return inspectLeftover(this.paths, addressesOf(spec), spec.sha256)
   }
 
-  /** Deletes what an earlier run left. */
+  /** Deletes the files that an earlier run left. */
   async discardLeftover(): Promise<void> {
     if (this.#claim.refusal === null) await discardLeftover(this.paths)
   }
 
   /**
-   * Gives the target back.
+   * Releases the target.
    *
-   * @param options - `empty`: nothing was kept, so folders that were made for it go too.
+   * @param options - `empty`: nothing was kept, so folders that were created for the target are removed.
    */
   async release(options: { empty: boolean }): Promise<void> {
     await this.#claim.lock?.release()
@@ -101,7 +103,7 @@ export class Target {
   }
 }
 
-/** What is known of an existing file after a look at it. */
+/** Result of checking an existing file. */
 export type ExistingVerdict =
   | {
       kind: 'right'
@@ -109,16 +111,16 @@ export type ExistingVerdict =
       sha256: string | null
       verified: boolean
       stamp: FileStamp | null
-      /** The cache's file that it was taken from just now. */
+      /** The file in another program's cache that it was just taken from. */
       adoptedFrom?: string
     }
   | { kind: 'wrong' }
 
 /**
- * Whether the file that lies there already is the one that is wanted (transfer rule 11).
+ * Checks whether an existing file is the requested one (transfer rule 11).
  *
- * With a digest it is hashed, unless its stamp is still that of the last time; with a size only that is compared;
- * with neither it is taken as it lies.
+ * With a digest the file is hashed, unless its stamp has not changed since it was last verified. With only a size,
+ * the size is compared. With neither, the file is accepted without a check.
  */
 export async function checkExisting(
   target: Target,
@@ -145,7 +147,7 @@ export async function checkExisting(
   return { kind: 'right', size, sha256, verified: true, stamp: stampOf(existing, sha256) }
 }
 
-/** What is told of a file that needn't be fetched. */
+/** The result of a transfer for a file that need not be fetched. */
 export function resultOf(
   existing: ExistingVerdict & { kind: 'right' },
   filename: string,
@@ -157,8 +159,10 @@ export function resultOf(
 }
 
 /**
- * Whether a kill came between the rename and the end of the last run: the journal then names the very file that lies
- * there (FAULTS row 31). Answers null, too, when something else is asked for now.
+ * Detects that the last run was killed after the rename but before it ended: the journal then describes exactly the
+ * file that exists (FAULTS row 31).
+ *
+ * @returns the stamp of that file; null if there is none, or if a different file is requested now.
  */
 export function wasPublished(target: Target, leftover: Leftover, wanted: TransferSpec): FileStamp | null {
   const { existing } = target
@@ -171,9 +175,9 @@ export function wasPublished(target: Target, leftover: Leftover, wanted: Transfe
 }
 
 /**
- * SHA-256 of a file's first bytes; a link isn't followed.
+ * Computes the SHA-256 of the first `size` bytes of a file. Symbolic links are not followed.
  *
- * @throws DownloadError.
+ * @throws DownloadError `CANCELED` when aborted, `TRUNCATED`, `DISK_IO` and others.
  */
 export async function hashFile(
   path: string,
@@ -187,7 +191,7 @@ export async function hashFile(
     const stop = () => void hash.dispose()
     aborted.addEventListener('abort', stop)
     try {
-      if (aborted.aborted) throw new DownloadError('CANCELED', 'Stopped while the existing file was checked.')
+      if (aborted.aborted) throw new DownloadError('CANCELED', 'Stopped while checking the existing file.')
       hash.advance(size)
       return await hash.digest(size)
     } finally {
@@ -206,7 +210,7 @@ async function statTarget(path: string): Promise<Stats | null> {
   try {
     stat = await io.lstatIfThere(path)
   } catch (error) {
-    throw fsError(error, 'looking at the target')
+    throw fsError(error, 'checking the target')
   }
   if (stat === null) return null
   if (!stat.isFile()) {
@@ -221,15 +225,15 @@ async function statTarget(path: string): Promise<Stats | null> {
 }
 
 /**
- * Others that give up take their empty folder away, also from under who has just made or found it. A round is a few
- * calls, so many of them cost nothing.
+ * How often locking is tried. A transfer that fails removes its empty folder, even if another one has just created or
+ * found it. A round is only a few system calls.
  */
 const maxRounds = 50
 
 /**
- * Locks a target, and makes its folder when that is missing.
+ * Locks a target, and creates its folder if it is missing.
  *
- * @throws DownloadError; nothing is left behind then.
+ * @throws DownloadError `TARGET_LOCKED` and others. No file or folder is left behind in that case.
  */
 async function lockTarget(paths: PartPaths): Promise<FileLock> {
   try {
@@ -250,8 +254,8 @@ async function lockTarget(paths: PartPaths): Promise<FileLock> {
 }
 
 /**
- * Folders that were made here and may be empty: by the folder of the files, the first one that had to be made for it.
- * They are everybody's, so that the last one who leaves nothing behind takes them away.
+ * Folders that were created here and may be empty. Maps the folder of a target to the first folder that was created
+ * for it. All transfers share this map, so that the last one that leaves nothing behind removes the folders.
  */
 const createdFolders = new Map<string, { first: string }>()
 
@@ -259,20 +263,28 @@ async function makeDirectory(directory: string): Promise<void> {
   try {
     const first = await mkdir(directory, { recursive: true })
     const known = createdFolders.get(directory)?.first
-    // What was made before may still be there, around it.
+    // Its parent may have been created earlier and still exist.
     if (first !== undefined)
       createdFolders.set(directory, {
         first: known !== undefined && known.length < first.length ? known : first,
       })
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') {
-      throw new DownloadError('TARGET_NOT_REGULAR', 'The target folder is not a folder.', { cause: error })
+      throw new DownloadError('TARGET_NOT_REGULAR', 'The target folder exists, but is not a folder.', {
+        cause: error,
+      })
     }
-    throw fsError(isMissing(error) ? await mkdirFailure(directory, error) : error, 'making the target folder')
+    throw fsError(
+      isMissing(error) ? await mkdirFailure(directory, error) : error,
+      'creating the target folder',
+    )
   }
 }
 
-/** Linux says ENOENT of a folder that can't be made on a read-only file system; the one around it tells the truth. */
+/**
+ * Linux reports ENOENT for a folder that can't be created on a read-only file system. Its parent gives the real
+ * reason.
+ */
 async function mkdirFailure(directory: string, error: unknown): Promise<unknown> {
   for (let folder = dirname(directory); dirname(folder) !== folder; folder = dirname(folder)) {
     try {
@@ -285,7 +297,7 @@ async function mkdirFailure(directory: string, error: unknown): Promise<unknown>
   return error
 }
 
-/** Removes the folders that were made for nothing, from the deepest up; stops at the first that isn't empty. */
+/** Removes the folders that were created for a target, from the deepest up to the first that is not empty. */
 async function removeCreated(directory: string): Promise<void> {
   const created = createdFolders.get(directory)
   if (created === undefined) return
@@ -296,19 +308,20 @@ async function removeCreated(directory: string): Promise<void> {
       return
     }
   }
-  // Unless somebody has made them anew meanwhile.
+  // Unless they have been created again in the meantime.
   if (createdFolders.get(directory) === created) createdFolders.delete(directory)
 }
 
-// ---- Whether the file is there already: under its name, or in another program's cache.
+// ---- Looks for the file under its final name, and in the caches of other programs.
 
+/** How a file was taken from a cache, for log messages. */
 const adoptionMethods: Readonly<Record<AdoptedBy, string>> = {
-  reflink: 'its blocks are shared until one of them changes',
+  reflink: 'as a copy-on-write clone',
   link: 'as a hard link',
   copy: 'as a copy',
 }
 
-/** What lies under the name is looked at first; then the caches, when the digest is known and the caller allows it. */
+/** Checks the target first, then the caches, if the digest is known and the caller allows it. */
 export async function findFile(
   target: Target,
   spec: TransferSpec,
@@ -331,7 +344,7 @@ export async function findFile(
     hash: (path, bytes) => hashFile(path, bytes, hashes, aborted),
     signal: aborted,
     onRefused: ({ cache }, reason) => {
-      emit({ type: 'log', level: 'warn', message: `A file of the ${cache} cache ${reason}; not using it.` })
+      emit({ type: 'log', level: 'warn', message: `A file in the ${cache} cache ${reason}; it is not used.` })
     },
   })
   if (adopted === null) return existing
@@ -339,7 +352,7 @@ export async function findFile(
   emit({
     type: 'log',
     level: 'info',
-    message: `Taken from the ${cache} cache, ${adoptionMethods[by]}; nothing to fetch.`,
+    message: `Taken from the ${cache} cache ${adoptionMethods[by]}; nothing to download.`,
   })
   return {
     kind: 'right',

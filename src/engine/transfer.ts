@@ -1,4 +1,7 @@
-/** Conducts one file: target, kept bytes, fetching, checking, publishing; and starting over where that helps. */
+/**
+ * Runs the transfer of one file: target, resuming, fetching, verifying, publishing, and starting over if that
+ * helps.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chooseFilename } from '../disk/names.js'
 import { ensureSpace } from '../disk/space.js'
@@ -34,7 +37,7 @@ import { headCheck, verify } from './verify.js'
 
 const now = () => performance.now()
 
-/** One transfer. {@link run} it once. */
+/** One transfer. {@link run} must be called once. */
 export class Transfer {
   #spec: TransferSpec
   readonly #shared: TransferResources
@@ -68,7 +71,7 @@ export class Transfer {
     this.#retryBudget = new RetryBudget(shared.tuning, performance.now())
   }
 
-  /** Takes a command. */
+  /** Handles a command of the manager. */
   send(command: TransferCommand): void {
     if (command.type === 'limit') this.#share.bucket.limit = command.maxBytesPerSecond
     else if (command.type === 'connections') this.#widen(command.connections)
@@ -76,7 +79,7 @@ export class Transfer {
     else this.#requests.answer(command)
   }
 
-  /** Runs to the end; never rejects. */
+  /** Runs the transfer to its end. Never rejects. */
   async run(): Promise<void> {
     let last: TransferEvent
     let leave: (() => void) | null = null
@@ -91,7 +94,7 @@ export class Transfer {
     this.#listener(last)
   }
 
-  // ---- the way to a file ----
+  // ---- preparing and fetching ----
 
   async #transfer(): Promise<TransferResult> {
     await Promise.resolve()
@@ -113,7 +116,7 @@ export class Transfer {
     }
   }
 
-  /** Takes the target and looks at what lies there; answers a result when nothing is left to do. */
+  /** Locks the target and checks what exists there. Returns a result if nothing is left to do. */
   async #prepare(filename: string): Promise<TransferResult | null> {
     const spec = this.#spec
     const target = await Target.take(spec.directory, filename)
@@ -144,13 +147,13 @@ export class Transfer {
     return null
   }
 
-  /** Opens the kept part when there is a usable one. */
+  /** Opens the part file of an earlier run, if there is a usable one. */
   async #openKept(target: Target, { resume, found, partExists }: Leftover): Promise<void> {
     const { url, sha256, size } = this.#spec
     const wrongSize = size !== null && resume !== null && (resume.identity.total ?? size) !== size
     if (resume === null || wrongSize) {
-      if (found) this.#log('warn', 'The bytes left by an earlier run cannot be used; starting over.')
-      // A journal alone holds no bytes, and a new part may be published before it needs a journal of its own.
+      if (found) this.#log('warn', "The bytes from an earlier run can't be used; starting over.")
+      // Delete a journal without a part, because a small new part may be published without ever replacing it.
       if (found && !partExists) await target.discardLeftover()
       return
     }
@@ -162,7 +165,7 @@ export class Transfer {
     const { total } = identity
     this.#use(part, total)
     if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
-    this.#log('info', `Going on with ${formatBytes(part.writtenBytes)} of an earlier run.`)
+    this.#log('info', `Resuming with ${formatBytes(part.writtenBytes)} from an earlier run.`)
   }
 
   async #fetch(): Promise<'complete' | 'nothing'> {
@@ -207,7 +210,10 @@ export class Transfer {
     }
   }
 
-  /** The first acceptable answer: name, target, room, part. */
+  /**
+   * Handles the first acceptable response: chooses the name, locks the target, checks the free space, opens the
+   * part.
+   */
   async #open(first: FirstAnswer): Promise<PartFile | null> {
     if (this.#target === null) {
       const disposition = first.head.headers['content-disposition']
@@ -246,7 +252,7 @@ export class Transfer {
     this.#hash = this.#shared.hashes.open(part.fd, total)
   }
 
-  // ---- the end of a file ----
+  // ---- verifying and publishing ----
 
   async #verifyAndPublish(): Promise<TransferResult> {
     const part = this.#part
@@ -298,7 +304,7 @@ export class Transfer {
     return result
   }
 
-  // ---- trouble ----
+  // ---- failures ----
 
   async #startOverOrThrow(thrown: unknown): Promise<void> {
     this.#publishing = false
@@ -313,14 +319,14 @@ export class Transfer {
     if (again === null) throw thrown
     const error = again.reason.toJSON()
     const { trigger } = again
-    // Why ranges were asked for again says more than that they were not given.
+    // The failure that made another range request necessary explains more than the missing ranges.
     const earlier = this.#retryBudget.lastError
     const verdict =
       trigger === 'ranges-lost' ? this.#retryBudget.failed(again.reason, performance.now()) : null
     if (verdict?.kind === 'give-up') throw earlier ?? again
     if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
-    // A second version may come from another node of the same server: one stream then can't mix the two. Nor does it
-    // need ranges, which a server may give for the beginning of a file only.
+    // Different versions may come from different nodes of the same server. A single stream can't mix them, and it
+    // needs no ranges, which the server may support only for the beginning of a file.
     if (trigger === 'changed' || trigger === 'ranges-lost') this.#single = true
     this.#emit({ type: 'restarted', error })
     await this.#drop()
@@ -347,7 +353,7 @@ export class Transfer {
     return { type: 'failed', error: error.toJSON() }
   }
 
-  /** Throws away what is on disk, to begin at byte 0. */
+  /** Discards the bytes on disk, to start over at byte 0. */
   async #drop(): Promise<void> {
     await this.#hash?.dispose()
     this.#hash = null
@@ -372,16 +378,16 @@ export class Transfer {
     }
   }
 
-  // ---- small things ----
+  // ---- commands and events ----
 
-  /** More connections may be used from now on. */
+  /** Changes the number of connections. */
   #widen(connections: number): void {
     this.#spec = { ...this.#spec, connections }
     if (this.#fetcher !== null && !this.#single) this.#fetcher.mirrors.widen(connections)
   }
 
   #stop(mode: StopMode): void {
-    // Past this point the file is as good as there; the answer will be that it is completed.
+    // While the file is being published it is too late to stop; the transfer will be reported as completed.
     if (this.#publishing) return
     this.#stopMode = strongerStop(this.#stopMode, mode)
     this.#aborted.abort()

@@ -1,4 +1,4 @@
-/** The check of a file that is all there, before it may have its name. */
+/** Verifies a complete file before it is published. */
 import { createHash } from 'node:crypto'
 import { checkFormat, checkHead, formatOf, looksLikeHtml } from '../disk/model-formats.js'
 import { DownloadError, isDownloadError } from '../errors.js'
@@ -7,39 +7,43 @@ import type { FileHash } from './hash/hasher.js'
 import type { PartFile } from './part/part-file.js'
 import { partLost } from './part/start-over.js'
 
-/** What is checked, against what. */
+/** What to verify. */
 export interface VerifyInit {
   part: PartFile
   hash: FileHash
+  /** Name of the file; its extension may imply a format. */
   filename: string
+  /** Size of the file in bytes. */
   size: number
   expected: { size: number | null; sha256: string | null; gitOid?: string | null }
 }
 
+/** How many bytes are checked for a web page. */
 const headBytes = 512
 
 /**
- * Checks size, digest and format.
+ * Verifies size, digest and format.
  *
- * @returns the SHA-256.
- * @throws DownloadError `CONTENT_MISMATCH`, `CHECKSUM_MISMATCH`, `DISK_IO`; StartOver when somebody cut the part.
+ * @returns the SHA-256, in lower-case hex.
+ * @throws DownloadError `CONTENT_MISMATCH`, `CHECKSUM_MISMATCH`, `DISK_IO`; `StartOver` if another program truncated
+ * the part.
  */
 export async function verify({ part, hash, filename, size, expected }: VerifyInit): Promise<string> {
   if (expected.size !== null && size !== expected.size) {
     throw new DownloadError(
       'CONTENT_MISMATCH',
-      `The file has ${size} bytes, but ${expected.size} are expected.`,
+      `The file has ${size} bytes, but ${expected.size} were expected.`,
     )
   }
   hash.advance(size)
   const sha256 = part.wholeSha256 ?? (await digest(part, hash, size))
   if (expected.sha256 !== null && sha256 !== expected.sha256) {
     if (looksLikeHtml(await part.read(0, Math.min(size, headBytes)))) {
-      throw new DownloadError('CONTENT_MISMATCH', 'The server sent a web page, not the file.')
+      throw new DownloadError('CONTENT_MISMATCH', 'The server sent a web page instead of the file.')
     }
     throw new DownloadError(
       'CHECKSUM_MISMATCH',
-      `The SHA-256 is ${sha256}, but ${expected.sha256} is expected.`,
+      `The SHA-256 is ${sha256}, but ${expected.sha256} was expected.`,
     )
   }
   if (expected.sha256 === null && (expected.gitOid ?? null) !== null) {
@@ -47,7 +51,7 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
     if (oid !== expected.gitOid) {
       throw new DownloadError(
         'CHECKSUM_MISMATCH',
-        `Git's name for the file is ${oid}, but ${expected.gitOid} is expected.`,
+        `The Git blob ID of the file is ${oid}, but ${expected.gitOid} was expected.`,
       )
     }
   }
@@ -56,7 +60,7 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
   return sha256
 }
 
-/** What tells from the first bytes that they aren't what the name promises; null when it promises nothing. */
+/** The check whether the first bytes match the format that a file name implies; null if the name implies none. */
 export function headCheck(
   filename: string | null,
 ): ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null {
@@ -67,7 +71,10 @@ export function headCheck(
   }
 }
 
-/** Git's name for a blob: SHA-1 over its length and its bytes. Only small files are kept in git itself. */
+/**
+ * Git's ID for a blob: SHA-1 over its length and its bytes. Only used for small files, which are stored in Git
+ * itself.
+ */
 async function gitOidOf(part: PartFile, size: number): Promise<string> {
   const hash = createHash('sha1').update(`blob ${size}\0`)
   for (let at = 0; at < size;) {
@@ -83,7 +90,7 @@ async function digest(part: PartFile, hash: FileHash, size: number): Promise<str
   try {
     return await hash.digest(size)
   } catch (error) {
-    // A file that is shorter than what was written was cut by somebody else.
+    // A file that is shorter than what was written was truncated by another program.
     throw isDownloadError(error, 'TRUNCATED') || !(await part.isIntact()) ? partLost() : error
   }
 }

@@ -1,4 +1,4 @@
-/** Entry of the engine's worker: an engine like any other, and the messages to and from it. See `worker-engine.ts`. */
+/** Entry of the engine's worker: runs an engine and exchanges messages with `worker.ts`. */
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { useSyncIo } from '../disk/io.js'
@@ -6,11 +6,11 @@ import { declareDead, thread } from '../disk/lock.js'
 import { createEngine } from './engine.js'
 import type { TransferEvent, TransferHandle, WorkerInit, WorkerReply, WorkerRequest } from './protocol.js'
 
-if (parentPort === null) throw new Error('engine-worker runs as a worker only')
+if (parentPort === null) throw new Error('engine-worker must be run as a worker thread')
 
 const port = parentPort
 
-// Whoever starts this file gives it what the protocol says.
+// `worker.ts` passes this data.
 const init = workerData as WorkerInit
 
 yieldToHost()
@@ -55,7 +55,7 @@ reply({ type: 'ready', thread })
 function start({ id, spec }: WorkerRequest & { type: 'start' }): void {
   const handle = engine.start(spec, (event) => {
     if (event.type === 'completed' || event.type === 'failed' || event.type === 'stopped') handles.delete(id)
-    // One message for all that happens in a turn: with many small files there is much of it.
+    // All events of one turn are sent in one message, because many small files cause many events.
     if (waiting.length === 0) setImmediate(flush)
     waiting.push([id, event])
   })
@@ -72,20 +72,20 @@ function reply(message: WorkerReply): void {
   port.postMessage(message)
 }
 
-// ---- yield-to-host
+// ---- Thread priority.
 
-/** Nice value of a thread that works in the background: it gets a third of what the host's gets when both want to run. */
+/** Nice value of this thread: when both threads are busy, it gets a third of the CPU time of the host's thread. */
 const background = 5
 
 /**
- * Lets the host's own thread go first. On Linux the nice value belongs to the thread (sched(7), "The nice value");
- * elsewhere it would be that of the whole process, so nothing is done.
+ * Gives the host's own thread priority. On Linux the nice value belongs to the thread (sched(7), "The nice value").
+ * Elsewhere it would apply to the entire process, so nothing is done.
  */
 export function yieldToHost(): void {
   if (process.platform !== 'linux') return
   try {
     setPriority(0, background)
   } catch {
-    // Not allowed here; it works without.
+    // Not permitted here. The engine works without it.
   }
 }

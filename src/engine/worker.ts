@@ -1,4 +1,4 @@
-/** The engine in a worker, so that the host's event loop stays free. Seen from the manager it is an engine like any other. */
+/** Runs the engine in a worker, so that the host's event loop stays free. */
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { declareDead } from '../disk/lock.js'
 import { builtFile } from '../disk/system.js'
@@ -17,17 +17,17 @@ import {
   type WorkerRequest,
 } from './protocol.js'
 
-/** A worker that is lost so often is not started again. */
+/** After more crashes than this, transfers fail instead of being restarted. */
 const maxLosses = 3
 
-/** How long a worker may take to close, in milliseconds. */
+/** How long to wait for the worker to close before it is terminated, in milliseconds. */
 const closeMs = 5_000
 
-/** What a {@link WorkerEngine} may be given. */
+/** Options of a {@link WorkerEngine}. */
 export interface WorkerEngineOptions extends Omit<EngineOptions, 'resolve'> {
-  /** Makes the engine that is used where no worker can be. */
+  /** Creates the engine to use if no worker can be started. */
   fallback: (options: EngineOptions) => TransferEngine
-  /** Entry of the worker; null for none. Default: `engine-worker.js` of the build. */
+  /** Entry of the worker; null to use none. Default: `engine-worker.js` of the build. */
   file?: URL | null
 }
 
@@ -35,25 +35,25 @@ export interface WorkerEngineOptions extends Omit<EngineOptions, 'resolve'> {
 interface Run {
   spec: TransferSpec
   listener: (event: TransferEvent) => void
-  /** Set once it was asked to stop. */
+  /** How it was asked to stop; null if it was not. */
   stop: StopMode | null
-  /** Where it runs when there is no worker. */
+  /** Its handle in the fallback engine; null while it runs in the worker. */
   handle: TransferHandle | null
 }
 
-/** See the file's head. The worker is started with the first transfer. */
+/** An engine that runs in a worker. The worker is started with the first transfer. */
 export class WorkerEngine implements TransferEngine {
   readonly #options: WorkerEngineOptions
   readonly #runs = new Map<number, Run>()
   readonly #deadThreads: string[] = []
   #limit: number | null
   #worker: Worker | null = null
-  /** The worker's name among the owners of locks; null until it is ready. */
+  /** The worker's name as an owner of locks; null until it is ready. */
   #thread: string | null = null
   #fallback: TransferEngine | null = null
   #nextId = 1
   #losses = 0
-  #exitReason = 'it ended'
+  #exitReason = 'it exited unexpectedly'
   #onClosed: (() => void) | null = null
 
   constructor(options: WorkerEngineOptions) {
@@ -106,7 +106,7 @@ export class WorkerEngine implements TransferEngine {
     this.prepare()
     if (this.#fallback === null) {
       this.#post({ type: 'start', id, spec: run.spec })
-      // Held up only while there is something to wait for.
+      // The worker keeps the process alive only while it has transfers.
       this.#worker?.ref()
     } else {
       run.handle = this.#fallback.start(run.spec, (event) => {
@@ -126,7 +126,7 @@ export class WorkerEngine implements TransferEngine {
   #deliver(id: number, event: TransferEvent): void {
     const run = this.#runs.get(id)
     if (run === undefined) return
-    // Should it have to begin again, it must find the file that it has begun.
+    // If the transfer has to be restarted, it must find its part file under this name.
     if (event.type === 'named' && run.spec.filename === null)
       run.spec = { ...run.spec, filename: event.filename }
     if (event.type === 'completed' || event.type === 'failed' || event.type === 'stopped') {
@@ -152,7 +152,7 @@ export class WorkerEngine implements TransferEngine {
       deadThreads: this.#deadThreads,
     }
     try {
-      // The host's loaders and inspectors are not for this thread; its environment is, for the proxies in it.
+      // Don't inherit the loaders and inspectors of the host, but share its environment, which may name a proxy.
       const worker = new Worker(file, { name: 'model-downloader', execArgv: [], env: SHARE_ENV, workerData })
       this.#worker = worker
       worker.unref()
@@ -197,17 +197,20 @@ export class WorkerEngine implements TransferEngine {
     this.#losses += 1
     if (thread === null) this.#fallBack(this.#exitReason)
     else
-      this.#options.onLog?.('warn', `The transfer worker ended (${this.#exitReason}); going on in a new one.`)
+      this.#options.onLog?.(
+        'warn',
+        `The transfer worker failed (${this.#exitReason}); continuing in a new one.`,
+      )
     if (thread !== null) this.#deadThreads.push(thread)
     for (const [id, run] of [...this.#runs]) this.#restart(id, run)
   }
 
-  /** A run whose worker is lost: its bytes are kept, and it goes on from them. */
+  /** Restarts a run whose worker has exited. It resumes from the bytes on disk. */
   #restart(id: number, run: Run): void {
     if (run.stop !== null) {
       this.#deliver(id, { type: 'stopped', mode: run.stop })
     } else if (this.#losses > maxLosses) {
-      const error = new DownloadError('INTERNAL', `The transfer worker ended: ${this.#exitReason}`, {
+      const error = new DownloadError('INTERNAL', `The transfer worker failed: ${this.#exitReason}`, {
         retryable: true,
       })
       this.#deliver(id, { type: 'failed', error: error.toJSON() })
@@ -220,10 +223,10 @@ export class WorkerEngine implements TransferEngine {
     declareDead(this.#deadThreads)
     this.#options.onLog?.(
       'warn',
-      `The transfer worker can't be used (${reason}); files are fetched in the main thread.`,
+      `The transfer worker can't be used (${reason}); files are downloaded in the main thread.`,
     )
     const { tuning = {} } = this.#options
-    // Without a log: that its hash worker is missing, too, would be the same warning again.
+    // Without `onLog`: a second warning, that the hash worker is missing too, would not help.
     this.#fallback = this.#options.fallback({ tuning, maxBytesPerSecond: this.#limit })
   }
 }

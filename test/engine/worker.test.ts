@@ -167,7 +167,7 @@ describe('the worker', () => {
 
 describe('a worker that is lost', () => {
   it.each([
-    ['ends', 'process.exit(0)', 'it ended'],
+    ['ends', 'process.exit(0)', 'it exited unexpectedly'],
     ['throws', "throw new Error('crash')", 'crash'],
     ['leaves a rejection alone', "Promise.reject(new Error('nobody cares'))", 'nobody cares'],
   ])('because it %s is replaced, and its transfers go on from their bytes', async (_name, how, reason) => {

@@ -163,9 +163,9 @@ export class FetchConnection {
   /**
    * Accepts the response and reads its body.
    *
-   * @param options - `position`: first byte of the body, if it is not the one requested; `end`: one past the last byte to
-   * fetch; `bodyEnd`: one past the last byte of the body; `overlap`: bytes on disk that the body must begin with,
-   * or the connection fails with `SOURCE_CHANGED`.
+   * @param options - `position`: first byte of the body, if it is not the one requested; `end`: one past the last
+   * byte to fetch; `bodyEnd`: one past the last byte of the body; `overlap`: bytes on disk that the body must begin
+   * with, or the connection fails with `SOURCE_CHANGED`.
    */
   accept(
     sink: ByteSink,

@@ -18,7 +18,7 @@ const smallBytes = 4 * 1024 * 1024
 /** Options of a {@link HashService}. */
 export interface HashServiceOptions {
   /** Called once, with a message for people, when large files have to be hashed in this thread. */
-  onFallback?: (reason: string) => void
+  onFallback?: (message: string) => void
   /** Entry of the worker; null to use none. Default: `hash-worker.js` of the build. */
   workerFile?: URL | null
 }
@@ -28,7 +28,7 @@ export class HashService {
   readonly #files = new Set<FileHash>()
   readonly #local = new LocalLane()
   readonly #workerFile: URL | null
-  readonly #onFallback: (reason: string) => void
+  readonly #onFallback: (message: string) => void
   #worker: WorkerLane | null = null
   #fellBack = false
   #closing: Promise<void> | null = null
