@@ -78,7 +78,7 @@ export function forwardEvents(
 }
 
 /** Message after an interruption: how much data is kept on disk, and how to resume. */
-export function farewell(downloads: readonly Download[]): string {
+export function interruptionSummary(downloads: readonly Download[]): string {
   const unfinished = downloads.filter((download) => download.file === null)
   const kept = unfinished.reduce((sum, download) => sum + download.current.downloaded, 0)
   return `Interrupted. ${formatBytes(kept)} kept on disk; run the same command again to resume.`

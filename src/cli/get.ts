@@ -13,7 +13,7 @@ import { displayName, identify } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
-import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
+import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
 import { plain } from './format.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
@@ -88,7 +88,7 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
     const good = await Promise.all(ends)
     if (interruption.exitCode !== null && good.includes(false)) {
       await interruption.closed
-      process.stderr.write(`${farewell(downloads)}\n`)
+      process.stderr.write(`${interruptionSummary(downloads)}\n`)
       return interruption.exitCode
     }
     reporter.finish()

@@ -10,7 +10,7 @@ import { DownloadManager } from '../manager/manager.js'
 import { createFileStore } from '../store/file.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
-import { createReporter, farewell, forwardEvents, lastOnce } from './follow.js'
+import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { onSignal } from './signals.js'
 import { begunGroups, finishedOnly } from './stores.js'
@@ -64,7 +64,7 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
     const succeeded = await run({ manager, preloader, catalog, report }, options)
     if (interruption.exitCode !== null && succeeded !== true) {
       await interruption.closed
-      process.stderr.write(`${farewell(manager.list())}\n`)
+      process.stderr.write(`${interruptionSummary(manager.list())}\n`)
       return interruption.exitCode
     }
     reporter.finish()
