@@ -1,6 +1,7 @@
 /**
- * A value that is made when it is first asked for, and kept. For what most runs never need and all would wait for at
- * their start, such as the schemas of answers that few ask for.
+ * Returns a function that creates a value on its first call and returns the same value from then on. Used for
+ * values that most runs never need and that would slow down every start, such as schemas of rarely needed
+ * responses.
  */
 export function lazily<T>(make: () => T): () => T {
   let made: { value: T } | undefined

@@ -1,15 +1,15 @@
-/** What stands where a secret was. */
-const gap = '…'
+/** Replaces a removed secret. */
+const placeholder = '…'
 
 /**
- * A URL fit for logs and messages: without userinfo, fragment and query values.
+ * Makes a URL safe for logs and messages: removes userinfo, fragment and query.
  *
- * Signed addresses carry their secret in the query under ever new names, so the whole query goes, not only the
- * parameters known to be secret. A string that is no URL is cut at its first `?` or `#`, and what stands before an
- * `@` in its authority goes too.
+ * Signed URLs carry their secret in query parameters with ever new names, so the complete query is removed
+ * and not only the known parameters. A string that is not a URL is cut at its first `?` or `#`, and
+ * everything before an `@` in its authority is removed as well.
  *
  * @param url - an address as a caller or a server gave it.
- * @returns the address for people; it is not meant to be fetched.
+ * @returns the address for display; it is not meant to be fetched.
  *
  * @example
  * redactUrl('https://me:pw@host/a.gguf?X-Amz-Signature=abc') // 'https://host/a.gguf?…'
@@ -17,24 +17,26 @@ const gap = '…'
 export function redactUrl(url: string): string {
   const cut = url.search(/[?#]/)
   const bare = cut === -1 ? url : url.slice(0, cut)
-  const query = cut !== -1 && url[cut] === '?' ? `?${gap}` : ''
+  const query = cut !== -1 && url[cut] === '?' ? `?${placeholder}` : ''
   return dropUserinfo(bare) + query
 }
 
 /**
- * The same for every http or https URL inside a text, such as the message of an error that came from elsewhere.
- *
- * @param text - any text.
+ * Applies {@link redactUrl} to every http or https URL in a text, such as the message of an error from
+ * elsewhere.
  */
 export function redactUrls(text: string): string {
   return text.replace(/\bhttps?:[\\/]{2}[^\s"<>]+/gi, (url) => {
-    // A full stop, quote or bracket behind the address belongs to the sentence.
+    // A full stop, quote or bracket after the address belongs to the sentence.
     const tail = /[.,;:!')\]}]+$/.exec(url)?.[0] ?? ''
     return redactUrl(url.slice(0, url.length - tail.length)) + tail
   })
 }
 
-/** The authority ends at the first slash or backslash; its userinfo at its last `@` (WHATWG URL, authority state). */
+/**
+ * Removes userinfo. The authority ends at the first slash or backslash; its userinfo ends at its last `@`
+ * (WHATWG URL, authority state).
+ */
 function dropUserinfo(bare: string): string {
   const match = /^(https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/)([^\\/]*)(.*)$/is.exec(bare)
   if (match === null) return bare.slice(bare.lastIndexOf('@') + 1)

@@ -1,9 +1,9 @@
-/** Runs tasks of one key one after the other; keys don't wait for each other. */
+/** Runs the tasks of one key one after another; different keys do not wait for each other. */
 export class Serial<K extends object> {
   readonly #tails = new WeakMap<K, Promise<unknown>>()
   readonly #pending = new Set<Promise<unknown>>()
 
-  /** Runs a task when those before it have ended, however they ended. */
+  /** Runs a task after all earlier tasks of its key have settled, whether or not they failed. */
   run<T>(key: K, task: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key) ?? Promise.resolve()
     const result = before.then(task, task)
@@ -14,7 +14,7 @@ export class Serial<K extends object> {
     return result
   }
 
-  /** Resolves when all tasks that were given so far have ended. */
+  /** Resolves when all tasks that have been added so far have settled. */
   async settled(): Promise<void> {
     await Promise.all(this.#pending)
   }
@@ -23,32 +23,33 @@ export class Serial<K extends object> {
 // ---- latest
 
 /**
- * Runs one task again and again, one run at a time, for those who need the state as it is now to be dealt with.
+ * Runs one task repeatedly, one run at a time, for callers that need the current state to be processed.
  *
- * Whoever asks during a run is not served by it, because the run may have looked at the state already: one more run
- * follows, which serves all who have asked until it begins.
+ * A call during a run is not served by that run, which may already have read the state. One more run follows,
+ * and it serves all calls made before it begins.
  */
 export class Latest {
   readonly #task: () => void | Promise<void>
-  /** The run under way. Until the following one begins it also stands for a run that has just ended. */
+  /** The current run. A run that has just ended also stays here until the following one begins. */
   #current: Promise<void> | null = null
   #following: Promise<void> | null = null
 
-  /** @param task - must not wait for a run of its own, which would wait for the task in turn. */
+  /** @param task - must not wait for a run that it requested itself, because that run waits for the task. */
   constructor(task: () => void | Promise<void>) {
     this.#task = task
   }
 
-  /** Whether no run is under way and none is to follow. */
+  /** Whether no run is in progress or pending. */
   get isIdle(): boolean {
     return this.#current === null
   }
 
   /**
-   * Asks for a run. It begins before this returns, unless another one is under way.
+   * Requests a run. It begins before this method returns, unless another run is in progress.
    *
-   * @returns resolves when a run that began after the call has ended. Rejects with what that run threw; the runs of
-   * others are not affected. Nobody has to look at it: a rejection is never an unhandled one.
+   * @returns a promise that resolves when a run that began after this call has ended. It rejects with the
+   * error of that run; errors of other runs do not affect it. A rejection that nobody handles is not reported
+   * as unhandled.
    */
   ask(): Promise<void> {
     if (this.#current === null) return this.#begin()
@@ -60,7 +61,7 @@ export class Latest {
     return this.#following
   }
 
-  /** Resolves when no run is under way and none is to follow, however the runs have ended. */
+  /** Resolves when no run is in progress or pending, whether or not the runs failed. */
   async settled(): Promise<void> {
     while (this.#current !== null) await (this.#following ?? this.#current).catch(() => undefined)
   }
@@ -70,12 +71,12 @@ export class Latest {
     const current = new Promise<void>((resolve) => (follow = resolve))
     this.#following = null
     this.#current = current
-    // The first to hear of the end, so that everybody else finds the state as it is afterwards.
+    // Registered first, so that everyone else who awaits the run finds the updated state.
     const end = () => {
       if (this.#following === null) this.#current = null
     }
     current.then(end, end)
-    // Only now, because the task itself may ask for one more run.
+    // Started last, because the task itself may request another run.
     follow(this.#run())
     return current
   }
@@ -85,12 +86,12 @@ export class Latest {
   }
 }
 
-/** One {@link Latest} for each key; keys don't wait for each other. */
+/** One {@link Latest} per key; different keys do not wait for each other. */
 export class LatestByKey<K> {
   readonly #task: (key: K) => void | Promise<void>
   readonly #busy = new Map<K, Latest>()
 
-  /** @param task - as that of {@link Latest}. */
+  /** @param task - see {@link Latest}. */
   constructor(task: (key: K) => void | Promise<void>) {
     this.#task = task
   }
@@ -112,7 +113,7 @@ export class LatestByKey<K> {
     await this.#busy.get(key)?.settled()
   }
 
-  /** Resolves when no key has a run under way or to follow, however the runs have ended. */
+  /** Resolves when no key has a run in progress or pending, whether or not the runs failed. */
   async settled(): Promise<void> {
     while (this.#busy.size > 0) {
       await Promise.all([...this.#busy.values()].map((latest) => latest.settled()))
@@ -122,7 +123,7 @@ export class LatestByKey<K> {
 
 // ---- throttle
 
-/** Does something as often as it is asked for, but not more often than once in an interval. */
+/** Runs a task when requested, but at most once per interval. */
 export class Throttle {
   readonly #intervalMs: () => number
   readonly #task: () => void | Promise<void>
@@ -132,22 +133,22 @@ export class Throttle {
   #ended = false
 
   /**
-   * @param intervalMs - from the end of one run to the beginning of the next, at least; in milliseconds.
-   * @param task - never rejects.
+   * @param intervalMs - minimum time from the end of one run to the beginning of the next, in milliseconds.
+   * @param task - must not reject.
    */
   constructor(intervalMs: () => number, task: () => void | Promise<void>) {
     this.#intervalMs = intervalMs
     this.#task = task
   }
 
-  /** Asks for it: now, or as soon as the interval is over. */
+  /** Requests a run, which begins immediately or as soon as the interval has passed. */
   ask(): void {
-    // A run that still waits for its time serves this call, too.
+    // A run that is still waiting for the interval serves this call as well.
     if (this.#ended || this.#timer !== null) return
     void this.#runs.ask()
   }
 
-  /** Nothing more is done from now on. */
+  /** Stops the throttle: no further run begins. */
   end(): void {
     this.#ended = true
     if (this.#timer !== null) clearTimeout(this.#timer)
