@@ -1,4 +1,4 @@
-/** What the cases of `conformance.ts` do. */
+/** Bodies of the cases in `conformance.ts`. */
 import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict'
 import { setImmediate } from 'node:timers/promises'
 import type { DownloadRecord } from '../download/record.js'
@@ -6,27 +6,27 @@ import { isDownloadError } from '../errors.js'
 import { fullRecord, sampleError, sampleRecord } from './sample-record.js'
 import type { DownloadStore } from './store.js'
 
-/** What cases do, by their names. */
+/** Bodies of cases, by name. */
 export type ConformanceBodies = Record<string, (scene: ConformanceScene) => Promise<void>>
 
 const noDocuments =
-  'The store lacks readDocument or writeDocument; say `documents: false` when it has neither.'
+  'The store lacks readDocument or writeDocument; pass `documents: false` if it has neither.'
 
 /** Opens a store. */
 export type OpenStore = () => DownloadStore | Promise<DownloadStore>
 
-/** The store of one case, and what it holds. */
+/** The store of one case, with helpers to write and read it. */
 export class ConformanceScene {
   store: DownloadStore
   readonly #reopen: OpenStore | null
 
-  /** @param reopen - null where nothing outlives the process: then a restart is none. */
+  /** @param reopen - null if the store does not outlive the process; a restart then keeps it open. */
   constructor(store: DownloadStore, reopen: OpenStore | null) {
     this.store = store
     this.#reopen = reopen
   }
 
-  /** @param meanwhile - what happens while nobody has the store open. */
+  /** @param meanwhile - runs while the store is closed. */
   async restart(meanwhile: () => void | Promise<void> = () => undefined): Promise<void> {
     if (this.#reopen === null) return meanwhile()
     await this.store.close?.()
@@ -63,31 +63,34 @@ export class ConformanceScene {
   }
 }
 
-/** The same promise. It is awaited later, but a case that fails before must leave no unhandled rejection behind. */
+/**
+ * Returns the same promise, marked as handled. It is awaited later, but a case that fails before that must
+ * not leave an unhandled rejection behind.
+ */
 function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined)
   return promise
 }
 
-/** What holds for records. */
+/** Cases for records. */
 export const recordCases: ConformanceBodies = {
-  'begins empty': async ({ store }) => {
+  'is empty at first': async ({ store }) => {
     deepStrictEqual(await store.load(), { records: [], problems: [] })
   },
 
-  'gives back every field of what was saved': async (scene) => {
+  'returns every field of a saved record': async (scene) => {
     const group = { revision: null, pinned: false, files: [] }
     const records = () => [sampleRecord(1), fullRecord(), sampleRecord(8, { group })]
     for (const record of records()) await scene.store.save(record)
     deepStrictEqual(await scene.stored(), records())
   },
 
-  'keeps strange and long URLs': async (scene) => {
+  'keeps unusual and long URLs': async (scene) => {
     const urls = [
       'https://models.example/模型/ü?x=%F0%9F%A6%99#🦙',
       `https://models.example/${'a'.repeat(16_000)}`,
       'https://a/"\\\u2028\ud800',
-      // The same but for upper and lower case, and one that begins with another.
+      // URLs that differ only in case, and one that is a prefix of another.
       'https://models.example/MODEL',
       'https://models.example/model',
       'https://models.example/model/',
@@ -99,7 +102,7 @@ export const recordCases: ConformanceBodies = {
     )
   },
 
-  'gives them in order of arrival': async (scene) => {
+  'returns records in order of arrival': async (scene) => {
     const order = [5, 3, 11, 1, 2, 100, 0, Number.MAX_SAFE_INTEGER]
     await Promise.all(order.map((sequence) => scene.store.save(sampleRecord(sequence))))
     deepStrictEqual(
@@ -108,14 +111,14 @@ export const recordCases: ConformanceBodies = {
     )
   },
 
-  'puts a new record in the place of the old one, and merges nothing': async (scene) => {
+  'replaces an existing record without merging': async (scene) => {
     const { url } = fullRecord()
     await scene.store.save(fullRecord())
     await scene.store.save(sampleRecord(7, { url, state: 'completed' }))
     deepStrictEqual(await scene.stored(), [sampleRecord(7, { url, state: 'completed' })])
   },
 
-  'removes one, and does not mind an unknown one': async (scene) => {
+  'removes a record and ignores an unknown id': async (scene) => {
     await scene.store.save(sampleRecord(1))
     await scene.store.save(sampleRecord(2))
     await scene.store.remove(sampleRecord(1).id)
@@ -125,14 +128,14 @@ export const recordCases: ConformanceBodies = {
     deepStrictEqual(await scene.stored(), [sampleRecord(2)])
   },
 
-  'takes a removed one again': async (scene) => {
+  'accepts a removed record again': async (scene) => {
     await scene.store.save(sampleRecord(1))
     await scene.store.remove(sampleRecord(1).id)
     await scene.store.save(sampleRecord(1, { downloaded: 1 }))
     deepStrictEqual(await scene.stored(), [sampleRecord(1, { downloaded: 1 })])
   },
 
-  'ends with the last of many saves at once': async (scene) => {
+  'keeps the last of many concurrent saves': async (scene) => {
     const saves = Array.from({ length: 200 }, (_, i) =>
       scene.store.save(sampleRecord(i % 2, { downloaded: i })),
     )
@@ -146,7 +149,7 @@ export const recordCases: ConformanceBodies = {
   'keeps saves and removals of one id in order': async (scene) => {
     const { id } = sampleRecord(1)
     for (let round = 0; round < 32; round++) {
-      // Every way of saving (1) and removing (0) five times, the last one decides.
+      // All 32 sequences of five saves (1) and removals (0); the last operation decides.
       const steps = Array.from({ length: 5 }, (_, i) => (round >> i) & 1)
       await Promise.all(
         steps.map((step, i) =>
@@ -157,23 +160,23 @@ export const recordCases: ConformanceBodies = {
     }
   },
 
-  'shows a reader the old record or the new one, whole, whenever it looks': async (scene) => {
+  'shows a reader either the complete old record or the complete new one': async (scene) => {
     const small = sampleRecord(7, { url: fullRecord().url })
     await scene.store.save(small)
     for (const record of [fullRecord(), small, fullRecord(), small]) {
-      const work = { isDone: false }
-      const saving = handled(scene.store.save(record).finally(() => (work.isDone = true)))
+      const write = { isDone: false }
+      const saving = handled(scene.store.save(record).finally(() => (write.isDone = true)))
       do {
         const found = await scene.load()
         strictEqual(found.length, 1)
         deepStrictEqual(found[0], found[0]?.state === small.state ? small : fullRecord())
         await setImmediate()
-      } while (!work.isDone)
+      } while (!write.isDone)
       await saving
     }
   },
 
-  'has saved by the time that close() resolves': async (scene) => {
+  'finishes pending saves before close() resolves': async (scene) => {
     const saves = [1, 2, 2, 3].map((i) => handled(scene.store.save(sampleRecord(i))))
     await scene.store.close?.()
     deepStrictEqual(
@@ -183,15 +186,15 @@ export const recordCases: ConformanceBodies = {
     await Promise.all(saves)
   },
 
-  'is not touched by what callers do to their objects': async (scene) => {
+  'is not affected when callers change their objects': async (scene) => {
     const files = () => ({ revision: null, pinned: false, files: [{ path: 'a' }] })
     const record = sampleRecord(1, { headers: { a: 'b' }, group: files() })
     const saved = scene.store.save(record)
-    spoil(record)
+    mutate(record)
     await saved
     record.downloaded = 17
     const [first] = await scene.load()
-    if (first !== undefined) spoil(first)
+    if (first !== undefined) mutate(first)
     deepStrictEqual(await scene.stored(), [sampleRecord(1, { headers: { a: 'b' }, group: files() })])
   },
 
@@ -202,16 +205,16 @@ export const recordCases: ConformanceBodies = {
   },
 }
 
-/** Changes an object deep inside. */
-function spoil(record: DownloadRecord): void {
+/** Changes nested objects of a record. */
+function mutate(record: DownloadRecord): void {
   record.headers['a'] = 'changed'
   for (const file of record.group?.files ?? []) file.path = 'changed'
 }
 
-/** What holds when a process is killed. */
+/** Cases for a process that is killed. */
 export function killCases(reopenAfterKill: OpenStore): ConformanceBodies {
   return {
-    'keeps through a kill what it said was saved or removed': async (scene) => {
+    'keeps confirmed saves and removals when the process is killed': async (scene) => {
       await scene.store.save(sampleRecord(1))
       await scene.store.save(sampleRecord(2))
       await scene.store.save(sampleRecord(2, { downloaded: 5 }))
@@ -229,10 +232,10 @@ export function killCases(reopenAfterKill: OpenStore): ConformanceBodies {
 
 const isStoreError = (error: unknown) => isDownloadError(error, 'STORE_ERROR')
 
-/** What holds while the store can't be reached. */
+/** Cases for a store that can't be reached. */
 export function unreachableCases(openUnreachable: OpenStore, documents: boolean): ConformanceBodies {
   return {
-    'tells with STORE_ERROR that it cannot be reached': async () => {
+    'rejects with STORE_ERROR when it cannot be reached': async () => {
       const store = await openUnreachable()
       await rejects(() => store.load(), isStoreError)
       await rejects(() => store.save(sampleRecord(1)), isStoreError)
@@ -244,10 +247,10 @@ export function unreachableCases(openUnreachable: OpenStore, documents: boolean)
   }
 }
 
-/** What holds when a record was spoiled. */
+/** Cases for a corrupted record. */
 export function corruptCases(corrupt: (id: string) => void | Promise<void>): ConformanceBodies {
   return {
-    'sets a record aside that cannot be read, and tells of it': async (scene) => {
+    'sets an unreadable record aside and reports it': async (scene) => {
       for (const i of [1, 2, 3]) await scene.store.save(sampleRecord(i))
       await scene.restart(() => corrupt(sampleRecord(2).id))
       const { records, problems } = await scene.store.load()
@@ -255,11 +258,11 @@ export function corruptCases(corrupt: (id: string) => void | Promise<void>): Con
       strictEqual(problems.length, 1)
       ok(
         !problems[0]?.includes(sampleRecord(2).url),
-        'A record may hold secrets; a problem must not quote it.',
+        'A record may contain secrets; `problems` must not quote it.',
       )
       await scene.store.save(sampleRecord(2, { downloaded: 1 }))
-      const whole = [sampleRecord(1), sampleRecord(2, { downloaded: 1 }), sampleRecord(3)]
-      deepStrictEqual(await scene.stored(), whole)
+      const expected = [sampleRecord(1), sampleRecord(2, { downloaded: 1 }), sampleRecord(3)]
+      deepStrictEqual(await scene.stored(), expected)
     },
   }
 }
@@ -292,14 +295,14 @@ const badNames = [
   '__proto__',
 ]
 
-/** What holds for documents. */
+/** Cases for documents. */
 export const documentCases: ConformanceBodies = {
   'has no document at first': async (scene) => {
     strictEqual(await scene.storedDocument('preload'), null)
     strictEqual(await scene.read('constructor'), null)
   },
 
-  'gives back documents, beside records and other documents': async (scene) => {
+  'returns documents, separate from records and other documents': async (scene) => {
     await scene.store.save(sampleRecord(1))
     const names = ['a', 'a1', 'a-1', 'one', 'one-', 'a'.repeat(32), 'constructor']
     for (const i of jsonValues.keys()) {
@@ -317,25 +320,25 @@ export const documentCases: ConformanceBodies = {
     )
   },
 
-  'ends with the last of many writes of a document at once': async (scene) => {
+  'keeps the last of many concurrent writes of a document': async (scene) => {
     await Promise.all(Array.from({ length: 50 }, (_, i) => scene.write('preload', { i })))
     deepStrictEqual(await scene.storedDocument('preload'), { i: 49 })
   },
 
-  'reads the document that was written last, without waiting for it': async (scene) => {
+  'reads the document that was written last, even while its write is pending': async (scene) => {
     const writes = [1, 2, 3].map((i) => handled(scene.write('preload', i)))
     strictEqual(await scene.read('preload'), 3)
     await Promise.all(writes)
   },
 
-  'has written documents by the time that close() resolves': async (scene) => {
+  'finishes pending writes of documents before close() resolves': async (scene) => {
     const writes = [1, 2].map((i) => handled(scene.write('preload', i)))
     await scene.store.close?.()
     strictEqual(await scene.storedDocument('preload'), 2)
     await Promise.all(writes)
   },
 
-  'does not let what callers do to their objects into its documents': async (scene) => {
+  'keeps documents unaffected when callers change their objects': async (scene) => {
     const value = { list: [1] }
     const written = scene.write('preload', value)
     value.list.push(2)
@@ -346,7 +349,7 @@ export const documentCases: ConformanceBodies = {
     deepStrictEqual(await scene.storedDocument('preload'), { list: [1] })
   },
 
-  'refuses what is no name of a document with STORE_ERROR': async (scene) => {
+  'rejects an invalid document name with STORE_ERROR': async (scene) => {
     for (const name of badNames) {
       await rejects(scene.write(name, 1), isStoreError, `writing ${JSON.stringify(name)}`)
       await rejects(scene.read(name), isStoreError, `reading ${JSON.stringify(name)}`)

@@ -1,7 +1,9 @@
 /**
- * What every {@link DownloadStore} must do, as cases for any test runner: the entry `model-downloader/testing`.
+ * Conformance cases that every {@link DownloadStore} must pass, for any test runner: the entry
+ * `model-downloader/testing`.
  *
- * It needs `node:assert` and nothing else, so that it brings no test runner along. Nothing of the package imports it.
+ * It depends only on `node:assert`, so it brings no test runner with it. Nothing else in the package imports
+ * it.
  */
 import {
   ConformanceScene,
@@ -16,42 +18,48 @@ import {
 export type { OpenStore } from './conformance-cases.js'
 export { sampleRecord } from './sample-record.js'
 
-/** A kind of store under test. */
+/** The store implementation under test. */
 export interface StoreConformanceOptions {
   /** Opens an empty store; called once for each case. */
   open: OpenStore
   /**
-   * Opens the store of the last `open` again, as after a restart; the old one was closed. Default: nothing outlives the
-   * process, as in memory.
+   * Opens the store of the last `open` again, as after a restart; the previous instance has been closed.
+   * Default: the store does not outlive the process, like one in memory.
    */
   reopen?: OpenStore
   /**
-   * The same as after a kill: the old one has not been closed yet, and is not used again. Leave it out when a second one
-   * can't be opened beside it. Default: not tried.
+   * Opens the same store as after a kill: the previous instance has not been closed yet, and is not used
+   * again. Leave it out if a second instance can't be opened beside the first. Default: these cases are
+   * skipped.
    */
   reopenAfterKill?: OpenStore
-  /** Opens a store that can't be reached, such as a database that is down. Default: not tried. */
+  /**
+   * Opens a store that can't be reached, such as a database that is down. Default: these cases are skipped.
+   */
   openUnreachable?: OpenStore
   /**
-   * Spoils the stored record of this id behind the store's back, so that it can't be read any more. Where there is a
-   * `reopen`, the store is closed meanwhile. Default: not tried.
+   * Corrupts the stored record with this id without using the store, so that it can no longer be read. If
+   * `reopen` is given, the store is closed during this call. Default: these cases are skipped.
    */
   corrupt?: (id: string) => void | Promise<void>
-  /** False for a store without `readDocument` and `writeDocument`. Default true. */
+  /** Whether the store has `readDocument` and `writeDocument`. Default true. */
   documents?: boolean
 }
 
-/** One thing that a store must do. */
+/** One requirement on a store. */
 export interface StoreConformanceCase {
-  /** What it must do, in a few words: the name of a test. */
+  /** Short description of the requirement, to be used as the name of a test. */
   readonly name: string
-  /** Rejects, mostly with an `AssertionError`, when the store does not do it. Takes no argument and needs no `this`. */
+  /**
+   * Rejects, usually with an `AssertionError`, if the store does not meet the requirement. Takes no argument
+   * and does not use `this`.
+   */
   readonly run: () => Promise<void>
 }
 
 /**
- * Everything that a {@link DownloadStore} must do, one case after the other. Each opens a store of its own and closes it
- * in the end. They are the same each time: nothing in them is left to chance.
+ * Returns all conformance cases of a {@link DownloadStore}. Each case opens its own store and closes it at
+ * the end. The cases are deterministic.
  *
  * @param options - see {@link StoreConformanceOptions}.
  *

@@ -21,42 +21,54 @@ const idPattern = /^[0-9a-f]{64}$/
 
 const recordName = /^([0-9a-f]{64})\.json$/
 
-/** What a killed writer leaves; see `replaceFile`. */
+/** Temporary file that a killed writer left behind; see `replaceFile`. */
 const recordTemp = /^[0-9a-f]{64}\.json\.[0-9a-z]{6}$/
 
-/** The same of a document. One in seven has no digit in its suffix and stays: `preload.json.backup` is somebody's copy. */
+/**
+ * Temporary file of a document. A suffix without a digit, as one in seven has, is not matched and such a file
+ * stays, because `preload.json.backup` may be a user's copy.
+ */
 const documentTemp = /^[a-z][a-z0-9-]{0,31}\.json\.(?=[a-z]*\d)[0-9a-z]{6}$/
 
-/** More than any record holds, also of a group of ten thousand files; what is larger is garbage. */
+/**
+ * More than any record needs, even that of a group of ten thousand files; a larger file is treated as
+ * corrupt.
+ */
 const maxRecordBytes = 32 * 1024 * 1024
 
 const parallelReads = 32
 
-/** How long reading holds up the thread at a time. */
-const turnMs = 5
+/** Milliseconds for which synchronous reads may block the event loop before they yield. */
+const maxBlockMs = 5
 
-/** Reads from the page cache stay far below this; the first ones may be slower. */
-const quickMs = 0.3
+/** Expected milliseconds per read from the page cache, with a wide margin; the first reads may be slower. */
+const cachedReadMs = 0.3
 
-const slowMs = 250
+/** Total milliseconds beyond that expectation after which reading counts as slow. */
+const slackMs = 250
 
 const parallelWrites = 16
 
 /**
- * Remembers downloads on disk: one file `<id>.json` for each, mode 0600, since headers may hold secrets.
+ * Creates a store that keeps downloads on disk, one file `<id>.json` per download. The files have mode 0600,
+ * since headers may contain secrets.
  *
- * @param folder - where the files lie; made with mode 0700 when the first record is saved, never by loading.
+ * @param folder - where the files are kept; created with mode 0700 when the first record is saved, never by
+ * loading.
  */
 export function createFileStore(folder: string): DownloadStore {
   return new FileStore(resolve(folder))
 }
 
-/** What shall be on disk for an id or the name of a document (never as long as an id): this text, or nothing. */
+/**
+ * Desired content on disk for a record id or for the name of a document, which is always shorter than an id:
+ * this text, or null for no file.
+ */
 type Content = string | null
 
 class FileStore implements DownloadStore {
   readonly #folder: string
-  /** What was asked for and is not being written yet: of several contents of one id, the newest. */
+  /** Requested contents that are not being written yet; for each id only the newest. */
   readonly #waiting = new Map<string, Content>()
   readonly #writes = new LatestByKey((id: string) => this.#apply(id))
   readonly #writeSlot = pLimit(parallelWrites)
@@ -69,7 +81,7 @@ class FileStore implements DownloadStore {
     await this.#writes.settled()
     const names = await this.#list()
     const result: LoadedRecords = { records: [], problems: [] }
-    const rest = await this.#loadQuickly(names, result)
+    const rest = await this.#loadSync(names, result)
     const readSlot = pLimit(parallelReads)
     await readSlot.map(rest, (name) => this.#loadOne(name, result, io))
     result.records.sort(byArrival)
@@ -81,7 +93,7 @@ class FileStore implements DownloadStore {
     if (!idPattern.test(record.id)) {
       throw new DownloadError('STORE_ERROR', 'A record needs an id of 64 hexadecimal digits to be saved.')
     }
-    // Now, not when its turn comes: the caller goes on using the object.
+    // Serialized now and not when the write starts, because the caller may change the object in between.
     await this.#write(record.id, `${JSON.stringify(record)}\n`)
   }
 
@@ -96,7 +108,7 @@ class FileStore implements DownloadStore {
     let reason = 'it is not a regular file'
     try {
       const { data, stats } = await readRegularFile(path, maxRecordBytes)
-      const parsed = stats.size > maxRecordBytes ? 'it is far too large' : parseJson(data)
+      const parsed = stats.size > maxRecordBytes ? 'it is too large' : parseJson(data)
       if (typeof parsed !== 'string') return { value: parsed.json, problem: null }
       reason = parsed
     } catch (error) {
@@ -115,7 +127,7 @@ class FileStore implements DownloadStore {
     await this.#writes.settled()
   }
 
-  /** While a write of an id is under way only the newest of those that wait is done after it. */
+  /** While a write of an id is in progress, only the newest of the waiting contents is written after it. */
   #write(id: string, content: Content): Promise<void> {
     this.#waiting.set(id, content)
     return this.#writes.ask(id)
@@ -137,7 +149,7 @@ class FileStore implements DownloadStore {
       await replaceFile(path, content, { mode: 0o600 })
     } catch (error) {
       if (!isMissing(error)) throw error
-      // Only this folder is private: what lies above it holds the models.
+      // Only this folder is private: its parent holds the models.
       await mkdir(dirname(this.#folder), { recursive: true })
       await mkdir(this.#folder, { recursive: true, mode: 0o700 })
       await replaceFile(path, content, { mode: 0o600 })
@@ -154,23 +166,25 @@ class FileStore implements DownloadStore {
   }
 
   /**
-   * Reads as many as can be read quickly, one after the other in this very thread: handing each read to another one costs
-   * several times as much as a read from the page cache. Others have their turn every few milliseconds.
+   * Reads records synchronously, one after another, as long as that is fast: handing a read to the thread
+   * pool costs several times as much as a read from the page cache. Yields to the event loop every few
+   * milliseconds.
    *
-   * @returns the names that are left, since reading has become slow: a disk that has to seek, or a network.
+   * @returns the names that remain once reading has become slow, as on a disk that has to seek or on a
+   * network file system.
    */
-  async #loadQuickly(names: readonly string[], result: LoadedRecords): Promise<readonly string[]> {
-    let turnBegan = performance.now()
+  async #loadSync(names: readonly string[], result: LoadedRecords): Promise<readonly string[]> {
+    let blockedSince = performance.now()
     let spentMs = 0
     for (const [index, name] of names.entries()) {
       const begin = performance.now()
-      if (spentMs > slowMs + index * quickMs) return names.slice(index)
+      if (spentMs > slackMs + index * cachedReadMs) return names.slice(index)
       await this.#loadOne(name, result, syncIo)
       const end = performance.now()
       spentMs += end - begin
-      if (end - turnBegan < turnMs) continue
+      if (end - blockedSince < maxBlockMs) continue
       await setImmediate()
-      turnBegan = performance.now()
+      blockedSince = performance.now()
     }
     return []
   }
@@ -184,11 +198,11 @@ class FileStore implements DownloadStore {
     let record: DownloadRecord | string
     try {
       const { data, stats } = await readRegularFile(path, maxRecordBytes, files)
-      record = stats.size > maxRecordBytes ? 'it is far too large' : parseRecord(data, name)
+      record = stats.size > maxRecordBytes ? 'it is too large' : parseRecord(data, name)
     } catch (error) {
       if (isMissing(error)) return
       if (!isNotAFile(error)) {
-        // It may be right and only out of reach for now: it stays where it is.
+        // The record may be valid and only temporarily unreadable, so it is not set aside.
         result.problems.push(fsError(error, `reading the record ${name}`).message)
         return
       }
@@ -205,7 +219,7 @@ class FileStore implements DownloadStore {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** What stands in a file, or what is wrong with it. */
+/** Parses JSON. Returns the value, or a description of what is wrong with it. */
 function parseJson(data: Buffer): { json: unknown } | string {
   try {
     return { json: JSON.parse(utf8.decode(data)) as unknown }
@@ -214,7 +228,7 @@ function parseJson(data: Buffer): { json: unknown } | string {
   }
 }
 
-/** Whether something else lies where a file should, or the file can't be one of ours. */
+/** Whether the path is not a regular file, or the file can't be one of this store. */
 function isNotAFile(error: unknown): boolean {
   return isDownloadError(error) || ['EISDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')
 }
@@ -223,7 +237,7 @@ function setAsideMessage(name: string, reason: string): string {
   return `The record ${name} was set aside as ${name}.corrupt: ${reason}.`
 }
 
-/** The record, or what is wrong with it. */
+/** Parses a record. Returns it, or a description of what is wrong with it. */
 function parseRecord(data: Buffer, name: string): DownloadRecord | string {
   const content = parseJson(data)
   if (typeof content === 'string') return content
@@ -231,17 +245,17 @@ function parseRecord(data: Buffer, name: string): DownloadRecord | string {
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     const where = issue === undefined || issue.path.length === 0 ? 'content' : issue.path.join('.')
-    // Neither the value nor zod's words about it: it may be a secret.
-    return `its ${where} is not as expected`
+    // Neither the value nor zod's message is quoted, because they may contain a secret.
+    return `its ${where} is invalid`
   }
-  return `${parsed.data.id}.json` === basename(name) ? parsed.data : 'its id is not its name'
+  return `${parsed.data.id}.json` === basename(name) ? parsed.data : 'its id does not match its file name'
 }
 
 async function setAside(path: string): Promise<void> {
   try {
     await rename(path, `${path}.corrupt`)
   } catch {
-    // On a read-only disk it stays; the next load tells of it again.
+    // On a read-only disk the file stays in place, and the next load reports it again.
   }
 }
 
@@ -249,7 +263,7 @@ async function removeFile(path: string): Promise<void> {
   await unlink(path).catch(nullIfMissing)
 }
 
-/** The disk's failure is the reason, and its message says what was being done. */
+/** Wraps a disk failure: it becomes the cause, and its message, which says what was being done, is kept. */
 function diskFailure(error: unknown, what: string): DownloadError {
   const cause = fsError(error, what)
   return storeError(cause, cause.message)

@@ -1,17 +1,20 @@
 import type { DownloadRecord } from '../download/record.js'
 import { byArrival, checkDocumentName, type DownloadStore } from './store.js'
 
-/** Remembers downloads for as long as the process lives. Records are copied on the way in and out. */
+/**
+ * Creates a store that keeps downloads in memory for the lifetime of the process. Records are copied on the
+ * way in and out.
+ */
 export function createMemoryStore(): DownloadStore {
   const records = new Map<string, DownloadRecord>()
-  /** As JSON, since that is what any other store makes of them. */
+  /** Kept as JSON, so that values come back just as from any other store. */
   const documents = new Map<string, string>()
   return {
     load() {
       const copies = [...records.values()].map((record) => structuredClone(record))
       return Promise.resolve({ records: copies.sort(byArrival), problems: [] })
     },
-    // async: a record that can't be cloned rejects instead of throwing.
+    // Async, so that a record that can't be cloned leads to a rejection instead of an exception.
     async save(record) {
       records.set(record.id, structuredClone(record))
     },

@@ -1,12 +1,12 @@
-/** Records for tests of stores. */
+/** Sample records for tests of stores. */
 import { createHash } from 'node:crypto'
 import type { DownloadRecord } from '../download/record.js'
 
 /**
- * A valid record of a download that waits for its turn, for tests.
+ * Creates a valid record of a queued download, for tests.
  *
- * @param sequence - its place in the order of arrival; different ones are different downloads.
- * @param change - what is to be other. Another `url` is another download, with another `id`.
+ * @param sequence - position in the order of arrival; different numbers give different downloads.
+ * @param change - fields to override. A different `url` gives a different download, with a different `id`.
  */
 export function sampleRecord(sequence: number, change: Partial<DownloadRecord> = {}): DownloadRecord {
   const url = change.url ?? `https://models.example/${sequence}.gguf`
@@ -51,7 +51,7 @@ export function sampleRecord(sequence: number, change: Partial<DownloadRecord> =
 
 const digest = 'ab'.repeat(32)
 
-/** An error as records hold it. */
+/** An error as it is stored in records. */
 export const sampleError = {
   code: 'HTTP_ERROR',
   message: 'Not “now”.',
@@ -67,7 +67,7 @@ const stamp = {
   sha256: digest,
 }
 
-/** One with something in every field; a new object each time. */
+/** Creates a record with a value in every field; returns a new object each time. */
 export const fullRecord = (): DownloadRecord =>
   sampleRecord(7, {
     urls: ['https://mirror.example/7.gguf', 'https://other.example/7.gguf'],

@@ -1,26 +1,29 @@
 import type { DownloadRecord } from '../download/record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 
-/** Order of arrival; the id settles ties, so that the order is the same each time. */
+/** Compares records by order of arrival. Ties are broken by id, so that the order is deterministic. */
 export function byArrival(a: DownloadRecord, b: DownloadRecord): number {
   return a.sequence - b.sequence || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 }
 
 /**
- * The name, when it is one for a document.
+ * Returns the name if it is a valid name of a document.
  *
  * @throws DownloadError `STORE_ERROR`.
  */
 export function checkDocumentName(name: string): string {
   if (documentNamePattern.test(name)) return name
-  throw new DownloadError('STORE_ERROR', 'A document is named with lower-case letters, digits and dashes.')
+  throw new DownloadError(
+    'STORE_ERROR',
+    'A document name must start with a lower-case letter and have at most 32 lower-case letters, digits and dashes.',
+  )
 }
 
 /**
- * The error for a store that failed: callers know one code for all that can go wrong, and find the reason in its `cause`.
+ * Wraps an error of a store: callers see one code for all failures, and find the reason in `cause`.
  *
- * @param error - what was thrown; a `STORE_ERROR` passes unchanged.
- * @param message - one sentence for people.
+ * @param error - what was thrown; a `STORE_ERROR` is returned unchanged.
+ * @param message - one sentence for users.
  */
 export function storeError(error: unknown, message: string): DownloadError {
   if (isDownloadError(error, 'STORE_ERROR')) return error
@@ -28,67 +31,66 @@ export function storeError(error: unknown, message: string): DownloadError {
   return new DownloadError('STORE_ERROR', message, { cause: error, retryable })
 }
 
-// ---- store
-
-/** What {@link DownloadStore.load} found. */
+/** Result of {@link DownloadStore.load}. */
 export interface LoadedRecords {
-  /** Valid records, by order of arrival (`sequence`). */
+  /** Valid records in order of arrival (`sequence`). */
   records: DownloadRecord[]
   /** One sentence for each record that could not be read and was set aside. */
   problems: string[]
 }
 
-/** What {@link DownloadStore.readDocument} found. */
+/** Result of {@link DownloadStore.readDocument}. */
 export interface LoadedDocument {
-  /** The value as it was written, not validated; null when there is none. */
+  /** The value as it was written, not validated; null if there is no such document. */
   value: unknown
-  /** One sentence when there was one that could not be read and was set aside; else null. */
+  /** One sentence if the document could not be read and was set aside; otherwise null. */
   problem: string | null
 }
 
-/** What documents may be called: lower-case letters, digits and dashes, at most 32 characters. */
+/** Valid names of documents: 1 to 32 lower-case letters, digits and dashes, starting with a letter. */
 export const documentNamePattern = /^[a-z][a-z0-9-]{0,31}$/
 
 /**
- * Where downloads are remembered. Implementations must be safe to call concurrently; writes of one id take effect
- * in the order in which they were asked for.
+ * Persistent storage of downloads. Implementations must support concurrent calls; writes of the same id take
+ * effect in the order in which they were called.
  */
 export interface DownloadStore {
   /**
-   * Reads all records. A corrupt one is set aside and told in `problems`, never thrown.
+   * Reads all records. A corrupt record is set aside and reported in `problems`, never thrown.
    *
    * @throws DownloadError `STORE_ERROR` when the store can't be reached at all.
    */
   load(): Promise<LoadedRecords>
   /**
-   * Writes one record, atomically: a reader sees the old or the new one.
+   * Writes one record atomically: a reader sees either the old or the new one.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
   save(record: DownloadRecord): Promise<void>
   /**
-   * Forgets one record; an unknown id is not an error.
+   * Removes one record; an unknown id is not an error.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
   remove(id: string): Promise<void>
   /**
-   * Reads a small document that is none of a download, such as the state of a preload. A corrupt one is set aside and
-   * told in `problem`, never thrown. A store without it keeps downloads only; then the state of a preload lives no
-   * longer than the process.
+   * Reads a small document that does not belong to a download, such as the state of a preload. A corrupt
+   * document is set aside and reported in `problem`, never thrown. A store without this method keeps only
+   * downloads; the state of a preload then lasts no longer than the process.
    *
    * @param name - see {@link documentNamePattern}.
    * @throws DownloadError `STORE_ERROR`.
    */
   readDocument?(name: string): Promise<LoadedDocument>
   /**
-   * Writes such a document, atomically. Writes of one name take effect in the order in which they were asked for.
+   * Writes such a document atomically. Writes of the same name take effect in the order in which they were
+   * called.
    *
    * @param name - see {@link documentNamePattern}.
    * @param value - plain JSON.
    * @throws DownloadError `STORE_ERROR`.
    */
   writeDocument?(name: string, value: unknown): Promise<void>
-  /** Waits for writes under way and frees what is held. */
+  /** Waits for pending writes and releases all resources. */
   close?(): Promise<void>
 }

@@ -37,7 +37,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'has one place for all documents',
-    'gives back documents, beside records and other documents',
+    'returns documents, separate from records and other documents',
     onDisk((right) => ({
       readDocument: (name) => right.readDocument(documentNamePattern.test(name) ? 'one' : name),
       writeDocument: (name, value) =>
@@ -46,7 +46,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'cuts the names of documents',
-    'gives back documents, beside records and other documents',
+    'returns documents, separate from records and other documents',
     onDisk((right) => ({
       readDocument: (name) => right.readDocument(documentNamePattern.test(name) ? name.slice(0, 2) : name),
       writeDocument: (name, value) =>
@@ -72,7 +72,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'keeps documents among the records',
-    'gives back documents, beside records and other documents',
+    'returns documents, separate from records and other documents',
     onDisk((right, { records }) => ({
       writeDocument: async (name, value) => {
         await right.writeDocument(name, value)
@@ -82,14 +82,14 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'keeps objects only',
-    'gives back documents, beside records and other documents',
+    'returns documents, separate from records and other documents',
     onDisk((right) => ({
       writeDocument: (name, value) => right.writeDocument(name, { ...(value as object) }),
     })),
   ],
   [
     'writes documents in any order',
-    'ends with the last of many writes of a document at once',
+    'keeps the last of many concurrent writes of a document',
     onDisk((right) => {
       let count = 0
       return {
@@ -103,7 +103,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'reads the document before the writes that wait',
-    'reads the document that was written last, without waiting for it',
+    'reads the document that was written last, even while its write is pending',
     onDisk((right) => ({
       writeDocument: async (name, value) => {
         const text = JSON.stringify(value)
@@ -114,7 +114,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'closes without waiting for documents',
-    'has written documents by the time that close() resolves',
+    'finishes pending writes of documents before close() resolves',
     onDisk((right) => ({
       writeDocument: async (name, value) => {
         const text = JSON.stringify(value)
@@ -125,7 +125,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'keeps the documents themselves',
-    'does not let what callers do to their objects into its documents',
+    'keeps documents unaffected when callers change their objects',
     inMemory((right) => {
       const kept = new Map<string, unknown>()
       return {
@@ -142,7 +142,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'takes any name for a document',
-    'refuses what is no name of a document with STORE_ERROR',
+    'rejects an invalid document name with STORE_ERROR',
     onDisk((_right, { documents }) => ({
       readDocument: async (name) => ({ value: JSON.parse(documents.get(name) ?? 'null'), problem: null }),
       writeDocument: async (name, value) => void documents.set(name, JSON.stringify(value)),
@@ -150,7 +150,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'refuses a name with an error of its own',
-    'refuses what is no name of a document with STORE_ERROR',
+    'rejects an invalid document name with STORE_ERROR',
     onDisk((right) => ({
       readDocument: (name) =>
         right.readDocument(name).catch(() => {
@@ -160,7 +160,7 @@ export const wrongWithDocuments: readonly BrokenStore[] = [
   ],
   [
     'reads documents, and writes none',
-    'ends with the last of many writes of a document at once',
+    'keeps the last of many concurrent writes of a document',
     { open: readsOnly },
   ],
 ]

@@ -19,7 +19,7 @@ const parsed = (text: string | undefined) => JSON.parse(text ?? 'null') as Downl
 export const wrongWithRecords: readonly BrokenStore[] = [
   [
     'begins with something',
-    'begins empty',
+    'is empty at first',
     onDisk((_right, { records }) => {
       records.set(sampleRecord(9).id, JSON.stringify(sampleRecord(9)))
       return {}
@@ -27,26 +27,26 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'forgets a remove',
-    'removes one, and does not mind an unknown one',
+    'removes a record and ignores an unknown id',
     onDisk(() => ({ remove: async () => undefined })),
   ],
   [
     'minds an unknown id',
-    'removes one, and does not mind an unknown one',
+    'removes a record and ignores an unknown id',
     onDisk((right, { records }) => ({
       remove: (id) => (records.has(id) ? right.remove(id) : Promise.reject(new Error('unknown'))),
     })),
   ],
   [
     'removes everything',
-    'removes one, and does not mind an unknown one',
+    'removes a record and ignores an unknown id',
     onDisk((_right, { records }) => ({
       remove: async () => records.clear(),
     })),
   ],
   [
     'marks what was removed, and hides it for ever',
-    'takes a removed one again',
+    'accepts a removed record again',
     inMemory((right) => {
       const gone = new Set<string>()
       return {
@@ -60,14 +60,14 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'keeps the first of each',
-    'puts a new record in the place of the old one, and merges nothing',
+    'replaces an existing record without merging',
     onDisk((right, { records }) => ({
       save: async (record) => (records.has(record.id) ? undefined : right.save(record)),
     })),
   ],
   [
     'merges into the old record',
-    'puts a new record in the place of the old one, and merges nothing',
+    'replaces an existing record without merging',
     onDisk((right, { records }) => ({
       save: (record) => {
         const old = parsed(records.get(record.id))
@@ -77,21 +77,21 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'forgets a field that it does not know',
-    'gives back every field of what was saved',
+    'returns every field of a saved record',
     onDisk((right) => ({
       save: (record) => right.save({ ...record, group: null }),
     })),
   ],
   [
     'forgets mirrors',
-    'gives back every field of what was saved',
+    'returns every field of a saved record',
     onDisk((right) => ({
       save: (record) => right.save({ ...record, urls: [] }),
     })),
   ],
   [
     'rounds numbers',
-    'gives back every field of what was saved',
+    'returns every field of a saved record',
     onDisk((right) => ({
       save: (record) =>
         right.save({ ...record, total: record.total === null ? null : Math.fround(record.total) }),
@@ -99,7 +99,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'changes the objects that it is given',
-    'gives back every field of what was saved',
+    'returns every field of a saved record',
     onDisk((right) => ({
       save: (record) => {
         record.headers['saved'] = 'yes'
@@ -109,14 +109,14 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'cuts long URLs',
-    'keeps strange and long URLs',
+    'keeps unusual and long URLs',
     onDisk((right) => ({
       save: (record) => right.save({ ...record, url: record.url.slice(0, 2_048) }),
     })),
   ],
   [
     'takes URLs for one that differ in case',
-    'keeps strange and long URLs',
+    'keeps unusual and long URLs',
     onDisk((_right, { records }) => ({
       save: async (record) => {
         records.set(record.url.toLowerCase(), JSON.stringify(record))
@@ -125,7 +125,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'loads in the order of the first save',
-    'gives them in order of arrival',
+    'returns records in order of arrival',
     onDisk((right, { records }) => ({
       load: async () => ({
         ...(await right.load()),
@@ -135,7 +135,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'loads by numbers as texts',
-    'gives them in order of arrival',
+    'returns records in order of arrival',
     onDisk((right) => ({
       load: async () => {
         const { records, problems } = await right.load()
@@ -158,7 +158,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'saves in any order',
-    'ends with the last of many saves at once',
+    'keeps the last of many concurrent saves',
     onDisk((right) => ({
       save: async (record) => {
         if (record.downloaded < 197) await setImmediate()
@@ -178,7 +178,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'removes the old record before it writes the new one',
-    'shows a reader the old record or the new one, whole, whenever it looks',
+    'shows a reader either the complete old record or the complete new one',
     onDisk((right) => ({
       save: async (record) => {
         await right.remove(record.id)
@@ -190,7 +190,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'writes a record in two steps',
-    'shows a reader the old record or the new one, whole, whenever it looks',
+    'shows a reader either the complete old record or the complete new one',
     onDisk((right, { records }) => ({
       save: async (record) => {
         const old = parsed(records.get(record.id))
@@ -204,7 +204,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'closes without waiting',
-    'has saved by the time that close() resolves',
+    'finishes pending saves before close() resolves',
     onDisk((right) => ({
       save: async (record) => {
         const copy = structuredClone(record)
@@ -215,7 +215,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'writes when it is closed',
-    'keeps through a kill what it said was saved or removed',
+    'keeps confirmed saves and removals when the process is killed',
     onDisk((right) => {
       const open = rightStore(emptyDisk())
       return {
@@ -233,7 +233,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'takes the record when its turn comes',
-    'is not touched by what callers do to their objects',
+    'is not affected when callers change their objects',
     onDisk((right) => ({
       save: async (record) => {
         await setImmediate()
@@ -243,7 +243,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'keeps and gives out the objects themselves',
-    'is not touched by what callers do to their objects',
+    'is not affected when callers change their objects',
     inMemory(() => {
       const kept = new Map<string, DownloadRecord>()
       return {
@@ -258,7 +258,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'copies the first level only',
-    'is not touched by what callers do to their objects',
+    'is not affected when callers change their objects',
     inMemory(() => {
       const kept = new Map<string, DownloadRecord>()
       return {
@@ -275,28 +275,28 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'says that nothing is there when it is down',
-    'tells with STORE_ERROR that it cannot be reached',
+    'rejects with STORE_ERROR when it cannot be reached',
     onDisk(unchanged, {
       openUnreachable: () => ({ ...unreachable, load: () => Promise.resolve({ records: [], problems: [] }) }),
     }),
   ],
   [
     'says that it saved when it is down',
-    'tells with STORE_ERROR that it cannot be reached',
+    'rejects with STORE_ERROR when it cannot be reached',
     onDisk(unchanged, {
       openUnreachable: () => ({ ...unreachable, save: () => Promise.resolve() }),
     }),
   ],
   [
     'lets the errors of its database through',
-    'tells with STORE_ERROR that it cannot be reached',
+    'rejects with STORE_ERROR when it cannot be reached',
     onDisk(unchanged, {
       openUnreachable: () => ({ ...unreachable, remove: () => Promise.reject(new Error('ECONNREFUSED')) }),
     }),
   ],
   [
     'has no word of a document when it is down',
-    'tells with STORE_ERROR that it cannot be reached',
+    'rejects with STORE_ERROR when it cannot be reached',
     onDisk(unchanged, {
       openUnreachable: () => ({
         ...unreachable,
@@ -306,7 +306,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'loads nothing because of one bad record',
-    'sets a record aside that cannot be read, and tells of it',
+    'sets an unreadable record aside and reports it',
     onDisk((right) => ({
       load: async () => {
         const loaded = await right.load()
@@ -317,7 +317,7 @@ export const wrongWithRecords: readonly BrokenStore[] = [
   ],
   [
     'drops a bad record without a word',
-    'sets a record aside that cannot be read, and tells of it',
+    'sets an unreadable record aside and reports it',
     onDisk((right) => ({
       load: async () => ({ ...(await right.load()), problems: [] }),
     })),
