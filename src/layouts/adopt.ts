@@ -1,8 +1,8 @@
 /**
- * Takes a file that lies in another program's cache instead of fetching it.
+ * Adopts a file from another program's cache instead of fetching it.
  *
- * It is brought beside the target first, by the cheapest way that works, and hashed there: what is published is what was
- * checked, whatever happens to the original meanwhile.
+ * It is first placed beside the target, in the cheapest way that works, and hashed there. What is published
+ * is thus exactly what was checked, whatever happens to the original in the meantime.
  */
 import { constants, type Stats } from 'node:fs'
 import { chmod, copyFile, link, lstat, open, unlink } from 'node:fs/promises'
@@ -14,52 +14,58 @@ import { ensureSpace } from '../disk/space.js'
 import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'
 import { type FileMetadata, isSame } from '../disk/stamp.js'
 
-/** How a file came: sharing its blocks until one of them changes, sharing all of it, or with bytes of its own. */
+/**
+ * How a file was adopted: as a reflink, which shares blocks until one of them changes; as a hard link; or as
+ * a copy.
+ */
 export type AdoptedBy = 'reflink' | 'link' | 'copy'
 
-/** What {@link adoptFile} is to do. */
+/** Parameters of {@link adoptFile}. */
 export interface AdoptInit {
   wanted: WantedFile
   caches: CacheIndex
-  /** Where it goes. */
+  /** Final path of the file. */
   target: string
-  /** Beside it; deleted when it is there, and gone at the end. */
+  /** Temporary path beside the target. An existing file is deleted first, and none is left at the end. */
   temporary: string
-  /** Permissions of a file with bytes of its own. */
+  /** Permissions of a reflink or copy; a hard link keeps its own. */
   mode: number
-  /** Whether a hard link will do: then whoever changes the original in place changes the target too. */
+  /** Whether a hard link is acceptable: a change of the original in place then changes the target too. */
   share: boolean
-  /** SHA-256 of a file with so many bytes. */
+  /** Computes the SHA-256 of a file of the given size in bytes. */
   hash: (path: string, size: number) => Promise<string>
   signal: AbortSignal
-  /** Hears of a file that was not what it seemed to be, or couldn't be had. */
+  /** Called for a candidate that has different content or can't be used. */
   onRefused: (candidate: CachedFile, reason: string) => void
 }
 
-/** A file that was adopted, and lies at its target. */
+/** An adopted file, at its target. */
 export interface Adopted {
-  /** Where the original lies. */
+  /** Path of the original. */
   from: string
-  /** Whose cache that is, for people. */
+  /** Name of the cache, for display. */
   cache: string
-  /** How it came. */
+  /** How the file was adopted. */
   by: AdoptedBy
   stats: Stats
 }
 
-/** What was found wrong once is not looked at again until it changes. In this thread, by path. */
+/**
+ * Candidates that had different content; they are not read again until they change. In this thread, by digest
+ * and path.
+ */
 const refused = new Map<string, FileMetadata>()
 
 const maxRefused = 1_000
 
-/** Copied at a time. */
+/** Bytes copied at a time. */
 const copyBytes = 4 * 1024 * 1024
 
 /**
- * Looks for the file, and puts it under its final name when it is the one.
+ * Searches for the file, and publishes it under its final name if its content is right.
  *
- * @returns null when no cache has it.
- * @throws what `hash` throws when the signal is aborted; what the file system throws for the target.
+ * @returns null if no cache has it.
+ * @throws what `hash` throws when the signal is aborted; file system errors of the target.
  */
 export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
   const { wanted, caches, target, temporary, signal, onRefused } = init
@@ -68,10 +74,10 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
       if (candidate.path === target || (await isRefused(candidate, wanted))) continue
       signal.throwIfAborted()
       try {
-        const adopted = await take(candidate, init)
+        const adopted = await tryAdopt(candidate, init)
         if (adopted !== null) return adopted
         await refuse(candidate, wanted)
-        onRefused(candidate, 'has another content')
+        onRefused(candidate, 'has different content')
       } catch (error) {
         if (signal.aborted) throw error
         onRefused(candidate, `can't be used (${errnoOf(error) ?? 'failed'})`)
@@ -79,15 +85,15 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
     }
     return null
   } finally {
-    // Also what an earlier run has left, when no cache has the file any more.
+    // Also removes what an earlier run left, even if no cache has the file any more.
     await unlink(temporary).catch(() => undefined)
   }
 }
 
-/** Null when it isn't the one after all. */
-async function take(candidate: CachedFile, init: AdoptInit): Promise<Adopted | null> {
+/** Tries to adopt a candidate. Returns null if it is not the wanted file. */
+async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted | null> {
   const { wanted, target, temporary, mode, hash } = init
-  const by = await bring(candidate, init)
+  const by = await placeBeside(candidate, init)
   const stats = await lstat(temporary)
   if (!stats.isFile() || stats.size !== (wanted.size ?? stats.size)) return null
   const sha256 = await hash(temporary, stats.size)
@@ -95,14 +101,14 @@ async function take(candidate: CachedFile, init: AdoptInit): Promise<Adopted | n
   if (by !== 'link') await chmod(temporary, mode)
   await syncFile(temporary)
   const after = await lstat(temporary)
-  // Written to while it was read.
+  // The file was modified while it was read.
   if (!isSame(after, stats)) return null
   await io.rename(temporary, target)
   await syncFolder(dirname(target))
   return { from: candidate.path, cache: candidate.cache, by, stats: after }
 }
 
-async function bring({ path, size }: CachedFile, init: AdoptInit): Promise<AdoptedBy> {
+async function placeBeside({ path, size }: CachedFile, init: AdoptInit): Promise<AdoptedBy> {
   const { temporary, target, share } = init
   await unlink(temporary).catch(nullIfMissing)
   try {
@@ -116,7 +122,7 @@ async function bring({ path, size }: CachedFile, init: AdoptInit): Promise<Adopt
       await link(path, temporary)
       return 'link'
     } catch {
-      // Another file system, or a file that belongs to somebody else.
+      // The original is on another file system, or belongs to another user.
     }
   }
   await ensureSpace(dirname(target), size, 0)
@@ -124,7 +130,7 @@ async function bring({ path, size }: CachedFile, init: AdoptInit): Promise<Adopt
   return 'copy'
 }
 
-/** Unlike the system's copying it can be stopped. */
+/** Copies a file. Unlike `copyFile`, it can be aborted. */
 async function copy(path: string, { temporary, signal }: AdoptInit): Promise<void> {
   const from = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
@@ -151,7 +157,8 @@ async function syncFile(path: string): Promise<void> {
   try {
     await handle.datasync()
   } catch (error) {
-    // A file of somebody else, opened for reading only, can't be synced everywhere (Windows); its writer has done so.
+    // On some systems (Windows), another user's file that is open for reading only can't be synced; its
+    // writer has done so.
     if (!['EPERM', 'EACCES', 'EBADF', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error
   } finally {
     await handle.close()

@@ -1,7 +1,8 @@
 /**
- * Files in the caches of other programs that may be the one that is wanted. Nothing is hashed here.
+ * Finds files in other programs' caches that may be the wanted one. Nothing is hashed here.
  *
- * The caches are listed once for all files of a download: a repository may have thousands of files, and so may a cache.
+ * The caches are listed once for all files of a download, because a repository may have thousands of files,
+ * and so may a cache.
  */
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,52 +10,52 @@ import { readRegularFile } from '../disk/atomic.js'
 import { repositoryFolder } from './hf-paths.js'
 import type { KnownCaches } from './known-caches.js'
 
-/** What is looked for. */
+/** The file to search for. */
 export interface WantedFile {
   /** Lower-case hex SHA-256. */
   sha256: string
-  /** Bytes, or null when nobody has told. Without it only caches that name files by digest are looked at. */
+  /** Size in bytes; null if unknown, in which case only caches that name files by digest are searched. */
   size: number | null
-  /** What its source calls it; the last segment of a path counts. Null when it has no name. */
+  /** Name that its source uses, which may be a path; null if it has none. */
   filename: string | null
-  /** Repository that it is of, such as `owner/name`, to be looked at first. */
+  /** Repository of the file, such as `owner/name`, which is searched first; null if it has none. */
   repository: string | null
 }
 
-/** A file that may be the one. */
+/** A file that may be the wanted one. */
 export interface CachedFile {
-  /** Absolute. */
+  /** Absolute path. */
   path: string
-  /** Bytes. */
+  /** Size in bytes. */
   size: number
-  /** Whose cache it lies in, for people. */
+  /** Name of the cache, for display. */
   cache: string
 }
 
-/** No cache has as many; a loop of links ends here. */
+/** Maximum number of entries read per folder, more than any cache has; it also bounds a loop of links. */
 const maxEntries = 20_000
 
 const maxSidecarBytes = 4_096
 
-/** What was listed longer ago, in milliseconds, is listed again. */
+/** Milliseconds after which the caches are listed again. */
 const maxAgeMs = 10_000
 
 const repository = /^(?:models|datasets|spaces)--/
 
 const digestName = /^[0-9a-f]{64}$/
 
-/** What lies in the caches, as it was when they were listed. */
+/** Contents of the caches when they were listed. */
 interface Listing {
-  /** Folders of repositories with the blob of that digest. */
+  /** Blobs by digest, with the folder of their repository. */
   hub: Map<string, { path: string; repository: string }[]>
-  /** Blobs of that digest. */
+  /** Blobs by digest. */
   ollama: Map<string, string[]>
-  /** Files of that name. */
+  /** Files by name. */
   lmStudio: Map<string, string[]>
   llamaCpp: { path: string; name: string; size: number }[]
 }
 
-/** The caches, listed when a file is first looked for. */
+/** Index of the caches, which are listed when a file is first searched for. */
 export class CacheIndex {
   readonly #caches: KnownCaches
   #listing: Promise<Listing> | null = null
@@ -64,7 +65,7 @@ export class CacheIndex {
     this.#caches = caches
   }
 
-  /** The likeliest come first. What can't be read is left out. */
+  /** Finds candidates, the most likely ones first. Files that can't be read are skipped. */
   async *find(wanted: WantedFile): AsyncGenerator<CachedFile> {
     const { hub, ollama, lmStudio, llamaCpp } = await this.#current()
     const { sha256, size, filename } = wanted
@@ -73,7 +74,7 @@ export class CacheIndex {
     if (size === null || filename === null) return
     for (const path of lmStudio.get(lastOf(filename)) ?? []) yield* fileAt(path, wanted, 'LM Studio')
     for (const entry of llamaCpp) {
-      if (entry.size === size && (await seemsRight(entry, sha256, filename)))
+      if (entry.size === size && (await mayMatch(entry, sha256, filename)))
         yield* fileAt(entry.path, wanted, 'llama.cpp')
     }
   }
@@ -122,7 +123,7 @@ async function listOllama(roots: readonly string[]): Promise<Listing['ollama']> 
   return blobs
 }
 
-/** `publisher/model/file`. */
+/** LM Studio stores files as `publisher/model/file`. */
 async function listLmStudio(roots: readonly string[]): Promise<Listing['lmStudio']> {
   const files: Listing['lmStudio'] = new Map()
   for (const root of roots) {
@@ -149,26 +150,29 @@ async function listLlamaCpp(roots: readonly string[]): Promise<Listing['llamaCpp
   return files
 }
 
-/** Those of the wanted repository first. */
+/** Returns blobs, those of the wanted repository first. */
 function inHub(found: readonly { path: string; repository: string }[] = [], wanted: WantedFile): string[] {
   const first = wanted.repository === null ? '' : repositoryFolder('models', wanted.repository)
   const own = found.filter((blob) => blob.repository === first)
   return [...own, ...found.filter((blob) => blob.repository !== first)].map(({ path }) => path)
 }
 
-/** `owner_name_file`, beside it what its server called the content: `….etag` or `….json`. */
-async function seemsRight(
+/**
+ * Whether a file of llama.cpp may be the wanted one. It is named `owner_name_file`, and `….etag` or `….json`
+ * beside it holds the ETag of its server.
+ */
+async function mayMatch(
   { path, name }: { path: string; name: string },
   sha256: string,
   filename: string,
 ): Promise<boolean> {
-  const told = await digestBeside(path)
-  if (told !== null) return told === sha256
+  const digest = await digestBeside(path)
+  if (digest !== null) return digest === sha256
   const flat = filename.replaceAll('/', '_')
   return name === flat || name.endsWith(`_${flat}`) || name === lastOf(filename)
 }
 
-/** The digest that a sidecar tells of; null when it tells none. */
+/** Returns the digest in a sidecar file; null if there is none. */
 async function digestBeside(path: string): Promise<string | null> {
   for (const ending of ['.etag', '.json']) {
     const read = await readRegularFile(path + ending, maxSidecarBytes).catch(() => null)
@@ -178,7 +182,10 @@ async function digestBeside(path: string): Promise<string | null> {
   return null
 }
 
-/** Of JSON the member alone: its URL may hold other digests. */
+/**
+ * Returns the text that contains the ETag. In JSON that is only its member, because the URL may contain other
+ * digests.
+ */
 function etagIn(text: string): string {
   return text.trimStart().startsWith('{') ? (/"etag"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? '') : text
 }

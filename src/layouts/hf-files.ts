@@ -1,6 +1,6 @@
 /**
- * Writes what a cache holds besides the blobs: snapshots and refs. All of it is atomic and may be done twice, also by
- * two processes at once.
+ * Writes what a cache contains besides blobs: snapshots and refs. All operations are atomic and can be
+ * repeated, even by two processes at once.
  */
 import { constants, type Dirent } from 'node:fs'
 import {
@@ -25,7 +25,7 @@ import { removeFiles } from '../disk/part-paths.js'
 import { DownloadError } from '../errors.js'
 import { blobFolder, type CachePlace, type CacheSpec, linkTarget, refPath, snapshotPath } from './hf-paths.js'
 
-/** How links are made; others than the file system's own are for tests. */
+/** Creates links; replaced in tests. */
 export interface Linker {
   symlink: (target: string, path: string) => Promise<void>
   link: (existing: string, path: string) => Promise<void>
@@ -33,14 +33,14 @@ export interface Linker {
 
 const realLinker: Linker = { symlink: (target, path) => symlink(target, path, 'file'), link }
 
-/** Far more than a commit has. */
+/** Maximum size of a ref in bytes; far more than a commit needs. */
 export const maxRefBytes = 256
 
 /**
- * Checks that the way to a file doesn't lead out of the root: nobody has planted a link that does. What isn't there yet
- * is fine.
+ * Checks that the path to a file does not lead out of the root through a symbolic link. Missing folders are
+ * accepted.
  *
- * @throws DownloadError `TARGET_NOT_REGULAR`; else what the file system's failure is.
+ * @throws DownloadError `TARGET_NOT_REGULAR`; otherwise the code of the file system error.
  */
 export async function requireInside(root: string, folders: readonly string[]): Promise<void> {
   try {
@@ -55,7 +55,7 @@ export async function requireInside(root: string, folders: readonly string[]): P
         const real = await realpath(folder).catch(nullIfMissing)
         if (real === null || !isInside(top, real)) throw leadsOut()
       } else if (!stats.isDirectory()) {
-        throw new DownloadError('TARGET_NOT_REGULAR', 'A folder of the cache is not a folder.')
+        throw new DownloadError('TARGET_NOT_REGULAR', 'A file exists where the cache needs a folder.')
       }
     }
   } catch (error) {
@@ -64,14 +64,18 @@ export async function requireInside(root: string, folders: readonly string[]): P
 }
 
 function leadsOut(): DownloadError {
-  return new DownloadError('TARGET_NOT_REGULAR', 'A folder of the cache is a link that leads out of it.')
+  return new DownloadError(
+    'TARGET_NOT_REGULAR',
+    'A folder of the cache is a symbolic link that leads out of the cache.',
+  )
 }
 
 /**
- * Makes the snapshot's file: a relative link to the blob; where links can't be made, a hard link, else a copy.
+ * Creates the file in the snapshot: a relative symbolic link to the blob; if that fails a hard link,
+ * otherwise a copy.
  *
  * @returns its path.
- * @throws DownloadError.
+ * @throws DownloadError with the code of the file system error.
  */
 export async function linkSnapshot(
   root: string,
@@ -83,9 +87,9 @@ export async function linkSnapshot(
   const blob = join(root, ...blobFolder(place), place.blob)
   try {
     await makeInside(root, segments.slice(0, -1))
-    // Whoever lists a cache expects the folder, even when no branch was asked for.
+    // Programs that list a cache expect this folder, even if no branch was requested.
     await makeInside(root, [place.folder, 'refs'])
-    if (await isRight(path, blob)) return path
+    if (await isLinked(path, blob)) return path
     await makeLink(path, blob, place, linker)
     await syncFolder(dirname(path))
     return path
@@ -95,9 +99,10 @@ export async function linkSnapshot(
 }
 
 /**
- * Points the branch or tag that was asked for to the commit. To be called when all that was asked for lies in the snapshot.
+ * Points the requested branch or tag to the commit. Must be called after all requested files are in the
+ * snapshot.
  *
- * @throws DownloadError.
+ * @throws DownloadError with the code of the file system error.
  */
 export async function pointRef(root: string, place: CachePlace): Promise<void> {
   const segments = refPath(place)
@@ -119,19 +124,19 @@ async function makeInside(root: string, folders: readonly string[]): Promise<voi
 }
 
 async function makeLink(path: string, blob: string, place: CachePlace, linker: Linker): Promise<void> {
-  const ways = [
+  const methods = [
     async (to: string) => {
       await linker.symlink(linkTarget(place), to)
-      // Where a folder on the way is a link itself, `..` leads elsewhere.
+      // If a folder on the path is a link itself, `..` leads elsewhere.
       if (await leadsTo(to, blob)) return
       await unlink(to)
       throw new Error('The link does not lead to the blob.')
     },
     (to: string) => linker.link(blob, to),
   ]
-  for (const make of ways) {
+  for (const make of methods) {
     try {
-      // A link is there or not; only where something lies already another name is needed on the way.
+      // Creating a link is atomic; a temporary name is needed only if something exists at the path.
       await make(path).catch(async (error: unknown) => {
         if (errnoOf(error) !== 'EEXIST') throw error
         await replaceWith(make, path)
@@ -150,43 +155,44 @@ async function replaceWith(make: (to: string) => Promise<void>, path: string): P
     await make(temporary)
     await rename(temporary, path)
   } finally {
-    // Gone already, as a rule; but of two names of one file a rename keeps both (rename(2)).
+    // Usually it no longer exists; but if both are names of the same file, a rename keeps both (rename(2)).
     await unlink(temporary).catch(() => undefined)
   }
 }
 
-/** Failures that another way of linking would meet too. */
+/** Errors that every other way of linking would hit as well. */
 const fatal = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EISDIR'])
 
 async function copyOf(blob: string, to: string): Promise<void> {
   await copyFile(blob, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-  // With the time of the blob it is known again, see isRight.
+  // `isLinked` recognizes a copy by the times of the blob.
   const { atime, mtime } = await lstat(blob)
   await utimes(to, atime, mtime)
 }
 
-/** Whether the file in the snapshot is the blob already: a link to it, or a copy. */
-async function isRight(path: string, blob: string): Promise<boolean> {
+/** Whether the file in the snapshot already is a link to the blob, or a copy of it. */
+async function isLinked(path: string, blob: string): Promise<boolean> {
   const stats = await lstat(path).catch(nullIfMissing)
   if (stats === null) return false
   if (stats.isSymbolicLink()) return await leadsTo(path, blob)
-  if (!stats.isFile()) throw new DownloadError('TARGET_NOT_REGULAR', 'The file in the snapshot is a folder.')
+  if (!stats.isFile())
+    throw new DownloadError('TARGET_NOT_REGULAR', 'A folder exists where the snapshot needs a file.')
   const original = await lstat(blob)
   const same = stats.ino !== 0 && stats.ino === original.ino && stats.dev === original.dev
   return same || (stats.size === original.size && Math.abs(stats.mtimeMs - original.mtimeMs) < 2_000)
 }
 
 async function leadsTo(path: string, blob: string): Promise<boolean> {
-  const [there, wanted] = await Promise.all([realpath(path).catch(nullIfMissing), realpath(blob)])
-  return there === wanted
+  const [actual, wanted] = await Promise.all([realpath(path).catch(nullIfMissing), realpath(blob)])
+  return actual === wanted
 }
 
-// ---- Takes files out of a cache of the Hugging Face libraries.
+// ---- Removing files from a cache of the Hugging Face libraries.
 
 /**
- * Deletes blobs to which no snapshot links any more, and what is empty then.
+ * Deletes blobs to which no snapshot links any more, and then empty folders.
  *
- * @param repository - its folder.
+ * @param repository - folder of the repository.
  * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
 export async function removeBlobs(repository: string, blobs: readonly string[]): Promise<void> {
@@ -206,7 +212,7 @@ async function linkedBlobs(snapshots: string): Promise<Set<string>> {
   return linked
 }
 
-/** Folders that are empty go, and refs that would lead nowhere. */
+/** Removes empty folders, and refs to commits without a snapshot. */
 async function removeEmpty(repository: string): Promise<void> {
   const snapshots = join(repository, 'snapshots')
   const folders = (await entriesOf(snapshots))
@@ -219,12 +225,12 @@ async function removeEmpty(repository: string): Promise<void> {
     const read = await readRegularFile(path, maxRefBytes).catch(() => null)
     if (read !== null && !commits.has(read.data.toString('utf8').trim())) await removeFiles([path])
   }
-  // Whoever lists a cache expects all three.
+  // Programs that list a cache expect all three folders.
   if (commits.size === 0)
     await removeFolders(['snapshots', 'blobs', 'refs', ''].map((name) => join(repository, name)))
 }
 
-/** One that isn't empty stays. */
+/** Removes folders; one that is not empty stays. */
 async function removeFolders(paths: readonly string[]): Promise<void> {
   for (const path of paths) await rmdir(path).catch(() => undefined)
 }
@@ -233,33 +239,36 @@ async function entriesOf(folder: string): Promise<Dirent[]> {
   return (await readdir(folder, { recursive: true, withFileTypes: true }).catch(nullIfMissing)) ?? []
 }
 
-// ---- What differs for a file that goes into a cache of the Hugging Face libraries: its blob is the target.
+// ---- Publishing files into a cache of the Hugging Face libraries: the target of a transfer is the blob.
 
-/** What may go into a cache. */
+/** A transfer whose file may go into a cache. */
 interface InCache {
   cache?: CacheSpec | null
 }
 
-/** Those that have or want a blob, by its path: two paths of a repository may have the same content. */
-const turns = new Map<string, Promise<unknown>>()
+/**
+ * Transfers that use or wait for a blob, by its path: two paths of a repository may have the same content.
+ */
+const queues = new Map<string, Promise<unknown>>()
 
 /**
- * Waits until nobody else in this thread works on the blob, and checks that the way to it stays in the cache.
+ * Waits until no other transfer in this thread uses the blob, and checks that the path to it stays inside the
+ * cache.
  *
- * @returns what is to be called at the end.
- * @throws DownloadError `TARGET_NOT_REGULAR`; what the signal is aborted with.
+ * @returns a function to call at the end, which lets the next transfer use the blob.
+ * @throws DownloadError `TARGET_NOT_REGULAR`; the abort reason of the signal.
  */
 export async function enterCache(spec: InCache, aborted: AbortSignal): Promise<() => void> {
   const cache = spec.cache ?? null
   if (cache === null) return () => undefined
   const key = join(cache.root, ...blobFolder(cache), cache.blob)
-  const before = turns.get(key)
-  let leave: () => void = () => undefined
-  const turn = Promise.all([before, new Promise<void>((resolve) => (leave = resolve))])
-  turns.set(key, turn)
+  const before = queues.get(key)
+  let release: () => void = () => undefined
+  const tail = Promise.all([before, new Promise<void>((resolve) => (release = resolve))])
+  queues.set(key, tail)
   const end = () => {
-    leave()
-    if (turns.get(key) === turn) turns.delete(key)
+    release()
+    if (queues.get(key) === tail) queues.delete(key)
   }
   try {
     await unlessAborted(before ?? Promise.resolve(), aborted)
@@ -281,15 +290,16 @@ async function unlessAborted(wait: Promise<unknown>, aborted: AbortSignal): Prom
   aborted.throwIfAborted()
 }
 
-/** What a file is called by those who use it: its name tells the format. */
+/** Returns the name of a file as users see it, which determines its format. */
 export function shownName({ cache = null }: InCache, filename: string): string {
   return cache === null ? filename : cache.path.slice(cache.path.lastIndexOf('/') + 1)
 }
 
 /**
- * Links a published blob into its snapshot, and names the commit. Answers the file as people open it.
+ * Links a published blob into its snapshot, and points the ref to the commit. Returns the file that users
+ * open.
  *
- * @throws DownloadError; done again, it goes on from there.
+ * @throws DownloadError with the code of the file system error; a repeated call resumes from there.
  */
 export async function placeResult<R extends { path: string; filename: string }>(
   { cache = null }: InCache,

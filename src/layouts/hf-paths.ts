@@ -1,5 +1,5 @@
 /**
- * The cache of the Hugging Face libraries: what lies where. Pure.
+ * Structure of the cache of the Hugging Face libraries. Pure.
  *
  * ```
  * models--owner--name/
@@ -12,26 +12,30 @@ import { checkFilename } from '../disk/names.js'
 import { DownloadError, invalidOption } from '../errors.js'
 
 /**
- * How files lie below their folder.
+ * How files are arranged below their folder.
  *
  * - `flat`: `<mode>/<filename>`.
- * - `hf-cache`: as the Hugging Face libraries keep them, so that those, llama.cpp and vLLM find them; for refs of that hub.
+ * - `hf-cache`: as in the cache of the Hugging Face libraries, where these libraries, llama.cpp and vLLM find
+ *   them; for refs of the Hugging Face Hub.
  */
 export type Layout = 'flat' | 'hf-cache'
 
-// ---- The cache of the Hugging Face libraries: what lies where. Pure.  ``` models--owner--name/ blobs/<id>                      the bytes, named by their SHA-256 or, when git keeps them, by git's object name snapshots/<commit>/<path>       a relative link to the blob refs/<branch or tag>            the commit, without a line feed ```
+// ---- Paths in the cache.
 
-/** Where one file goes, in a cache. */
+/** Place of one file in a cache. */
 export interface CachePlace {
   /** Folder of the repository: `models--owner--name`. */
   folder: string
-  /** 40 hex digits. */
+  /** Commit, 40 hex digits. */
   commit: string
   /** Path in the repository, with slashes. */
   path: string
-  /** Name of the blob: 64 hex digits, or git's 40. */
+  /** Name of the blob: 64 hex digits of its SHA-256, or 40 of its git object name. */
   blob: string
-  /** What was asked for and points to the commit, such as `main`; null when that is the commit itself. */
+  /**
+   * Requested branch or tag that points to the commit, such as `main`; null if the commit itself was
+   * requested.
+   */
   ref: string | null
 }
 
@@ -41,12 +45,12 @@ const blobPattern = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
 
 const repositoryPattern = /^[A-Za-z0-9_.-]{1,96}(?:\/[A-Za-z0-9_.-]{1,96})?$/
 
-/** The folder of a repository, such as `models--owner--name`. */
+/** Returns the folder of a repository, such as `models--owner--name`. */
 export function repositoryFolder(type: string, name: string): string {
   return [type, ...name.split('/')].join('--')
 }
 
-/** What a source tells of a file of the hub. */
+/** What a source reports about a file of the Hub. */
 export interface HubFile {
   filename: string
   sha256?: string | undefined
@@ -56,15 +60,15 @@ export interface HubFile {
 }
 
 /**
- * Where a file goes.
+ * Returns the place of a file.
  *
- * @throws DownloadError `INVALID_OPTIONS` when the source doesn't say of which repository it is; `PROTOCOL_ERROR` when
- * it doesn't say commit and blob, as some mirrors; `UNSAFE_FILENAME`.
+ * @throws DownloadError `INVALID_OPTIONS` when the source does not report its repository; `PROTOCOL_ERROR`
+ * when it does not report commit and blob, like some mirrors; `UNSAFE_FILENAME`.
  */
 export function cachePlaceOf(file: HubFile): CachePlace {
   const { repository, revision, filename } = file
   if (repository === undefined) {
-    throw invalidOption('layout', 'hf-cache takes refs of the Hugging Face hub only')
+    throw invalidOption('layout', 'hf-cache supports only refs of the Hugging Face Hub')
   }
   const blob = file.sha256 ?? file.gitOid ?? ''
   const { type, name, revision: asked } = repository
@@ -78,10 +82,10 @@ export function cachePlaceOf(file: HubFile): CachePlace {
   if (revision === undefined || !usable) {
     throw new DownloadError(
       'PROTOCOL_ERROR',
-      'The hub does not say which commit and blob this is, so it cannot go into a cache; use the flat layout.',
+      'The Hub does not report the commit and blob of this file, so it cannot be stored in a cache; use the flat layout.',
     )
   }
-  // Names stay as they are in the repository: whoever looks for them spells them that way.
+  // Names stay as they are in the repository, because other programs look files up under them.
   for (const segment of filename.split('/')) checkFilename(segment)
   return { folder: repositoryFolder(type, name), commit: revision, path: filename, blob, ref }
 }
@@ -90,7 +94,10 @@ function hasDots(path: string): boolean {
   return path.split('/').some((segment) => segment === '.' || segment === '..')
 }
 
-/** Whether a name of a branch or tag can be a path: no empty segment, none that climbs, nothing that Windows refuses. */
+/**
+ * Whether the name of a branch or tag can be a path: it has no empty segment, no `.` or `..`, and no
+ * character that Windows rejects.
+ */
 function isRefPath(ref: string): boolean {
   return (
     ref.length <= 255 &&
@@ -99,12 +106,12 @@ function isRefPath(ref: string): boolean {
   )
 }
 
-/** The folder of the blobs, below the root, as segments. */
+/** Returns the folder of the blobs, below the root, as segments. */
 export function blobFolder({ folder }: Pick<CachePlace, 'folder'>): readonly string[] {
   return [folder, 'blobs']
 }
 
-/** The file that people open, below the root, as segments. */
+/** Returns the file that users open, below the root, as segments. */
 export function snapshotPath({
   folder,
   commit,
@@ -113,22 +120,25 @@ export function snapshotPath({
   return [folder, 'snapshots', commit, ...path.split('/')]
 }
 
-/** The file that names the commit, below the root, as segments; null when there is nothing to name. */
+/** Returns the file of the ref, below the root, as segments; null if there is no ref. */
 export function refPath({ folder, ref }: CachePlace): readonly string[] | null {
   return ref === null ? null : [folder, 'refs', ...ref.split('/')]
 }
 
-/** What a snapshot's link holds: `../../blobs/<id>`, with one more `../` for each folder of the path. */
+/**
+ * Returns the target of a snapshot's link: `../../blobs/<id>`, with one more `../` for each folder of the
+ * path.
+ */
 export function linkTarget({ path, blob }: Pick<CachePlace, 'path' | 'blob'>): string {
   return `${'../'.repeat(path.split('/').length + 1)}blobs/${blob}`
 }
 
-/** The folder of the repository that a snapshot's folder is of. */
+/** Returns the folder of the repository that a snapshot belongs to. */
 export function repositoryOf(snapshot: string): string {
   return snapshot.replace(/[\\/]snapshots[\\/][^\\/]+[\\/]*$/, '')
 }
 
-/** Where in which cache a file goes. */
+/** Place of a file, including the cache. */
 export interface CacheSpec extends CachePlace {
   /** Absolute path of the cache. */
   root: string

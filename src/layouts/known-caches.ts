@@ -1,28 +1,28 @@
-/** Where the caches of this machine are, by the environment. Pure. */
+/** Finds the caches of this machine by its environment. Pure. */
 import { isAbsolute, join } from 'node:path'
 
-/** Folders in which other programs keep models. They need not be there. */
+/** Folders in which other programs keep models. They may not exist. */
 export interface KnownCaches {
-  /** Of the Hugging Face libraries: each holds `models--…` folders. */
+  /** Hugging Face libraries: each contains `models--…` folders. */
   hub: string[]
-  /** Of Ollama: each holds `blobs`. */
+  /** Ollama: each contains `blobs`. */
   ollama: string[]
-  /** Of LM Studio: each holds `publisher/model/file`. */
+  /** LM Studio: each contains `publisher/model/file`. */
   lmStudio: string[]
-  /** Of llama.cpp: each holds files. */
+  /** llama.cpp: each contains files. */
   llamaCpp: string[]
 }
 
-/** What {@link knownCaches} goes by. */
+/** What {@link knownCaches} depends on. */
 export interface Machine {
   env: Readonly<Record<string, string | undefined>>
-  /** Home of the user. */
+  /** Home folder of the user. */
   home: string
-  /** As `process.platform`. */
+  /** Same as `process.platform`. */
   platform: string
 }
 
-/** The cache of the Hugging Face libraries, by the variables that they read, in their order. */
+/** Returns the cache of the Hugging Face libraries, by the variables that they read, in the same order. */
 export function hubCache(machine: Machine): string {
   const given = folder(machine, 'HF_HUB_CACHE') ?? folder(machine, 'HUGGINGFACE_HUB_CACHE')
   if (given !== null) return given
@@ -30,7 +30,7 @@ export function hubCache(machine: Machine): string {
   return join(home, 'hub')
 }
 
-/** All caches that we know of. */
+/** Returns all known caches. */
 export function knownCaches(machine: Machine): KnownCaches {
   const { home, platform } = machine
   const service = platform === 'linux' ? ['/usr/share/ollama/.ollama/models'] : []
@@ -39,7 +39,7 @@ export function knownCaches(machine: Machine): KnownCaches {
     hub: distinct([hubCache(machine), join(home, '.cache', 'huggingface', 'hub')]),
     ollama: distinct([
       folder(machine, 'OLLAMA_MODELS') ?? join(home, '.ollama', 'models'),
-      // As the installer sets it up, with a user of its own.
+      // The installer on Linux sets Ollama up as a service with its own user.
       ...service,
     ]),
     lmStudio,
@@ -58,7 +58,10 @@ function cacheHome(machine: Machine): string {
   return folder(machine, 'XDG_CACHE_HOME') ?? join(machine.home, '.cache')
 }
 
-/** A folder that a variable names; a relative one would mean another place in each program, so it doesn't count. */
+/**
+ * Returns the folder that a variable names. A relative path is ignored, because it would mean a different
+ * folder in each program.
+ */
 function folder({ env, home }: Machine, name: string): string | null {
   const text = env[name]?.trim() ?? ''
   const path = text === '~' || /^~[/\\]/.test(text) ? join(home, text.slice(1)) : text
