@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { FileStamp } from '../disk/stamp.js'
 import type { Download } from '../download/download.js'
-import type { Entry } from '../download/group.js'
+import type { GroupEntry } from '../download/group.js'
 import { sameList } from '../download/request.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
@@ -13,7 +13,7 @@ export interface ModelLocation {
   path: string
   stamp: FileStamp | null
   /** Files of a group, whose folder is `path`; null for a single file, and while unknown. */
-  files: readonly Entry[] | null
+  files: readonly GroupEntry[] | null
 }
 
 /** Whether a download is of the file that the catalog entry describes, at its location below `directory`. */

@@ -1,4 +1,4 @@
-/** The files of a group as they are now: what callers see, what the group's job changes, what is remembered. */
+/** Current state of a group's files: what callers see, what the group's job changes, and what is recorded. */
 import { join } from 'node:path'
 import type { FileStamp } from '../disk/stamp.js'
 import type { TransferResult } from '../engine/protocol.js'
@@ -12,55 +12,61 @@ import { repositoryOf } from '../layouts/hf-paths.js'
 import type { GroupFileRecord, GroupRecord } from './record.js'
 import type { DownloadState } from './states.js'
 
-/** One file of a {@link DownloadGroup}. A view of the present: read it again to see what has changed. */
+/**
+ * One file of a {@link DownloadGroup}. Its properties reflect the current state: read them again to see what
+ * has changed.
+ */
 export interface GroupFile {
   /** Path inside the group's folder, with slashes. */
   readonly filename: string
-  /** Absolute path where it lies or will lie. */
+  /** Absolute path where the file is or will be stored. */
   readonly path: string
-  /** Bytes, or null while unknown. */
+  /** Size in bytes, or null while unknown. */
   readonly size: number | null
-  /** SHA-256: the computed one once it is there, until then what the source says, or null. Lower-case hex. */
+  /**
+   * SHA-256 in lower-case hex: the computed one once the file is complete, before that the one from the
+   * source, or null.
+   */
   readonly sha256: string | null
-  /** Where it is in its life. */
+  /** Current state. */
   readonly state: DownloadState
   /** Bytes on disk. */
   readonly downloaded: number
-  /** Whether it was checked against a digest that the source told. */
+  /** Whether the file was checked against a digest from the source. */
   readonly verified: boolean
-  /** Why it is missing, when it failed; null otherwise. */
+  /** Why the file failed; otherwise null. */
   readonly error: DownloadError | null
 }
 
-/** The files of a download whose ref means several. */
+/** The files of a download whose ref names several. */
 export interface DownloadGroup {
-  /** Absolute path of the folder that they lie in. */
+  /** Absolute path of the folder that contains them. */
   readonly path: string
-  /** All of them, in the order of the source. */
+  /** All files, in the order of the source. */
   readonly files: readonly GroupFile[]
-  /** How many are there. */
+  /** Number of complete files. */
   readonly completed: number
-  /** Those that are not there. */
+  /** Files that are not complete. */
   readonly missing: readonly GroupFile[]
 }
 
-/** What is known of a file when a group begins. */
+/** What is known about a file when a group begins. */
 export type GroupFileInit = Pick<GroupFileRecord, 'path'> & Omit<Partial<GroupFileRecord>, 'path'>
 
-/** See {@link GroupFile}; this is how the group's job sees it. */
-export class Entry implements GroupFile {
+/** A {@link GroupFile} as the group's job sees it. */
+export class GroupEntry implements GroupFile {
   readonly #folder: () => string
   readonly filename: string
   size: number | null
-  /** What the source says. */
+  /** Digest from the source. */
   readonly expected: string | null
   state: DownloadState
   downloaded: number
-  /** Size and digest as they were when it was found right. */
+  /** Size and digest of the file when it was last found valid. */
   stamp: FileStamp | null
   fetched: boolean
   stale: boolean
-  /** Name of its blob, when it goes into a cache; else null. */
+  /** Name of the blob if the file goes into a cache; otherwise null. */
   readonly blob: string | null
   failure: SerializedDownloadError | null
 
@@ -82,7 +88,7 @@ export class Entry implements GroupFile {
     return join(this.#folder(), ...this.filename.split('/'))
   }
 
-  /** The file that is written: in a cache the blob, to which {@link path} is a link. */
+  /** Path of the file that is written; in a cache that is the blob, to which {@link path} is a link. */
   get written(): string {
     return this.blob === null ? this.path : join(repositoryOf(this.#folder()), 'blobs', this.blob)
   }
@@ -119,10 +125,13 @@ export class Entry implements GroupFile {
   }
 }
 
-/** See the file's head. Keeps its sums, so that they cost nothing however many files there are. */
+/**
+ * The files of a group. Its totals are updated with each change, so that reading them is cheap for any number
+ * of files.
+ */
 export class GroupFiles implements DownloadGroup {
   readonly #folder: () => string
-  readonly files: readonly Entry[]
+  readonly files: readonly GroupEntry[]
   readonly revision: string | null
   pinned: boolean
   #completed = 0
@@ -131,8 +140,8 @@ export class GroupFiles implements DownloadGroup {
   #unknown = 0
 
   /**
-   * @param folder - where the files lie.
-   * @param state - of the files that are neither there nor failed.
+   * @param folder - returns the folder that the files are stored in.
+   * @param state - of the files that are neither complete nor failed.
    */
   constructor(
     folder: () => string,
@@ -146,7 +155,7 @@ export class GroupFiles implements DownloadGroup {
     this.#folder = folder
     this.revision = revision
     this.pinned = pinned
-    this.files = files.map((file) => new Entry(folder, file, state))
+    this.files = files.map((file) => new GroupEntry(folder, file, state))
     for (const { isDone, downloaded, size } of this.files) {
       if (isDone) this.#completed += 1
       this.#downloaded += downloaded
@@ -163,7 +172,7 @@ export class GroupFiles implements DownloadGroup {
     return this.#completed
   }
 
-  get missing(): readonly Entry[] {
+  get missing(): readonly GroupEntry[] {
     return this.files.filter(({ isDone }) => !isDone)
   }
 
@@ -172,12 +181,12 @@ export class GroupFiles implements DownloadGroup {
     return this.#downloaded
   }
 
-  /** Bytes in all; null as long as the size of one is unknown. */
+  /** Total size in bytes; null while the size of any file is unknown. */
   get total(): number | null {
     return this.#unknown > 0 ? null : this.#total
   }
 
-  /** What is not there, and why: one issue for each file. */
+  /** One issue for each missing file, with the reason. */
   get issues(): OptionIssue[] {
     return this.missing.map(({ filename, failure, state }) => ({
       path: filename,
@@ -185,8 +194,8 @@ export class GroupFiles implements DownloadGroup {
     }))
   }
 
-  /** Notes how much of a file there is. */
-  note(entry: Entry, downloaded: number, size: number | null = entry.size): void {
+  /** Records how many bytes of a file exist. */
+  note(entry: GroupEntry, downloaded: number, size: number | null = entry.size): void {
     this.#downloaded += downloaded - entry.downloaded
     entry.downloaded = downloaded
     if (size === null || size === entry.size) return
@@ -197,41 +206,44 @@ export class GroupFiles implements DownloadGroup {
   }
 
   /** Moves a file to another state. */
-  move(entry: Entry, state: DownloadState): void {
+  move(entry: GroupEntry, state: DownloadState): void {
     this.#completed += Number(state === 'completed') - Number(entry.isDone)
     entry.state = state
     if (state !== 'failed') entry.failure = null
   }
 
-  /** A file is there. */
-  complete(entry: Entry, { size, stamp, existed }: Pick<TransferResult, 'size' | 'stamp' | 'existed'>): void {
+  /** Marks a file as complete. */
+  complete(
+    entry: GroupEntry,
+    { size, stamp, existed }: Pick<TransferResult, 'size' | 'stamp' | 'existed'>,
+  ): void {
     this.note(entry, size, size)
     this.move(entry, 'completed')
     entry.stamp = stamp
-    // What took the place of somebody's file is not only ours.
+    // A file that replaced an existing one does not belong to this download alone.
     if (!existed && !entry.stale) entry.fetched = true
     entry.stale = false
   }
 
-  /** A file is not there any more, or never was. */
-  lose(entry: Entry, state: DownloadState): void {
+  /** Marks a file as missing. */
+  lose(entry: GroupEntry, state: DownloadState): void {
     this.note(entry, 0)
     this.move(entry, state)
     entry.stamp = null
     entry.fetched = false
   }
 
-  /** From now on the files that are there count as those that were there before. */
+  /** Treats complete files as if they had existed before the download began. */
   keepFiles(): void {
     for (const entry of this.files) entry.fetched = false
   }
 
-  fail(entry: Entry, failure: SerializedDownloadError): void {
+  fail(entry: GroupEntry, failure: SerializedDownloadError): void {
     this.move(entry, 'failed')
     entry.failure = failure
   }
 
-  /** Moves all that are not there, as the whole group does. */
+  /** Moves all missing files to the state of the group. */
   moveMissing(state: DownloadState): void {
     for (const entry of this.missing) this.move(entry, state)
   }

@@ -1,35 +1,36 @@
-/** Who of a group's files gets how many of its connections. Pure. */
+/** Divides a group's connections among its files. Pure. */
 
-/** A file smaller than so many segments has no use for a second connection. */
+/** Segments that a file must have for each connection that it uses. */
 const segmentsPerConnection = 4
 
 /**
- * How many connections a file can make use of.
+ * Returns how many connections a file can make use of.
  *
- * @param size - in bytes; null when nobody knows, and it may be large.
+ * @param size - in bytes; null if unknown, in which case the file may be large.
  */
 export function usefulConnections(size: number | null, minSegmentBytes: number, budget: number): number {
   if (size === null) return budget
   return Math.max(1, Math.min(budget, Math.floor(size / (minSegmentBytes * segmentsPerConnection))))
 }
 
-/** What is handed out, and to whom. */
+/** Connections that a running file can use, and those that it holds. */
 interface Holder {
   useful: number
   held: number
 }
 
-/** A change that {@link ConnectionBudget.next} asks for. */
+/** A change that {@link ConnectionBudget.next} requests. */
 export type ConnectionGrant<T> =
-  /** Start the file that was taken from the waiting ones. */
+  /** Start this file, which has been taken from the waiting ones. */
   | { kind: 'start'; file: T; connections: number }
-  /** Let a running file have more. */
+  /** Give a running file more connections. */
   | { kind: 'widen'; file: T; connections: number }
 
 /**
- * Hands out connections. Small files go many at once over one connection each. Large ones go two at a time, so that the
- * end of one costs no pause, and leave half to the small ones as long as there are any. What is left over when nothing
- * waits goes to those that run; nothing is ever taken back before a file gives it.
+ * Distributes connections. Many small files run at the same time, with one connection each. Large files run
+ * two at a time, so that there is no gap when one ends, and they leave half of the connections to small files
+ * as long as there are any. Connections that are left over when no file waits go to the running files. A
+ * connection is never taken from a file before the file releases it.
  */
 export class ConnectionBudget<T> {
   readonly #total: number
@@ -41,34 +42,36 @@ export class ConnectionBudget<T> {
   #heldByLarge = 0
 
   /**
-   * @param total - connections in all.
-   * @param useful - how many a file can make use of.
+   * @param total - total number of connections.
+   * @param useful - returns how many connections a file can make use of.
    */
   constructor(total: number, useful: (file: T) => number, files: readonly T[]) {
     this.#total = total
     this.#useful = useful
     this.#free = total
-    // Taken from the end.
+    // Reversed, because files are taken from the end.
     for (const file of [...files].reverse()) (useful(file) === 1 ? this.#small : this.#large).push(file)
   }
 
-  /** Files that wait. */
+  /** Number of waiting files. */
   get waiting(): number {
     return this.#small.length + this.#large.length
   }
 
-  /** Takes all that wait. */
+  /** Removes and returns all waiting files. */
   drain(): T[] {
     return [...this.#small.splice(0).reverse(), ...this.#large.splice(0).reverse()]
   }
 
-  /** The next change, which is made by the time it is told; null when there is none now. */
+  /**
+   * Returns the next change, which the budget has already accounted for; null if there is none at the moment.
+   */
   next(): ConnectionGrant<T> | null {
     if (this.#free === 0) return null
     return this.#startLarge() ?? this.#startSmall() ?? this.#widen()
   }
 
-  /** A file needs its connections no more. Harmless when it has none. */
+  /** Releases the connections of a file. Does nothing if it holds none. */
   release(file: T): void {
     const holder = this.#holders.get(file)
     if (holder === undefined) return
@@ -77,7 +80,7 @@ export class ConnectionBudget<T> {
     if (holder.useful > 1) this.#heldByLarge -= holder.held
   }
 
-  /** How many large ones may hold together. */
+  /** Number of connections that large files may hold together. */
   #largeShare(): number {
     return this.#small.length === 0 ? this.#total : Math.max(1, Math.floor(this.#total / 2))
   }
@@ -85,7 +88,7 @@ export class ConnectionBudget<T> {
   #startLarge(): ConnectionGrant<T> | null {
     const file = this.#large.at(-1)
     if (file === undefined) return null
-    // With a single connection they take turns, the small ones first.
+    // With a single connection files run one at a time, the small ones first.
     if (this.#total === 1 && this.#small.length > 0) return null
     const share = this.#largeShare()
     const room = Math.min(this.#free, share - this.#heldByLarge)

@@ -3,10 +3,10 @@ import { type SerializedDownloadError, toDownloadError } from '../errors.js'
 import type { Job, JobHost } from './job.js'
 import { jobEventOf } from './transfer-events.js'
 
-/** An address that works now. */
+/** Returns an address that works now. */
 export type Refresh = () => Promise<{ url: string; headers: Record<string, string> }>
 
-/** The one transfer of a download of one file. */
+/** Runs the only transfer of a download of one file. */
 export class FileJob implements Job {
   readonly #host: JobHost
   readonly #refresh: Refresh
@@ -53,7 +53,7 @@ export class FileJob implements Job {
         break
       default:
     }
-    host.tell(jobEventOf(event))
+    host.emit(jobEventOf(event))
   }
 
   async #onRefresh(requestId: number): Promise<void> {
@@ -62,7 +62,7 @@ export class FileJob implements Job {
   }
 }
 
-/** Claims a name for a download of one file; why that can't be, or null. */
+/** Claims a file name for a download of one file. Returns the error if that fails, otherwise null. */
 export function claimName(host: JobHost, filename: string): SerializedDownloadError | null {
   try {
     host.claim([filename])

@@ -1,4 +1,4 @@
-/** A group's files on disk: looking at them, and taking away what is ours, and nothing else. */
+/** Checks the files of a group on disk, and deletes those that belong to the download, but no others. */
 import { rmdir } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 import pLimit from 'p-limit'
@@ -6,118 +6,122 @@ import { io } from '../disk/io.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
 import { freeBytes, notEnoughSpace } from '../disk/space.js'
 import { isUnchanged } from '../disk/stamp.js'
-import type { Entry, GroupFiles } from '../download/group.js'
+import type { GroupEntry, GroupFiles } from '../download/group.js'
 import { removeBlobs } from '../layouts/hf-files.js'
 import { repositoryOf } from '../layouts/hf-paths.js'
 
-/** File operations at a time. */
-const atATime = 16
+/** Maximum number of concurrent file operations. */
+const maxParallelOps = 16
 
-/** Those whose files are no longer as their stamps say, or that have none. */
-export async function changedFiles(entries: readonly Entry[]): Promise<Entry[]> {
-  const verdicts = await pLimit(atATime).map(entries, async ({ path, stamp, blob }) =>
+/** Returns the entries whose file no longer matches its stamp, or that have no stamp. */
+export async function changedFiles(entries: readonly GroupEntry[]): Promise<GroupEntry[]> {
+  const verdicts = await pLimit(maxParallelOps).map(entries, async ({ path, stamp, blob }) =>
     stamp === null ? false : await isUnchanged(path, stamp, blob !== null),
   )
   return entries.filter((_, index) => verdicts[index] !== true)
 }
 
-/** Those under whose names nothing lies. */
-export async function missingFiles(entries: readonly Entry[]): Promise<Entry[]> {
-  const absent = await pLimit(atATime).map(entries, async ({ path }) => {
+/** Returns the entries whose file does not exist on disk. */
+export async function missingFiles(entries: readonly GroupEntry[]): Promise<GroupEntry[]> {
+  const absent = await pLimit(maxParallelOps).map(entries, async ({ path }) => {
     return (await io.lstatIfThere(path).catch(() => undefined)) === null
   })
   return entries.filter((_, index) => absent[index] === true)
 }
 
 /**
- * Makes sure that all missing files fit, before a byte of them is fetched.
+ * Checks that all missing files fit on the disk before any of them is fetched.
  *
  * @throws DownloadError `NO_SPACE`.
  */
-export async function ensureGroupSpace(folder: string, missing: readonly Entry[]): Promise<void> {
-  const needed = (list: readonly Entry[]) => list.reduce((sum, { size }) => sum + (size ?? 0), 0)
+export async function ensureGroupSpace(folder: string, missing: readonly GroupEntry[]): Promise<void> {
+  const needed = (list: readonly GroupEntry[]) => list.reduce((sum, { size }) => sum + (size ?? 0), 0)
   const free = await freeBytes(folder)
   if (needed(missing) <= free) return
-  // Only now is it worth a look at what of them lies there already.
-  const there = await pLimit(atATime).map(missing, async ({ written, size }) => {
+  // Existing bytes are measured only if they can make a difference.
+  const present = await pLimit(maxParallelOps).map(missing, async ({ written, size }) => {
     const { target, part } = partPaths(dirname(written), basename(written))
-    const [whole, begun] = await Promise.all(
+    const [complete, partial] = await Promise.all(
       [target, part].map((one) => io.lstatIfThere(one).catch(() => null)),
     )
-    if (whole?.isFile() === true && whole.size === size) return size
-    return Math.min(size ?? 0, (begun?.blocks ?? 0) * 512)
+    if (complete?.isFile() === true && complete.size === size) return size
+    return Math.min(size ?? 0, (partial?.blocks ?? 0) * 512)
   })
-  const missingBytes = needed(missing) - there.reduce((sum, bytes) => sum + bytes, 0)
+  const missingBytes = needed(missing) - present.reduce((sum, bytes) => sum + bytes, 0)
   if (missingBytes <= free) return
   throw notEnoughSpace(missingBytes, free)
 }
 
 /**
- * Deletes what was kept of unfinished files, and given files whole; then every folder of the group that is empty.
+ * Deletes the partial bytes of unfinished files and the given complete files, then every empty folder of the
+ * group.
  *
- * @param folder - the group's.
+ * @param folder - folder of the group.
  * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
 export async function removeGroupFiles(
   folder: string,
-  { parts, whole }: { parts: readonly string[]; whole: readonly string[] },
+  { parts, complete }: { parts: readonly string[]; complete: readonly string[] },
 ): Promise<void> {
   const files = [
     ...parts.flatMap((path) => {
       const { part, journal } = partPaths(dirname(path), basename(path))
       return [part, journal]
     }),
-    ...whole,
+    ...complete,
   ]
-  await pLimit(atATime).map(files, (path) => removeFiles([path]))
-  await removeEmpty(folder, [...parts, ...whole])
+  await pLimit(maxParallelOps).map(files, (path) => removeFiles([path]))
+  await removeEmpty(folder, [...parts, ...complete])
 }
 
 /**
- * Deletes what a canceled group brought: the bytes of unfinished files, and the files that it has finished. What lay
- * there before it began stays.
+ * Deletes what a canceled group has written: the partial bytes of unfinished files, and the files that it has
+ * fetched. Files that existed before it began are kept.
  *
- * @throws DownloadError as above.
+ * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
 export async function cancelGroup(group: GroupFiles): Promise<void> {
   const { files, missing, path } = group
   const blobs = new Set(files.filter(({ fetched }) => fetched).map(({ blob }) => blob))
-  // In a cache what several have in common was fetched for one of them.
+  // In a cache, a blob that several files share was fetched for only one of them.
   const candidates = files.filter(({ fetched, blob }) => fetched || (blob !== null && blobs.has(blob)))
   const changed = new Set(await changedFiles(candidates))
-  // What somebody has put there since isn't ours.
-  const brought = candidates.filter((entry) => !changed.has(entry))
-  await removeEntries(path, { parts: missing, whole: brought })
-  for (const entry of [...missing, ...brought]) group.lose(entry, 'canceled')
+  // A file that has been replaced since then is not ours.
+  const ours = candidates.filter((entry) => !changed.has(entry))
+  await removeEntries(path, { parts: missing, complete: ours })
+  for (const entry of [...missing, ...ours]) group.lose(entry, 'canceled')
 }
 
 /**
- * Deletes the bytes of unfinished files of a group that is forgotten.
+ * Deletes the partial bytes of a group that is being removed.
  *
- * @param finished - also delete the files that are there.
- * @throws DownloadError as above.
+ * @param finished - whether to delete the complete files as well.
+ * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
 export async function removeGroup({ files, missing, path }: GroupFiles, finished: boolean): Promise<void> {
-  const whole = finished ? files.filter(({ isDone }) => isDone) : []
-  await removeEntries(path, { parts: missing, whole })
+  const complete = finished ? files.filter(({ isDone }) => isDone) : []
+  await removeEntries(path, { parts: missing, complete })
 }
 
 async function removeEntries(
   folder: string,
-  { parts, whole }: { parts: readonly Entry[]; whole: readonly Entry[] },
+  { parts, complete }: { parts: readonly GroupEntry[]; complete: readonly GroupEntry[] },
 ): Promise<void> {
   await removeGroupFiles(folder, {
     parts: parts.map(({ written }) => written),
-    whole: whole.map(({ path }) => path),
+    complete: complete.map(({ path }) => path),
   })
-  if (parts.concat(whole).every(({ blob }) => blob === null)) return
+  if (parts.concat(complete).every(({ blob }) => blob === null)) return
   await removeBlobs(
     repositoryOf(folder),
-    whole.flatMap(({ blob }) => blob ?? []),
+    complete.flatMap(({ blob }) => blob ?? []),
   )
 }
 
-/** Removes the empty ones among the folders of some files, up to the group's own, the deepest first. */
+/**
+ * Removes the empty folders among the parents of some files, up to and including the group's own, deepest
+ * first.
+ */
 async function removeEmpty(group: string, paths: readonly string[]): Promise<void> {
   const folders = new Set<string>([group])
   for (const path of paths) {
@@ -127,6 +131,6 @@ async function removeEmpty(group: string, paths: readonly string[]): Promise<voi
     }
   }
   const deepestFirst = [...folders].sort((a, b) => b.length - a.length)
-  // One that isn't empty, or isn't there, stays as it is.
+  // A folder that is not empty or does not exist is left as it is.
   for (const folder of deepestFirst) await rmdir(folder).catch(() => undefined)
 }

@@ -1,6 +1,9 @@
-/** The transfers of a group: many at a time within one budget of connections, one progress, one end. */
+/**
+ * Runs the transfers of a group: many at the same time within one budget of connections, with one progress
+ * and one outcome.
+ */
 import { addressOf, destinationOf } from '../download/destination.js'
-import type { Entry, GroupFiles } from '../download/group.js'
+import type { GroupEntry, GroupFiles } from '../download/group.js'
 import {
   type StopMode,
   strongerStop,
@@ -19,36 +22,39 @@ import { prepareGroup } from './group-start.js'
 import type { Job, JobHost } from './job.js'
 import { jobEventOf } from './transfer-events.js'
 
-/** The record is written this seldom while files come: what a kill loses is seen again on the disk. */
+/**
+ * Minimum milliseconds between saves of the record while files complete. What is lost in a kill is found
+ * again on disk.
+ */
 const saveMs = 1_000
 
-/** Writing the record may take up at most one part in so many of the time. */
+/** Saving the record may take at most one part in this many of the time. */
 const saveShare = 20
 
-/** A transfer of one file. */
+/** The running transfer of one file. */
 interface Active {
   handle: TransferHandle
-  /** Where it was told that the file is. */
+  /** Latest address of the file that the transfer was given. */
   file: ResolvedFile
   connections: number
 }
 
-/** See the file's head. */
+/** Job of a download that consists of several files. */
 export class GroupJob implements Job {
   readonly #host: JobHost
   readonly #refresh: (file: ResolvedFile) => Promise<ResolvedFile>
-  readonly #active = new Map<Entry, Active>()
+  readonly #active = new Map<GroupEntry, Active>()
   readonly #failures = new FailureStreak()
   readonly #progress: Throttle
   readonly #saving: Throttle
   #group: GroupFiles | null = null
-  #sources: ReadonlyMap<Entry, ResolvedFile> = new Map()
-  #budget: ConnectionBudget<Entry>
+  #sources: ReadonlyMap<GroupEntry, ResolvedFile> = new Map()
+  #budget: ConnectionBudget<GroupEntry>
   #stopMode: StopMode | null = null
   #fetchedBytes = 0
   #existed = true
-  /** Most bytes that were told: what starts over takes nothing back. */
-  #high = 0
+  /** Highest number of bytes reported so far: progress does not go back when a file starts over. */
+  #peak = 0
 
   constructor(host: JobHost, resolution: Resolution, refresh: (file: ResolvedFile) => Promise<ResolvedFile>) {
     this.#host = host
@@ -57,7 +63,7 @@ export class GroupJob implements Job {
     this.#progress = new Throttle(
       () => host.tuning.progressIntervalMs,
       () => {
-        host.tell({ type: 'progress', ...this.#current() })
+        host.emit({ type: 'progress', ...this.#current() })
       },
     )
     let lastSaveMs = 0
@@ -80,7 +86,7 @@ export class GroupJob implements Job {
   }
 
   limit(maxBytesPerSecond: number | null): void {
-    // They share it: whichever hears of it sets it for all.
+    // The transfers share one limit, so each of them sets it for all.
     for (const { handle } of this.#active.values()) handle.send({ type: 'limit', maxBytesPerSecond })
   }
 
@@ -90,17 +96,17 @@ export class GroupJob implements Job {
       const { group, sources } = await prepareGroup(host, resolution, () => this.#stopMode !== null)
       this.#group = group
       this.#sources = sources
-      this.#high = group.downloaded
+      this.#peak = group.downloaded
       if (this.#stopMode === null && group.missing.length > 0) {
         this.#budget = this.#makeBudget(group.missing)
-        host.tell({ type: 'phase', phase: 'downloading' })
+        host.emit({ type: 'phase', phase: 'downloading' })
         this.#progress.ask()
       }
       this.#pump(group)
     } catch (error) {
       this.#endTimers()
       const mode = this.#stopMode
-      host.tell(
+      host.emit(
         mode === null
           ? { type: 'failed', error: toDownloadError(error).toJSON() }
           : { type: 'stopped', mode },
@@ -108,7 +114,7 @@ export class GroupJob implements Job {
     }
   }
 
-  #makeBudget(files: readonly Entry[]): ConnectionBudget<Entry> {
+  #makeBudget(files: readonly GroupEntry[]): ConnectionBudget<GroupEntry> {
     const { minSegmentBytes } = this.#host.tuning
     const { connections } = this.#host.spec()
     return new ConnectionBudget(
@@ -118,10 +124,10 @@ export class GroupJob implements Job {
     )
   }
 
-  /** Starts what can be started; ends when nothing runs and nothing is left. */
+  /** Starts the transfers that the budget allows. Finishes when nothing is running and nothing is left. */
   #pump(group: GroupFiles): void {
     const { connections } = this.#host.spec()
-    // Those that check and publish hold no connection, but there should not be too many of them.
+    // Transfers that verify or publish hold no connection, but their number is limited as well.
     while (this.#stopMode === null && this.#active.size < 2 * connections) {
       const grant = this.#budget.next()
       if (grant === null) break
@@ -133,7 +139,7 @@ export class GroupJob implements Job {
     if (this.#active.size === 0) this.#finish(group)
   }
 
-  #start(group: GroupFiles, entry: Entry, connections: number): void {
+  #start(group: GroupFiles, entry: GroupEntry, connections: number): void {
     const host = this.#host
     const file = this.#sources.get(entry)
     if (file === undefined) throw new DownloadError('INTERNAL', 'A file of the group has no source.')
@@ -149,7 +155,7 @@ export class GroupJob implements Job {
       {
         ...host.spec(),
         ...destination,
-        // The commit is named when all of it is there.
+        // The ref is written only when all files are complete.
         cache: cache === null ? null : { ...cache, ref: null },
         connections,
         force: record.force || entry.stale,
@@ -163,7 +169,7 @@ export class GroupJob implements Job {
     this.#active.set(entry, { handle, file, connections: 1 })
   }
 
-  #on(group: GroupFiles, entry: Entry, event: TransferEvent): void {
+  #on(group: GroupFiles, entry: GroupEntry, event: TransferEvent): void {
     switch (event.type) {
       case 'phase':
         group.move(entry, event.phase)
@@ -186,7 +192,7 @@ export class GroupJob implements Job {
       case 'stopped':
         this.#leave(group, entry)
         return
-      // Every file of a group has its name beforehand.
+      // The files of a group have their names from the start.
       case 'claim':
       case 'named':
         return
@@ -195,27 +201,27 @@ export class GroupJob implements Job {
         break
       default:
     }
-    this.#host.tell(jobEventOf(event, entry.filename))
+    this.#host.emit(jobEventOf(event, entry.filename))
   }
 
-  /** One that is being checked needs its connections no more. */
-  #onPhase(group: GroupFiles, entry: Entry): void {
+  /** A file that is being verified no longer needs its connections. */
+  #onPhase(group: GroupFiles, entry: GroupEntry): void {
     if (entry.state === 'verifying') {
       this.#budget.release(entry)
       this.#noteConnections(entry, 0)
     }
     const all =
       this.#budget.waiting === 0 && [...this.#active.keys()].every(({ state }) => state === 'verifying')
-    this.#host.tell({ type: 'phase', phase: all ? 'verifying' : 'downloading' })
+    this.#host.emit({ type: 'phase', phase: all ? 'verifying' : 'downloading' })
     if (entry.state === 'verifying') this.#pump(group)
   }
 
-  #noteConnections(entry: Entry, connections: number): void {
+  #noteConnections(entry: GroupEntry, connections: number): void {
     const active = this.#active.get(entry)
     if (active !== undefined) active.connections = connections
   }
 
-  async #onRefresh(entry: Entry, requestId: number): Promise<void> {
+  async #onRefresh(entry: GroupEntry, requestId: number): Promise<void> {
     const active = this.#active.get(entry)
     if (active === undefined) return
     active.file = await this.#refresh(active.file)
@@ -223,7 +229,7 @@ export class GroupJob implements Job {
     active.handle.send({ type: 'refreshed', requestId, url, headers })
   }
 
-  #onCompleted(group: GroupFiles, entry: Entry, result: TransferResult): void {
+  #onCompleted(group: GroupFiles, entry: GroupEntry, result: TransferResult): void {
     group.complete(entry, result)
     this.#failures.succeeded()
     this.#fetchedBytes += result.fetchedBytes
@@ -233,18 +239,18 @@ export class GroupJob implements Job {
     this.#leave(group, entry)
   }
 
-  #onFailed(group: GroupFiles, entry: Entry, error: SerializedDownloadError): void {
+  #onFailed(group: GroupFiles, entry: GroupEntry, error: SerializedDownloadError): void {
     group.fail(entry, error)
     this.#warn(`${entry.filename}: ${error.message}`)
     if (this.#failures.failed(error.code)) {
       const rest = this.#budget.drain()
-      if (rest.length > 0) this.#warn(`The other ${rest.length} files are not tried.`)
+      if (rest.length > 0) this.#warn(`The remaining ${rest.length} files are skipped.`)
       for (const other of rest) group.fail(other, error)
     }
     this.#leave(group, entry)
   }
 
-  #leave(group: GroupFiles, entry: Entry): void {
+  #leave(group: GroupFiles, entry: GroupEntry): void {
     this.#active.delete(entry)
     this.#budget.release(entry)
     this.#pump(group)
@@ -252,10 +258,10 @@ export class GroupJob implements Job {
 
   #current(): { downloaded: number; total: number | null; connections: number } {
     const { downloaded = 0, total = null } = this.#group ?? {}
-    this.#high = Math.max(this.#high, downloaded)
+    this.#peak = Math.max(this.#peak, downloaded)
     let connections = 0
     for (const active of this.#active.values()) connections += active.connections
-    return { downloaded: this.#high, total, connections }
+    return { downloaded: this.#peak, total, connections }
   }
 
   #finish(group: GroupFiles): void {
@@ -268,11 +274,11 @@ export class GroupJob implements Job {
     }
     host.download.note(performance.now(), { ...this.#current(), connections: 0 })
     if (this.#stopMode !== null) {
-      host.tell({ type: 'stopped', mode: this.#stopMode })
+      host.emit({ type: 'stopped', mode: this.#stopMode })
       return
     }
     const failures = missing.flatMap(({ failure }) => failure ?? [])
-    host.tell({
+    host.emit({
       type: 'failed',
       error: groupError(failures, { missing: missing.length, total: files.length }),
     })
@@ -281,10 +287,10 @@ export class GroupJob implements Job {
   async #succeed(group: GroupFiles): Promise<void> {
     const host = this.#host
     try {
-      await this.#nameCommit()
+      await this.#writeRef()
       group.pinned = false
       const size = group.total ?? group.downloaded
-      host.tell({
+      host.emit({
         type: 'completed',
         patch: {
           downloaded: size,
@@ -296,12 +302,12 @@ export class GroupJob implements Job {
         run: { existed: this.#existed, fetchedBytes: this.#fetchedBytes, adoptedFrom: null },
       })
     } catch (error) {
-      host.tell({ type: 'failed', error: toDownloadError(error).toJSON() })
+      host.emit({ type: 'failed', error: toDownloadError(error).toJSON() })
     }
   }
 
-  /** In a cache, points the branch that was asked for to the commit. */
-  async #nameCommit(): Promise<void> {
+  /** In a cache, points the requested branch or tag to the commit. */
+  async #writeRef(): Promise<void> {
     const { layout } = this.#host.download.record
     const [file] = this.#sources.values()
     if (layout === 'hf-cache' && file !== undefined)
@@ -309,7 +315,7 @@ export class GroupJob implements Job {
   }
 
   #warn(message: string): void {
-    this.#host.tell({ type: 'log', level: 'warn', message })
+    this.#host.emit({ type: 'log', level: 'warn', message })
   }
 
   #endTimers(): void {

@@ -1,19 +1,25 @@
-/** The rules of a group: where its files may lie, what an earlier run has left of it, and how it ends. Pure. */
+/**
+ * Rules of a group: where its files may be stored, what is left of an earlier run, and how the group ends.
+ * Pure.
+ */
 import { checkFilename } from '../disk/names.js'
 import type { GroupFileInit } from '../download/group.js'
 import type { GroupFileRecord, GroupRecord } from '../download/record.js'
 import { DownloadError, type DownloadErrorCode, type SerializedDownloadError } from '../errors.js'
 import type { ResolvedFile } from '../sources/source.js'
 
-// ---- From what a source tells to paths on disk: which are safe, and whether they can lie beside each other. Pure.
+// ---- Paths of a group's files: which are safe, and whether they can exist beside each other.
 
-/** Most files of one group: what is remembered of it is one record. */
+/** Maximum number of files in a group, since its state is kept in a single record. */
 export const maxGroupFiles = 10_000
 
-/** Longest path inside a group, in bytes, so that with the folder around it systems can still open it. */
+/**
+ * Maximum length in bytes of a path inside a group, so that systems can still open it together with the path
+ * of the folder.
+ */
 const maxPathBytes = 1_024
 
-/** A file of a group, and where it goes. */
+/** A file of a group, and where it is stored. */
 export interface PlacedFile {
   /** Relative to the group's folder, with slashes; every segment is safe. */
   path: string
@@ -21,11 +27,11 @@ export interface PlacedFile {
 }
 
 /**
- * Plans where the files of a group go.
+ * Decides where the files of a group are stored.
  *
- * @throws DownloadError `UNSAFE_FILENAME` for a path that climbs, has an unsafe segment or is too long; `CONFLICT` for
- * two files that many file systems take for one, and for a file that would have to be a folder too; `INVALID_OPTIONS`
- * for more than {@link maxGroupFiles}.
+ * @throws DownloadError `UNSAFE_FILENAME` for a path that leads out of the folder, has an unsafe segment or
+ * is too long; `CONFLICT` for two files that many file systems treat as the same, and for a file that would
+ * also have to be a folder; `INVALID_OPTIONS` for more than {@link maxGroupFiles} files.
  */
 export function planGroup(files: readonly ResolvedFile[]): PlacedFile[] {
   if (files.length > maxGroupFiles) {
@@ -33,12 +39,12 @@ export function planGroup(files: readonly ResolvedFile[]): PlacedFile[] {
     throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
   }
   const planned = files.map((file) => ({ path: safePath(file.filename), file }))
-  requireApart(planned.map(({ path }) => path))
+  requireDistinct(planned.map(({ path }) => path))
   return planned
 }
 
 /**
- * A path whose every segment is a safe file name.
+ * Returns the path if every segment is a safe file name.
  *
  * @throws DownloadError `UNSAFE_FILENAME`.
  */
@@ -57,15 +63,19 @@ export function safePath(path: string): string {
   return safe
 }
 
-/** Many file systems don't tell `a` from `A`, and none has a file and a folder of one name. */
-function requireApart(paths: readonly string[]): void {
+/**
+ * Many file systems do not distinguish `a` from `A`, and none can have a file and a folder of the same name.
+ */
+function requireDistinct(paths: readonly string[]): void {
   const taken = new Map<string, string>()
   for (const path of paths) {
     const key = caseless(path)
     const other = taken.get(key)
     if (other !== undefined) {
       const same =
-        other === path ? `names ${path} twice` : `has both ${other} and ${path}, one file to many disks`
+        other === path
+          ? `names ${path} twice`
+          : `has both ${other} and ${path}, which are the same file on many systems`
       throw new DownloadError('CONFLICT', `The source ${same}; choose one with include or exclude.`)
     }
     taken.set(key, path)
@@ -85,25 +95,25 @@ function caseless(path: string): string {
   return path.toUpperCase().toLowerCase().normalize('NFC')
 }
 
-// ---- What is left of an earlier run of a group when its source has been asked again. Pure.
+// ---- What is left of an earlier run of a group after its source has been resolved again.
 
-/** What a group begins with. */
+/** Initial state of a group. */
 export interface Merged {
   revision: string | null
   files: GroupFileInit[]
-  /** Files of the earlier run that the source has no more, or has in another version. */
+  /** Files of the earlier run that the source no longer has, or has in a different version. */
   outdated: GroupFileRecord[]
 }
 
-/** The revision that all files are bound to; null when there is none, or more than one. */
+/** Returns the revision that all files are bound to; null if there is none, or more than one. */
 export function commonRevision(files: readonly ResolvedFile[]): string | null {
   const first = files[0]?.revision ?? null
   return files.every(({ revision }) => (revision ?? null) === first) ? first : null
 }
 
 /**
- * Lays what is remembered beside what the source says now. A file that is there stays so only when it is of the same
- * revision, or has the same digest: files of two revisions are never mixed.
+ * Merges the recorded state with what the source lists now. A complete file is kept only if it has the same
+ * revision or the same digest: files of two revisions are never mixed.
  */
 export function merge(planned: readonly PlacedFile[], known: GroupRecord | null): Merged {
   const revision = commonRevision(planned.map(({ file }) => file))
@@ -115,34 +125,34 @@ export function merge(planned: readonly PlacedFile[], known: GroupRecord | null)
     const fresh: GroupFileInit = { path, size, sha256 }
     const old = byPath.get(path)
     byPath.delete(path)
-    // Nothing but the revision tells whether what may lie there is another file.
-    const doubtful = { ...fresh, stale: true as const }
-    if (old === undefined) return sha256 === undefined && file.revision !== undefined ? doubtful : fresh
+    // Without a digest, only the revision can tell whether an existing file is a different one.
+    const possiblyStale = { ...fresh, stale: true as const }
+    if (old === undefined) return sha256 === undefined && file.revision !== undefined ? possiblyStale : fresh
     if (isSame(old, file, same)) {
       const { done, stamp, fetched, stale, downloaded } = old
       return { ...fresh, done, stamp, fetched, stale, downloaded }
     }
     outdated.push(old)
-    return { ...(sha256 === undefined ? doubtful : fresh), fetched: old.fetched }
+    return { ...(sha256 === undefined ? possiblyStale : fresh), fetched: old.fetched }
   })
   return { revision, files, outdated: [...outdated, ...byPath.values()] }
 }
 
-/** Whether a remembered file is still what the source means. */
+/** Whether a recorded file is still the one that the source lists. */
 function isSame(old: GroupFileRecord, { size, sha256 }: ResolvedFile, sameRevision: boolean): boolean {
   if (old.sha256 !== undefined && sha256 !== undefined) return old.sha256 === sha256
   const sameSize = old.size === undefined || size === undefined || old.size === size
   return sameSize && sameRevision
 }
 
-// ---- How a group ends when some of its files could not be had, and when it is no use to go on. Pure.
+// ---- How a group ends when some of its files could not be fetched, and when it is useless to continue.
 
 /** Errors that the next file would hit as well. */
-const hopelessAtOnce: ReadonlySet<DownloadErrorCode> = new Set(['NO_SPACE', 'READ_ONLY'])
+const fatalAtOnce: ReadonlySet<DownloadErrorCode> = new Set(['NO_SPACE', 'READ_ONLY'])
 
-/** Causes that lie with the server or the network, not with one file. */
+/** Errors caused by the server, the network or the system and not by a single file. */
 const systemic: ReadonlySet<DownloadErrorCode> = new Set([
-  ...hopelessAtOnce,
+  ...fatalAtOnce,
   'ACCESS_DENIED',
   'HTTP_ERROR',
   'STALLED',
@@ -155,28 +165,28 @@ const systemic: ReadonlySet<DownloadErrorCode> = new Set([
   'TARGET_LOCKED',
 ])
 
-/** So many failures of one systemic cause in a row, without a file in between, and the rest is not tried. */
-const rowLength = 8
+/** Number of consecutive failures with one systemic cause after which the remaining files are skipped. */
+const streakLength = 8
 
-/** Watches the ends of files. */
+/** Detects failures that the remaining files of a group would hit as well. */
 export class FailureStreak {
   #last: DownloadErrorCode | null = null
-  #row = 0
+  #length = 0
 
-  /** A file came. */
+  /** Records that a file has completed. */
   succeeded(): void {
-    this.#row = 0
+    this.#length = 0
   }
 
-  /** A file failed; whether that leaves no hope for those that wait. */
+  /** Records that a file has failed. Returns whether the waiting files should be skipped. */
   failed(code: DownloadErrorCode): boolean {
-    this.#row = code === this.#last ? this.#row + 1 : 1
+    this.#length = code === this.#last ? this.#length + 1 : 1
     this.#last = code
-    return hopelessAtOnce.has(code) || (systemic.has(code) && this.#row >= rowLength)
+    return fatalAtOnce.has(code) || (systemic.has(code) && this.#length >= streakLength)
   }
 }
 
-/** The error of a group. */
+/** Returns the error of a group with missing files. */
 export function groupError(
   failures: readonly SerializedDownloadError[],
   files: { missing: number; total: number },
@@ -185,7 +195,7 @@ export function groupError(
   const [first] = failures
   const retryable = failures.some((failure) => failure.retryable)
   const oneCause = first !== undefined && failures.every(({ code }) => code === first.code)
-  if (oneCause && systemic.has(first.code) && (missing === total || hopelessAtOnce.has(first.code))) {
+  if (oneCause && systemic.has(first.code) && (missing === total || fatalAtOnce.has(first.code))) {
     return { ...first, retryable, message: `${first.message} ${missing} of ${total} files are missing.` }
   }
   return {

@@ -1,9 +1,12 @@
-/** From what a source tells to a group that can be fetched: where its files go, what of them is there, whether they fit. */
+/**
+ * Prepares a group for its transfers: decides where its files are stored, which of them exist, and whether
+ * the rest fits on the disk.
+ */
 import { join } from 'node:path'
 import { checkFilename } from '../disk/names.js'
 import { isUnchanged } from '../disk/stamp.js'
 import type { Download } from '../download/download.js'
-import { type Entry, type GroupFileInit, GroupFiles } from '../download/group.js'
+import { type GroupEntry, type GroupFileInit, GroupFiles } from '../download/group.js'
 import type { DownloadRecord } from '../download/record.js'
 import { DownloadError } from '../errors.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
@@ -12,21 +15,22 @@ import { missingFiles, changedFiles, ensureGroupSpace, removeGroupFiles } from '
 import { type Merged, merge, planGroup } from './group-rules.js'
 import type { JobHost } from './job.js'
 
-/** The folder of a group whose source has no name for it. */
+/** Folder of a group whose source does not name it. */
 const fallbackFolder = 'model'
 
 /** A group that is ready to be fetched. */
 export interface PreparedGroup {
   group: GroupFiles
-  sources: ReadonlyMap<Entry, ResolvedFile>
+  sources: ReadonlyMap<GroupEntry, ResolvedFile>
 }
 
 /**
- * See the file's head. The group is the download's from the moment on at which its names are claimed.
+ * Prepares a group. It belongs to the download from the moment its file names are claimed.
  *
- * @param isStopped - asked after each wait; then what is left to look at is left out.
- * @throws DownloadError what {@link planGroup} throws; `INVALID_OPTIONS` when a digest or size was given, which is one
- * file's; `CONFLICT` when another download goes to one of the files; `NO_SPACE`.
+ * @param isStopped - checked after each wait; once it returns true, the remaining checks are skipped.
+ * @throws DownloadError the errors of {@link planGroup}; `INVALID_OPTIONS` when a digest or size was given,
+ * which applies to a single file only; `CONFLICT` when another download writes to one of the files;
+ * `NO_SPACE`.
  */
 export async function prepareGroup(
   host: JobHost,
@@ -38,13 +42,14 @@ export async function prepareGroup(
   requireNoDigest(record, resolution.files.length)
   const planned = planGroup(resolution.files)
   const before = download.groupFiles
-  const laid = merge(planned, before?.toRecord() ?? null)
+  const byName = merge(planned, before?.toRecord() ?? null)
   const folder = groupFolder(record, resolution)
-  const merged = record.layout === 'flat' ? laid : { ...laid, files: inCache(download, resolution, laid) }
+  const merged =
+    record.layout === 'flat' ? byName : { ...byName, files: inCache(download, resolution, byName) }
   host.claim(planned.map(({ path }) => `${folder}/${path}`))
   const group = new GroupFiles(() => download.path, { ...merged, pinned: true }, 'queued')
   download.beginGroup(folder, group)
-  if (before !== null) await tellOutdated(host, before, merged)
+  if (before !== null) await handleOutdated(host, before, merged)
   for (const entry of await changedFiles(group.files.filter(({ isDone }) => isDone))) {
     group.lose(entry, 'queued')
   }
@@ -54,7 +59,7 @@ export async function prepareGroup(
     await ensureGroupSpace(group.path, group.missing)
   }
   const { files } = resolution
-  const sources = new Map<Entry, ResolvedFile>()
+  const sources = new Map<GroupEntry, ResolvedFile>()
   for (const [index, entry] of group.files.entries()) {
     const file = files[index]
     if (file !== undefined) sources.set(entry, file)
@@ -62,20 +67,23 @@ export async function prepareGroup(
   return { group, sources }
 }
 
-/** The files with the names of their blobs; the download is told of its snapshot. */
-function inCache(download: Download, { files }: Resolution, laid: Merged): GroupFileInit[] {
+/** Adds the names of their blobs to the files, and sets the snapshot of the download. */
+function inCache(download: Download, { files }: Resolution, merged: Merged): GroupFileInit[] {
   const places = files.map(cachePlaceOf)
   const [first] = places
   if (first === undefined || places.some((one) => one.folder !== first.folder || one.commit !== first.commit))
-    throw new DownloadError('PROTOCOL_ERROR', 'The files are not of one commit, so they are no snapshot.')
+    throw new DownloadError(
+      'PROTOCOL_ERROR',
+      'The files belong to different commits, so they cannot form one snapshot.',
+    )
   const { folder, commit } = first
   download.update({ cache: { folder, commit, path: null, blob: null } })
-  // Blobs are named by their content: none is of another revision.
-  return laid.files.map((file, index) => ({ ...file, stale: undefined, blob: places[index]?.blob }))
+  // Blobs are named by their content, so none can be of another revision.
+  return merged.files.map((file, index) => ({ ...file, stale: undefined, blob: places[index]?.blob }))
 }
 
 /**
- * What the folder of a group is called, as long as it is no snapshot of a cache.
+ * Returns the name of a group's folder, unless the group goes into a cache.
  *
  * @throws DownloadError `UNSAFE_FILENAME`.
  */
@@ -87,7 +95,7 @@ export function groupFolder(
 }
 
 /**
- * A digest or a size is that of one file.
+ * Rejects a digest or size, which applies to a single file only.
  *
  * @throws DownloadError `INVALID_OPTIONS`.
  */
@@ -97,29 +105,32 @@ export function requireNoDigest(
 ): void {
   if (sha256 === null && size === null) return
   const path = sha256 === null ? 'size' : 'sha256'
-  const message = `is that of one file, and the ref names ${count}`
+  const message = `applies to a single file, but the ref names ${count}`
   throw new DownloadError('INVALID_OPTIONS', `The ${path} ${message}.`, { issues: [{ path, message }] })
 }
 
-/** The source has moved on: what it has no more must not lie among the new files, as far as this download brought it. */
-async function tellOutdated(host: JobHost, before: GroupFiles, { files, outdated }: Merged): Promise<void> {
+/**
+ * Handles a source that has changed. Files that it no longer has must not stay among the new ones, provided
+ * that this download fetched them.
+ */
+async function handleOutdated(host: JobHost, before: GroupFiles, { files, outdated }: Merged): Promise<void> {
   if (outdated.length === 0) return
   const { path: folder } = before
   const wanted = new Set(files.map(({ path }) => path))
   const gone = outdated.filter(({ path }) => !wanted.has(path))
   const changed = outdated.length - gone.length
-  host.tell({
+  host.emit({
     type: 'log',
     level: 'warn',
-    message: `The source has changed: ${changed} files are fetched anew, ${gone.length} are there no more.`,
+    message: `The source has changed: ${changed} files are downloaded again, ${gone.length} no longer exist there.`,
   })
-  // Snapshots of other commits lie apart from this one.
+  // Snapshots of other commits are stored apart from this one.
   if (!before.pinned || host.download.record.layout !== 'flat') return
-  const whole: string[] = []
+  const complete: string[] = []
   for (const { path, fetched, stamp } of gone) {
     const file = join(folder, path)
-    if (fetched === true && stamp !== undefined && (await isUnchanged(file, stamp))) whole.push(file)
+    if (fetched === true && stamp !== undefined && (await isUnchanged(file, stamp))) complete.push(file)
   }
   const parts = gone.filter(({ done }) => done !== true).map(({ path }) => join(folder, path))
-  await removeGroupFiles(folder, { parts, whole })
+  await removeGroupFiles(folder, { parts, complete })
 }

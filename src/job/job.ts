@@ -1,4 +1,4 @@
-/** What a {@link DownloadRun} runs: one file, or the files of a group. */
+/** What a {@link DownloadRun} runs: the transfer of one file, or those of a group. */
 import type { Download, DownloadedFile } from '../download/download.js'
 import type { LogEvent } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'
@@ -7,46 +7,46 @@ import type { DownloadError, SerializedDownloadError } from '../errors.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { TransferTuning } from '../net/tuning.js'
 
-/** How a job ended. */
+/** Outcome of a job. */
 export type JobOutcome =
   | {
       type: 'completed'
-      /** What is recorded of it. */
+      /** Changes to the record. */
       patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>>
       run: Pick<DownloadedFile, 'existed' | 'fetchedBytes' | 'adoptedFrom'>
     }
   | { type: 'failed'; error: SerializedDownloadError }
   | { type: 'stopped'; mode: StopMode }
 
-/** What a job tells while it runs; the last event is always its outcome, and comes once. */
+/** Events of a job. The last one is always its outcome, which is emitted only once. */
 export type JobEvent =
   | { type: 'phase'; phase: TransferPhase }
   | { type: 'progress'; downloaded: number; total: number | null; connections: number }
-  /** Waits, then tries again. */
+  /** The job waits `delayMs` milliseconds, then tries again. */
   | { type: 'retrying'; error: DownloadError; attempt: number; delayMs: number }
   | { type: 'log'; level: LogEvent['level']; message: string }
   | JobOutcome
 
-/** What a job works with, whom it asks, and whom it tells. */
+/** Settings and services that a job needs. */
 export interface JobHost {
   readonly download: Download
   readonly engine: TransferEngine
   readonly tuning: TransferTuning
-  /** What each transfer of the download begins with. */
+  /** Returns the fields that the specs of all transfers of the download have in common. */
   spec(): Omit<TransferSpec, 'filename' | 'known'>
-  /** The caches of this machine, as the environment named them when the manager first asked. */
+  /** Returns the caches of this machine, as the environment named them when the manager first read it. */
   caches(): KnownCaches
-  /** Throws when another download has one of the names. */
+  /** Claims file names; throws when another download has claimed one of them. */
   claim(filenames: readonly string[]): void
-  /** Writes the record. Never rejects. */
+  /** Saves the record. Never rejects. */
   save(): Promise<void>
-  tell(event: JobEvent): void
+  emit(event: JobEvent): void
 }
 
-/** See the file's head. */
+/** A running job. */
 export interface Job {
-  /** Asks it to stop; it ends in its own time. */
+  /** Requests the job to stop, without waiting for its end. */
   stop(mode: StopMode): void
-  /** Changes the limit of what runs. */
+  /** Changes the speed limit of the running transfers, in bytes per second; null for none. */
   limit(maxBytesPerSecond: number | null): void
 }

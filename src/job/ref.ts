@@ -1,27 +1,29 @@
-/** Where the files of a ref are, for one run of its download. */
+/** Resolves the addresses of a ref's files during one run of its download. */
 import type { Download } from '../download/download.js'
 import { isDownloadError, toDownloadError } from '../errors.js'
 import type { Resolver, ResolveRequest } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 
-/** How long a fresh address is sought in the middle of a transfer; it waits for a minute. In milliseconds. */
+/**
+ * Timeout in milliseconds for requesting a fresh address during a transfer, which waits for it for a minute.
+ */
 const refreshMs = 45_000
 
-/** Hears what goes on. */
+/** Callbacks for retries and log messages. */
 export interface RefListener {
   onRetry: NonNullable<ResolveRequest['onRetry']>
   onLog: (message: string) => void
 }
 
-/** See the file's head. */
+/** Addresses of a ref's files during one run. */
 export class RefAddress {
   readonly #resolver: Resolver
   readonly #download: Pick<Download, 'record' | 'groupFiles'>
   readonly #listener: RefListener
-  /** As they were told last, by their path there. */
+  /** Latest known version of each file, by its path in the source. */
   readonly #files = new Map<string, ResolvedFile>()
   #revision: string | undefined
-  #asking: Promise<void> | null = null
+  #refreshing: Promise<void> | null = null
 
   constructor(resolver: Resolver, download: Pick<Download, 'record' | 'groupFiles'>, listener: RefListener) {
     this.#resolver = resolver
@@ -30,21 +32,23 @@ export class RefAddress {
   }
 
   /**
-   * Finds out what the ref means. A group that has begun goes on with the revision that it began with, as long as the
+   * Resolves the ref. A group that has begun continues with the revision that it began with, as long as the
    * source has it.
    *
-   * @throws DownloadError what the source throws.
+   * @throws DownloadError the errors of the source.
    */
   async resolve(signal: AbortSignal): Promise<Resolution> {
     const { groupFiles: group } = this.#download
     const pinned = group?.pinned === true ? (group.revision ?? undefined) : undefined
     let resolution: Resolution
     try {
-      resolution = await this.#ask(pinned, signal)
+      resolution = await this.#resolveRef(pinned, signal)
     } catch (error) {
       if (pinned === undefined || !isDownloadError(error, 'NOT_FOUND')) throw error
-      this.#listener.onLog('The source no longer has the revision that was begun with.')
-      resolution = await this.#ask(undefined, signal)
+      this.#listener.onLog(
+        'The source no longer has the revision that this download began with; its current revision is used.',
+      )
+      resolution = await this.#resolveRef(undefined, signal)
     }
     for (const file of resolution.files) this.#files.set(file.filename, file)
     this.#revision = resolution.files[0]?.revision
@@ -52,26 +56,26 @@ export class RefAddress {
   }
 
   /**
-   * An address that works now, of the very file that is being fetched. When the source can't be asked, or has another
-   * file by now, it is the address as it was: that is bound to its revision where there is one. Of many that ask at a
-   * time, one asks the source.
+   * Returns an address that works now for the file that is being fetched. If the source can't be reached, or
+   * has a different file by now, the previous address is returned; it is bound to its revision if the source
+   * has revisions. Concurrent calls share one request to the source.
    *
-   * @param file - as it was told; nothing is asked when a newer answer is there.
+   * @param file - the file as it was last resolved; if a newer result exists, no request is made.
    */
   async refresh(file: ResolvedFile, signal: AbortSignal): Promise<ResolvedFile> {
     const latest = () => this.#files.get(file.filename) ?? file
     if (latest() !== file) return latest()
-    this.#asking ??= this.#askAgain(signal).finally(() => {
-      this.#asking = null
+    this.#refreshing ??= this.#refreshFiles(signal).finally(() => {
+      this.#refreshing = null
     })
-    await this.#asking
+    await this.#refreshing
     return latest()
   }
 
-  async #askAgain(signal: AbortSignal): Promise<void> {
+  async #refreshFiles(signal: AbortSignal): Promise<void> {
     try {
       const within = AbortSignal.any([signal, AbortSignal.timeout(refreshMs)])
-      const { files } = await this.#ask(this.#revision, within)
+      const { files } = await this.#resolveRef(this.#revision, within)
       for (const file of files) {
         const last = this.#files.get(file.filename)
         if (last === undefined) continue
@@ -79,11 +83,11 @@ export class RefAddress {
         else if (sameOrigin(file, last)) this.#files.set(file.filename, { ...last, headers: file.headers })
       }
     } catch (error) {
-      this.#listener.onLog(`Asking for a fresh address failed: ${toDownloadError(error).message}`)
+      this.#listener.onLog(`Requesting a fresh address failed: ${toDownloadError(error).message}`)
     }
   }
 
-  #ask(revision: string | undefined, signal: AbortSignal): Promise<Resolution> {
+  #resolveRef(revision: string | undefined, signal: AbortSignal): Promise<Resolution> {
     const { url, remote, include, exclude } = this.#download.record
     const { onRetry } = this.#listener
     return this.#resolver.resolve(url, { remote, signal, onRetry, include, exclude, revision })

@@ -14,24 +14,24 @@ import { GroupJob } from './group-job.js'
 import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
 import { RefAddress } from './ref.js'
 
-/** What a {@link DownloadRun} works with. */
+/** Settings and services that a {@link DownloadRun} needs. */
 export interface DownloadRunInit {
   download: Download
   engine: TransferEngine
   resolver: Resolver
   tuning: TransferTuning
-  /** Folder that the file goes to. */
+  /** Folder that the file is stored in. */
   directory: string
   connections: number
   proxy: boolean
   emitter: SafeEmitter
   caches: JobHost['caches']
   save: () => Promise<void>
-  /** Throws when another download has one of the names. */
+  /** Claims file names; throws when another download has claimed one of them. */
   claim: (filenames: readonly string[]) => void
 }
 
-/** One run of one download: from a slot to the end of its job. Drives the states. */
+/** One run of a download: from taking a slot to the end of its job. Changes the state of the download. */
 export class DownloadRun {
   readonly #init: DownloadRunInit
   readonly #done: Promise<void>
@@ -48,7 +48,8 @@ export class DownloadRun {
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
     const { download, resolver } = init
     this.#host = this.#makeHost(init)
-    // A ref whose source the host no longer has stays a ref: the resolver says that no source knows it.
+    // A ref whose source the host no longer registers is still a ref: the resolver reports that no source
+    // knows it.
     this.#address = !isRef(download.url, resolver)
       ? null
       : new RefAddress(resolver, download, {
@@ -61,7 +62,10 @@ export class DownloadRun {
         })
   }
 
-  /** Resolves when the job has ended and the state says so. Never rejects. */
+  /**
+   * Starts the run. Resolves when the job has ended, the state has changed and the record is saved. Never
+   * rejects.
+   */
   run(): Promise<void> {
     const { download, emitter } = this.#init
     download.move('resolving', { startedAt: new Date().toISOString() })
@@ -72,7 +76,7 @@ export class DownloadRun {
     return this.#done
   }
 
-  /** Asks the job to stop; resolves when it has. */
+  /** Requests the job to stop; resolves when it has stopped. */
   async stop(mode: StopMode): Promise<void> {
     this.#stopMode = strongerStop(this.#stopMode, mode)
     this.#aborted.abort()
@@ -80,7 +84,7 @@ export class DownloadRun {
     await this.#done
   }
 
-  /** Resolves when the job has ended, the state says so, and the record is saved. */
+  /** Resolves when the job has ended, the state has changed and the record is saved. */
   get ended(): Promise<void> {
     return this.#done
   }
@@ -90,7 +94,7 @@ export class DownloadRun {
     this.#job?.limit(maxBytesPerSecond)
   }
 
-  // ---- from what was asked for to a job ----
+  // ---- starting the job ----
 
   #startUrl(): void {
     const { download } = this.#init
@@ -115,14 +119,14 @@ export class DownloadRun {
     else if (failure !== null) this.#end({ type: 'failed', error: failure })
   }
 
-  /** What was a group stays one, whatever is left of it. */
+  /** A download that was a group stays one, even if only one file is left. */
   #startResolved(address: RefAddress, resolution: Resolution): SerializedDownloadError | null {
     const [file] = resolution.files
     if (file !== undefined && resolution.files.length === 1 && this.#init.download.group === null) {
       return this.#startFile(address, file)
     }
     if (this.#init.download.record.urls.length > 0) {
-      const message = 'Mirrors (urls) go with one file, and the ref names several.'
+      const message = 'Mirrors (urls) apply to a single file, but the ref names several.'
       return new DownloadError('INVALID_OPTIONS', message).toJSON()
     }
     this.#job = new GroupJob(this.#host, resolution, (one) => address.refresh(one, this.#aborted.signal))
@@ -138,7 +142,7 @@ export class DownloadRun {
       const { folder, commit, path, blob } = cache
       download.update({ cache: { folder, commit, path, blob } })
     }
-    // In a cache the commit is part of the path, and may have moved on.
+    // In a cache, the commit is part of the path and may have changed.
     const failure = download.named && cache === null ? null : claimName(this.#host, own)
     if (failure !== null) return failure
     const { filename, stamp, headers } = download.record
@@ -156,48 +160,38 @@ export class DownloadRun {
     return null
   }
 
-  // ---- what the job tells ----
+  // ---- handling the job's events ----
 
-  #makeHost({
-    download,
-    engine,
-    tuning,
-    directory,
-    connections,
-    proxy,
-    caches,
-    save,
-    claim,
-  }: DownloadRunInit): JobHost {
+  #makeHost(init: DownloadRunInit): JobHost {
+    const { download, caches } = init
     return {
       download,
-      engine,
-      tuning,
+      engine: init.engine,
+      tuning: init.tuning,
       spec: () => {
         const { record } = download
-        const { id, url, urls, spread, sha256, size, headers, force, remote, maxBytesPerSecond } = record
         return {
-          id,
-          url,
-          urls,
-          spread,
-          directory,
-          sha256,
-          size,
-          headers,
-          connections,
-          maxBytesPerSecond,
-          force,
-          remote,
-          proxy,
+          id: record.id,
+          url: record.url,
+          urls: record.urls,
+          spread: record.spread,
+          directory: init.directory,
+          sha256: record.sha256,
+          size: record.size,
+          headers: record.headers,
+          connections: init.connections,
+          maxBytesPerSecond: record.maxBytesPerSecond,
+          force: record.force,
+          remote: record.remote,
+          proxy: init.proxy,
           share: null,
           adopt: adoptSpecOf(record, caches(), record.named ? record.filename : null),
         }
       },
       caches,
-      claim,
-      save,
-      tell: (event) => {
+      claim: init.claim,
+      save: init.save,
+      emit: (event) => {
         this.#on(event)
       },
     }
@@ -255,7 +249,7 @@ export class DownloadRun {
 
   #onStopped(mode: StopMode): void {
     const { download, emitter } = this.#init
-    // A canceled one is moved by who canceled it, when its bytes are gone for sure.
+    // Whoever canceled the download changes its state, once its bytes have been deleted.
     if (mode === 'cancel') return
     download.move(mode === 'pause' ? 'paused' : 'queued')
     if (mode === 'pause') {
@@ -277,7 +271,10 @@ export class DownloadRun {
     download.wake()
   }
 
-  /** The last event: the state is right before anybody hears of it, and it is saved before the slot is free. */
+  /**
+   * Handles the outcome. The state changes before any listener is called, and the record is saved before the
+   * slot becomes free.
+   */
   #end(outcome: JobOutcome): void {
     if (outcome.type === 'completed') this.#onCompleted(outcome)
     else if (outcome.type === 'failed') this.#onFailed(outcome.error)

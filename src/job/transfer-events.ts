@@ -1,19 +1,19 @@
-/** What a job tells of what one of its transfers has told. Pure. */
+/** Translates the events of a transfer into those of its job. Pure. */
 import type { TransferEvent, TransferResult } from '../engine/protocol.js'
 import { deserializeError } from '../errors.js'
 import type { JobEvent } from './job.js'
 
 /**
- * What a transfer tells for others to hear. The rest is between it and its job: the name of the file, and what it asks
- * for.
+ * Events of a transfer that are passed on. The others are handled by its job: the name of the file, and
+ * requests to the job.
  */
 type PublicTransferEvent = Exclude<TransferEvent, { type: 'claim' | 'named' | 'refresh' }>
 
 /**
- * Says what a transfer has told in the words of a job. Where a job has several transfers, their phases, progress and
- * outcomes are not its own; it tells those itself.
+ * Translates an event of a transfer into one of its job. If a job has several transfers, their phases,
+ * progress and outcomes are not those of the job, which emits its own.
  *
- * @param filename - stands before each message, to tell the files of a group apart. Default: nothing does.
+ * @param filename - precedes each message, to tell the files of a group apart. Default: nothing does.
  */
 export function jobEventOf(event: PublicTransferEvent, filename: string | null = null): JobEvent {
   const about = (message: string) => (filename === null ? message : `${filename}: ${message}`)
