@@ -1,4 +1,7 @@
-/** Where one resolved file goes: the one place that turns what a source tells into the beginning of a transfer. */
+/**
+ * Decides where a resolved file is stored: the only place that turns the answer of a source into the spec of
+ * a transfer.
+ */
 import { homedir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { isInside } from '../disk/inside.js'
@@ -14,18 +17,20 @@ import { hubCache, type KnownCaches, knownCaches } from '../layouts/known-caches
 import type { ResolvedFile } from '../sources/source.js'
 import type { DownloadRecord } from './record.js'
 
-/** Where a file comes from, what it must be, and where it goes. */
+/** Where a file comes from, what it must match, and where it is stored. */
 export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'sha256' | 'size' | 'directory'> &
   Placement & { filename: string }
 
 /**
- * The destination of one file.
+ * Returns the destination of one file.
  *
- * @param root - absolute; the folder of the download, or the cache.
- * @param folder - absolute; of the group. Default: `root`.
- * @param path - inside that folder, with slashes; every segment is safe. In a cache the blob lies elsewhere.
- * @param caches - that it may be taken from, as `machineCaches` says.
- * @throws DownloadError `CHECKSUM_MISMATCH` or `CONTENT_MISMATCH` when the source has another file than the caller expects.
+ * @param root - absolute path of the download's folder, or of the cache.
+ * @param folder - absolute path of the group's folder. Default: `root`.
+ * @param path - path inside that folder, with slashes; every segment is safe. In a cache, the blob is stored
+ * elsewhere.
+ * @param caches - caches that the file may be adopted from, see {@link machineCaches}.
+ * @throws DownloadError `CHECKSUM_MISMATCH` or `CONTENT_MISMATCH` when the source has a different file than
+ * the caller expects.
  */
 export function destinationOf(
   file: ResolvedFile,
@@ -57,7 +62,7 @@ export function destinationOf(
 }
 
 /**
- * What a file is called by itself, when nobody gave it a name.
+ * Returns the file name that the source gives a file, for downloads without a name of their own.
  *
  * @throws DownloadError `UNSAFE_FILENAME`.
  */
@@ -65,7 +70,10 @@ export function ownName({ filename }: ResolvedFile): string {
   return checkFilename(filename.slice(filename.lastIndexOf('/') + 1))
 }
 
-/** The caller's headers outrank the source's, whatever their case. */
+/**
+ * Returns the address of a file with its headers. Those of the caller take precedence over those of the
+ * source, regardless of case.
+ */
 export function addressOf(
   file: ResolvedFile,
   given: Readonly<Record<string, string>>,
@@ -75,18 +83,19 @@ export function addressOf(
   return { url: file.urls[0] ?? '', headers: { ...Object.fromEntries(own), ...given } }
 }
 
-// ---- What a transfer is told of the layout, and of the caches that it may take its file from.
+// ---- The layout, and the caches that a file may be adopted from.
 
-/** What depends on the layout. */
+/** The fields of a transfer's spec that depend on the layout. */
 export type Placement = Pick<TransferSpec, 'adopt' | 'cache' | 'gitOid'> &
   Partial<{ directory: string; filename: string }>
 
 /**
- * Where a resolved file goes, when that is not where its name says, and where it may be taken from.
+ * Returns where a resolved file is stored, if its name alone does not determine that, and where it may be
+ * adopted from.
  *
  * @param root - the folder of the download.
- * @param caches - of this machine.
- * @throws DownloadError as `cachePlaceOf` says.
+ * @param caches - caches of this machine.
+ * @throws DownloadError the errors of {@link cachePlaceOf}.
  */
 export function placementOf(
   file: ResolvedFile,
@@ -102,10 +111,11 @@ export function placementOf(
 }
 
 /**
- * The caches that a file may be taken from; null when it must be fetched.
+ * Returns which caches to search for a copy of the file, and whether a hard link is acceptable; null if it
+ * must be fetched.
  *
- * @param caches - of this machine.
- * @param filename - what its source calls it.
+ * @param caches - caches of this machine.
+ * @param filename - the name that its source uses.
  */
 export function adoptSpecOf(
   { adopt }: Pick<DownloadRecord, 'adopt'>,
@@ -117,31 +127,32 @@ export function adoptSpecOf(
   return { caches, share: adopt === true, filename, repository }
 }
 
-/** The cache of the Hugging Face libraries, as the environment says. */
+/** Returns the cache of the Hugging Face libraries that the environment selects. */
 export function environmentCache(): string {
   return hubCache({ env: process.env, home: homedir(), platform: process.platform })
 }
 
-/** The caches of this machine. */
+/** Returns the caches of this machine. */
 export function machineCaches(): KnownCaches {
   return knownCaches({ env: process.env, home: homedir(), platform: process.platform })
 }
 
 // ---- places
 
-/** What says where a file goes. */
+/** The fields of a record that determine where its file is stored. */
 export type Place = Pick<DownloadRecord, 'directory' | 'mode' | 'filename'> &
   Partial<Pick<DownloadRecord, 'cache'>>
 
-/** The file that people open, below the folder of its mode or the cache, as segments. */
+/** Returns the path of the file that users open, below the folder of its mode or the cache, as segments. */
 export function pathBelow({ filename, cache = null }: Place): readonly string[] {
   if (cache === null) return [filename]
-  // Of several files the name of what the source calls them all comes first, which is no folder there.
+  // For several files, the first segment is the source's name for all of them, which is not a folder in a
+  // cache.
   const path = cache.path ?? filename.split('/').slice(1).join('/')
   return snapshotPath({ ...cache, path })
 }
 
-/** Where files of a manager go: `<directory>/<mode>/<filename>`, or into a cache. */
+/** Maps the files of a manager to paths: `<directory>/<mode>/<filename>`, or a place in a cache. */
 export class Destinations {
   readonly directory: string
   readonly #modes: ReadonlySet<string>
@@ -154,9 +165,9 @@ export class Destinations {
   }
 
   /**
-   * The mode to use for one that was given, or not.
+   * Returns the mode to use, given the caller's, which may be missing.
    *
-   * @throws DownloadError `INVALID_OPTIONS` for one that isn't registered.
+   * @throws DownloadError `INVALID_OPTIONS` for a mode that is not registered.
    */
   modeOf(given: string | null | undefined): string | null {
     if (given === undefined) return this.#defaultMode
@@ -165,8 +176,8 @@ export class Destinations {
   }
 
   /**
-   * One spelling for a folder that was given: null for the manager's own; relative when inside it, so that it still
-   * means the same when all of it is moved; else absolute.
+   * Normalizes a folder: null for the manager's own; a relative path if it is inside that, so that the record
+   * stays valid when the manager's folder is moved; otherwise an absolute path.
    */
   directoryOf(given: string): string | null {
     const absolute = resolve(this.directory, given)
@@ -175,7 +186,7 @@ export class Destinations {
     return inside === '' ? null : inside
   }
 
-  /** The folder that a file goes to. */
+  /** Returns the folder that a file is stored in. */
   folderOf(place: Pick<Place, 'directory' | 'mode'>): string {
     const { directory, mode } = place
     return directory === null && mode === null
@@ -183,12 +194,12 @@ export class Destinations {
       : resolve(this.directory, directory ?? '', mode ?? '')
   }
 
-  /** The path of a file. */
+  /** Returns the absolute path of a file. */
   pathOf(place: Place): string {
     return join(this.folderOf(place), ...pathBelow(place))
   }
 
-  /** The file that is written; null for several. In a cache that is the blob. */
+  /** Returns the file that is written, which in a cache is the blob; null for several files. */
   #written(place: Place): { folder: string; filename: string } | null {
     const { cache = null, filename } = place
     const folder = this.folderOf(place)
@@ -197,8 +208,8 @@ export class Destinations {
   }
 
   /**
-   * Whether the file lies there as it should, as far as that can be told without hashing it. It may still change before
-   * the transfer looks, so this decides about order only.
+   * Whether the file exists as expected, as far as that is known without hashing it. It may still change
+   * before the transfer checks it, so the result affects only the order of downloads.
    */
   async holds(record: Readonly<DownloadRecord>): Promise<boolean> {
     const { named, force, size, sha256, stamp } = record
@@ -211,7 +222,7 @@ export class Destinations {
     return sha256 === stamp?.sha256 && isSame(stat, stamp)
   }
 
-  /** Deletes what a stopped transfer kept. */
+  /** Deletes the partial bytes of a stopped transfer. */
   async discardBytes(record: Place & Pick<DownloadRecord, 'named'>): Promise<void> {
     const written = record.named ? this.#written(record) : null
     if (written === null) return

@@ -4,7 +4,7 @@ import { etaSeconds, percentOf, type Progress, SpeedMeter } from './progress.js'
 import type { DownloadRecord } from './record.js'
 import { type DownloadState, isSettled, move } from './states.js'
 
-/** What a {@link Download} asks of its manager. */
+/** Services of the manager that a {@link Download} needs. */
 export interface DownloadOwner {
   pathOf(record: Pick<DownloadRecord, 'directory' | 'mode' | 'filename' | 'cache'>): string
   pause(url: string): Promise<Download>
@@ -14,7 +14,7 @@ export interface DownloadOwner {
   setLimit(download: Download, maxBytesPerSecond: number | null): void
 }
 
-/** How a run ended well. */
+/** Result of a successful run. */
 type FinishedRun = Pick<DownloadedFile, 'existed' | 'fetchedBytes' | 'adoptedFrom'>
 
 interface Deferred {
@@ -24,9 +24,9 @@ interface Deferred {
 }
 
 /**
- * One download. Made by {@link DownloadManager.download}; lives as long as the manager knows its URL.
+ * A download, created by {@link DownloadManager.download}. It exists as long as the manager knows its URL.
  *
- * Everything here is a view of the present: read it again to see what has changed.
+ * All properties reflect the current state: read them again to see what has changed.
  */
 export class Download {
   readonly #owner: DownloadOwner
@@ -36,14 +36,14 @@ export class Download {
   #file: DownloadedFile | null = null
   #connections = 0
   #group: GroupFiles | null = null
-  /** The manager has closed: nothing more will come. */
-  #gone = false
+  /** Whether the manager has closed, so that nothing changes any more. */
+  #abandoned = false
   readonly #watchers = new Set<() => void>()
 
   /** @internal */
   constructor(record: DownloadRecord, owner: DownloadOwner) {
     const { group } = record
-    // Kept apart: what changes with every file must not be copied with every change of the record.
+    // Kept separately: data that changes with every file must not be copied with every change of the record.
     this.#record = { ...record, group: null }
     this.#owner = owner
     if (group !== null) this.#group = new GroupFiles(() => this.path, group, record.state)
@@ -53,57 +53,65 @@ export class Download {
       this.#finished.reject(this.#outcomeError())
   }
 
-  /** The URL that was asked for: the identity of the download. */
+  /** The requested URL, which identifies the download. */
   get url(): string {
     return this.#record.url
   }
 
-  /** Where it is in its life. */
+  /** Current state. */
   get state(): DownloadState {
     return this.#record.state
   }
 
-  /** File name; provisional until {@link named}. */
+  /** File name; provisional until {@link named} is true. */
   get filename(): string {
     return this.#record.filename
   }
 
-  /** Whether the file name is settled: given, taken from the URL, or told by the server. */
+  /** Whether the file name is final: given by the caller, taken from the URL, or reported by the server. */
   get named(): boolean {
     return this.#record.named
   }
 
-  /** Absolute path where the file lies or will lie; of a group, that of its folder. */
+  /** Absolute path where the file is or will be stored; for a group, that of its folder. */
   get path(): string {
     return this.#owner.pathOf(this.#record)
   }
 
-  /** Sub-folder, or null for the directory itself. */
+  /** Subfolder, or null for the directory itself. */
   get mode(): string | null {
     return this.#record.mode
   }
 
-  /** Higher ones go first. */
+  /** Downloads with a higher priority start first. */
   get priority(): number {
     return this.#record.priority
   }
 
-  /** SHA-256 of the file: the computed one once completed, until then the expected one, or null. Lower-case hex. */
+  /**
+   * SHA-256 of the file in lower-case hex: the computed one once completed, before that the expected one, or
+   * null.
+   */
   get sha256(): string | null {
     return this.#record.resultSha256 ?? this.#record.sha256
   }
 
-  /** Whether the finished file was checked against a digest given beforehand. */
+  /** Whether the finished file was checked against a digest that was given in advance. */
   get verified(): boolean {
     return this.#record.verified
   }
 
-  /** The files, when the URL is a ref that means several; null for a single file, and as long as nobody knows. */
+  /**
+   * The files, if the URL is a ref that names several; null for a single file, and while that is not known.
+   */
   get group(): DownloadGroup | null {
     return this.#group
   }
 
-  /** Why it failed or was canceled; null otherwise. Of a group, its `issues` tell of every file that is missing. */
+  /**
+   * Why the download failed or was canceled; otherwise null. For a group, its `issues` list every missing
+   * file.
+   */
   get error(): DownloadError | null {
     const { error } = this.#record
     if (error === null) return null
@@ -116,35 +124,36 @@ export class Download {
     })
   }
 
-  /** The file, once completed. */
+  /** The file once completed; otherwise null. */
   get file(): DownloadedFile | null {
     return this.#file
   }
 
-  /** When it was first asked for. */
+  /** When the download was first requested. */
   get createdAt(): Date {
     return new Date(this.#record.createdAt)
   }
 
-  /** When it last began to work, or null. */
+  /** When the download last started to run, or null. */
   get startedAt(): Date | null {
     return this.#record.startedAt === null ? null : new Date(this.#record.startedAt)
   }
 
-  /** When it settled, or null. */
+  /** When the download settled, or null. */
   get finishedAt(): Date | null {
     return this.#record.finishedAt === null ? null : new Date(this.#record.finishedAt)
   }
 
   /**
-   * Settles when the download does: with the file, or with a {@link DownloadError}. While it is paused it waits. A
-   * rejection that nobody listens to is not reported as unhandled. After {@link retry} this is a new promise.
+   * Settles when the download does: with the file, or with a {@link DownloadError}. It stays pending while
+   * the download is paused. A rejection that nobody handles is not reported as unhandled. After {@link retry}
+   * this is a new promise.
    */
   get finished(): Promise<DownloadedFile> {
     return this.#finished.promise
   }
 
-  /** How far it is right now. */
+  /** Current progress. */
   get current(): Progress {
     const { downloaded, total, state } = this.#record
     const moving = state === 'downloading'
@@ -161,25 +170,25 @@ export class Download {
   }
 
   /**
-   * Progress as it comes: the present one first, then each change, the last one when the download settles. A slow
-   * reader misses intermediate ones, never the last.
+   * Yields the progress: first the current value, then each change, and the last one when the download
+   * settles. A slow reader misses intermediate values, but never the last one.
    */
   async *progress(): AsyncGenerator<Progress, void, void> {
-    const signal = { fresh: true, wake: () => undefined as void }
+    const update = { fresh: true, wake: () => undefined as void }
     const watcher = () => {
-      signal.fresh = true
-      signal.wake()
+      update.fresh = true
+      update.wake()
     }
     this.#watchers.add(watcher)
     try {
-      while (!this.#gone) {
-        signal.fresh = false
+      while (!this.#abandoned) {
+        update.fresh = false
         const settled = isSettled(this.state)
         yield this.current
         if (settled) return
         await new Promise<void>((resolve) => {
-          signal.wake = resolve
-          if (signal.fresh) resolve()
+          update.wake = resolve
+          if (update.fresh) resolve()
         })
       }
     } finally {
@@ -187,28 +196,28 @@ export class Download {
     }
   }
 
-  /** Stops it and keeps the bytes. See {@link DownloadManager.pause}. */
+  /** Stops the download and keeps its bytes. See {@link DownloadManager.pause}. */
   pause(): Promise<Download> {
     return this.#owner.pause(this.url)
   }
 
-  /** Queues it again. See {@link DownloadManager.resume}. */
+  /** Queues the paused download again. See {@link DownloadManager.resume}. */
   resume(): Promise<Download> {
     return this.#owner.resume(this.url)
   }
 
-  /** Stops it and deletes the bytes. See {@link DownloadManager.cancel}. */
+  /** Stops the download and deletes its bytes. See {@link DownloadManager.cancel}. */
   cancel(): Promise<Download> {
     return this.#owner.cancel(this.url)
   }
 
-  /** Starts it anew after it failed or was canceled. See {@link DownloadManager.retry}. */
+  /** Starts the download again after it failed or was canceled. See {@link DownloadManager.retry}. */
   retry(): Promise<Download> {
     return this.#owner.retry(this.url)
   }
 
   /**
-   * Limit of this download in bytes per second, or null for none. Setting it takes effect at once.
+   * Limit of this download in bytes per second, or null for none. A change takes effect immediately.
    *
    * @throws DownloadError `INVALID_OPTIONS` unless it is null or a positive number.
    */
@@ -227,34 +236,37 @@ export class Download {
     return this.#record
   }
 
-  /** @internal What is to be written down: {@link record} knows nothing of the group. */
+  /** @internal The record to be stored; {@link record} does not contain the group. */
   toRecord(): DownloadRecord {
     return this.#group === null ? this.#record : { ...this.#record, group: this.#group.toRecord() }
   }
 
-  /** @internal The same as {@link group}, for those who change it. */
+  /** @internal Same as {@link group}, for code that changes it. */
   get groupFiles(): GroupFiles | null {
     return this.#group
   }
 
-  /** @internal The files that it goes to, in its folder; those of a group with the group's own folder before them. */
+  /**
+   * @internal The files that it writes, relative to its folder; those of a group are preceded by the group's
+   * own folder.
+   */
   get targets(): string[] {
     const { filename } = this.#record
     return this.#group?.files.map((file) => `${filename}/${file.filename}`) ?? [filename]
   }
 
-  /** @internal It is known by now which files the ref means, and the name of their folder. */
+  /** @internal Sets the files that the ref names, and the name of their folder. */
   beginGroup(folder: string, group: GroupFiles): void {
     this.#group = group
     this.#record = { ...this.#record, filename: folder, named: true, total: group.total }
   }
 
-  /** @internal Nothing is known of its files any more. */
+  /** @internal Discards what is known about the files of a group. */
   forgetGroup(): void {
     this.#group = null
   }
 
-  /** @internal Changes what is recorded; the state changes by {@link move} only. */
+  /** @internal Changes the record; the state is changed only by {@link move}. */
   update(patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>>): void {
     this.#record = { ...this.#record, ...patch }
   }
@@ -283,19 +295,19 @@ export class Download {
     this.#speed.add(at, progress.downloaded)
   }
 
-  /** @internal Settles {@link finished}; to be called after the move to `completed`. */
+  /** @internal Resolves {@link finished}; must be called after the move to `completed`. */
   complete(run: FinishedRun): DownloadedFile {
     return this.#complete(run)
   }
 
-  /** @internal Ends {@link finished} when the manager closes; the state stays. */
+  /** @internal Rejects {@link finished} when the manager closes; the state does not change. */
   abandon(error: DownloadError): void {
     if (!isSettled(this.state)) this.#finished.reject(error)
-    this.#gone = true
+    this.#abandoned = true
     this.wake()
   }
 
-  /** @internal Tells the readers of {@link progress}. */
+  /** @internal Notifies the readers of {@link progress}. */
   wake(): void {
     for (const watcher of [...this.#watchers]) watcher()
   }
@@ -332,31 +344,37 @@ function defer(): Deferred {
     resolve = yes
     reject = no
   })
-  // Callers may prefer events; then nobody awaits this promise, which is fine.
+  // Callers that use events do not await this promise, and its rejection must not be reported as unhandled.
   promise.catch(() => undefined)
   return { promise, resolve, reject }
 }
 
 /** A finished file. */
 export interface DownloadedFile {
-  /** The URL that it came from. */
+  /** The requested URL. */
   url: string
-  /** Absolute path; of a group, that of its folder. */
+  /** Absolute path; for a group, that of its folder. */
   path: string
   /** Last segment of `path`. */
   filename: string
-  /** Bytes; of a group, those of all its files. */
+  /** Size in bytes; for a group, that of all its files. */
   size: number
-  /** Lower-case hex SHA-256; null when an existing file was taken as it lay and nothing asked for its digest. */
+  /**
+   * SHA-256 in lower-case hex; null if an existing file was accepted without hashing because no digest was
+   * expected.
+   */
   sha256: string | null
-  /** Whether a digest that was given beforehand matched. */
+  /** Whether a digest that was given in advance matched. */
   verified: boolean
-  /** Whether the file was there already, so that nothing was fetched. */
+  /** Whether the file already existed, so that nothing was fetched. */
   existed: boolean
-  /** Bytes that came over the network in this run. */
+  /** Bytes received over the network in this run. */
   fetchedBytes: number
-  /** The files of a group, in the order of the source; then `path` is their folder. Null for a single file. */
+  /** The files of a group in the order of the source; `path` is then their folder. Null for a single file. */
   files: readonly GroupFile[] | null
-  /** The file of another program's cache that it was taken from instead of being fetched, as an absolute path; else null. */
+  /**
+   * Absolute path of the file in another program's cache that was adopted instead of fetching it; otherwise
+   * null.
+   */
   adoptedFrom: string | null
 }

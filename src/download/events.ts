@@ -3,47 +3,50 @@ import { GuardedEmitter } from '../util/emitter.js'
 import type { Download, DownloadedFile } from './download.js'
 import type { Progress } from './progress.js'
 
-/** The events of a {@link DownloadManager} and what their listeners get. */
+/** Events of a {@link DownloadManager}, with the arguments of their listeners. */
 export interface DownloadEvents {
-  /** Waits for a slot. */
+  /** The download waits for a slot. */
   queued: (event: { download: Download }) => void
-  /** Got a slot and begins to work. */
+  /** The download got a slot and starts to run. */
   started: (event: { download: Download }) => void
-  /** At most `1000 / tuning.progressIntervalMs` a second per download, and a last one at the end. */
+  /**
+   * Progress, at most `1000 / tuning.progressIntervalMs` times a second per download, and once more at the
+   * end.
+   */
   progress: (event: { download: Download; progress: Progress }) => void
-  /** Stopped by `pause()`; bytes kept. */
+  /** The download was stopped by `pause()`; its bytes are kept. */
   paused: (event: { download: Download }) => void
-  /** Queued again by `resume()`. */
+  /** The download was queued again by `resume()`. */
   resumed: (event: { download: Download }) => void
-  /** Something failed that may work later; waits `delayMs`, then tries again. */
+  /**
+   * An attempt failed with an error that may be temporary; the next one follows after `delayMs` milliseconds.
+   */
   retrying: (event: { download: Download; error: DownloadError; attempt: number; delayMs: number }) => void
-  /** All bytes are there and are being checked. */
+  /** All bytes have arrived and are being verified. */
   verifying: (event: { download: Download }) => void
-  /** The file lies under its final name. */
+  /** The file exists under its final name. */
   completed: (event: { download: Download; file: DownloadedFile }) => void
-  /** Gave up. */
+  /** The download failed. */
   failed: (event: { download: Download; error: DownloadError }) => void
-  /** Stopped by `cancel()`; bytes deleted. */
+  /** The download was stopped by `cancel()`; its bytes are deleted. */
   canceled: (event: { download: Download }) => void
-  /** Forgotten by `remove()`. */
+  /** The download was removed by `remove()`. */
   removed: (event: { download: Download }) => void
-  /** What a person may want to know; `download` is missing when it concerns the manager. */
+  /** A message for users; `download` is missing when it concerns the manager. */
   log: (event: LogEvent) => void
 }
 
-/** One line of the log. */
+/** An entry of the log. */
 export interface LogEvent {
-  /** The download that it is about; missing when it is about the manager. */
+  /** The download concerned; missing when the message concerns the manager. */
   download?: Download
-  /** How much it matters. */
+  /** Severity. */
   level: 'debug' | 'info' | 'warn' | 'error'
   /** One sentence, without tokens or signed query strings. */
   message: string
 }
 
-// ---- safe-emitter
-
-/** The emitter of a manager; of a listener that fails its `log` event tells. */
+/** Emitter of a manager. A listener that fails is reported by the `log` event. */
 export class SafeEmitter extends GuardedEmitter<DownloadEvents> {
   /** @internal */
   protected override listenerFailed(event: keyof DownloadEvents, reason: string): void {

@@ -4,14 +4,15 @@ import type { Layout } from '../layouts/hf-paths.js'
 import { parseUrl } from '../sources/identify.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 
-// ---- Which headers callers may send along.
+// ---- Headers that callers may set.
 
 const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
-// Visible ASCII, obs-text, space and tab; anything else would let a value break out of its line (RFC 9110 section 5.5).
+// Visible ASCII, obs-text, space and tab; any other character could break out of its header line (RFC 9110
+// section 5.5).
 const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
 
-/** Headers that belong to the engine: a caller's Range or Host would break the transfer rules. */
+/** Headers that the engine controls: a caller's Range or Host would break the transfer. */
 const reservedHeaders = new Set([
   'accept-encoding',
   'connection',
@@ -49,78 +50,92 @@ export const headers = z.record(z.string(), z.string()).superRefine((value, cont
       context.addIssue({
         code: 'custom',
         path: [name],
-        message: 'holds a character that a header value must not have',
+        message: 'contains a character that is not allowed in a header value',
       })
     }
   }
 })
 
-// ---- options
-
-/** What to fetch, and how. */
+/** Options of a download: what to fetch, and how. */
 export interface DownloadOptions {
   /**
-   * http or https, or a ref: `hf:owner/repo/file.gguf`, `hf:owner/repo:Q4_K_M`, `hf:owner/repo` for all files; see `docs/sources.md`.
-   * It is the identity of the download, as it is given. Default: the first of `urls`.
+   * An http or https URL, or a ref: `hf:owner/repo/file.gguf`, `hf:owner/repo:Q4_K_M`, `hf:owner/repo` for
+   * all files; see `docs/sources.md`. It identifies the download, exactly as given. Default: the first of
+   * `urls`.
    */
   url?: string
   /**
-   * Mirrors: further http or https addresses of the same file, 1 to 32, in the order in which they are tried when `url`
-   * fails or is slow; `url` may be among them. A mirror that has another file is left out, see `docs/mirrors.md`. For a
-   * URL that is known and live, those given first hold. Default: none.
+   * Mirrors: 1 to 32 further http or https addresses of the same file, in the order in which they are tried
+   * when `url` fails or is slow; `url` may be among them. A mirror that has a different file is dropped, see
+   * `docs/mirrors.md`. While a download of the URL has not settled, the mirrors that were given first apply.
+   * Default: none.
    */
   urls?: readonly string[]
-  /** Fetch from `url` and all of `urls` at once. Default false: from one at a time. */
+  /** Whether to fetch from `url` and all of `urls` at the same time. Default false: from one at a time. */
   spread?: boolean
-  /** File name, one path segment. Default: the URL's last segment, else what the first response says, else `model.gguf`. */
+  /**
+   * File name, a single path segment. Default: the last segment of the URL, otherwise the name that the first
+   * response gives, otherwise `model.gguf`.
+   */
   filename?: string
-  /** Sub-folder, one of the manager's `modes`; null for the directory itself. Default: the manager's `defaultMode`. */
+  /**
+   * Subfolder, one of the manager's `modes`; null for the directory itself. Default: the manager's
+   * `defaultMode`.
+   */
   mode?: string | null
   /**
-   * Folder that takes the place of the manager's: the file goes to `<directory>/<mode>/<filename>`. Absolute, or
-   * relative to the manager's. Default: the manager's; for a URL that is known, where it is. Never take it from people
-   * that you don't trust: it may lie anywhere.
+   * Folder that replaces the manager's: the file is stored at `<directory>/<mode>/<filename>`. Absolute, or
+   * relative to the manager's folder. Default: the manager's folder; for a known URL, its current folder.
+   * Never accept it from untrusted callers, because it may be any folder.
    */
   directory?: string
   /**
-   * How the file lies below its folder. `hf-cache` takes refs of the Hugging Face hub, and neither `mode` nor `filename`;
-   * the cache is `directory` when that is given. Default: the manager's; for a URL that is known, as it is.
+   * Layout of the file below its folder. `hf-cache` supports only refs of the Hugging Face Hub, and neither
+   * `mode` nor `filename`; the cache is `directory` if that is given. Default: the manager's layout; for a
+   * known URL, its current layout.
    */
   layout?: Layout
   /**
-   * Whether a file whose SHA-256 is known may be taken from a cache of the Hugging Face libraries, Ollama, LM Studio or
-   * llama.cpp on this machine, instead of being fetched. It is hashed first. True shares its bytes where that can be
-   * done (reflink, else hard link: then who changes the original in place changes this file too), `copy` never shares
-   * them by a hard link. Default: the manager's; false for a `remote` caller, who could else learn what lies there.
+   * Whether a file whose SHA-256 is known may be adopted from a cache of the Hugging Face libraries, Ollama,
+   * LM Studio or llama.cpp on this machine instead of being fetched. It is hashed first. True shares its
+   * bytes if possible: by a reflink, otherwise by a hard link, in which case a change of the original in
+   * place changes this file too. `copy` never uses a hard link. Default: the manager's setting; false for a
+   * `remote` caller, who could otherwise find out which files exist.
    */
   adopt?: boolean | 'copy'
-  /** SHA-256 that the file must have, 64 hex digits. */
+  /** SHA-256 that the file must have, 64 hex digits in either case; a `sha256:` prefix is accepted. */
   sha256?: string
   /** Size that the file must have, in bytes. */
   size?: number
-  /** Headers for the origin of `url`; not sent to another origin after a redirect, nor to a mirror elsewhere. */
+  /**
+   * Headers for the origin of `url`. They are not sent to another origin after a redirect, nor to a mirror on
+   * another origin.
+   */
   headers?: Record<string, string>
-  /** Higher ones go first; −1,000,000 to 1,000,000. Default 0. */
+  /** Downloads with a higher priority start first; −1,000,000 to 1,000,000. Default 0. */
   priority?: number
-  /** Connections at most, 1 to 64. Default: the manager's. */
+  /** Maximum number of connections, 1 to 64. Default: the manager's setting. */
   connections?: number
-  /** Limit for this download in bytes per second, or null. Default null. Changeable. */
+  /** Limit for this download in bytes per second, or null for none. Default null. Can be changed later. */
   maxBytesPerSecond?: number | null
   /**
-   * The URL comes from somebody untrusted, such as a caller from the network: it reaches public addresses only, on each
-   * redirect and each retry too, and elsewhere fails with `SSRF_BLOCKED`; it must not hold user and password; no proxy
-   * is used. An object opens more: see {@link RemoteGrant}. It is remembered; who asks for a settled download again
-   * decides anew. Default false.
+   * Whether the URL comes from an untrusted caller, such as one on the network. It may then reach only public
+   * addresses, on redirects and retries too, and otherwise fails with `SSRF_BLOCKED`; it must not contain a
+   * user or password; no proxy is used. An object allows more, see {@link RemoteGrant}. The value is
+   * recorded; a new request for a settled download replaces it. Default false.
    */
   remote?: boolean | { allowPrivateNetwork?: boolean; allowedHosts?: readonly string[] }
-  /** Fetch again even when the file is there; the old one stays until the new one is verified. Default false. */
+  /**
+   * Whether to fetch the file even if it exists; the old file stays until the new one is verified. Default
+   * false.
+   */
   force?: boolean
   /**
-   * For a ref that means several files: globs of those that are wanted, such as `*.gguf` or `onnx/**`. Default: all.
-   * A glob without a slash is held against the file's own name wherever it lies; at most 100.
+   * For a ref that names several files: globs of the files to download, such as `*.gguf` or `onnx/**`. A glob
+   * without a slash is matched against the file's own name in any folder. At most 100. Default: all files.
    */
   include?: readonly string[]
-  /** Globs of those that are not wanted; they outrank `include`. Default: none. */
+  /** Globs of files to leave out; they take precedence over `include`. At most 100. Default: none. */
   exclude?: readonly string[]
   /** Cancels the download when aborted. */
   signal?: AbortSignal
@@ -138,7 +153,7 @@ const byteCount = z.number().int().min(0)
 
 export const milliseconds = z.number().positive().max(0x7fffffff)
 
-/** The shape alone: what cannot be a host name at all exempts nothing. */
+/** Checks only the syntax: an entry that can't be a host name matches nothing. */
 const allowedHost = z
   .string()
   .max(300)
@@ -161,10 +176,10 @@ const remote = z
     return { allowPrivateNetwork, allowedHosts }
   })
 
-/** Globs of the files of a group. */
+/** Validates `include` and `exclude`. */
 export const globsSchema = z.array(z.string().min(1).max(1_000)).max(100)
 
-/** A sha256 as callers give it: upper case and a `sha256:` prefix are fine. */
+/** Validates a SHA-256; accepts upper case and a `sha256:` prefix. */
 export const sha256Schema = z
   .string()
   .transform((value) =>
@@ -178,14 +193,14 @@ export const sha256Schema = z
 export const folder = z
   .string()
   .min(1)
-  .refine((path) => !path.includes('\0'), 'must not hold a NUL')
+  .refine((path) => !path.includes('\0'), 'must not contain a NUL character')
 
 const urlText = z.string().min(1).max(16_384)
 
-/** Validates mirrors; each is looked at by {@link parseUrl} too. */
+/** Validates mirrors; each of them is checked by {@link parseUrl} as well. */
 export const urlsSchema = z.array(urlText).min(1).max(32)
 
-/** How far a caller may reach, see {@link DownloadOptions.remote}. */
+/** Validates {@link DownloadOptions.remote}. */
 export const remoteSchema = remote.default(null)
 
 const downloadOptionsObject = z.strictObject({
@@ -210,7 +225,7 @@ const downloadOptionsObject = z.strictObject({
   signal: z.instanceof(AbortSignal).optional(),
 })
 
-/** Validates {@link DownloadOptions}; `urls` are then those besides `url`. */
+/** Validates {@link DownloadOptions}; in the result, `urls` does not contain `url`. */
 export const downloadOptionsSchema = downloadOptionsObject.transform(({ url, urls, ...rest }, context) => {
   const first = url ?? urls?.[0]
   if (first === undefined) {
@@ -220,16 +235,16 @@ export const downloadOptionsSchema = downloadOptionsObject.transform(({ url, url
   return { ...rest, url: first, urls: urls === undefined ? undefined : mirrorsOf(first, urls) }
 })
 
-/** Each once, without the address that they are mirrors of. */
+/** Returns the mirrors of a URL without duplicates and without the URL itself. */
 export function mirrorsOf(url: string, urls: readonly string[]): string[] {
   return [...new Set(urls)].filter((mirror) => mirror !== url)
 }
 
-/** Download options, normalised. */
+/** Validated download options. */
 export type ResolvedDownloadOptions = z.output<typeof downloadOptionsSchema>
 
 /**
- * Runs a schema over input; what is wrong becomes one readable error.
+ * Validates input with a schema, and combines all problems in one readable error.
  *
  * @throws DownloadError `INVALID_OPTIONS` with every problem in `issues`.
  */
@@ -247,9 +262,9 @@ export function parseOptions<S extends z.ZodType>(schema: S, input: unknown, wha
 }
 
 /**
- * Checks mirrors as {@link parseUrl} does.
+ * Checks mirrors with {@link parseUrl}.
  *
- * @throws DownloadError `INVALID_URL`, with the place of the bad one in `issues`.
+ * @throws DownloadError `INVALID_URL`, with the index of the invalid one in `issues`.
  */
 export function checkMirrors(urls: readonly string[], remote: RemoteGrant | null = null): void {
   for (const [index, url] of urls.entries()) {
@@ -258,7 +273,7 @@ export function checkMirrors(urls: readonly string[], remote: RemoteGrant | null
     } catch (error) {
       const { message } = toDownloadError(error)
       const issues: OptionIssue[] = [{ path: `urls.${index}`, message }]
-      throw new DownloadError('INVALID_URL', `A mirror: ${message}`, { issues })
+      throw new DownloadError('INVALID_URL', `Invalid mirror: ${message}`, { issues })
     }
   }
 }

@@ -1,24 +1,24 @@
 import type { DownloadState } from './states.js'
 
-/** How far a download is. */
+/** Progress of a download. */
 export interface Progress {
   /** Bytes on disk. */
   downloaded: number
-  /** Bytes in all, or null while unknown. */
+  /** Total size in bytes, or null while unknown. */
   total: number | null
-  /** 0 to 100; 100 only when the file lies under its final name. */
+  /** 0 to 100; it is 100 only when the file exists under its final name. */
   percent: number
-  /** Smoothed over the last seconds; 0 when nothing moves. */
+  /** Average over the last seconds; 0 when nothing is being transferred. */
   bytesPerSecond: number
-  /** Seconds left at that speed, or null when it can't be told. */
+  /** Remaining seconds at that speed, or null if unknown. */
   etaSeconds: number | null
-  /** Connections that fetch right now. */
+  /** Number of connections that are currently transferring. */
   connections: number
-  /** The state that the download is in. */
+  /** Current state of the download. */
   phase: DownloadState
 }
 
-/** Percentage for people: one decimal, and never 100 before the file is published. */
+/** Percentage for display: one decimal, and never 100 before the file is published. */
 export function percentOf(downloaded: number, total: number | null, published: boolean): number {
   if (published) return 100
   if (total === null || total <= 0) return 0
@@ -26,10 +26,10 @@ export function percentOf(downloaded: number, total: number | null, published: b
 }
 
 /**
- * Speed over a sliding window. Pure but for the times that it is told.
+ * Measures the speed over a sliding window. Pure, since callers pass the time.
  *
- * Keeps a few samples and answers with the slope between the oldest and the newest, so that a burst does not
- * make the number jump.
+ * Keeps a few samples and returns the slope between the oldest and the newest, so that a burst does not make
+ * the number jump.
  */
 export class SpeedMeter {
   readonly #windowMs: number
@@ -41,10 +41,10 @@ export class SpeedMeter {
   }
 
   /**
-   * Notes how many bytes there are.
+   * Adds a sample.
    *
    * @param at - monotonic time in milliseconds.
-   * @param bytes - bytes so far; a smaller number than before starts over.
+   * @param bytes - total bytes so far; a smaller number than before starts a new window.
    */
   add(at: number, bytes: number): void {
     const last = this.#samples.at(-1)
@@ -54,7 +54,7 @@ export class SpeedMeter {
       this.#samples.shift()
   }
 
-  /** Bytes per second over the window; 0 while there are less than two samples. */
+  /** Bytes per second over the window; 0 while there are fewer than two samples. */
   bytesPerSecond(): number {
     const first = this.#samples[0]
     const last = this.#samples.at(-1)
@@ -62,13 +62,13 @@ export class SpeedMeter {
     return Math.max(0, Math.round(((last.bytes - first.bytes) * 1000) / (last.at - first.at)))
   }
 
-  /** Forgets all. */
+  /** Discards all samples. */
   reset(): void {
     this.#samples = []
   }
 }
 
-/** Seconds left, rounded up, or null when the total or the speed is unknown. */
+/** Remaining seconds, rounded up, or null when the total or the speed is unknown. */
 export function etaSeconds(downloaded: number, total: number | null, bytesPerSecond: number): number | null {
   if (total === null || bytesPerSecond <= 0) return null
   return Math.max(0, Math.ceil((total - downloaded) / bytesPerSecond))

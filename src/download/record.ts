@@ -1,4 +1,4 @@
-/** what is written down of a download */
+/** Schema of the record that is stored for each download. */
 import * as z from 'zod'
 import { downloadErrorCodes } from '../errors.js'
 import { publicOnly, type RemoteGrant } from '../net/address-policy.js'
@@ -18,31 +18,34 @@ const serializedError = z.object({
 
 const stamp = z.object({ size: bytes, mtimeMs: z.number(), ino: z.number(), sha256: hex256 })
 
-/** A file of a group. What isn't there is null, 0 or false: there may be ten thousand of them. */
+/**
+ * A file of a group. Missing fields mean null, 0 or false, which keeps records small: a group may have ten
+ * thousand files.
+ */
 const groupFile = z.object({
   /** Relative to the group's folder, with slashes. */
   path: z.string().min(1),
-  /** What the source says of it. */
+  /** Size and digest from the source. */
   size: bytes.optional(),
   sha256: hex256.optional(),
-  /** It lies under its name, whole and right; with its stamp, where there is one. */
+  /** The file exists under its name, complete and valid; it matches its stamp if there is one. */
   done: z.literal(true).optional(),
   stamp: stamp.optional(),
-  /** This download brought it; it was not there before. */
+  /** This download fetched the file, which did not exist before. */
   fetched: z.literal(true).optional(),
-  /** What lies under its name may be of another revision: it is fetched anew, and replaced then. */
+  /** The file under this name may be of another revision: it is fetched again and then replaced. */
   stale: z.literal(true).optional(),
   downloaded: bytes.optional(),
-  /** Name of its blob, in a cache. */
+  /** Name of the blob in a cache. */
   blob: z.string().min(1).optional(),
   error: serializedError.optional(),
 })
 
-/** What a ref of several files meant. */
+/** The files that a ref names. */
 const group = z.object({
-  /** What the files are bound to, such as a commit; null where the source has no such thing. */
+  /** Revision that the files are bound to, such as a commit; null if the source has no revisions. */
   revision: z.string().nullable(),
-  /** The download has not ended since it was asked for: it goes on with this revision. */
+  /** The download has not ended since it was requested, so it continues with this revision. */
   pinned: z.boolean(),
   files: z.array(groupFile),
 })
@@ -53,12 +56,12 @@ export type GroupRecord = z.infer<typeof group>
 /** See {@link groupFile}. */
 export type GroupFileRecord = z.infer<typeof groupFile>
 
-/** Where in a cache of the Hugging Face libraries it goes. */
+/** Place in a cache of the Hugging Face libraries. */
 const cachePlace = z.object({
   /** `models--owner--name`. */
   folder: z.string().min(1),
   commit: z.string().min(1),
-  /** In the repository, with slashes; null for several files. */
+  /** Path in the repository, with slashes; null for several files. */
   path: z.string().min(1).nullable(),
   /** Name of the blob; null for several files. */
   blob: z.string().min(1).nullable(),
@@ -66,58 +69,64 @@ const cachePlace = z.object({
 
 const grant = z.object({ allowPrivateNetwork: z.boolean(), allowedHosts: z.array(z.string()) })
 
-/** The first records told only whether the caller was remote. */
+/** The first records stored only whether the caller was remote. */
 const remote = z
   .union([z.boolean(), grant, z.null()])
   .transform((value): RemoteGrant | null => (value === true ? publicOnly : value === false ? null : value))
 
-/** What is written down of a download. Version 1. */
+/** Record of a download. Version 1. */
 export const downloadRecordSchema = z.object({
   version: z.literal(1),
-  /** SHA-256 of the URL, hex: the record's name in a store. */
+  /** SHA-256 of the URL in hex, which is the name of the record in a store. */
   id: hex256,
   url: z.string().min(1),
-  /** Mirrors: where the file is besides `url`. */
+  /** Mirrors: addresses of the file besides `url`. */
   urls: z.array(z.string().min(1)).default([]),
-  /** Whether it is fetched from all of them at once. */
+  /** Whether the file is fetched from all addresses at once. */
   spread: z.boolean().default(false),
-  /** Settled name, or the provisional one while `named` is false. */
+  /** Final file name, or a provisional one while `named` is false. */
   filename: z.string().min(1),
   named: z.boolean(),
-  /** Sub-folder, or null for the directory itself. */
+  /** Subfolder, or null for the directory itself. */
   mode: z.string().min(1).nullable(),
-  /** What takes the place of the manager's folder: relative to it when inside, else absolute; null for that folder. */
+  /**
+   * Folder that replaces the manager's: relative to it if inside, otherwise absolute; null for the manager's
+   * folder.
+   */
   directory: z.string().min(1).nullable().default(null),
   layout: z.enum(['flat', 'hf-cache']).default('flat'),
-  /** Null in the flat layout, and as long as nobody knows. */
+  /** Null in the flat layout, and while not yet known. */
   cache: cachePlace.nullable().default(null),
-  /** Whether it may be taken from other programs' caches. */
+  /** Whether the file may be adopted from other programs' caches. */
   adopt: z.union([z.boolean(), z.literal('copy')]).default(false),
   state: z.enum(downloadStates),
-  /** What the caller expects; null where it said nothing. */
+  /** What the caller expects; null if nothing was given. */
   sha256: hex256.nullable(),
   size: bytes.nullable(),
   headers: z.record(z.string(), z.string()),
   priority: z.number().int(),
   connections: z.number().int().positive().nullable(),
   maxBytesPerSecond: z.number().positive().nullable(),
-  /** How far an untrusted caller's URL may reach, on retry and after a restart too; null for a trusted caller's. */
+  /**
+   * Addresses that an untrusted caller's URL may reach, on retry and after a restart too; null for a trusted
+   * caller's.
+   */
   remote,
-  /** A fetch anew was asked for and has not ended. */
+  /** A forced download was requested and has not ended yet. */
   force: z.boolean(),
   /** Order of arrival. */
   sequence: z.number().int().nonnegative(),
   downloaded: bytes,
   total: bytes.nullable(),
   error: serializedError.nullable(),
-  /** The published file's digest, when it was computed. */
+  /** Digest of the published file, if it was computed. */
   resultSha256: hex256.nullable(),
   verified: z.boolean(),
   stamp: stamp.nullable(),
-  /** Globs that choose among the files of a ref. */
+  /** Globs that select among the files of a ref. */
   include: z.array(z.string()).default([]),
   exclude: z.array(z.string()).default([]),
-  /** Null for a single file, and while nobody knows. */
+  /** Null for a single file, and while not yet known. */
   group: group.nullable().default(null),
   /** Times as ISO 8601 in UTC. */
   createdAt: z.string(),
@@ -125,5 +134,5 @@ export const downloadRecordSchema = z.object({
   finishedAt: z.string().nullable(),
 })
 
-/** A download as it lies in a store: plain JSON. */
+/** A download as it is stored: plain JSON. */
 export type DownloadRecord = z.infer<typeof downloadRecordSchema>

@@ -1,4 +1,4 @@
-/** What a caller asks for, checked and with what the manager adds to it. */
+/** Validates requests for downloads, and adds the settings of the manager. */
 import { hash } from 'node:crypto'
 import { checkFilename, fallbackFilename } from '../disk/names.js'
 import { DownloadError, invalidOption } from '../errors.js'
@@ -15,40 +15,40 @@ import { isActive } from './states.js'
 export interface DownloadRequestContext {
   places: Destinations
   resolver: Resolver
-  /** Of downloads that name none. */
+  /** Layout of downloads that do not set one. */
   layout: Layout
   adopt: boolean | 'copy'
-  /** Whether the manager's folder is meant to be the cache, should one be wanted. */
+  /** Whether the manager's folder serves as the cache in the `hf-cache` layout. */
   ownsCache: boolean
 }
 
-/** See {@link readRequest}. */
+/** A validated request. */
 export interface ValidatedRequest {
-  /** `adopt` is decided. */
+  /** Validated options, with the effective value of `adopt`. */
   wanted: ResolvedDownloadOptions
   layout: Layout
-  /** The one that was given; undefined when none was. */
+  /** Directory that the caller gave; undefined if none. */
   directory: string | null | undefined
-  /** Where it goes when it is new. */
-  home: string | null
-  /** Undefined where there are none, as in a cache. */
+  /** Directory of the download if it is new. */
+  targetDirectory: string | null
+  /** Mode of the download; undefined in a cache, which has no modes. */
   mode: string | null | undefined
-  /** File name that was given; else null. */
-  given: string | null
-  /** File name by the URL or the ref; null when that doesn't tell. */
-  told: string | null
+  /** File name that the caller gave; otherwise null. */
+  givenFilename: string | null
+  /** File name derived from the URL or the ref; null if they do not contain one. */
+  derivedFilename: string | null
 }
 
 /**
- * Reads what a caller asks for.
+ * Validates a request.
  *
  * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`.
  */
 export function readRequest(options: unknown, context: DownloadRequestContext): ValidatedRequest {
   const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
   const { places } = context
-  const given = wanted.filename === undefined ? null : checkFilename(wanted.filename)
-  const told = filenameIn(wanted, context.resolver)
+  const givenFilename = wanted.filename === undefined ? null : checkFilename(wanted.filename)
+  const derivedFilename = filenameIn(wanted, context.resolver)
   checkMirrors(wanted.urls ?? [], wanted.remote)
   const layout = layoutOf(wanted, context)
   const inCache = layout === 'hf-cache'
@@ -58,25 +58,25 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
     wanted: { ...wanted, adopt: wanted.adopt ?? (wanted.remote === null ? context.adopt : false) },
     layout,
     directory,
-    home: directory === undefined ? cache : directory,
+    targetDirectory: directory === undefined ? cache : directory,
     mode: inCache ? undefined : places.modeOf(wanted.mode),
-    given,
-    told,
+    givenFilename,
+    derivedFilename,
   }
 }
 
-/** Where a new download goes, as far as it is known. */
+/** Returns where a new download is stored, as far as that is known. */
 export function destinationFor({
   layout,
-  home,
+  targetDirectory,
   mode = null,
-  given,
-  told,
+  givenFilename,
+  derivedFilename,
 }: ValidatedRequest): Pick<DownloadRecord, 'layout' | 'directory' | 'mode' | 'filename' | 'named'> {
-  const filename = given ?? told ?? fallbackFilename
-  // In a cache the commit is part of the path.
-  const named = layout === 'flat' && (given ?? told) !== null
-  return { layout, directory: home, mode, filename, named }
+  const filename = givenFilename ?? derivedFilename ?? fallbackFilename
+  // In a cache, the commit is part of the path.
+  const named = layout === 'flat' && (givenFilename ?? derivedFilename) !== null
+  return { layout, directory: targetDirectory, mode, filename, named }
 }
 
 function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: DownloadRequestContext): Layout {
@@ -86,23 +86,23 @@ function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: Downloa
     return layout === 'hf-cache' && fits && mode === null && filename === undefined ? layout : 'flat'
   }
   if (wanted.layout === 'flat') return 'flat'
-  if (!fits) throw invalidOption('layout', 'hf-cache takes refs of the Hugging Face hub only')
-  if (mode !== null) throw invalidOption('mode', 'there are none in a cache; leave it out')
+  if (!fits) throw invalidOption('layout', 'hf-cache supports only refs of the Hugging Face Hub')
+  if (mode !== null) throw invalidOption('mode', 'a cache has no modes; leave it out')
   if (filename !== undefined)
-    throw invalidOption('filename', 'a cache keeps the names of the hub; leave it out')
+    throw invalidOption('filename', 'a cache keeps the file names of the Hub; leave it out')
   return 'hf-cache'
 }
 
-/** The name that the URL or the ref itself gives the file. Checks both. */
+/** Returns the file name that the URL or the ref implies. Validates both. */
 function filenameIn(wanted: ResolvedDownloadOptions, resolver: Resolver): string | null {
   const identified = identify(wanted.url, resolver, wanted.remote)
   if (identified.kind === 'url') requireNoGlobs(wanted)
   return identified.filename
 }
 
-// ---- Making and comparing download records. Pure.
+// ---- Creating and comparing download records. Pure.
 
-/** The record of a download that was just asked for. */
+/** Creates the record of a new download. */
 export function newRecord(
   wanted: ResolvedDownloadOptions,
   place: Pick<DownloadRecord, 'directory' | 'layout' | 'mode' | 'filename' | 'named' | 'sequence'>,
@@ -141,55 +141,62 @@ export function newRecord(
 }
 
 /**
- * Asking again must mean the same file.
+ * Checks that a repeated request means the same file.
  *
- * @throws DownloadError `CONFLICT` when folder, layout, file name, mode, digest, size or globs differ from what is known; also for a digest or
- * size where none was given, once the transfer runs: it would end without having looked at them.
+ * @throws DownloadError `CONFLICT` when folder, layout, file name, mode, digest, size or globs differ from
+ * the known ones; also for a digest or size where none was given before, once the transfer runs, because it
+ * would end without checking them.
  */
 export function requireSame(
   known: Download,
   wanted: ResolvedDownloadOptions,
-  place: Pick<ValidatedRequest, 'directory' | 'mode' | 'given'>,
+  place: Pick<ValidatedRequest, 'directory' | 'mode' | 'givenFilename'>,
 ): void {
   const { record } = known
   const differs = (name: string) =>
-    new DownloadError('CONFLICT', `This URL is known already with another ${name}; remove it first.`)
+    new DownloadError(
+      'CONFLICT',
+      `This URL is already known with a different ${name}; remove that download first.`,
+    )
   if (wanted.layout !== undefined && wanted.layout !== record.layout) throw differs('layout')
   // A cache has no modes.
   if (place.mode !== undefined && record.layout === 'flat' && place.mode !== record.mode)
     throw differs('mode')
   if (place.directory !== undefined && place.directory !== record.directory) throw differs('directory')
-  if (place.given !== null && place.given !== record.filename) throw differs('file name')
+  if (place.givenFilename !== null && place.givenFilename !== record.filename) throw differs('file name')
   if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
     throw differs('sha256')
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
   if (wanted.include !== undefined && !sameList(wanted.include, record.include)) throw differs('include')
   if (wanted.exclude !== undefined && !sameList(wanted.exclude, record.exclude)) throw differs('exclude')
   if (isActive(known.state) && isStricter(record, wanted)) {
-    throw new DownloadError('CONFLICT', 'This URL is being fetched already without that sha256 or size.')
+    throw new DownloadError(
+      'CONFLICT',
+      'This URL is already being downloaded without that sha256 or size; wait until it has ended.',
+    )
   }
 }
 
 /**
- * A plain URL is one file.
+ * Rejects globs for a plain URL, which is a single file.
  *
- * @throws DownloadError `INVALID_OPTIONS` for globs.
+ * @throws DownloadError `INVALID_OPTIONS`.
  */
 export function requireNoGlobs({ include, exclude }: ResolvedDownloadOptions): void {
   if (include === undefined && exclude === undefined) return
   const path = include === undefined ? 'exclude' : 'include'
-  throw invalidOption(path, 'goes with a ref that means several files')
+  throw invalidOption(path, 'applies only to a ref that names several files')
 }
 
-/** Whether two lists, such as globs, are the same. */
+/** Whether two lists, such as lists of globs, are equal. */
 export function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index])
 }
 
 /**
- * Whether a digest or a size is expected of the file that nobody expected before.
+ * Whether a digest or size is expected of the file now that was not expected before.
  *
- * @param wanted - what is expected now; null or undefined where nothing is said.
+ * @param wanted - the new expectations; null or undefined if not given.
  */
 export function isStricter(
   record: Pick<DownloadRecord, 'sha256' | 'size'>,
@@ -199,7 +206,7 @@ export function isStricter(
   return (sha256 !== null && record.sha256 === null) || (size !== null && record.size === null)
 }
 
-/** What the file must be, by what is recorded and what was said now. */
+/** Merges the recorded expectations with those of a new request. */
 export function expectations(
   record: DownloadRecord,
   wanted: ResolvedDownloadOptions,
@@ -207,7 +214,11 @@ export function expectations(
   return { sha256: wanted.sha256 ?? record.sha256, size: wanted.size ?? record.size }
 }
 
-/** What changes in a settled record when it is asked for again; null when nothing new was said. */
+/**
+ * Returns the changes to a settled record that is requested again.
+ *
+ * @param wanted - options of the new request; null when there are none, as for a retry.
+ */
 export function renewal(
   record: DownloadRecord,
   wanted: ResolvedDownloadOptions | null,
@@ -219,7 +230,7 @@ export function renewal(
     ...expectations(record, wanted),
     force: wanted.force,
     adopt: wanted.adopt ?? record.adopt,
-    // Who asks last answers for it: a trusted caller may lead it anywhere, a remote one no further than its grant.
+    // The last caller decides: a trusted one may use any address, a remote one only those of its grant.
     remote: wanted.remote,
     urls: wanted.urls ?? record.urls,
     spread: wanted.spread ?? record.spread,

@@ -1,6 +1,6 @@
 import { DownloadError } from '../errors.js'
 
-/** Every state of a download, in the order in which a lucky one passes them. */
+/** All states of a download, in the order in which a successful one passes through them. */
 export const downloadStates = [
   'queued',
   'resolving',
@@ -13,18 +13,18 @@ export const downloadStates = [
 ] as const
 
 /**
- * Where a download is in its life.
+ * State of a download.
  *
  * - `queued`: waits for a free slot.
- * - `resolving`: asks the source, looks at what lies on disk.
- * - `downloading`: bytes arrive.
- * - `verifying`: all bytes are there; size, digest and format are checked.
+ * - `resolving`: queries the source and checks which files exist on disk.
+ * - `downloading`: receives bytes.
+ * - `verifying`: has received all bytes; size, digest and format are checked.
  * - `paused`: stopped by the caller, bytes kept.
  * - `completed`, `failed`, `canceled`: settled.
  */
 export type DownloadState = (typeof downloadStates)[number]
 
-/** From each state, the states it may move to. Asking again for a settled one queues it anew. */
+/** Allowed transitions from each state. A settled download that is requested again is queued again. */
 export const transitions: Readonly<Record<DownloadState, readonly DownloadState[]>> = {
   queued: ['resolving', 'paused', 'failed', 'canceled'],
   resolving: ['downloading', 'verifying', 'completed', 'queued', 'paused', 'failed', 'canceled'],
@@ -36,15 +36,15 @@ export const transitions: Readonly<Record<DownloadState, readonly DownloadState[
   canceled: ['queued'],
 }
 
-/** Whether `from → to` is in the table. */
+/** Whether the transition from one state to another is allowed. */
 export function canMove(from: DownloadState, to: DownloadState): boolean {
   return transitions[from].includes(to)
 }
 
 /**
- * The state after a move.
+ * Returns the state after a transition.
  *
- * @throws DownloadError `INVALID_STATE` when the table forbids it.
+ * @throws DownloadError `INVALID_STATE` when it is not allowed.
  */
 export function move(from: DownloadState, to: DownloadState): DownloadState {
   if (!canMove(from, to)) {
@@ -53,12 +53,12 @@ export function move(from: DownloadState, to: DownloadState): DownloadState {
   return to
 }
 
-/** Whether the download holds a slot and works. */
+/** Whether the download holds a slot and is running. */
 export function isActive(state: DownloadState): boolean {
   return state === 'resolving' || state === 'downloading' || state === 'verifying'
 }
 
-/** Whether nothing more happens until the caller asks: completed, failed or canceled. */
+/** Whether the state stays as it is until the caller acts: completed, failed or canceled. */
 export function isSettled(state: DownloadState): boolean {
   return state === 'completed' || state === 'failed' || state === 'canceled'
 }

@@ -1,4 +1,4 @@
-/** What a download would do: nothing is started, and nothing is written. */
+/** Plans a download: reports what it would do, without starting or writing anything. */
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { io } from '../disk/io.js'
@@ -34,72 +34,73 @@ import { statedSize } from '../net/content-range.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 
-/** Files that are looked at together. */
-const looksAtATime = 16
+/** Maximum number of files that are checked at the same time. */
+const maxParallelChecks = 16
 
 /** One file of a {@link DownloadPlan}. */
 export interface PlannedFile {
   /** Relative to the folder of the download, with slashes. */
   filename: string
-  /** Absolute path where it lies or would lie. */
+  /** Absolute path where the file is or would be stored. */
   path: string
-  /** Bytes; null where nobody tells. */
+  /** Size in bytes; null if unknown. */
   size: number | null
-  /** Lower-case hex SHA-256 that it must have; null where nobody tells. */
+  /** Expected SHA-256 in lower-case hex; null if unknown. */
   sha256: string | null
   /**
-   * - `complete`: it lies there, with the right size; its digest is looked at by the download itself.
-   * - `partial`: some of its bytes are kept from an earlier run.
-   * - `adoptable`: a file that seems to be the same lies in another program's cache; the download hashes it first.
-   * - `missing`: all of it would be fetched.
+   * - `complete`: the file exists with the expected size; the download itself checks its digest.
+   * - `partial`: some of its bytes were kept by an earlier run.
+   * - `adoptable`: another program's cache contains a file that appears to be the same; the download hashes
+   *   it first.
+   * - `missing`: the complete file would be fetched.
    */
   status: 'missing' | 'partial' | 'complete' | 'adoptable'
-  /** Bytes that needn't be fetched. */
+  /** Bytes that do not need to be fetched. */
   haveBytes: number
-  /** The file in another program's cache, as an absolute path, when it is adoptable; else null. */
+  /** Absolute path of the file in another program's cache if it is adoptable; otherwise null. */
   from: string | null
 }
 
-/** What a download would do; see `DownloadManager.plan`. */
+/** What a download would do: the result of `DownloadManager.plan`. */
 export interface DownloadPlan {
-  /** The URL or ref that was asked for. */
+  /** The requested URL or ref. */
   url: string
-  /** At least one. */
+  /** The files; at least one. */
   files: PlannedFile[]
-  /** Bytes of all files; null when the size of one is unknown. */
+  /** Total size of all files in bytes; null if the size of any file is unknown. */
   totalBytes: number | null
-  /** Bytes that would be fetched; null when that can't be told. */
+  /** Bytes that would be fetched; null if unknown. */
   missingBytes: number | null
-  /** Bytes free where the files would go; null when the file system doesn't tell. */
+  /** Free bytes on the file system that the files would go to; null if it does not report them. */
   freeBytes: number | null
-  /** Whether what would be fetched fits there; null when that can't be told. */
+  /** Whether the bytes to fetch fit on that file system; null if unknown. */
   fits: boolean | null
 }
 
-/** What a plan is made with. */
+/** Settings and services of the manager that planning needs. */
 export interface PlanContext {
   places: Destinations
   resolver: Resolver
-  /** The download of that URL, when there is one. */
+  /** The existing download of the URL, if there is one. */
   known: Download | undefined
-  /** Throws when another download has one of the files. */
+  /** Throws when another download has claimed one of the files. */
   requireFree: (place: DownloadRecord, filenames: readonly string[]) => void
   /** Aborted when the manager closes. */
   closed: AbortSignal
 }
 
-/** What a file is known to be, and where it would go. */
-interface Prospect {
+/** A file of the plan and its destination. */
+interface PlanEntry {
   planned: Pick<PlannedFile, 'filename' | 'path' | 'size' | 'sha256'>
   destination: Destination
-  /** In a cache it is the blob that is looked at. */
+  /** Where the file may be adopted from; null if it must be fetched. */
   adopt: AdoptSpec | null
 }
 
 /**
- * Makes a plan.
+ * Plans a download.
  *
- * @throws DownloadError what the download would fail with before its first byte.
+ * @throws DownloadError the errors that the download itself would fail with before its first byte.
  */
 export async function planDownload(
   request: ValidatedRequest,
@@ -114,44 +115,45 @@ export async function planDownload(
   const record = {
     ...newRecord(wanted, { ...destinationFor(request), sequence: 0 }),
     ...place,
-    ...pick(known?.record, wanted),
+    ...adjustments(known?.record, wanted),
   }
   const resolution =
     resolver.find(url) === null
-      ? { files: [await probed(request, resolver, signal)] }
+      ? { files: [await probeFile(request, resolver, signal)] }
       : await resolver.resolve(url, { remote, signal, include, exclude })
   const caches = machineCaches()
-  const { prospects, filenames } = prospectsOf(resolution, record, root, caches)
-  // In a cache those who want the same blob share it.
+  const { entries, filenames } = planEntries(resolution, record, root, caches)
+  // In a cache, downloads of the same blob share it.
   if (record.layout === 'flat') requireFree(record, filenames)
   const index = new CacheIndex(caches)
-  const files = await pLimit(looksAtATime).map(prospects, (prospect) => look(prospect, index, wanted.force))
+  const files = await pLimit(maxParallelChecks).map(entries, (entry) => inspect(entry, index, wanted.force))
   return summary(url, files, await freeBytes(root))
 }
 
-/** What an earlier call has said of the file holds too. */
-function pick(record: DownloadRecord | undefined, wanted: ResolvedDownloadOptions) {
+/** The expectations of an earlier call for the file still apply. */
+function adjustments(record: DownloadRecord | undefined, wanted: ResolvedDownloadOptions) {
   return { adopt: wanted.adopt ?? false, ...(record === undefined ? {} : expectations(record, wanted)) }
 }
 
-async function probed(
-  { wanted, given, told }: ValidatedRequest,
+async function probeFile(
+  { wanted, givenFilename, derivedFilename }: ValidatedRequest,
   resolver: Resolver,
   signal: AbortSignal,
 ): Promise<ResolvedFile> {
   const { url, headers, remote } = wanted
   const answer = await resolver.probe(new URL(url), { headers, remote, signal })
   const contentDisposition = answer.headers['content-disposition'] ?? null
-  const filename = given ?? told ?? chooseFilename({ contentDisposition, finalUrl: new URL(answer.url) })
+  const filename =
+    givenFilename ?? derivedFilename ?? chooseFilename({ contentDisposition, finalUrl: new URL(answer.url) })
   return { filename, urls: [url], headers: {}, size: statedSize(answer) ?? undefined }
 }
 
-function prospectsOf(
+function planEntries(
   resolution: Resolution,
   record: DownloadRecord,
   root: string,
   caches: KnownCaches,
-): { prospects: Prospect[]; filenames: string[] } {
+): { entries: PlanEntry[]; filenames: string[] } {
   const { files } = resolution
   const [only] = files
   const isGroup = files.length > 1 || only === undefined
@@ -162,18 +164,18 @@ function prospectsOf(
   const below = isGroup && record.layout === 'flat' ? groupFolder(record, resolution) : null
   const folder = below === null ? root : join(root, below)
   const filenames = paths.map((path) => (below === null ? path : `${below}/${path}`))
-  const prospects = files.map((file, index) => {
+  const entries = files.map((file, index) => {
     const path = paths[index] ?? ''
     const destination = destinationOf(file, record, { root, folder, path, caches })
     const { cache = null, adopt = null, size, sha256 } = destination
     const open = cache === null ? join(folder, ...path.split('/')) : join(root, ...snapshotPath(cache))
     return { planned: { filename: cache?.path ?? path, path: open, size, sha256 }, destination, adopt }
   })
-  return { prospects, filenames }
+  return { entries, filenames }
 }
 
-async function look(
-  { planned, destination, adopt }: Prospect,
+async function inspect(
+  { planned, destination, adopt }: PlanEntry,
   index: CacheIndex,
   force: boolean,
 ): Promise<PlannedFile> {

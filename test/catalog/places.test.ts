@@ -78,7 +78,7 @@ describe('a URL that the manager knows', () => {
     await scene.preloader.start()
     const status = await scene.end()
     expect(status).toMatchObject({ success_flag: false })
-    expect(status.error).toContain('known already with another mode')
+    expect(status.error).toContain('already known with a different mode')
     expect((await theirs.finished).path).toContain('embed')
     // When it is through, the catalog has its way; their file stays.
     await scene.preloader.start()

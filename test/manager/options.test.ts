@@ -75,7 +75,7 @@ describe('row 39: options of a download', () => {
     [{ url, maxBytesPerSecond: 0 }, 'INVALID_OPTIONS', 'maxBytesPerSecond: Too small'],
     [{ url, headers: { Range: 'bytes=5-' } }, 'INVALID_OPTIONS', 'headers.Range: is set by the engine'],
     [{ url, headers: { 'a b': '' } }, 'INVALID_OPTIONS', 'headers.a b: is not a valid header name'],
-    [{ url, headers: { a: 'x\r\nHost: evil' } }, 'INVALID_OPTIONS', 'headers.a: holds a character'],
+    [{ url, headers: { a: 'x\r\nHost: evil' } }, 'INVALID_OPTIONS', 'headers.a: contains a character'],
     [{ url, headers: ['a'] }, 'INVALID_OPTIONS', 'headers'],
     [{ url, signal: {} }, 'INVALID_OPTIONS', 'signal'],
     [{ url, output: 'x' }, 'INVALID_OPTIONS', 'Unrecognized key: "output"'],
