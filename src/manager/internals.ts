@@ -1,20 +1,21 @@
-/** What of a manager the parts on top of it may use, and users of the package may not. */
+/** Services of a manager that other parts of this package use, and that its users do not see. */
 import type { Destinations } from '../download/destination.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 
 /**
- * Where a manager keeps its {@link ManagerInternals}. The package does not export it, so that only the package itself
- * finds them; it is registered under a name, because there may be two copies of the package in one process.
+ * Key under which a manager keeps its {@link ManagerInternals}. The package does not export it, so only the
+ * package itself can reach them. The symbol is registered globally, because a process may load two copies of
+ * the package.
  */
 export const internals: unique symbol = Symbol.for('model-downloader.internals')
 
-/** See the file's head. */
+/** Internal services of a manager. */
 export interface ManagerInternals {
-  /** Where downloads, and the documents of a preload, are remembered. */
+  /** Store of the downloads and of the preload documents. */
   readonly store: DownloadStore
-  /** Where files go. */
+  /** Maps downloads to paths on disk. */
   readonly destinations: Destinations
-  /** The host's own sources and those of this package. */
+  /** Sources of the host application and of this package. */
   readonly sources: SourceRegistry
 }

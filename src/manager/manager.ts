@@ -31,7 +31,8 @@ import { Registry } from './registry.js'
 import { Interest, Scheduler } from './scheduler.js'
 
 /**
- * Keeps downloads: a queue with slots, a registry by URL, events, and a memory that outlives the process.
+ * Manages downloads: a queue with a limited number of slots, a registry by URL, events, and state that
+ * survives a restart.
  *
  * @example
  * const manager = new DownloadManager({ directory: './models' })
@@ -40,9 +41,9 @@ import { Interest, Scheduler } from './scheduler.js'
  * await manager.close()
  */
 export class DownloadManager extends SafeEmitter {
-  /** Resolves when the store is loaded; rejects with `STORE_ERROR`. Every async method waits for it. */
+  /** Resolves once the store is loaded; rejects with `STORE_ERROR`. Every async method waits for it. */
   readonly ready: Promise<void>
-  /** Absolute path of the root of all files. */
+  /** Absolute path of the root folder of all files. */
   readonly directory: string
   /** @internal */
   readonly [internals]: ManagerInternals
@@ -133,12 +134,17 @@ export class DownloadManager extends SafeEmitter {
     this.ready.catch(() => undefined)
   }
 
-  /** @internal For servers: what the first download would have to wait for is started now. */
+  /** @internal Starts what the first download would otherwise have to wait for. Used by servers. */
   warmUp(): void {
     this.#engine.prepare?.()
   }
 
-  /** Downloads at a time, 1 to 1,000. Lowering it stops nobody; it holds from the next free slot on. */
+  /**
+   * Maximum number of downloads that run at the same time, 1 to 1,000. Lowering it does not stop running
+   * downloads; the new limit applies when the next slot becomes free.
+   *
+   * @throws DownloadError `INVALID_OPTIONS` when it is set to another value.
+   */
   get concurrency(): number {
     return this.#scheduler.concurrency
   }
@@ -147,7 +153,12 @@ export class DownloadManager extends SafeEmitter {
     this.#scheduler.concurrency = parseOptions(managerOptionsSchema.shape.concurrency, slots, 'concurrency')
   }
 
-  /** Limit over all downloads in bytes per second, or null. Takes effect at once. */
+  /**
+   * Limit for all downloads together in bytes per second, or null for none. A change takes effect
+   * immediately.
+   *
+   * @throws DownloadError `INVALID_OPTIONS` when it is set to anything but null or a positive number.
+   */
   get maxBytesPerSecond(): number | null {
     return this.#maxBytesPerSecond
   }
@@ -162,15 +173,17 @@ export class DownloadManager extends SafeEmitter {
   }
 
   /**
-   * Asks for a file. Resolves when it is queued, not when it is there: that is `download.finished`.
+   * Requests a file. Resolves when the download is queued; `download.finished` resolves when the file is
+   * complete.
    *
-   * A URL that is known and live is joined; a failed or canceled one starts anew from its kept bytes; a completed one
-   * is looked at, and completes at once when its file is still right. A file that is there already and needs no
-   * hashing waits for no slot.
+   * If the URL is already known and its download has not settled, the call joins it. A failed or canceled
+   * download starts again and reuses the bytes it kept. A completed one is checked, and completes immediately
+   * if its file is still valid. A file that already exists and does not need to be hashed does not wait for a
+   * slot.
    *
-   * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`; `CONFLICT` when the URL is known with
-   * another directory, file name, mode, size or digest, or another download goes to the same file; `CANCELED` when the signal
-   * is aborted already; `CLOSED`; `STORE_ERROR`.
+   * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`; `CONFLICT` when the URL is
+   * known with a different directory, file name, mode, size or digest, or another download writes to the same
+   * file; `CANCELED` when the signal is already aborted; `CLOSED`; `STORE_ERROR`.
    */
   async download(options: DownloadOptions): Promise<Download> {
     const request = readRequest(options, this.#context)
@@ -178,13 +191,12 @@ export class DownloadManager extends SafeEmitter {
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
-    if (wanted.signal?.aborted === true)
-      throw new DownloadError('CANCELED', 'The signal was aborted beforehand.')
+    if (wanted.signal?.aborted === true) throw new DownloadError('CANCELED', 'The signal is already aborted.')
 
     const known = this.#registry.get(wanted.url)
     if (known !== undefined) {
       const joined = await this.#join(known, request)
-      // When it was forgotten meanwhile, this is the first call for it.
+      // If the known download has been removed in the meantime, this call is the first one for the URL.
       return joined ? known : await this.download(options)
     }
     const record = newRecord(wanted, { ...destinationFor(request), sequence: this.#registry.nextSequence() })
@@ -197,19 +209,21 @@ export class DownloadManager extends SafeEmitter {
         this.#registry.drop(download)
         throw error
       }
-      const isThere = await this.#places.holds(record)
+      const fileExists = await this.#places.holds(record)
       this.#requireOpen()
-      this.#scheduler.enqueue(download, isThere)
+      this.#scheduler.enqueue(download, fileExists)
       this.#interest.add(download, wanted.signal)
     })
     return download
   }
 
   /**
-   * Says what {@link download} with the same options would do: which files, their sizes and digests, what of them is there,
-   * and whether the rest fits. A ref's source is asked, and of a URL the first byte; nothing is started or written.
+   * Reports what {@link download} with the same options would do: which files it consists of, their sizes and
+   * digests, how much of them already exists, and whether the rest fits on the disk. A ref is resolved by its
+   * source; of a plain URL only the first byte is requested. Nothing is started or written.
    *
-   * @throws DownloadError as {@link download}, and as the download itself would before its first byte.
+   * @throws DownloadError the same errors as {@link download}, and those that the download itself would fail
+   * with before its first byte.
    */
   async plan(options: DownloadOptions): Promise<DownloadPlan> {
     const request = readRequest(options, this.#context)
@@ -227,23 +241,23 @@ export class DownloadManager extends SafeEmitter {
     })
   }
 
-  /** The download of a URL, if it is known. */
+  /** Returns the download of a URL, or undefined if the URL is unknown. */
   get(url: string): Download | undefined {
     return this.#registry.get(url)
   }
 
-  /** How many downloads wait for a slot. */
+  /** Number of downloads that wait for a slot. */
   get waiting(): number {
     return this.#scheduler.waiting
   }
 
-  /** All known downloads in order of arrival. */
+  /** Returns all known downloads in order of arrival. */
   list(): Download[] {
     return this.#registry.list()
   }
 
   /**
-   * Stops a download and keeps its bytes. Harmless when it is paused.
+   * Stops a download and keeps its bytes. Does nothing if it is already paused.
    *
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled; `CLOSED`.
    */
@@ -252,17 +266,18 @@ export class DownloadManager extends SafeEmitter {
   }
 
   /**
-   * Queues a paused download again. Harmless when it is queued or works.
+   * Queues a paused download again. Does nothing if it is already queued or running.
    *
-   * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled (see {@link retry}); `CLOSED`.
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled (see {@link retry});
+   * `CLOSED`.
    */
   resume(url: string): Promise<Download> {
     return this.#control(url, (download) => this.#scheduler.resume(download))
   }
 
   /**
-   * Stops a download and deletes its bytes; `finished` rejects with `CANCELED`. One whose file is being published
-   * completes instead. Harmless when it is canceled.
+   * Stops a download and deletes its bytes; `finished` rejects with `CANCELED`. If the file is already being
+   * published, the download completes instead. Does nothing if it is already canceled.
    *
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
@@ -271,7 +286,8 @@ export class DownloadManager extends SafeEmitter {
   }
 
   /**
-   * Starts a failed or canceled download anew, from its kept bytes where there are some. Harmless when it is live.
+   * Starts a failed or canceled download again, from the bytes it kept if there are any. Does nothing if it
+   * has not settled.
    *
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
@@ -280,7 +296,8 @@ export class DownloadManager extends SafeEmitter {
   }
 
   /**
-   * Forgets a download; a live one is canceled first. Harmless when the URL is unknown.
+   * Removes a download from the manager; one that has not settled is canceled first. Does nothing if the URL
+   * is unknown.
    *
    * @param options - `deleteFile`: also delete the finished file. Default false.
    * @throws DownloadError `PERMISSION`, `DISK_IO` when the file can't be deleted; `STORE_ERROR`; `CLOSED`.
@@ -297,20 +314,21 @@ export class DownloadManager extends SafeEmitter {
     })
   }
 
-  /** Resolves when nothing is queued or works (paused ones don't count). */
+  /** Resolves when no download is queued or running. Paused downloads do not count. */
   async onIdle(): Promise<void> {
     await this.ready
     while (this.#closed === null) {
       await this.#scheduler.idle()
-      // A call that a listener made may be about to queue something.
+      // A listener may have made a call that is about to queue a download.
       await this.#serial.settled()
       if (this.#scheduler.isIdle) return
     }
   }
 
   /**
-   * Stops all transfers and keeps their bytes; a manager of the same directory goes on with them. `finished` of live
-   * downloads rejects with `CLOSED`. Harmless when closed.
+   * Stops all transfers and keeps their bytes; the next manager of the same directory resumes them.
+   * `finished` of downloads that have not settled rejects with `CLOSED`. Does nothing if the manager is
+   * already closed.
    */
   close(): Promise<void> {
     this.#closing.abort()
@@ -318,12 +336,12 @@ export class DownloadManager extends SafeEmitter {
     return this.#closed
   }
 
-  /** The same as {@link close}. */
+  /** Same as {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  // ---- inside ----
+  // ---- internals ----
 
   async #load(): Promise<void> {
     await this.#registry.load(this.#owner, this.#options.autoResume)
@@ -332,7 +350,7 @@ export class DownloadManager extends SafeEmitter {
     }
   }
 
-  /** Joins a download that is known; false when it was forgotten before its turn came. */
+  /** Joins a known download. Returns false if it was removed before this call could run. */
   #join(known: Download, request: ValidatedRequest): Promise<boolean> {
     const { wanted } = request
     return this.#serial.run(known, async () => {
@@ -340,7 +358,7 @@ export class DownloadManager extends SafeEmitter {
       this.#requireOpen()
       requireSame(known, wanted, request)
       if (isSettled(known.state)) {
-        await this.#scheduler.again(known, wanted)
+        await this.#scheduler.requeue(known, wanted)
       } else if (isStricter(known.record, wanted)) {
         known.update(expectations(known.record, wanted))
         await this.#registry.save(known)
@@ -354,7 +372,7 @@ export class DownloadManager extends SafeEmitter {
     const error = new DownloadError('CLOSED', 'The manager was closed.', { retryable: true })
     await this.ready.catch(() => undefined)
     await this.#scheduler.stopAll()
-    // A call that is under way, such as a cancel, ends before the manager does.
+    // Calls in progress, such as a cancel, finish before the manager does.
     await this.#serial.settled()
     try {
       await Promise.all([this.#engine.close(), this.#resolver.close()])
@@ -380,7 +398,10 @@ export class DownloadManager extends SafeEmitter {
     if (this.#closed !== null) throw new DownloadError('CLOSED', 'The manager is closed.')
   }
 
-  /** Control calls of one download run one after the other, so that a storm of them leaves it consistent. */
+  /**
+   * Runs the control calls of one download one after another, so that many concurrent calls leave it in a
+   * consistent state.
+   */
   async #control(url: string, task: (download: Download) => Promise<void>): Promise<Download> {
     this.#requireOpen()
     await this.ready
@@ -397,14 +418,12 @@ export class DownloadManager extends SafeEmitter {
       await task(download)
       return true
     })
-    // When it was forgotten and asked for again meanwhile, the new one is meant.
+    // If the URL was removed and requested again in the meantime, the call applies to the new download.
     return done ? download : await this.#control(url, task)
   }
 }
 
-// ---- open
-
-/** The store that a manager's options ask for. */
+/** Opens the store that the manager options select. */
 export function openStore(store: ResolvedManagerOptions['store'], directory: string): DownloadStore {
   if (store === 'file') return createFileStore(join(directory, '.model-downloader'))
   return store === 'memory' ? createMemoryStore() : store

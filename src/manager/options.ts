@@ -1,4 +1,4 @@
-/** The options of a DownloadManager. */
+/** Options of a DownloadManager. */
 import * as z from 'zod'
 import { adopt, count, folder, layout, milliseconds, rate } from '../download/options.js'
 import type { Layout } from '../layouts/hf-paths.js'
@@ -6,42 +6,66 @@ import type { TransferTuning } from '../net/tuning.js'
 import type { Source } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 
-/** How a {@link DownloadManager} works. Everything has a default. */
+/** Options of a {@link DownloadManager}. All of them are optional. */
 export interface DownloadManagerOptions {
-  /** Root of all files; made when missing. Relative to the working directory. Default `./models`. */
+  /**
+   * Root folder of all files; created when missing. Relative to the working directory. Default `./models`.
+   */
   directory?: string
-  /** Downloads at a time, 1 to 1,000. Default 3. Changeable: `manager.concurrency = n`. */
+  /**
+   * Maximum number of downloads that run at the same time, 1 to 1,000. Default 3. Can be changed later:
+   * `manager.concurrency = n`.
+   */
   concurrency?: number
-  /** Connections per download at most, 1 to 64. Default 8. */
+  /** Maximum number of connections per download, 1 to 64. Default 8. */
   connections?: number
-  /** Limit over all downloads together, in bytes per second, or null. Default null. Changeable. */
+  /**
+   * Limit for all downloads together in bytes per second, or null for none. Default null. Can be changed
+   * later: `manager.maxBytesPerSecond = n`.
+   */
   maxBytesPerSecond?: number | null
-  /** Sub-folders that `mode` may name. Default `['llm', 'embed', 'rerank']`. */
+  /** Subfolders that the `mode` of a download may select. Default `['llm', 'embed', 'rerank']`. */
   modes?: readonly string[]
-  /** Mode of a download that names none; null puts files into `directory` itself. Default `llm`. */
+  /**
+   * Mode of downloads that do not set one; null puts their files directly into `directory`. Default `llm`.
+   */
   defaultMode?: string | null
   /**
-   * Layout of downloads that name none. `hf-cache` holds for refs of the Hugging Face hub that come without mode and file
-   * name; all else lies flat. The cache is `directory` when that is given, else the one of the environment (`HF_HUB_CACHE`,
-   * `HF_HOME`, else `~/.cache/huggingface/hub`). Default `flat`.
+   * Layout of downloads that do not set one. `hf-cache` applies to refs of the Hugging Face Hub that set
+   * neither a mode nor a file name; all other downloads use the flat layout. The cache is `directory` if that
+   * is set, otherwise the one that the environment selects (`HF_HUB_CACHE`, `HF_HOME`, otherwise
+   * `~/.cache/huggingface/hub`). Default `flat`.
    */
   layout?: Layout
-  /** Whether trusted callers' downloads may be taken from other programs' caches; see {@link DownloadOptions}. Default true. */
+  /**
+   * Whether downloads of trusted callers may adopt files from other programs' caches; see
+   * {@link DownloadOptions}. Default true.
+   */
   adopt?: boolean | 'copy'
-  /** Where downloads are remembered: `file` (below `<directory>/.model-downloader`), `memory`, or your own. Default `file`. */
+  /**
+   * Where downloads are recorded: `file` (below `<directory>/.model-downloader`), `memory`, or a store of
+   * your own. Default `file`.
+   */
   store?: 'file' | 'memory' | DownloadStore
-  /** Queue unfinished downloads of the last run again. Default true. */
+  /**
+   * Whether unfinished downloads of the last run are queued again. With false they are loaded as paused.
+   * Default true.
+   */
   autoResume?: boolean
   /**
-   * Run transfers in a worker thread, so that the host's event loop stays free. False keeps them in this thread; so it is,
-   * with a warning in the log, where the worker's file can't be found. Default true.
+   * Whether transfers run in a worker thread, which keeps the event loop of the host free. With false they
+   * run in the calling thread; the same happens, with a warning in the log, if the worker file can't be
+   * found. Default true.
    */
   worker?: boolean
-  /** Use `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` from the environment. Default true; never for remote callers' URLs. */
+  /**
+   * Whether to use `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` from the environment. URLs of remote callers
+   * never use a proxy. Default true.
+   */
   proxy?: boolean
   /**
-   * Places that models come from, besides those of this package; they are asked first, and one with the name of a
-   * built-in one takes its place. Default: none.
+   * Sources in addition to the built-in ones, at most 100. They are tried first, and a source with the name
+   * of a built-in one replaces it. Default: none.
    */
   sources?: readonly Source[]
   /** Timeouts, retries and intervals; see {@link TransferTuning}. */
@@ -98,12 +122,12 @@ const source = z.custom<Source>(
   'must be an object with name, match and resolve',
 )
 
-/** An explicit undefined would hide the default when the two are merged. */
+/** Removes explicit undefined values, which would override the defaults when the two are merged. */
 function withoutUndefined(tuning: object): Partial<TransferTuning> {
   return Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined))
 }
 
-/** Validates {@link DownloadManagerOptions} and fills the defaults in. */
+/** Validates {@link DownloadManagerOptions} and fills in the defaults. */
 export const managerOptionsSchema = z.strictObject({
   directory: folder.default('./models'),
   concurrency: count(1000).default(3),

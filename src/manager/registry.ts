@@ -6,14 +6,17 @@ import { isSettled } from '../download/states.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type DownloadStore, storeError } from '../store/store.js'
 
-/** The downloads that a manager knows: by URL, by the file that they go to, and in the store. */
+/** Downloads of a manager: by URL, by the files that they write, and in the store. */
 export class Registry {
   readonly #store: DownloadStore
   readonly #log: (event: LogEvent) => void
   readonly #byUrl = new Map<string, Download>()
-  /** Who goes to a file, by its path in lower case: many file systems take names that differ in case for one. */
+  /**
+   * Download that claimed a file, by its path in lower case, because many file systems treat names that
+   * differ only in case as the same.
+   */
   readonly #byTarget = new Map<string, Download>()
-  /** The same the other way round. */
+  /** Keys in `#byTarget` of each download. */
   readonly #targetsOf = new Map<Download, Set<string>>()
   #sequence = 0
 
@@ -23,7 +26,7 @@ export class Registry {
   }
 
   /**
-   * Reads the store. Unfinished downloads come back queued, or paused without `autoResume`.
+   * Loads the store. Unfinished downloads are restored as queued, or as paused without `autoResume`.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
@@ -36,7 +39,7 @@ export class Registry {
     }
     for (const message of loaded.problems) this.#log({ level: 'warn', message })
     for (const record of loaded.records) {
-      // Two processes over one store may have given the same number.
+      // Two processes that share a store may have assigned the same number.
       const sequence = Math.max(record.sequence, this.#sequence)
       this.#sequence = sequence + 1
       const live = !isSettled(record.state) && record.state !== 'paused'
@@ -48,42 +51,43 @@ export class Registry {
     }
   }
 
-  /** A number for the next arrival. */
+  /** Returns the sequence number of the next download. */
   nextSequence(): number {
     return this.#sequence++
   }
 
-  /** The download of a URL. */
+  /** Returns the download of a URL. */
   get(url: string): Download | undefined {
     return this.#byUrl.get(url)
   }
 
-  /** Whether a download is still known: its URL may be another one's by now. */
+  /** Whether a download is still registered; its URL may belong to a newer download by now. */
   has(download: Download): boolean {
     return this.#byUrl.get(download.url) === download
   }
 
-  /** All, in order of arrival. */
+  /** Returns all downloads in order of arrival. */
   list(): Download[] {
     return [...this.#byUrl.values()].sort((a, b) => a.record.sequence - b.record.sequence)
   }
 
   /**
-   * Claims files for a download. Two URLs must not meet in one file: the second would be told that its file is
-   * there already. One that failed or was canceled gives its claims up.
+   * Claims files for a download. Two URLs must not write to the same file: the second download would find the
+   * file of the first one and complete with it. A failed or canceled download gives up its claims.
    *
-   * @param filenames - in the folder of the download; those of a group with its own folder before them.
-   * @throws DownloadError `CONFLICT`; nothing is claimed then.
+   * @param filenames - relative to the folder of the download; the files of a group are preceded by the
+   * group's own folder.
+   * @throws DownloadError `CONFLICT`; then nothing is claimed.
    */
   claim(download: Download, filenames: readonly string[]): void {
     this.#setTargets(download, this.requireFree(download.record, filenames, download))
   }
 
   /**
-   * The keys of files that could be claimed.
+   * Checks that no other download has claimed the files, and returns their keys.
    *
-   * @param place - of the download that they would be of; its own file name doesn't count.
-   * @param own - whose claims are in nobody's way.
+   * @param place - location of the download that would claim them; its own file name is ignored.
+   * @param own - download whose own claims do not conflict.
    * @throws DownloadError `CONFLICT`.
    */
   requireFree(place: Place, filenames: readonly string[], own: Download | undefined): string[] {
@@ -92,7 +96,7 @@ export class Registry {
       const other = this.#byTarget.get(key)
       const taken = other !== undefined && other !== own && this.has(other)
       if (taken && other.state !== 'failed' && other.state !== 'canceled') {
-        const message = `Another download goes to the file ${filenames[index] ?? ''}; give a filename.`
+        const message = `Another download already writes to the file ${filenames[index] ?? ''}; set a different filename.`
         throw new DownloadError('CONFLICT', message)
       }
     }
@@ -109,7 +113,7 @@ export class Registry {
   }
 
   /**
-   * Adds a download, and claims its file when that has a name.
+   * Adds a download, and claims its file if the name is known.
    *
    * @throws DownloadError `CONFLICT`.
    */
@@ -118,7 +122,7 @@ export class Registry {
     this.#byUrl.set(download.url, download)
   }
 
-  /** Takes a download out, without a word to the store. */
+  /** Removes a download from memory, but not from the store. */
   drop(download: Download): void {
     if (this.has(download)) this.#byUrl.delete(download.url)
     for (const key of this.#targetsOf.get(download) ?? []) {
@@ -128,7 +132,7 @@ export class Registry {
   }
 
   /**
-   * Writes a record for the first time.
+   * Stores the record of a new download.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
@@ -136,11 +140,14 @@ export class Registry {
     try {
       await this.#store.save(download.toRecord())
     } catch (error) {
-      throw storeError(error, 'The download could not be stored.')
+      throw storeError(error, 'The download could not be saved to the store.')
     }
   }
 
-  /** Writes a record. A transfer goes on without it; what is lost is that it would be taken up again by itself. */
+  /**
+   * Stores the record of a download. A failure is only logged: the transfer continues, but after a restart it
+   * may not be resumed automatically.
+   */
   async save(download: Download): Promise<void> {
     if (!this.has(download)) return
     try {
@@ -152,15 +159,15 @@ export class Registry {
   }
 
   /**
-   * Forgets a download for good.
+   * Removes a download from the store and from memory.
    *
-   * @throws DownloadError `STORE_ERROR`; it is known as before then.
+   * @throws DownloadError `STORE_ERROR`; then the download stays registered.
    */
   async forget(download: Download): Promise<void> {
     try {
       await this.#store.remove(download.record.id)
     } catch (error) {
-      throw storeError(error, 'The download could not be taken out of the store.')
+      throw storeError(error, 'The download could not be removed from the store.')
     }
     this.drop(download)
   }
@@ -185,6 +192,6 @@ function keysOf(place: Place, filenames: readonly string[]): string[] {
 
 function keyOf(place: Place): string {
   const { directory, mode } = place
-  // Joined, so that a mode and a folder of that name are the same.
+  // Joined, so that a mode and a folder of the same name are treated as the same folder.
   return join(directory ?? '', mode ?? '', ...pathBelow(place)).toLowerCase()
 }

@@ -15,10 +15,10 @@ import type { Resolver } from '../sources/resolver.js'
 import { lazily } from '../util/lazy.js'
 import type { Registry } from './registry.js'
 
-/** How many files that are there already are looked at together. */
-const looksAtATime = 16
+/** Maximum number of existing files that are checked at the same time. */
+const maxParallelChecks = 16
 
-/** What {@link Scheduler} works with. */
+/** Settings and services that a {@link Scheduler} needs. */
 export interface SchedulerInit {
   engine: TransferEngine
   resolver: Resolver
@@ -27,21 +27,24 @@ export interface SchedulerInit {
   places: Destinations
   emitter: SafeEmitter
   concurrency: number
-  /** Connections per download, unless it says otherwise itself. */
+  /** Connections per download, unless the download sets its own number. */
   connections: number
   proxy: boolean
   isClosed: () => boolean
 }
 
 /**
- * Decides which downloads run: the waiting queue, the running set, and pause, resume and cancel. The caller sees to it
- * that calls for one download come one after the other.
+ * Decides which downloads run: manages the waiting queue, the running downloads, and pause, resume and
+ * cancel. Calls for the same download must not overlap; the caller ensures that.
  */
 export class Scheduler {
   readonly #init: SchedulerInit
   readonly #queue: DownloadQueue<Download>
-  /** Those whose files are there already. They take no slot, but they open files: not all of them at once. */
-  readonly #looks: DownloadQueue<Download>
+  /**
+   * Downloads whose files already exist. They take no slot, but checking them opens files, so only a limited
+   * number is checked at the same time.
+   */
+  readonly #checks: DownloadQueue<Download>
   readonly #running = new Map<Download, DownloadRun>()
   readonly #caches = lazily(machineCaches)
   readonly #idle = new Set<() => void>()
@@ -55,10 +58,10 @@ export class Scheduler {
         (download) => this.#run(download),
       )
     this.#queue = queue(init.concurrency)
-    this.#looks = queue(looksAtATime)
+    this.#checks = queue(maxParallelChecks)
   }
 
-  /** Slots. */
+  /** Number of slots, which is the maximum number of downloads that run at the same time. */
   get concurrency(): number {
     return this.#queue.concurrency
   }
@@ -67,18 +70,19 @@ export class Scheduler {
     this.#queue.concurrency = slots
   }
 
-  /** Downloads that wait for a slot. */
+  /** Number of downloads that wait for a slot. */
   get waiting(): number {
-    return this.#queue.waiting + this.#looks.waiting
+    return this.#queue.waiting + this.#checks.waiting
   }
 
   /**
-   * Lets a queued download wait for a slot.
+   * Adds a queued download to the queue.
    *
-   * @param isThere - its file lies there as it should: a look will end it, so it needs no slot.
+   * @param fileExists - whether its file already exists as expected; then it only needs a check and takes no
+   * slot.
    */
-  enqueue(download: Download, isThere = false): void {
-    const queue = isThere ? this.#looks : this.#queue
+  enqueue(download: Download, fileExists = false): void {
+    const queue = fileExists ? this.#checks : this.#queue
     queue.add(download)
     this.#emitState(download, 'queued')
   }
@@ -116,7 +120,7 @@ export class Scheduler {
     const run = this.#running.get(download)
     if (run !== undefined) {
       await run.stop('cancel')
-      // One that has failed by itself in that moment is canceled all the same.
+      // A download that has failed at that very moment is canceled all the same.
       if (download.file !== null) return
     }
     this.#dequeue(download)
@@ -129,19 +133,19 @@ export class Scheduler {
   /** See {@link DownloadManager.retry}. */
   async retry(download: Download): Promise<void> {
     if (download.state === 'completed') throw invalidState(download, 'retried')
-    if (isSettled(download.state)) await this.again(download, null)
+    if (isSettled(download.state)) await this.requeue(download, null)
   }
 
-  /** A settled one is asked for again; `wanted` is what the caller says now. */
-  async again(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
+  /** Queues a settled download again. `wanted` holds the options of the new call; null for a retry. */
+  async requeue(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
     await this.#lastRun(download)
     const patch = renewal(download.record, wanted)
-    const isThere = await this.#init.places.holds({ ...download.record, ...patch })
-    // Another one may have taken the name since this one failed.
+    const fileExists = await this.#init.places.holds({ ...download.record, ...patch })
+    // Another download may have claimed the file name since this one failed.
     if (download.named) this.#init.registry.claim(download, download.targets)
     renewGroup(download, wanted)
     download.move('queued', patch)
-    this.enqueue(download, isThere)
+    this.enqueue(download, fileExists)
     await this.#save(download)
   }
 
@@ -163,28 +167,31 @@ export class Scheduler {
     this.#running.get(download)?.limit(maxBytesPerSecond)
   }
 
-  /** Stops what runs, for closing; the bytes are kept. */
+  /** Stops all running downloads before the manager closes; their bytes are kept. */
   async stopAll(): Promise<void> {
     await Promise.all([...this.#running.values()].map((run) => run.stop('close')))
   }
 
-  /** Whether nothing waits or runs. */
+  /** Whether no download is waiting or running. */
   get isIdle(): boolean {
     return this.#running.size === 0 && this.waiting === 0
   }
 
-  /** Resolves when nothing waits or runs. */
+  /** Resolves when no download is waiting or running. */
   async idle(): Promise<void> {
     if (!this.isIdle) await new Promise<void>((done) => this.#idle.add(done))
   }
 
-  /** Lets go of everybody who waits for {@link idle}. */
+  /** Resolves all pending calls of {@link idle}. */
   endIdle(): void {
     for (const done of this.#idle) done()
     this.#idle.clear()
   }
 
-  /** Deletes what a canceled one brought: its bytes, and of a group the files, too, that it has brought already. */
+  /**
+   * Deletes what a canceled download has written: its partial bytes and, for a group, also the files that it
+   * has already fetched.
+   */
   async #discard({ groupFiles, record }: Download): Promise<void> {
     if (groupFiles === null) await this.#init.places.discardBytes(record)
     else await cancelGroup(groupFiles)
@@ -192,25 +199,25 @@ export class Scheduler {
 
   #dequeue(download: Download): void {
     this.#queue.delete(download)
-    this.#looks.delete(download)
+    this.#checks.delete(download)
   }
 
   async #run(download: Download): Promise<void> {
-    const { engine, resolver, tuning, registry, places, emitter, connections, proxy, isClosed } = this.#init
-    if (isClosed() || download.state !== 'queued') return
+    const init = this.#init
+    if (init.isClosed() || download.state !== 'queued') return
     const run = new DownloadRun({
       download,
-      engine,
-      resolver,
-      tuning,
-      directory: places.folderOf(download.record),
-      connections: download.record.connections ?? connections,
-      proxy: proxy && download.record.remote === null,
-      emitter,
+      engine: init.engine,
+      resolver: init.resolver,
+      tuning: init.tuning,
+      directory: init.places.folderOf(download.record),
+      connections: download.record.connections ?? init.connections,
+      proxy: init.proxy && download.record.remote === null,
+      emitter: init.emitter,
       caches: this.#caches,
       save: () => this.#save(download),
       claim: (filenames) => {
-        registry.claim(download, filenames)
+        init.registry.claim(download, filenames)
       },
     })
     this.#running.set(download, run)
@@ -218,14 +225,17 @@ export class Scheduler {
       await run.run()
     } finally {
       this.#running.delete(download)
-      // After this turn the slot is free again.
+      // The slot becomes free only after this promise has settled.
       queueMicrotask(() => {
         this.#checkIdle()
       })
     }
   }
 
-  /** A run whose end has been told may still be saving; it must be over before the next one begins. */
+  /**
+   * Waits for the previous run. After its last event it may still be saving the record, and that must be done
+   * before the next run begins.
+   */
   async #lastRun(download: Download): Promise<void> {
     await this.#running.get(download)?.ended
   }
@@ -253,7 +263,7 @@ export class Scheduler {
   }
 }
 
-/** A group that is asked for again: what it knows of its files is of use as long as they are meant to stay. */
+/** Prepares a group for another run. What is known about its files is useful only if they are to be kept. */
 function renewGroup(download: Download, wanted: ResolvedDownloadOptions | null): void {
   if (download.state === 'canceled' || wanted?.force === true) download.forgetGroup()
   else if (download.state === 'completed') download.groupFiles?.keepFiles()
@@ -269,18 +279,18 @@ function requireLive(download: Download, what: string): void {
 
 // ---- interest
 
-/** Who still wants a download: each call that asked for it, until its signal aborts or the download settles. */
+/** Counts the callers of a download. Each call counts until its signal aborts or the download settles. */
 export class Interest {
-  /** By `finished`, which is another one each time that a settled download is asked for again. */
+  /** Keyed by `finished`, which is a new promise each time a settled download is requested again. */
   readonly #callers = new WeakMap<Promise<unknown>, number>()
   readonly #abandoned: (download: Download) => void
 
-  /** @param abandoned - called when the last caller of a live download has aborted. */
+  /** @param abandoned - called when the last caller of a download that has not settled has aborted. */
   constructor(abandoned: (download: Download) => void) {
     this.#abandoned = abandoned
   }
 
-  /** Notes a caller. One without a signal stays interested to the end. */
+  /** Adds a caller. A caller without a signal counts until the download settles. */
   add(download: Download, signal: AbortSignal | undefined): void {
     const { finished } = download
     this.#callers.set(finished, (this.#callers.get(finished) ?? 0) + 1)
@@ -301,33 +311,36 @@ export class Interest {
 
 // ---- queue
 
-/** What can wait in a {@link DownloadQueue}. */
+/** Order of an item in a {@link DownloadQueue}. */
 export interface Queued {
   readonly priority: number
-  /** Order of arrival. */
+  /** Order of arrival; lower numbers come first. */
   readonly sequence: number
 }
 
-/** Which of two takes a free slot first: higher priority, then earlier arrival. */
+/**
+ * Compares two items by the order in which they take free slots: higher priority first, then earlier arrival.
+ */
 export function compareQueued(a: Queued, b: Queued): number {
   return b.priority - a.priority || a.sequence - b.sequence
 }
 
 /**
- * Slots from p-limit; who takes a free one is ours. Each entry adds one ticket to p-limit, and a ticket that gets its
- * turn takes the best entry of that moment, not the one that it was drawn for.
+ * A priority queue on top of p-limit, which provides the slots. Each item adds one task to p-limit. When a
+ * task runs, it takes the first waiting item of that moment, which is not necessarily the one that it was
+ * added with.
  */
 export class DownloadQueue<T extends object> {
   readonly #slots: LimitFunction
   readonly #run: (item: T) => Promise<void>
   readonly #order: (item: T) => Queued
-  /** In the order in which they will take their turns. */
+  /** Sorted in the order in which the items will run. */
   readonly #waiting: T[] = []
 
   /**
-   * @param concurrency - slots.
-   * @param order - by what items are ordered; it doesn't change while one waits.
-   * @param run - works on an item; never rejects.
+   * @param concurrency - number of slots.
+   * @param order - returns the order of an item, which must not change while the item waits.
+   * @param run - runs an item; must not reject.
    */
   constructor(concurrency: number, order: (item: T) => Queued, run: (item: T) => Promise<void>) {
     this.#slots = pLimit(concurrency)
@@ -335,7 +348,7 @@ export class DownloadQueue<T extends object> {
     this.#run = run
   }
 
-  /** Slots. May change at any time; running items are not stopped. */
+  /** Number of slots. Can be changed at any time; running items are not stopped. */
   get concurrency(): number {
     return this.#slots.concurrency
   }
@@ -344,16 +357,16 @@ export class DownloadQueue<T extends object> {
     this.#slots.concurrency = slots
   }
 
-  /** Items that wait. */
+  /** Number of waiting items. */
   get waiting(): number {
     return this.#waiting.length
   }
 
-  /** Lets an item wait for a slot. */
+  /** Adds an item to the queue. */
   add(item: T): void {
     if (this.#waiting.includes(item)) return
     const order = this.#order(item)
-    // Who comes last mostly goes last.
+    // Most new items belong at the end, so the search starts there.
     const before = this.#waiting.findLastIndex((other) => compareQueued(this.#order(other), order) <= 0)
     this.#waiting.splice(before + 1, 0, item)
     void this.#slots(async () => {
@@ -362,7 +375,7 @@ export class DownloadQueue<T extends object> {
     })
   }
 
-  /** Takes an item out; whether it was waiting. */
+  /** Removes an item from the queue. Returns whether it was waiting. */
   delete(item: T): boolean {
     const index = this.#waiting.indexOf(item)
     if (index !== -1) this.#waiting.splice(index, 1)
