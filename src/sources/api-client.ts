@@ -1,4 +1,4 @@
-/** Metadata requests of sources: small answers, with retries, on the engine's own connections. */
+/** HTTP client for the metadata requests of sources: small responses, with redirects, timeouts and retries. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from '../errors.js'
 import { isNetworkFailure } from '../net/errors.js'
@@ -8,34 +8,34 @@ import { initialRetryState, onFailure, parseRetryAfter } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { ApiAnswer, ApiRequest, JsonAnswer } from './source.js'
 
-/** What an {@link Api} works with. */
+/** Dependencies of an {@link Api}. */
 export interface ApiInit {
   http: HttpClient
-  /** Whether the proxies of the environment may be used. */
+  /** Whether to use the proxies that the environment names. */
   proxy: boolean
   tuning: TransferTuning
   signal: AbortSignal
-  /** For one request without its retries, from the first byte sent to the last one got, in milliseconds. */
+  /** Timeout of one request, from connecting to the last byte received, not counting retries, in milliseconds. */
   timeoutMs: number
-  /** Hears of every wait. */
+  /** Called before each wait for a retry. */
   onRetry?: ((error: DownloadError, attempt: number, delayMs: number) => void) | undefined
 }
 
-/** Some hosts answer nobody who does not say who asks. */
+/** Some hosts refuse requests without a User-Agent. */
 const userAgent = 'model-downloader'
 
 const defaultMaxBytes = 16 * 1024 * 1024
 
-/** What is read of the body of an answer that is none. */
+/** How many bytes of an error's body are read. */
 const maxErrorBytes = 64 * 1024
 
 /**
- * How much of a body is read, in bytes. `head`: nothing; `own-head`: neither, and redirects to other origins are left to the
- * caller.
+ * What to read of a response: a body of at most so many bytes, or only the head. With `own-head`, redirects
+ * to other origins aren't followed but returned to the caller.
  */
-type Appetite = number | 'head' | 'own-head'
+type ReadLimit = number | 'head' | 'own-head'
 
-/** The requests of one resolution. */
+/** Makes the requests for resolving one ref. */
 export class Api {
   readonly #init: ApiInit
 
@@ -45,7 +45,7 @@ export class Api {
 
   /** See `ResolveContext.fetchJson`. */
   async fetchJson(url: string | URL, request: ApiRequest = {}): Promise<JsonAnswer> {
-    const answer = await this.#persist(url, request, request.maxBytes ?? defaultMaxBytes, {
+    const answer = await this.#requestWithRetries(url, request, request.maxBytes ?? defaultMaxBytes, {
       accept: 'application/json',
     })
     return { ...answer, json: parseJson(answer) }
@@ -53,26 +53,26 @@ export class Api {
 
   /** See `ResolveContext.fetchHead`. */
   fetchHead(url: string | URL, request: ApiRequest = {}): Promise<ApiAnswer> {
-    return this.#persist(url, request, 'own-head', { range: 'bytes=0-0' })
+    return this.#requestWithRetries(url, request, 'own-head', { range: 'bytes=0-0' })
   }
 
-  /** The same, but redirects are followed wherever they lead. */
+  /** Like {@link Api.fetchHead}, but follows redirects to other origins, too. */
   probe(url: string | URL, request: ApiRequest = {}): Promise<ApiAnswer> {
-    return this.#persist(url, request, 'head', { range: 'bytes=0-0' })
+    return this.#requestWithRetries(url, request, 'head', { range: 'bytes=0-0' })
   }
 
-  async #persist(
+  async #requestWithRetries(
     url: string | URL,
     request: ApiRequest,
-    appetite: Appetite,
+    limit: ReadLimit,
     own: Readonly<Record<string, string>>,
   ): Promise<ApiAnswer> {
     const { tuning, signal, onRetry } = this.#init
     const hop = firstHop(new URL(url), request.headers ?? {})
     let state = initialRetryState(performance.now())
     for (;;) {
-      const outcome = await this.#follow(hop, request, appetite, own).catch(toDownloadError)
-      requireWanted(signal)
+      const outcome = await this.#follow(hop, request, limit, own).catch(toDownloadError)
+      throwIfAborted(signal)
       if (!(outcome instanceof DownloadError)) return outcome
       if (!outcome.retryable) throw outcome
       const failure = {
@@ -86,28 +86,30 @@ export class Api {
       const { attempt, delayMs } = next.verdict
       onRetry?.(outcome, attempt, delayMs)
       await sleep(delayMs, undefined, { signal }).catch(() => undefined)
-      requireWanted(signal)
+      throwIfAborted(signal)
     }
   }
 
-  /** One attempt, with its redirects. */
+  /** Makes one attempt, following redirects. */
   async #follow(
     start: Hop,
     request: ApiRequest,
-    appetite: Appetite,
+    limit: ReadLimit,
     own: Readonly<Record<string, string>>,
   ): Promise<ApiAnswer> {
     let hop = start
-    let told: Record<string, string> = {}
+    let hopHeaders: Record<string, string> = {}
     for (;;) {
-      const got = await this.#exchange(hop, appetite, own)
-      const answer = appetite === 'own-head' ? { ...got, headers: { ...told, ...got.headers } } : got
+      const got = await this.#exchange(hop, limit, own)
+      const answer = limit === 'own-head' ? { ...got, headers: { ...hopHeaders, ...got.headers } } : got
       if (isRedirect(answer.status)) {
         const next = nextHop(hop, answer.headers['location'] ?? null, this.#init.tuning.maxRedirects)
-        if (appetite === 'own-head' && next.url.origin !== hop.url.origin) return answer
+        if (limit === 'own-head' && next.url.origin !== hop.url.origin) return answer
         hop = next
-        // What the first of several answers says of the file, its cache may not repeat.
-        told = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => name.startsWith('x-')))
+        // The hub describes the file in the first response; the ones after it may not repeat that.
+        hopHeaders = Object.fromEntries(
+          Object.entries(answer.headers).filter(([name]) => name.startsWith('x-')),
+        )
         continue
       }
       const { status } = answer
@@ -116,9 +118,9 @@ export class Api {
     }
   }
 
-  #exchange(hop: Hop, appetite: Appetite, own: Readonly<Record<string, string>>): Promise<ApiAnswer> {
+  #exchange(hop: Hop, limit: ReadLimit, own: Readonly<Record<string, string>>): Promise<ApiAnswer> {
     const { http, proxy, signal, timeoutMs } = this.#init
-    // Bodies are small; what a coding would save is not worth a decoder.
+    // Bodies are small, so compression isn't worth a decoder.
     const headers = { 'user-agent': userAgent, ...own, ...hop.headers, 'accept-encoding': 'identity' }
     return new Promise((resolve, reject) => {
       let head: ResponseHead | null = null
@@ -149,7 +151,7 @@ export class Api {
       }
       const timer = setTimeout(() => {
         fail(
-          new DownloadError('STALLED', `${hop.url.host} sent no complete answer in time.`, {
+          new DownloadError('STALLED', `${hop.url.host} did not send a complete response in time.`, {
             retryable: true,
           }),
         )
@@ -160,15 +162,15 @@ export class Api {
           onSent: () => undefined,
           onHead: (got) => {
             head = got
-            const wanted = typeof appetite === 'number' || got.status >= 400
+            const wanted = typeof limit === 'number' || got.status >= 400
             if (!wanted || isRedirect(got.status)) finish()
           },
           onData: (chunk) => {
             bytes += chunk.length
             const success = head !== null && head.status < 300
-            if (success && bytes > (typeof appetite === 'number' ? appetite : 0)) fail(tooLong(hop.url))
+            if (success && bytes > (typeof limit === 'number' ? limit : 0)) fail(tooLong(hop.url))
             else if (!success && bytes > maxErrorBytes) finish()
-            // The chunk is ours during this call only.
+            // The chunk is valid only during this call.
             else chunks.push(Buffer.from(chunk))
           },
           onEnd: finish,
@@ -195,12 +197,12 @@ function parseJson({ status, text, url }: ApiAnswer): unknown {
     return value
   } catch {
     if (status >= 300) return null
-    // A page for people, as captive portals and proxies send it. Without the cause, which would repeat its text.
-    throw new DownloadError('PROTOCOL_ERROR', `${new URL(url).host} answered with something that is no JSON.`)
+    // Probably an HTML page of a captive portal or proxy. No cause: its message would quote the page.
+    throw new DownloadError('PROTOCOL_ERROR', `The response from ${new URL(url).host} is not JSON.`)
   }
 }
 
-/** The error for a status that is no answer. */
+/** Creates the error for an unexpected status. */
 function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadError {
   const { status, headers } = answer
   const { host } = new URL(answer.url)
@@ -210,8 +212,8 @@ function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadE
     const retryAfterMs = retryAfterOf(headers)
     const message =
       status === 429
-        ? `${host} limits how often it may be asked (HTTP 429).`
-        : `${host} has a problem of its own (HTTP ${String(status)}).`
+        ? `The rate limit of ${host} is exceeded (HTTP 429).`
+        : `${host} reported a server error (HTTP ${String(status)}).`
     return new DownloadError('HTTP_ERROR', message, {
       status,
       retryable: true,
@@ -220,14 +222,18 @@ function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadE
   }
   const code = codeOfStatus(status)
   const messages = {
-    NOT_FOUND: `${host} does not know it (HTTP ${String(status)}).`,
-    ACCESS_DENIED: `${host} refuses access (HTTP ${String(status)}).`,
+    NOT_FOUND: `Not found on ${host} (HTTP ${String(status)}).`,
+    ACCESS_DENIED: `${host} denies access (HTTP ${String(status)}).`,
     HTTP_ERROR: `${host} answered with HTTP ${String(status)}.`,
   }
   return new DownloadError(code, messages[code], { status })
 }
 
-/** `Retry-After`, else what is left of the window by `RateLimit` (draft-ietf-httpapi-ratelimit-headers: `"api";r=0;t=55`). */
+/**
+ * How long to wait before the next request, in milliseconds: from `Retry-After`, else the rest of the window
+ * in `RateLimit` (draft-ietf-httpapi-ratelimit-headers, such as `"api";r=0;t=55`); null when neither is
+ * present.
+ */
 export function retryAfterOf(headers: Readonly<Record<string, string>>): number | null {
   const date = Date.parse(headers['date'] ?? '')
   const asked = parseRetryAfter(headers['retry-after'], Number.isNaN(date) ? Date.now() : date)
@@ -237,13 +243,13 @@ export function retryAfterOf(headers: Readonly<Record<string, string>>): number 
 }
 
 function tooLong(url: URL): DownloadError {
-  return new DownloadError('PROTOCOL_ERROR', `${url.host} answered with more than is ever needed.`)
+  return new DownloadError('PROTOCOL_ERROR', `The response from ${url.host} is too large.`)
 }
 
-function requireWanted(signal: AbortSignal): void {
+function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw aborted()
 }
 
 function aborted(): DownloadError {
-  return new DownloadError('CANCELED', 'Nobody waits for the answer any more.')
+  return new DownloadError('CANCELED', 'The request was canceled.')
 }

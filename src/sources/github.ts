@@ -1,4 +1,4 @@
-/** Releases on GitHub, and on GitHub servers of one's own, as a source. */
+/** The source for release assets on GitHub and on GitHub Enterprise servers. */
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
@@ -16,15 +16,15 @@ import {
   variable,
 } from './support.js'
 
-// ---- Refs of GitHub releases. Pure.
+// ---- Parsing refs. Pure.
 
-/** What a ref of a release names. */
+/** A parsed ref. */
 export interface GitHubRef {
   owner: string
   repo: string
-  /** A release's tag; null for the latest release. */
+  /** Tag of the release; null for the latest release. */
   tag: string | null
-  /** An asset's name; null for all of them. */
+  /** Name of the asset; null for all assets. */
   asset: string | null
 }
 
@@ -38,14 +38,14 @@ const repoName = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/
 
 const assetName = /^(?!\.{1,2}$)[^\p{Cc}\p{Cs}/\\]{1,255}$/u
 
-/** Whether a text is a ref of a release, right or wrong. */
+/** Whether a text has the scheme `gh:`, even if it is malformed. */
 export function isGitHubRef(ref: string): boolean {
   return prefix.test(ref)
 }
 
 /**
- * Takes a ref apart: `gh:owner/repo@tag/asset`. A tag may hold slashes, an asset's name can't, so the last slash divides
- * them; a tag with slashes alone ends with one.
+ * Parses `gh:owner/repo@tag/asset`. A tag may contain slashes but an asset's name can't, so the last slash
+ * separates them. A tag with slashes but no asset must therefore end with a slash.
  *
  * @throws DownloadError `INVALID_URL`.
  */
@@ -66,25 +66,25 @@ export function parseGitHubRef(ref: string): GitHubRef {
   return { owner, repo, tag: tag === 'latest' ? null : tag, asset: asset === '' ? null : asset }
 }
 
-// ---- Releases on GitHub, and on GitHub servers of one's own, as a source.
+// ---- Resolving refs.
 
-/** How {@link gitHub} reaches GitHub. */
+/** Options for {@link gitHub}. */
 export interface GitHubOptions {
   /** Address of the API. Default: `GITHUB_API_URL`, else `https://api.github.com`. */
   endpoint?: string
-  /** Access token; null uses none. It is sent to the API's origin only. Default: `GITHUB_TOKEN`, else `GH_TOKEN`. */
+  /** Access token; null for none. Sent to the API's origin only. Default: `GITHUB_TOKEN`, else `GH_TOKEN`. */
   token?: string | null
 }
 
-/** GitHub, for one resolution. */
+/** The API, the token and the ref to resolve. */
 interface Place {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   endpoint: string
   token: string | null
   ref: GitHubRef
 }
 
-/** https://docs.github.com/rest/releases/releases; `digest` since June 2025, null for what is older. */
+/** https://docs.github.com/rest/releases/releases. `digest` is null for assets from before June 2025. */
 const releaseSchema = lazily(() =>
   z.object({
     tag_name: z.string(),
@@ -111,7 +111,7 @@ const repositorySchema = lazily(() => z.object({ private: z.boolean() }))
 const version = { 'x-github-api-version': '2022-11-28' }
 
 /**
- * The source of `gh:` refs: assets of releases.
+ * Creates the source for `gh:` refs, which stand for the assets of a release.
  *
  * @example
  * new DownloadManager({ sources: [gitHub({ endpoint: 'https://github.example.com/api/v3' })] })
@@ -165,7 +165,10 @@ async function releaseOf(place: Place, context: ResolveContext): Promise<Release
   return parsed.data
 }
 
-/** What everybody may have is fetched without the token, and so without using up the API's limit. */
+/**
+ * Whether the repository is private. Public assets are downloaded without the token, which saves the API's
+ * rate limit.
+ */
 async function isPrivate(place: Place, context: ResolveContext): Promise<boolean> {
   const parsed = repositorySchema().safeParse(await ask(repositoryUrl(place), place, context))
   return !parsed.success || parsed.data.private
@@ -174,14 +177,14 @@ async function isPrivate(place: Place, context: ResolveContext): Promise<boolean
 function chosen({ assets, tag_name: tag }: Release, { ref }: Place, context: ResolveContext): Asset[] {
   const { include, exclude } = context
   const repo = `${ref.owner}/${ref.repo}`
-  const whole = assets.filter(({ state = 'uploaded' }) => state === 'uploaded')
-  const found = whole.filter(({ name }) =>
+  const uploaded = assets.filter(({ state = 'uploaded' }) => state === 'uploaded')
+  const found = uploaded.filter(({ name }) =>
     ref.asset === null ? selects(name, include, exclude) : name === ref.asset,
   )
   if (found.length > 0) return found
-  const what = ref.asset === null ? 'no asset that is wanted' : `no asset ${JSON.stringify(ref.asset)}`
+  const what = ref.asset === null ? 'no matching asset' : `no asset ${JSON.stringify(ref.asset)}`
   const isComing = assets.some(({ name }) => name === ref.asset)
-  const names = whole.map(({ name }) => name)
+  const names = uploaded.map(({ name }) => name)
   const has = names.length === 0 ? 'It has none.' : `It has ${fewOf(names)}.`
   throw new DownloadError(
     'NOT_FOUND',
@@ -197,7 +200,7 @@ function fileOf(asset: Asset, place: Place, secret: boolean): ResolvedFile {
   if (!isPlainPath(name) || name.includes('/')) throw unusable(place.endpoint)
   const sha256 = /^sha256:([0-9a-f]{64})$/i.exec(digest ?? '')?.[1]?.toLowerCase()
   if (!secret) return { filename: name, urls: [publicUrl], size, sha256, headers: {} }
-  // The token goes where the API is and nowhere else, whatever the API says.
+  // The token must only go to the API's origin, whatever URL the API returns.
   if (new URL(url).origin !== new URL(place.endpoint).origin) throw unusable(place.endpoint)
   const headers = { accept: 'application/octet-stream', ...version, ...credentials(place) }
   return { filename: name, urls: [url], size, sha256, headers }
@@ -208,23 +211,26 @@ function explain(answer: ApiAnswer, place: Place): DownloadError | null {
   const { ref, token } = place
   const repo = `${ref.owner}/${ref.repo}`
   if (status === 401) {
-    const message = 'GitHub does not accept GITHUB_TOKEN: it is wrong or has expired. Renew or unset it.'
+    const message = 'GitHub does not accept GITHUB_TOKEN: it is invalid or has expired. Renew or unset it.'
     return new DownloadError('ACCESS_DENIED', message, { status })
   }
   if (status === 429 || (status === 403 && isLimit(answer))) return limitOf(answer, token)
   if (status === 403) {
     const message = headers['x-github-sso']?.startsWith('required')
-      ? `The organisation ${ref.owner} asks for single sign-on: authorise GITHUB_TOKEN for it at https://github.com/settings/tokens.`
-      : `GitHub refuses access to ${repo}: GITHUB_TOKEN must be allowed to read its contents.`
+      ? `The organisation ${ref.owner} requires single sign-on: authorise GITHUB_TOKEN for it at https://github.com/settings/tokens.`
+      : `GitHub denies access to ${repo}: GITHUB_TOKEN must be allowed to read its contents.`
     return new DownloadError('ACCESS_DENIED', message, { status })
   }
   if (status === 404) {
     const what =
       ref.tag === null
-        ? `no release of ${repo} that is not a pre-release; name a tag`
-        : `no release ${ref.tag} of ${repo}`
-    const secret = token === null ? ' If it is private, set GITHUB_TOKEN.' : ' GITHUB_TOKEN may not see it.'
-    return new DownloadError('NOT_FOUND', `GitHub knows ${what}.${secret}`, { status })
+        ? `${repo}, or it has no releases other than pre-releases, which need a tag in the ref`
+        : `${repo} with a release ${ref.tag}`
+    const secret =
+      token === null
+        ? 'If it is private, set GITHUB_TOKEN.'
+        : 'If it is private, GITHUB_TOKEN needs access to it.'
+    return new DownloadError('NOT_FOUND', `GitHub has no repository ${what}. ${secret}`, { status })
   }
   return null
 }
@@ -240,18 +246,18 @@ function isLimit({ headers, text }: ApiAnswer): boolean {
 
 function limitOf(answer: ApiAnswer, token: string | null): DownloadError {
   const { headers, status } = answer
-  const hint = token === null ? ', or set GITHUB_TOKEN, which allows far more than 60 requests an hour' : ''
+  const hint = token === null ? ', or set GITHUB_TOKEN to have a limit far above 60 requests an hour' : ''
   const reset = Number(headers['x-ratelimit-reset'] ?? Number.NaN)
   const isUsedUp = headers['x-ratelimit-remaining'] === '0' && Number.isSafeInteger(reset) && reset < 1e11
   if (!isUsedUp) return rateLimited(answer, `wait a minute or more${hint}`)
   const date = Date.parse(headers['date'] ?? '')
   const now = Number.isNaN(date) ? Date.now() : date
   const until = new Date(reset * 1000).toISOString().replace('.000', '')
-  const message = `GitHub's limit of requests is used up until ${until}: wait${hint}.`
+  const message = `GitHub's rate limit is exceeded until ${until}: wait${hint}.`
   return new DownloadError('HTTP_ERROR', message, {
     status,
     retryable: true,
-    // It opens within that second.
+    // The reset time has a resolution of one second.
     retryAfterMs: Math.max(0, reset * 1000 - now) + 1_000,
   })
 }

@@ -2,10 +2,13 @@
 import { DownloadError } from '../errors.js'
 
 /**
- * Whether globs choose a path: one of `include` fits (or there is none), and none of `exclude`.
+ * Whether globs select a path: it must match one of `include` (if there are any) and none of `exclude`.
  *
- * `*` fits within a segment, `**` over segments, `?` one character. A glob without a slash is held against the file's
- * own name wherever it lies, as in .gitignore: `*.gguf`; one that ends with a slash means everything below.
+ * `*` matches within a segment, `**` across segments, `?` one character. As in .gitignore, a glob without a
+ * slash, such as `*.gguf`, is matched against the file name in any folder, and one that ends with a slash
+ * matches everything below.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` for a glob of more than 1,000 characters.
  */
 export function selects(
   path: string,
@@ -16,7 +19,12 @@ export function selects(
   return (include === undefined || include.length === 0 || include.some(fits)) && !(exclude ?? []).some(fits)
 }
 
-/** Whether one glob fits; see {@link selects}. Takes time in proportion to glob × path, whatever is in them. */
+/**
+ * Whether one glob matches a path; see {@link selects}. The time is bounded by the length of the glob times
+ * that of the path, whatever they contain.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` for a glob of more than 1,000 characters.
+ */
 export function matches(glob: string, path: string): boolean {
   if (glob.length > 1_000)
     throw new DownloadError('INVALID_OPTIONS', 'A glob is longer than 1,000 characters.')
@@ -43,7 +51,7 @@ function fitSegment(glob: string, text: string): boolean {
   )
 }
 
-/** Greedy, with one way back: to the last star. Enough, as a later star can do whatever an earlier one could. */
+/** Greedy matching that backtracks to the last star only. A later star can match whatever an earlier one could. */
 function fitSequence<T>(
   pattern: readonly T[],
   items: readonly T[],

@@ -1,43 +1,50 @@
-/** What refs of the Hugging Face hub say, and what its answers say about files. Pure. */
+/** Parses Hugging Face refs and links, and the hub's responses about files. Pure. */
 import { DownloadError } from '../errors.js'
 import { isRevision } from './support.js'
 
-/** The kinds of repositories, as the hub's API spells them. */
+/** The kinds of repository, as the hub's API spells them. */
 export type RepoType = 'models' | 'datasets' | 'spaces'
 
-/** What a ref names. */
+/** A parsed ref or link. */
 export interface HubRef {
   type: RepoType
   /** `owner/name`. */
   repo: string
   /** Branch, tag or commit; null for `main`. */
   revision: string | null
-  /** `file`: that one; `folder`: all below it (empty for the whole repository); `quant`: the GGUF of a quantisation. */
+  /**
+   * `file`: one file; `folder`: all files below it ('' is the root); `quant`: the GGUF file with that
+   * quantisation.
+   */
   what: { kind: 'file'; path: string } | { kind: 'folder'; path: string } | { kind: 'quant'; quant: string }
-  /** Of a pasted link: its origin. Null for `hf:`. */
+  /** Origin of a pasted link; null for `hf:`. */
   origin: string | null
 }
 
-/** Letters, digits, `-`, `_`, `.`; never `..` or `--`, no `-` or `.` at either end; at most 96 characters. */
+/**
+ * Letters, digits, `-`, `_` and `.`, without `..` or `--`, with no `-` or `.` at either end; at most 96
+ * characters.
+ */
 const name = /^(?=.{1,96}$)(?!.*(?:\.\.|--))[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$/
 
 const unsafe = /[\p{Cc}\p{Cs}\\]/u
 
-/** First segments of the hub's own pages: no owner is called like that. */
+/** First path segments of the hub's own pages, which can't be owners. */
 const pages = new Set(
   'api blog chat collections docs enterprise inference join learn login logout models new notifications organizations papers posts pricing search settings tasks terms-of-service privacy'.split(
     ' ',
   ),
 )
 
-/** Whether a text is meant for this source, by its scheme alone. */
+/** Whether a text has the scheme `hf:`. */
 export function isHubScheme(ref: string): boolean {
   return /^hf:/i.test(ref)
 }
 
 /**
- * Reads `hf:owner/repo`, `hf:owner/repo/path`, `hf:owner/repo/folder/`, `hf:owner/repo:Q4_K_M`, each with `@revision`
- * behind it or not; before the owner may stand `datasets/` or `spaces/`. The revision begins at the last `@`.
+ * Parses `hf:owner/repo`, `hf:owner/repo/path`, `hf:owner/repo/folder/` or `hf:owner/repo:Q4_K_M`, each
+ * optionally followed by `@revision`. The owner may be preceded by `datasets/` or `spaces/`. The revision
+ * begins at the last `@`.
  *
  * @throws DownloadError `INVALID_URL`.
  */
@@ -48,21 +55,22 @@ export function parseHubRef(ref: string): HubRef {
   const { type, segments } = typed((at === -1 ? body : body.slice(0, at)).split('/'))
   const [owner = '', second = '', ...rest] = segments
   const [repoName = '', quant, ...more] = second.split(':')
-  if (more.length > 0 || (quant !== undefined && rest.length > 0)) throw bad('a quantisation ends the name')
+  if (more.length > 0 || (quant !== undefined && rest.length > 0)) throw bad('a quantisation must come last')
   const repo = checkRepo(owner, repoName)
   if (quant !== undefined) {
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(quant)) throw bad('behind the colon stands no quantisation')
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(quant))
+      throw bad('the quantisation after the colon is not valid')
     return { type, repo, revision, what: { kind: 'quant', quant }, origin: null }
   }
   return { type, repo, revision, what: pathOf(rest), origin: null }
 }
 
 /**
- * Reads a link from the hub's pages: `/owner/repo`, `/owner/repo/{blob,resolve,raw,tree}/revision/path`. A revision
- * with slashes is read where it is escaped, or begins with `refs/`.
+ * Parses a link to one of the hub's pages: `/owner/repo` or `/owner/repo/{blob,resolve,raw,tree}/revision/path`. A
+ * revision with slashes is recognised if it is escaped or begins with `refs/`.
  *
- * @returns null for what is no such link, such as another page of the hub.
- * @throws DownloadError `INVALID_URL` when it is one and makes no sense.
+ * @returns null for any other URL, such as another page of the hub.
+ * @throws DownloadError `INVALID_URL` for such a link that is malformed.
  */
 export function parseHubLink(link: string): HubRef | null {
   if (!URL.canParse(link)) return null
@@ -96,12 +104,12 @@ function typed(segments: string[]): { type: RepoType; segments: string[] } {
 }
 
 function checkRepo(owner: string, repoName: string): string {
-  if (!name.test(owner) || !name.test(repoName)) throw bad('a repository is called owner/name')
+  if (!name.test(owner) || !name.test(repoName)) throw bad('a repository has the form owner/name')
   return `${owner}/${repoName}`
 }
 
 function checkRevision(revision: string): string {
-  if (!isRevision(revision)) throw bad('behind the @ stands no branch, tag or commit')
+  if (!isRevision(revision)) throw bad('the branch, tag or commit is not valid')
   return revision
 }
 
@@ -124,13 +132,13 @@ function decodeSegment(segment: string): string {
   try {
     return decodeURIComponent(segment)
   } catch {
-    throw bad('it holds an escape that is none')
+    throw bad('it contains an invalid percent-escape')
   }
 }
 
 function bad(reason: string): DownloadError {
   const forms = 'hf:owner/repo/file.gguf, hf:owner/repo:Q4_K_M or hf:owner/repo, with @revision where needed'
-  return new DownloadError('INVALID_URL', `This is no ref of a model: ${reason}. Write ${forms}.`)
+  return new DownloadError('INVALID_URL', `This is not a valid ref: ${reason}. Write ${forms}.`)
 }
 
 /** A path with each segment escaped for a URL. */
@@ -138,20 +146,21 @@ export function escapePath(path: string): string {
   return path.split('/').map(encodeURIComponent).join('/')
 }
 
-/** One file as the tree endpoint tells of it. */
+/** A file in a response of the tree endpoint. */
 export interface TreeFile {
   path: string
   size: number
-  /** SHA-256 of what is stored with LFS; null for what is kept in git itself. */
+  /** SHA-256 of a file that is stored with LFS; null for one that is stored in git itself. */
   sha256: string | null
-  /** Git's name for what is kept in git itself; else null. */
+  /** Git object ID of a file that is stored in git itself; otherwise null. */
   gitOid: string | null
 }
 
 /**
- * The files of one page of the tree endpoint. Folders are left out.
+ * Parses one page of the tree endpoint into its files; folders are left out.
  *
- * @throws DownloadError `PROTOCOL_ERROR` for what is no such page, or names a path that leads elsewhere.
+ * @throws DownloadError `PROTOCOL_ERROR` for anything else than such a page, and for a path that leaves the
+ * repository.
  */
 export function parseTreePage(json: unknown): TreeFile[] {
   if (!Array.isArray(json)) throw badTree()
@@ -168,7 +177,7 @@ export function parseTreePage(json: unknown): TreeFile[] {
   })
 }
 
-/** A SHA-256 as the hub writes it: bare, quoted as an entity tag, or with `sha256:`; null for a git object's name. */
+/** Parses a SHA-256 as the hub writes it: bare, quoted as an ETag, or with `sha256:`. Null for a git object ID. */
 export function sha256Of(value: unknown): string | null {
   if (typeof value !== 'string') return null
   const bare = value.replace(/^W\//, '').replace(/^"(.*)"$/, '$1')
@@ -176,22 +185,22 @@ export function sha256Of(value: unknown): string | null {
   return /^[0-9a-f]{64}$/.test(hex) ? hex : null
 }
 
-/** Git's name for an object, bare or quoted as an entity tag; null for anything else. */
+/** Parses a git object ID, bare or quoted as an ETag; null for anything else. */
 export function gitOidOf(value: unknown): string | null {
   const bare = typeof value === 'string' ? value.replace(/^W\//, '').replace(/^"(.*)"$/, '$1') : ''
   return /^[0-9a-f]{40}$/.test(bare) ? bare : null
 }
 
-/** Narrows to an object whose members may be anything. */
+/** Whether a value is an object, but neither null nor an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function badTree(): DownloadError {
-  return new DownloadError('PROTOCOL_ERROR', 'The hub answered with something that is no list of files.')
+  return new DownloadError('PROTOCOL_ERROR', "The hub's response is not a valid list of files.")
 }
 
-/** The address of the next page in a `Link` field (RFC 8288), or null. */
+/** The target with `rel=next` in a `Link` field (RFC 8288); null when there is none. */
 export function nextPage(link: string | undefined): string | null {
   for (const [, target, parameters] of (link ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[^,;]+)*)/g)) {
     if (/;\s*rel\s*=\s*"?next"?(?:\s|;|$)/i.test(parameters ?? '')) return target ?? null

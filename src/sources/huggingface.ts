@@ -1,4 +1,4 @@
-/** The Hugging Face hub as a source, and whatever speaks its API: mirrors, proxies, hubs of one's own. */
+/** The source for the Hugging Face hub and everything with the same API: mirrors, proxies and self-hosted hubs. */
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 import { statedSize } from '../net/content-range.js'
 import { selects } from './globs.js'
@@ -19,36 +19,40 @@ import { selectQuant } from './quantisation.js'
 import type { ApiAnswer, HubRepository, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
 import { requireEndpoint, requireToken, urlOf, variable } from './support.js'
 
-/** How {@link huggingFace} reaches its hub. */
+/** Options for {@link huggingFace}. */
 export interface HuggingFaceOptions {
   /** Address of the hub. Default: `HF_ENDPOINT`, else `https://huggingface.co`. */
   endpoint?: string
   /**
-   * Access token; null uses none. Default: `HF_TOKEN`, else the token file of the hub's own tools (`HF_TOKEN_PATH`, else
-   * `$HF_HOME/token`, else `~/.cache/huggingface/token`). It is sent to the hub's origin only.
+   * Access token; null for none. Default: `HF_TOKEN`, else the token file of the hub's own tools
+   * (`HF_TOKEN_PATH`, else `$HF_HOME/token`, else `~/.cache/huggingface/token`). It is sent to the hub's
+   * origin only.
    */
   token?: string | null
 }
 
 const officialHosts = new Set(['huggingface.co', 'www.huggingface.co', 'hf.co'])
 
-/** Public mirrors whose links people paste; such a link is fetched from where it points, without a token. */
+/**
+ * Public mirrors whose links are recognised. Such a link is downloaded from the mirror itself, without a
+ * token.
+ */
 const mirrors = new Set(['hf-mirror.com'])
 
 const officialEndpoint = 'https://huggingface.co'
 
-/** Pages of the tree endpoint hold 1,000 files; no repository comes near this. */
+/** A page of the tree endpoint lists 1,000 files, so this is far more than any repository has. */
 const maxPages = 1_000
 
-/** A hub, for one resolution. */
+/** The hub and the token to use for one ref. */
 interface Hub {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   endpoint: string
   token: string | null
 }
 
 /**
- * The source of `hf:` refs and of links from the hub's pages.
+ * Creates the source for `hf:` refs and for links to the hub's pages.
  *
  * @example
  * new DownloadManager({ sources: [huggingFace({ endpoint: 'https://hub.example.com' })] })
@@ -76,15 +80,15 @@ export function huggingFace(options: HuggingFaceOptions = {}): Source {
 
 function read(ref: string, options: HuggingFaceOptions): HubRef {
   const parsed = isHubScheme(ref) ? parseHubRef(ref) : linkOf(ref, options)
-  if (parsed === null) throw new DownloadError('INVALID_URL', 'This is no ref of the Hugging Face hub.')
+  if (parsed === null) throw new DownloadError('INVALID_URL', 'This is not a Hugging Face ref.')
   return parsed
 }
 
-/** A link from the pages of a hub that we know. */
+/** Parses a link to the configured hub, the official one or a known mirror; null for any other text. */
 function linkOf(ref: string, { endpoint }: HuggingFaceOptions): HubRef | null {
   const own = endpoint ?? variable(process.env, 'HF_ENDPOINT')
   const host = plainHost.exec(ref)?.[1]
-  // Most URLs lead elsewhere, which their text shows without being parsed.
+  // Most URLs have another host, which this finds out without parsing them.
   if (own === null && host !== undefined && !isHub(host.toLowerCase())) return null
   const url = /^https?:\/\//i.test(ref) ? urlOf(ref) : null
   if (url === null) return null
@@ -92,7 +96,7 @@ function linkOf(ref: string, { endpoint }: HuggingFaceOptions): HubRef | null {
   return isOwn || isHub(url.hostname) ? parseHubLink(ref) : null
 }
 
-/** What stands in front of a colon may be a user; but a link with one is none of a hub's. */
+/** The text before a colon may be a user name, but a link with userinfo is never one to a hub. */
 const plainHost = /^https?:\/\/([a-z0-9.-]+)(?:[:/?#]|$)/i
 
 function isHub(hostname: string): boolean {
@@ -110,7 +114,7 @@ async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: R
   return { endpoint, token: options.token === null ? null : requireToken(options.token, 'HF_TOKEN') }
 }
 
-/** The token, where the hub's own tools keep it. */
+/** Finds the token where the hub's own tools look for it. */
 async function findToken(context: ResolveContext): Promise<string | null> {
   const { env } = context
   if (/^(?:1|on|yes|true)$/i.test(env['HF_HUB_DISABLE_IMPLICIT_TOKEN'] ?? '')) return null
@@ -118,9 +122,9 @@ async function findToken(context: ResolveContext): Promise<string | null> {
   if (given !== null) return requireToken(given, 'HF_TOKEN')
   const cache = variable(env, 'XDG_CACHE_HOME') ?? '~/.cache'
   const home = variable(env, 'HF_HOME') ?? `${cache}/huggingface`
-  const kept = await context.readTextFile(variable(env, 'HF_TOKEN_PATH') ?? `${home}/token`)
-  if (kept === null || kept.trim() === '') return null
-  return requireToken(kept, 'The token file (HF_TOKEN_PATH)')
+  const stored = await context.readTextFile(variable(env, 'HF_TOKEN_PATH') ?? `${home}/token`)
+  if (stored === null || stored.trim() === '') return null
+  return requireToken(stored, 'The token file (HF_TOKEN_PATH)')
 }
 
 async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promise<Resolution> {
@@ -135,10 +139,10 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
       : all.filter(({ path }) => selects(path, context.include, context.exclude))
   if (files.length === 0) {
     const where = folder === '' ? 'The repository' : 'The folder'
-    throw new DownloadError('NOT_FOUND', `${where} has no file that is wanted; look at ${pageOf(hub, ref)}.`)
+    throw new DownloadError('NOT_FOUND', `${where} has no matching files; see ${pageOf(hub, ref)}.`)
   }
   const [first] = files
-  // Of a gated repository everybody may see the list; the files themselves tell whether they can be had.
+  // The list of a gated repository is public; only a request for a file shows whether access is granted.
   if (gated && first !== undefined) await oneFile(hub, ref, first.path, context)
   return {
     name: ref.repo.slice(ref.repo.lastIndexOf('/') + 1),
@@ -155,12 +159,12 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
   }
 }
 
-/** One request: the first hop of the file itself tells commit, size and digest. */
+/** Resolves one file with one request: the hub states commit, size and digest in its headers. */
 async function oneFile(hub: Hub, ref: HubRef, path: string, context: ResolveContext): Promise<ResolvedFile> {
   const url = fileUrl(hub, ref, ref.revision ?? 'main', path)
   const answer = await context.fetchHead(url, {
     headers: authorization(hub),
-    // An empty file has no first byte.
+    // The answer for an empty file, which has no first byte.
     accept: [416],
     explain: (got) => explain(got, hub, ref),
   })
@@ -169,11 +173,12 @@ async function oneFile(hub: Hub, ref: HubRef, path: string, context: ResolveCont
   const size = sizeIn(answer)
   const etag = headers['x-linked-etag'] ?? headers['etag']
   const sha256 = sha256Of(etag)
-  // Only a hub that tells the commit means git's name by its tag.
+  // Other servers could have an ETag of 40 hex digits by chance: it is a git object ID only where a commit is
+  // stated.
   const gitOid = commit === null ? null : gitOidOf(etag)
   return {
     filename: path,
-    // Mirrors that hide the commit can't be bound to it; size and digest still hold.
+    // A mirror that hides the commit can't be pinned to it; size and digest are still verified.
     urls: [commit === null ? url : fileUrl(hub, ref, commit, path)],
     size: size ?? undefined,
     sha256: sha256 ?? undefined,
@@ -212,7 +217,7 @@ async function revisionOf(
   })
   const commit = isRecord(json) ? commitIn(json['sha']) : null
   if (commit === null)
-    throw new DownloadError('PROTOCOL_ERROR', 'The hub did not say which commit the revision is.')
+    throw new DownloadError('PROTOCOL_ERROR', 'The hub did not state the commit of the revision.')
   return { commit, gated: isRecord(json) && (json['gated'] === 'auto' || json['gated'] === 'manual') }
 }
 
@@ -236,14 +241,17 @@ async function listTree(
     if (next === null) return files
     url = onHub(next, url, hub)
   }
-  throw new DownloadError('PROTOCOL_ERROR', 'The list of files has no end.')
+  throw new DownloadError('PROTOCOL_ERROR', "The hub's list of files is endless.")
 }
 
-/** The address of a next page, on the hub that was asked: mirrors hand out the links of the original. */
+/** The URL of the next page on the configured hub: mirrors repeat the original hub's links. */
 function onHub(next: string, from: string, { endpoint }: Hub): string {
   const base = new URL(endpoint)
   if (!URL.canParse(next, from))
-    throw new DownloadError('PROTOCOL_ERROR', 'The list of files goes on nowhere.')
+    throw new DownloadError(
+      'PROTOCOL_ERROR',
+      "The link to the next page of the hub's list of files is not valid.",
+    )
   const url = new URL(next, from)
   return url.origin === base.origin ? url.href : endpoint + url.pathname + url.search
 }
@@ -261,7 +269,7 @@ function authorization({ token }: Hub): Record<string, string> {
   return token === null ? {} : { authorization: `Bearer ${token}` }
 }
 
-/** What the hub means by a refusal, and what to do about it. It names most of them in `X-Error-Code`. */
+/** Explains a refusal of the hub, which it identifies in `X-Error-Code` in most cases, and what to do about it. */
 function explain({ status, headers }: ApiAnswer, hub: Hub, ref: HubRef): DownloadError | null {
   const { repo, revision, what } = ref
   const code = headers['x-error-code'] ?? ''
@@ -270,13 +278,16 @@ function explain({ status, headers }: ApiAnswer, hub: Hub, ref: HubRef): Downloa
   const tokens = `${new URL(hub.endpoint).origin}/settings/tokens`
   const make = (kind: DownloadErrorCode, text: string) => new DownloadError(kind, text, { status })
   if (status === 401 && hub.token !== null && /invalid (?:credentials|user ?name|token)/i.test(message)) {
-    return make('ACCESS_DENIED', `The hub does not accept the token. Make one at ${tokens} and set HF_TOKEN.`)
+    return make(
+      'ACCESS_DENIED',
+      `The hub does not accept the token. Create one at ${tokens} and set HF_TOKEN.`,
+    )
   }
   if (code === 'GatedRepo') {
     const then =
       hub.token === null
-        ? `then make a token at ${tokens} and set HF_TOKEN`
-        : 'with the account that the token is of'
+        ? `then create a token at ${tokens} and set HF_TOKEN`
+        : 'with the account that the token belongs to'
     return make('ACCESS_DENIED', `${repo} is gated: accept its terms at ${page}, ${then}.`)
   }
   if (code === 'RevisionNotFound') {
@@ -295,18 +306,21 @@ function explain({ status, headers }: ApiAnswer, hub: Hub, ref: HubRef): Downloa
   if (status === 404 || status === 401 || code === 'RepoNotFound') {
     const hidden =
       hub.token === null
-        ? `or it is private: then make a token at ${tokens} and set HF_TOKEN`
-        : 'or the account of the token may not see it'
+        ? `If it is private, create a token at ${tokens} and set HF_TOKEN.`
+        : 'If it is private, the account of the token needs access to it.'
     const kind = status === 404 ? 'NOT_FOUND' : 'ACCESS_DENIED'
-    return make(kind, `The hub knows no ${repo}: its name is another one, ${hidden}.`)
+    return make(kind, `The hub has no repository ${repo}. Check its name. ${hidden}`)
   }
   if (status === 403) {
-    return make('ACCESS_DENIED', `The hub refuses ${repo}: the token needs the right to read it (${tokens}).`)
+    return make(
+      'ACCESS_DENIED',
+      `The hub denies access to ${repo}: the token needs permission to read it (${tokens}).`,
+    )
   }
   return null
 }
 
-/** Failures that are the same for every request get their remedy here. */
+/** Adds the remedy to errors that any request to the hub can have. */
 function withRemedy(error: unknown, hub: Hub): unknown {
   if (!isDownloadError(error)) return error
   const remedy = remedyOf(error, hub)
@@ -323,11 +337,11 @@ function remedyOf({ code, status }: DownloadError, { endpoint, token }: Hub): st
   const { host } = new URL(endpoint)
   if (status === 429) {
     return token === null
-      ? 'Wait, or set HF_TOKEN: accounts may ask more often.'
-      : 'Wait before asking again.'
+      ? 'Wait, or set HF_TOKEN: requests with a token have a higher limit.'
+      : 'Wait before trying again.'
   }
   if (code === 'CONNECT_FAILED' || code === 'NAME_RESOLUTION' || code === 'TLS_ERROR' || code === 'STALLED') {
-    return `The hub ${host} is not to be reached from here; a mirror can be named with HF_ENDPOINT.`
+    return `The hub ${host} can't be reached; you can set a mirror with HF_ENDPOINT.`
   }
   return null
 }

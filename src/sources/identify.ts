@@ -1,6 +1,7 @@
 /**
- * Decides what a text that a caller asks for is: a plain URL or a ref, of which source, and what its file is called. The
- * manager, the catalog, the command and the logs all ask here, each with the registry that counts for them.
+ * Decides whether a text from a caller is a plain URL or a ref, which source it belongs to, and what its file
+ * is called. The manager, the catalog, the CLI and the logs all use this, each with its own registry of
+ * sources.
  */
 import { checkFilename, filenameFromUrl } from '../disk/names.js'
 import { DownloadError } from '../errors.js'
@@ -8,29 +9,30 @@ import type { RemoteGrant } from '../net/address-policy.js'
 import { redactUrl } from '../util/redact.js'
 import type { Source, SourceRegistry } from './source.js'
 
-/** What a text turned out to be. */
+/** The result of {@link identify}. */
 export type Identified =
   | {
       kind: 'url'
-      /** Normalised, without its fragment. */
+      /** Normalised, without the fragment. */
       url: URL
-      /** The name that the URL's path gives the file, or null. */
+      /** File name from the last segment of the URL's path; null when there is none. */
       filename: string | null
     }
   | {
       kind: 'ref'
       source: Source
-      /** The name of its one file, as far as the ref alone says; null otherwise. */
+      /** Name of its only file, if the ref alone determines it; otherwise null. */
       filename: string | null
     }
 
 /**
- * Identifies a text and checks it on the way.
+ * Identifies a text and validates it.
  *
- * @param registry - the sources that count; they are asked first, so a source may claim links of its web pages.
- * @param remote - not null for a remote caller, whose URL must not hold a user or a password.
- * @throws DownloadError `INVALID_URL` for a text that is neither a ref nor an http or https URL, and for a ref that its
- * source refuses; `UNSAFE_FILENAME` when the name that it gives its file can't be used.
+ * @param registry - the sources to consider. They come before plain URLs, so a source can claim links to its
+ * web pages.
+ * @param remote - set for a remote caller, whose URL must not contain a user name or password.
+ * @throws DownloadError `INVALID_URL` for a text that is neither a ref nor an http or https URL, and for a
+ * ref that its source rejects; `UNSAFE_FILENAME` when it gives the file a name that can't be used.
  */
 export function identify(
   text: string,
@@ -47,16 +49,17 @@ export function identify(
 }
 
 /**
- * Whether a text is a ref. Unlike {@link identify} it never throws, so that it can also be asked about a ref whose
- * source the host has since removed: what has no http or https scheme can only be a ref.
+ * Whether a text is a ref. Unlike {@link identify} this never throws, and it also recognises a ref whose
+ * source the host has since removed: a text without an http or https scheme can only be a ref.
  */
 export function isRef(text: string, registry: Pick<SourceRegistry, 'find'>): boolean {
   return registry.find(text) !== null || !isHttp(text)
 }
 
 /**
- * A URL or a ref for logs and messages, without secrets. A ref is public up to a query or a fragment that somebody
- * appended; what stands behind its `@` is a revision. A URL loses its userinfo and its query, also inside a ref.
+ * A URL or a ref for logs and messages, without secrets. A ref is public, apart from an appended query or
+ * fragment; the part after its `@` is a revision, not a host. The userinfo and query of a URL are removed,
+ * also when it is inside a ref.
  */
 export function displayName(text: string, registry: Pick<SourceRegistry, 'find'>): string {
   if (isHttp(text) || registry.find(text) === null) return redactUrl(text)
@@ -75,28 +78,31 @@ function isHttp(text: string): boolean {
 const forbiddenInUrl = /[\u0000-\u0020\u007f\\]/
 
 /**
- * Checks and normalises a URL: http or https, a host, no white space, control character or backslash; the fragment
- * is dropped.
+ * Checks and normalises a URL. It must be http or https, have a host, and contain no white space, control
+ * character or backslash. The fragment is removed.
  *
- * @param remote - not null for a remote caller's URL, which must not hold user or password either.
+ * @param remote - set for a remote caller, whose URL must not contain a user name or password either.
  * @throws DownloadError `INVALID_URL`.
  */
 export function parseUrl(input: string, remote: RemoteGrant | null = null): URL {
   if (forbiddenInUrl.test(input)) {
-    throw new DownloadError('INVALID_URL', 'The URL holds white space, a backslash or a control character.')
+    throw new DownloadError(
+      'INVALID_URL',
+      'The URL contains white space, a backslash or a control character.',
+    )
   }
   let url: URL
   try {
     url = new URL(input)
   } catch {
-    // Without the cause: it repeats the URL, and with it tokens, to whoever logs the error.
+    // No cause: its message repeats the URL, and the tokens in it would end up in logs.
     throw new DownloadError('INVALID_URL', 'The URL is not valid.')
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw new DownloadError('INVALID_URL', `Only http and https URLs can be fetched, not ${url.protocol}`)
+    throw new DownloadError('INVALID_URL', `Only http and https URLs can be downloaded, not ${url.protocol}`)
   }
   if (remote !== null && (url.username !== '' || url.password !== '')) {
-    throw new DownloadError('INVALID_URL', 'The URL must not hold a user or a password.')
+    throw new DownloadError('INVALID_URL', 'The URL must not contain a user name or password.')
   }
   url.hash = ''
   return url

@@ -1,4 +1,4 @@
-/** ModelScope as a source. */
+/** The source for ModelScope. */
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
@@ -18,17 +18,17 @@ import {
   variable,
 } from './support.js'
 
-// ---- Refs and links of ModelScope. Pure.
+// ---- Parsing refs and links. Pure.
 
-/** What a ref of ModelScope names. */
+/** A parsed ref or link. */
 export interface ModelScopeRef {
   owner: string
   repo: string
-  /** A file's path; with a slash behind it, a folder's; null for the whole repository. */
+  /** Path of a file, or of a folder if it ends with a slash; null for all files of the repository. */
   path: string | null
   /** Branch, tag or commit; null for the default branch. */
   revision: string | null
-  /** The site of a pasted link; null for a ref. */
+  /** Site of a pasted link; null for a ref. */
   site: 'cn' | 'ai' | null
 }
 
@@ -41,14 +41,14 @@ const name = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,127}$/
 const link =
   /^https?:\/\/(?:www\.)?modelscope\.(cn|ai)\/(?:models\/[^/?#]+\/|api\/v1\/models\/[^/?#]+\/[^/?#]+\/repo\?)/i
 
-/** Whether a text is a ref or a link of ModelScope, right or wrong. */
+/** Whether a text is a ref or link of ModelScope, even if it is malformed. */
 export function isModelScopeRef(ref: string): boolean {
   return prefix.test(ref) || link.test(ref)
 }
 
 /**
- * Takes a ref apart: `ms:owner/repo[/path][@revision]`, or a link as the site's pages show it. The revision is what
- * follows the last `@`, so a path that holds one needs a revision behind it.
+ * Parses `ms:owner/repo[/path][@revision]`, or a link to one of the site's pages. The revision follows the
+ * last `@`, so a path that contains an `@` must be followed by a revision.
  *
  * @throws DownloadError `INVALID_URL`.
  */
@@ -84,7 +84,7 @@ function partsOfLink(text: string): ModelScopeRef {
   const site = url.hostname.endsWith('.ai') ? 'ai' : 'cn'
   const isApi = segments[0] === 'api'
   const [owner = '', repo = '', page, ...rest] = segments.slice(isApi ? 3 : 1)
-  const made = (revision: string | null, path: string | null): ModelScopeRef => ({
+  const refTo = (revision: string | null, path: string | null): ModelScopeRef => ({
     owner,
     repo,
     revision: revision === '' ? null : revision,
@@ -93,30 +93,30 @@ function partsOfLink(text: string): ModelScopeRef {
   })
   if (isApi) {
     const path = query('FilePath')
-    if (path === null) throw badRef('The link names no file.', example)
-    return made(query('Revision'), path)
+    if (path === null) throw badRef('The link does not name a file.', example)
+    return refTo(query('Revision'), path)
   }
-  // `/file/view/<revision>/<path>`, in older links `/file/view/<revision>?fileName=<path>`
+  // `/file/view/<revision>/<path>`, or `/file/view/<revision>?fileName=<path>` in older links.
   const place = page === 'file' && rest[0] === 'view' ? rest.slice(1) : rest
   const [revision = null, ...path] = place
   const file = path.length > 0 ? path.join('/') : query('fileName')
   if (page === 'resolve' || page === 'file') {
-    if (file === null || file === '') throw badRef('The link names no file.', example)
-    return made(revision, file)
+    if (file === null || file === '') throw badRef('The link does not name a file.', example)
+    return refTo(revision, file)
   }
-  if (page === 'tree') return made(revision, path.length > 0 ? `${path.join('/')}/` : null)
-  // The tabs of a model's page: its summary, its list of files.
-  return made(null, null)
+  if (page === 'tree') return refTo(revision, path.length > 0 ? `${path.join('/')}/` : null)
+  // A tab of the model's page, such as the summary or the list of files.
+  return refTo(null, null)
 }
 
-// ---- ModelScope as a source.
+// ---- Resolving refs.
 
-/** How {@link modelScope} reaches its hub. */
+/** Options for {@link modelScope}. */
 export interface ModelScopeOptions {
   /** Address of the hub. Default: `MODELSCOPE_ENDPOINT`, else `https://www.modelscope.cn`. */
   endpoint?: string
   /**
-   * Access token; null uses none. It is sent to the hub's origin only. Default: `MODELSCOPE_API_TOKEN`.
+   * Access token; null for none. It is sent to the hub's origin only. Default: `MODELSCOPE_API_TOKEN`.
    */
   token?: string | null
 }
@@ -127,9 +127,9 @@ const international = 'https://www.modelscope.ai'
 
 const defaultRevision = 'master'
 
-/** A repository, for one resolution. */
+/** The hub, the token and the repository to resolve. */
 interface Place {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   endpoint: string
   token: string | null
   /** `owner/repo`. */
@@ -137,7 +137,7 @@ interface Place {
   revision: string
 }
 
-/** What the hub tells of a file: https://github.com/modelscope/modelscope, `HubApi.get_model_files`. */
+/** The hub's list of files: `HubApi.get_model_files` in https://github.com/modelscope/modelscope. */
 const listing = lazily(() =>
   z.object({
     Code: z.number(),
@@ -164,11 +164,11 @@ interface RepoFile {
   sha256: string | undefined
 }
 
-/** The hub's own tools leave them out of a repository, too. */
+/** Files that are left out, as the hub's own tools do. */
 const gitFiles = new Set(['.gitattributes', '.gitignore'])
 
 /**
- * The source of `ms:` refs and of links from ModelScope's pages.
+ * Creates the source for `ms:` refs and for links to ModelScope's pages.
  *
  * @example
  * new DownloadManager({ sources: [modelScope({ endpoint: 'https://hub.example.com' })] })
@@ -195,7 +195,7 @@ function placeOf(ref: ModelScopeRef, options: ModelScopeOptions, { env }: Resolv
   const endpoint = requireEndpoint(given, 'MODELSCOPE_ENDPOINT')
   const repo = `${ref.owner}/${ref.repo}`
   const revision = ref.revision ?? defaultRevision
-  // The two sites are two hubs; a token of one is none of the other's business.
+  // The two sites are separate hubs, and the token of one must not be sent to the other.
   if (ref.site === 'ai' && !/(?:^|\.)modelscope\.ai$/.test(new URL(endpoint).hostname)) {
     return { endpoint: international, token: null, repo, revision }
   }
@@ -217,7 +217,7 @@ async function ask(place: Place, context: ResolveContext): Promise<JsonAnswer> {
   })
 }
 
-/** As the hub's own tools do it: the cookie for older parts of it, the header for newer ones. */
+/** Sends the token as the hub's own tools do: older parts of the API expect the cookie, newer ones the header. */
 function credentials({ token }: Place): Record<string, string> {
   return token === null ? {} : { authorization: `Bearer ${token}`, cookie: `m_session_id=${token}` }
 }
@@ -226,7 +226,7 @@ function filesOf({ json, url }: JsonAnswer, place: Place): RepoFile[] {
   const parsed = listing().safeParse(json)
   if (!parsed.success) throw unusable(url)
   const { Code: code, Data: data } = parsed.data
-  // Some of the hub's errors come with status 200.
+  // Some of the hub's errors have HTTP status 200.
   if (code !== 200) throw failureOf(code, place)
   return (data?.Files ?? []).flatMap(({ Path: path, Type: type, Size: size, Sha256: sha256 }) => {
     if (type === 'tree' || gitFiles.has(path)) return []
@@ -247,7 +247,7 @@ function chosen(
     isFile ? file.path === path : file.path.startsWith(path ?? '') && selects(file.path, include, exclude),
   )
   if (found.length > 0) return found
-  const what = isFile ? `no file ${JSON.stringify(path)}` : 'no file that is wanted'
+  const what = isFile ? `no file ${JSON.stringify(path)}` : 'no matching files'
   const has = files.length === 0 ? 'It is empty.' : `It has ${fewOf(likely(files, path ?? ''))}.`
   throw new DownloadError(
     'NOT_FOUND',
@@ -255,7 +255,7 @@ function chosen(
   )
 }
 
-/** Paths that end like the one that was asked for come first. */
+/** The paths for the error message, with those first that have the extension of the requested file. */
 function likely(files: readonly RepoFile[], path: string): string[] {
   const ending = /\.[^./]+$/.exec(path)?.[0] ?? '.gguf'
   const paths = files.map((file) => file.path)
@@ -286,8 +286,8 @@ function explain(answer: ApiAnswer, place: Place): DownloadError | null {
   switch (status) {
     case 400:
     case 404: {
-      const secret = token === null ? ', or is private: then set MODELSCOPE_API_TOKEN' : ''
-      const message = `ModelScope has no repository ${repo} with a revision ${revision}; see ${page}${secret}.`
+      const secret = token === null ? ' If it is private, set MODELSCOPE_API_TOKEN.' : ''
+      const message = `ModelScope has no repository ${repo} with a revision ${revision} (see ${page}).${secret}`
       return new DownloadError('NOT_FOUND', message, { status })
     }
     case 401:
@@ -300,21 +300,24 @@ function explain(answer: ApiAnswer, place: Place): DownloadError | null {
   }
 }
 
-/** The hub's own codes: 10010101004 for a repository that the caller may not see, 10010205001 for one that isn't there. */
+/**
+ * The hub's own codes: 10010101004 means that the caller has no access, 10010205001 that there is no such
+ * repository.
+ */
 function failureOf(code: number, place: Place): DownloadError {
   const { repo, revision, endpoint } = place
   if (code === 10010101004 || code === 401 || code === 403) return denied(place)
   if (code === 10010205001 || code === 404) {
     return new DownloadError('NOT_FOUND', `ModelScope has no repository ${repo} with a revision ${revision}.`)
   }
-  const message = `ModelScope does not tell what is in ${repo} (its code ${String(code)}); see ${endpoint}/models/${repo}`
+  const message = `ModelScope did not list the files of ${repo} (error code ${String(code)}); see ${endpoint}/models/${repo}`
   return new DownloadError('HTTP_ERROR', message)
 }
 
 function denied({ endpoint, repo, token }: Place, status?: number): DownloadError {
   const message =
     token === null
-      ? `ModelScope does not show ${repo} to everybody: get a token at ${endpoint}/my/myaccesstoken and set MODELSCOPE_API_TOKEN.`
-      : `ModelScope does not show ${repo} to the owner of MODELSCOPE_API_TOKEN: ask for access at ${endpoint}/models/${repo}, or renew the token at ${endpoint}/my/myaccesstoken.`
+      ? `Access to ${repo} requires a token: get one at ${endpoint}/my/myaccesstoken and set MODELSCOPE_API_TOKEN.`
+      : `MODELSCOPE_API_TOKEN gives no access to ${repo}: ask for access at ${endpoint}/models/${repo}, or renew the token at ${endpoint}/my/myaccesstoken.`
   return new DownloadError('ACCESS_DENIED', message, status === undefined ? {} : { status })
 }

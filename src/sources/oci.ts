@@ -1,25 +1,25 @@
-/** What manifests of registries say: which layers there are, and what their files are called. Pure. */
+/** Parses OCI manifests and token challenges, and chooses the layers to download and their file names. Pure. */
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
 import { isSameSite } from './site.js'
 import { fewOf, isPlainPath, urlOf } from './support.js'
 
-// ---- How a registry asks for a token, and whom it may send us to for it. Pure.  https://distribution.github.io/distribution/spec/auth/token/
+// ---- Token authentication: https://distribution.github.io/distribution/spec/auth/token/
 
-/** Where a token is to be had. */
+/** A registry's Bearer challenge: which token is required, and where it can be requested. */
 export interface Challenge {
   realm: string
   service: string | null
   scope: string | null
 }
 
-// One parameter, with the name of its scheme before it where a challenge begins (RFC 9110 section 11.6.1). Everything is
-// bounded, so that an odd header takes no longer than a plain one.
+// One parameter, preceded by the scheme's name if it begins a challenge (RFC 9110 section 11.6.1). All
+// repetitions are bounded, so that a malicious header can't make the match slow.
 const piece =
   /(?:([A-Za-z][\w-]{0,40})[ \t]{1,8}(?=[\w-]{1,40}[ \t]{0,8}=))?([\w-]{1,40})[ \t]{0,8}=[ \t]{0,8}(?:"((?:[^"\\]|\\.){0,4096})"|([^\s,"]{1,4096}))/g
 
-/** The Bearer challenge of a `WWW-Authenticate` header; null when there is none. */
+/** Parses the Bearer challenge in a `WWW-Authenticate` header; null when there is none. */
 export function parseChallenge(header: string): Challenge | null {
   let scheme = ''
   const found = new Map<string, string>()
@@ -35,10 +35,12 @@ export function parseChallenge(header: string): Challenge | null {
 }
 
 /**
- * The address of the token service that a registry names, checked: a registry that names another's, and gets the token,
- * could act there as us (CVE-2025-51471).
+ * Checks that the token service that a registry names belongs to it. Otherwise the registry could obtain a
+ * token of another service and use it there in our name (CVE-2025-51471).
  *
- * @param registry - the origin that the caller named.
+ * @param registry - origin of the registry.
+ * @param realm - URL of the token service, as the challenge states it.
+ * @returns the URL of the token service.
  * @throws DownloadError `REDIRECT_BLOCKED`.
  */
 export async function requireOwnRealm(registry: string, realm: string): Promise<URL> {
@@ -47,22 +49,22 @@ export async function requireOwnRealm(registry: string, realm: string): Promise<
   const isOwn =
     url !== null &&
     url.username + url.password === '' &&
-    // Not encrypted is fine only where the registry itself is not, and on its own machine.
-    (url.protocol === 'https:' || isPlainNeighbour(home, url)) &&
+    // Plain http is acceptable only if the registry itself uses it, and only on the registry's own host.
+    (url.protocol === 'https:' || isPlainHttpOnSameHost(home, url)) &&
     (await isSameSite(home.hostname, url.hostname))
   if (isOwn) return url
   const where = url === null || url.host === '' ? 'an invalid address' : url.origin
   throw new DownloadError(
     'REDIRECT_BLOCKED',
-    `The registry ${home.host} sends us for its token to ${where}, which is not its own; nothing was sent there. Check the registry's name, and ask its owner.`,
+    `The registry ${home.host} names a token service that is not its own (${where}); no request was sent to it. Check the registry's name, or contact its owner.`,
   )
 }
 
-function isPlainNeighbour(home: URL, url: URL): boolean {
+function isPlainHttpOnSameHost(home: URL, url: URL): boolean {
   return home.protocol === 'http:' && url.protocol === 'http:' && home.hostname === url.hostname
 }
 
-// ---- What manifests of registries say: which layers there are, and what their files are called. Pure.
+// ---- Manifests and their layers.
 
 /** https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
 const descriptor = lazily(() =>
@@ -75,10 +77,10 @@ const descriptor = lazily(() =>
   }),
 )
 
-/** One blob, or one manifest of an index. */
+/** Describes a layer of a manifest, or a manifest of an index. */
 export type Descriptor = z.output<ReturnType<typeof descriptor>>
 
-/** A manifest or, with `manifests`, an index of some; Docker's and OCI's are alike in what we need. */
+/** A manifest or, if it has `manifests`, an index of manifests. Docker's and OCI's formats share these fields. */
 export const manifestSchema = lazily(() =>
   z.object({
     config: descriptor().nullish(),
@@ -90,21 +92,24 @@ export const manifestSchema = lazily(() =>
 /** See {@link manifestSchema}. */
 export type Manifest = z.output<ReturnType<typeof manifestSchema>>
 
-/** A layer as a file. */
+/** A layer, with the name of the file that it is stored in. */
 export interface LayerFile {
   filename: string
   digest: string
   size: number
 }
 
-/** Layers that are a model in one file: of Ollama, of Docker Model Runner, and raw weights of the CNCF's model format. */
+/**
+ * Media types of models in one file: Ollama's, Docker Model Runner's, and raw weights in the CNCF's model
+ * format.
+ */
 const modelTypes = new Set([
   'application/vnd.ollama.image.model',
   'application/vnd.docker.ai.gguf.v3',
   'application/vnd.cncf.model.weight.v1.raw',
 ])
 
-/** What the files of layers end with. */
+/** File extensions by media type. */
 const endings: Readonly<Record<string, string>> = {
   'application/vnd.ollama.image.model': '.gguf',
   'application/vnd.docker.ai.gguf.v3': '.gguf',
@@ -121,16 +126,16 @@ const endings: Readonly<Record<string, string>> = {
   'application/vnd.ollama.image.tensor': '.tensor',
 }
 
-/** OCI's way to say that there is no config. */
+/** The media type by which OCI marks a missing config. */
 const emptyType = 'application/vnd.oci.empty.v1+json'
 
-/** Media types may have parameters: `application/vnd.ollama.image.tensor; name=…`. */
+/** The media type without its parameters, such as those of `application/vnd.ollama.image.tensor; name=…`. */
 const typeOf = ({ mediaType }: Descriptor): string => mediaType.replace(/\s*;.*$/s, '').toLowerCase()
 
 /**
- * The manifest that an index means for a machine. Attestations are not meant.
+ * Chooses the manifest in an index for a machine's architecture. Attestations are skipped.
  *
- * @param architecture - as Node names it.
+ * @param architecture - as in `process.arch`.
  */
 export function chooseManifest(entries: readonly Descriptor[], architecture: string): Descriptor | null {
   const wanted = architecture === 'x64' ? 'amd64' : architecture
@@ -143,10 +148,11 @@ export function chooseManifest(entries: readonly Descriptor[], architecture: str
 }
 
 /**
- * The layers that a ref means.
+ * Chooses the layers to download.
  *
- * @param stem - what files are called that have no name of their own.
- * @param what - `model`: those that are a model in one file; where none is told to be one, the only layer there is.
+ * @param stem - base name for files whose layer doesn't state a name.
+ * @param what - `model`: the layers that are a model in one file, or the only layer if none is marked as one;
+ * `all`: all layers and the config.
  * @throws DownloadError `NOT_FOUND` when there is no such layer.
  */
 export function chooseLayers({ config, layers }: Manifest, stem: string, what: 'model' | 'all'): LayerFile[] {
@@ -169,27 +175,27 @@ export function chooseLayers({ config, layers }: Manifest, stem: string, what: '
   throw new DownloadError(
     'NOT_FOUND',
     all.length === 0
-      ? 'The manifest has no layers: there is nothing to fetch.'
-      : `No layer is a model in one file; they are ${types}. With ?layers=all behind the name all of them are fetched.`,
+      ? 'The manifest has no layers, so there is nothing to download.'
+      : `No layer is a model in a single file; the layers are ${types}. Append ?layers=all to the ref to download all of them.`,
   )
 }
 
-/** File systems of containers, and what must be unpacked to be a model. */
+/** Whether a layer is a container's file system, or something else that must be unpacked or assembled first. */
 function isArchive(layer: Descriptor): boolean {
   return /(?:[.+](?:tar|gzip|zstd)\b|\.tensor$)/.test(typeOf(layer))
 }
 
 function nameOf(layer: Descriptor, stem: string, ending?: string): string {
   const { annotations } = layer
-  const told = annotations?.['org.opencontainers.image.title'] ?? annotations?.['org.cncf.model.filepath']
-  if (told !== undefined && isPlainPath(told)) return told
-  // A tensor's name, such as `blk.0.attn_k.weight`, is what it is known by.
+  const stated = annotations?.['org.opencontainers.image.title'] ?? annotations?.['org.cncf.model.filepath']
+  if (stated !== undefined && isPlainPath(stated)) return stated
+  // A tensor is identified by its name, such as `blk.0.attn_k.weight`.
   const part = /;\s*name="?([A-Za-z0-9._-]{1,128})/.exec(layer.mediaType)?.[1]
   const own = part === undefined ? stem : `${stem}.${part}`
   return own + (ending ?? endings[typeOf(layer)] ?? '.bin')
 }
 
-/** Some systems hold names for equal that differ in case only. */
+/** Makes a name unique, ignoring case and Unicode form, since some file systems do. */
 function unused(name: string, taken: Set<string>): string {
   const dot = name.lastIndexOf('.')
   for (let number = 1; ; number += 1) {

@@ -1,4 +1,4 @@
-/** Ollama's registry, and every other that speaks OCI's distribution protocol, as a source. */
+/** The source for Ollama's registry and any other that implements the OCI distribution protocol. */
 import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
@@ -16,17 +16,17 @@ import { isSameSite } from './site.js'
 import type { ApiAnswer, JsonAnswer, Resolution, ResolveContext, Source } from './source.js'
 import { badRef, isToken, rateLimited, unusable } from './support.js'
 
-// ---- Refs of the Ollama registry, and of any other that speaks OCI's protocol. Pure.
+// ---- Parsing refs. Pure.
 
-/** What a ref of a registry names. */
+/** A parsed ref. */
 export interface OllamaRef {
-  /** `https://host[:port]`; `http:` for this machine, and where the ref says so. */
+  /** `https://host[:port]`; `http:` for loopback hosts, and when the ref says so. */
   origin: string
-  /** The repository, with slashes, such as `library/llama3.2`. */
+  /** Path of the repository, such as `library/llama3.2`. */
   repository: string
   /** A tag, or a manifest's digest `sha256:<hex>`. */
   reference: string
-  /** Whether every layer is wanted, or the model alone. */
+  /** Whether to download the model alone or every layer. */
   layers: 'model' | 'all'
 }
 
@@ -34,7 +34,7 @@ const example = 'ollama:name:tag, ollama:namespace/name:tag or ollama:host/names
 
 const prefix = /^ollama:/i
 
-/** Where names without a host come from. */
+/** The registry of refs without a host. */
 export const ollamaHost = 'registry.ollama.ai'
 
 const part = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,127}$/
@@ -45,22 +45,22 @@ const host = /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?
 
 const thisMachine = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
 
-/** Whether a text is a ref of a registry, right or wrong. */
+/** Whether a text has the scheme `ollama:`, even if it is malformed. */
 export function isOllamaRef(ref: string): boolean {
   return prefix.test(ref)
 }
 
 /**
- * Takes a ref apart: `ollama:[[host/]namespace/]name[:tag][@sha256:digest][?layers=all]`. The namespace is `library`
- * and the tag `latest` unless it says otherwise. The first part is a host when it holds a dot or a colon, is
- * `localhost`, or has two parts behind it. A host may have `http://` or `https://` in front.
+ * Parses `ollama:[[host/]namespace/]name[:tag][@sha256:digest][?layers=all]`. The namespace defaults to
+ * `library` and the tag to `latest`. The first part is a host if it contains a dot or a colon, is
+ * `localhost`, or is followed by two more parts. A host may be preceded by `http://` or `https://`.
  *
  * @throws DownloadError `INVALID_URL`.
  */
 export function parseOllamaRef(ref: string): OllamaRef {
   const [path = '', query, ...more] = ref.replace(prefix, '').split('?')
   if (more.length > 0 || (query !== undefined && query !== 'layers=all')) {
-    throw badRef('Behind a question mark only layers=all may stand.', example)
+    throw badRef('The only allowed query is ?layers=all.', example)
   }
   const scheme = /^https?:\/\//i.exec(path)?.[0].toLowerCase() ?? null
   const segments = path.slice(scheme?.length ?? 0).split('/')
@@ -84,7 +84,7 @@ export function parseOllamaRef(ref: string): OllamaRef {
   }
 }
 
-/** `name[:tag][@digest]`; a digest says more than a tag. */
+/** Splits `name[:tag][@digest]`; a digest takes precedence over a tag. */
 function dividedName(text: string): { name: string; reference: string } {
   const at = text.indexOf('@')
   const [name = '', tag = 'latest', ...more] = (at === -1 ? text : text.slice(0, at)).split(':')
@@ -102,16 +102,22 @@ function originOf(scheme: string, authority: string): string {
   return new URL(text).origin
 }
 
-/** What a ref's files are called before their endings: `name-tag`, or `name-` and the digest's first digits. */
+/**
+ * The file name without extension: `name-tag`, `name-` and the first digits of the digest, or `name` for
+ * `latest`.
+ */
 export function stemOf({ repository, reference }: OllamaRef): string {
   const name = repository.slice(repository.lastIndexOf('/') + 1)
   const version = digest.test(reference) ? reference.slice(7, 19) : reference
   return version === 'latest' ? name : `${name}-${version}`
 }
 
-// ---- Ollama's registry, and every other that speaks OCI's distribution protocol, as a source.
+// ---- Resolving refs.
 
-/** OCI's and Docker's manifests and indexes: https://github.com/opencontainers/image-spec/blob/main/media-types.md */
+/**
+ * Manifests and indexes of OCI and Docker:
+ * https://github.com/opencontainers/image-spec/blob/main/media-types.md
+ */
 const accept = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
@@ -119,7 +125,7 @@ const accept = [
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ].join(', ')
 
-/** What registries themselves take (OCI distribution-spec, "Pushing Manifests"). */
+/** The size that registries accept (OCI distribution-spec, "Pushing Manifests"). */
 const maxManifestBytes = 4 * 1024 * 1024
 
 /** https://distribution.github.io/distribution/spec/auth/token/ */
@@ -127,17 +133,17 @@ const tokenSchema = lazily(() =>
   z.object({ token: z.string().nullish(), access_token: z.string().nullish() }),
 )
 
-/** A registry, for one resolution. */
+/** The state of resolving one ref. */
 interface Session {
   ref: OllamaRef
   context: ResolveContext
-  /** What requests carry: the token, once there is one. */
+  /** The authorization header, once a token has been obtained. */
   headers: Readonly<Record<string, string>>
 }
 
 /**
- * The source of `ollama:` refs: the model of a manifest, or with `?layers=all` all that belongs to it. It has no
- * credentials; where a registry wants a token, it gets the one that everybody gets.
+ * Creates the source for `ollama:` refs, which stand for the model in a manifest or, with `?layers=all`, for
+ * everything in it. It has no credentials; if a registry requires a token, an anonymous one is requested.
  */
 export function ollama(): Source {
   return {
@@ -145,7 +151,7 @@ export function ollama(): Source {
     match: isOllamaRef,
     filenameOf: (ref) => {
       const parsed = parseOllamaRef(ref)
-      // Other registries hold all sorts of files.
+      // On other registries a model may have any format.
       const isGguf = parsed.layers === 'model' && ggufHosts.has(new URL(parsed.origin).host)
       return isGguf ? `${stemOf(parsed)}.gguf` : null
     },
@@ -165,16 +171,18 @@ async function manifestOf(session: Session): Promise<{ manifest: Manifest; diges
   const manifests = first.manifest.manifests ?? null
   if (manifests === null) return first
   const chosen = chooseManifest(manifests, process.arch)
-  if (chosen === null) throw new DownloadError('NOT_FOUND', `${nameOf(session.ref)} is an index of nothing.`)
+  if (chosen === null) {
+    throw new DownloadError('NOT_FOUND', `${nameOf(session.ref)} is an index without manifests.`)
+  }
   const second = await readManifest(session, chosen.digest)
   if ((second.manifest.manifests ?? null) === null) return second
   throw new DownloadError(
     'PROTOCOL_ERROR',
-    `${nameOf(session.ref)} is an index of indexes; name one by digest.`,
+    `${nameOf(session.ref)} is an index of indexes; name a manifest by its digest.`,
   )
 }
 
-/** Asks for a manifest; one that is asked for by digest must have it. */
+/** Requests a manifest by tag or digest, and verifies the digest. */
 async function readManifest(
   session: Session,
   reference: string,
@@ -184,13 +192,13 @@ async function readManifest(
   if (!parsed.success) throw unusable(answer.url)
   const digest = `sha256:${createHash('sha256').update(answer.text).digest('hex')}`
   if (reference.startsWith('sha256:') && reference !== digest) {
-    const message = `The manifest that ${session.ref.origin} sent for ${nameOf(session.ref)} is not the one with this digest.`
+    const message = `The manifest that ${session.ref.origin} sent for ${nameOf(session.ref)} does not have the requested digest.`
     throw new DownloadError('CHECKSUM_MISMATCH', message)
   }
   return { manifest: parsed.data, digest }
 }
 
-/** One manifest; with the token dance when the registry asks for it. */
+/** Requests a manifest, obtaining a token first if the registry requires one. */
 async function ask(session: Session, reference: string): Promise<JsonAnswer> {
   const { ref, context } = session
   const url = `${ref.origin}/v2/${ref.repository}/manifests/${reference}`
@@ -208,7 +216,7 @@ async function ask(session: Session, reference: string): Promise<JsonAnswer> {
   return request(session.headers, [])
 }
 
-/** The token that everybody gets. */
+/** Obtains an anonymous token from the token service that the registry names. */
 async function tokenFor({ ref, context }: Session, { headers }: ApiAnswer): Promise<string> {
   const challenge = parseChallenge(headers['www-authenticate'] ?? '')
   if (challenge === null) throw loginNeeded(ref, 401)
@@ -219,7 +227,7 @@ async function tokenFor({ ref, context }: Session, { headers }: ApiAnswer): Prom
     maxBytes: 256 * 1024,
     explain: (refused) => explain(refused, ref),
   })
-  // The answer may come from where the token service redirected to.
+  // The token service may have redirected the request to another host.
   if (!(await isSameSite(new URL(ref.origin).hostname, new URL(answer.url).hostname))) {
     await requireOwnRealm(ref.origin, new URL(answer.url).origin)
   }
@@ -242,10 +250,10 @@ function resolutionOf({ ref, context, headers }: Session, manifest: Manifest, re
       headers,
     }))
   if (files.length > 0) return { name: stemOf(ref), files }
-  throw new DownloadError('NOT_FOUND', `${nameOf(ref)} has no layer that is wanted.`)
+  throw new DownloadError('NOT_FOUND', `${nameOf(ref)} has no layer that matches the globs.`)
 }
 
-/** For people. */
+/** The full name, for messages. */
 function nameOf({ origin, repository, reference }: OllamaRef): string {
   const host = new URL(origin).host
   return `${host}/${repository}${reference.includes(':') ? '@' : ':'}${reference}`
@@ -259,15 +267,15 @@ function explain(answer: ApiAnswer, ref: OllamaRef): DownloadError | null {
       const page = ref.repository.replace(/^library\//, '')
       const look =
         new URL(ref.origin).host === ollamaHost
-          ? ` See which tags there are at https://ollama.com/${page}/tags`
+          ? ` The available tags are listed at https://ollama.com/${page}/tags`
           : ''
-      return new DownloadError('NOT_FOUND', `There is no ${nameOf(ref)}.${look}`, { status })
+      return new DownloadError('NOT_FOUND', `The registry has no ${nameOf(ref)}.${look}`, { status })
     }
     case 401:
     case 403:
       return loginNeeded(ref, status)
     case 412:
-      return new DownloadError('ACCESS_DENIED', `${nameOf(ref)} is for a newer version of Ollama only.`, {
+      return new DownloadError('ACCESS_DENIED', `${nameOf(ref)} requires a newer version of Ollama.`, {
         status,
       })
     case 429:
@@ -280,7 +288,7 @@ function explain(answer: ApiAnswer, ref: OllamaRef): DownloadError | null {
 function loginNeeded(ref: OllamaRef, status: number): DownloadError {
   return new DownloadError(
     'ACCESS_DENIED',
-    `The registry does not give ${nameOf(ref)} to everybody, or has no such model. Check the name; what takes a login can't be fetched from here, unless the registry lets everybody pull it.`,
+    `${nameOf(ref)} does not exist, or the registry requires a login for it. Check the name; only models that can be pulled without a login are supported.`,
     { status },
   )
 }

@@ -1,4 +1,4 @@
-/** Finds out what refs mean: the registry of sources with the machinery that they need. */
+/** Resolves refs with the registered sources, and gives these the HTTP client and settings that they need. */
 import { realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -23,18 +23,19 @@ import {
   SourceRegistry,
 } from './source.js'
 
-/** What a {@link Resolver} works with. */
+/** Dependencies of a {@link Resolver}. */
 export interface ResolverInit {
   sources: SourceRegistry
   tuning: TransferTuning
-  /** Whether the proxies of the environment may be used. */
+  /** Whether to use the proxies that the environment names. */
   proxy: boolean
+  /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>>
 }
 
-/** How one ref is to be resolved. */
+/** Options for resolving one ref. */
 export interface ResolveRequest {
-  /** How far the caller may reach; null for a trusted one. */
+  /** The addresses that a remote caller may reach; null for a trusted caller. */
   remote: RemoteGrant | null
   signal: AbortSignal
   onRetry?: ApiInit['onRetry']
@@ -44,10 +45,10 @@ export interface ResolveRequest {
   revision?: string | undefined
 }
 
-/** Far more than any token has. */
+/** Far larger than any token. */
 const maxTextBytes = 64 * 1024
 
-/** See the file's head. */
+/** Resolves refs, and probes plain URLs, on connections that it keeps for trusted callers. */
 export class Resolver {
   readonly #init: ResolverInit
   #http: HttpClient | null = null
@@ -56,20 +57,22 @@ export class Resolver {
     this.#init = init
   }
 
-  /** The source that a ref is meant for; null for a plain URL. */
+  /** The source that a ref belongs to; null for a plain URL. */
   find(ref: string): Source | null {
     return this.#init.sources.find(ref)
   }
 
   /**
-   * Asks the ref's source.
+   * Resolves a ref with its source.
    *
-   * @throws DownloadError what the source throws; `INTERNAL` when it breaks; `PROTOCOL_ERROR` for an answer that is none.
+   * @throws DownloadError whatever the source throws, with `INTERNAL` for other errors than a DownloadError;
+   * `INVALID_URL` when no source matches; `PROTOCOL_ERROR` when the result is not valid; `NOT_FOUND` when the
+   * globs select no file.
    */
   async resolve(ref: string, request: ResolveRequest): Promise<Resolution> {
     const { tuning, env = process.env } = this.#init
     const source = this.find(ref)
-    if (source === null) throw new DownloadError('INVALID_URL', 'No source knows what this means.')
+    if (source === null) throw new DownloadError('INVALID_URL', 'No source recognises this ref.')
     const { signal, include, exclude, revision } = request
     const { api, close } = this.#open(request)
     const context: ResolveContext = {
@@ -85,10 +88,12 @@ export class Resolver {
     }
     try {
       const resolution = await source.resolve(ref, context)
-      // A source may have looked at the globs already, but it needn't.
+      // A source may have applied the globs already, but it doesn't have to.
       const files = resolution.files.filter(({ filename }) => selects(filename, include, exclude))
       for (const file of files) requireUsable(file, source)
-      if (files.length === 0) throw new DownloadError('NOT_FOUND', 'The ref names no file that is wanted.')
+      if (files.length === 0) {
+        throw new DownloadError('NOT_FOUND', 'No file matches the ref and its include and exclude globs.')
+      }
       return { ...resolution, files }
     } catch (error) {
       if (isDownloadError(error)) throw error
@@ -99,14 +104,15 @@ export class Resolver {
   }
 
   /**
-   * Asks for the first byte of a plain URL: the head of the answer, after all redirects.
+   * Requests the first byte of a plain URL and returns the status and headers of the response, after all
+   * redirects.
    *
-   * @throws DownloadError as a download would, as far as one answer tells.
+   * @throws DownloadError the same errors as a download, as far as a single response reveals them.
    */
   async probe(url: URL, request: ResolveRequest & Pick<ApiRequest, 'headers'>): Promise<ApiAnswer> {
     const { api, close } = this.#open(request)
     try {
-      // An empty file has no first byte.
+      // A server answers 416 for an empty file, which has no first byte.
       return await api.probe(url, { headers: request.headers ?? {}, accept: [416] })
     } finally {
       await close()
@@ -138,7 +144,7 @@ export class Resolver {
   }
 }
 
-/** A source may be anybody's: what goes on to the engine is looked at here. */
+/** Validates a file before the engine gets it: the source may be a third party's. */
 function requireUsable({ urls, sha256, gitOid, size }: ResolvedFile, { name }: Source): void {
   const usable =
     urls.length > 0 &&
@@ -146,14 +152,13 @@ function requireUsable({ urls, sha256, gitOid, size }: ResolvedFile, { name }: S
     (sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256)) &&
     (gitOid === undefined || /^[0-9a-f]{40}$/.test(gitOid)) &&
     (size === undefined || (Number.isSafeInteger(size) && size >= 0))
-  if (!usable)
-    throw new DownloadError('PROTOCOL_ERROR', `The source ${name} told something that cannot be used.`)
+  if (!usable) throw new DownloadError('PROTOCOL_ERROR', `The source ${name} returned an invalid file.`)
 }
 
 async function readTextFile(path: string): Promise<string | null> {
   const full = path.startsWith('~/') ? join(homedir(), path.slice(2)) : path
   try {
-    // Secrets are mounted as links in places, and people's own links are theirs to follow.
+    // Mounted secrets can be symlinks, and users may link their own token files.
     const { data, stats } = await readRegularFile(await realpath(full), maxTextBytes)
     return stats.size > maxTextBytes ? null : data.toString('utf8')
   } catch {
@@ -161,9 +166,9 @@ async function readTextFile(path: string): Promise<string | null> {
   }
 }
 
-// ---- The sources that come with this package.
+// ---- The built-in sources.
 
-/** A registry of the host's sources and those of this package. */
+/** Creates a registry of the host's sources and the built-in ones. */
 export function sourceRegistry(own: readonly Source[] = []): SourceRegistry {
   return new SourceRegistry(own, [huggingFace(), modelScope(), gitHub(), ollama()])
 }

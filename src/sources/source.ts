@@ -1,68 +1,86 @@
-/** What a source of models is: a name that people know goes in, files that can be fetched come out. */
+/** The interface that a source of models implements: it turns a ref into files that can be downloaded. */
 import { type DownloadError, invalidOption } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 
-/** A repository of the Hugging Face hub, as it was asked for. */
+/** A repository on the Hugging Face hub, as it was requested. */
 export interface HubRepository {
-  /** Its kind. */
+  /** Kind of repository, as the hub's API spells it. */
   type: 'models' | 'datasets' | 'spaces'
   /** `owner/name`. */
   name: string
-  /** Branch, tag or commit that was asked for; `main` when none was. */
+  /** Requested branch, tag or commit. Default: `main`. */
   revision: string
 }
 
-/** One file that a ref means. */
+/** One file that a ref stands for. */
 export interface ResolvedFile {
-  /** Path inside what the ref names, with slashes, such as `onnx/model.onnx`. Its last segment names the file on disk. */
+  /**
+   * Path inside the repository or release, with slashes, such as `onnx/model.onnx`. The last segment names
+   * the file on disk.
+   */
   filename: string
-  /** http or https, in the order in which they are to be tried, the others as mirrors; at least one. Bound to `revision` where there is one. */
+  /**
+   * One or more http or https URLs, tried in this order; those after the first are mirrors. When `revision`
+   * is set, they must point to that revision.
+   */
   urls: readonly string[]
-  /** Bytes, where the source tells. */
+  /** Size in bytes, if the source states it. */
   size?: number | undefined
-  /** Lower-case hex SHA-256 of the content, where the source tells. */
+  /** Lower-case hex SHA-256 of the content, if the source states it. */
   sha256?: string | undefined
-  /** What the files are bound to, such as a commit: the same revision is the same content for ever. */
+  /** Revision that the file belongs to, such as a commit. The same revision must always have the same content. */
   revision?: string | undefined
-  /** Git's name for the content (40 hex digits), where the source keeps it in git. What arrives is held against it. */
+  /**
+   * Git object ID of the content (40 hex digits), if the source keeps it in git. The downloaded file is
+   * verified against it.
+   */
   gitOid?: string | undefined
-  /** The repository of the Hugging Face hub that it is of; without it the file can't go into a cache of that hub. */
+  /**
+   * The Hugging Face repository that contains the file. Without it the file can't be stored in a Hugging Face
+   * cache.
+   */
   repository?: HubRepository | undefined
-  /** Sent to the origin of the first of `urls` only, such as a token. Never logged, never stored. */
+  /**
+   * Request headers, such as a token. Sent only to the origin of the first of `urls`. Never logged, never
+   * stored.
+   */
   headers: Readonly<Record<string, string>>
 }
 
-/** What a ref means. */
+/** What a ref resolves to. */
 export interface Resolution {
-  /** What all of it is called, such as the repository: several files go to a folder of this name. Default: `model`. */
+  /**
+   * Name of the group, such as the repository's: several files go into a folder of this name. Default:
+   * `model`.
+   */
   name?: string | undefined
-  /** At least one; in the order of the source. */
+  /** At least one file, in the order in which the source lists them. */
   files: readonly ResolvedFile[]
 }
 
-/** How a metadata request differs from a plain GET that wants JSON. */
+/** How a metadata request differs from a plain GET that accepts JSON. */
 export interface ApiRequest {
-  /** Sent to the origin of the URL only; after a redirect elsewhere they are dropped. */
+  /** Sent only to the origin of the URL; dropped when a redirect leads to another origin. */
   headers?: Readonly<Record<string, string>>
-  /** Statuses besides 2xx that are answers, not errors, such as 401 for a source that then asks for a token. */
+  /** Statuses other than 2xx that are not errors, such as 401 for a source that then requests a token. */
   accept?: readonly number[]
-  /** Longest body that is read, in bytes. Default 16 MiB. */
+  /** Maximum size of the body, in bytes; a larger one is an error. Default 16 MiB. */
   maxBytes?: number
   /**
-   * The error for a status that is no answer. Null, or no function: a general one.
+   * Creates the error for an unexpected status. If it is missing or returns null, the error is a generic one.
    *
-   * @param answer - its body is read, as far as it is not longer than 64 KiB.
+   * @param answer - the response; its body is cut off after 64 KiB.
    */
   explain?: (answer: ApiAnswer) => DownloadError | null
 }
 
-/** An answer to a metadata request. */
+/** The response to a metadata request. */
 export interface ApiAnswer {
-  /** Of the response. */
+  /** HTTP status. */
   status: number
-  /** Names in lower case; what came several times is joined by commas. */
+  /** Header names are in lower case; repeated headers are joined by commas. */
   headers: Readonly<Record<string, string>>
-  /** Where it came from, after redirects. */
+  /** URL of the response, after redirects. */
   url: string
   /** The body, as UTF-8; empty for {@link ResolveContext.fetchHead}. */
   text: string
@@ -70,44 +88,49 @@ export interface ApiAnswer {
 
 /** An {@link ApiAnswer} whose body is JSON. */
 export interface JsonAnswer extends ApiAnswer {
-  /** Not validated. Null when an accepted answer that is not 2xx holds no JSON. */
+  /** The parsed body, not validated. Null when an accepted response other than 2xx contains no JSON. */
   json: unknown
 }
 
-/** What a source may use. */
+/** What a source can use while it resolves a ref. */
 export interface ResolveContext {
-  /** The environment: tokens, endpoints. */
+  /** The environment, which may hold tokens and endpoints. */
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Aborts when nobody wants the answer any more; the requests below end with it by themselves. */
+  /** Aborts when the result is no longer needed. The requests below are then aborted automatically. */
   readonly signal: AbortSignal
-  /** For one request, its retries not counted, in milliseconds. */
+  /** Timeout of one request, not counting its retries, in milliseconds. */
   readonly timeoutMs: number
-  /** Of a ref that means several files: globs of the paths that are wanted, to spare work; they are heeded anyway. None: all. */
+  /**
+   * Globs of the paths to download when a ref stands for several files. Default: all. A source may use them
+   * to avoid unnecessary requests; they are applied to its result in any case.
+   */
   readonly include?: readonly string[] | undefined
-  /** Globs of the paths that are not wanted. */
+  /** Globs of the paths to leave out, applied in the same way. */
   readonly exclude?: readonly string[] | undefined
   /**
-   * What the files were bound to when they were first asked for ({@link ResolvedFile.revision}): they are wanted as they
-   * were then. A source that can't tell any more answers as ever, and the difference is noticed.
+   * The revision that the ref resolved to the first time ({@link ResolvedFile.revision}); the files are
+   * needed as they were then. A source that can't resolve a revision ignores it; the engine notices when the
+   * content has changed.
    */
   readonly revision?: string | undefined
   /**
-   * GET of metadata. Redirects are followed; 429 and 5xx are tried again, as the server's `Retry-After` says; the address
-   * policy of a remote caller holds.
+   * Sends a GET request for metadata. Redirects are followed. 429 and 5xx are retried, honouring
+   * `Retry-After`. For a remote caller the address policy applies.
    *
-   * @throws DownloadError for a status that is no answer, for a body that is too long or no JSON, and for the network's
-   * failures. No message holds a header, a query or a body.
+   * @throws DownloadError for an unexpected status, for a body that is too long or not JSON, and for network
+   * failures. No message contains a header, a query or a body.
    */
   fetchJson(url: string | URL, request?: ApiRequest): Promise<JsonAnswer>
   /**
-   * The head of the answer to a GET of the first byte, without its body. Redirects are followed inside the origin only:
-   * one that leads elsewhere, as to a CDN, is the answer. `x-` headers of the hops on the way are among its headers.
+   * Requests the first byte with GET and returns the status and headers without the body. Redirects are
+   * followed within the origin only; one that leads to another origin, such as a CDN, is returned as the
+   * response. The returned headers include the `x-` headers of the redirects before it.
    *
-   * @throws DownloadError as above.
+   * @throws DownloadError in the same cases as {@link ResolveContext.fetchJson}.
    */
   fetchHead(url: string | URL, request?: ApiRequest): Promise<ApiAnswer>
   /**
-   * A small text file of this machine, such as a token's; null when there is none or it can't be read.
+   * Reads a small text file on this machine, such as a token file; null when it doesn't exist or can't be read.
    *
    * @param path - absolute, or beginning with `~/`.
    */
@@ -115,7 +138,7 @@ export interface ResolveContext {
 }
 
 /**
- * A place that models come from.
+ * A place that models are downloaded from, such as a hub or a registry.
  *
  * @example
  * const mine: Source = {
@@ -127,43 +150,49 @@ export interface ResolveContext {
  * }
  */
 export interface Source {
-  /** For people and logs. Lower-case letters, digits and dashes; one source has it. */
+  /**
+   * Unique name, used in logs and messages: 1 to 32 lower-case letters, digits and dashes, beginning with a
+   * letter.
+   */
   readonly name: string
-  /** Layouts besides `flat` that its files can have. Default: none. */
+  /** Layouts besides `flat` that its files can be stored in. Default: none. */
   readonly layouts?: readonly Layout[]
-  /** Whether a ref is meant for this source. Looks at the text only, and is quick: it is asked for every download. */
+  /**
+   * Whether a ref belongs to this source. Must look at the text only and be fast, since it runs for every
+   * download.
+   */
   match(ref: string): boolean
   /**
-   * What the one file of a ref will be called, as far as the ref alone tells; else null.
+   * The file name of a ref that stands for one file, if the ref alone determines it; otherwise null.
    *
-   * @throws DownloadError `INVALID_URL` for a ref that is meant for this source and makes no sense.
+   * @throws DownloadError `INVALID_URL` for a ref that belongs to this source but is malformed.
    */
   filenameOf?(ref: string): string | null
   /**
-   * Finds out what a ref means now.
+   * Resolves a ref to the files that it stands for now.
    *
-   * @throws DownloadError that names the cause and the remedy: `INVALID_URL` for a ref that makes no sense, `NOT_FOUND`,
-   * `ACCESS_DENIED`, and what the context throws.
+   * @throws DownloadError whose message states the cause and the remedy: `INVALID_URL` for a malformed ref,
+   * `NOT_FOUND`, `ACCESS_DENIED`, and whatever the context throws.
    */
   resolve(ref: string, context: ResolveContext): Promise<Resolution>
 }
 
 const namePattern = /^[a-z][a-z0-9-]{0,31}$/
 
-/** The sources that a manager knows. What none of them matches is a plain URL. */
+/** The sources that a manager uses. A text that matches none of them is treated as a plain URL. */
 export class SourceRegistry {
   readonly #sources: readonly Source[]
 
   /**
-   * @param own - the host's; they are asked first, and one with the name of a built-in one takes its place.
-   * @param builtIn - those of this package.
-   * @throws DownloadError `INVALID_OPTIONS` for a bad name, or one that comes twice.
+   * @param own - the host's sources. They come first, and one with the name of a built-in source replaces it.
+   * @param builtIn - the sources that this package includes.
+   * @throws DownloadError `INVALID_OPTIONS` for an invalid or duplicate name.
    */
   constructor(own: readonly Source[], builtIn: readonly Source[]) {
     const names = new Set<string>()
     for (const { name } of own) {
       if (!namePattern.test(name) || names.has(name)) {
-        const message = names.has(name) ? `two are called ${name}` : 'a name is not valid'
+        const message = names.has(name) ? `two sources are named ${name}` : 'a name is not valid'
         throw invalidOption('sources', message, 'DownloadManager options')
       }
       names.add(name)
@@ -171,13 +200,13 @@ export class SourceRegistry {
     this.#sources = [...own, ...builtIn.filter(({ name }) => !names.has(name))]
   }
 
-  /** The source that a ref is meant for; null for a plain URL. */
+  /** The source that a ref belongs to; null for a plain URL. */
   find(ref: string): Source | null {
     return this.#sources.find((source) => matches(source, ref)) ?? null
   }
 }
 
-/** A host's source that breaks over a ref does not want it. */
+/** A `match` of the host that throws counts as "no match". */
 function matches(source: Source, ref: string): boolean {
   try {
     return source.match(ref)

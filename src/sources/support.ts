@@ -1,15 +1,16 @@
-/** What sources take from the environment, and errors that sources share. */
+/** Helpers that the sources share: checks of refs, settings from the environment, and common errors. */
 import { DownloadError } from '../errors.js'
 import { retryAfterOf } from './api-client.js'
 import type { ApiAnswer, ResolveContext } from './source.js'
 
-// ---- What refs are made of, and how a bad one is told. Pure.
+// ---- Checks of refs and their parts. Pure.
 
 /**
- * The error for a ref that makes no sense.
+ * Creates the error for a malformed ref.
  *
- * @param problem - what is wrong, without the ref itself: a pasted link may hold a secret.
- * @param example - what would be right.
+ * @param problem - what is wrong, as a sentence. It must not quote the ref, since a pasted link may contain a
+ * secret.
+ * @param example - the correct form.
  */
 export function badRef(problem: string, example: string): DownloadError {
   return new DownloadError('INVALID_URL', `${problem} Write it as ${example}.`)
@@ -17,15 +18,16 @@ export function badRef(problem: string, example: string): DownloadError {
 
 const forbiddenInPath = /[\p{Cc}\p{Cs}\\]/u
 
-/** Whether a path with slashes stays below its root: no empty segment, no dots that climb, no backslash. */
+/** Whether a path with slashes stays below its root: no empty, `.` or `..` segment, and no backslash. */
 export function isPlainPath(path: string): boolean {
   if (path.length > 1_024 || forbiddenInPath.test(path)) return false
   return path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..')
 }
 
 /**
- * Whether a text can name a branch or a tag, or be a commit: whatever git allows (git-check-ref-format(1)) and does not take
- * for an option, up to 255 characters of it. It has no segment that climbs, and can always be escaped for a URL.
+ * Whether a text can be a branch, a tag or a commit: a name that git-check-ref-format(1) allows, that git
+ * can't mistake for an option, and of at most 255 characters. Such a name has no `..` segment and can always
+ * be escaped for a URL.
  */
 export function isRevision(revision: string): boolean {
   return (
@@ -35,7 +37,7 @@ export function isRevision(revision: string): boolean {
   )
 }
 
-/** The segments of a URL's path, unescaped; null when it holds an escape that is none. */
+/** The decoded segments of a URL's path; null when it contains an invalid escape. */
 export function segmentsOf(url: URL): string[] | null {
   try {
     return url.pathname
@@ -47,7 +49,7 @@ export function segmentsOf(url: URL): string[] | null {
   }
 }
 
-/** A text as a URL; null when it is none. */
+/** Parses a URL; null when the text is not one. */
 export function urlOf(text: string): URL | null {
   try {
     return new URL(text)
@@ -56,18 +58,18 @@ export function urlOf(text: string): URL | null {
   }
 }
 
-/** A few names for a message, and how many more there are. */
+/** Quotes up to five names for a message, and says how many more there are. */
 export function fewOf(names: readonly string[]): string {
   const shown = names.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 100)))
   const rest = names.length - shown.length
   return rest > 0 ? `${shown.join(', ')} and ${rest} more` : shown.join(', ')
 }
 
-// ---- What sources take from the environment, and errors that sources share.
+// ---- Settings from the environment, and errors that sources share.
 
 type Environment = ResolveContext['env']
 
-/** The first of some variables that says something; null when none does. */
+/** The first of the given variables that is set and not empty; null when there is none. */
 export function variable(env: Environment, ...names: readonly string[]): string | null {
   for (const name of names) {
     const text = env[name]?.trim() ?? ''
@@ -77,10 +79,10 @@ export function variable(env: Environment, ...names: readonly string[]): string 
 }
 
 /**
- * Checks the address of a hub.
+ * Checks the base URL of a hub.
  *
- * @param setting - what it was given in, for the message.
- * @returns the address without a slash at its end.
+ * @param setting - name of the setting that it comes from, for the message.
+ * @returns the address without a trailing slash.
  * @throws DownloadError `INVALID_OPTIONS`.
  */
 export function requireEndpoint(address: string, setting: string): string {
@@ -89,19 +91,20 @@ export function requireEndpoint(address: string, setting: string): string {
   if (usable) return (url.origin + url.pathname).replace(/\/+$/, '')
   throw new DownloadError(
     'INVALID_OPTIONS',
-    `${setting} is no http or https address, or holds a password; correct or unset it.`,
-    { issues: [{ path: setting, message: 'must be an http or https address' }] },
+    `${setting} is not an http or https address, or contains credentials. Correct or unset it.`,
+    { issues: [{ path: setting, message: 'must be an http or https address without credentials' }] },
   )
 }
 
-/** Whether a text can be a token: nothing in it breaks out of its header. */
+/** Whether a text can be a token: printable ASCII without spaces, which can't break out of a header. */
 export function isToken(text: string): boolean {
   return /^[\x21-\x7e]{1,16384}$/.test(text)
 }
 
 /**
- * Checks a token, which must not break out of its header. White space around it goes, as files and pastes have it.
+ * Checks a token, which must not break out of its header. Surrounding white space, as in token files, is trimmed.
  *
+ * @param setting - name of the setting that it comes from, for the message.
  * @throws DownloadError `INVALID_OPTIONS`, without the token.
  */
 export function requireToken(token: string, setting: string): string {
@@ -109,15 +112,15 @@ export function requireToken(token: string, setting: string): string {
   if (isToken(text)) return text
   throw new DownloadError(
     'INVALID_OPTIONS',
-    `${setting} holds white space or other signs that no token has; set it anew.`,
-    { issues: [{ path: setting, message: 'is no token' }] },
+    `${setting} is empty or contains characters that a token can't have. Set it again.`,
+    { issues: [{ path: setting, message: 'is not a valid token' }] },
   )
 }
 
-/** The error for a 429, with what may be done about it. */
+/** Creates the error for a rate limit. `remedy` says what the user can do about it. */
 export function rateLimited({ headers, status, url }: ApiAnswer, remedy: string): DownloadError {
   const retryAfterMs = retryAfterOf(headers)
-  const message = `${new URL(url).host} limits how often it may be asked (HTTP ${String(status)}); ${remedy}.`
+  const message = `The rate limit of ${new URL(url).host} is exceeded (HTTP ${String(status)}): ${remedy}.`
   return new DownloadError('HTTP_ERROR', message, {
     status,
     retryable: true,
@@ -125,10 +128,7 @@ export function rateLimited({ headers, status, url }: ApiAnswer, remedy: string)
   })
 }
 
-/** The error for an answer that says nothing we could use. */
+/** Creates the error for a response whose content is not what the API documents. */
 export function unusable(url: string): DownloadError {
-  return new DownloadError(
-    'PROTOCOL_ERROR',
-    `${new URL(url).host} answered with something that can't be used.`,
-  )
+  return new DownloadError('PROTOCOL_ERROR', `${new URL(url).host} sent an unexpected response.`)
 }

@@ -146,7 +146,7 @@ describe('a source of the host', () => {
     await using none = makeManager(tempDir('hub-own'))
     await expect(none.download({ url: 'broken:x' })).rejects.toMatchObject({ code: 'INVALID_URL' })
     expect(() => makeManager(tempDir('hub-own'), { sources: [broken, broken] })).toThrow(
-      /two are called broken/,
+      /two sources are named broken/,
     )
   })
 })

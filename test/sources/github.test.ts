@@ -177,7 +177,7 @@ describe('GitHub releases', () => {
       'ACCESS_DENIED',
       'single sign-on',
     ],
-    [404, {}, 'NOT_FOUND', 'no release v9 of o/r'],
+    [404, {}, 'NOT_FOUND', 'no repository o/r with a release v9'],
   ])('explain status %i with %j', async (status, headers, code, remedy) => {
     const { resolving } = await against(
       () => ({ status, headers, body: { message: token } }),

@@ -122,9 +122,9 @@ describe('what goes wrong is told with its remedy', () => {
     ['hf:owner/model/absent.gguf', 'NOT_FOUND', /no absent\.gguf in main; its files are at http/],
     ['hf:owner/model/model-Q4_K_M.gguf@v9', 'NOT_FOUND', /no revision v9/],
     ['hf:owner/model@v9', 'NOT_FOUND', /no revision v9/],
-    ['hf:owner/model:Q2_K', 'NOT_FOUND', /no GGUF of Q2_K; it has Q4_K_M, Q8_0/],
-    ['hf:owner/absent/a.gguf', 'ACCESS_DENIED', /knows no owner\/absent.*HF_TOKEN/],
-    ['hf:owner/hidden/a.gguf', 'ACCESS_DENIED', /knows no owner\/hidden.*HF_TOKEN/],
+    ['hf:owner/model:Q2_K', 'NOT_FOUND', /no Q2_K GGUF file; it has Q4_K_M, Q8_0/],
+    ['hf:owner/absent/a.gguf', 'ACCESS_DENIED', /no repository owner\/absent.*HF_TOKEN/],
+    ['hf:owner/hidden/a.gguf', 'ACCESS_DENIED', /no repository owner\/hidden.*HF_TOKEN/],
     ['hf:owner/gated/model-Q4_K_M.gguf', 'ACCESS_DENIED', /gated: accept its terms at http.*set HF_TOKEN/],
     ['hf:owner/gated:Q4_K_M', 'ACCESS_DENIED', /gated: accept its terms at http.*set HF_TOKEN/],
   ])('%s', async (ref, code, message) => {
@@ -143,7 +143,7 @@ describe('what goes wrong is told with its remedy', () => {
     expect((await failureOf(hub, ref, { token })).message).toMatch(/does not accept the token.*HF_TOKEN/)
     hub.allow(token)
     expect((await failureOf(hub, ref, { token })).message).toMatch(
-      /accept its terms.*account that the token is of/,
+      /accept its terms.*account that the token belongs to/,
     )
   })
 
@@ -205,10 +205,10 @@ describe('the token', () => {
   })
 
   it.each([
-    [{ token: `${token}\r\nx-evil: 1` }, /^HF_TOKEN holds/],
-    [{ token: '' }, /^HF_TOKEN holds/],
-    [{ endpoint: 'https://user:hf_canary@hub.example.com' }, /^HF_ENDPOINT is no http or https address/],
-    [{ endpoint: 'hub.example.com' }, /^HF_ENDPOINT is no http or https address/],
+    [{ token: `${token}\r\nx-evil: 1` }, /^HF_TOKEN is empty or contains/],
+    [{ token: '' }, /^HF_TOKEN is empty or contains/],
+    [{ endpoint: 'https://user:hf_canary@hub.example.com' }, /^HF_ENDPOINT is not an http or https address/],
+    [{ endpoint: 'hub.example.com' }, /^HF_ENDPOINT is not an http or https address/],
   ])('or the hub that can not be is told, and nobody is asked: %#', async (options, message) => {
     await using hub = await startHub()
     expect(await failureOf(hub, 'hf:owner/model/a.gguf', options)).toMatchObject({

@@ -177,7 +177,7 @@ describe('a list of files', () => {
       }),
     )
     for (const bad of ['../a', '/a', 'a/../b', 'a\\b', '', 'a//b']) {
-      expect(() => parseTreePage([{ type: 'file', path: bad, size: 1 }])).toThrow(/no list of files/)
+      expect(() => parseTreePage([{ type: 'file', path: bad, size: 1 }])).toThrow(/not a valid list of files/)
     }
   })
 

@@ -125,7 +125,7 @@ describe('the address of a hub', () => {
   ])('is not %j, and the message does not repeat it', (given) => {
     const error = thrown(() => requireEndpoint(given, 'HUB'))
     expect(error).toMatchObject({ code: 'INVALID_OPTIONS', issues: [{ path: 'HUB' }] })
-    expect(error).toHaveProperty('message', expect.stringMatching(/^HUB is no http or https address/))
+    expect(error).toHaveProperty('message', expect.stringMatching(/^HUB is not an http or https address/))
     expect(String(error)).not.toContain('canary')
   })
 })
@@ -155,7 +155,7 @@ describe('a token', () => {
   ])('is not %j, and the message does not repeat it', (given) => {
     const error = thrown(() => requireToken(given, 'TOKEN'))
     expect(error).toMatchObject({ code: 'INVALID_OPTIONS', issues: [{ path: 'TOKEN' }] })
-    expect(error).toHaveProperty('message', expect.stringMatching(/^TOKEN holds/))
+    expect(error).toHaveProperty('message', expect.stringMatching(/^TOKEN is empty or contains/))
     expect(String(error)).not.toContain('canary')
   })
 })
