@@ -1,28 +1,30 @@
 /**
- * Which addresses a remote caller may reach: global unicast, and what the host program exempts. Pure.
+ * Which addresses a remote caller may reach: global unicast addresses, and the hosts that the host program
+ * exempts. Pure.
  *
- * The ranges are those of IANA's special-purpose address registries (RFC 6890, as of 2025), also the ones that it calls
- * globally reachable, and the addresses at which clouds keep credentials.
+ * The blocked ranges are those of IANA's special-purpose address registries (RFC 6890, as of 2025), including
+ * the ones marked as globally reachable, and the addresses of the clouds' metadata services.
  */
 import ipaddr from 'ipaddr.js'
 
-/** How far the URL of an untrusted caller may reach. */
+/** Which addresses the URL of an untrusted caller may reach. */
 export interface RemoteGrant {
-  /** Whether it may reach every address: loopback, private networks and metadata services included. */
+  /** Allows every address, including loopback, private networks and metadata services. */
   readonly allowPrivateNetwork: boolean
   /**
-   * Hosts that it may reach wherever they are: `host` on every port, `host:port` on that one; `[::1]:8080` for IPv6. The
-   * name counts, not where it leads: neither another name of that machine nor what it redirects to is exempt with it.
+   * Hosts that are allowed whatever their address: `host` on every port, `host:port` on one; `[::1]:8080` for
+   * IPv6. Only the name counts: other names of the same machine, and redirects to other hosts, are not
+   * exempt.
    */
   readonly allowedHosts: readonly string[]
 }
 
-/** Global unicast addresses, and nothing else. */
+/** Allows global unicast addresses only. */
 export const publicOnly: RemoteGrant = { allowPrivateNetwork: false, allowedHosts: [] }
 
 /**
- * What is to become of a host. `open`: exempt, connect to wherever it leads; `check`: connect where every address that it
- * leads to is public; `refuse`: don't even ask for its address.
+ * The verdict on a host. `open`: exempt, connect to any address; `check`: connect if all of its addresses are
+ * public; `refuse`: don't even resolve the name.
  */
 export type HostVerdict = 'open' | 'check' | 'refuse'
 
@@ -49,9 +51,10 @@ const specialIPv4 = [
 ].map((range) => ipaddr.IPv4.parseCIDR(range))
 
 /**
- * All that is assigned as global unicast (RFC 4291 section 2.4). Outside of it lie, among others, loopback, IPv4-mapped,
- * -compatible and -translated addresses, NAT64 (64:ff9b::/96, 64:ff9b:1::/48), unique local ones with fd00:ec2::254 and
- * fd20:ce::254 (metadata), link-local, site-local and multicast ones.
+ * The range that is assigned as global unicast (RFC 4291 section 2.4). It excludes, among others: loopback;
+ * IPv4-mapped, -compatible and -translated addresses; NAT64 (64:ff9b::/96, 64:ff9b:1::/48); unique local
+ * addresses, including the metadata services fd00:ec2::254 and fd20:ce::254; link-local, site-local and
+ * multicast addresses.
  */
 const globalIPv6 = ipaddr.IPv6.parseCIDR('2000::/3')
 
@@ -63,14 +66,17 @@ const specialIPv6 = [
   '3fff::/20', // documentation (RFC 9637)
 ].map((range) => ipaddr.IPv6.parseCIDR(range))
 
-/** Names that mean this machine or this site, whoever answers for them (RFC 6761, 6762, 8375; `internal` by ICANN). */
+/**
+ * Names reserved for this machine or the local network, however they are resolved (RFC 6761, 6762, 8375;
+ * `internal` by ICANN).
+ */
 const localName =
   /^(?:(?:.+\.)?(?:localhost|localdomain|local|internal|home\.arpa)|ip6-(?:localhost|loopback))\.?$/i
 
 /**
- * Whether an address is a public one.
+ * Whether an address is public.
  *
- * @param address - IPv4 or IPv6 without brackets, in any spelling. What is no address is not public.
+ * @param address - IPv4 or IPv6 without brackets, in any spelling. Any other text is not public.
  */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false
@@ -82,7 +88,7 @@ export function isPublicAddress(address: string): boolean {
 /**
  * Judges a host before its name is resolved.
  *
- * @param host - as `URL.hostname` gives it, with or without the brackets of IPv6.
+ * @param host - as in `URL.hostname`, with or without the brackets of IPv6.
  */
 export function judgeHost(grant: RemoteGrant, host: string, port: number): HostVerdict {
   if (grant.allowPrivateNetwork) return 'open'
@@ -95,7 +101,7 @@ export function judgeHost(grant: RemoteGrant, host: string, port: number): HostV
   return localName.test(plain) ? 'refuse' : 'check'
 }
 
-/** Judges the address of a request: http or https without user and password, and then its host. */
+/** Judges the URL of a request: it must be http or https and have no userinfo; then its host decides. */
 export function judgeUrl(grant: RemoteGrant, url: URL): HostVerdict {
   const { protocol, hostname, username, password } = url
   if (protocol !== 'http:' && protocol !== 'https:') return 'refuse'
@@ -103,16 +109,16 @@ export function judgeUrl(grant: RemoteGrant, url: URL): HostVerdict {
   return judgeHost(grant, hostname, portOf(url))
 }
 
-/** The port that a request goes to, also where it goes without saying. */
+/** The port of a URL: the one it states, else the protocol's default. */
 export function portOf({ protocol, port }: { protocol: string; port: string }): number {
   return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
 }
 
 /**
- * Reads an entry of `allowedHosts`: `host` or `host:port`, IPv6 in brackets.
+ * Parses an entry of `allowedHosts`: `host` or `host:port`, with IPv6 addresses in brackets.
  *
- * @returns the host as `URL.hostname` spells it, without brackets, and the port, null for every port; null for an entry
- * that is none.
+ * @returns the host as in `URL.hostname`, without brackets, and the port, which is null for every port; null
+ * for an invalid entry.
  */
 export function parseAllowedHost(entry: string): { host: string; port: number | null } | null {
   const [, name, digits] = /^(\[[\da-f:.]+\]|[^\s/?#@:\\[\]*]+)(?::(\d{1,5}))?$/i.exec(entry) ?? []

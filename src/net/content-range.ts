@@ -1,10 +1,10 @@
-/** What an answer says of the size of the whole file. Pure. */
+/** Reads the size of the complete file from a response. Pure. */
 
-/** A parsed Content-Range; `end` is one past the last byte; `start` is null in the unsatisfied form. */
+/** A parsed `Content-Range`. `end` is exclusive; `start` is null in the form of an unsatisfied range. */
 export type ContentRange =
   { start: number; end: number; total: number | null } | { start: null; total: number }
 
-/** Parses `Content-Range` (RFC 9110 section 14.4); null for anything that is not exactly right. */
+/** Parses `Content-Range` (RFC 9110 section 14.4); null when it is missing or malformed. */
 export function parseContentRange(value: string | string[] | undefined): ContentRange | null {
   if (typeof value !== 'string') return null
   const match = /^bytes\s+(?:(\d+)-(\d+)\/(\d+|\*)|\*\/(\d+))$/i.exec(value.trim())
@@ -23,8 +23,9 @@ export function parseContentRange(value: string | string[] | undefined): Content
 }
 
 /**
- * The size of the whole file, as the answer to a request for its beginning states it: in `Content-Range`, or as the length
- * of a body that is the file. Null when it says nothing that can be relied on; a coded body has another length than the file.
+ * The size of the complete file, as stated in the response to a request for its first bytes: in
+ * `Content-Range`, or in `Content-Length` if the body is the complete file. Null when neither can be relied
+ * on, such as for an encoded body, whose length differs from that of the file.
  */
 export function statedSize({
   status,

@@ -1,4 +1,4 @@
-/** From what sockets, DNS, TLS and the HTTP parser throw to a {@link DownloadError}. Pure. */
+/** Turns errors of sockets, DNS, TLS and the HTTP parser into a {@link DownloadError}. Pure. */
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 
 const tlsCodes = new Set([
@@ -44,13 +44,13 @@ const connectCodes = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 
-/** Besides the parser's own, which begin with `HPE_`. */
+/** In addition to the parser's own codes, which begin with `HPE_`. */
 const protocolCodes = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])
 
-/** Until when an exchange had got when it failed. */
+/** The phase in which an exchange failed. */
 export type ExchangePhase = 'connect' | 'headers' | 'body'
 
-/** Names the failure of an exchange. */
+/** Turns the failure of an exchange into a {@link DownloadError}. */
 export function networkError(error: unknown, phase: ExchangePhase): DownloadError {
   const ours = downloadErrorIn(error)
   if (ours !== null) return ours
@@ -63,19 +63,20 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
   if (proxyStatus !== null) {
     const details = { cause: error, status: proxyStatus }
     const message = `The proxy refused to connect (HTTP ${proxyStatus}).`
-    // From 500 on it did not get through itself; below that it does not want to, as with 407 without a password.
+    // From 500 on the proxy itself failed to connect. Below 500 it refuses, such as with 407 when it needs a
+    // password.
     return proxyStatus >= 500
       ? new DownloadError('CONNECT_FAILED', message, { ...details, retryable: true })
       : new DownloadError('HTTP_ERROR', message, details)
   }
   if (codes.includes('EMFILE') || codes.includes('ENFILE')) {
-    return make('CONNECT_FAILED', 'This process has no free file handle for a connection.', true)
+    return make('CONNECT_FAILED', 'This process has too many open files to open a connection.', true)
   }
   if (
     phase !== 'body' &&
     (has(tlsCodes) || codes.some((code) => code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')))
   ) {
-    return make('TLS_ERROR', `The secure connection was refused (${codes[0] ?? 'TLS'}).`, false)
+    return make('TLS_ERROR', `The TLS connection failed (${codes[0] ?? 'TLS'}).`, false)
   }
   if (has(resolutionCodes)) return make('NAME_RESOLUTION', 'The host name could not be resolved.', true)
   if (has(connectCodes) && phase === 'connect') {
@@ -83,30 +84,30 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
   }
   if (phase === 'body') return make('TRUNCATED', 'The connection ended before the body was complete.', true)
   if (has(protocolCodes) || codes.some((code) => code.startsWith('HPE_'))) {
-    return make('PROTOCOL_ERROR', 'The answer is not valid HTTP.', true)
+    return make('PROTOCOL_ERROR', 'The response is not valid HTTP.', true)
   }
   return make('CONNECT_FAILED', `The connection was lost (${codes[0] ?? 'unknown'}).`, true)
 }
 
-/** The status with which a proxy turned us away, or null. undici tells it in the message alone. */
+/** The status with which a proxy refused to connect, or null. undici states it only in the message. */
 function refusedByProxy(error: unknown): number | null {
   const match = error instanceof Error ? /^Proxy [^(]*\((\d{3})\)/.exec(error.message) : null
   return match === null ? null : Number(match[1])
 }
 
-/** Whether no server could be reached at all, as against one that answered badly. */
+/** Whether no server could be reached at all, as opposed to one that sent a bad response. */
 export function isNetworkFailure(error: DownloadError): boolean {
   return error.code === 'CONNECT_FAILED' || error.code === 'NAME_RESOLUTION'
 }
 
-/** The same, without the time that the server wants to be left alone for. */
+/** The same error without the delay that the server requested in `Retry-After`. */
 export function withoutWait(error: DownloadError): DownloadError {
   if (error.retryAfterMs === undefined) return error
   const { code, message, status, retryable } = error
   return new DownloadError(code, message, { retryable, ...(status === undefined ? {} : { status }) })
 }
 
-/** What we ourselves threw while connecting, also when it is buried in what became of it. */
+/** Finds a DownloadError of our own connector, which undici may have wrapped in other errors. */
 function downloadErrorIn(error: unknown, depth = 0): DownloadError | null {
   if (isDownloadError(error)) return error
   if (!(error instanceof Error) || depth > 4) return null
@@ -118,11 +119,11 @@ function downloadErrorIn(error: unknown, depth = 0): DownloadError | null {
   return null
 }
 
-/** The codes of an error, of its causes and of the errors it aggregates (happy eyeballs), outermost first. */
+/** The codes of an error, its causes and the errors it aggregates (Happy Eyeballs), outermost first. */
 function codesOf(error: unknown, depth = 0): string[] {
   if (typeof error !== 'object' || error === null || depth > 4) return []
   const own = 'code' in error && typeof error.code === 'string' ? [error.code] : []
-  // undici gives its parser's errors a code for some causes only.
+  // undici sets a code only on some of its parser's errors.
   if (own.length === 0 && error instanceof Error && error.name === 'HTTPParserError') own.push('HPE_UNKNOWN')
   const causes = 'cause' in error ? codesOf(error.cause, depth + 1) : []
   const parts =

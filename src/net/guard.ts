@@ -1,6 +1,6 @@
 /**
- * The address policy at the moment of connecting. The addresses that are checked are the ones that are connected to, so
- * that a name can't lead elsewhere in between (DNS rebinding).
+ * Enforces the address policy while connecting. The addresses that are checked are the ones that the socket
+ * connects to, so that a name can't resolve to another address in between (DNS rebinding).
  */
 import type { LookupAddress, LookupOptions } from 'node:dns'
 import { lookup } from 'node:dns/promises'
@@ -8,15 +8,15 @@ import type { LookupFunction, Socket } from 'node:net'
 import { DownloadError } from '../errors.js'
 import { isPublicAddress, judgeHost, judgeUrl, portOf, type RemoteGrant } from './address-policy.js'
 
-/** Every address of a name, in the order in which they are to be tried. */
+/** Resolves a name to all of its addresses, in the order in which to try them. */
 export type AddressResolver = (hostname: string, options: LookupOptions) => Promise<LookupAddress[]>
 
-/** Where a connection goes, as undici tells its connector. */
+/** The destination of a connection, as undici passes it to a connector. */
 export interface ConnectTarget {
   /** Without brackets. */
   hostname: string
   protocol: string
-  /** Empty for the usual one. */
+  /** Empty for the protocol's default port. */
   port: string
 }
 
@@ -26,7 +26,7 @@ type Callback = (...outcome: [null, Socket] | [Error, null]) => void
 export type Connect<D extends ConnectTarget> = (destination: D, callback: Callback) => void
 
 /**
- * Refuses a request before any connection is sought, a kept one included.
+ * Refuses a request before it gets any connection, including one from the pool.
  *
  * @throws DownloadError `SSRF_BLOCKED`.
  */
@@ -35,10 +35,11 @@ export function requireAllowed(grant: RemoteGrant, url: URL): void {
 }
 
 /**
- * A way to connect that goes to public addresses and exempt hosts only; it fails with `SSRF_BLOCKED` elsewhere.
+ * Creates a connector that connects to public addresses and exempt hosts only, and fails with `SSRF_BLOCKED`
+ * for others.
  *
- * @param build - makes a way to connect that resolves names with the `lookup` given.
- * @param resolve - default: the system's.
+ * @param build - creates a connector that resolves names with the given `lookup`.
+ * @param resolve - resolves names. Default: the system's resolver.
  */
 export function guardedConnect<D extends ConnectTarget>(
   grant: RemoteGrant,
@@ -52,12 +53,13 @@ export function guardedConnect<D extends ConnectTarget>(
     if (verdict === 'open') {
       open(destination, callback)
     } else if (verdict === 'refuse') {
-      // Sockets tell of their failures later, too.
+      // Asynchronously, as a socket would report a failure.
       process.nextTick(callback, blocked(), null)
     } else {
       check(destination, (...outcome) => {
         const [error, socket] = outcome
-        // Holds whatever way the socket took, so that not a byte of a request goes to where it must not.
+        // Checked again on the open socket, so that no request is sent to a forbidden address however it was
+        // resolved.
         if (error === null && !isPublicAddress(socket.remoteAddress ?? '')) {
           const reason = socket.remoteAddress === undefined ? lost() : blocked()
           socket.destroy()
@@ -70,12 +72,12 @@ export function guardedConnect<D extends ConnectTarget>(
   }
 }
 
-/** A `lookup` for net.connect: hands on what was checked, or fails as a whole when one address is not acceptable. */
+/** Creates a `lookup` for `net.connect` that fails if any address of the name isn't acceptable. */
 export function lookupWith(resolve: AddressResolver, accepts: (address: string) => boolean): LookupFunction {
   const addressesOf = async (hostname: string, options: LookupOptions) => {
     const addresses = await resolve(hostname, { ...options, all: true })
     if (addresses.length === 0) {
-      throw new DownloadError('NAME_RESOLUTION', 'The host name has no address.', { retryable: true })
+      throw new DownloadError('NAME_RESOLUTION', 'The host name has no addresses.', { retryable: true })
     }
     if (!addresses.every(({ address }) => accepts(address))) throw blocked()
     return addresses
@@ -98,16 +100,16 @@ async function resolveBySystem(hostname: string, options: LookupOptions): Promis
   return await lookup(hostname, { ...options, all: true })
 }
 
-/** Says neither the name nor the address: what lies behind a name inside is nobody's business outside. */
+/** States neither the name nor the address: remote callers must not learn about the internal network. */
 function blocked(): DownloadError {
   return new DownloadError(
     'SSRF_BLOCKED',
-    'The host is, or leads to, an address that remote callers may not reach.',
+    'The host is, or resolves to, an address that remote callers are not allowed to reach.',
   )
 }
 
 function lost(): DownloadError {
-  return new DownloadError('CONNECT_FAILED', 'The connection was lost as soon as it was made.', {
+  return new DownloadError('CONNECT_FAILED', 'The connection was lost as soon as it was open.', {
     retryable: true,
   })
 }

@@ -1,4 +1,7 @@
-/** The only file that knows undici: sockets, agents, proxies, and one exchange of request and response. */
+/**
+ * HTTP client on top of undici, which no other file uses: connections, proxies, and exchanges of request and
+ * response.
+ */
 import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici'
 import { DownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from './address-policy.js'
@@ -6,50 +9,56 @@ import { type ExchangePhase, networkError } from './errors.js'
 import { guardedConnect, requireAllowed, type AddressResolver } from './guard.js'
 import { largeReadBytes, mendSocket, receiveInto, smallReadBytes, type SocketEnds } from './sockets.js'
 
-/** Hears what becomes of an exchange. After `onEnd` or `onError`, and after an abort, nothing more comes. */
+/** Receives the events of an exchange. None follows `onEnd`, `onError` or an abort. */
 export interface ExchangeListener {
   /** The request was written to an open connection. */
   onSent(): void
   onHead(head: ResponseHead): void
-  /** The chunk is the listener's during this call only. */
+  /** The chunk is valid only during this call, since its memory is reused. */
   onData(chunk: Buffer): void
   onEnd(): void
   onError(error: DownloadError): void
 }
 
-/** One request under way. */
+/** A request in progress. */
 export interface Exchange {
   /** Stops reading from the socket. */
   pause(): void
   resume(): void
-  /** Drops it, and its connection unless the response was complete. The listener hears nothing of it. */
+  /**
+   * Aborts the exchange, and closes its connection unless the response was complete. The listener isn't
+   * called.
+   */
   abort(): void
 }
 
-/** A request of ours. */
+/** A GET request. */
 export interface ExchangeRequest {
   url: URL
   headers: Readonly<Record<string, string>>
-  /** Whether the proxies of the environment may be used. */
+  /** Whether to use the proxies that the environment names. */
   proxy: boolean
 }
 
-/** How an {@link HttpClient} connects. */
+/** Options of an {@link HttpClient}. */
 export interface HttpClientOptions {
   connectTimeoutMs: number
-  /** Bounds where it connects to, without proxies: for URLs of untrusted callers. Default null: it goes anywhere. */
+  /**
+   * For URLs of untrusted callers: restricts the addresses to connect to, and disables proxies. Default null: no
+   * restriction.
+   */
   remote?: RemoteGrant | null
-  /** Resolves names where connections are bounded. Default: the system's way. */
+  /** Resolves names if `remote` restricts connections. Default: the system's resolver. */
   resolve?: AddressResolver | undefined
 }
 
-/** Header block larger than this is refused (FAULTS row 19). */
+/** Larger response headers are refused (FAULTS row 19). */
 const maxHeaderBytes = 32 * 1024
 
-/** How long sockets read little at a time after somebody asked for it, in milliseconds. */
+/** How long sockets use small reads after {@link HttpClient.beGentle}, in milliseconds. */
 const gentleMs = 2_000
 
-/** Keeps connections, makes exchanges. Redirects, retries and stalls are somebody else's. */
+/** Keeps a pool of connections and makes exchanges on them. Redirects, retries and stalls are up to the caller. */
 export class HttpClient {
   readonly #direct: Agent
   readonly #options: Agent.Options
@@ -68,7 +77,7 @@ export class HttpClient {
         timeout: connectTimeoutMs,
         autoSelectFamily: true,
         autoSelectFamilyAttemptTimeout: 250,
-        // undici hands it on to net.connect and tls.connect.
+        // undici passes this on to net.connect and tls.connect.
         onread: receiveInto(() => (performance.now() < this.#gentleUntil ? smallReadBytes : largeReadBytes)),
       },
       // The engine has its own, finer timers for headers and body.
@@ -83,7 +92,7 @@ export class HttpClient {
     this.#direct = new Agent(this.#options)
   }
 
-  /** The given way to connect, or the usual one, with its sockets mended. */
+  /** Wraps the given connector, or the default one, so that each new socket gets the workarounds. */
   #connector(given: Pool.Options['connect']): buildConnector.connector {
     const connect = typeof given === 'function' ? given : this.#bounded(given)
     return (options, callback) => {
@@ -101,24 +110,24 @@ export class HttpClient {
     return this.#remote === null ? build({}) : guardedConnect(this.#remote, build, this.#resolve)
   }
 
-  /** Which exchange is on the socket that ends isn't known. */
+  /** Which exchange uses the socket that ends isn't known, so all exchanges that it may concern are notified. */
   #endsOf(open: OpenExchanges): SocketEnds {
     return {
-      // The others pause again with their next chunk.
+      // The exchanges on other sockets pause again with their next chunk.
       release: () => {
         for (const exchange of [...open.paused]) exchange.release()
       },
       get matters() {
         return open.unframed.size > 0
       },
-      // Another one that ends in the same turn is fetched again for nothing.
+      // A complete response that ends in the same turn of the event loop is needlessly requested again.
       reset: () => {
-        for (const exchange of open.unframed) exchange.doubt()
+        for (const exchange of open.unframed) exchange.treatEndAsReset()
       },
     }
   }
 
-  /** A rate limit holds: for the next two seconds sockets read little at a time. */
+  /** To be called under a rate limit: for the next two seconds, sockets use small reads. */
   beGentle(): void {
     this.#gentleUntil = performance.now() + gentleMs
   }
@@ -126,7 +135,7 @@ export class HttpClient {
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
     const exchange = new UndiciExchange(listener, this.#open)
-    // Not queueMicrotask, which makes an asynchronous resource of each; starting never throws.
+    // Not queueMicrotask, which allocates an AsyncResource for each call. `start` never throws.
     void Promise.resolve().then(() => exchange.start(() => this.#dispatcher(request), request))
     return exchange
   }
@@ -138,7 +147,7 @@ export class HttpClient {
     }
     const proxies = proxy ? proxiesOf(process.env) : null
     if (proxies === null) return this.#direct
-    // Plain http goes through a proxy in absolute form, as every other client does it; https through a tunnel.
+    // As in other clients, plain http is proxied with absolute-form requests, and https through a tunnel.
     this.#proxied ??= new EnvHttpProxyAgent({
       ...this.#options,
       httpProxy: proxies.http ?? '',
@@ -154,10 +163,10 @@ export class HttpClient {
   }
 }
 
-/** Exchanges under way that the ends of sockets concern; each enters and leaves by itself. */
+/** The open exchanges that must know when a socket ends. Each adds and removes itself. */
 interface OpenExchanges {
   readonly paused: Set<UndiciExchange>
-  /** Those whose body ends with the connection only. */
+  /** Those whose body is delimited only by the end of the connection. */
   readonly unframed: Set<UndiciExchange>
 }
 
@@ -166,7 +175,7 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null
   #phase: ExchangePhase = 'connect'
   #over = false
-  #doubtful = false
+  #endIsReset = false
   readonly #open: OpenExchanges
 
   constructor(listener: ExchangeListener, open: OpenExchanges) {
@@ -196,18 +205,18 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     if (this.#open.paused.delete(this)) this.#controller?.resume()
   }
 
-  /** Takes what its socket holds already, paused or not; nothing of it can pause the parser again. */
+  /** Takes the data that the socket has already read, even if paused; that data can't pause the parser again. */
   release(): void {
     this.#open.paused.delete(this)
     this.#controller?.resume()
     if (!this.#over) this.#open.paused.add(this)
   }
 
-  /** An end that comes in this turn is none. */
-  doubt(): void {
-    this.#doubtful = true
+  /** If the response ends in this turn of the event loop, the connection was reset. */
+  treatEndAsReset(): void {
+    this.#endIsReset = true
     setImmediate(() => {
-      this.#doubtful = false
+      this.#endIsReset = false
     })
   }
 
@@ -215,7 +224,7 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     if (this.#finish()) this.#controller?.abort(aborted)
   }
 
-  /** Whether this is the end of it. */
+  /** Marks the exchange as finished; false if it already was. */
   #finish(): boolean {
     if (this.#over) return false
     this.#over = true
@@ -244,18 +253,18 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) {
       this.#open.unframed.add(this)
     }
-    this.#tell(() => this.#listener.onHead({ status, headers }))
+    this.#notify(() => this.#listener.onHead({ status, headers }))
     if (this.#open.paused.has(this)) controller.pause()
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over) return
-    this.#tell(() => this.#listener.onData(chunk))
+    this.#notify(() => this.#listener.onData(chunk))
     if (this.#open.paused.has(this)) controller.pause()
   }
 
   onResponseEnd(): void {
-    if (this.#doubtful) this.#fail(Object.assign(new Error('other side reset'), { code: 'UND_ERR_SOCKET' }))
+    if (this.#endIsReset) this.#fail(Object.assign(new Error('other side reset'), { code: 'UND_ERR_SOCKET' }))
     else if (this.#finish()) this.#listener.onEnd()
   }
 
@@ -263,10 +272,13 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     this.#fail(error)
   }
 
-  /** A listener that throws has a bug, which undici would report as a broken connection, to be tried again. */
-  #tell(what: () => void): void {
+  /**
+   * Calls the listener. If it throws, that is a bug, which undici would report as a retryable connection
+   * error.
+   */
+  #notify(call: () => void): void {
     try {
-      what()
+      call()
     } catch (error) {
       const { message } = toDownloadError(error)
       this.abort()
@@ -279,28 +291,29 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 }
 
-const aborted = new DownloadError('CANCELED', 'The request was dropped.')
+const aborted = new DownloadError('CANCELED', 'The request was canceled.')
 
-/** Status and headers of a final (not redirect) response; header names in lower case. */
+/** Status and headers of a response; header names are in lower case. */
 export interface ResponseHead {
   status: number
   headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
-// ---- Which proxies the environment names. Pure.
+// ---- Proxies of the environment. Pure.
 
-/** Addresses of proxies, by what they are for; null where there is none. */
+/** Addresses of proxies by the protocol that they are used for; null when there is none. */
 export interface Proxies {
   http: string | null
   https: string | null
 }
 
 /**
- * The proxies of an environment: `http_proxy` and `https_proxy`, or the same in capitals. As with curl, an address
- * without a scheme is one of an http proxy.
+ * Reads the proxies from `http_proxy` and `https_proxy`, or the same in capitals. As with curl, an address
+ * without a scheme stands for an http proxy.
  *
  * @returns null when there are none.
- * @throws DownloadError `CONNECT_FAILED` for an address that is none; going around the proxy is not ours to decide.
+ * @throws DownloadError `CONNECT_FAILED` for an invalid address, since bypassing a configured proxy could be
+ * unwanted.
  */
 export function proxiesOf(env: Readonly<Record<string, string | undefined>>): Proxies | null {
   const http = addressIn(env, 'http_proxy')
@@ -313,22 +326,22 @@ function addressIn(env: Readonly<Record<string, string | undefined>>, name: stri
   if (value === '') return null
   const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`
   const scheme = URL.canParse(address) ? new URL(address).protocol : ''
-  // Without the address: it may hold a password.
+  // The message leaves out the address, which may contain a password.
   if (!['http:', 'https:', 'socks:', 'socks5:'].includes(scheme)) {
     throw new DownloadError(
       'CONNECT_FAILED',
-      `The environment names a proxy in ${name} that is not a valid one.`,
+      `The proxy address in the environment variable ${name} is not valid.`,
     )
   }
   return address
 }
 
-// ---- request-headers
+// ---- Request headers. Pure.
 
-/** Unless the caller names another. */
+/** Used unless the caller sets another one. */
 const userAgent = 'model-downloader'
 
-/** The headers of one request: the caller's, our own for the range, and no content coding (transfer rule 1). */
+/** The headers of a request: the caller's and those for the range, without content coding (transfer rule 1). */
 export function requestHeaders(
   caller: Readonly<Record<string, string>>,
   range: Readonly<Record<string, string>>,
@@ -337,7 +350,7 @@ export function requestHeaders(
   return {
     'user-agent': userAgent,
     accept: '*/*',
-    // Object.fromEntries forgets that both halves are strings.
+    // The type of Object.fromEntries doesn't preserve that the values are strings.
     ...(Object.fromEntries(given) as Record<string, string>),
     ...range,
     'accept-encoding': 'identity',

@@ -1,10 +1,10 @@
-/** Which hop a redirect leads to. Pure. Transfer rule 7; RFC 9110 section 15.4. */
+/** Follows redirects (transfer rule 7; RFC 9110 section 15.4). Pure. */
 import { DownloadError } from '../errors.js'
 
-/** Where a request goes, and with what. */
+/** The URL and headers of a request in a chain of redirects. */
 export interface Hop {
   url: URL
-  /** The caller's headers; empty once the redirects have left its origin. */
+  /** The caller's headers; empty after a redirect to another origin. */
   headers: Readonly<Record<string, string>>
   /** Redirects followed so far. */
   count: number
@@ -12,7 +12,7 @@ export interface Hop {
 
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
 
-/** Whether a status asks to go elsewhere. */
+/** Whether a status is a redirect. */
 export function isRedirect(status: number): boolean {
   return redirectStatuses.has(status)
 }
@@ -28,7 +28,7 @@ export function nextHop(hop: Hop, location: string | null, maxRedirects: number)
     throw new DownloadError('TOO_MANY_REDIRECTS', `The server redirected more than ${maxRedirects} times.`)
   }
   if (location === null) {
-    throw new DownloadError('PROTOCOL_ERROR', 'The server redirects without saying where to.', {
+    throw new DownloadError('PROTOCOL_ERROR', 'The server sent a redirect without a Location header.', {
       retryable: true,
     })
   }
@@ -53,7 +53,8 @@ export function nextHop(hop: Hop, location: string | null, maxRedirects: number)
 }
 
 /**
- * The first hop of a request. Userinfo in the URL becomes Basic authorization (RFC 7617) unless the caller sent one.
+ * The first hop of a request. Userinfo in the URL becomes Basic authorization (RFC 7617), unless the caller's
+ * headers contain an `Authorization`.
  */
 export function firstHop(input: URL, headers: Readonly<Record<string, string>>): Hop {
   const url = new URL(input)
@@ -68,7 +69,7 @@ export function firstHop(input: URL, headers: Readonly<Record<string, string>>):
   return { url, headers: { ...headers, authorization }, count: 0 }
 }
 
-/** A `%` that begins no escape stands for itself, as browsers take it. */
+/** A `%` that doesn't begin an escape is taken literally, as in browsers. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part)

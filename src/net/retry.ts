@@ -1,16 +1,16 @@
 /**
- * When to try again, and when to give up. Pure: the clock and the dice come from the caller. All times in
- * milliseconds; `now` is monotonic unless it says otherwise.
+ * Decides when to retry and when to give up. Pure: the caller supplies the time and the random numbers. All
+ * times are in milliseconds, and `now` is monotonic unless stated otherwise.
  */
 import type { TransferTuning } from './tuning.js'
 
 /**
- * Full-jitter backoff: anything between 0 and a ceiling that doubles with each attempt.
+ * Full-jitter backoff: a random delay between 0 and a ceiling that doubles with each attempt.
  *
  * @param attempt - 1 for the wait after the first failure.
- * @param tuning - `minDelayMs` is the first ceiling, `maxDelayMs` the last.
- * @param random - gives a number in [0, 1), like `Math.random`.
- * @returns whole milliseconds.
+ * @param tuning - `minDelayMs` is the first ceiling, `maxDelayMs` the highest.
+ * @param random - returns a number in [0, 1), like `Math.random`.
+ * @returns an integer, in milliseconds.
  */
 export function backoffMs(
   attempt: number,
@@ -32,12 +32,13 @@ const rfc850Date =
 const asctimeDate = /^(?:mon|tue|wed|thu|fri|sat|sun) ([a-z]{3}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})$/i
 
 /**
- * Reads a `Retry-After` field (RFC 9110 section 10.2.3): seconds, or a date in any of the three forms of section
- * 5.6.7.
+ * Parses a `Retry-After` field (RFC 9110 section 10.2.3): seconds, or a date in any of the three formats of
+ * section 5.6.7.
  *
  * @param header - the field's value.
- * @param nowMs - milliseconds since the epoch. Best the answer's own `Date`, so that a wrong clock here does no harm.
- * @returns how long to wait; 0 for a date that has passed; null for a missing field or garbage.
+ * @param nowMs - milliseconds since the epoch, preferably from the response's `Date`, so that a wrong local
+ * clock does no harm.
+ * @returns milliseconds to wait; 0 for a date in the past; null when the field is missing or malformed.
  */
 export function parseRetryAfter(header: string | null | undefined, nowMs: number): number | null {
   const value = header?.trim() ?? ''
@@ -53,7 +54,7 @@ function parseHttpDate(value: string, nowMs: number): number | null {
   if (match !== null) return utc(match[6], match[1], match[2], match.slice(3, 6))
   match = rfc850Date.exec(value)
   if (match === null) return null
-  // A two-digit year that seems more than 50 years ahead is meant to be past (RFC 9110 section 5.6.7).
+  // A two-digit year that appears to be more than 50 years in the future is in the past (RFC 9110 section 5.6.7).
   const thisYear = new Date(nowMs).getUTCFullYear()
   let year = Math.floor(thisYear / 100) * 100 + Number(match[3])
   if (year > thisYear + 50) year -= 100
@@ -77,50 +78,51 @@ function utc(
   return midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1000
 }
 
-/** What is remembered between failures. Plain data, never changed in place. */
+/** The retry budget of a transfer. Immutable. */
 export interface RetryState {
   /** Failures since the last progress. */
   attempts: number
-  /** When the last byte arrived; before that, when the transfer began. */
+  /** When the last data arrived or, before that, when the transfer began. */
   lastProgressAt: number
-  /** Whether any byte has arrived yet. */
+  /** Whether any data has arrived yet. */
   hadProgress: boolean
 }
 
-/** The state of a transfer that begins. */
+/** The state at the beginning of a transfer. */
 export function initialRetryState(now: number): RetryState {
   return { attempts: 0, lastProgressAt: now, hadProgress: false }
 }
 
-/** Bytes arrived: the whole budget is there again. */
+/** Data arrived, which restores the full retry budget. */
 export function onProgress(_state: RetryState, now: number): RetryState {
   return { attempts: 0, lastProgressAt: now, hadProgress: true }
 }
 
-/** A failure that may pass, as {@link onFailure} needs to know it. */
+/** What {@link onFailure} needs to know about a retryable failure. */
 export interface RetryableFailure {
   now: number
-  /** The network itself failed: refused, reset, unreachable, no DNS. */
+  /** Whether the network itself failed: connection refused or reset, host unreachable, no DNS. */
   networkFailure: boolean
-  /** What the server asked for, when it did. */
+  /** Delay that the server requested in `Retry-After`, if any. */
   retryAfterMs?: number
 }
 
 /**
- * What to do about a failure. `wait`: try again after `delayMs`; `attempt` counts the failures since the last
- * progress. `give-up`: the budget is used up (`attempts`), or the server asks for more patience than
- * `maxRetryAfterMs` (`retry-after`).
+ * What to do after a failure. `wait`: retry after `delayMs`, where `attempt` is the number of failures since
+ * the last progress. `give-up`: the retry budget is used up (`attempts`), or the server requested a longer
+ * delay than `maxRetryAfterMs` (`retry-after`).
  */
 export type RetryVerdict =
   { kind: 'wait'; attempt: number; delayMs: number } | { kind: 'give-up'; reason: 'attempts' | 'retry-after' }
 
 /**
- * Decides about a failure that may pass (transfer rule 5).
+ * Decides what to do after a retryable failure (transfer rule 5).
  *
- * `maxAttempts` failures in a row without progress are the end. Only a dead network is given more time: a transfer
- * that had bytes already goes on until `outageMs` have passed since the last one.
+ * The transfer fails after `maxAttempts` failures in a row without progress. Only a network outage is given
+ * more time: a transfer that has already received data is retried until `outageMs` have passed since the last
+ * data.
  *
- * @param random - gives a number in [0, 1), like `Math.random`.
+ * @param random - returns a number in [0, 1), like `Math.random`.
  */
 export function onFailure(
   state: RetryState,

@@ -1,36 +1,42 @@
 /** Timeouts, retries and intervals. */
 
-/** The knobs of the engine that hold for every transfer. All times in milliseconds. */
+/** Settings of the engine that apply to every transfer. All times are in milliseconds. */
 export interface TransferTuning {
-  /** To open a connection, TLS included. Default 10,000. */
+  /** Timeout for opening a connection, including TLS. Default 10,000. */
   connectTimeoutMs: number
-  /** From the request to the last response header. Default 30,000 (transfer rule 6). */
+  /** Timeout from sending the request to receiving the response headers. Default 30,000 (transfer rule 6). */
   headersTimeoutMs: number
-  /** Silence in the body after which a connection starts over. Default 15,000. */
+  /** Time without data in a body after which the request is made again. Default 15,000. */
   bodyTimeoutMs: number
-  /** A connection slower than this, in bytes per second, over {@link lowSpeedTimeMs} starts over. Default 1,024. */
+  /**
+   * Minimum speed in bytes per second. The request of a connection that stays below it for {@link
+   * lowSpeedTimeMs} is made again. Default 1,024.
+   */
   lowSpeedBytesPerSecond: number
-  /** Default 20,000. */
+  /** How long a connection may be slower than {@link lowSpeedBytesPerSecond}. Default 20,000. */
   lowSpeedTimeMs: number
-  /** Attempts without any progress before a transfer fails. Default 8. */
+  /** Failed attempts in a row, without progress, after which a transfer fails. Default 8. */
   maxAttempts: number
   /** Base of the full-jitter backoff. Default 500. */
   minDelayMs: number
   /** Cap of the full-jitter backoff. Default 30,000. */
   maxDelayMs: number
-  /** How long a transfer that had already got bytes outlasts a dead network, whatever the attempts. Default 120,000. */
+  /**
+   * How long a transfer that has already received data survives a network outage, regardless of the number of
+   * attempts. Default 120,000.
+   */
   outageMs: number
-  /** Longest `Retry-After` that is waited for; a longer one fails the transfer. Default 600,000. */
+  /** Longest `Retry-After` to wait for; a longer one fails the transfer. Default 600,000. */
   maxRetryAfterMs: number
-  /** Most redirects followed for one request. Default 10. */
+  /** Maximum number of redirects per request. Default 10. */
   maxRedirects: number
-  /** Smallest segment worth a connection of its own, in bytes. Default 1 MiB. */
+  /** Minimum size of a segment that gets its own connection, in bytes. Default 1 MiB. */
   minSegmentBytes: number
-  /** How often progress is told. Default 250. */
+  /** Interval of progress events. Default 250. */
   progressIntervalMs: number
-  /** How often the journal notes what is written. Default 250 (transfer rule 9). */
+  /** Interval at which the journal records the written ranges. Default 250 (transfer rule 9). */
   journalIntervalMs: number
-  /** How often data is forced to the disk. Default 5,000. */
+  /** Interval at which data is flushed to the disk. Default 5,000. */
   syncIntervalMs: number
 }
 
