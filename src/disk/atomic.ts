@@ -11,24 +11,27 @@ const fdatasync = promisify(fs.fdatasync)
 
 const fsync = promisify(fs.fsync)
 
-/** How {@link replaceFile} writes. */
+/** Options of {@link replaceFile} and {@link writeNew}. */
 export interface ReplaceOptions {
-  /** Permissions of the new file, less the umask. */
+  /** Permissions of the new file; the umask is subtracted. */
   mode: number
-  /** Force the data to the disk before the rename, and the folder after it. Default false: a kill can't tear it, a power cut may. */
+  /**
+   * Sync the data to the disk before the rename, and the folder after it. Default false: the file survives a
+   * killed process undamaged, but not always a power failure.
+   */
   sync?: boolean
 }
 
-/** Six random lower-case letters and digits: the end of every temporary name. */
+/** Six random lower-case letters and digits, used as the suffix of temporary files. */
 export function uniqueSuffix(): string {
   return randomBytes(4).readUInt32LE().toString(36).padStart(6, '0').slice(-6)
 }
 
 /**
- * Puts text under a name, whole: readers see the old file or the new one, never a part.
+ * Replaces a file atomically: readers see either the old content or the new one, never a mixture.
  *
- * Writes `<path>.` and six letters or digits beside it, then renames. Throws what the file system throws; the
- * temporary file is gone then.
+ * Writes to a temporary file beside it, named `<path>.` and six letters or digits, and renames that. If this
+ * fails, the error of the file system is thrown and the temporary file is removed.
  */
 export async function replaceFile(path: string, data: string, options: ReplaceOptions): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -43,7 +46,7 @@ export async function replaceFile(path: string, data: string, options: ReplaceOp
       await io.rename(temp, path)
       break
     } catch (error) {
-      // Another process that starts up tidies temporary files away and may have hit this one.
+      // Another process removes left-over temporary files when it starts, and may have removed this one.
       if (isMissing(error) && attempt < 5) continue
       await io.unlink(temp).catch(() => undefined)
       throw error
@@ -53,10 +56,10 @@ export async function replaceFile(path: string, data: string, options: ReplaceOp
 }
 
 /**
- * Writes a file that must not be there yet (`EEXIST`); when that fails half-way the file is gone again. Throws what
- * the file system throws.
+ * Writes a file that must not exist yet (`EEXIST`). Throws the error of the file system; a partly written file is
+ * removed.
  *
- * @returns what was written, to tell it from another one of the name later.
+ * @returns the new file's metadata, by which it can later be told from another file with this name.
  */
 export async function writeNew(
   path: string,
@@ -78,9 +81,12 @@ export async function writeNew(
   }
 }
 
-/** Forces a folder's entries to the disk, so that a rename outlives a power cut. Does nothing where folders can't be opened. */
+/**
+ * Syncs a folder's entries, so that a rename survives a power failure. Does nothing where folders can't be
+ * opened.
+ */
 export function syncFolder(folder: string): Promise<void> {
-  // A sync that is under way may have begun before the caller's rename; the next one covers all who come until it begins.
+  // A sync in progress may have begun before the caller's rename. The next one covers all callers until it begins.
   return folderSyncs.ask(folder)
 }
 
@@ -91,30 +97,31 @@ async function syncNow(folder: string): Promise<void> {
   try {
     fd = await withHandles(() => io.open(folder, 'r'))
   } catch (error) {
-    // Windows can't open folders and journals renames by itself.
+    // Windows can't open folders, but its file system journals renames.
     if (['EISDIR', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')) return
     throw error
   }
   try {
     await fsync(fd)
   } catch (error) {
-    // Some network and FUSE file systems have no fsync for folders.
+    // Some network and FUSE file systems don't support fsync on folders.
     if (!['EINVAL', 'ENOTSUP', 'EPERM', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
   } finally {
     await io.close(fd)
   }
 }
 
-// O_NONBLOCK keeps a FIFO from blocking the open. Both flags are missing on Windows, where `|` takes them for 0.
+// O_NONBLOCK keeps a FIFO from blocking the open. Windows has neither flag, and `|` treats undefined as 0.
 const readFlags = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK
 
 /**
  * Reads a small regular file; symlinks aren't followed.
  *
  * @param path - the file.
- * @param maxBytes - at most this much is read; compare `stats.size` to tell that there is more.
- * @param files - how it is read. Default: as this thread reads files.
- * @throws DownloadError `TARGET_NOT_REGULAR` for a folder, FIFO, socket or device; else what the file system throws.
+ * @param maxBytes - maximum number of bytes to read; if `stats.size` is larger, the data is cut off.
+ * @param files - the file operations to use. Default: those of this thread.
+ * @throws DownloadError `TARGET_NOT_REGULAR` for a folder, FIFO, socket or device; otherwise the file
+ * system's error.
  */
 export async function readRegularFile(
   path: string,

@@ -5,7 +5,7 @@ import { DownloadError, type DownloadErrorCode, isDownloadError } from '../error
 interface Cause {
   code: DownloadErrorCode
   retryable: boolean
-  /** Begins a sentence that goes on with "while …". */
+  /** Beginning of a sentence that continues with "while …". */
   text: string
 }
 
@@ -26,7 +26,7 @@ const readOnly: Cause = { code: 'READ_ONLY', retryable: false, text: 'The file s
 const notRegular: Cause = {
   code: 'TARGET_NOT_REGULAR',
   retryable: false,
-  text: 'Something that is not a regular file or folder is in the way',
+  text: 'The path is taken by something that is not a regular file or folder',
 }
 
 const noHandles: Cause = { code: 'DISK_IO', retryable: true, text: 'Too many files are open' }
@@ -46,19 +46,20 @@ const causes: ReadonlyMap<string, Cause> = new Map([
   ['ENFILE', noHandles],
 ])
 
-/** The errno name of a failed system call (`ENOENT`, …), or null when the value is no such error. */
+/** The errno name of a failed system call, such as `ENOENT`; null for any other error. */
 export function errnoOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null
-  // libuv has no name for EDQUOT: Node calls it "Unknown system error -122".
+  // libuv has no name for EDQUOT, so Node reports "Unknown system error -122".
   if ('errno' in error && error.errno === -constants.errno.EDQUOT) return 'EDQUOT'
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }
 
 /**
- * A failed file operation as a {@link DownloadError}. The message names no path: it may travel to other people.
+ * Turns the error of a file operation into a {@link DownloadError}. The message contains no path, since
+ * remote callers may see it.
  *
- * @param error - what the operation threw; a {@link DownloadError} passes unchanged.
- * @param what - what was being done, for people, such as `writing model.gguf`.
+ * @param error - the error that the operation threw; a {@link DownloadError} is returned unchanged.
+ * @param what - what was being done, for the message, such as `writing model.gguf`.
  */
 export function fsError(error: unknown, what: string): DownloadError {
   if (isDownloadError(error)) return error
@@ -73,27 +74,30 @@ export function fsError(error: unknown, what: string): DownloadError {
   })
 }
 
-/** The errno name behind an error, also when {@link fsError} has wrapped it. */
+/** The errno name of an error, also if {@link fsError} has wrapped it. */
 function errnoBehind(error: unknown): string | null {
   return errnoOf(isDownloadError(error) ? error.cause : error)
 }
 
-/** Whether the process or the system ran out of file descriptors; also when {@link fsError} has wrapped it. */
+/**
+ * Whether the process or the system ran out of file descriptors, also if {@link fsError} has wrapped the
+ * error.
+ */
 export function isOutOfHandles(error: unknown): boolean {
   const errno = errnoBehind(error)
   return errno === 'EMFILE' || errno === 'ENFILE'
 }
 
-/** Whether an operation failed because nothing lies under the path (`ENOENT`); also when {@link fsError} has wrapped it. */
+/** Whether the path does not exist (`ENOENT`), also if {@link fsError} has wrapped the error. */
 export function isMissing(error: unknown): boolean {
   return errnoBehind(error) === 'ENOENT'
 }
 
 /**
- * For the `catch` of an operation on a file that needn't be there.
+ * For the `catch` of an operation on a file that may not exist.
  *
- * @returns null when nothing lies there.
- * @throws every other error, as it is.
+ * @returns null when it does not exist.
+ * @throws every other error, unchanged.
  */
 export function nullIfMissing(error: unknown): null {
   if (isMissing(error)) return null
@@ -101,10 +105,10 @@ export function nullIfMissing(error: unknown): null {
 }
 
 /**
- * Opens something, and waits for a free file descriptor when there is none: others close theirs soon.
+ * Opens a file, and waits when no file descriptor is free, since other transfers will soon close theirs.
  *
- * @param open - the attempt; called again after 5 ms, then ever later, up to every 250 ms.
- * @param deadlineMs - how long to go on. Default 60,000. After that the last error is thrown.
+ * @param open - opens the file; retried after 5 ms and then at doubling intervals of up to 250 ms.
+ * @param deadlineMs - how long to retry, in milliseconds; then the last error is thrown. Default 60,000.
  */
 export async function withHandles<T>(open: () => Promise<T>, deadlineMs = 60_000): Promise<T> {
   const end = performance.now() + deadlineMs

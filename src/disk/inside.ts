@@ -1,18 +1,18 @@
 import * as nodePath from 'node:path'
 
 /**
- * Whether a path is a folder or lies below it, by the spelling alone: links are not looked at.
+ * Whether a path is a folder itself or is inside it. Only the paths are compared; symlinks are not resolved.
  *
  * @param folder - absolute.
  * @param path - absolute.
- * @param platform - whose paths these are. Default: this machine's.
+ * @param platform - the path conventions to use. Default: this machine's.
  */
 export function isInside(
   folder: string,
   path: string,
   platform: Pick<nodePath.PlatformPath, 'relative' | 'sep' | 'isAbsolute'> = nodePath,
 ): boolean {
-  const way = platform.relative(folder, path)
-  // On Windows the way to another drive is the whole path.
-  return way !== '..' && !way.startsWith(`..${platform.sep}`) && !platform.isAbsolute(way)
+  const relative = platform.relative(folder, path)
+  // On Windows the relative path to another drive is an absolute one.
+  return relative !== '..' && !relative.startsWith(`..${platform.sep}`) && !platform.isAbsolute(relative)
 }

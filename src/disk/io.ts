@@ -1,25 +1,26 @@
 /**
- * The small file operations of the engine. Most take a few microseconds, a fifth of what it costs to hand them to
- * another thread: a thread that serves nobody but transfers does them on the spot, see {@link useSyncIo}. What
- * may take long, syncing above all, isn't here: it is asynchronous everywhere.
+ * The small file operations of the engine. Most take a few microseconds, a fifth of the cost of handing them
+ * to libuv's thread pool. A thread that runs nothing but transfers therefore executes them synchronously, see
+ * {@link useSyncIo}. Operations that may take long, above all syncing, aren't in here and are always
+ * asynchronous.
  */
 import * as fs from 'node:fs'
 import { promisify } from 'node:util'
 import { nullIfMissing } from './errors.js'
 
-/** File operations. Each throws what the file system throws. */
+/** File operations. Each rejects with the error of the file system. */
 export interface FileIo {
   open(path: string, flags: string | number, mode?: number): Promise<number>
   close(fd: number): Promise<void>
-  /** Answers how many bytes were read; 0 at the end. */
+  /** Returns the number of bytes read; 0 at the end of the file. */
   read(fd: number, buffer: Buffer, offset: number, length: number, position: number): Promise<number>
-  /** Writes all of a text at the beginning of a file that was just opened. */
+  /** Writes a text to a file that was just opened. */
   writeText(fd: number, text: string): Promise<void>
   fstat(fd: number): Promise<fs.Stats>
   ftruncate(fd: number, length: number): Promise<void>
   fchmod(fd: number, mode: number): Promise<void>
   lstat(path: string): Promise<fs.Stats>
-  /** The same; null when nothing lies there. */
+  /** Like `lstat`, but null when the path does not exist. */
   lstatIfThere(path: string): Promise<fs.Stats | null>
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
@@ -29,7 +30,7 @@ const read = promisify(fs.read)
 
 const lstat = promisify(fs.lstat)
 
-const handedOver: FileIo = {
+const asyncIo: FileIo = {
   open: promisify(fs.open),
   close: promisify(fs.close),
   read: async (...args) => (await read(...args)).bytesRead,
@@ -45,7 +46,7 @@ const handedOver: FileIo = {
   unlink: promisify(fs.unlink),
 }
 
-/** The operations on the spot, for who has many small ones to do and stops in between for others. */
+/** Synchronous versions, for code with many small operations that yields to other work in between. */
 export const syncIo: FileIo = {
   open: async (...args) => fs.openSync(...args),
   close: async (fd) => fs.closeSync(fd),
@@ -55,19 +56,22 @@ export const syncIo: FileIo = {
   ftruncate: async (fd, length) => fs.ftruncateSync(fd, length),
   fchmod: async (fd, mode) => fs.fchmodSync(fd, mode),
   lstat: async (path) => fs.lstatSync(path),
-  // Without an error: making one costs more than the look.
+  // Creating an error would cost more than the system call.
   lstatIfThere: async (path) => fs.lstatSync(path, { throwIfNoEntry: false }) ?? null,
   rename: async (from, to) => fs.renameSync(from, to),
   unlink: async (path) => fs.unlinkSync(path),
 }
 
-/** The operations as this thread does them. */
-export let io: FileIo = handedOver
+/** The operations that this thread uses. */
+export let io: FileIo = asyncIo
 
-/** Whether this thread does them on the spot. */
+/** Whether this thread uses synchronous operations. */
 export let usesSyncIo = false
 
-/** Says that nothing else waits for this thread, so that file operations may hold it up. For the whole thread. */
+/**
+ * Switches the whole thread to synchronous operations. To be used only where nothing else runs that they
+ * could block.
+ */
 export function useSyncIo(): void {
   usesSyncIo = true
   io = syncIo

@@ -1,9 +1,10 @@
 /**
- * One writer per target (transfer rule 12), across processes.
+ * A lock file that ensures one writer per target, also across processes (transfer rule 12).
  *
- * The owner writes who it is into the lock file. Whoever finds the file asks whether that process still lives,
- * so that a killed one's lock is free at once. Only where that can't be asked (another machine or container that
- * shares the folder) does a heartbeat decide, and a dead owner's lock is free a minute later.
+ * The owner writes its identity into the lock file. Another process that finds the file checks whether the
+ * owner is still alive, so that the lock of a killed process can be taken at once. If that can't be checked,
+ * because the owner runs on another machine or in another container that shares the folder, a heartbeat
+ * decides, and the lock of a dead owner can be taken after a minute.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync, type Stats } from 'node:fs'
@@ -21,7 +22,7 @@ import { bootId, isExactBootId } from './system.js'
 
 /** A lock that is held. */
 export interface FileLock {
-  /** Gives it back. Never throws; a second call does nothing. */
+  /** Releases the lock. Never throws; a second call does nothing. */
   release(): Promise<void>
 }
 
@@ -33,19 +34,25 @@ const maxLockBytes = 4096
 
 const maxRounds = 5
 
-/** A lock, the claim on it, the claim on that one: deeper only when several processes died within microseconds. */
+/**
+ * Maximum nesting of claims: a claim on a lock, a claim on that claim, and so on. Several are needed only if
+ * processes have died within microseconds of each other.
+ */
 const maxDepth = 3
 
-/** Needed seldom: only for a lock that somebody else has left or holds. */
+/** Built lazily, since it is needed only for a lock that another process holds or has left behind. */
 const ownerSchema = lazily(() =>
   z.object({
     pid: z.number().int().positive(),
-    /** Host and process namespace: only within these does `pid` mean anything. */
+    /** Host and process namespace, in which `pid` is valid. */
     host: z.string(),
     bootId: z.string(),
-    /** When the process began, in the kernel's own count; null where there is none. A reused pid has another one. */
+    /**
+     * When the process began, in clock ticks since boot; null if unknown. It differs when a pid has been
+     * reused.
+     */
     startTime: z.string().nullable(),
-    /** The thread of that process. */
+    /** Thread of that process. */
     thread: z.string().optional(),
     token: z.string().min(1),
   }),
@@ -54,34 +61,35 @@ const ownerSchema = lazily(() =>
 type Owner = z.infer<ReturnType<typeof ownerSchema>>
 
 interface FoundLock {
-  /** Null when the content makes no sense (yet). */
+  /** Null when the content is not valid, possibly because it has not been written yet. */
   owner: Owner | null
-  /** Tells this very lock from any later one of the same name. */
+  /** Identifies this lock, as opposed to a later one with the same path. */
   id: string
   mtimeMs: number
 }
 
-/** This thread's name among the owners of locks. */
+/** Identifies this thread as the owner of a lock. */
 export const thread = randomUUID()
 
 const deadThreads = new Set<string>()
 
-/** Threads of this process that are gone, so that nobody holds their locks any more. */
+/** Reports that threads of this process have ended, so that their locks can be taken. */
 export function declareDead(threads: readonly string[]): void {
   for (const name of threads) deadThreads.add(name)
 }
 
-/** Lock files of this thread, by path, with what was written into them. */
+/** The content of the lock files that this thread holds, by path. */
 const held = new Map<string, string>()
 
 let heartbeat: NodeJS.Timeout | undefined
 
 /**
- * Takes a lock, at once or not at all. The folder must exist.
+ * Takes a lock, or fails if it is held; this does not wait. The folder must exist.
  *
- * @param path - the lock file; made with mode 0600. Files named `<path>.` and six letters or digits may come and go beside it.
- * @throws DownloadError `TARGET_LOCKED` (retryable) while a living process, this one included, holds it; `PERMISSION`,
- *   `READ_ONLY`, `NO_SPACE`, `TARGET_NOT_REGULAR` or `DISK_IO` when the file can't be made.
+ * @param path - the lock file, which is created with mode 0600. Temporary files beside it are named `<path>.`
+ * and six letters or digits.
+ * @throws DownloadError `TARGET_LOCKED` (retryable) while a living process, including this one, holds it;
+ * `PERMISSION`, `READ_ONLY`, `NO_SPACE`, `TARGET_NOT_REGULAR` or `DISK_IO` when the file can't be created.
  */
 export async function acquireLock(path: string): Promise<FileLock> {
   const absolute = resolve(path)
@@ -113,10 +121,12 @@ async function acquire(path: string, base: string, depth: number): Promise<FileL
 }
 
 function locked(base: string): DownloadError {
-  return new DownloadError('TARGET_LOCKED', `Another writer holds ${basename(base)}.`, { retryable: true })
+  return new DownloadError('TARGET_LOCKED', `Another download holds the lock ${basename(base)}.`, {
+    retryable: true,
+  })
 }
 
-/** Makes the lock file; null when there is one. */
+/** Creates the lock file; null when it already exists. */
 async function create(path: string, content: string): Promise<Stats | null> {
   try {
     return await writeNew(path, content, { mode: 0o600 })
@@ -143,38 +153,38 @@ function hold(path: string, content: string, made: Stats): FileLock {
   }
 }
 
-/** Deletes a lock file that is still ours: one that was thought dead may be another's by now. */
+/** Deletes the lock file if it is still ours: another process may have considered us dead and taken the lock. */
 async function remove(path: string, content: string, made: Stats): Promise<void> {
   try {
     const now = await io.lstat(path)
-    // Untouched since we made it, in the most cases; else a heartbeat was written, or it is another one.
+    // Usually the metadata is unchanged. Otherwise a heartbeat was written, or it is another process's lock.
     const ours = isSame(now, made) || (await readRegularFile(path, maxLockBytes)).data.toString() === content
     if (ours) await io.unlink(path)
   } catch {
-    // Gone already, or out of reach: others judge it by its owner.
+    // It is already gone, or can't be reached. In the latter case other processes will find its owner dead.
   }
 }
 
-/** Shows other machines that the owners live. */
+/** Writes a heartbeat into each held lock, to show other machines that the owner is alive. */
 async function beat(): Promise<void> {
   for (const [path, content] of held) {
     try {
       const handle = await open(path, 'r+')
       try {
-        // Writing the same bytes sets the time by the clock of the file system, which others compare with;
-        // utimes would set it by ours.
+        // Writing the same bytes sets the modification time by the file system's clock, which other machines
+        // compare with. utimes would use our own clock.
         const { buffer, bytesRead } = await handle.read(Buffer.alloc(maxLockBytes), 0, maxLockBytes, 0)
         if (buffer.toString('utf8', 0, bytesRead) === content) await handle.write(content, 0)
       } finally {
         await handle.close()
       }
     } catch {
-      // The next beat may get through; two missed ones do no harm.
+      // The next heartbeat may succeed; two missed ones do no harm.
     }
   }
 }
 
-/** Reads the lock that is there; null when it is gone. */
+/** Reads the existing lock; null when it is gone. */
 async function inspect(path: string): Promise<FoundLock | null> {
   try {
     const { data, stats } = await readRegularFile(path, maxLockBytes)
@@ -189,7 +199,7 @@ async function inspect(path: string): Promise<FoundLock | null> {
     if (errnoOf(error) !== 'EACCES') throw error
   }
   try {
-    // Another user's: its age is all there is to see.
+    // It belongs to another user, so only its metadata can be read.
     const stats = await io.lstat(path)
     return { owner: null, id: `${stats.ino}:${stats.mtimeMs}:${stats.size}`, mtimeMs: stats.mtimeMs }
   } catch (error) {
@@ -215,13 +225,13 @@ async function isAlive({ owner, mtimeMs }: FoundLock, base: string): Promise<boo
   return beatsRecently(mtimeMs, base)
 }
 
-/** Whether the owner runs on this machine; null when a process has its pid and it can't be told whether it is the one. */
+/** Whether the owner's process is running; null when some process has its pid, but it may be another one. */
 function isProcessAlive(owner: Owner): boolean | null {
   const stat = readStat(owner.pid)
-  // A zombie is dead, though its pid is taken until its parent looks.
+  // A zombie is dead, although its pid stays in use until its parent reaps it.
   if (stat !== null && (stat.state === 'Z' || stat.state === 'X')) return false
   if (stat !== null && owner.startTime !== null) return stat.startTime === owner.startTime
-  // Other threads of this process keep books of their own.
+  // Other threads of this process have their own list of held locks.
   if (owner.pid === process.pid) return true
   try {
     process.kill(owner.pid, 0)
@@ -231,11 +241,11 @@ function isProcessAlive(owner: Owner): boolean | null {
   return null
 }
 
-/** State and start time of a process, as Linux tells them (proc_pid_stat(5), fields 3 and 22); null elsewhere. */
+/** State and start time of a process on Linux (proc_pid_stat(5), fields 3 and 22); null elsewhere. */
 function readStat(pid: number | 'self'): { state: string; startTime: string } | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // Field 2, the command, stands in parentheses and may itself hold spaces and parentheses.
+    // Field 2, the command, is in parentheses and may itself contain spaces and parentheses.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     const state = fields[0]
     const startTime = fields[19]
@@ -245,13 +255,16 @@ function readStat(pid: number | 'self'): { state: string; startTime: string } | 
   }
 }
 
-/** Whether a lock was touched within the last minute, by the file system's own clock: machines disagree on the time. */
+/**
+ * Whether a lock had a heartbeat in the last minute, by the file system's clock, since the clocks of machines
+ * differ.
+ */
 async function beatsRecently(mtimeMs: number, base: string): Promise<boolean> {
   const probe = `${base}.${uniqueSuffix()}`
   const handle = await withHandles(() => open(probe, 'wx', 0o600))
   try {
     const now = (await handle.stat()).mtimeMs
-    // A time far ahead is as wrong as one far back; a living owner would have set it right.
+    // A time far in the future is as stale as one in the past: a living owner would have corrected it.
     return Math.abs(now - mtimeMs) <= staleMs
   } finally {
     await handle.close()
@@ -262,9 +275,10 @@ async function beatsRecently(mtimeMs: number, base: string): Promise<boolean> {
 /**
  * Deletes a dead owner's lock.
  *
- * Several may have judged it dead, and the slowest must not delete the lock that the fastest has made since. So
- * one has to hold the claim on this very lock first, itself a lock whose name comes from the dead one's token: while
- * it is held nobody else deletes the dead lock, and as long as that is there no other takes its place.
+ * Several processes may find the owner dead at the same time, and a slow one must not delete the lock that a
+ * fast one has created since. So a process must first hold a claim on this lock. The claim is itself a lock,
+ * named after the dead owner's token. While the claim is held, no other process deletes the dead lock, and
+ * while the dead lock exists, no new one can be created.
  */
 async function takeAway(path: string, dead: FoundLock, base: string, depth: number): Promise<void> {
   const name = createHash('sha256')
@@ -296,7 +310,7 @@ function self(): Omit<Owner, 'token'> {
   return cachedSelf
 }
 
-/** Containers may share a host name and yet not see each other's processes. */
+/** The process namespace. Containers can have the same host name without seeing each other's processes. */
 function processNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid')

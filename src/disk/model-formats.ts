@@ -1,12 +1,12 @@
 /**
- * Whether a file is of the format that its name says. This tells a model from a login page or from half a model; it
- * is no proof that a model is right, which only a digest gives.
+ * Checks whether a file has the format that its name says. This detects a login page or half a model, but
+ * doesn't prove that a model is intact; only a digest does.
  */
 
-/** Formats that are checked. */
+/** Formats that can be checked. */
 export type ModelFormat = 'gguf' | 'safetensors'
 
-/** The format that the name's extension says; null for one that isn't checked. */
+/** The format for a file name's extension; null if it isn't one that can be checked. */
 export function formatOf(filename: string): ModelFormat | null {
   const name = filename.toLowerCase()
   if (name.endsWith('.gguf')) return 'gguf'
@@ -14,23 +14,23 @@ export function formatOf(filename: string): ModelFormat | null {
   return null
 }
 
-/** The version is a small number (3 at the time of writing); anything larger is no version at all. */
+/** Upper bound of a plausible version; the current one is 3. */
 const maxGgufVersion = 64
 
-/** The reference implementation refuses a larger header. */
+/** The maximum size that the reference implementation accepts. */
 const maxSafetensorsHeaderBytes = 100_000_000
 
 /**
  * Checks the first bytes of a file against the format that its name says.
  *
- * - GGUF: the magic `GGUF`, then the version as a 32-bit number, little-endian, or big-endian in models for such
- *   machines (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
- * - safetensors: the header's length as a 64-bit little-endian number, then the header, a JSON object that begins
- *   with `{` (https://huggingface.co/docs/safetensors/index#format).
+ * - GGUF: the magic `GGUF`, then the version as a 32-bit number, little-endian or, in models for big-endian
+ *   machines, big-endian (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+ * - safetensors: the header's length as a 64-bit little-endian number, then the header, a JSON object that
+ *   begins with `{` (https://huggingface.co/docs/safetensors/index#format).
  *
  * @param head - the file's first bytes: at least 16, or the whole file.
- * @param total - size of the file in bytes, or null while unknown.
- * @returns null when nothing is wrong, else one sentence.
+ * @param total - size of the file in bytes; null if unknown.
+ * @returns null when nothing is wrong; otherwise one sentence that describes the problem.
  */
 export function checkHead(filename: string, head: Uint8Array, total: number | null): string | null {
   const format = formatOf(filename)
@@ -43,11 +43,11 @@ export function checkHead(filename: string, head: Uint8Array, total: number | nu
 function checkGgufHead(head: Uint8Array): string | null {
   if (head.length < 8) return 'The file is too short for a GGUF file.'
   const view = viewOf(head)
-  if (view.getUint32(0) !== 0x47475546) return 'The content does not begin with the GGUF magic.'
+  if (view.getUint32(0) !== 0x47475546) return 'The content does not begin with the GGUF magic number.'
   const little = view.getUint32(4, true)
   const big = view.getUint32(4, false)
   const plausible = (version: number) => version >= 1 && version <= maxGgufVersion
-  return plausible(little) || plausible(big) ? null : 'The GGUF header holds no valid version.'
+  return plausible(little) || plausible(big) ? null : 'The GGUF header has no valid version.'
 }
 
 function checkSafetensorsHead(head: Uint8Array, total: number | null): string | null {
@@ -67,14 +67,15 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 /**
- * Checks a whole file against the format that its name says. GGUF: as {@link checkHead}. safetensors: also that the
- * header parses, that each tensor in it has type, shape and place, and that the last tensor ends where the file does
- * (https://huggingface.co/docs/safetensors/index#format).
+ * Checks a complete file against the format that its name says. GGUF: like {@link checkHead}. safetensors:
+ * also that the header can be parsed, that each tensor in it has a type, a shape and offsets, and that the
+ * last tensor ends at the end of the file (https://huggingface.co/docs/safetensors/index#format).
  *
- * @param size - of the file, in bytes.
- * @param read - gives `length` bytes from `position` on; less only at the end of the file.
- * @returns null when nothing is wrong, or the name says no format that is checked; else one sentence.
- * @throws what `read` throws.
+ * @param size - size of the file, in bytes.
+ * @param read - reads `length` bytes from `position`, or fewer at the end of the file.
+ * @returns null when nothing is wrong or the format can't be checked; otherwise one sentence that describes
+ * the problem.
+ * @throws whatever `read` throws.
  */
 export async function checkFormat(
   filename: string,
@@ -107,15 +108,15 @@ function checkSafetensorsHeader(bytes: Uint8Array, dataBytes: number): string | 
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') continue
     const end = tensorEnd(entry)
-    if (end === null) return 'The safetensors header describes a tensor wrongly.'
+    if (end === null) return 'The safetensors header describes a tensor incorrectly.'
     dataEnd = Math.max(dataEnd, end)
   }
   if (dataEnd === dataBytes) return null
-  const what = `${String(dataEnd)} bytes of tensors, but the file holds ${String(dataBytes)}`
-  return `The safetensors header announces ${what}.`
+  const what = `${String(dataEnd)} bytes of tensors, but the file contains ${String(dataBytes)}`
+  return `The safetensors header declares ${what}.`
 }
 
-/** Where the tensor's data ends, relative to the end of the header; null for an entry that is malformed. */
+/** Offset of the end of a tensor's data, relative to the end of the header; null for a malformed entry. */
 function tensorEnd(entry: unknown): number | null {
   if (typeof entry !== 'object' || entry === null) return null
   if (!('dtype' in entry && 'shape' in entry && 'data_offsets' in entry)) return null
@@ -131,17 +132,17 @@ function isCounts(value: unknown): value is number[] {
 }
 
 /**
- * The tags by which the MIME Sniffing standard knows HTML, white space and comments before them allowed
- * (https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type). Each part can match in one way
- * only, so that no input makes this slow.
+ * The tags by which the MIME Sniffing standard recognises HTML, after optional white space and comments
+ * (https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type). Each part can match
+ * in only one way, so that no input makes this slow.
  */
 const html =
   /^(?:\xef\xbb\xbf)?(?:\s|<!--(?:(?!-->)[^])*-->|<\?xml[^>]*>)*<(?:!doctype html|html|head|body|title|meta|script|style|h1|div|table|iframe|a|p|br|b)(?:[\s>/]|$)/i
 
 /**
- * Whether bytes are the beginning of an HTML page: a login form or an error that came where a model was expected.
+ * Whether bytes are the beginning of an HTML page, such as a login form or an error page in place of a model.
  *
- * @param head - the first bytes; more than 1,024 are not looked at.
+ * @param head - the first bytes; only 1,024 of them are looked at.
  */
 export function looksLikeHtml(head: Uint8Array): boolean {
   return html.test(Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, 1024)).toString('latin1'))

@@ -1,47 +1,51 @@
 /**
- * File names: which ones are safe, and where one comes from when the caller names none. Pure.
+ * Checks whether file names are safe, and chooses one when the caller names none. Pure.
  *
- * The rules of POSIX and of Windows both hold on every system: a folder of models gets copied, shared and mounted
- * elsewhere, and a name that is harmless here must not turn into a device or a stream there.
+ * The rules of POSIX and of Windows both apply on every system: a folder of models gets copied, shared and
+ * mounted on other systems, where a name that is harmless here must not turn into a device or a stream.
  */
 import { parse } from 'content-disposition'
 import { DownloadError } from '../errors.js'
 
-/** Most bytes that are ever appended to a file name: `.part.json.` and six characters, for the journal's temp file. */
+/**
+ * Bytes of the longest suffix that is appended to file names: `.part.json.` and six characters, for a
+ * temporary file.
+ */
 export const longestSuffix = 17
 
-/** The name for a file that neither its server nor its URL names. */
+/** Used when neither the server nor the URL states a file name. */
 export const fallbackFilename = 'model.gguf'
 
-/** What a name component may have on ext4, XFS, APFS and NTFS alike (`NAME_MAX`). */
+/** Maximum length of a file name on ext4, XFS, APFS and NTFS (`NAME_MAX`). */
 const maxNameBytes = 255
 
-/** In the order in which they are told. Each pattern means "refused". */
+/** Patterns of names that are refused. The first that matches gives the reason. */
 const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^$/, 'it is empty'],
-  [/^\.{1,2}$/, 'it means a folder'],
-  [/[/\\]/, 'it holds a path separator'],
-  [/\p{Cc}/u, 'it holds a control character'],
-  // Marks that reorder or hide text: `exe.fugg` must not be shown as `gguf.exe`.
+  [/^\.{1,2}$/, 'it stands for a folder'],
+  [/[/\\]/, 'it contains a path separator'],
+  [/\p{Cc}/u, 'it contains a control character'],
+  // Such characters reorder or hide text: `exe.fugg` must not be displayed as `gguf.exe`.
   [
     /[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/,
-    'it holds an invisible or direction-changing character',
+    'it contains an invisible or direction-changing character',
   ],
-  [/[:<>"|?*]/, 'it holds one of : < > " | ? *'],
+  [/[:<>"|?*]/, 'it contains one of : < > " | ? *'],
   [/\p{Cs}/u, 'it is not valid Unicode'],
   [/^ /, 'it begins with a space'],
   [/[. ]$/, 'it ends with a dot or a space'],
-  // Windows looks at what precedes the first dot, blanks dropped: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+  // Windows ignores everything after the first dot, and spaces before it:
+  // https://learn.microsoft.com/windows/win32/fileio/naming-a-file
   [/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/iu, 'it is reserved on Windows'],
-  [/\.part(?:\.json(?:\..{6})?|\.lock|\.adopt)?$/iu, 'its ending is kept for unfinished downloads'],
-  [/^\.model-downloader$/iu, 'it is kept for the list of downloads'],
+  [/\.part(?:\.json(?:\..{6})?|\.lock|\.adopt)?$/iu, 'its extension is reserved for incomplete downloads'],
+  [/^\.model-downloader$/iu, 'it is reserved for the list of downloads'],
 ]
 
 /**
- * Checks that a name is safe as one path segment on POSIX systems and on Windows, and leaves room for the suffixes
- * that an unfinished download has.
+ * Checks that a name is safe as a single path segment on POSIX systems and on Windows, and short enough for
+ * the suffixes of an incomplete download.
  *
- * @returns the name in Unicode normal form C, so that one name has one spelling.
+ * @returns the name in Unicode normal form C, so that equal names have the same bytes.
  * @throws DownloadError `UNSAFE_FILENAME`.
  */
 export function checkFilename(name: string): string {
@@ -57,21 +61,24 @@ export function checkFilename(name: string): string {
 
 function unsafe(name: string, reason: string): DownloadError {
   const shown = name.length > 60 ? `${name.slice(0, 60)}…` : name
-  // The message ends up on terminals and in logs, where the very characters that are refused would do their harm.
+  // The message ends up on terminals and in logs, where the refused characters could do harm.
   const printable = shown.replace(/[^\x20-\x7e…]/g, (unit) => {
     return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
   })
-  return new DownloadError('UNSAFE_FILENAME', `The file name "${printable}" cannot be used: ${reason}.`)
+  return new DownloadError('UNSAFE_FILENAME', `The file name "${printable}" can't be used: ${reason}.`)
 }
 
-/** A dot, not the first character, and something after it: `model.gguf`, `model.gguf-split-a`, not `.env`. */
+/**
+ * A dot that isn't the first character, followed by a letter or digit: `model.gguf`, `model.gguf-split-a`,
+ * not `.env`.
+ */
 const extension = /.\.[a-z0-9]/i
 
 const separatorOrControl = /[/\\]|\p{Cc}/u
 
 /**
- * The last path segment of a URL, percent-decoded. One with an escape that is not UTF-8 (`100%.gguf`) is taken as it
- * is written.
+ * The last path segment of a URL, percent-decoded. A segment with escapes that are invalid or not UTF-8
+ * (`100%.gguf`) is used as written.
  *
  * @returns null when the segment has no extension, as in `/download` or `/`.
  * @throws DownloadError `UNSAFE_FILENAME` when it has one but can't be used, and for separators or control
@@ -81,7 +88,7 @@ export function filenameFromUrl(url: URL): string | null {
   const raw = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
   const decoded = decodeSegment(raw)
   const name = decoded ?? raw
-  // What the escapes of ASCII characters stand for is looked at even when the segment as a whole can't be decoded.
+  // Escapes of ASCII characters are decoded and checked even if the segment as a whole can't be decoded.
   const seen = decoded ?? raw.replace(/%[0-7][0-9a-f]/gi, decodeURIComponent)
   if (!separatorOrControl.test(seen) && !extension.test(name)) return null
   if (seen !== name) checkFilename(seen)
@@ -97,24 +104,25 @@ function decodeSegment(raw: string): string | null {
 }
 
 /**
- * The name in a `Content-Disposition` field (RFC 6266); `filename*` wins over `filename`.
+ * The file name in a `Content-Disposition` field (RFC 6266); `filename*` takes precedence over `filename`.
  *
- * @returns null when the field holds no name, or is garbage.
- * @throws DownloadError `UNSAFE_FILENAME` when it holds one that can't be used. RFC 6266 section 4.3 lets a recipient
- * cut a path down to its last segment; a server that sends one is not to be trusted with the rest either.
+ * @returns null when the field has no name or is malformed.
+ * @throws DownloadError `UNSAFE_FILENAME` when the name can't be used. RFC 6266 section 4.3 allows a
+ * recipient to reduce a path to its last segment; here it is refused, since a server that sends a path
+ * shouldn't be trusted.
  */
 export function filenameFromContentDisposition(header: string): string | null {
   const { parameters } = parse(header)
   const name = parameters.filename
   if (name === undefined || name === '') return null
   if (parameters['filename*'] !== undefined) return checkFilename(name)
-  // In a quoted string only quotes and backslashes need a backslash. Before anything else it is a Windows path that
-  // was not escaped, and the parser has just made one word of it.
-  if (header.replace(/\\["\\]/g, '').includes('\\')) throw unsafe(name, 'it holds a path separator')
+  // In a quoted string only quotes and backslashes are escaped with a backslash. Before any other character
+  // it belongs to an unescaped Windows path, whose separators the parser has just removed.
+  if (header.replace(/\\["\\]/g, '').includes('\\')) throw unsafe(name, 'it contains a path separator')
   return checkFilename(decodeRawUtf8(name))
 }
 
-/** Header bytes come as Latin-1; many servers, against the RFC, mean UTF-8. */
+/** Node decodes headers as Latin-1, but many servers send UTF-8, against the RFC. */
 function decodeRawUtf8(value: string): string {
   if (!/^[\0-\xff]*[\x80-\xff][\0-\xff]*$/.test(value)) return value
   try {
@@ -124,19 +132,19 @@ function decodeRawUtf8(value: string): string {
   }
 }
 
-/** Where {@link chooseFilename} looks. */
+/** Where {@link chooseFilename} gets the name from. */
 export interface NameSources {
-  /** The `Content-Disposition` field of the final response, when there is one. */
+  /** The `Content-Disposition` field of the final response; null when there is none. */
   contentDisposition: string | null
   /** The URL after all redirects. */
   finalUrl: URL
 }
 
 /**
- * The name for a file that the caller didn't name: what the server says, else the last segment of the final URL when
- * that has an extension, else {@link fallbackFilename}.
+ * Chooses the file name when the caller gave none: the name in `Content-Disposition`, else the last segment
+ * of the final URL if it has an extension, else {@link fallbackFilename}.
  *
- * @throws DownloadError `UNSAFE_FILENAME` when the server or the URL names one that can't be used.
+ * @throws DownloadError `UNSAFE_FILENAME` when the server or the URL states a name that can't be used.
  */
 export function chooseFilename({ contentDisposition, finalUrl }: NameSources): string {
   const named = contentDisposition === null ? null : filenameFromContentDisposition(contentDisposition)

@@ -1,20 +1,20 @@
-/** The names of the files that stand beside a target while it is downloaded. */
+/** The names of the files that exist beside a target while it is downloaded. */
 import { join } from 'node:path'
 import { fsError, isMissing } from './errors.js'
 import { io } from './io.js'
 
-/** Where the files of one target lie. */
+/** The paths of the files of one target. */
 export interface PartPaths {
   directory: string
   target: string
   part: string
   journal: string
   lock: string
-  /** A file of another program's cache, while it is looked at. */
+  /** A copy from another program's cache, while it is verified. */
   adopted: string
 }
 
-/** The paths for a file name. */
+/** The paths for a target with the given file name. */
 export function partPaths(directory: string, filename: string): PartPaths {
   const target = join(directory, filename)
   return {
@@ -27,13 +27,13 @@ export function partPaths(directory: string, filename: string): PartPaths {
   }
 }
 
-/** Deletes part and journal, whatever they are. */
+/** Deletes part and journal, whatever they contain. */
 export async function discardLeftover(paths: PartPaths): Promise<void> {
   await removeFiles([paths.part, paths.journal])
 }
 
 /**
- * Deletes files; those that aren't there are fine.
+ * Deletes files; missing ones are ignored.
  *
  * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
@@ -45,6 +45,6 @@ async function remove(path: string): Promise<void> {
   try {
     await io.unlink(path)
   } catch (error) {
-    if (!isMissing(error)) throw fsError(error, 'deleting a left part file')
+    if (!isMissing(error)) throw fsError(error, 'deleting a left-over part file')
   }
 }

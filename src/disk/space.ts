@@ -5,16 +5,16 @@ import { formatBytes } from '../util/format.js'
 import { isMissing } from './errors.js'
 
 /**
- * Bytes that this process may still write to the file system of a folder.
+ * The free space on the file system of a folder, in bytes.
  *
- * A folder that is not there yet stands for its nearest parent that is. Answers `Infinity` when the file system
- * doesn't tell: then only the writing itself can find out.
+ * If the folder does not exist, its nearest existing parent is used. Returns `Infinity` when the file system
+ * doesn't report its free space; then only writing can show whether there is enough.
  */
 export async function freeBytes(directory: string): Promise<number> {
   for (let folder = resolve(directory); ; folder = dirname(folder)) {
     try {
       const stats = await statfs(folder, { bigint: true })
-      // Some FUSE file systems, and a tmpfs without limit, report no blocks at all.
+      // Some FUSE file systems, and tmpfs without a limit, report no blocks at all.
       return stats.blocks <= 0n || stats.bsize <= 0n ? Infinity : Number(stats.bavail * stats.bsize)
     } catch (error) {
       if (!isMissing(error) || dirname(folder) === folder) return Infinity
@@ -23,11 +23,11 @@ export async function freeBytes(directory: string): Promise<number> {
 }
 
 /**
- * Makes sure that a file fits before a byte of it is fetched.
+ * Ensures that there is enough space for a file before it is downloaded.
  *
- * @param directory - where it goes to.
- * @param neededBytes - its size.
- * @param alreadyAllocatedBytes - how much of that lies on the disk already.
+ * @param directory - folder of the file.
+ * @param neededBytes - size of the file.
+ * @param alreadyAllocatedBytes - how much of it is already allocated on the disk.
  * @throws DownloadError `NO_SPACE`.
  */
 export async function ensureSpace(
@@ -42,23 +42,23 @@ export async function ensureSpace(
   if (missing > free) throw notEnoughSpace(missing, free)
 }
 
-/** The error that says so before anything is fetched. */
+/** Creates the error for insufficient space. */
 export function notEnoughSpace(neededBytes: number, free: number): DownloadError {
   return new DownloadError(
     'NO_SPACE',
-    `Not enough room on the disk: ${formatBytes(neededBytes)} are needed, ${formatBytes(free)} are free.`,
+    `Not enough disk space: ${formatBytes(neededBytes)} are needed, ${formatBytes(free)} are free.`,
     { retryable: true },
   )
 }
 
-/** The last look at a folder's file system: many small files in a row needn't each ask again. */
+/** The last result for a folder, cached so that not each of many small files queries the file system. */
 let recent = { directory: '', free: 0, at: 0 }
 
 const recentMs = 1_000
 
 const ampleShare = 1 / 10_000
 
-/** Whether a file is next to nothing against what was free a moment ago. */
+/** Whether a file is negligible compared with the space that was free a moment ago. */
 function isAmple(directory: string, bytes: number): boolean {
   const fresh = recent.directory === directory && performance.now() - recent.at < recentMs
   return fresh && bytes < recent.free * ampleShare

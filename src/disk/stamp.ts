@@ -1,15 +1,15 @@
-/** Whether a file is still the one that was seen before, told by its metadata alone. */
+/** Tells by metadata alone whether a file has changed since it was last verified. */
 import type { Stats } from 'node:fs'
 import { stat as followed } from 'node:fs/promises'
 import { io } from './io.js'
 
-/** What is known of a finished file: enough to tell later, without hashing, that it is still the same. */
+/** Metadata and digest of a complete file, by which a change can be detected later without hashing it again. */
 export interface FileStamp {
   /** Bytes. */
   size: number
   /** Modification time in milliseconds since the epoch, with fractions. */
   mtimeMs: number
-  /** Inode number (0 where the file system has none). */
+  /** Inode number; 0 if the file system has none. */
   ino: number
   /** Lower-case hex SHA-256 of the content at that time. */
   sha256: string
@@ -18,19 +18,19 @@ export interface FileStamp {
 /** The metadata of a file that {@link isSame} compares. */
 export type FileMetadata = Pick<Stats, 'size' | 'mtimeMs' | 'ino'>
 
-/** Size, time and inode of a file, with its digest. */
+/** Creates a stamp from a file's metadata and digest. */
 export function stampOf(stat: FileMetadata, sha256: string): FileStamp {
   return { size: stat.size, mtimeMs: stat.mtimeMs, ino: stat.ino, sha256 }
 }
 
 /**
- * Whether a file has the metadata that it had before.
+ * Whether a file still has the same metadata.
  *
- * The inode counts as well: a file that was put in the place of another one may have the same size, and a time that was
- * copied along with its content. An inode of 0 in the stamp is unknown, and then only size and time are compared.
+ * The inode is compared as well, because a file that has replaced another one may have the same size and a copied
+ * modification time. If the inode of the stamp is 0 (unknown), only size and time are compared.
  *
- * @param stat - the file as it is now.
- * @param stamp - the file as it was.
+ * @param stat - the current metadata.
+ * @param stamp - the earlier metadata.
  */
 export function isSame(stat: FileMetadata, stamp: FileMetadata): boolean {
   return (
@@ -39,9 +39,9 @@ export function isSame(stat: FileMetadata, stamp: FileMetadata): boolean {
 }
 
 /**
- * Whether the file under a path is still the one of a stamp.
+ * Whether the file at a path still matches its stamp.
  *
- * @param linked - a link may lie there, as in a cache.
+ * @param linked - whether the path may be a symlink, as in a cache; it is then followed. Default false.
  */
 export async function isUnchanged(path: string, stamp: FileStamp, linked = false): Promise<boolean> {
   const stat = await (linked ? followed(path) : io.lstatIfThere(path)).catch(() => null)

@@ -4,22 +4,22 @@ import { uptime } from 'node:os'
 let cached: string | undefined
 
 /**
- * Names this boot of the machine.
+ * Identifies the current boot of the machine.
  *
- * What a killed process had written is still in the page cache, as long as the machine has not gone down; after a
- * power cut only what was synced is sure to be there. So a journal notes the boot that it was written in, and a
- * lock the boot that its owner lived in.
+ * Data written by a killed process is still in the page cache as long as the machine has not restarted; after
+ * a power failure only synced data is certain to exist. So a journal records the boot in which it was
+ * written, and a lock the boot in which its owner ran.
  *
- * On Linux the kernel gives an exact id. Elsewhere it is the time of the boot, told by a wall clock that may be set
- * meanwhile: two ids of one boot can then differ (`boot:…`). Readers must take a different id for "perhaps another
- * boot", the careful side; equal ones are of one boot, give or take 10 seconds.
+ * On Linux the kernel provides an exact ID. Elsewhere the ID is the time of the boot (`boot:…`), rounded to
+ * 10 seconds and computed from the wall clock, so that it can change within a boot when the clock is set. To
+ * be safe, a different ID must be read as "possibly another boot".
  */
 export function bootId(): string {
   cached ??= readBootId()
   return cached
 }
 
-/** Whether an id comes from the kernel, so that a different one proves another boot. */
+/** Whether an ID comes from the kernel, so that a different one proves another boot. */
 export function isExactBootId(id: string): boolean {
   return id !== '' && !id.startsWith('boot:')
 }
@@ -34,13 +34,13 @@ function readBootId(): string {
   return `boot:${Math.round((Date.now() / 1000 - uptime()) / 10)}`
 }
 
-// ---- Where the build put a file that is not imported: the entry of a worker, a page.
+// ---- Files of the build that are not imported, such as a worker's entry or a page.
 
 /**
- * Such files lie beside the bundle; seen from the sources, in the build beside them.
+ * The URL of a file in `dist`, for code that runs from the bundle or from the sources.
  *
- * @param name - of the file in `dist`.
- * @returns null where it can't be found: a host that was bundled has left it behind.
+ * @param name - name of the file in `dist`.
+ * @returns null when it doesn't exist, such as when the host has bundled this package without it.
  */
 export function builtFile(name: string): URL | null {
   try {
@@ -48,7 +48,7 @@ export function builtFile(name: string): URL | null {
     const file = new URL(fromSource ? `../../dist/${name}` : `./${name}`, import.meta.url)
     return file.protocol === 'file:' && existsSync(file) ? file : null
   } catch {
-    // Bundled as CommonJS there is no address.
+    // In a CommonJS bundle `import.meta.url` is not set.
     return null
   }
 }
@@ -58,10 +58,11 @@ export function builtFile(name: string): URL | null {
 let mask: number | undefined
 
 /**
- * Permissions of a file that anybody may make: 0666 less the umask that the process began with.
+ * The default permissions of a new file: 0666 minus the umask that the process had at its start.
  *
- * The umask is read from proc_pid_status(5), since `process.umask()` sets it twice to read it once, which other threads
- * that make files at that moment would feel. Where there is no such file it is taken for the customary 022.
+ * The umask is read from proc_pid_status(5), since `process.umask()` has to change it for a moment to read
+ * it, which would affect files that other threads create meanwhile. Where that file is not available, the
+ * usual 022 is assumed.
  */
 export function defaultFileMode(): number {
   mask ??= readMask()

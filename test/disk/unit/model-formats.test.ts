@@ -109,8 +109,8 @@ describe('checkFormat', () => {
   })
 
   it.each([
-    ['a file that was cut off', safetensors({ a: tensor(0, 8) }, 7), /8 bytes of tensors, .* holds 7/],
-    ['a file with more behind it', safetensors({ a: tensor(0, 8) }, 9), /8 bytes of tensors, .* holds 9/],
+    ['a file that was cut off', safetensors({ a: tensor(0, 8) }, 7), /8 bytes of tensors, .* contains 7/],
+    ['a file with more behind it', safetensors({ a: tensor(0, 8) }, 9), /8 bytes of tensors, .* contains 9/],
     ['broken JSON', safetensors('{"a":', 0), /JSON/],
     ['broken UTF-8', safetensors('{"\u00ff":1}', 0, 4n), /JSON/],
     ['a tensor without a type', safetensors({ a: { shape: [1], data_offsets: [0, 4] } }, 4), /tensor/],

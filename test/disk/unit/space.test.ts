@@ -34,7 +34,7 @@ describe('space (FAULTS row 24)', () => {
     await expect(ensureSpace(folder, 724 * 1024 + 1, 0)).rejects.toMatchObject({
       code: 'NO_SPACE',
       retryable: true,
-      message: 'Not enough room on the disk: 741 kB are needed, 741 kB are free.',
+      message: 'Not enough disk space: 741 kB are needed, 741 kB are free.',
     })
     await ensureSpace(folder, 1024 * 1024, 300 * 1024)
     await expect(ensureSpace(folder, 5 * 1024 ** 3, 300 * 1024)).rejects.toThrow('5.4 GB are needed')
