@@ -8,10 +8,10 @@ import { tempDir } from '../support/temp.js'
 const digest = 'ab'.repeat(32)
 const one: CatalogModel = { key: 'one', url: 'https://models.example/one.gguf' }
 
-/** Issues of what is refused, as `path: message`. */
+/** The issues of the error, as `path: message`. */
 function issuesOf(models: unknown): string[] {
   try {
-    // What a caller in plain JavaScript, or a file, may hold.
+    // Anything that a file, or a caller in plain JavaScript, may contain.
     new Catalog(models as CatalogModel[])
   } catch (error) {
     if (!(error instanceof DownloadError)) throw error

@@ -1,4 +1,4 @@
-/** Models of a catalog that are several files of a repository, or some of them. */
+/** Catalog models that consist of several files of a repository, or of some of them. */
 import { describe, expect, it } from 'vitest'
 import { Catalog, huggingFace, type CatalogModel } from '../../src/index.js'
 import { randomContent, textContent } from '../support/content.js'

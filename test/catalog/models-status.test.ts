@@ -89,7 +89,7 @@ describe('the status of the models', () => {
     ])
     mkdirSync(join(directory, 'llm'), { recursive: true })
     writeFileSync(join(directory, 'llm', 'b.gguf'), bytes)
-    // Without names the command fetches what is missing by itself.
+    // Without names, the command fetches all missing models.
     expect((await scene.preloader.modelsStatus()).first_use_tip).not.toContain('--models')
   })
 
@@ -129,11 +129,11 @@ describe('the status of the models', () => {
       expect(before.models['a']?.message).toContain('not verified yet')
       await scene.preloader.start()
       expect(await scene.end()).toMatchObject({ success_flag: true, completed: 2 })
-      // The right one was looked at, the wrong one fetched anew.
+      // The correct file was verified, the wrong one was downloaded again.
       expect(origin.requests('/a.gguf')).toEqual([])
       expect(origin.requests('/b.gguf').length).toBeGreaterThan(0)
     }
-    // It is remembered, and noticed when the file changes.
+    // The result is remembered until the file changes.
     await using scene = await open(models, { directory })
     const after = await scene.preloader.modelsStatus()
     expect(Object.values(after.models).map((model) => model.message)).toEqual([

@@ -14,7 +14,7 @@ const refused = expect.objectContaining({
   issues: [expect.objectContaining({ path: 'output_dir' })],
 })
 
-/** What it is refused with, or where it goes. */
+/** The error, or the resulting path. */
 function judge(given: string, path: typeof posix): unknown {
   try {
     return insideRoots(given, path === win32 ? windows : linux, path).directory

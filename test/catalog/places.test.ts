@@ -1,4 +1,7 @@
-/** Where a preload puts files, when the manager knows their URLs from elsewhere; and what canceling leaves. */
+/**
+ * Where a preload puts files when the manager already knows their URLs at other paths, and what canceling
+ * leaves behind.
+ */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -12,7 +15,7 @@ const small = ggufContent(300_000)
 const other = ggufContent(300_000, 'other')
 const big = ggufContent(3_000_000)
 
-/** Bytes that the origin sent of a path. */
+/** Bytes that the origin has sent for a path. */
 const sent = (origin: Origin, path: string) =>
   origin.requests(path).reduce((total, request) => total + request.bytesSent, 0)
 
@@ -38,7 +41,7 @@ describe('an output folder', () => {
     expect(scene.manager.get(origin.url('/a.gguf'))?.path).toBe(
       join(directory, 'sub', 'deeper', 'llm', 'a.gguf'),
     )
-    // Back to where it lies already: nothing is fetched.
+    // Back to the path where the file already exists: nothing is fetched.
     const before = origin.requests('/a.gguf').length
     await run()
     expect(origin.requests('/a.gguf')).toHaveLength(before)
@@ -80,7 +83,7 @@ describe('a URL that the manager knows', () => {
     expect(status).toMatchObject({ success_flag: false })
     expect(status.error).toContain('already known with a different mode')
     expect((await theirs.finished).path).toContain('embed')
-    // When it is through, the catalog has its way; their file stays.
+    // Once it has finished, the catalog's path is used; the other file stays.
     await scene.preloader.start()
     expect(await scene.end()).toMatchObject({ success_flag: true })
     expect(existsSync((await theirs.finished).path)).toBe(true)
@@ -151,7 +154,7 @@ describe('a URL that the manager knows', () => {
       await scene.end()
     }
     {
-      // A mirror of the same file: it is looked at, not fetched.
+      // A mirror of the same file: it is verified, not fetched.
       await using scene = await open(model('/2/a.gguf', small.sha256()), { directory })
       await scene.preloader.start()
       expect(await scene.end()).toMatchObject({ success_flag: true })
@@ -196,7 +199,7 @@ describe('canceling', () => {
     const before = sent(origin, '/a.gguf')
     await preloader.start()
     expect(await scene.end()).toMatchObject({ success_flag: true, completed: 3 })
-    // What was on its way when it was stopped comes again.
+    // Data that was in transit when it was stopped is sent again.
     expect(sent(origin, '/a.gguf')).toBeLessThan(big.size + 1_000_000)
     expect(before).toBeGreaterThan(1_000_000)
     expect(await sha256File(join(directory, 'llm', 'a.gguf'))).toBe(big.sha256())

@@ -328,13 +328,13 @@ describe('a preload', () => {
       await preloader.finished()
       expect(preloader.status()).toMatchObject({ success_flag: true, completed: 1 })
     }
-    // It was remembered where the manager remembers.
+    // It was stored in the manager's store.
     await using manager = new DownloadManager({ directory })
     await using preloader = new Preloader({ manager, catalog })
     await preloader.ready
     expect(preloader.status()).toMatchObject({ success_flag: true, completed: 1 })
     const alike = { download: () => undefined, get: () => undefined, directory, house: {} }
-    // What a host in plain JavaScript may hand over.
+    // Anything that a host in plain JavaScript may pass.
     const odd = { manager: alike, catalog } as object as PreloaderOptions
     expect(() => new Preloader(odd)).toThrow(/must be a DownloadManager/)
   })
@@ -356,7 +356,7 @@ describe('a preload', () => {
     expect(preloader.status().running).toBe(true)
     await expect(preloader.start()).rejects.toMatchObject({ code: 'CLOSED' })
     await expect(preloader.cancel()).rejects.toMatchObject({ code: 'CLOSED' })
-    // The manager goes on with what it was asked for, and the next preloader with the run.
+    // The manager continues with the downloads, and the next preloader with the run.
     const next = new Preloader({ manager, catalog })
     await next.ready
     expect(await next.finished()).toMatchObject({ success_flag: true })

@@ -20,7 +20,7 @@ import { messagesIn, open } from './support.js'
 const small = ggufContent(300_000)
 const five = ['a', 'b', 'c', 'd', 'e']
 
-/** What is written down. */
+/** The stored state. */
 const documentIn = (directory: string): { run: Run; logs: string[] } =>
   // Written by the preloader, and checked by it when it is read.
   JSON.parse(readFileSync(join(directory, '.model-downloader', 'preload.json'), 'utf8')) as never
@@ -52,7 +52,7 @@ describe('a preload whose process is killed', () => {
     )
     const sent = (key: string) =>
       origin.requests(`/${key}.gguf`).reduce((total, request) => total + request.bytesSent, 0)
-    // The first is through, the second has begun, the others wait: then the kill.
+    // Killed when the first is complete, the second has begun and the others are waiting.
     await using first = spawnNode(script, ['start'])
     await waitFor(() => sent('a') + sent('b') + sent('c') > 2.4 * content.size, {
       timeoutMs: 20_000,
@@ -83,7 +83,7 @@ describe('a preload whose process is killed', () => {
     ).toHaveLength(1)
     for (const key of five)
       expect(await sha256File(join(directory, 'llm', `${key}.gguf`))).toBe(content.sha256())
-    // No file that had begun was asked for from its first byte again, and hardly a byte came twice.
+    // No file that had begun was requested from its first byte again, and hardly any byte was sent twice.
     expect(started.length).toBeGreaterThanOrEqual(2)
     const again = origin.requests().slice(asked)
     for (const { path, range } of again)
@@ -114,19 +114,19 @@ describe('a preload whose process is killed', () => {
 
       await using scene = await open(catalog, { directory })
       const status = await scene.end()
-      // Killed before the start was written down: it never was.
+      // Killed before the start was stored: there was no run.
       if (limit === 0) expect(status).toMatchObject({ running: false, started_at: null })
       else expect(status).toMatchObject({ success_flag: true, completed: 3, total: 3, progress: 100 })
       if (limit > 0)
         for (const key of keys)
           expect(await sha256File(join(directory, 'llm', `${key}.gguf`))).toBe(small.sha256())
     }
-    // The start, three models asked for, and each at its end.
+    // The start, the requests for three models, and the end of each.
     expect(writes).toBeGreaterThan(6)
   }, 60_000)
 })
 
-/** A store that writes nothing any more after so many writes, like a process that has died. */
+/** A store that stops writing after the given number of writes, like a process that has died. */
 function mortalStore(
   store: DownloadStore,
   limit: number,
@@ -217,7 +217,7 @@ describe('after a restart', () => {
     expect(await scene.end()).toMatchObject({ success_flag: true, completed: 2 })
   })
 
-  it('nobody goes on without autoResume, and the next start does', async () => {
+  it('nothing resumes without autoResume, and the next start does', async () => {
     await using origin = await startOrigin()
     origin.serve('/a.gguf', { content: small, bytesPerSecond: 300_000 })
     const directory = tempDir()
@@ -269,7 +269,7 @@ describe('after a restart', () => {
       await waitFor(() => scene.preloader.status().current === 'b', { what: 'b to begin' })
     }
     const file = join(directory, '.model-downloader', 'preload.json')
-    // As if the process had died before it wrote down that `a` was asked for.
+    // As if the process had died before it stored the request for `a`.
     writeFileSync(file, readFileSync(file, 'utf8').replace('"phase":"completed"', '"phase":"waiting"'))
     const before = origin.requests('/a.gguf').length
     await using scene = await open(models, { directory, concurrency: 1 })

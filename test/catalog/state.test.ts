@@ -126,7 +126,7 @@ describe('the state of a run', () => {
     expect(play(asked, { type: 'paused', key: 'b' }, { type: 'end', at })).toMatchObject({
       outcome: 'canceled',
     })
-    // One that came to its end in that moment counts.
+    // One that finished at that moment counts.
     expect(
       play(fresh([true]), { type: 'asked', key: 'a' }, { type: 'cancel' }, settled('a', 'completed'), {
         type: 'end',

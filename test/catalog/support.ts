@@ -35,7 +35,7 @@ export async function open(
   }
 }
 
-/** Without the time in front. */
+/** Without the leading time. */
 export function messagesIn({ logs }: PreloadRunSnapshot): string[] {
   return logs.map((line) => line.replace(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ /, ''))
 }

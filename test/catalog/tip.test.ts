@@ -5,7 +5,7 @@ import { messagesOf } from '../../src/catalog/messages.js'
 import { quoteCommand, quoteWord } from '../../src/catalog/tip.js'
 import { firstUseTip, type TipInput } from '../../src/catalog/tip.js'
 
-/** Any text that can be a word: all but NUL, and what UTF-8 can't say. */
+/** Any text that can be a word: without NUL, and valid in UTF-8. */
 const word = fc
   .oneof(
     fc.string({ unit: 'binary' }),
@@ -15,7 +15,7 @@ const word = fc
   )
   .filter((text) => !/\0|\p{Cs}/u.test(text))
 
-/** What a POSIX shell makes of a command line. */
+/** How a POSIX shell parses a command line. */
 function wordsOf(command: string): string[] {
   const script = `set -f\nset -- ${command}\nfor word do printf '%s\\0' "$word"; done`
   return execFileSync('sh', ['-c', script], { encoding: 'utf8' }).split('\0').slice(0, -1)
@@ -116,7 +116,7 @@ describe('quoting for cmd', () => {
   })
 
   it('is undone by its own rules', () => {
-    // No file name there holds a double quote, a colon but for the drive's, or a control character.
+    // File names there can't contain a double quote, a control character, or a colon other than the drive's.
     const name = word.map((text) => text.replace(/["\p{Cc}]/gu, ''))
     fc.assert(
       fc.property(name, (text) => {

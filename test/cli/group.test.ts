@@ -132,7 +132,10 @@ async function killInTheMiddle(hub: Hub, args: string[], env: Env): Promise<Ende
   return await killed.ended
 }
 
-/** The branch has moved and all links have expired: the same command brings what is missing of the commit that it began with. */
+/**
+ * The branch has moved and all links have expired: the same command fetches the missing files of the original
+ * commit.
+ */
 async function goOn(hub: Hub, args: string[], env: Env): Promise<Ended> {
   hub.commit('owner/model', { ...files, 'config.json': textContent('[]') })
   hub.expireLinks()

@@ -198,7 +198,7 @@ describe('preload beside a serve of the same directory', () => {
     )
     expect(await serving.client.preload.status()).toMatchObject({ running: true })
 
-    // Killed now, the server goes on afterwards: its own notes were not touched.
+    // If killed now, the server resumes afterwards, since its own state was not touched.
     await serving.process.kill('SIGKILL')
     origin.serve(model.path, { content: model.content })
     await using again = await startServe(['--catalog', file], { directory })

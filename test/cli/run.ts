@@ -16,7 +16,7 @@ export interface Ended {
   stderr: string
 }
 
-/** A run of the command line under way. */
+/** A running command line. */
 export interface Run {
   child: ChildProcess
   /** What has been printed so far. */
@@ -39,7 +39,7 @@ export function start(
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
-  // A test that closes the pipe on purpose is not told so.
+  // Ignored, since a test may close the pipe on purpose.
   child.stdout.on('error', () => undefined)
   const closed = once(child, 'close').then((): Ended => ({
     code: child.exitCode ?? child.signalCode,

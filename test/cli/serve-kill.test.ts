@@ -10,7 +10,7 @@ describe('kill -9 in the middle of a preload of five files', () => {
   it('costs little: the next one goes on by itself, with status and log', async () => {
     await using origin = await startOrigin()
     const size = 6 * MiB
-    // Three at a time: the first two end soon, and then the others are under way.
+    // Three run at a time: the first two end soon, and then the others are in progress.
     const models = ['a', 'b', 'c', 'd', 'e'].map((key, index) =>
       serveModel(origin, key, index < 2 ? MiB : size, index < 2 ? {} : { bytesPerSecond: MiB / 4 }),
     )
@@ -31,14 +31,14 @@ describe('kill -9 in the middle of a preload of five files', () => {
 
     origin.clearRequests()
     await using second = await startServe(args, { directory })
-    // Nobody asks it to. Status and log are those of the run that was killed.
+    // It resumes without a request. Status and log are those of the killed run.
     const soon = await second.client.preload.status()
     expect(soon).toMatchObject({ started_at: started.started_at, total: 5, output_dir: directory })
     expect(soon.completed).toBeGreaterThanOrEqual(2)
     const early = before.logs.filter((line) => /started|completed|downloading/.test(line))
     expect(early.length).toBeGreaterThan(5)
     for (const line of early) expect(soon.logs).toContain(line)
-    // Two of five make 40 %; what was kept of the others counts before anything of them has come again.
+    // Two of five make 40 %; the kept bytes of the others count before any more of them arrive.
     const kept = await waitFor(
       () => second.client.preload.status().then(({ progress }) => (progress ?? 0) > 45),
       {

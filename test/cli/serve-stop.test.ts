@@ -36,7 +36,7 @@ describe('SIGTERM', () => {
     await using serving = await startServe(['--catalog', catalog], { directory })
     await serving.client.preload.start()
     const clients = await Promise.all(Array.from({ length: 20 }, (_, n) => openEvents(serving, n < 10)))
-    // A request whose body never ends, and a connection on which nothing was ever said.
+    // A request whose body never ends, and a connection on which nothing was ever sent.
     const endless = request(`${serving.url}/api/models/download`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'content-length': 100 },
@@ -118,7 +118,7 @@ describe('other signals', () => {
     )
     process.kill(serving.process.pid, 'SIGTERM')
     await serving.process.waitForOutput(/stopping/)
-    // The first one would let it end by itself, with 0.
+    // The first one alone would make it exit with 0.
     expect(await serving.process.kill('SIGTERM')).toMatchObject({ code: 143, signal: null })
   })
 })

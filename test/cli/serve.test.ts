@@ -179,7 +179,7 @@ describe('serve --cors', () => {
 })
 
 describe('where URLs of callers may lead', () => {
-  /** The code that a download of the URL comes to, be it at once or later. */
+  /** The error code that a download of the URL ends with, immediately or later. */
   const codeOf = async ({ client }: Serving, url: string) => {
     try {
       await client.download({ url })

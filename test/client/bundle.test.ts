@@ -1,4 +1,4 @@
-/** What is built, as those get it who are no Node. */
+/** The built bundle, outside of Node. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { createContext, runInContext } from 'node:vm'

@@ -7,7 +7,7 @@ import { completed, event, inTurn, json, modelUrl, paths, startServer, stream, w
 
 const other = wire({ url: 'https://example.com/other.gguf', filename: 'other.gguf' })
 
-/** The first `count` of values that have no end. */
+/** The first `count` values of an endless iteration. */
 async function take<T>(values: AsyncGenerator<T, void, void>, count: number): Promise<T[]> {
   const got: T[] = []
   const all = async () => {

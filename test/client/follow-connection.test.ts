@@ -1,11 +1,11 @@
-/** What following says of how the server is heard. */
+/** How following reports the connection to the server. */
 import { expect, it } from 'vitest'
 import type { FollowConnection } from '../../src/client/index.js'
 import type { DownloadError } from '../../src/errors.js'
 import { collect, end, progress, serve, snapshot } from './following.js'
 import { at, completed, inTurn, json, modelUrl, paths, statusOf, stream } from './server.js'
 
-/** Follows to the end, and notes what is told: each with the error's code. */
+/** Follows to the end, and records what is reported, each with the error's code. */
 async function told(client: Awaited<ReturnType<typeof serve>>['client']) {
   const told: string[] = []
   const onConnection = (connection: FollowConnection, error: DownloadError | null) =>

@@ -43,7 +43,7 @@ describe('without a stream it polls', () => {
     const following = client.follow(modelUrl, { pollIntervalMs: 50, firstByteMs: 200 })
     const { values, error } = await collect(following)
     expect(error).toBeNull()
-    // What has not changed is no news.
+    // Unchanged states are not reported.
     expect(progressOf(values)).toEqual([10, 20, 100])
     expect(server.to(paths.events)).toHaveLength(1)
     // The server learns of it from its own socket, a little later.

@@ -78,7 +78,7 @@ describe('a stream', () => {
       values.push(progress)
       if (progress !== 10) continue
       await server.stop()
-      // Long enough for more than one attempt in vain.
+      // Long enough for more than one failed attempt.
       setTimeout(() => void server.start(), 500)
     }
     expect(values).toEqual([10, 40, 100])

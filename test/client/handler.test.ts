@@ -14,7 +14,7 @@ import { waitFor, withTimeout } from '../support/wait.js'
 import { collect, progressOf } from './following.js'
 import { listenOn, listenOnOwnPort } from '../support/ports.js'
 
-/** A process that serves, as far as a client sees: it can be killed, and started again on the same port and folder. */
+/** Looks like a server process to a client: it can be killed, and restarted on the same port and folder. */
 class Service {
   manager!: DownloadManager
   preloader!: Preloader
@@ -145,7 +145,7 @@ describe('a download', () => {
     const until = collect(client.follow(url))
     await waitFor(() => service.streams === 2)
     await client.remove(url)
-    // It is canceled before it is forgotten, and which of the two is heard depends on when the stream opened.
+    // It is canceled before it is forgotten, and which of the two is reported depends on when the stream opened.
     const { values: last, error: why } = await until
     if (why === null) expect(last.at(-1)?.state).toBe('canceled')
     else expect(why).toMatchObject({ code: 'UNKNOWN_DOWNLOAD' })
@@ -213,7 +213,7 @@ it('a preload is started, followed over a restart, and looked at', async () => {
   })
   const status = await client.preload.status()
   expect(last).toEqual(status)
-  // A line that came by itself and again in a status must not be there twice.
+  // A line that arrived as an event and again in a status must not appear twice.
   expect(new Set(status.logs).size).toBe(status.logs.length)
   expect(await client.modelsStatus({ locale: 'zh-CN' })).toMatchObject({ any_missing: false })
   await expect(client.preload.start({ models: ['nonsense'] })).rejects.toMatchObject({

@@ -135,7 +135,7 @@ describe('asks as the contract says', () => {
     got.length = 0
     for await (const { downloads } of client.pages({ limit: 7_000 })) got.push(...Object.keys(downloads))
     expect(got).toEqual(urls)
-    // Who has seen enough asks no more.
+    // A caller that stops iterating sends no more requests.
     for await (const page of client.pages()) if (Object.keys(page.downloads).length > 0) break
     expect(server.asked).toHaveLength(13)
   })

@@ -6,14 +6,14 @@ import { listenOn, listenOnOwnPort } from '../support/ports.js'
 
 export type Answer = (req: IncomingMessage, res: ServerResponse, asked: Asked) => void
 
-/** What was asked. */
+/** A received request. */
 export interface Asked {
   method: string
   path: string
   query: URLSearchParams
   headers: IncomingMessage['headers']
   body: string
-  /** How often this path was asked, this time included. */
+  /** Number of requests to this path, including this one. */
   count: number
   /** Whether the answer's connection has closed. */
   closed: boolean
@@ -38,7 +38,7 @@ export class ScriptedServer {
   #server: Server | null = null
   #port = 0
 
-  /** @param answers - by path, without query; what has none is answered with 404. */
+  /** @param answers - by path, without query; other paths get 404. */
   constructor(readonly answers: Record<string, Answer>) {}
 
   get url(): string {
@@ -56,7 +56,7 @@ export class ScriptedServer {
     else await listenOn(server, this.#port)
   }
 
-  /** Ends it as a kill would: every connection breaks. */
+  /** Ends it like a kill: all connections break. */
   async stop(): Promise<void> {
     const server = this.#server
     if (server === null) return

@@ -6,7 +6,7 @@ import type { Subject } from './suite.js'
 
 const status = '/api/models/download/status'
 
-/** A GET with header lines of one's own, `Host` included. */
+/** A GET with custom headers, including `Host`. */
 function ask(scene: Scene, ...lines: string[]): Promise<RawResponse> {
   const head = [`GET ${scene.path}${status} HTTP/1.1`, ...lines, 'Connection: close'].join('\r\n')
   return rawExchange({ port: scene.port }, `${head}\r\n\r\n`)

@@ -10,7 +10,7 @@ import type { Subject } from './suite.js'
 const path = '/api/models/download'
 const limit = 64 * 1024
 
-/** What may be wrong with a request, and what becomes of its connection. */
+/** Invalid requests, and what happens to their connections. */
 export function bodyTests({ open, traits }: Subject): void {
   describe('a request that is wrong', () => {
     it('in its fields is 400, with every problem', async () => {
@@ -86,7 +86,7 @@ export function bodyTests({ open, traits }: Subject): void {
         await send('POST', path, '{"url":'),
         await send('POST', path, 'x'.repeat(200_000)),
         await send('PUT', path, 'x'.repeat(200_000)),
-        // Not ours: what the host's parser thinks of it is not for us to say.
+        // The host's own parser decides about this one.
         await send('POST', `${path}/nonsense`, 'x'.repeat(200_000), 'application/octet-stream'),
         await send('GET', `${path}/status`, ''),
       ]

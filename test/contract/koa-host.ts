@@ -8,7 +8,7 @@ export function koaMount(Framework: typeof Koa): Mount {
   return async ({ options, path, parsesBodies }) => {
     const app = new Framework()
     const routes = modelDownloader(options)
-    // Koa tells of every connection that breaks, which clients of streams are free to do.
+    // Koa reports every broken connection, which is normal for clients of event streams.
     app.on('error', (error: NodeJS.ErrnoException) => {
       // Thrown into nothing: the run fails.
       if (error.code === undefined) throw error

@@ -31,16 +31,16 @@ export interface Mounted {
 }
 
 /**
- * Starts a host. It sets `X-Host: yes` before the routes have their say, and after them serves `<path>/host` with the
- * text `host`, and anything else with 404 and the text `nothing`.
+ * Starts a host. It sets `X-Host: yes` before the routes have their say, and after them serves `<path>/host`
+ * with the text `host`, and anything else with 404 and the text `nothing`.
  */
 export type Mount = (setup: Setup) => Promise<Mounted>
 
-/** What tells one kind of host from another. */
+/** How kinds of hosts differ. */
 export interface Traits {
-  /** Whether it can see who calls. One that can't is given an `authorize`, as it demands. */
+  /** Whether it knows the caller's address. Other hosts require an `authorize`. */
   seesCallers: boolean
-  /** Whether it hands what is not ours on to the host, and keeps the host's header fields. */
+  /** Whether it passes other requests on to the host, and keeps the host's headers. */
   isMiddleware: boolean
   /** Whether a host of this kind can parse bodies before us. */
   parsesBodies: boolean
@@ -54,7 +54,7 @@ export interface Answer {
   body: unknown
 }
 
-/** What a scene may have other than the default. */
+/** Options of a scene. */
 export interface SceneOptions extends Partial<Omit<Setup, 'options'>> {
   handler?: Partial<HandlerOptions>
   manager?: DownloadManagerOptions

@@ -58,12 +58,12 @@ export function slowly(
   return origin.url(path)
 }
 
-/** How far the bar of a row is, as assistive technology is told. */
+/** Progress of a row's bar, as exposed to assistive technology. */
 export async function progressOf(row: Locator): Promise<number> {
   return Number(await row.getByRole('progressbar').getAttribute('aria-valuenow'))
 }
 
-/** How far the bar of a row is, as the eye sees it: the share of its track that is filled, in per cent. */
+/** Progress of a row's bar as displayed: the filled share of its track, in per cent. */
 export async function filledOf(row: Locator): Promise<number> {
   const track = await row.locator('.track').boundingBox()
   const fill = await row.locator('.fill').boundingBox()
@@ -100,7 +100,7 @@ interface Violation {
 /** Has axe look at the page: it finds nothing wrong. */
 export async function expectAccessible(page: Page): Promise<void> {
   await page.evaluate(axe.source)
-  // A colour that is just becoming another one is neither.
+  // Colours must not be checked during a transition.
   await page.evaluate(
     'Promise.all(document.getAnimations().filter((each) => each instanceof CSSTransition).map((each) => each.finished.catch(() => null)))',
   )

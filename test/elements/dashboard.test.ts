@@ -18,7 +18,7 @@ const models = (origin: Origin): CatalogModel[] => {
   ]
 }
 
-/** Who sends the token may do everything. */
+/** Callers with the token may do everything. */
 const authorize: Authorize = (_action, request) =>
   request.headers.get('authorization') === 'Bearer right' || 'unauthenticated'
 

@@ -1,4 +1,7 @@
-/** The elements in pages of somebody else: from another origin, several at a time, in the page's own colours and words. */
+/**
+ * The elements in pages of somebody else: from another origin, several at a time, in the page's own colours
+ * and words.
+ */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
@@ -78,7 +81,7 @@ describeWith(chromium, 'the elements in a page', () => {
     expect(backend.asked.filter((each) => each === 'GET /api/models/download/events')).toHaveLength(1)
     expect(backend.asked.filter((each) => each === 'GET /api/models/permissions').length).toBeLessThan(4)
 
-    // An element that goes takes nothing of the others along; the last one frees the connection.
+    // Removing an element doesn't affect the others; removing the last one closes the connection.
     await page.evaluate(
       "document.querySelectorAll('model-download, model-downloads').forEach((e) => e.remove())",
     )

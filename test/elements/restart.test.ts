@@ -24,7 +24,7 @@ describeWith(chromium, 'the dashboard', () => {
     const before = await progressOf(row)
     await first[Symbol.asyncDispose]()
     await page.getByText('No connection to the server.').waitFor({ timeout: deadline(30_000) })
-    // What was known stays to be seen.
+    // The last known state stays visible.
     expect(await row.count()).toBe(1)
 
     await using second = await startServe([...allowed, '--port', String(port)], {

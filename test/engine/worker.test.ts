@@ -1,4 +1,7 @@
-/** The engine in a worker: what the host sees when it is lost, stuck or missing. What it fetches is told by all other tests. */
+/**
+ * The engine in a worker: what the host sees when it is lost, stuck or missing. All other tests cover what it
+ * downloads.
+ */
 import { readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -23,7 +26,7 @@ import { deadline, waitFor, withTimeout } from '../support/wait.js'
 const MiB = 1024 * 1024
 const content = randomContent(4 * MiB, 'worker')
 const folder = tempDir('worker')
-/** A limit that makes the treacherous worker below end. */
+/** A limit that makes the faulty worker below end. */
 const fatalLimit = 987_654_321
 
 const engines: TransferEngine[] = []
@@ -56,7 +59,7 @@ async function module(code: string): Promise<URL> {
   return pathToFileURL(path)
 }
 
-/** The real worker, with an end of its own. */
+/** The real worker, which ends in a given way. */
 const treacherous = (how: string) =>
   module(`
     import { parentPort } from 'node:worker_threads'

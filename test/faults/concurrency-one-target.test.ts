@@ -121,7 +121,7 @@ describe('row 36: several managers, one target', () => {
     await unlink(join(directory, `${name}.part.lock`))
     const two = await second.download({ url: origin.url('/other.bin'), filename: name })
     const ends = await withTimeout(Promise.allSettled([one.finished, two.finished]), 10_000, 'both ends')
-    // Each may win, even one after the other; who loses says so.
+    // Any of them may win, even one after the other; the losers report it.
     for (const end of ends)
       if (end.status === 'rejected') expect(end.reason.code).toMatch(/^(?:TARGET_LOCKED|DISK_IO)$/)
     const digest = await sha256File(join(directory, name))
@@ -167,7 +167,7 @@ describe('row 36: two processes, one target', () => {
     // One that starts when the file is there already finds it, which is fine.
     expect(ends.filter(({ code }) => code === 0).length).toBeGreaterThanOrEqual(1)
     for (const { code, stdout } of ends) if (code !== 0) expect(stdout).toContain('TARGET_LOCKED')
-    // The whole file went over the wire once, by one of them; a little more may lie in buffers.
+    // The file was transferred once, by one of them; a little more may be in buffers.
     expect(origin.bytesSent(path)).toBeLessThan(2 * content.size)
     await expectInvariant(directory, name, 'done', { content })
   })

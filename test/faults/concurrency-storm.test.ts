@@ -20,7 +20,7 @@ beforeAll(async () => {
   process.on('unhandledRejection', note)
 })
 afterEach(() => {
-  // A rejection that nobody hears would end the host's process.
+  // An unhandled rejection would end the host's process.
   expect(unhandled.splice(0)).toEqual([])
 })
 afterAll(async () => {
@@ -184,7 +184,7 @@ describe('row 37: a call at a delicate moment', () => {
     const canceling = Promise.allSettled([manager.cancel(url)])
     await moment()
     await withTimeout(manager.close(), 5_000, 'close()')
-    // Closed is closed: nothing happens on the disk from here on.
+    // After closing, nothing happens on the disk any more.
     const state = download.state
     const others = ['.model-downloader/', `.model-downloader/${download.record.id}.json`]
     await expectInvariant(directory, name, state === 'canceled' ? 'X' : 'K', { others })

@@ -37,7 +37,7 @@ describe('row 33: SIGTERM', () => {
     await waitFor(() => origin.openConnections === 0, { what: 'the sockets to close' })
     const sent = origin.bytesSent(path)
     const kept = await journalled(directory)
-    // What was on its way at that moment is all that is lost: no interval of the journal.
+    // Only data in transit at that moment is lost, not an interval of the journal.
     expect(sent - kept).toBeLessThan(0.5 * MiB)
     await expectInvariant(directory, name, 'K')
 
@@ -162,7 +162,7 @@ describe('row 33: close()', () => {
     )
     await using run = spawnNode(script)
     await run.waitForOutput(/closed/)
-    // No exit() is called: whatever were left open would hold the process.
+    // exit() is not called: anything left open would keep the process alive.
     const { code, stdout } = await run.finished(deadlineMs)
     expect(code).toBe(0)
     expect(stdout).toContain('CLOSED')

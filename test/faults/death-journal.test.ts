@@ -204,7 +204,7 @@ describe('row 47: a flipped byte in the kept part', () => {
     const directory = await flipped()
     origin.clearRequests()
     const fetched = await fetchInto(directory, { sha256: content.sha256() })
-    // The rest first, in vain, then all of it.
+    // First the rest, which fails, then the complete file.
     expect(fetched).toBe(whole - lengthOf(kept.journal.written) + whole)
   })
 

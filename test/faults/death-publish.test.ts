@@ -62,7 +62,7 @@ describe('row 31: killed between the temporary journal and its rename', () => {
   })
 })
 
-/** A folder as it is after the rename and before the journal is gone; what lies there names its own inode. */
+/** A folder after the rename and before the removal of the journal, which states the inode of the file. */
 async function published(change: (journal: Journal) => Journal): Promise<string> {
   const kept = await makeKept(origin, path, content)
   const directory = await layOut(name, { part: null, journal: null })
@@ -155,7 +155,7 @@ describe('row 31: killed between the rename and the end', () => {
   })
 })
 
-/** What may lie under the final name at any time. */
+/** What may exist under the final name at any time. */
 type Final = 'absent' | 'old' | 'new'
 
 async function finalOf(directory: string): Promise<Final> {
@@ -183,7 +183,7 @@ describeWith(strace, 'row 31: killed at each call that makes something last', ()
         for (const call of names) {
           let nth = 1
           while (await killAt(call, nth, before, args)) nth += 1
-          // As many as there are; none at all would mean that nothing was tested.
+          // As many as there were; if there were none, nothing was tested.
           expect(nth, `kills at ${call}`).toBeGreaterThan(1)
         }
       }
@@ -204,7 +204,7 @@ describeWith(strace, 'row 31: killed at each call that makes something last', ()
     origin.serve(here, { content })
     if (before !== null) await writeFile(join(directory, name), before)
     const command = ['get', origin.url(here), '-d', directory, '--quiet', ...args]
-    // One thread in the pool: strace counts the calls of each thread by itself.
+    // One thread in the pool, since strace counts calls per thread.
     const traced = spawnUnder(
       ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e'].concat(
         `inject=${call}:signal=KILL:when=${nth}`,
@@ -229,7 +229,7 @@ describeWith(strace, 'row 31: killed at each call that makes something last', ()
     expect(second, told).toMatchObject({ code: 0 })
     expect(await listTree(directory), told).toEqual([name])
     expect(await sha256File(join(directory, name)), told).toBe(sha256)
-    // Published is published; only the order to fetch anew may come too late to know of it.
+    // The file is published; only a request to download it again may come too late.
     if (between === 'new' && !args.includes('--force')) expect(origin.bytesSent(here), told).toBe(sent)
     return true
   }

@@ -14,7 +14,7 @@ import { arrives, expectInvariant, fails, MiB, startBench, type Bench } from './
 const content = randomContent(3 * MiB)
 const partOf = ({ directory }: Bench) => join(directory, 'model.bin.part')
 
-/** Messages with which downloads began again. */
+/** Messages of downloads that started over. */
 function restartsOf({ manager }: Bench): string[] {
   const messages: string[] = []
   manager.on('log', ({ message }) => {

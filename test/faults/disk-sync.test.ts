@@ -1,4 +1,4 @@
-/** FAULTS.md row 25: a failed sync is told by the kernel once only. */
+/** FAULTS.md row 25: the kernel reports a failed sync only once. */
 import { readFile } from 'node:fs/promises'
 import type * as realFs from 'node:fs'
 import { expect, it, vi } from 'vitest'

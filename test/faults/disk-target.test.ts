@@ -1,4 +1,7 @@
-/** FAULTS.md row 26: places that can't be written to, or where something else lies. All told before any request. */
+/**
+ * FAULTS.md row 26: paths that can't be written to, or where something else exists. All are reported before
+ * any request.
+ */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, mkdirSync, symlinkSync } from 'node:fs'
 import { lstat, mkdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'

@@ -1,4 +1,7 @@
-/** What the fault tests share: a manager with short times over a temporary folder, and a look at the disk afterwards. */
+/**
+ * What the fault tests share: a manager with short times over a temporary folder, and a look at the disk
+ * afterwards.
+ */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -19,7 +22,7 @@ import { slowness, withTimeout } from '../support/wait.js'
 export const KiB = 1024
 export const MiB = 1024 * 1024
 
-/** Short times, so that a fault is over in a blink; not so short that a slow machine is taken for a fault. */
+/** Short times, so that a fault is over quickly, but not so short that a slow machine looks like a fault. */
 export const fastTuning = {
   connectTimeoutMs: Math.round(2_000 * slowness),
   headersTimeoutMs: Math.round(1_000 * slowness),
@@ -33,7 +36,7 @@ export const fastTuning = {
   minSegmentBytes: 64 * KiB,
 } satisfies Partial<TransferTuning>
 
-/** A manager that remembers nothing and puts files into `directory` itself, unless told otherwise. */
+/** By default, a manager without a store that puts files directly into `directory`. */
 export function makeManager(directory: string, options: DownloadManagerOptions = {}): DownloadManager {
   const { tuning, ...rest } = options
   return new DownloadManager({
@@ -42,7 +45,8 @@ export function makeManager(directory: string, options: DownloadManagerOptions =
     store: 'memory',
     connections: 4,
     proxy: false,
-    // In this thread the coverage sees it; `npm run test:worker` runs the same tests with the engine in its worker.
+    // In this thread the coverage sees it; `npm run test:worker` runs the same tests with the engine in its
+    // worker.
     worker: process.env['ENGINE'] === 'worker',
     ...rest,
     tuning: { ...fastTuning, ...tuning },
@@ -92,14 +96,14 @@ export async function fails(download: Download, timeoutMs = 10_000): Promise<Dow
 }
 
 /**
- * What must lie on the disk: the complete file (`done`), part and journal (`K`), neither of them (`X`), or nothing at
- * all, not even the folder (`N`).
+ * What must lie on the disk: the complete file (`done`), part and journal (`K`), neither of them (`X`), or
+ * nothing at all, not even the folder (`N`).
  */
 export type Disk = 'done' | 'K' | 'X' | 'N'
 
 /**
- * Holds the one invariant of FAULTS.md: under the final name lies nothing, the old file untouched, or the complete one.
- * There is no lock, no temporary file, and nothing else that is not named here.
+ * Checks the invariant of FAULTS.md: under the final name there is nothing, the unchanged old file, or the
+ * complete one. There is no lock, no temporary file, and nothing else that is not named here.
  *
  * @param old - the file that lay there before.
  * @param content - what `done` must have under the final name.

@@ -156,7 +156,7 @@ describe('row 48: the digest of an existing file is remembered by size, time and
 
   it('with the same stamp it is not read again', async () => {
     await using file = await remembered()
-    // Whoever reads it now finds other bytes: that nobody complains shows that nobody did.
+    // Reading it now would return other bytes; that there is no error shows that it was not read.
     await overwrite(file.target, whole)
     expect(await file.ask()).toMatchObject({ existed: true, verified: true, sha256 })
   })

@@ -1,4 +1,4 @@
-/** Part files and journals as a stopped run leaves them, to be damaged and taken up again. */
+/** Part files and journals of a stopped run, to be damaged and resumed from. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DownloadOptions } from '../../src/index.js'
@@ -9,7 +9,7 @@ import { tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 import { makeManager } from './harness.js'
 
-/** What lies beside a target that is half there. */
+/** The files beside an incomplete target. */
 export interface Kept {
   name: string
   part: Buffer

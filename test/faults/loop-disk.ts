@@ -1,4 +1,4 @@
-/** A disk of one's own whose power can be cut: ext4 in a file, shut down by force. Needs vitest. */
+/** A separate disk whose power can be cut: ext4 in a file that is shut down by force. Requires vitest. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,8 +7,8 @@ import type { Need } from '../support/machine.js'
 import { tempDir } from '../support/temp.js'
 
 /**
- * What is forced out at the cut: nothing, so that the disk holds what was written by then (`nothing`), or the journal of
- * the file system, so that names and sizes are newer than the data (`metadata`).
+ * What is forced out at the cut: nothing, so that the disk holds what was written by then (`nothing`), or the
+ * journal of the file system, so that names and sizes are newer than the data (`metadata`).
  */
 export type Cut = 'nothing' | 'metadata'
 
@@ -18,7 +18,7 @@ import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', int(sys.argv[2])))
 `
 
-/** Lets a disk be made, cut, and made whole again. */
+/** Creates, cuts and restores disks. */
 export const loopDisks: Need = {
   missing:
     'cutting the power takes root on Linux, loop devices, mkfs.ext4 and python3: apt-get install e2fsprogs python3, as root',
@@ -62,7 +62,7 @@ export class LoopDisk {
     this.#mount()
   }
 
-  /** From now on nothing reaches the disk; whatever is tried fails. */
+  /** From now on nothing reaches the disk; all operations fail. */
   cut(how: Cut): void {
     run('python3', ['-c', shutdown, this.path, how === 'metadata' ? '1' : '2'])
   }
@@ -74,7 +74,7 @@ export class LoopDisk {
     this.#mount()
   }
 
-  /** Takes it away. */
+  /** Removes it. */
   remove(): void {
     disks.delete(this)
     if (this.#mounted) run('umount', ['-l', this.path])

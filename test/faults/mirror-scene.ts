@@ -12,7 +12,7 @@ import { ending, listen, type Ending } from './scene.js'
 export const path = '/model.bin'
 const name = 'model.bin'
 
-/** A port on which nobody listens, as an address of the file. */
+/** A URL of the file with a port on which no server listens. */
 export const deadUrl = `http://127.0.0.1:9${path}`
 
 /** See the file's head. All of it ends with the test. */
@@ -33,7 +33,7 @@ export class MirrorScene {
 
   /** A new manager of the folder. */
   manager(options: DownloadManagerOptions = {}): DownloadManager {
-    // Longer than a busy machine takes, so that nobody is taken for silent who isn't.
+    // Longer than a busy machine takes, so that no server is considered silent by mistake.
     const tuning = { bodyTimeoutMs: 5_000, ...options.tuning }
     const manager = makeManager(this.directory, { ...options, tuning })
     manager.on('log', ({ message }) => {

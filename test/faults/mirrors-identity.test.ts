@@ -19,7 +19,7 @@ const digest = { sha256: content.sha256() }
 const one = { connections: 1 }
 const slowly = { bytesPerSecond: 2 * MiB }
 
-/** Serves its first bytes, goes away for the time that others need, and comes back. */
+/** Serves its first bytes, is down for the time that others need, and comes back. */
 const interrupted: Resource = {
   content,
   faults: [cut, { type: 'status', status: 503, retryAfter: 1, times: 1 }],
@@ -174,8 +174,8 @@ describe('bytes of an earlier run', () => {
     })
 
     it('of a mirror go on at another one, and never by its validators', async () => {
-      // The second run knows only the one that was asked for nothing in the first; it has another file, under the tag
-      // that the kept bytes have.
+      // The second run knows only the one that was asked for nothing in the first; it has another file, under
+      // the tag that the kept bytes have.
       const scene = await openMirrors({ content, faults: [never] }, { content, ...slowly, etag: '"same"' })
       await begin(scene, given)
       scene.origins[0]?.serve(path, { content: other, etag: '"same"' })

@@ -8,7 +8,7 @@ import { arrives, expectInvariant, fails, startBench, type Bench } from './harne
 
 const content = randomContent(3_000_000)
 
-/** The scaled-down patience: attempts are used up long before the outage is over. */
+/** Scaled-down limits: the attempts are used up long before the outage is over. */
 const tuning = { minDelayMs: 20, maxDelayMs: 40, maxAttempts: 2, outageMs: 30_000 }
 
 /** Codes of what was waited after, as they come. */
@@ -50,7 +50,7 @@ describe('row 22: the network goes away in the middle', () => {
     // What came before the cut is not asked for again: the first request after it begins where bytes are missing.
     const after = bench.origin.requests().slice(before)
     expect(after[0]?.range?.start).toBeGreaterThan(0)
-    // And the connections that the outage refused are there again at once.
+    // And the connections that were refused during the outage are opened again immediately.
     expect(after.filter(({ at, endedAt }) => at < (after[0]?.endedAt ?? 0) && endedAt !== null)).toHaveLength(
       4,
     )

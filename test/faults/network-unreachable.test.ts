@@ -120,7 +120,7 @@ async function inNetwork(
   return { ...told, folder }
 }
 
-// A wire whose other end takes nothing: who connects hears neither yes nor no.
+// A link whose other end accepts nothing: a connection attempt gets no response.
 const blackHole = [
   'ip link add hole0 type veth peer name hole1',
   'ip addr add 2001:db8::1/64 dev hole0 nodad',
@@ -149,7 +149,7 @@ describeWith(namespaces, 'row 21, in a network of its own', () => {
       connectTimeoutMs: 600_000,
     })
     expect(seen).toMatchObject({ code: 'done 500000', retries: [] })
-    // More than no time, or else it was not tried first, as it is where both seem to work.
+    // If it took no time at all, it was not tried first, as it is where both seem to work.
     expect(seen.ms).toBeGreaterThan(200)
   })
 

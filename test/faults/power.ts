@@ -36,11 +36,12 @@ export interface PowerOutcome {
 
 const name = 'model.bin'
 
-/** Plays one round on a new disk. Throws when anything is not as it must be. */
+/** Runs one round on a new disk. Throws when anything is not as expected. */
 export async function cutAndResume({ content, how, cut, old, options }: PowerRound): Promise<PowerOutcome> {
   await using origin = await startOrigin()
   const path = `/${name}`
-  // Two connections: a file takes about a second, or long enough for the first bytes to be synced before the last come.
+  // Two connections: a file takes about a second, or long enough for the first bytes to be synced before the
+  // last come.
   const seconds = cut === 'when synced' ? 20 : 1
   origin.serve(path, { content, bytesPerSecond: content.size / 2 / seconds })
   const url = origin.url(path)
@@ -83,7 +84,7 @@ export async function cutAndResume({ content, how, cut, old, options }: PowerRou
     const file = await arrives(await after.download({ url, ...options }))
     expect(file.size).toBe(content.size)
     await expectInvariant(directory, name, 'done', { content })
-    // Not one of the bytes that were safe is fetched again.
+    // None of the synced bytes is fetched again.
     if (final !== 'new') expect(file.fetchedBytes).toBeLessThanOrEqual(content.size - synced)
     await after.close()
     return { final, synced, fetched: file.fetchedBytes }
@@ -114,7 +115,10 @@ async function hasSynced(directory: string): Promise<boolean> {
   return (parseJournal(text)?.synced.length ?? 0) > 0
 }
 
-/** Looks whether the part holds what the journal vouches for, and makes the journal one of another boot: here none took place. */
+/**
+ * Looks whether the part holds what the journal vouches for, and makes the journal one of another boot: here
+ * none took place.
+ */
 async function checkJournal(directory: string, content: Content): Promise<number> {
   const path = join(directory, `${name}.part.json`)
   const text = await readFile(path, 'utf8').catch(() => '')

@@ -1,4 +1,7 @@
-/** FAULTS.md rows 42 and 43: names that lead inside, at once or later. The engine is asked with a resolver of the test. */
+/**
+ * FAULTS.md rows 42 and 43: names that resolve to internal addresses, immediately or later. The engine uses a
+ * resolver of the test.
+ */
 import { lookup, type LookupAddress } from 'node:dns'
 import { connect, isIPv6, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -16,7 +19,7 @@ import { startCanary } from '../support/canary.js'
 import { fastTuning, KiB } from './harness.js'
 
 const content = randomContent(300 * KiB)
-/** Global unicast, but of a block that nobody has been given. */
+/** Global unicast, but from an unassigned block. */
 const nowhere = '2d00::1'
 
 /** Answers with these lists of addresses one after the other, in the end always with the last. */

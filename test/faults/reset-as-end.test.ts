@@ -34,7 +34,7 @@ async function startServer(tls: boolean, how: 'reset' | 'end') {
         for (let sent = 0; sent < parts; sent += 1) {
           await new Promise((resolve) => socket.write(part, resolve))
         }
-        // All is with the kernel of the client now, or on its way to it.
+        // All data has now reached the client's kernel, or is in transit to it.
         setTimeout(() => {
           if (how === 'reset') tcp?.resetAndDestroy()
           else socket.end()

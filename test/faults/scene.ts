@@ -1,4 +1,7 @@
-/** For the tests of the server's faults: one origin, managers as often as wanted, and kept bytes to come back to. */
+/**
+ * For the tests of the server's faults: one origin, managers as often as wanted, and kept bytes to come back
+ * to.
+ */
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished } from 'vitest'
@@ -21,11 +24,11 @@ import { expectInvariant, makeManager } from './harness.js'
 /** How long any of these downloads may take. */
 const deadlineMs = 12_000
 
-/** What was told during a download. */
+/** What was reported during a download. */
 export interface Told {
-  /** Codes of the errors that were waited after, in order. */
+  /** Codes of the errors before each wait, in order. */
   retries: DownloadErrorCode[]
-  /** How long it was waited each time, in milliseconds. */
+  /** Duration of each wait, in milliseconds. */
   delaysMs: number[]
   /** One message for each time that it began again at byte 0. */
   restarts: string[]
@@ -51,7 +54,7 @@ export class Scene {
     this.#options = options
   }
 
-  /** A new manager of the folder, without a memory of its own. */
+  /** A new manager for the folder, without a store. */
   manager(options: DownloadManagerOptions = {}): DownloadManager {
     const tuning = { ...this.#options.tuning, ...options.tuning }
     const manager = makeManager(this.directory, { ...this.#options, ...options, tuning })
@@ -169,9 +172,10 @@ export type Comeback = (typeof comebacks)[number]
 /**
  * Fetches a file until its first `bytes` are kept, and stops there.
  *
- * @param begin - how the answer stops after those bytes. Default: silence, or a cut for {@link comebacks} that need one.
- * @returns goes on with it, to the end; to be called when the origin serves what the test is about. The origin's log
- * is empty at that time.
+ * @param begin - how the answer stops after those bytes. Default: silence, or a cut for {@link comebacks}
+ * that need one.
+ * @returns goes on with it, to the end; to be called when the origin serves what the test is about. The
+ * origin's log is empty at that time.
  */
 export async function keepBytes(
   scene: Scene,

@@ -1,4 +1,7 @@
-/** FAULTS rows 5, 17, 18 and 19: bodies that are too long, too slow or encoded, and answers that are no HTTP. */
+/**
+ * FAULTS rows 5, 17, 18 and 19: bodies that are too long, too slow or encoded, and responses that are not
+ * HTTP.
+ */
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { randomContent } from '../support/content.js'

@@ -131,7 +131,7 @@ describe('row 6: complete, without a length', () => {
     expect(success(end)).toMatchObject({ size: content.size, sha256: content.sha256() })
     expect(scene.origin.requests(path)).toHaveLength(1)
     expect(totals.length).toBeGreaterThan(2)
-    // The last one is told when the end has come.
+    // The last one is reported at the end.
     expect(totals.slice(0, -1).every((total) => total === null)).toBe(true)
     expect(end.download.current).toMatchObject({ total: content.size, percent: 100 })
     await scene.expectFile(name, content)

@@ -1,4 +1,4 @@
-/** FAULTS rows 9, 10 and 12: is it still the same file, and is it still to be had. */
+/** FAULTS rows 9, 10 and 12: whether it is still the same file, and still available. */
 import { describe, expect, it } from 'vitest'
 import { patchedContent, randomContent } from '../support/content.js'
 import { defaultEtag, type Fault, type OriginRequest, type Resource } from '../support/origin.js'
@@ -231,8 +231,8 @@ describe('row 10: only a weak ETag, or a different one per node', () => {
 })
 
 /**
- * A path that leads to `/signed?key=n`, with a new key each time. The first key is good for `firstUses` requests, every
- * later one always, or never if `shut`.
+ * A path that leads to `/signed?key=n`, with a new key each time. The first key is good for `firstUses`
+ * requests, every later one always, or never if `shut`.
  */
 function signed(
   scene: Scene,

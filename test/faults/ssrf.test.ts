@@ -1,4 +1,7 @@
-/** FAULTS.md row 42: forbidden hosts, in every spelling and by every detour, see nothing of a remote caller. */
+/**
+ * FAULTS.md row 42: forbidden hosts, in every spelling and by every detour, receive nothing from a remote
+ * caller.
+ */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
@@ -101,7 +104,7 @@ describe('row 42: a forbidden host', () => {
     await using origin = await startOrigin()
     await using manager = makeManager(tempDir('ssrf'), many)
     for (const [index, host] of forbidden.entries()) {
-      // A header holds ASCII.
+      // Headers must be ASCII.
       const name = host.replace(/\P{ASCII}/gu, encodeURIComponent)
       origin.serve(`/${index}`, { redirect: `${scheme}://${name}:${canary.port}/model.bin` })
     }

@@ -27,7 +27,7 @@ export type Step =
 
 type ListenedEvent = 'started' | 'verifying' | 'completed' | 'failed' | 'canceled' | 'paused' | 'queued'
 
-/** What the storm blows on: two good files, one that breaks and goes on, one that isn't there. */
+/** The targets of the storm: two good files, one that breaks and resumes, and one that doesn't exist. */
 export const targets: readonly { name: string; content: Content | null }[] = [
   { name: 'one.bin', content: randomContent(300 * KiB, 'storm 1') },
   { name: 'two.bin', content: randomContent(700 * KiB, 'storm 2') },
@@ -76,7 +76,7 @@ export const storm: fc.Arbitrary<Step[]> = fc.array(
 /** What such calls may fail with. */
 const allowed: readonly DownloadErrorCode[] = ['INVALID_STATE', 'UNKNOWN_DOWNLOAD', 'CLOSED']
 
-/** A storm under way: makes the calls, and writes down what it hears. */
+/** A running storm: makes the calls, and records the results. */
 export class Storm {
   /** Every download that was ever seen. */
   readonly downloads = new Set<Download>()
@@ -174,7 +174,10 @@ export class Storm {
   }
 }
 
-/** The disk after a storm: whole files only, parts only of those that may go on, and neither lock nor temporary file. */
+/**
+ * The disk after a storm: complete files only, parts only of downloads that can resume, and no lock or
+ * temporary file.
+ */
 export async function checkDisk(directory: string, manager: DownloadManager): Promise<void> {
   const tree = (await listTree(directory)).filter((entry) => !entry.startsWith('.model-downloader/'))
   for (const entry of tree) {

@@ -117,7 +117,7 @@ describeWith(chromium, 'in a browser', () => {
       await run('mount()')
       await says('#connection', 'live')
       expect(streamsOf(backend)).toBe(2)
-      // Drawn anew at once, it is kept.
+      // It is kept if it is rendered again immediately.
       await run('unmount(), mount()')
       await says('#connection', 'live')
       await run('new Promise((resolve) => setTimeout(resolve, 1500))')
@@ -220,7 +220,7 @@ describeWith(chromium, 'in a browser', () => {
     for (let round = 1; round <= 4; round++) {
       await click('#again')
       await says('#round', `${round} done`)
-      // Something has come while React was drawing.
+      // An event has arrived while React was rendering.
       if ((await run<number>('read.size')) > 1) changed++
     }
     expect(changed).toBeGreaterThan(0)

@@ -29,7 +29,7 @@ const models = (origin: Origin): CatalogModel[] => {
   ]
 }
 
-/** Everybody who is known may look; managers may start. */
+/** All known users may read; managers may start. */
 const authorize: Authorize = (action, request) => {
   const token = /^Bearer (.+)$/.exec(request.headers.get('authorization') ?? '')?.[1]
   if (token !== 'manager' && token !== 'member') return 'unauthenticated'
@@ -156,7 +156,7 @@ describe('in Node', () => {
       return_code: 1,
       error: expect.stringMatching(/chat/),
     })
-    // The old file is better than none.
+    // The old file is kept rather than none.
     expect(board.models?.models).toMatchObject({ chat: { ready: true } })
   })
 })

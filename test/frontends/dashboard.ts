@@ -1,4 +1,4 @@
-/** A dashboard for preloads as there are some: axios, polling until the run is over, then a look at the models. */
+/** A typical dashboard for preloads: axios, polling until the run is over, then a request for the models. */
 import type { AxiosInstance, AxiosStatic } from 'axios'
 
 /** The fields of `GET /api/v1/models/preload/status` that it reads. */

@@ -1,4 +1,7 @@
-/** What tests of frontends share: a backend with the routes on it, an origin, and a server for pages on another origin. */
+/**
+ * What tests of frontends share: a backend with the routes on it, an origin, and a server for pages on
+ * another origin.
+ */
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { modelDownloader } from '../../adapters/node.js'
@@ -92,7 +95,7 @@ export function pageOf(script: string, drawn = ''): string {
   return `<!doctype html><meta charset="utf-8"><div id="root">${drawn}</div><script type="module">${code}</script>`
 }
 
-/** Waits until nobody has asked anything for some polls. */
+/** Waits until there have been no requests for several poll intervals. */
 export async function untilQuiet(backend: Backend): Promise<void> {
   let count = -1
   let since = 0

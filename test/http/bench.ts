@@ -1,4 +1,7 @@
-/** What tests of the handler share: a manager over a folder, an origin, and requests without sockets in between. */
+/**
+ * What tests of the handler share: a manager over a folder, an origin, and requests without sockets in
+ * between.
+ */
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { SseParser, type SseEvent } from '../../src/client/events.js'
@@ -21,9 +24,9 @@ export const base = 'http://localhost:8050'
 
 /** What is sent besides method and path. */
 export interface Sent {
-  /** Goes as JSON. */
+  /** Sent as JSON. */
   json?: unknown
-  /** Goes as it is. */
+  /** Sent as it is. */
   text?: string | Uint8Array | ReadableStream<Uint8Array>
   headers?: Record<string, string>
   context?: RequestContext
@@ -110,7 +113,7 @@ export interface HttpBench extends AsyncDisposable {
   problem: (status: number, code: string, method: string, path: string, sent?: Sent) => Promise<Answer>
   /** Starts a download. */
   post: (json: object) => Promise<Answer>
-  /** The download of a URL, as the status tells it. */
+  /** The download of a URL, from the status. */
   status: (url: string) => Promise<WireDownload>
   /** The status once it has a state. */
   until: (url: string, state: WireDownload['state']) => Promise<WireDownload>
@@ -215,7 +218,7 @@ export class EventReader {
     }
   }
 
-  /** Stops reading for good, as a client that leaves does. */
+  /** Stops reading permanently, like a client that disconnects. */
   async leave(): Promise<void> {
     await this.#reader.cancel()
   }

@@ -1,4 +1,4 @@
-/** What API.md promises of downloads, sentence by sentence. */
+/** What API.md promises about downloads, sentence by sentence. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +14,7 @@ const slow = { content: randomContent(4 * MiB), bytesPerSecond: 256 * KiB }
 
 describe('POST /api/models/download', () => {
   it('answers at once, in the words of the contract, and the file arrives', async () => {
-    // Who waited for the server's answer would wait for longer than a test may take.
+    // Waiting for the server's response would take longer than a test may take.
     await using bench = await startHttp({ of: { tuning: { headersTimeoutMs: 600_000 } } })
     const { origin, directory } = bench
     origin.serve('/a.gguf', { content: randomContent(8), faults: [{ type: 'stallBeforeHeaders' }] })

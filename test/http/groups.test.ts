@@ -1,4 +1,7 @@
-/** Groups over HTTP: lean in lists, whole for who asks for one, and as far as remote callers may reach. */
+/**
+ * Groups over HTTP: abridged in lists, complete when requested individually, and within the limits of remote
+ * callers.
+ */
 import { describe, expect, it } from 'vitest'
 import { huggingFace } from '../../src/index.js'
 import { wireDownload } from '../../src/http/schemas.js'

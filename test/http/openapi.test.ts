@@ -25,7 +25,7 @@ async function documentOf(): Promise<Document> {
   await using bench = await startHttp({ ui: true })
   const { status, headers, body } = await bench.ask('GET', '/api/models/openapi.json')
   expect([status, headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8'])
-  // The tests below look at what it really holds.
+  // The tests below check its actual content.
   return body as unknown as Document
 }
 

@@ -1,4 +1,4 @@
-/** Which paths and methods there are, and what happens when the house itself is in trouble. */
+/** Which paths and methods exist, and what happens when the server itself has a problem. */
 import { describe, expect, it } from 'vitest'
 import { KiB } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'

@@ -1,4 +1,4 @@
-/** What tests of the HTTP face share: servers on loopback, and a look at what they hold. */
+/** What the tests of the HTTP layer share: servers on loopback, and checks of their connections. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,11 +1,11 @@
-/** The stream of events by itself: ids, replay, slow readers, pings, and nothing left behind. */
+/** The event stream alone: ids, replay, slow readers, pings, and nothing left behind. */
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { SseChannel, type SseMessage, type SseTuning } from '../../src/http/sse.js'
 import { waitFor } from '../support/wait.js'
 import { EventReader } from './bench.js'
 
-/** A channel over a source that is told what to tell. */
+/** A channel over a source that the test controls. */
 function makeChannel(tuning: SseTuning = {}) {
   let publish: ((message: SseMessage) => void) | null = null
   let snapshots = 0
@@ -123,7 +123,7 @@ describe('a reader', () => {
     expect((await reader.next()).data).toEqual({ n: 3 })
     await reader.leave()
     await other.leave()
-    // Nobody listened meanwhile, so nobody can tell what was missed.
+    // There was no listener meanwhile, so missed events are unknown.
     const late = open(null, `${epoch}-4`)
     expect((await late.next()).event).toBe('snapshot')
     await late.leave()

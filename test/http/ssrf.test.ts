@@ -1,6 +1,6 @@
 /**
- * FAULTS.md row 42 through the routes, over real sockets: whoever asks over HTTP reaches no forbidden host, however it
- * is spelled and by whatever detour. `test/faults/ssrf.test.ts` holds the same of the engine.
+ * FAULTS.md row 42 through the routes, over real sockets: whoever asks over HTTP reaches no forbidden host,
+ * however it is spelled and by whatever detour. `test/faults/ssrf.test.ts` holds the same of the engine.
  */
 import { describe, expect, it } from 'vitest'
 import { createHandler, type HandlerOptions } from '../../src/http/handler.js'
@@ -124,7 +124,7 @@ describe('a forbidden host', () => {
       expect(await rest.escaped()).toEqual({})
       await rest.moveAll('retry', 200)
       expect(await rest.escaped()).toEqual({})
-      // What opens the network is not for callers to say.
+      // Callers can't set the options that open the network.
       await rest.askAll(url, {
         remote: false,
         allowPrivateNetwork: true,
@@ -148,7 +148,7 @@ describe('a forbidden host', () => {
       const allowedHosts = [`127.0.0.1:${origin.port}`]
       await using rest = await startRest(tempDir('ssrf'), { allowedHosts })
       for (const [index, host] of forbidden.entries()) {
-        // A header holds ASCII.
+        // Headers must be ASCII.
         const name = host.replace(/\P{ASCII}/gu, encodeURIComponent)
         const there = `${scheme}://${name}:${canary.port}/model.bin`
         const redirectStatus = [301, 302, 303, 307, 308][index % 5] ?? 302
@@ -218,7 +218,7 @@ describe('a forbidden host', () => {
     await fails(await rest.manager.download({ url }))
     const own = canary.connections
     expect(own).toBeGreaterThan(0)
-    // Whoever asks over HTTP asks as somebody from there.
+    // Requests over HTTP count as remote.
     expect((await rest.ask('POST', download, { url })).status).toBe(200)
     const { body } = await waitFor(
       async () => {

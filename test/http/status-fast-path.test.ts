@@ -1,4 +1,7 @@
-/** The short way to the status of one download says the same as the long one, and leaves everything else to it. */
+/**
+ * The fast path for the status of one download returns the same as the regular one, which handles everything
+ * else.
+ */
 import { expect, it } from 'vitest'
 import { createHandler } from '../../src/http/handler.js'
 import type { RawRequest } from '../../src/http/status-fast-path.js'

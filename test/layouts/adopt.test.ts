@@ -19,7 +19,7 @@ const wantedFile: WantedFile = {
   repository: 'owner/name',
 }
 
-/** To be told in `refused`, should it come so far. */
+/** Reported in `refused` if it gets that far. */
 const unread = { hash: () => Promise.reject(new Error('read')) }
 
 interface Scene {

@@ -1,4 +1,4 @@
-/** What is written into a cache besides the blobs, and what it takes to get it wrong. */
+/** What is written into a cache besides the blobs, and how that can fail. */
 import { lstat, mkdir, readFile, readlink, realpath, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-/** What a download would do, said beforehand; and that nothing is done. */
+/** The plan of a download, and that planning changes nothing. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'

@@ -71,7 +71,7 @@ describe('get --layout hf-cache', () => {
       get(url),
     ])
     for (const { code, stderr } of ends) {
-      // Two that want one blob at the same time: one of them may be told so.
+      // Two downloads of one blob at the same time: one of them may get an error.
       if (code !== 0) expect(stderr).toContain('TARGET_LOCKED')
     }
     expect((await get('hf:owner/model')).code).toBe(0)

@@ -142,7 +142,7 @@ describe('a file of another cache', () => {
       })
       expect(theirs).toBe(ours.path)
       expect(hub.cdn.bytesSent()).toBe(sent)
-      // And the other way round: what it has fetched is there for us.
+      // And vice versa: files that it has downloaded are found by us.
       const readme = await downloadFileToCacheDir({
         repo: 'owner/model',
         path: 'README.md',

@@ -195,7 +195,7 @@ describe('its connection', () => {
     const store = liveDownloads(client)
     using watcher = watch(store)
     await watcher.until(({ connection }) => connection === 'offline')
-    // Three failures are the end of the client's patience with a server that never answered.
+    // The client gives up after three failures if a server has never responded.
     await sleep(3_500)
     expect(store.getSnapshot()).toMatchObject({ connection: 'offline', error: { code: 'CONNECT_FAILED' } })
     await server.start()

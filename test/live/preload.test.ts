@@ -41,7 +41,7 @@ describe('livePreload', () => {
     const end = await watcher.until(isReady)
     expect(end).toMatchObject({ preload: done, connection: 'live', error: null, loaded: true })
     await another.until(isReady)
-    // When it is idle, starts, and is done; not for each line.
+    // When it is idle, starts and is done, but not for each line.
     expect(server.to(paths.models)).toHaveLength(3)
     expect(server.to(paths.preloadEvents)).toHaveLength(1)
     watcher[Symbol.dispose]()

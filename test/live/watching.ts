@@ -5,11 +5,11 @@ import type { Followed, LiveStore } from '../../src/live/index.js'
 import { event, startServer, stream, type Answer, type ScriptedServer } from '../client/server.js'
 import { waitFor } from '../support/wait.js'
 
-/** A subscriber that notes each snapshot it was told of. */
+/** A subscriber that records each snapshot. */
 export interface Watcher<S> extends Disposable {
   /** Oldest first. */
   readonly seen: S[]
-  /** Waits until a snapshot is so. */
+  /** Waits until a snapshot matches. */
   until(is: (snapshot: S) => boolean, what?: string): Promise<S>
 }
 
@@ -39,7 +39,7 @@ export async function serve(
 export const snapshotOf = (...downloads: WireDownload[]) =>
   event('snapshot', { downloads: Object.fromEntries(downloads.map((each) => [each.url, each])) })
 
-/** Streams that begin so, and that the test writes to. */
+/** Streams that begin with this, and that the test writes to. */
 export function faucet(begin: string): { answer: Answer; write: (text: string) => void } {
   const open = new Set<ServerResponse>()
   return {

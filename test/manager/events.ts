@@ -16,10 +16,10 @@ export const names = [
   'removed',
 ] as const satisfies readonly (keyof DownloadEvents)[]
 
-/** Writes down every event of a manager. */
+/** Records every event of a manager. */
 export class EventLog {
   readonly #entries: { name: string; download: Download }[] = []
-  /** What was told by the `log` event. */
+  /** Messages of the `log` event. */
   readonly logs: LogEvent[] = []
 
   constructor(manager: DownloadManager) {

@@ -50,7 +50,7 @@ describe('a group', () => {
     const download = await manager.download({ url: ref })
     await arrives(download, 60_000)
     expect(download.group?.completed).toBe(1_000)
-    // The list is asked for by itself; a connection that ends by chance may be made anew.
+    // The list is requested separately, and a connection that happens to end may be replaced.
     expect(hub.origin.totalConnections).toBeLessThanOrEqual(20)
     expect(hub.cdn.totalConnections).toBeLessThanOrEqual(16)
     const found = await listTree(join(directory, 'model'))
@@ -148,7 +148,7 @@ describe('a group', () => {
       await waitFor(() => download.state !== 'resolving', { what: 'the files to be known' })
       const moves = [manager.pause(ref), manager.resume(ref), manager.pause(ref), manager.resume(ref)]
       if (round === 6) moves.push(manager.cancel(ref), manager.retry(ref))
-      // A move that comes too late for its state is refused, and does no harm.
+      // A call that comes too late for the state is refused, and does no harm.
       await Promise.allSettled(moves)
     }
     await withTimeout(manager.onIdle(), 20_000, 'the end of the storm')

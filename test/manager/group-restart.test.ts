@@ -67,7 +67,7 @@ describe('after a restart', () => {
       await manager.get(ref)?.finished
       await expectFiles(join(directory, 'model'), files)
     }
-    // Asking again means what the branch is now; of the files that stayed the same none is fetched.
+    // A new request means the branch as it is now; unchanged files are not fetched.
     await using manager = managerOf(hub, directory, inFiles)
     const file = await arrives(await manager.download({ url: ref }))
     await expectFiles(join(directory, 'model'), next)
@@ -87,7 +87,7 @@ describe('after a restart', () => {
       await manager.close()
     }
     await begun[Symbol.asyncDispose]()
-    // Nobody has the first commit any more.
+    // The first commit no longer exists.
     await using hub = await startHub()
     hub.add('owner/model', { files: next })
     await using manager = managerOf(hub, directory, inFiles)
@@ -185,7 +185,7 @@ describe('a source that knows no revisions', () => {
     }
     origin.serve('/b.bin', { content: files['b.bin'] })
     origin.clearRequests()
-    // Somebody has touched it: what lies there has the size that it must have.
+    // Its time has changed, but it still has the expected size.
     await utimes(join(directory, 'model', 'a.bin'), 1, 1)
     await using manager = open()
     await manager.ready

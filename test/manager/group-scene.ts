@@ -46,7 +46,7 @@ export function managerOf(
   return makeManager(directory, { sources: [huggingFace({ endpoint: hub.url, token })], ...options })
 }
 
-/** Holds what lies in a folder against what should: these files, whole, and nothing else. */
+/** Checks that a folder contains exactly these files, all complete. */
 export async function expectFiles(folder: string, files: Readonly<Record<string, Content>>): Promise<void> {
   const found = await listTree(folder)
   expect(found.filter((path) => !path.endsWith('/'))).toEqual(Object.keys(files).sort())

@@ -135,7 +135,7 @@ describe('a group', () => {
     hub.add('owner/model', { files })
     const folder = join(directory, 'model')
     await mkdir(folder, { recursive: true })
-    // As long as what is wanted, and yet something else.
+    // The same length as the expected file, but other content.
     await writeFile(join(folder, 'README.md'), 'HELLO')
     await arrives(await manager.download({ url: ref }))
     await expectFiles(folder, files)

@@ -332,7 +332,7 @@ describe('asking again', () => {
     expect(await arrives(download)).toMatchObject({ existed: false })
     expect((await stat(path)).ino).not.toBe(ino)
     await expectInvariant(directory, 'a.bin', 'done', slow)
-    // The wish is fulfilled: it does not stick.
+    // `force` has been done and does not apply again.
     expect(await arrives(await manager.download({ url }))).toMatchObject({ existed: true })
   })
 })

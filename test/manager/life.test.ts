@@ -212,7 +212,7 @@ describe('finished', () => {
       await waitFor(() => log.count('failed') === 2)
       await slowly.retry()
       await manager.close()
-      // Node tells of unhandled rejections when the microtasks of a turn are through.
+      // Node reports unhandled rejections after the microtasks of a turn.
       await new Promise((resolve) => setImmediate(resolve))
     } finally {
       process.off('unhandledRejection', listener)

@@ -16,7 +16,7 @@ describe('a listener that throws', () => {
       },
     ],
     ['later', () => Promise.reject(new Error('broken listener'))],
-    // Not even a string can be made of this one.
+    // It can't even be converted to a string.
     ['something odd', () => Promise.reject(Object.create(null) as Error)],
   ])('%s hurts neither the download nor other listeners, and is told by log', async (_, broken) => {
     await using bench = await startBench()

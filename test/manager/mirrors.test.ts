@@ -96,7 +96,7 @@ it('a source may name several addresses, and the caller more; its headers go to 
   }
 })
 
-it('mirrors of a ref that means several files are refused: nobody knows of which one they are', async () => {
+it('mirrors of a ref that stands for several files are refused: it is unknown which file they mirror', async () => {
   const file = (name: string) => ({ filename: name, urls: [`http://127.0.0.1:9/${name}`], headers: {} })
   const source: Source = {
     name: 'mine',

@@ -8,7 +8,7 @@ const content = randomContent(MiB)
 const intervalMs = 100
 const options = { tuning: { progressIntervalMs: intervalMs } }
 
-/** Reads an iteration to its end. */
+/** Reads an async iterator to its end. */
 async function collect(values: AsyncIterable<Progress>, timeoutMs = 10_000): Promise<Progress[]> {
   const all: Progress[] = []
   const reading = (async () => {

@@ -97,7 +97,7 @@ describe('maxBytesPerSecond', () => {
     expectRate(await rateFromNow(1_500, download), 4 * MiB)
 
     limited.maxBytesPerSecond = MiB
-    // What was taken on credit at the old rate is paid off first.
+    // The debt from the old rate is paid off first.
     await rateFromNow(300, download)
     expectRate(await rateFromNow(2_500, download), MiB)
 

@@ -65,7 +65,7 @@ describe('asked for again', () => {
     origin.serve('/a.bin', { content })
     await arrives(await ask())
     await expectInvariant(directory, 'a.bin', 'done', { content })
-    // What is there and right needs no network.
+    // A file that is complete and correct needs no network.
     const before = origin.totalConnections
     expect((await arrives(await ask({ remote: true }))).existed).toBe(true)
     expect(await error({ remote: true, force: true })).toBe('SSRF_BLOCKED')

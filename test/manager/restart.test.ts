@@ -140,7 +140,7 @@ describe('after a restart', () => {
       await arrives(await manager.download(options))
     }
     origin.clearRequests()
-    // Nobody may read it: so nobody does. (Root may read all.)
+    // Without read permission it is not read. (Root may read everything.)
     await chmod(join(directory, 'a.bin'), 0o000)
     await using manager = open(directory)
     const file = await arrives(await manager.download(options))

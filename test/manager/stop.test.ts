@@ -1,4 +1,7 @@
-/** What holds when a download is asked to stop in two ways, as when the manager closes while it is being paused. */
+/**
+ * What holds when a download is asked to stop in two ways, as when the manager closes while it is being
+ * paused.
+ */
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
@@ -70,7 +73,7 @@ function sourceOn(origin: Origin, answering: (signal: AbortSignal) => Promise<vo
 interface Scene extends AsyncDisposable {
   readonly origin: Origin
   readonly directory: string
-  /** From now on all bytes come at once. */
+  /** From now on all bytes are sent immediately. */
   hurry(): void
   open(held?: { answering?: (signal: AbortSignal) => Promise<void>; preparing?: Gate }): DownloadManager
 }
@@ -107,12 +110,12 @@ async function startScene(bytesPerSecond: number): Promise<Scene> {
   }
 }
 
-/** All promises that can go on do so; neither timers nor sockets, disks or threads get a turn. */
+/** Runs all microtasks that are ready; timers, sockets, disks and threads get no turn. */
 const settle = () => new Promise<void>((resolve) => process.nextTick(resolve))
 
 /**
- * Closes the manager while a running download is being moved to another state; whether that was still under way when
- * closing began.
+ * Closes the manager while a running download is being moved to another state; whether that was still under
+ * way when closing began.
  */
 async function closeDuring(manager: DownloadManager, move: Promise<Download>, gate?: Gate): Promise<boolean> {
   let isMoved = false
@@ -126,7 +129,7 @@ async function closeDuring(manager: DownloadManager, move: Promise<Download>, ga
   return wasUnderWay
 }
 
-/** The download after a restart, which does not go on by itself. */
+/** The download after a restart, which doesn't resume automatically. */
 async function expectPaused(scene: Scene, manager: DownloadManager, url: string): Promise<void> {
   const log = new EventLog(manager)
   await manager.ready

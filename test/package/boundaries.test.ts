@@ -26,7 +26,7 @@ const order = 'rooms/order'
 const use = (specifier: string) => `import { x } from '${specifier}'\nx()\n`
 const useType = (specifier: string) => `import type { X } from '${specifier}'\nexport type Y = X\n`
 
-/** From the top to the ground; `scripts/boundaries.mjs` must agree. */
+/** From top to bottom; `scripts/boundaries.mjs` must agree. */
 const down = [
   'src/cli/get.ts',
   'src/index.ts',

@@ -92,7 +92,7 @@ describeWith(curl, 'docs/rest.md on a real server', () => {
       expect(command).toMatch(/^curl /)
       let last: unknown
       let tries = 0
-      // What asks may ask again until a download is as far as the document has it.
+      // The request is repeated until the download has the documented state.
       const isQuestion = !/ -d |-X /.test(command)
       const fits = async () => {
         tries += 1

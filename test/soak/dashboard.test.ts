@@ -8,7 +8,7 @@ import { chromium, describeWith } from '../support/machine.js'
 import { waitFor } from '../support/wait.js'
 
 const downloads = 200
-/** Each is told of four times a second. */
+/** Each is updated four times a second. */
 const running = 15
 const minutes = 5
 /** Frames are counted for so long at a time. */

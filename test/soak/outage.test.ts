@@ -1,4 +1,4 @@
-/** FAULTS.md row 22 at full length: 60 s without any network, default patience. */
+/** FAULTS.md row 22 at full length: 60 s without any network, default limits. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'

@@ -6,7 +6,7 @@ import { Resolver, type ResolveRequest } from '../../src/sources/resolver.js'
 import { SourceRegistry, type ResolvedFile, type Source } from '../../src/sources/source.js'
 import { defaultTuning } from '../../src/net/tuning.js'
 
-/** What a server was asked. */
+/** A request to the server. */
 export interface Asked {
   method: string
   /** With query. */
@@ -14,14 +14,14 @@ export interface Asked {
   headers: IncomingHttpHeaders
 }
 
-/** What it says. A string is sent as it is, anything else as JSON. */
+/** The body. A string is sent as it is, anything else as JSON. */
 export interface Said {
   status?: number
   headers?: Record<string, string>
   body?: unknown
 }
 
-/** A server on loopback that keeps what it was asked. */
+/** A server on loopback that records its requests. */
 export interface ApiServer {
   origin: string
   asked: Asked[]
@@ -76,7 +76,7 @@ export async function resolveWith(
   }
 }
 
-/** The error that asking ends with. Fails where it holds a secret, in any of its causes too. */
+/** The error of a resolution. Fails if it, or any of its causes, contains a secret. */
 export async function failureOf(asking: Promise<unknown>, secret?: string): Promise<DownloadError> {
   const error = await asking.then(
     () => new Error('nothing failed'),

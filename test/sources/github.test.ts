@@ -5,7 +5,7 @@ import { failureOf, resolveWith, startApi, type Asked, type Said } from './api-s
 const token = 'ghp_0123secret'
 const digest = 'c0ffee00'.repeat(8)
 
-/** The release as GitHub tells it, with addresses at `origin`. */
+/** The release as GitHub describes it, with URLs at `origin`. */
 function release(origin: string, tag = 'v1.0', assets?: unknown[]): Said {
   const asset = (id: number, name: string, more: object) => ({
     id,
@@ -27,7 +27,7 @@ function release(origin: string, tag = 'v1.0', assets?: unknown[]): Said {
 
 type Answer = (asked: Asked, origin: string) => Said
 
-/** Asks the source against a server that says one thing of the release, and that the repository is public. */
+/** Resolves a ref against a server with one response for the release, and a public repository. */
 async function against(
   answer: Answer,
   ref: string,

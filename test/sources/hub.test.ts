@@ -62,7 +62,7 @@ describe('the official client', () => {
     await using hub = await startHub({ pageSize: 3 })
     const commit = hub.add('owner/model', { files })
     const cacheDir = tempDir('hf-cache')
-    // The client tells of every file on the console.
+    // The client prints every file to the console.
     const debug = vi.spyOn(console, 'debug').mockImplementation(() => undefined)
     const folder = await snapshotDownload({ repo: 'owner/model', cacheDir, hubUrl: hub.url })
     debug.mockRestore()

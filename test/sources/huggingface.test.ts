@@ -1,4 +1,4 @@
-/** Refs of the hub as downloads: what arrives, what is told, who sees the token, and what a restart costs. */
+/** Hub refs as downloads: files, error messages, where the token is sent, and the cost of a restart. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -209,7 +209,7 @@ describe('the token', () => {
     [{ token: '' }, /^HF_TOKEN is empty or contains/],
     [{ endpoint: 'https://user:hf_canary@hub.example.com' }, /^HF_ENDPOINT is not an http or https address/],
     [{ endpoint: 'hub.example.com' }, /^HF_ENDPOINT is not an http or https address/],
-  ])('or the hub that can not be is told, and nobody is asked: %#', async (options, message) => {
+  ])('that is invalid, or an invalid hub address, is refused: %#', async (options, message) => {
     await using hub = await startHub()
     expect(await failureOf(hub, 'hf:owner/model/a.gguf', options)).toMatchObject({
       code: 'INVALID_OPTIONS',
@@ -257,7 +257,7 @@ describe('a long file', () => {
     await using manager = managerOf(hub, {}, { connections: 2 })
     const download = await manager.download({ url })
     await waitFor(() => download.current.downloaded > 512 * KiB)
-    // Links of before are worth nothing, and what they began is cut off.
+    // Earlier links have expired, and their responses are cut off.
     hub.expireLinks()
     hub.cdn.destroyConnections()
     hub.cdnBehaviour = { etag: null, lastModified: null }
@@ -272,7 +272,8 @@ describe('a long file', () => {
     hub.add('owner/long', { files: { 'model.bin': long } })
     hub.cdnBehaviour = { bytesPerSecond: 2 * MiB, etag: null, lastModified: null }
     const directory = tempDir('hub')
-    // One connection: what several would be sent too much, when they share the rest out, is no loss of a resume.
+    // One connection, since several may receive some bytes twice when they divide the rest, which is
+    // unrelated to resuming.
     const first = managerOf(hub, {}, { connections: 1 }, directory)
     const begun = await first.download({ url })
     begun.finished.catch(() => undefined)

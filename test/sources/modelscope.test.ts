@@ -25,7 +25,7 @@ const list = (entries: unknown): Said => ({
   body: { Code: 200, Data: { Files: entries }, Message: 'success', Success: true },
 })
 
-/** Asks the source against a server that says one thing. */
+/** Resolves a ref against a server with one response. */
 async function against(said: Said | ((asked: Asked) => Said), ref: string, env: Record<string, string> = {}) {
   const server = await startApi((asked) => (typeof said === 'function' ? said(asked) : said))
   const resolving = resolveWith(modelScope(), ref, { MODELSCOPE_ENDPOINT: `${server.origin}/`, ...env })

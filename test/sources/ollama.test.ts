@@ -21,7 +21,7 @@ const manifest = JSON.stringify({
 type Answer = (asked: Asked, origin: string) => Said
 const hostOf = (origin: string): string => origin.replace('http://', '')
 
-/** Asks the source against a registry; `ref` follows `ollama:host/`. */
+/** Resolves a ref against a registry; `ref` follows `ollama:host/`. */
 async function against(answer: Answer, ref: string) {
   const server = await startApi(answer)
   return { server, resolving: resolveWith(ollama(), `ollama:${hostOf(server.origin)}/${ref}`) }

@@ -108,7 +108,7 @@ export const anyRecord: fc.Arbitrary<DownloadRecord> = fc.record(
   { noNullPrototype: true },
 )
 
-/** What every {@link DownloadStore} must do: the published cases, and the same with records that chance has made. */
+/** What every {@link DownloadStore} must do: the published cases, and the same with random records. */
 export function describeStore(storeName: string, options: StoreConformanceOptions): void {
   describe(`${storeName} as a DownloadStore`, () => {
     for (const { name, run } of storeConformance(options)) it(name, run)

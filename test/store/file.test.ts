@@ -133,7 +133,7 @@ describe('a broken record', () => {
   const good = `${JSON.stringify(recordOf(1))}\n`
   const other = recordOf(2)
 
-  /** The broken one is set aside and told; its neighbour is not harmed. */
+  /** The broken one is set aside and reported; the other one is not affected. */
   async function expectSetAside(content: string | Uint8Array): Promise<void> {
     await createFileStore(folder).save(other)
     await writeFile(join(folder, name), content)

@@ -1,4 +1,4 @@
-/** A store that is right, and ways of making one that is not. */
+/** A correct store, and ways to make it incorrect. */
 import { type DownloadRecord, downloadRecordSchema } from '../../src/download/record.js'
 import { DownloadError } from '../../src/errors.js'
 import type { StoreConformanceOptions } from '../../src/store/conformance.js'
@@ -7,7 +7,7 @@ import { documentNamePattern, type DownloadStore } from '../../src/store/store.j
 /** A store with all methods. */
 type Full = Required<DownloadStore>
 
-/** What outlives a store: texts, as in a database. */
+/** The data that outlives a store: texts, as in a database. */
 export interface Disk {
   records: Map<string, string>
   documents: Map<string, string>
@@ -67,7 +67,7 @@ export const unreachable: Full = {
   close: () => Promise.resolve(),
 }
 
-/** What is other about a store: some methods, given the right one and what it writes to. */
+/** How a store differs: some methods, given the correct store and what it writes to. */
 type Change = (right: Full, disk: Disk) => Partial<Full>
 
 /** Nothing is. */

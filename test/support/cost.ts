@@ -1,4 +1,4 @@
-/** What something costs. The clock on the wall would tell of the machine's other guests too. */
+/** Measures CPU time. Wall-clock time would also include other load of the machine. */
 
 /** What a task costs at least, in milliseconds of this process's CPU. It must not wait for anything. */
 export async function cpuMs(task: () => unknown, runs = 3): Promise<number> {

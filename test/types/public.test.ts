@@ -98,7 +98,7 @@ it('Download', () => {
   expectTypeOf<Download['createdAt']>().toEqualTypeOf<Date>()
   expectTypeOf<Download['startedAt' | 'finishedAt']>().toEqualTypeOf<Date | null>()
   expectTypeOf<Download['pause' | 'resume' | 'cancel' | 'retry']>().toEqualTypeOf<() => Promise<Download>>()
-  // What can't be written can't be spoiled.
+  // Readonly properties can't be modified.
   // @ts-expect-error -- the state moves by its own rules
   const assign = (download: Download) => (download.state = 'completed')
   expect(assign).toBeTypeOf('function')

@@ -183,7 +183,7 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
     }
   })
 
-  it('never fails otherwise than locked, whatever lies there', async () => {
+  it('only ever fails with TARGET_LOCKED, whatever the file contains', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(

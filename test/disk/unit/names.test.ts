@@ -259,7 +259,7 @@ describe('filenameFromContentDisposition', () => {
     [`attachment; filename="x.gguf"; filename*=UTF-8''%E6%A8%A1.gguf`, '模.gguf'],
     [`attachment; filename*=UTF-8''%E6%A8%A1.gguf; filename="x.gguf"`, '模.gguf'],
     [`attachment; filename*=iso-8859-1'en'caf%E9.gguf`, 'café.gguf'],
-    // An encoding that nobody knows: the plain one is still there.
+    // Unknown encoding: the plain `filename` is used.
     [`attachment; filename="x.gguf"; filename*=utf-16''%00x`, 'x.gguf'],
     // RFC 6266 does not know escapes in a plain filename.
     ['attachment; filename="a%20b.gguf"', 'a%20b.gguf'],

@@ -89,7 +89,7 @@ describe('isUnchanged', () => {
     renameSync(`${path}2`, path)
     expect(statSync(path)).toMatchObject({ size: old.size, mtimeMs: old.mtimeMs })
     expect(await isUnchanged(path, old)).toBe(false)
-    // Where the file system has no inodes it can't be told.
+    // Can't be detected if the file system has no inodes.
     expect(await isUnchanged(path, { ...old, ino: 0 })).toBe(true)
     expect(await isUnchanged(path, stamp)).toBe(false)
   })
@@ -111,7 +111,7 @@ describe('isUnchanged', () => {
     rmSync(path)
     put(path)
     const stat = lstatSync(path, { throwIfNoEntry: false })
-    // Also when the metadata of what lies there would fit.
+    // Even if the metadata of the other file matches.
     const stamp = stampOf(stat ?? seen, sha256)
     expect(await isUnchanged(path, stamp)).toBe(false)
     expect(await isUnchanged(path, stamp, true)).toBe(false)

@@ -59,7 +59,7 @@ describe('Places', () => {
     const within = (path: string) => snapshotPath({ folder: 'models--o--r', commit, path })
     expect(inCache('a.gguf', 'a.gguf')).toEqual(['models--o--r', 'snapshots', commit, 'a.gguf'])
     expect(inCache('a.gguf', 'sub/a.gguf')).toEqual(within('sub/a.gguf'))
-    // Several: what the source calls them all is no folder there.
+    // Several files: the group's name is not used as a folder there.
     expect(inCache('name/sub/a.gguf', null)).toEqual(within('sub/a.gguf'))
     expect(inCache('name', null)).toEqual(within(''))
     expect(pathBelow({ directory: null, mode: null, filename: 'a.gguf' })).toEqual(['a.gguf'])
@@ -135,7 +135,7 @@ describe('Places', () => {
       expect(await places.holds(record)).toBe(true)
       expect(await places.holds({ ...record, size: null })).toBe(true)
       expect(await places.holds({ ...record, stamp: { ...record.stamp, ino: 0 } })).toBe(true)
-      // Nobody says which content it must have.
+      // No digest is known.
       expect(await places.holds({ ...record, sha256: null, stamp: null })).toBe(true)
     })
 

@@ -5,7 +5,7 @@ import { Address, type FreshAddress } from '../../../src/engine/fetch/mirror.js'
 const given = { url: 'https://host/a', headers: { cookie: 'x' } }
 const refused = new DownloadError('ACCESS_DENIED', 'HTTP 403', { status: 403 })
 
-/** An address whose questions are answered by hand. */
+/** An address whose requests are answered by the test. */
 function make() {
   const asked: { status: number; answer: (fresh: FreshAddress) => void; fail: (error: Error) => void }[] = []
   const address = new Address(given, (status) => {

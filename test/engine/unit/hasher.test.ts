@@ -119,7 +119,7 @@ describe.each(lanes)('large files in %s', (_name, options) => {
     expect(await hash.digest(6 * MiB)).toBe(sha256(noise.subarray(0, 6 * MiB)))
   })
 
-  it('that are cut meanwhile fail; made long again, what lies there now counts (FAULTS row 28)', async () => {
+  it('that are truncated meanwhile fail; extended again, their current bytes count (FAULTS row 28)', async () => {
     const fd = file(noise)
     const hash = start(options()).open(fd, noise.length)
     hash.advance(noise.length)

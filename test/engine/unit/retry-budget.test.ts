@@ -27,7 +27,7 @@ describe('Patience', () => {
     for (let now = 0; now < 600_000; now += 10_000) {
       const verdict = patience.failed(noHandle, now)
       expect(verdict).toMatchObject({ kind: 'wait', attempt: 1 })
-      // A wait of nothing would burn the processor.
+      // A wait of 0 ms would be a busy loop.
       expect(verdict.kind === 'wait' && verdict.delayMs).toBeGreaterThanOrEqual(100)
       expect(verdict.kind === 'wait' && verdict.delayMs).toBeLessThan(500)
     }

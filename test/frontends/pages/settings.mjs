@@ -1,4 +1,4 @@
-/** What a page of a binding is told by its address. */
+/** The settings in the URL of a binding's page. */
 import { createClient } from '../../../src/client/index.ts'
 import { drawn } from '../bindings/app.ts'
 

@@ -57,7 +57,7 @@ describe('reduceDownloads', () => {
           )
           for (const each of now.downloads) {
             const same = before.byUrl.get(each.url)
-            // One that was changed to and fro within a frame may be another object.
+            // One that was changed back and forth within a frame may be another object.
             if (same !== undefined && !touched.has(each.url) && frame.length === 1)
               expect(each === same).toBe(JSON.stringify(each) === JSON.stringify(same))
           }

@@ -25,7 +25,7 @@ const revision = fc.oneof(word, fc.constant('refs/pr/1'), fc.stringMatching(/^[0
 const type = fc.constantFrom<HubRef['type']>('models', 'datasets', 'spaces')
 const prefixOf = (kind: HubRef['type']) => (kind === 'models' ? '' : `${kind}/`)
 
-/** What it throws, when that is not a refusal of ours. */
+/** The error, unless it is a DownloadError. */
 function surprise(run: () => unknown, code: 'INVALID_URL' | 'PROTOCOL_ERROR'): unknown {
   try {
     run()

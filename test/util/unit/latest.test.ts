@@ -17,7 +17,7 @@ function manual() {
     task,
     /** How many runs have begun. */
     begun: () => ends.length,
-    /** Ends a run, and lets everybody hear of it. */
+    /** Ends a run, and notifies all waiting callers. */
     end: async (run: number, error?: Error) => {
       ends[run]?.(error)
       await setImmediate()
@@ -25,7 +25,7 @@ function manual() {
   }
 }
 
-/** What has become of a promise, told without waiting for it. */
+/** The state of a promise, without waiting for it. */
 function watch(promise: Promise<void>) {
   const seen = { state: 'pending' }
   promise.then(
