@@ -1,0 +1,77 @@
+/** A world in words, for people who have to understand what went wrong in it. */
+import type { CallSpec, Death, DiskFault, FileSpec, RequestFault, ServerSpec, WorldSpec } from './spec.js'
+
+/** Says everything about a world that is not the usual. */
+export function describeWorld(world: WorldSpec): string {
+  const lines = [
+    `Seed ${world.seed}; a disk that is ${world.disk === 'ordered' ? 'ordered as ext4' : 'as loose as POSIX allows'}.`,
+    `${world.connections} connections per download, ${world.concurrency} downloads at a time, segments of at least ${world.minSegmentBytes} bytes.`,
+    ...(world.freeBytes === null ? [] : [`There is room for ${world.freeBytes} bytes.`]),
+    ...world.diskFaults.map(diskFault),
+    ...world.deaths.map(death),
+    ...(world.outage === null
+      ? []
+      : [`From ${world.outage.fromMs} ms on, for ${world.outage.forMs} ms, the network is down.`]),
+    ...world.files.flatMap(file),
+    ...world.calls.map(call),
+  ]
+  return lines.join('\n')
+}
+
+function diskFault({ call: name, nth, errno, lasts }: DiskFault): string {
+  return `Call ${nth} of ${name}() fails with ${errno}${lasts ? ', and all after it' : ''}.`
+}
+
+function death({ call: nth, after, power }: Death, index: number): string {
+  const what = power ? 'the power goes' : 'it is killed'
+  return `Process ${index + 1}: ${what} ${after ? 'after' : 'before'} file call ${nth}.`
+}
+
+function file(spec: FileSpec, index: number): string[] {
+  const traits = [
+    `${spec.size} bytes`,
+    `digest ${spec.digest}`,
+    `size ${spec.toldSize}`,
+    ...(spec.existing ? ['an older file has its name'] : []),
+    ...(spec.force ? ['forced'] : []),
+    ...(spec.remote ? ['asked for by a stranger'] : []),
+    ...(spec.spread ? ['from all mirrors at once'] : []),
+  ]
+  return [`File ${index}: ${traits.join(', ')}.`, ...spec.servers.map(server)]
+}
+
+function server(spec: ServerSpec, index: number): string {
+  const ranges =
+    spec.ranges === 'refused-for-others' ? `refused with ${spec.refusal} beside another` : spec.ranges
+  const traits = [
+    `ranges ${ranges}`,
+    `length ${spec.length}`,
+    `validator ${spec.validator}`,
+    ...(spec.redirect === 'none' ? [] : [`redirects: ${spec.redirect}`]),
+    ...(spec.keepAlive ? [] : ['closes after each response']),
+    ...(spec.changesAt === null ? [] : [`another version from request ${spec.changesAt} on`]),
+    ...spec.faults.map(({ request, fault }) => `request ${request}: ${requestFault(fault)}`),
+  ]
+  return `  Server ${index}: ${traits.join('; ')}.`
+}
+
+function requestFault(fault: RequestFault): string {
+  switch (fault.kind) {
+    case 'cut':
+      return `${fault.how} after ${fault.percent} %`
+    case 'status': {
+      const after = fault.retryAfterSeconds === null ? '' : `, Retry-After ${fault.retryAfterSeconds}`
+      return `status ${fault.status}${after}`
+    }
+    case 'words':
+      return `200 with a few words of ${fault.type}`
+    case 'refused':
+      return 'the connection is refused'
+    case 'garbage':
+      return 'no HTTP'
+  }
+}
+
+function call({ atMs, file: index, what }: CallSpec): string {
+  return `At ${atMs} ms: ${what} file ${index}.`
+}

@@ -1,0 +1,147 @@
+/** Draws worlds. Most of what is drawn is harmless, so that one thing that goes wrong is not hidden by ten others. */
+import fc from '../support/properties.js'
+import type { CallSpec, Death, DiskFault, FileSpec, RequestFault, ServerSpec, WorldSpec } from './spec.js'
+
+/** A choice in which the first value is the usual one. */
+function mostly<T>(usual: T, ...others: T[]): fc.Arbitrary<T> {
+  return fc.oneof(
+    { weight: 5, arbitrary: fc.constant(usual) },
+    { weight: 3, arbitrary: fc.constantFrom(...others) },
+  )
+}
+
+const fault: fc.Arbitrary<RequestFault> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('cut' as const),
+      how: fc.constantFrom('fin' as const, 'rst' as const, 'silence' as const),
+      percent: fc.oneof(fc.constantFrom(0, 1, 50, 99, 100), fc.integer({ min: 0, max: 100 })),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('status' as const),
+      status: fc.constantFrom(500, 503, 429, 408, 502, 504, 425, 400, 401, 403, 404, 410, 416, 206, 204),
+      retryAfterSeconds: mostly<number | null>(null, 0, 1, 5, 100_000),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('words' as const),
+      type: fc.constantFrom('application/json' as const, 'text/plain' as const, 'text/html' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ kind: 'refused' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'garbage' as const }) },
+)
+
+const server: fc.Arbitrary<ServerSpec> = fc.record({
+  ranges: mostly<ServerSpec['ranges']>(
+    'served',
+    ...([
+      'ignored',
+      'ignored-at-resume',
+      'refused-for-others',
+      'multipart',
+      'unlabelled',
+      'mislabelled',
+    ] as const),
+  ),
+  refusal: fc.constantFrom(403, 404, 410, 401, 402, 416, 429, 503),
+  length: mostly<ServerSpec['length']>('told', 'chunked', 'until-close'),
+  validator: mostly<ServerSpec['validator']>('strong', 'weak', 'date', 'none', 'per-request'),
+  redirect: mostly<ServerSpec['redirect']>('none', 'relative', 'other-host', 'loop', 'forbidden'),
+  keepAlive: mostly(true, false),
+  faults: fc.array(fc.record({ request: fc.integer({ min: 1, max: 8 }), fault }), { maxLength: 4 }),
+  changesAt: mostly<number | null>(null, 1, 2, 3, 6),
+})
+
+const file: fc.Arbitrary<FileSpec> = fc.record({
+  size: fc.oneof(
+    { weight: 4, arbitrary: fc.integer({ min: 1, max: 400_000 }) },
+    { weight: 1, arbitrary: fc.constantFrom(0, 1, 4096, 65_536, 262_144, 262_145) },
+  ),
+  digest: mostly<FileSpec['digest']>('known', 'unknown', 'wrong'),
+  toldSize: mostly<FileSpec['toldSize']>('unknown', 'right', 'wrong'),
+  existing: mostly(false, true),
+  force: mostly(false, true),
+  remote: mostly(false, true),
+  spread: mostly(false, true),
+  servers: fc.oneof(
+    { weight: 4, arbitrary: fc.tuple(server) },
+    { weight: 1, arbitrary: fc.array(server, { minLength: 2, maxLength: 3 }) },
+  ),
+})
+
+const changing = ['open', 'rename', 'unlink', 'mkdir', 'rmdir', 'ftruncate', 'fchmod'] as const
+
+const diskFault: fc.Arbitrary<DiskFault> = fc
+  .oneof(
+    fc.record({
+      call: fc.constantFrom(...changing),
+      errno: fc.constantFrom('EIO', 'ENOSPC', 'EACCES', 'EROFS', 'EMFILE', 'EBUSY'),
+    }),
+    fc.record({
+      call: fc.constantFrom('write', 'writeFile', 'fsync', 'fdatasync'),
+      errno: fc.constantFrom('EIO', 'ENOSPC', 'EDQUOT'),
+    }),
+    fc.record({
+      call: fc.constantFrom('read', 'fstat', 'lstat', 'readdir', 'statfs', 'close'),
+      errno: fc.constant('EIO'),
+    }),
+  )
+  .chain((given) =>
+    fc.record({
+      call: fc.constant(given.call as DiskFault['call']),
+      errno: fc.constant(given.errno as DiskFault['errno']),
+      nth: fc.integer({ min: 1, max: 40 }),
+      lasts: mostly(false, true),
+    }),
+  )
+
+const death: fc.Arbitrary<Death> = fc.record({
+  call: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 400 })),
+  after: fc.boolean(),
+  power: fc.boolean(),
+})
+
+const callSpec: fc.Arbitrary<CallSpec> = fc.record({
+  atMs: fc.oneof(fc.integer({ min: 0, max: 500 }), fc.integer({ min: 0, max: 20_000 })),
+  file: fc.integer({ min: 0, max: 2 }),
+  what: fc.constantFrom(
+    ...(['pause', 'resume', 'cancel', 'remove', 'retry', 'download', 'restart', 'limit'] as const),
+  ),
+})
+
+/** Whole worlds. */
+export const worlds: fc.Arbitrary<WorldSpec> = fc.record({
+  seed: fc.nat(2 ** 31 - 1),
+  disk: fc.constantFrom('ordered' as const, 'posix' as const),
+  freeBytes: mostly<number | null>(null, 0, 100_000, 500_000),
+  diskFaults: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(diskFault, { minLength: 1, maxLength: 2 }) },
+  ),
+  deaths: fc.oneof(
+    { weight: 1, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(death, { minLength: 1, maxLength: 3 }) },
+  ),
+  outage: fc.oneof(
+    { weight: 6, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.record({ fromMs: fc.nat(3_000), forMs: fc.nat(200_000) }) },
+  ),
+  connections: fc.constantFrom(1, 2, 4, 8, 16),
+  concurrency: fc.constantFrom(3, 1),
+  minSegmentBytes: fc.constantFrom(16_384, 65_536, 1_048_576),
+  files: fc.oneof(
+    { weight: 4, arbitrary: fc.tuple(file) },
+    { weight: 1, arbitrary: fc.array(file, { minLength: 2, maxLength: 3 }) },
+  ),
+  calls: fc.oneof(
+    { weight: 1, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(callSpec, { minLength: 1, maxLength: 6 }) },
+  ),
+})

@@ -1,0 +1,127 @@
+/** What a world is made of, as plain data: drawn from a seed, shrunk, printed and replayed. */
+import type { DiskModel } from './disk.js'
+import type { FileCall } from './file-system.js'
+
+/** A file call that fails. */
+export interface DiskFault {
+  readonly call: FileCall
+  /** Which of these calls fails, counted over the world from 1. */
+  readonly nth: number
+  readonly errno: 'EIO' | 'ENOSPC' | 'EACCES' | 'EROFS' | 'EMFILE' | 'EBUSY' | 'EDQUOT'
+  /** It fails from then on, until the disk is repaired at the end. */
+  readonly lasts: boolean
+}
+
+/** The end of a process. */
+export interface Death {
+  /** At which file call of the process, from 1. */
+  readonly call: number
+  /** Whether the call still takes place. */
+  readonly after: boolean
+  /** The machine goes down as well, and with it what was not synced. */
+  readonly power: boolean
+}
+
+/** What goes wrong with one request to a server. */
+export type RequestFault =
+  | { readonly kind: 'cut'; readonly how: 'fin' | 'rst' | 'silence'; readonly percent: number }
+  | { readonly kind: 'status'; readonly status: number; readonly retryAfterSeconds: number | null }
+  | { readonly kind: 'words'; readonly type: 'application/json' | 'text/plain' | 'text/html' }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'garbage' }
+
+/** One address of a file. */
+export interface ServerSpec {
+  readonly ranges:
+    | 'served'
+    | 'ignored'
+    | 'ignored-at-resume'
+    | 'refused-for-others'
+    | 'multipart'
+    | 'unlabelled'
+    | 'mislabelled'
+  /** With which status further requests are refused, for `refused-for-others`. */
+  readonly refusal: number
+  readonly length: 'told' | 'chunked' | 'until-close'
+  readonly validator: 'strong' | 'weak' | 'date' | 'none' | 'per-request'
+  readonly redirect: 'none' | 'relative' | 'other-host' | 'loop' | 'forbidden'
+  readonly keepAlive: boolean
+  /** By the number of the request, from 1. */
+  readonly faults: readonly { readonly request: number; readonly fault: RequestFault }[]
+  /** From this request on there is another version of the file; null for never. */
+  readonly changesAt: number | null
+}
+
+/** A file that a world's callers want. */
+export interface FileSpec {
+  readonly size: number
+  readonly digest: 'known' | 'unknown' | 'wrong'
+  readonly toldSize: 'right' | 'unknown' | 'wrong'
+  /** Whether an older file has the name already. */
+  readonly existing: boolean
+  readonly force: boolean
+  /** Asked for by a stranger: forbidden addresses must not be connected to. */
+  readonly remote: boolean
+  readonly spread: boolean
+  readonly servers: readonly ServerSpec[]
+}
+
+/** Something that a caller does. */
+export interface CallSpec {
+  readonly atMs: number
+  readonly file: number
+  readonly what: 'pause' | 'resume' | 'cancel' | 'remove' | 'retry' | 'download' | 'restart' | 'limit'
+}
+
+/** A whole world. */
+export interface WorldSpec {
+  readonly seed: number
+  readonly disk: DiskModel
+  readonly freeBytes: number | null
+  readonly diskFaults: readonly DiskFault[]
+  /** Of the first process, the second one, and so on; who has none lives to the end. */
+  readonly deaths: readonly Death[]
+  readonly outage: { readonly fromMs: number; readonly forMs: number } | null
+  readonly connections: number
+  readonly concurrency: number
+  readonly minSegmentBytes: number
+  readonly files: readonly FileSpec[]
+  readonly calls: readonly CallSpec[]
+}
+
+const transient = new Set([408, 425, 429, 500, 502, 503, 504])
+
+/** Whether a fault passes: asking again is the right answer to it. */
+function passes(fault: RequestFault): boolean {
+  return fault.kind !== 'status' || (transient.has(fault.status) && (fault.retryAfterSeconds ?? 0) < 60)
+}
+
+/** Few enough faults for any retry budget, and no trait that makes the file unobtainable or ambiguous. */
+function isFairServer({ ranges, redirect, faults, validator, changesAt, length }: ServerSpec): boolean {
+  return (
+    !['multipart', 'unlabelled', 'mislabelled'].includes(ranges) &&
+    (redirect === 'none' || redirect === 'relative' || redirect === 'other-host') &&
+    faults.length <= 3 &&
+    faults.every(({ fault }) => passes(fault) && fault.kind !== 'words') &&
+    validator !== 'per-request' &&
+    changesAt === null &&
+    // A body that ends with the connection can't be told from one that was cut.
+    (length !== 'until-close' || faults.length === 0)
+  )
+}
+
+/** Whether a file must be completed in the end, whatever happens on the way. */
+export function isFair(world: WorldSpec, index: number): boolean {
+  const file = world.files[index]
+  return (
+    file?.digest !== 'wrong' &&
+    file?.toldSize !== 'wrong' &&
+    file?.servers.length === 1 &&
+    file.servers.every(isFairServer) &&
+    !file.servers.some(({ redirect }) => file.remote && redirect === 'forbidden') &&
+    world.diskFaults.length === 0 &&
+    world.freeBytes === null &&
+    (world.outage === null || world.outage.forMs < 20_000) &&
+    !world.calls.some((call) => call.file === index && call.what !== 'restart' && call.what !== 'limit')
+  )
+}
