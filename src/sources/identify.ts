@@ -4,7 +4,7 @@
  * sources.
  */
 import { checkFilename, filenameFromUrl } from '../disk/names.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { redactUrl } from '../util/redact.js'
 import type { Source, SourceRegistry } from './source.js'
@@ -32,7 +32,8 @@ export type Identified =
  * web pages.
  * @param remote - set for a remote caller, whose URL must not contain a user name or password.
  * @throws DownloadError `INVALID_URL` for a text that is neither a ref nor an http or https URL, and for a
- * ref that its source rejects; `UNSAFE_FILENAME` when it gives the file a name that can't be used.
+ * ref that its source rejects; `UNSAFE_FILENAME` when it gives the file a name that can't be
+ * used; `INTERNAL` when the source throws anything but a DownloadError.
  */
 export function identify(
   text: string,
@@ -44,8 +45,20 @@ export function identify(
     const url = parseUrl(text, remote)
     return { kind: 'url', url, filename: filenameFromUrl(url) }
   }
-  const filename = source.filenameOf?.(text) ?? null
-  return { kind: 'ref', source, filename: filename === null ? null : checkFilename(filename) }
+  return { kind: 'ref', source, filename: filenameFromRef(text, source) }
+}
+
+/** The source may belong to the host application, so it may throw anything and return values of the wrong type. */
+function filenameFromRef(ref: string, source: Source): string | null {
+  try {
+    const filename: unknown = source.filenameOf?.(ref) ?? null
+    if (filename === null) return null
+    if (typeof filename !== 'string')
+      throw new TypeError(`filenameOf of the source ${source.name} returned neither a string nor null`)
+    return checkFilename(filename)
+  } catch (error) {
+    throw toDownloadError(error)
+  }
 }
 
 /**

@@ -149,4 +149,22 @@ describe('a source of the host', () => {
       /two sources are named broken/,
     )
   })
+
+  it('whose filenameOf throws refuses the download and its plan with INTERNAL', async () => {
+    const broken = {
+      name: 'broken',
+      match: (ref: string) => ref.startsWith('broken:') || ref.startsWith('https://broken.example/'),
+      filenameOf: () => {
+        throw new TypeError('oops')
+      },
+      resolve: () => Promise.resolve({ files: [] }),
+    }
+    await using manager = makeManager(tempDir('hub-own'), { sources: [broken] })
+    for (const url of ['broken:x', 'https://broken.example/a.gguf']) {
+      const expected = { name: 'DownloadError', code: 'INTERNAL', message: 'Unexpected failure: oops' }
+      await expect(manager.download({ url }), url).rejects.toMatchObject(expected)
+      await expect(manager.plan({ url }), url).rejects.toMatchObject(expected)
+    }
+    expect(manager.list()).toEqual([])
+  })
 })

@@ -68,6 +68,36 @@ describe('identify', () => {
     expect(failure(() => identify('mine:x', climbing)).code).toBe('UNSAFE_FILENAME')
   })
 
+  it.each([
+    ['a TypeError', new TypeError('oops'), 'INTERNAL'],
+    ['a DownloadError', new DownloadError('INVALID_URL', 'oops'), 'INVALID_URL'],
+  ])('reports as a DownloadError that a source throws %s over the name', (_, thrown, code) => {
+    const broken = sourceRegistry([
+      source({
+        filenameOf: () => {
+          throw thrown
+        },
+      }),
+    ])
+    const error = failure(() => identify('mine:x', broken))
+    expect(error.code).toBe(code)
+    expect(error.message).toContain('oops')
+    expect(isRef('mine:x', broken)).toBe(true)
+    expect(displayName('mine:x', broken)).toBe('mine:x')
+  })
+
+  it.each([7, {}, Promise.resolve('a.gguf')])('reports that a source gives %o as the name', (name) => {
+    const broken = sourceRegistry([source({ filenameOf: () => name as unknown as string })])
+    const error = failure(() => identify('mine:x', broken))
+    expect(error.code).toBe('INTERNAL')
+    expect(error.message).toContain('filenameOf of the source mine')
+  })
+
+  it.each([undefined, null])('takes %s for no name', (name) => {
+    const silent = sourceRegistry([source({ filenameOf: () => name as null })])
+    expect(identify('mine:x', silent)).toMatchObject({ kind: 'ref', filename: null })
+  })
+
   it('lets a source that breaks claim nothing', () => {
     const broken = sourceRegistry([
       source({
