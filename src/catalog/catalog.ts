@@ -5,7 +5,7 @@ import { fsError, isMissing } from '../disk/errors.js'
 import { checkFilename } from '../disk/names.js'
 import { globsSchema, mirrorsOf, parseOptions, sha256Schema, urlsSchema } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
-import { identify, isRef, parseUrl } from '../sources/identify.js'
+import { canonicalText, hasRefScheme, identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 
@@ -18,7 +18,10 @@ export interface CatalogModel {
   key: string
   /** Human-readable name. Default: the key. */
   name?: string
-  /** http or https URL. It comes from the host application, so it is trusted like any other option. */
+  /**
+   * http or https URL. It comes from the host application, so it is trusted like any other option. A ref with a
+   * scheme, such as `hf:owner/repo`, is accepted too.
+   */
   url?: string
   /**
    * Mirrors of the same file: 1 to 32 http or https URLs, in the order in which they are tried. Without `url`
@@ -27,7 +30,8 @@ export interface CatalogModel {
   urls?: readonly string[]
   /**
    * Alternative to `url`: a reference to a model hub, such as `hf:owner/repo/file.gguf`, or `hf:owner/repo`
-   * for all of its files.
+   * for all of its files, or anything else that a source of the manager accepts. It is validated when the {@link
+   * Preloader} is created, because only the manager knows all sources.
    */
   ref?: string
   /** Globs of the files to download of a ref that stands for several files. Default: all. */
@@ -132,7 +136,8 @@ export class Catalog {
 
   /**
    * Refs are validated by their source. Since the host application may add sources or replace built-in ones,
-   * that is left to the {@link Preloader}, which knows the sources of the manager.
+   * that is left to the {@link Preloader}, which knows the sources of the manager. This concerns every `ref`, and a
+   * `url` that may be a ref; any other `url` is validated here.
    *
    * @param models - the models, or an object `{ models }` as in a file.
    * @param options - `file`: path of the file that they were read from.
@@ -191,9 +196,9 @@ function entriesOf(
   what: string,
 ): CatalogEntry[] {
   const issues: OptionIssue[] = []
-  const entries = models.map((model, index) => entryOf(model, index, registry, issues))
-  issues.push(...findDuplicates(entries))
-  if (issues.length === 0) return entries
+  const read = models.map((model, index) => readModel(model, index, registry, issues))
+  issues.push(...findDuplicates(read))
+  if (issues.length === 0) return read.map(({ entry }) => entry)
   const text = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
   throw new DownloadError('INVALID_OPTIONS', `${what}: ${text}`, { issues })
 }
@@ -201,12 +206,19 @@ function entriesOf(
 /** The built-in sources, which validate what they can while the sources of the manager are unknown. */
 const builtIn = sourceRegistry()
 
-function entryOf(
+/** A model that was read, and what the sources of the manager may still change about it. */
+interface ReadModel {
+  entry: CatalogEntry
+  /** Whether the file name is only what the built-in sources make of a ref. */
+  hasTentativeName: boolean
+}
+
+function readModel(
   model: ParsedModel,
   index: number,
   registry: Pick<SourceRegistry, 'find'> | null,
   issues: OptionIssue[],
-): CatalogEntry {
+): ReadModel {
   const issue = (field: string, message: string) => {
     issues.push({ path: `models.${index}.${field}`, message })
   }
@@ -216,19 +228,19 @@ function entryOf(
   const urls = mirrorsOf(url, model.urls ?? [])
   for (const [place, mirror] of (model.urls ?? []).entries())
     attempt(() => parseUrl(mirror), `urls.${place}`, issue)
+  const field = model.url === undefined ? (model.ref === undefined ? 'urls.0' : 'ref') : 'url'
+  const isTentative = registry === null && mayBelongToHost(url, field)
+  const sources = registry ?? builtIn
   let filename: string | null = null
-  if (url !== '') {
-    const field = model.url === undefined ? (model.ref === undefined ? 'urls.0' : 'ref') : 'url'
-    const implied = attempt(() => filenameIn(url, field, registry), field, issue)
-    if (model.filename === undefined) filename = implied
-  }
-  for (const field of ['include', 'exclude'] as const) {
-    if (model[field].length > 0 && url !== '' && !isRef(url, registry ?? builtIn))
-      issue(field, 'can only be used with a ref that stands for several files')
+  if (url !== '')
+    filename = attempt(() => identify(url, sources).filename, field, isTentative ? ignoreIssue : issue)
+  if (!isTentative && url !== '' && !isRef(url, sources)) {
+    for (const globs of ['include', 'exclude'] as const)
+      if (model[globs].length > 0) issue(globs, 'can only be used with a ref that stands for several files')
   }
   const given = model.filename
   if (given !== undefined) filename = attempt(() => checkFilename(given), 'filename', issue)
-  return {
+  const entry = {
     key: model.key,
     name: model.name ?? model.key,
     url,
@@ -243,32 +255,19 @@ function entryOf(
     auto_download: model.auto_download,
     description: model.description,
   }
+  return { entry, hasTentativeName: isTentative && given === undefined }
 }
 
 /**
- * The file name implied by a URL or ref. Validates both, but a ref only if the sources of the manager are
- * known.
+ * Whether only the sources of the manager can judge a text, because one of the host application may accept it, or may
+ * replace the built-in one that does. A `url` that can only be an address is not among these: a link that a source of
+ * the host accepts is written as `ref`.
  */
-function filenameIn(
-  text: string,
-  field: string,
-  registry: Pick<SourceRegistry, 'find'> | null,
-): string | null {
-  if (registry !== null) return identify(text, registry).filename
-  const isUrl = builtIn.find(text) === null && (field !== 'ref' || !isRef(text, builtIn) || !hasScheme(text))
-  if (isUrl) return identify(text, builtIn).filename
-  try {
-    return identify(text, builtIn).filename
-  } catch {
-    // A source of the host application may accept this ref.
-    return null
-  }
+function mayBelongToHost(text: string, field: string): boolean {
+  return field === 'ref' || hasRefScheme(text) || builtIn.find(text) !== null
 }
 
-/** Whether a text starts with a scheme, as refs and URLs do. */
-function hasScheme(text: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:/i.test(text)
-}
+function ignoreIssue(): void {}
 
 function attempt<T>(run: () => T, field: string, issue: (field: string, message: string) => void): T | null {
   try {
@@ -281,7 +280,7 @@ function attempt<T>(run: () => T, field: string, issue: (field: string, message:
 }
 
 /** Finds models with the same key, the same URL or the same file. */
-function findDuplicates(entries: readonly CatalogEntry[]): OptionIssue[] {
+function findDuplicates(models: readonly ReadModel[]): OptionIssue[] {
   const issues: OptionIssue[] = []
   const seen = new Map<string, number>()
   const note = (index: number, field: string, value: string, what: string) => {
@@ -290,15 +289,11 @@ function findDuplicates(entries: readonly CatalogEntry[]): OptionIssue[] {
     else
       issues.push({ path: `models.${index}.${field}`, message: `duplicates the ${what} of models.${first}` })
   }
-  for (const [index, entry] of entries.entries()) {
+  for (const [index, { entry, hasTentativeName }] of models.entries()) {
     note(index, 'key', entry.key, 'key')
-    if (URL.canParse(entry.url)) {
-      const url = new URL(entry.url)
-      url.hash = ''
-      note(index, 'url', url.href, 'URL')
-    }
+    if (entry.url !== '') note(index, 'url', canonicalText(entry.url), 'URL')
     // Many file systems are case-insensitive.
-    if (entry.filename !== null)
+    if (entry.filename !== null && !hasTentativeName)
       note(index, 'filename', `${entry.mode ?? ''}/${entry.filename.toLowerCase()}`, 'file')
   }
   return issues

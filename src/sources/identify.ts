@@ -70,6 +70,26 @@ export function isRef(text: string, registry: Pick<SourceRegistry, 'find'>): boo
 }
 
 /**
+ * Whether a text is written like a ref: with a scheme other than http and https that no slash follows. Whether a source
+ * knows it is another question.
+ */
+export function hasRefScheme(text: string): boolean {
+  return !isHttp(text) && /^[a-z][a-z0-9+.-]*:(?![\\/])/i.test(text)
+}
+
+/**
+ * The same text for all spellings of a URL or a ref. http and https URLs are normalized and lose their fragment. Of a
+ * ref, only the scheme is written in lower case, because only its source knows what `?` and `#` mean in it.
+ */
+export function canonicalText(text: string): string {
+  if (!isHttp(text) || !URL.canParse(text))
+    return text.replace(/^[a-z][a-z0-9+.-]*:/i, (scheme) => scheme.toLowerCase())
+  const url = new URL(text)
+  url.hash = ''
+  return url.href
+}
+
+/**
  * A URL or a ref for logs and messages, without secrets. A ref is public, apart from an appended query or
  * fragment; the part after its `@` is a revision, not a host. The userinfo and query of a URL are removed,
  * also when it is inside a ref.

@@ -228,6 +228,26 @@ describe('preload, asked in a wrong way', () => {
     expect(await listTree(cwd)).toEqual([])
   })
 
+  it.each(['hf:owner', 'nobody:knows', '@nobody/knows', 'nobody knows', 'https://host/owner%2Frepo.x'])(
+    'ends with 2 for the ref %s, as serve does, and downloads nothing',
+    async (ref) => {
+      await using origin = await startOrigin()
+      const cwd = tempDir('usage')
+      const file = writeCatalog([serveModel(origin, 'a', 10_000).entry, { key: 'x', ref }])
+      for (const args of [
+        ['preload', file],
+        ['serve', '--port', '0', '--catalog', file],
+      ]) {
+        const ended = await runCli(args, { cwd })
+        expect(ended).toMatchObject({ code: 2, stdout: '' })
+        expect(ended.stderr.replace(/\s+/g, ' ')).toContain('models.1.ref: ')
+        expect(ended.stderr).not.toMatch(/\n\s+at /)
+      }
+      expect(origin.requests()).toEqual([])
+      expect(await listTree(cwd)).toEqual([])
+    },
+  )
+
   it('ends with 0 for a catalog of nothing', async () => {
     const ended = await runCli(['preload', writeCatalog([])], { cwd: tempDir('usage') })
     expect(ended).toMatchObject({ code: 0, stdout: '' })

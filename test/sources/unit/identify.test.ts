@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
-import { displayName, identify, isRef, parseUrl } from '../../../src/sources/identify.js'
+import {
+  canonicalText,
+  displayName,
+  hasRefScheme,
+  identify,
+  isRef,
+  parseUrl,
+} from '../../../src/sources/identify.js'
 import { sourceRegistry } from '../../../src/sources/resolver.js'
 import type { Source } from '../../../src/sources/source.js'
 import fc from '../../support/properties.js'
@@ -87,6 +94,7 @@ describe('identify', () => {
   })
 
   it.each([7, {}, Promise.resolve('a.gguf')])('reports that a source gives %o as the name', (name) => {
+    // What a source in plain JavaScript may return.
     const broken = sourceRegistry([source({ filenameOf: () => name as unknown as string })])
     const error = failure(() => identify('mine:x', broken))
     expect(error.code).toBe('INTERNAL')
@@ -94,6 +102,7 @@ describe('identify', () => {
   })
 
   it.each([undefined, null])('takes %s for no name', (name) => {
+    // What a source in plain JavaScript may return.
     const silent = sourceRegistry([source({ filenameOf: () => name as null })])
     expect(identify('mine:x', silent)).toMatchObject({ kind: 'ref', filename: null })
   })
@@ -123,6 +132,42 @@ describe('identify', () => {
     const remote = { allowPrivateNetwork: false, allowedHosts: [] }
     expect(identify('https://me:pw@host/a', builtIn).kind).toBe('url')
     expect(failure(() => identify('https://me:pw@host/a', builtIn, remote)).code).toBe('INVALID_URL')
+  })
+})
+
+describe('hasRefScheme', () => {
+  it.each([
+    ['mine:owner/repo', true],
+    ['HF:owner/repo', true],
+    ['host:8080/x', true],
+    ['git+ssh:x', true],
+    ['https:x', false],
+    ['HTTP://host/a', false],
+    ['httpsx:a', true],
+    ['s3://bucket/x', false],
+    ['C:\\x', false],
+    ['@mine/model', false],
+    ['1a:x', false],
+    [':x', false],
+    ['', false],
+  ])('%j: %s', (text, expected) => {
+    expect(hasRefScheme(text)).toBe(expected)
+  })
+})
+
+describe('canonicalText', () => {
+  it.each([
+    ['HTTPS://HOST:443/a/../b#x', 'https://host/b'],
+    ['https://host/a?b#c', 'https://host/a?b'],
+    ['https://', 'https://'],
+    ['HF:Owner/Repo#x', 'hf:Owner/Repo#x'],
+    ['MINE://Host/a/../b?c#d', 'mine://Host/a/../b?c#d'],
+    ['@Team/Model', '@Team/Model'],
+    ['a B:c', 'a B:c'],
+    ['', ''],
+  ])('%j → %j', (text, expected) => {
+    expect(canonicalText(text)).toBe(expected)
+    expect(canonicalText(expected)).toBe(expected)
   })
 })
 
