@@ -1,7 +1,7 @@
-import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { fsError, isMissing } from '../disk/errors.js'
+import { readFile, stat } from '../disk/fs.js'
 import { checkFilename } from '../disk/names.js'
 import { globsSchema, mirrorsOf, parseOptions, sha256Schema, urlsSchema } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'

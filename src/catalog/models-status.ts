@@ -1,8 +1,8 @@
 /** Status of the models of a catalog. */
-import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { errnoOf, fsError, isMissing } from '../disk/errors.js'
+import { lstat } from '../disk/fs.js'
 import { type FileStamp, isSame } from '../disk/stamp.js'
 import { redactUrls } from '../util/redact.js'
 import type { CatalogEntry } from './catalog.js'

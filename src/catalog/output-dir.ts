@@ -2,9 +2,9 @@
  * Validation of the output folder of a preload: it must be inside the roots, even after symbolic links are
  * resolved.
  */
-import { lstat, realpath } from 'node:fs/promises'
 import { dirname, join, type PlatformPath, posix, sep, win32 } from 'node:path'
 import { isMissing } from '../disk/errors.js'
+import { lstat, realpath } from '../disk/fs.js'
 import { isInside } from '../disk/inside.js'
 import { checkFilename } from '../disk/names.js'
 import { DownloadError, isDownloadError } from '../errors.js'

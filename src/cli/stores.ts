@@ -2,8 +2,8 @@
  * Stores of the commands. They record unfinished groups, so that the next run resumes them with the same
  * revision.
  */
-import { rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { rmdir } from '../disk/fs.js'
 import type { DownloadRecord } from '../download/record.js'
 import { toDownloadError } from '../errors.js'
 import { createFileStore } from '../store/file.js'

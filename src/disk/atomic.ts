@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import * as fs from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
 import { LatestByKey } from '../util/schedule.js'
 import { errnoOf, isMissing, withHandles } from './errors.js'
+import * as fs from './fs.js'
 import { type FileIo, io } from './io.js'
 
 const fdatasync = promisify(fs.fdatasync)

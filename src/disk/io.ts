@@ -4,9 +4,9 @@
  * {@link useSyncIo}. Operations that may take long, above all syncing, aren't in here and are always
  * asynchronous.
  */
-import * as fs from 'node:fs'
 import { promisify } from 'node:util'
 import { nullIfMissing } from './errors.js'
+import * as fs from './fs.js'
 
 /** File operations. Each rejects with the error of the file system. */
 export interface FileIo {
@@ -28,13 +28,13 @@ export interface FileIo {
 
 const read = promisify(fs.read)
 
-const lstat = promisify(fs.lstat)
+const lstat = promisify(fs.lstatCallback)
 
 const asyncIo: FileIo = {
-  open: promisify(fs.open),
+  open: promisify(fs.openCallback),
   close: promisify(fs.close),
   read: async (...args) => (await read(...args)).bytesRead,
-  writeText: promisify(fs.writeFile),
+  writeText: promisify(fs.writeFileCallback),
   fstat: promisify(fs.fstat),
   ftruncate: promisify(fs.ftruncate),
   fchmod: promisify(fs.fchmod),
@@ -42,8 +42,8 @@ const asyncIo: FileIo = {
   async lstatIfThere(path) {
     return await lstat(path).catch(nullIfMissing)
   },
-  rename: promisify(fs.rename),
-  unlink: promisify(fs.unlink),
+  rename: promisify(fs.renameCallback),
+  unlink: promisify(fs.unlinkCallback),
 }
 
 /** Synchronous versions, for code with many small operations that yields to other work in between. */

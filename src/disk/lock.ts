@@ -7,8 +7,6 @@
  * decides, and the lock of a dead owner can be taken after a minute.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { readFileSync, readlinkSync, type Stats } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, resolve } from 'node:path'
 import * as z from 'zod'
@@ -16,6 +14,7 @@ import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing, withHandles } from './errors.js'
+import { open, readFileSync, readlinkSync, type Stats } from './fs.js'
 import { io } from './io.js'
 import { isSame } from './stamp.js'
 import { bootId, isExactBootId } from './system.js'

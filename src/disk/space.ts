@@ -1,8 +1,8 @@
-import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DownloadError } from '../errors.js'
 import { formatBytes } from '../util/format.js'
 import { isMissing } from './errors.js'
+import { statfs } from './fs.js'
 
 /**
  * The free space on the file system of a folder, in bytes.

@@ -1,6 +1,5 @@
 /** Tells by metadata alone whether a file has changed since it was last verified. */
-import type { Stats } from 'node:fs'
-import { stat as followed } from 'node:fs/promises'
+import { stat as followed, type Stats } from './fs.js'
 import { io } from './io.js'
 
 /** Metadata and digest of a complete file, by which a change can be detected later without hashing it again. */

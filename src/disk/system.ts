@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { uptime } from 'node:os'
+import { existsSync, readFileSync } from './fs.js'
 
 let cached: string | undefined
 

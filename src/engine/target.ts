@@ -1,8 +1,7 @@
 /** The target of a download: its lock, whether it can be written, and what exists there already. */
-import { constants, type Stats } from 'node:fs'
-import { access, mkdir, open, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
+import { access, constants, mkdir, open, rmdir, type Stats } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { acquireLock, type FileLock } from '../disk/lock.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'

@@ -1,6 +1,6 @@
 /** The dashboard: a single self-contained page and its security headers. */
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile } from '../disk/fs.js'
 import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
 

@@ -1,4 +1,4 @@
-import { lstat } from 'node:fs/promises'
+import { lstat } from '../disk/fs.js'
 import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import { isSettled } from '../download/states.js'

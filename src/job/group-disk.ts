@@ -1,7 +1,7 @@
 /** Checks the files of a group on disk, and deletes those that belong to the download, but no others. */
-import { rmdir } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 import pLimit from 'p-limit'
+import { rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
 import { freeBytes, notEnoughSpace } from '../disk/space.js'

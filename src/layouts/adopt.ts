@@ -4,11 +4,10 @@
  * It is first placed beside the target, in the cheapest way that works, and hashed there. What is published
  * is thus exactly what was checked, whatever happens to the original in the meantime.
  */
-import { constants, type Stats } from 'node:fs'
-import { chmod, copyFile, link, lstat, open, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { syncFolder } from '../disk/atomic.js'
 import { errnoOf, nullIfMissing } from '../disk/errors.js'
+import { chmod, constants, copyFile, link, lstat, open, type Stats, unlink } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { ensureSpace } from '../disk/space.js'
 import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'

@@ -4,9 +4,9 @@
  * The caches are listed once for all files of a download, because a repository may have thousands of files,
  * and so may a cache.
  */
-import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
+import { lstat, readdir } from '../disk/fs.js'
 import { repositoryFolder } from './hf-paths.js'
 import type { KnownCaches } from './known-caches.js'
 

@@ -2,9 +2,13 @@
  * Writes what a cache contains besides blobs: snapshots and refs. All operations are atomic and can be
  * repeated, even by two processes at once.
  */
-import { constants, type Dirent } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { readRegularFile, replaceFile, syncFolder, uniqueSuffix } from '../disk/atomic.js'
+import { errnoOf, fsError, nullIfMissing } from '../disk/errors.js'
 import {
+  constants,
   copyFile,
+  type Dirent,
   link,
   lstat,
   mkdir,
@@ -16,10 +20,7 @@ import {
   symlink,
   unlink,
   utimes,
-} from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { readRegularFile, replaceFile, syncFolder, uniqueSuffix } from '../disk/atomic.js'
-import { errnoOf, fsError, nullIfMissing } from '../disk/errors.js'
+} from '../disk/fs.js'
 import { isInside } from '../disk/inside.js'
 import { removeFiles } from '../disk/part-paths.js'
 import { DownloadError } from '../errors.js'

@@ -1,8 +1,8 @@
 /** Resolves refs with the registered sources, and gives these the HTTP client and settings that they need. */
-import { realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
+import { realpath } from '../disk/fs.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { HttpClient } from '../net/http.js'

@@ -1,7 +1,7 @@
 /** The two places where files are hashed: this thread and a worker. */
-import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import { read } from '../../disk/fs.js'
 import { deserializeError } from '../../errors.js'
 import { HashJob, type HashOutcome, type HashReply, type HashRequest, stepBytes } from './hash-job.js'
 

@@ -1,8 +1,8 @@
 /**
  * Entry of the hash worker, which reads files back and hashes them in parallel with the download. See `hasher.ts`.
  */
-import { readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
+import { readSync } from '../../disk/fs.js'
 import { HashJob, type HashReply, type HashRequest, stepBytes } from './hash-job.js'
 
 if (parentPort === null) throw new Error('hash-worker must be run as a worker thread')

@@ -2,9 +2,9 @@
  * Computes SHA-256 during the download. It follows the contiguous bytes by reading the file back from the page
  * cache, so it does not matter in which order segments arrive, from which address, or in which run.
  */
-import { existsSync, fstat } from 'node:fs'
 import { promisify } from 'node:util'
 import { fsError } from '../../disk/errors.js'
+import { existsSync, fstat } from '../../disk/fs.js'
 import { builtFile } from '../../disk/system.js'
 import { DownloadError } from '../../errors.js'
 import { type HashOutcome, shorterThan } from './hash-job.js'

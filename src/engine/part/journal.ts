@@ -1,9 +1,9 @@
 /** Reads and validates the journal of a part file. Transfer rule 9. */
-import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import * as z from 'zod'
 import { readRegularFile } from '../../disk/atomic.js'
 import { fsError, isMissing } from '../../disk/errors.js'
+import { readdir } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import type { PartPaths } from '../../disk/part-paths.js'
 import { bootId } from '../../disk/system.js'

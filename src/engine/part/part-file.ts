@@ -1,10 +1,10 @@
 /** The part file and its journal: the order of writes and syncs, and publishing. Transfer rules 8 to 10. */
 import { hash, randomBytes } from 'node:crypto'
-import { fstatSync, type Stats } from 'node:fs'
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 import { replaceFile, syncFolder } from '../../disk/atomic.js'
 import { fsError } from '../../disk/errors.js'
+import { fstatSync, type Stats } from '../../disk/fs.js'
 import { usesSyncIo, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths, removeFiles } from '../../disk/part-paths.js'
 import { bootId } from '../../disk/system.js'

@@ -1,6 +1,6 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
-import { constants, fdatasync, type Stats, write, writeSync } from 'node:fs'
 import { errnoOf, fsError, withHandles } from '../../disk/errors.js'
+import { constants, fdatasync, type Stats, write, writeSync } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
 import { DownloadError } from '../../errors.js'
