@@ -73,6 +73,21 @@ export default defineConfig(
     rules: { 'rooms/order': 'error', 'no-console': 'error' },
   },
   {
+    files: ['src/**/*.ts', 'adapters/**/*.ts'],
+    ignores: ['src/disk/**'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['node:fs', 'fs', 'node:fs/promises', 'fs/promises'].map((name) => ({
+            name,
+            message: 'Import src/disk/fs.ts: it is the one place to simulate or instrument the disk.',
+          })),
+        },
+      ],
+    },
+  },
+  {
     // What two adapters need belongs into src/http.
     files: ['adapters/**/*.ts'],
     rules: { 'max-lines': ['error', { max: 60, skipBlankLines: false, skipComments: false }] },

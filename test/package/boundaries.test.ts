@@ -99,6 +99,13 @@ describe('the sources as they lie', () => {
     expect(folders.filter((folder) => !rooms.has(folder) && !others.includes(folder))).toEqual([])
   })
 
+  it('only src/disk/fs.ts imports the file system of Node, in whatever form', () => {
+    const adapters = readdirSync(path.join(root, 'adapters')).filter((file) => file.endsWith('.ts'))
+    const all = [...files.map((file) => `src/${file}`), ...adapters.map((file) => `adapters/${file}`)]
+    const isFs = (specifier: string) => /^(?:node:)?fs(?:\/promises)?$/.test(specifier)
+    expect(all.filter((file) => specifiersIn(file).some(isFs))).toEqual(['src/disk/fs.ts'])
+  })
+
   it('nothing that users load brings the tests for stores along', () => {
     const kit = ['store/conformance.ts', 'store/conformance-cases.ts', 'store/sample-record.ts']
     const users = files.filter((file) => importsOf(file).some((name) => kit.includes(name)))
@@ -112,12 +119,15 @@ describe('the sources as they lie', () => {
   })
 })
 
-/** Everything of `src` that a file names in an import of any kind. */
+/** Everything that a file, given relative to the root, names in an import of any kind. */
+function specifiersIn(file: string): string[] {
+  const text = readFileSync(path.join(root, file), 'utf8')
+  return ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName)
+}
+
+/** Everything of `src` that a file of it names in an import of any kind. */
 function importsOf(file: string): string[] {
-  const text = readFileSync(path.join(root, 'src', file), 'utf8')
-  return ts
-    .preProcessFile(text, true, true)
-    .importedFiles.map(({ fileName }) => fileName)
+  return specifiersIn(`src/${file}`)
     .filter((specifier) => specifier.startsWith('.'))
     .map((specifier) => path.posix.join(path.posix.dirname(file), specifier).replace(/\.js$/, '.ts'))
 }
@@ -223,7 +233,8 @@ describe('imports that are allowed', () => {
   it.each([
     ['src/net/http.ts', use('undici')],
     ['src/engine/transfer.ts', use('../errors.js')],
-    ['src/engine/part/part-file.ts', use('node:fs')],
+    ['src/engine/part/part-file.ts', use('node:path')],
+    ['src/engine/part/part-file.ts', use('../../disk/fs.js')],
     ['src/store/file.ts', use('../errors.js')],
     ['src/http/handler.ts', use('../manager/manager.js')],
     ['src/cli/cli.ts', use('../manager/manager.js')],
@@ -262,6 +273,38 @@ describe('src/index.ts', () => {
   it('holds explicit named re-exports', async () => {
     const code = `export { DownloadError, type DownloadErrorCode } from './errors.js'\nexport type { X } from './x.js'\n`
     expect(await reports('src/index.ts', code, rule)).toEqual([])
+  })
+})
+
+describe('the file system of Node', () => {
+  const rule = 'no-restricted-imports'
+  const names = ['node:fs', 'fs', 'node:fs/promises', 'fs/promises']
+
+  it.each(names)('is imported by no room but disk: %s', async (name) => {
+    for (const file of [
+      'src/engine/part/part-file.ts',
+      'src/errors.ts',
+      'src/disks/x.ts',
+      'adapters/node.ts',
+    ]) {
+      for (const code of [use(name), useType(name), `export { stat } from '${name}'\n`]) {
+        const found = await reports(file, code, rule)
+        expect(found, `${file}: ${code}`).toHaveLength(1)
+        expect(found[0]).toContain('simulate or instrument the disk')
+      }
+    }
+  })
+
+  it.each(['src/disk/fs.ts', 'src/disk/deep/x.ts', 'test/engine/x.test.ts'])(
+    'may be imported by %s',
+    async (file) => {
+      for (const name of names) expect(await reports(file, use(name), rule)).toEqual([])
+    },
+  )
+
+  it('is not what has a similar name', async () => {
+    for (const name of ['../../disk/fs.js', 'node:fsevents', 'fs-extra', 'node:path'])
+      expect(await reports('src/engine/part/part-file.ts', use(name), rule), name).toEqual([])
   })
 })
 
