@@ -22,8 +22,8 @@ export interface ConnectTarget {
 
 type Callback = (...outcome: [null, Socket] | [Error, null]) => void
 
-/** Opens a connection. */
-export type Connect<D extends ConnectTarget> = (destination: D, callback: Callback) => void
+/** Opens a connection, and returns its socket if there is one already. */
+export type Connect<D extends ConnectTarget> = (destination: D, callback: Callback) => unknown
 
 /**
  * Refuses a request before it gets any connection, including one from the pool.
@@ -50,25 +50,24 @@ export function guardedConnect<D extends ConnectTarget>(
   const check = build({ lookup: lookupWith(resolve, isPublicAddress) })
   return (destination, callback) => {
     const verdict = judgeHost(grant, destination.hostname, portOf(destination))
-    if (verdict === 'open') {
-      open(destination, callback)
-    } else if (verdict === 'refuse') {
+    if (verdict === 'open') return open(destination, callback)
+    if (verdict === 'refuse') {
       // Asynchronously, as a socket would report a failure.
       process.nextTick(callback, blocked(), null)
-    } else {
-      check(destination, (...outcome) => {
-        const [error, socket] = outcome
-        // Checked again on the open socket, so that no request is sent to a forbidden address however it was
-        // resolved.
-        if (error === null && !isPublicAddress(socket.remoteAddress ?? '')) {
-          const reason = socket.remoteAddress === undefined ? lost() : blocked()
-          socket.destroy()
-          callback(reason, null)
-        } else {
-          callback(...outcome)
-        }
-      })
+      return undefined
     }
+    return check(destination, (...outcome) => {
+      const [error, socket] = outcome
+      // Checked again on the open socket, so that no request is sent to a forbidden address however it was
+      // resolved.
+      if (error === null && !isPublicAddress(socket.remoteAddress ?? '')) {
+        const reason = socket.remoteAddress === undefined ? lost() : blocked()
+        socket.destroy()
+        callback(reason, null)
+      } else {
+        callback(...outcome)
+      }
+    })
   }
 }
 

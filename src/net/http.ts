@@ -2,6 +2,7 @@
  * HTTP client on top of undici, which no other file uses: connections, proxies, and exchanges of request and
  * response.
  */
+import { Duplex } from 'node:stream'
 import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici'
 import { DownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from './address-policy.js'
@@ -66,6 +67,8 @@ export class HttpClient {
   readonly #remote: RemoteGrant | null
   readonly #resolve: AddressResolver | undefined
   readonly #ends = this.#endsOf(this.#open)
+  /** Sockets that are not connected yet. undici forgets them when it is closed, and they keep the process alive. */
+  readonly #opening = new Set<Duplex>()
   #proxied: EnvHttpProxyAgent | null = null
   #gentleUntil = 0
 
@@ -96,11 +99,13 @@ export class HttpClient {
   #connector(given: Pool.Options['connect']): buildConnector.connector {
     const connect = typeof given === 'function' ? given : this.#bounded(given)
     return (options, callback) => {
-      connect(options, (...outcome) => {
+      const opening: unknown = connect(options, (...outcome) => {
         const [error, socket] = outcome
+        if (opening instanceof Duplex) this.#opening.delete(opening)
         if (error === null) mendSocket(socket, this.#ends)
         callback(...outcome)
       })
+      if (opening instanceof Duplex) this.#opening.add(opening)
     }
   }
 
@@ -159,7 +164,10 @@ export class HttpClient {
 
   /** Destroys every connection. */
   async close(): Promise<void> {
-    await Promise.all([this.#direct.destroy(), this.#proxied?.destroy()])
+    const closing = Promise.all([this.#direct.destroy(), this.#proxied?.destroy()])
+    for (const socket of this.#opening) socket.destroy()
+    this.#opening.clear()
+    await closing
   }
 }
 
