@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
+import { DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
 
 interface Cause {
   code: DownloadErrorCode
@@ -72,6 +72,22 @@ export function fsError(error: unknown, what: string): DownloadError {
     cause: error,
     retryable: cause?.retryable ?? false,
   })
+}
+
+/** Failures of the network have errnos, too. */
+const networkErrno = /^(?:ECONN|ENET|EHOST|EADDR|EAI_|ENOTFOUND$|ETIMEDOUT$|EPIPE$)/
+
+/**
+ * Any thrown value as a {@link DownloadError}. A failed system call on files is reported as what it is. Otherwise a
+ * failure that no caller expects, such as EIO from `fstat`, would look like `INTERNAL`, a bug in this package.
+ *
+ * @param thrown - what was thrown.
+ * @param what - completes "… while", see {@link fsError}.
+ */
+export function asDownloadError(thrown: unknown, what = 'accessing the file'): DownloadError {
+  const errno = errnoOf(thrown)
+  const isSystemCall = thrown instanceof Error && 'syscall' in thrown && errno !== null
+  return isSystemCall && !networkErrno.test(errno) ? fsError(thrown, what) : toDownloadError(thrown)
 }
 
 /** The errno name of an error, also if {@link fsError} has wrapped it. */

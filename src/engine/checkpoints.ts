@@ -1,6 +1,6 @@
 /** Periodic tasks while a file is being fetched: timers, journal, sync, progress, and checks of the part. */
-import { isOutOfHandles } from '../disk/errors.js'
-import { DownloadError, toDownloadError } from '../errors.js'
+import { asDownloadError, isOutOfHandles } from '../disk/errors.js'
+import { DownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Fetcher } from './fetch/fetcher.js'
 import type { FileHash } from './hash/hasher.js'
@@ -79,7 +79,7 @@ export class Checkpoints {
       .catch((error: unknown) => {
         // A journal that is slightly out of date does no harm.
         if (isOutOfHandles(error)) return
-        fetcher.stop(error instanceof StartOver ? error : toDownloadError(error))
+        fetcher.stop(error instanceof StartOver ? error : asDownloadError(error))
       })
       .finally(() => {
         this.#busy = null

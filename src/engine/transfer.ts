@@ -3,11 +3,12 @@
  * helps.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { asDownloadError } from '../disk/errors.js'
 import { chooseFilename } from '../disk/names.js'
 import { ensureSpace } from '../disk/space.js'
 import { stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
-import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 import { enterCache, placeResult, shownName } from '../layouts/hf-files.js'
 import { formatBytes } from '../util/format.js'
 import { Checkpoints } from './checkpoints.js'
@@ -340,14 +341,14 @@ export class Transfer {
   }
 
   async #fail(thrown: unknown): Promise<TransferEvent> {
-    const error = thrown instanceof StartOver ? thrown.reason : toDownloadError(thrown)
+    const error = thrown instanceof StartOver ? thrown.reason : asDownloadError(thrown)
     const changed = thrown instanceof StartOver && thrown.trigger === 'changed' && !thrown.keep
     const drop = this.#stopMode === null ? changed || worthless.has(error.code) : this.#stopMode === 'cancel'
     try {
       if (drop && this.#part === null) await this.#target?.discardLeftover()
       await this.#close(drop ? 'drop' : 'keep')
     } catch (closing) {
-      this.#log('warn', `Closing the transfer failed: ${toDownloadError(closing).message}`)
+      this.#log('warn', `Closing the transfer failed: ${asDownloadError(closing).message}`)
     }
     if (this.#stopMode !== null) return { type: 'stopped', mode: this.#stopMode }
     return { type: 'failed', error: error.toJSON() }

@@ -1,5 +1,6 @@
+import { asDownloadError } from '../disk/errors.js'
 import type { StopMode, TransferEvent, TransferHandle, TransferSpec } from '../engine/protocol.js'
-import { type SerializedDownloadError, toDownloadError } from '../errors.js'
+import { type SerializedDownloadError } from '../errors.js'
 import type { Job, JobHost } from './job.js'
 import { jobEventOf } from './transfer-events.js'
 
@@ -69,6 +70,6 @@ export function claimName(host: JobHost, filename: string): SerializedDownloadEr
     host.download.update({ filename, named: true })
     return null
   } catch (error) {
-    return toDownloadError(error).toJSON()
+    return asDownloadError(error).toJSON()
   }
 }

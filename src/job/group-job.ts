@@ -2,6 +2,7 @@
  * Runs the transfers of a group: many at the same time within one budget of connections, with one progress
  * and one outcome.
  */
+import { asDownloadError } from '../disk/errors.js'
 import { addressOf, destinationOf } from '../download/destination.js'
 import type { GroupEntry, GroupFiles } from '../download/group.js'
 import {
@@ -11,7 +12,7 @@ import {
   type TransferHandle,
   type TransferResult,
 } from '../engine/protocol.js'
-import { DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
+import { DownloadError, type SerializedDownloadError } from '../errors.js'
 import { pointRef } from '../layouts/hf-files.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
@@ -108,7 +109,7 @@ export class GroupJob implements Job {
       const mode = this.#stopMode
       host.emit(
         mode === null
-          ? { type: 'failed', error: toDownloadError(error).toJSON() }
+          ? { type: 'failed', error: asDownloadError(error).toJSON() }
           : { type: 'stopped', mode },
       )
     }
@@ -302,7 +303,7 @@ export class GroupJob implements Job {
         run: { existed: this.#existed, fetchedBytes: this.#fetchedBytes, adoptedFrom: null },
       })
     } catch (error) {
-      host.emit({ type: 'failed', error: toDownloadError(error).toJSON() })
+      host.emit({ type: 'failed', error: asDownloadError(error).toJSON() })
     }
   }
 

@@ -1,10 +1,11 @@
+import { asDownloadError } from '../disk/errors.js'
 import { addressOf, adoptSpecOf, destinationOf, ownName } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'
 import { type DownloadState, isActive, isSettled } from '../download/states.js'
 import { type StopMode, strongerStop, type TransferEngine, type TransferPhase } from '../engine/protocol.js'
-import { deserializeError, DownloadError, type SerializedDownloadError, toDownloadError } from '../errors.js'
+import { deserializeError, DownloadError, type SerializedDownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
 import { isRef } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
@@ -112,7 +113,7 @@ export class DownloadRun {
         if (failure === null) return
       }
     } catch (error) {
-      failure = toDownloadError(error).toJSON()
+      failure = asDownloadError(error).toJSON()
     }
     const mode = this.#stopMode
     if (mode !== null) this.#end({ type: 'stopped', mode })

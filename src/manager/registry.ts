@@ -1,9 +1,10 @@
 import { join } from 'node:path'
+import { asDownloadError } from '../disk/errors.js'
 import { pathBelow, type Place } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
 import type { LogEvent } from '../download/events.js'
 import { isSettled } from '../download/states.js'
-import { DownloadError, toDownloadError } from '../errors.js'
+import { DownloadError } from '../errors.js'
 import { type DownloadStore, storeError } from '../store/store.js'
 
 /** Downloads of a manager: by URL, by the files that they write, and in the store. */
@@ -153,7 +154,7 @@ export class Registry {
     try {
       await this.#store.save(download.toRecord())
     } catch (error) {
-      const message = `The record could not be saved: ${toDownloadError(error).message}`
+      const message = `The record could not be saved: ${asDownloadError(error).message}`
       this.#log({ download, level: 'error', message })
     }
   }

@@ -69,8 +69,10 @@ class SimTimer {
   readonly #repeats: boolean
   #event: ScheduledEvent | null = null
   isReferenced = true
+  readonly label: string
 
-  constructor(process: SimProcess, run: () => void, ms: number, repeats: boolean) {
+  constructor(process: SimProcess, run: () => void, ms: number, repeats: boolean, label: string) {
+    this.label = label
     this.#process = process
     this.#run = run
     this.#ms = Math.max(1, ms)
@@ -78,8 +80,9 @@ class SimTimer {
     this.refresh()
   }
 
-  get isActive(): boolean {
-    return this.#event !== null
+  /** What it runs, to find it in the sources. */
+  get code(): string {
+    return this.label.replace(/\s+/g, ' ').slice(0, 100)
   }
 
   ref(): this {
@@ -235,7 +238,7 @@ export class SimProcess {
   #globals() {
     const { clock, random } = this
     const timer = (run: (...given: unknown[]) => void, ms: number, given: unknown[], repeats: boolean) =>
-      new SimTimer(this, () => { run(...given) }, ms, repeats) // prettier-ignore
+      new SimTimer(this, () => { run(...given) }, ms, repeats, String(run)) // prettier-ignore
     const cancel = (given: unknown) => {
       if (given instanceof SimTimer) given.cancel()
     }
@@ -253,7 +256,8 @@ export class SimProcess {
     return {
       setTimeout: (run: () => void, ms = 0, ...given: unknown[]) => timer(run, ms, given, false),
       setInterval: (run: () => void, ms = 0, ...given: unknown[]) => timer(run, ms, given, true),
-      setImmediate: (run: () => void, ...given: unknown[]) => timer(run, 0, given, false),
+      // It runs before the process could end.
+      setImmediate: (run: () => void, ...given: unknown[]) => timer(run, 0, given, false).unref(),
       clearTimeout: cancel,
       clearInterval: cancel,
       clearImmediate: cancel,

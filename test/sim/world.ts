@@ -94,7 +94,7 @@ export class World implements AsyncDisposable {
     this.disk.free = spec.freeBytes ?? Infinity
     const { outage } = spec
     if (outage !== null) {
-      this.clock.schedule(outage.fromMs, () => (this.network.isDown = true))
+      this.clock.schedule(outage.fromMs, () => (this.network.isDown = !this.isCalm))
       this.clock.schedule(outage.fromMs + outage.forMs, () => (this.network.isDown = false))
     }
   }
@@ -393,8 +393,8 @@ export class World implements AsyncDisposable {
     if (files.length > 0) this.violate(`after close() files are open: ${files.join(', ')}`)
     for (const socket of this.network.openOf(process))
       this.violate(`after close() a socket is ${socket.connecting ? 'being opened' : 'open'}`)
-    const timers = [...process.timers].filter((timer) => timer.isReferenced).length
-    if (timers > 0) this.violate(`after close() ${timers} timers keep the process alive`)
+    for (const timer of process.timers)
+      if (timer.isReferenced) this.violate(`after close() a timer keeps the process alive: ${timer.code}`)
   }
 
   // ---- the story

@@ -1,5 +1,5 @@
 /** The open connections of one file: starts them, runs their timers, and divides the missing bytes among them. */
-import { toDownloadError } from '../../errors.js'
+import { asDownloadError } from '../../disk/errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import type { Hop } from '../../net/redirects.js'
 import { ifRangeOf } from '../part/identity.js'
@@ -153,7 +153,7 @@ export class ConnectionPool {
         connection.start(range)
       },
       (error: unknown) => {
-        connection.stop({ kind: 'failed', error: toDownloadError(error), local: true })
+        connection.stop({ kind: 'failed', error: asDownloadError(error), local: true })
       },
     )
   }

@@ -1,5 +1,6 @@
 /** A single ranged GET: follows redirects, runs timers, and writes the body to the part file in batches. */
-import { DownloadError, toDownloadError } from '../../errors.js'
+import { asDownloadError } from '../../disk/errors.js'
+import { DownloadError } from '../../errors.js'
 import { type Exchange, type HttpClient, requestHeaders, type ResponseHead } from '../../net/http.js'
 import { type Hop, isRedirect, nextHop } from '../../net/redirects.js'
 import type { TransferTuning } from '../../net/tuning.js'
@@ -146,7 +147,7 @@ export class FetchConnection {
         this.#context.tuning.maxRedirects,
       )
     } catch (error) {
-      void this.#close({ kind: 'failed', error: toDownloadError(error), local: false })
+      void this.#close({ kind: 'failed', error: asDownloadError(error), local: false })
       return
     }
     this.#exchange = null
@@ -351,7 +352,7 @@ export class FetchConnection {
     const failed = this.#writer?.error ?? null
     this.#listener.onClose(
       this,
-      failed === null ? outcome : { kind: 'failed', error: toDownloadError(failed.cause), local: true },
+      failed === null ? outcome : { kind: 'failed', error: asDownloadError(failed.cause), local: true },
     )
   }
 }

@@ -3,8 +3,8 @@
  * byte is written. A problem that another request can't solve is thrown as a {@link StartOver} or a
  * `DownloadError`.
  */
-import { isOutOfHandles } from '../../disk/errors.js'
-import { type DownloadError, toDownloadError } from '../../errors.js'
+import { asDownloadError, isOutOfHandles } from '../../disk/errors.js'
+import { type DownloadError } from '../../errors.js'
 import { isNetworkFailure, withoutWait } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import type { PartFile } from '../part/part-file.js'
@@ -214,7 +214,7 @@ export class Fetcher {
     } catch (error) {
       // Without a file handle for the part, close the connection so that its handle becomes free.
       if (isOutOfHandles(error))
-        connection.stop({ kind: 'failed', error: toDownloadError(error), local: false })
+        connection.stop({ kind: 'failed', error: asDownloadError(error), local: false })
       else this.#end({ error })
     } finally {
       this.#opening -= 1
@@ -285,7 +285,7 @@ export class Fetcher {
         this.#pump()
       },
       (failure: unknown) => {
-        this.#ruleOut(mirror, toDownloadError(failure))
+        this.#ruleOut(mirror, asDownloadError(failure))
       },
     )
     // Requests without a response were sent to the old address, so their refusals say nothing about the new one.

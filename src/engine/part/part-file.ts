@@ -3,12 +3,12 @@ import { hash, randomBytes } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 import { replaceFile, syncFolder } from '../../disk/atomic.js'
-import { fsError } from '../../disk/errors.js'
+import { asDownloadError, fsError } from '../../disk/errors.js'
 import { fstatSync, type Stats } from '../../disk/fs.js'
 import { usesSyncIo, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths, removeFiles } from '../../disk/part-paths.js'
 import { bootId } from '../../disk/system.js'
-import { DownloadError, isDownloadError, toDownloadError } from '../../errors.js'
+import { DownloadError, isDownloadError } from '../../errors.js'
 import { Latest } from '../../util/schedule.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
@@ -349,7 +349,7 @@ export class PartFile {
     try {
       await datasync(this.fd)
     } catch (error) {
-      this.#syncError = toDownloadError(error)
+      this.#syncError = asDownloadError(error)
       this.#setWritten(this.#synced)
       throw error
     }

@@ -7,7 +7,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
 import { readRegularFile, replaceFile, uniqueSuffix } from '../../../src/disk/atomic.js'
 import { bootId, isExactBootId } from '../../../src/disk/system.js'
-import { fsError, isMissing, isOutOfHandles, nullIfMissing, withHandles } from '../../../src/disk/errors.js'
+import {
+  asDownloadError,
+  fsError,
+  isMissing,
+  isOutOfHandles,
+  nullIfMissing,
+  withHandles,
+} from '../../../src/disk/errors.js'
 import { prlimit, skipFor } from '../../support/machine.js'
 
 let folder: string
@@ -19,6 +26,47 @@ afterEach(async () => {
 })
 
 const errno = (code: string) => Object.assign(new Error(`${code}: oops, open '/secret/place'`), { code })
+
+describe('asDownloadError', () => {
+  const failed = (code: string, syscall?: string) =>
+    Object.assign(new Error(code), { code, ...(syscall === undefined ? {} : { syscall, errno: -1 }) })
+
+  it.each([
+    ['EIO', 'fstat', 'DISK_IO', false],
+    ['EIO', 'close', 'DISK_IO', false],
+    ['ESTALE', 'read', 'DISK_IO', false],
+    ['EBADF', 'ftruncate', 'DISK_IO', false],
+    ['EACCES', 'lstat', 'PERMISSION', false],
+    ['EROFS', 'unlink', 'READ_ONLY', false],
+    ['ENOSPC', 'write', 'NO_SPACE', true],
+    ['EMFILE', 'open', 'DISK_IO', true],
+  ])('%s of %s is %s', (code, syscall, expected, retryable) => {
+    const error = asDownloadError(failed(code, syscall))
+    expect(error).toMatchObject({ code: expected, retryable })
+    expect(error.message).toContain(`while accessing the file (${code})`)
+  })
+
+  it.each([
+    ['ECONNREFUSED', 'connect'],
+    ['ECONNRESET', 'read'],
+    ['ENOTFOUND', 'getaddrinfo'],
+    ['EAI_AGAIN', 'getaddrinfo'],
+    ['ETIMEDOUT', 'connect'],
+    ['EPIPE', 'write'],
+    // Mistakes in code have codes, but no system call.
+    ['ERR_INVALID_ARG_TYPE', undefined],
+    ['EIO', undefined],
+  ])('%s of %s is not a failure of the disk', (code, syscall) => {
+    expect(asDownloadError(failed(code, syscall))).toMatchObject({ code: 'INTERNAL' })
+  })
+
+  it('leaves a DownloadError as it is, and takes anything else', () => {
+    const error = new DownloadError('STALLED', 'x')
+    expect(asDownloadError(error)).toBe(error)
+    for (const thrown of [undefined, null, 'text', 7, new TypeError('x')])
+      expect(asDownloadError(thrown).code).toBe('INTERNAL')
+  })
+})
 
 describe('fsError', () => {
   it.each([
