@@ -12,6 +12,12 @@ export function describeWorld(world: WorldSpec): string {
     ...(world.outage === null
       ? []
       : [`From ${world.outage.fromMs} ms on, for ${world.outage.forMs} ms, the network is down.`]),
+    ...(world.slowness === 1 ? [] : [`The network is ${world.slowness} times slower than usual.`]),
+    ...(world.rivalAtMs === null
+      ? []
+      : [`From ${world.rivalAtMs} ms on another process downloads the same into the same folder.`]),
+    ...(world.listenersThrow ? ['Listeners of events throw.'] : []),
+    ...(world.isGroup ? ['The files are one download.'] : []),
     ...world.files.flatMap(file),
     ...world.calls.map(call),
   ]

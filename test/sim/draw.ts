@@ -64,7 +64,7 @@ const file: fc.Arbitrary<FileSpec> = fc.record({
     { weight: 4, arbitrary: fc.integer({ min: 1, max: 400_000 }) },
     { weight: 1, arbitrary: fc.constantFrom(0, 1, 4096, 65_536, 262_144, 262_145) },
   ),
-  digest: mostly<FileSpec['digest']>('known', 'unknown', 'wrong'),
+  digest: fc.constantFrom('known', 'known', 'known', 'unknown', 'unknown', 'wrong'),
   toldSize: mostly<FileSpec['toldSize']>('unknown', 'right', 'wrong'),
   existing: mostly(false, true),
   force: mostly(false, true),
@@ -96,7 +96,7 @@ const diskFault: fc.Arbitrary<DiskFault> = fc
   .chain((given) =>
     fc.record({
       call: fc.constant(given.call as DiskFault['call']),
-      errno: fc.constant(given.errno as DiskFault['errno']),
+      errno: fc.constant(given.errno),
       nth: fc.integer({ min: 1, max: 40 }),
       lasts: mostly(false, true),
     }),
@@ -116,8 +116,7 @@ const callSpec: fc.Arbitrary<CallSpec> = fc.record({
   ),
 })
 
-/** Whole worlds. */
-export const worlds: fc.Arbitrary<WorldSpec> = fc.record({
+const anyWorld: fc.Arbitrary<WorldSpec> = fc.record({
   seed: fc.nat(2 ** 31 - 1),
   disk: fc.constantFrom('ordered' as const, 'posix' as const),
   freeBytes: mostly<number | null>(null, 0, 100_000, 500_000),
@@ -133,9 +132,13 @@ export const worlds: fc.Arbitrary<WorldSpec> = fc.record({
     { weight: 6, arbitrary: fc.constant(null) },
     { weight: 1, arbitrary: fc.record({ fromMs: fc.nat(3_000), forMs: fc.nat(200_000) }) },
   ),
+  rivalAtMs: fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.nat(300) }),
+  listenersThrow: mostly(false, true),
+  slowness: mostly(1, 4),
   connections: fc.constantFrom(1, 2, 4, 8, 16),
   concurrency: fc.constantFrom(3, 1),
   minSegmentBytes: fc.constantFrom(16_384, 65_536, 1_048_576),
+  isGroup: mostly(false, true),
   files: fc.oneof(
     { weight: 4, arbitrary: fc.tuple(file) },
     { weight: 1, arbitrary: fc.array(file, { minLength: 2, maxLength: 3 }) },
@@ -145,3 +148,9 @@ export const worlds: fc.Arbitrary<WorldSpec> = fc.record({
     { weight: 1, arbitrary: fc.array(callSpec, { minLength: 1, maxLength: 6 }) },
   ),
 })
+
+/** Whole worlds. A group has several files. */
+export const worlds = anyWorld.map((world) => ({
+  ...world,
+  isGroup: world.isGroup && world.files.length > 1,
+}))

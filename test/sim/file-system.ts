@@ -1,5 +1,5 @@
 /** `node:fs` and `node:fs/promises` as a simulated process sees them. */
-import { constants, type Stats } from 'node:fs'
+import { constants } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { type Inode, systemError } from './disk.js'
@@ -23,7 +23,7 @@ const flagsByName: Readonly<Record<string, number>> = {
   wx: constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
 }
 
-export function statsOf(inode: Inode): Stats {
+export function statsOf(inode: Inode) {
   const time = new Date(inode.mtimeMs)
   const is = (kind: Inode['kind']) => () => inode.kind === kind
   const never = () => false
@@ -55,6 +55,9 @@ export function statsOf(inode: Inode): Stats {
     isSocket: never,
   }
 }
+
+/** What `stat` and its siblings answer. */
+type SimStats = ReturnType<typeof statsOf>
 
 /** The calls themselves, on the disk of the world. Each either returns or throws what the system would. */
 export class FileCalls {
@@ -131,7 +134,7 @@ export class FileCalls {
     return Buffer.from(inode.data.subarray(0, inode.size))
   }
 
-  fstat(fd: number): Stats {
+  fstat(fd: number): SimStats {
     return statsOf(this.#file(fd, 'fstat').inode)
   }
 
@@ -151,14 +154,14 @@ export class FileCalls {
     this.fsync(fd)
   }
 
-  lstat(where: string, options: { throwIfNoEntry?: boolean } = {}): Stats | undefined {
+  lstat(where: string, options: { throwIfNoEntry?: boolean } = {}): SimStats | undefined {
     const inode = this.#disk.find(where, false)
     if (inode !== null) return statsOf(inode)
     if (options.throwIfNoEntry === false) return undefined
     throw systemError('ENOENT', 'lstat', where)
   }
 
-  stat(where: string): Stats {
+  stat(where: string): SimStats {
     return statsOf(this.#disk.lookup(where, 'stat'))
   }
 

@@ -1,8 +1,9 @@
 /** What must hold in every world, each promise in one function. */
 import { isSettled, transitions, type DownloadState } from '../../src/download/states.js'
 import { downloadErrorCodes } from '../../src/errors.js'
+import { forbiddenAddress } from './files.js'
 import { isFair } from './spec.js'
-import { forbiddenAddress, type World } from './world.js'
+import type { World } from './world.js'
 
 /** Looks at a world whose story has ended, and says which promises it has broken. */
 type Invariant = (world: World) => void
@@ -14,7 +15,7 @@ const finalNamesAreWhole: Invariant = (world) => {
 
 /** Every promise settles, and errors have a documented code. */
 const everythingSettles: Invariant = (world) => {
-  for (const [download, { process, settled, error, file }] of world.observations) {
+  for (const [download, { process, settled, error, file }] of world.observer.seen) {
     if (!process.isAlive) continue
     if (isSettled(download.state) && settled === 'no')
       world.violate(`file ${file} is ${download.state}, but its promise never settles`)
@@ -25,8 +26,9 @@ const everythingSettles: Invariant = (world) => {
 
 /** With finitely many faults, and nobody who stops it, a download completes. */
 const fairWorldsComplete: Invariant = (world) => {
-  for (const file of world.files) {
-    if (!isFair(world.spec, file.index)) continue
+  for (const file of world.subjects) {
+    const files = world.spec.isGroup ? world.files : [file]
+    if (!files.every(({ index }) => isFair(world.spec, index))) continue
     const download = world.manager?.get(file.url)
     if (download?.state !== 'completed')
       world.violate(
@@ -37,7 +39,7 @@ const fairWorldsComplete: Invariant = (world) => {
 
 /** States follow the documented machine. */
 const statesFollowTheMachine: Invariant = (world) => {
-  for (const { states, file } of world.observations.values()) {
+  for (const { states, file } of world.observer.seen.values()) {
     for (const [index, to] of states.entries()) {
       const from: DownloadState | undefined = states[index - 1]
       // Several moves may come between two looks; what is never possible shows all the same.

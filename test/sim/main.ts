@@ -17,14 +17,19 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
     seeds: { type: 'string', default: '1..1000' },
+    mutants: { type: 'boolean', default: false },
     jobs: { type: 'string', default: String(availableParallelism()) },
   },
 })
+
+/** A known bug must be found within so many worlds. */
+const mutantWorlds = 5_000
 
 /** Worlds that a child runs before it asks for more. */
 const batch = 100
 
 if (process.send !== undefined) await serveAsChild()
+else if (values.mutants) await findMutants()
 else if (values.seed !== undefined) await explain(Number(values.seed))
 else await runAll(values.seeds, Number(values.jobs))
 
@@ -49,6 +54,24 @@ async function explain(seed: number): Promise<void> {
   for (const violation of smaller.outcome.violations) console.log(`Broken: ${violation}`)
   console.log(`\nAs a regression:\n${JSON.stringify(smaller.world)}`)
   process.exitCode = 1
+}
+
+/** Puts each known bug back, and counts the worlds until it is found. */
+async function findMutants(): Promise<void> {
+  const { mutants } = await import('./mutants.js')
+  for (const [name, mutation] of Object.entries(mutants)) {
+    const found = await worldsUntilFound(compilePackage(await bundlePackage(mutation)))
+    console.log(found === null ? `NOT FOUND in ${mutantWorlds} worlds: ${name}` : `${name}: ${found}`)
+    if (found === null) process.exitCode = 1
+  }
+}
+
+async function worldsUntilFound(subject: CompiledPackage): Promise<string | null> {
+  for (let seed = 1; seed <= mutantWorlds; seed++) {
+    const [violation] = (await simulate(worldOf(seed), subject)).violations
+    if (violation !== undefined) return `world ${seed}: ${violation}`
+  }
+  return null
 }
 
 async function serveAsChild(): Promise<void> {

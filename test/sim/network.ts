@@ -255,6 +255,8 @@ export class Network {
   readonly #random: Random
   /** Every address that was connected to, with the process that did. */
   readonly dialed: { process: SimProcess; address: string }[] = []
+  /** How many times slower than usual everything is. */
+  slowness = 1
   /** Nobody can be reached. */
   isDown = false
 
@@ -274,7 +276,8 @@ export class Network {
   }
 
   latency(): number {
-    return this.#random.chance(0.02) ? this.#random.below(500) : 1 + this.#random.below(20)
+    const ms = this.#random.chance(0.02) ? this.#random.below(500) : 1 + this.#random.below(20)
+    return ms * this.slowness
   }
 
   pieceSize(): number {

@@ -52,14 +52,16 @@ const realWebAssembly = (
 
 const cachedWebAssembly = {
   Instance: realWebAssembly.Instance,
-  Module: class {
-    constructor(bytes: Uint8Array) {
-      const known = modules.get(bytes.length) ?? new realWebAssembly.Module(bytes)
-      modules.set(bytes.length, known)
-      return known
-    }
+  // What a constructor returns takes the place of the object that `new` has made.
+  Module: function compileOnce(bytes: Uint8Array) {
+    const known = modules.get(bytes.length) ?? new realWebAssembly.Module(bytes)
+    modules.set(bytes.length, known)
+    return known
   },
 }
+
+/** There is no TLS in a world; undici only asks whether a socket is of this class. */
+class NoTlsSocket extends SimSocket {}
 
 /** What a timer of a simulated process answers. */
 class SimTimer {
@@ -145,7 +147,8 @@ export class SimProcess {
     this.files = new FileCalls(this)
     const module = { exports: {} }
     const builtins = this.#builtins()
-    const require = (name: string) => builtins.get(name.replace(/^node:/, '')) ?? realRequire(name)
+    const require = (name: string) =>
+      builtins.get(name.replace(/^node:/, '')) ?? (realRequire(name) as unknown)
     const globals = { ...this.#globals(), require, module, exports: module.exports }
     compiled(...globalNames.map((name) => globals[name]))
     this.#package = module.exports as Package
@@ -280,7 +283,9 @@ export class SimProcess {
       versions: process.versions,
       execArgv: [],
       cwd: () => '/',
-      nextTick: process.nextTick,
+      nextTick: (run: (...given: unknown[]) => void, ...given: unknown[]) => {
+        process.nextTick(run, ...given)
+      },
       emitWarning() {},
       memoryUsage: process.memoryUsage,
       kill: (pid: number) => {
@@ -350,7 +355,7 @@ export class SimProcess {
       ['fs', fs],
       ['fs/promises', fs['promises']],
       ['net', net],
-      ['tls', { connect, TLSSocket: class {} }],
+      ['tls', { connect, TLSSocket: NoTlsSocket }],
       ['dns', { lookup }],
       ['dns/promises', { lookup }],
       ['timers/promises', { setTimeout: sleep, setImmediate: () => sleep(0) }],

@@ -30,9 +30,13 @@ const plain: WorldSpec = {
   diskFaults: [],
   deaths: [],
   outage: null,
+  rivalAtMs: null,
+  listenersThrow: false,
+  slowness: 1,
   connections: 1,
   concurrency: 3,
   minSegmentBytes: 16_384,
+  isGroup: false,
   files: [file],
   calls: [],
 }

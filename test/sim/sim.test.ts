@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { bundlePackage } from './bundle.js'
 import { describeWorld } from './describe.js'
+import { mutants } from './mutants.js'
 import { type CompiledPackage, compilePackage } from './process.js'
 import { regressions } from './regressions.js'
 import { worldOf } from './seeds.js'
@@ -29,6 +30,13 @@ describe('every promise is kept', () => {
   it.each(Object.entries(regressions))('where once %s', async (_, world) => {
     const { violations, timeline } = await simulate(world, compiled)
     expect(violations, `${describeWorld(world)}\n${timeline.join('\n')}`).toEqual([])
+  })
+})
+
+describe('a known bug', () => {
+  // That each is found takes longer: `npm run sim -- --mutants`.
+  it.each(Object.entries(mutants))('can be put back: %s', async (_, mutation) => {
+    expect(await bundlePackage(mutation)).not.toBe(await bundlePackage())
   })
 })
 

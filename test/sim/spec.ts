@@ -82,9 +82,17 @@ export interface WorldSpec {
   /** Of the first process, the second one, and so on; who has none lives to the end. */
   readonly deaths: readonly Death[]
   readonly outage: { readonly fromMs: number; readonly forMs: number } | null
+  /** Another process that downloads the same files into the same folder, from this time on; null for none. */
+  readonly rivalAtMs: number | null
+  /** Listeners of the manager's events throw. */
+  readonly listenersThrow: boolean
+  /** How many times slower than usual the network is. */
+  readonly slowness: number
   readonly connections: number
   readonly concurrency: number
   readonly minSegmentBytes: number
+  /** The files are one download, by a ref of a source. */
+  readonly isGroup: boolean
   readonly files: readonly FileSpec[]
   readonly calls: readonly CallSpec[]
 }
@@ -120,8 +128,24 @@ export function isFair(world: WorldSpec, index: number): boolean {
     file.servers.every(isFairServer) &&
     !file.servers.some(({ redirect }) => file.remote && redirect === 'forbidden') &&
     world.diskFaults.length === 0 &&
+    world.rivalAtMs === null &&
     world.freeBytes === null &&
     (world.outage === null || world.outage.forMs < 20_000) &&
-    !world.calls.some((call) => call.file === index && call.what !== 'restart' && call.what !== 'limit')
+    !world.calls.some(
+      (call) => (world.isGroup || call.file === index) && call.what !== 'restart' && call.what !== 'limit',
+    )
+  )
+}
+
+/** Whether nothing at all goes wrong with the servers of a file, so that no byte is fetched twice for their sake. */
+export function isFlawless(world: WorldSpec, index: number): boolean {
+  return (
+    isFair(world, index) &&
+    world.outage === null &&
+    world.calls.length === 0 &&
+    world.files[index]?.servers.every(
+      ({ faults, ranges, validator, length }) =>
+        faults.length === 0 && ranges === 'served' && validator === 'strong' && length === 'told',
+    ) === true
   )
 }

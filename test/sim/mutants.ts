@@ -1,0 +1,84 @@
+/** Bugs that are put back on purpose, to see that the simulator finds each of them. */
+import type { Mutation } from './bundle.js'
+
+/** By what is wrong with them. */
+export const mutants: Readonly<Record<string, Mutation>> = {
+  'a kept part is cut before it gets its length': {
+    file: 'engine/part/part-file.ts',
+    find: 'if (sized) await io.ftruncate(fd, total)',
+    replace: 'if (sized) { await io.ftruncate(fd, Math.min(total, 5_000)); await io.ftruncate(fd, total) }',
+  },
+  'a 200 is written where a range was requested': {
+    file: 'engine/fetch/response-rules.ts',
+    find: "if (expected.start > 0) return { kind: 'whole', identity, bodyEnd: length }",
+    replace: '',
+  },
+  'the journal says that bytes are written before they are': {
+    file: 'engine/part/part-file.ts',
+    find: `    this.#noteWhole(buffer, position)
+    try {
+      await writeFully`,
+    replace: `    this.#noteWhole(buffer, position)
+    this.#noteWritten(position, length)
+    try {
+      await writeFully`,
+  },
+  'a file gets its name before it is synced': {
+    file: 'engine/part/part-file.ts',
+    find: `      await io.fchmod(this.fd, options.mode)
+      await this.#datasync()`,
+    replace: '      await io.fchmod(this.fd, options.mode)',
+  },
+  'after a power cut the journal is believed as after a kill': {
+    file: 'engine/part/journal.ts',
+    find: 'journal.bootId === now.bootId ? journal.written : journal.synced',
+    replace: 'journal.written',
+  },
+  'a request is repeated without a look at the version': {
+    file: 'engine/fetch/response-rules.ts',
+    find: "if (compareIdentity(expected.identity, seen, expected.digestKnown) !== 'changed') return null",
+    replace: 'return null',
+  },
+  'the digest is not compared': {
+    file: 'engine/verify.ts',
+    find: 'if (expected.sha256 !== null && sha256 !== expected.sha256) {',
+    replace: 'if (expected.sha256 !== null && sha256 === "") {',
+  },
+  'a listener that throws reaches the engine': {
+    file: 'util/emitter.ts',
+    find: 'return super.on(event, this.#guard(event, listener), context)',
+    replace: 'return super.on(event, listener, context)',
+  },
+  'an accepted download is not stored': {
+    file: 'manager/registry.ts',
+    find: `  async insert(download: Download): Promise<void> {`,
+    replace: `  async insert(download: Download): Promise<void> {
+    if (download.url !== '') return`,
+  },
+  'closing leaves connections open': {
+    file: 'engine/engine.ts',
+    find: `      await http.close()
+      await hashes.close()`,
+    replace: '      await hashes.close()',
+  },
+  'a redirect of a stranger may lead inside': {
+    file: 'net/guard.ts',
+    find: 'if (!addresses.every(({ address }) => accepts(address))) throw blocked()',
+    replace: '',
+  },
+  'a busy server is not asked again': {
+    file: 'errors.ts',
+    find: 'return [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505)',
+    replace: 'return false',
+  },
+  'a locked target is written all the same': {
+    file: 'disk/lock.ts',
+    find: 'if (stat !== null && owner.startTime !== null) return stat.startTime === owner.startTime',
+    replace: 'if (stat !== null) return false',
+  },
+  'a failed sync is forgotten': {
+    file: 'engine/part/part-file.ts',
+    find: '      this.#setWritten(this.#synced)\n      throw error',
+    replace: '      return',
+  },
+}
