@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
+import { type Clock, systemClock } from '../util/clock.js'
 
 interface Cause {
   code: DownloadErrorCode
@@ -126,14 +126,18 @@ export function nullIfMissing(error: unknown): null {
  * @param open - opens the file; retried after 5 ms and then at doubling intervals of up to 250 ms.
  * @param deadlineMs - how long to retry, in milliseconds; then the last error is thrown. Default 60,000.
  */
-export async function withHandles<T>(open: () => Promise<T>, deadlineMs = 60_000): Promise<T> {
-  const end = performance.now() + deadlineMs
+export async function withHandles<T>(
+  open: () => Promise<T>,
+  deadlineMs = 60_000,
+  clock: Clock = systemClock,
+): Promise<T> {
+  const end = clock.now() + deadlineMs
   for (let delayMs = 5; ; delayMs = Math.min(250, delayMs * 2)) {
     try {
       return await open()
     } catch (error) {
-      if (!isOutOfHandles(error) || performance.now() + delayMs > end) throw error
+      if (!isOutOfHandles(error) || clock.now() + delayMs > end) throw error
     }
-    await sleep(delayMs)
+    await clock.sleep(delayMs)
   }
 }

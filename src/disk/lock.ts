@@ -11,6 +11,7 @@ import { hostname } from 'node:os'
 import { basename, resolve } from 'node:path'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
+import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing, withHandles } from './errors.js'
@@ -77,40 +78,42 @@ export function declareDead(threads: readonly string[]): void {
   for (const name of threads) deadThreads.add(name)
 }
 
-/** The content of the lock files that this thread holds, by path. */
-const held = new Map<string, string>()
+/** The lock files that this thread holds, by path: their content, and the clock of their heartbeat. */
+const held = new Map<string, { content: string; clock: Clock }>()
 
-let heartbeat: NodeJS.Timeout | undefined
+/** One heartbeat serves all locks of a clock. */
+const heartbeats = new Map<Clock, Timer>()
 
 /**
  * Takes a lock, or fails if it is held; this does not wait. The folder must exist.
  *
  * @param path - the lock file, which is created with mode 0600. Temporary files beside it are named `<path>.`
  * and six letters or digits.
+ * @param clock - times the heartbeat, which shows other machines that this process is alive.
  * @throws DownloadError `TARGET_LOCKED` (retryable) while a living process, including this one, holds it;
  * `PERMISSION`, `READ_ONLY`, `NO_SPACE`, `TARGET_NOT_REGULAR` or `DISK_IO` when the file can't be created.
  */
-export async function acquireLock(path: string): Promise<FileLock> {
+export async function acquireLock(path: string, clock: Clock = systemClock): Promise<FileLock> {
   const absolute = resolve(path)
   try {
-    return await acquire(absolute, absolute, 0)
+    return await acquire(absolute, absolute, 0, clock)
   } catch (error) {
     throw fsError(error, `locking ${basename(path)}`)
   }
 }
 
-async function acquire(path: string, base: string, depth: number): Promise<FileLock> {
+async function acquire(path: string, base: string, depth: number, clock: Clock): Promise<FileLock> {
   if (held.has(path)) throw locked(base)
   const content = JSON.stringify({ ...self(), token: randomUUID() })
-  held.set(path, content)
+  held.set(path, { content, clock })
   try {
     for (let round = 0; round < maxRounds; round++) {
       const made = await create(path, content)
-      if (made !== null) return hold(path, content, made)
+      if (made !== null) return hold(path, content, made, clock)
       const found = await inspect(path)
       if (found === null) continue
       if (depth === maxDepth || (await isAlive(found, base))) throw locked(base)
-      await takeAway(path, found, base, depth)
+      await takeAway(path, found, base, depth, clock)
     }
     throw locked(base)
   } catch (error) {
@@ -135,8 +138,8 @@ async function create(path: string, content: string): Promise<Stats | null> {
   }
 }
 
-function hold(path: string, content: string, made: Stats): FileLock {
-  heartbeat ??= setInterval(() => void beat(), beatMs).unref()
+function hold(path: string, content: string, made: Stats, clock: Clock): FileLock {
+  if (!heartbeats.has(clock)) heartbeats.set(clock, clock.interval(() => void beat(clock), beatMs).unref())
   let released = false
   return {
     async release() {
@@ -144,9 +147,9 @@ function hold(path: string, content: string, made: Stats): FileLock {
       released = true
       await remove(path, content, made)
       held.delete(path)
-      if (held.size === 0) {
-        clearInterval(heartbeat)
-        heartbeat = undefined
+      if ([...held.values()].every((other) => other.clock !== clock)) {
+        heartbeats.get(clock)?.cancel()
+        heartbeats.delete(clock)
       }
     },
   }
@@ -164,9 +167,10 @@ async function remove(path: string, content: string, made: Stats): Promise<void>
   }
 }
 
-/** Writes a heartbeat into each held lock, to show other machines that the owner is alive. */
-async function beat(): Promise<void> {
-  for (const [path, content] of held) {
+/** Writes a heartbeat into each held lock of a clock, to show other machines that the owner is alive. */
+async function beat(clock: Clock): Promise<void> {
+  for (const [path, { content, clock: own }] of held) {
+    if (own !== clock) continue
     try {
       const handle = await open(path, 'r+')
       try {
@@ -279,11 +283,17 @@ async function beatsRecently(mtimeMs: number, base: string): Promise<boolean> {
  * named after the dead owner's token. While the claim is held, no other process deletes the dead lock, and
  * while the dead lock exists, no new one can be created.
  */
-async function takeAway(path: string, dead: FoundLock, base: string, depth: number): Promise<void> {
+async function takeAway(
+  path: string,
+  dead: FoundLock,
+  base: string,
+  depth: number,
+  clock: Clock,
+): Promise<void> {
   const name = createHash('sha256')
     .update(`${basename(path)}\n${dead.id}`)
     .digest()
-  const claim = await acquire(`${base}.${suffixFrom(name)}`, base, depth + 1)
+  const claim = await acquire(`${base}.${suffixFrom(name)}`, base, depth + 1, clock)
   try {
     const found = await inspect(path)
     if (found?.id === dead.id) await io.unlink(path)

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { DownloadError } from '../errors.js'
+import { type Clock, systemClock } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { isMissing } from './errors.js'
 import { statfs } from './fs.js'
@@ -34,11 +35,12 @@ export async function ensureSpace(
   directory: string,
   neededBytes: number,
   alreadyAllocatedBytes: number,
+  clock: Clock = systemClock,
 ): Promise<void> {
   const missing = neededBytes - alreadyAllocatedBytes
-  if (missing <= 0 || isAmple(directory, missing)) return
+  if (missing <= 0 || isAmple(directory, missing, clock)) return
   const free = await freeBytes(directory)
-  recent = { directory, free, at: performance.now() }
+  recent = { directory, free, at: clock.now(), clock }
   if (missing > free) throw notEnoughSpace(missing, free)
 }
 
@@ -52,14 +54,15 @@ export function notEnoughSpace(neededBytes: number, free: number): DownloadError
 }
 
 /** The last result for a folder, cached so that not each of many small files queries the file system. */
-let recent = { directory: '', free: 0, at: 0 }
+let recent = { directory: '', free: 0, at: 0, clock: systemClock }
 
 const recentMs = 1_000
 
 const ampleShare = 1 / 10_000
 
 /** Whether a file is negligible compared with the space that was free a moment ago. */
-function isAmple(directory: string, bytes: number): boolean {
-  const fresh = recent.directory === directory && performance.now() - recent.at < recentMs
+function isAmple(directory: string, bytes: number, clock: Clock): boolean {
+  const comparable = recent.directory === directory && recent.clock === clock
+  const fresh = comparable && clock.now() - recent.at < recentMs
   return fresh && bytes < recent.free * ampleShare
 }

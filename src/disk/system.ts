@@ -1,4 +1,5 @@
 import { uptime } from 'node:os'
+import { systemClock } from '../util/clock.js'
 import { existsSync, readFileSync } from './fs.js'
 
 let cached: string | undefined
@@ -31,7 +32,7 @@ function readBootId(): string {
   } catch {
     // Not Linux, or /proc is hidden.
   }
-  return `boot:${Math.round((Date.now() / 1000 - uptime()) / 10)}`
+  return `boot:${Math.round((systemClock.wallNow() / 1000 - uptime()) / 10)}`
 }
 
 // ---- Files of the build that are not imported, such as a worker's entry or a page.

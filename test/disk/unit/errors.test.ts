@@ -15,6 +15,7 @@ import {
   nullIfMissing,
   withHandles,
 } from '../../../src/disk/errors.js'
+import { ManualClock } from '../../support/clock.js'
 import { prlimit, skipFor } from '../../support/machine.js'
 
 let folder: string
@@ -154,20 +155,39 @@ describe('withHandles (FAULTS row 29)', () => {
   it('tries again until a descriptor is free', async () => {
     let calls = 0
     const open = () => (++calls < 4 ? Promise.reject(errno('EMFILE')) : Promise.resolve('ok'))
-    await expect(withHandles(open)).resolves.toBe('ok')
+    const clock = new ManualClock()
+    const waiting = withHandles(open, 60_000, clock)
+    await clock.advanceAsync(5 + 10 + 20 - 1)
+    expect(calls).toBe(3)
+    await clock.advanceAsync(1)
+    await expect(waiting).resolves.toBe('ok')
     expect(calls).toBe(4)
   })
 
   it('gives up at the deadline with the error as it came', async () => {
-    let calls = 0
+    const clock = new ManualClock()
+    const begin = clock.now()
+    const times: number[] = []
     const open = () => {
-      calls += 1
+      times.push(clock.now() - begin)
       return Promise.reject(errno('ENFILE'))
     }
-    await expect(withHandles(open, 300)).rejects.toMatchObject({ code: 'ENFILE' })
-    // At first and after 5, 10, 20, 40 and 80 ms; 160 more are beyond the deadline. A slow machine comes to fewer.
-    expect(calls).toBeGreaterThan(1)
-    expect(calls).toBeLessThanOrEqual(6)
+    const failed = expect(withHandles(open, 300, clock)).rejects.toMatchObject({ code: 'ENFILE' })
+    await clock.advanceAsync(300)
+    await failed
+    // The pause doubles from 5 ms on; the one of 160 ms would end after the deadline.
+    expect(times).toEqual([0, 5, 15, 35, 75, 155])
+  })
+
+  it('pauses for 250 ms at most', async () => {
+    const clock = new ManualClock()
+    let calls = 0
+    const open = () => Promise.reject(errno(++calls > 0 ? 'EMFILE' : ''))
+    const failed = expect(withHandles(open, 60_000, clock)).rejects.toMatchObject({ code: 'EMFILE' })
+    await clock.advanceAsync(60_000)
+    await failed
+    // 315 ms in seven attempts, then one every 250 ms.
+    expect(calls).toBe(7 + Math.floor((60_000 - 315) / 250))
   })
 
   it('does not repeat other failures', async () => {

@@ -8,8 +8,9 @@ import fc from '../../support/properties.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { acquireLock } from '../../../src/disk/lock.js'
 import { bundle } from '../../support/bundle.js'
+import { ManualClock } from '../../support/clock.js'
 import { linux, skipFor } from '../../support/machine.js'
-import { withTimeout } from '../../support/wait.js'
+import { waitFor, withTimeout } from '../../support/wait.js'
 
 let folder: string
 let path: string
@@ -160,6 +161,27 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
     await expectLocked()
     await age(11)
     await expectTakenOver()
+  })
+
+  it('shows every 20 s that its owner lives, until it is released', async () => {
+    const clock = new ManualClock()
+    const lock = await acquireLock(path, clock)
+    const other = await acquireLock(`${path}2`, clock)
+    expect(clock.pending).toEqual([20_000])
+    for (let beat = 0; beat < 2; beat += 1) {
+      const content = await readFile(path, 'utf8')
+      await age(50)
+      clock.advance(19_999)
+      await new Promise(setImmediate)
+      const before = (await stat(path)).mtimeMs
+      clock.advance(1)
+      await waitFor(async () => (await stat(path)).mtimeMs - before > 49_000)
+      expect(await readFile(path, 'utf8')).toBe(content)
+    }
+    await other.release()
+    expect(clock.pending).toEqual([20_000])
+    await lock.release()
+    expect(clock.pending).toEqual([])
   })
 
   it('waits a minute for an empty or broken lock, which may be in the making', async () => {
