@@ -7,6 +7,7 @@
 import { join } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
 import { lstat, readdir } from '../disk/fs.js'
+import { type Clock, systemClock } from '../util/clock.js'
 import { repositoryFolder } from './hf-paths.js'
 import type { KnownCaches } from './known-caches.js'
 
@@ -58,11 +59,13 @@ interface Listing {
 /** Index of the caches, which are listed when a file is first searched for. */
 export class CacheIndex {
   readonly #caches: KnownCaches
+  readonly #clock: Clock
   #listing: Promise<Listing> | null = null
   #listedAt = 0
 
-  constructor(caches: KnownCaches) {
+  constructor(caches: KnownCaches, clock: Clock = systemClock) {
     this.#caches = caches
+    this.#clock = clock
   }
 
   /** Finds candidates, the most likely ones first. Files that can't be read are skipped. */
@@ -80,7 +83,7 @@ export class CacheIndex {
   }
 
   #current(): Promise<Listing> {
-    const now = performance.now()
+    const now = this.#clock.now()
     if (this.#listing === null || now - this.#listedAt > maxAgeMs) {
       this.#listing = listAll(this.#caches)
       this.#listedAt = now

@@ -5,6 +5,7 @@
 import { Duplex } from 'node:stream'
 import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici'
 import { DownloadError, toDownloadError } from '../errors.js'
+import { type Clock, systemClock } from '../util/clock.js'
 import type { RemoteGrant } from './address-policy.js'
 import { type ExchangePhase, networkError } from './errors.js'
 import { guardedConnect, requireAllowed, type AddressResolver } from './guard.js'
@@ -51,6 +52,8 @@ export interface HttpClientOptions {
   remote?: RemoteGrant | null
   /** Resolves names if `remote` restricts connections. Default: the system's resolver. */
   resolve?: AddressResolver | undefined
+  /** Default: the system clock. */
+  clock?: Clock | undefined
 }
 
 /** Larger response headers are refused (FAULTS row 19). */
@@ -66,22 +69,24 @@ export class HttpClient {
   readonly #open: OpenExchanges = { paused: new Set(), unframed: new Set() }
   readonly #remote: RemoteGrant | null
   readonly #resolve: AddressResolver | undefined
+  readonly #clock: Clock
   readonly #ends = this.#endsOf(this.#open)
   /** Sockets that are not connected yet. undici forgets them when it is closed, and they keep the process alive. */
   readonly #opening = new Set<Duplex>()
   #proxied: EnvHttpProxyAgent | null = null
   #gentleUntil = 0
 
-  constructor({ connectTimeoutMs, remote = null, resolve }: HttpClientOptions) {
+  constructor({ connectTimeoutMs, remote = null, resolve, clock = systemClock }: HttpClientOptions) {
     this.#remote = remote
     this.#resolve = resolve
+    this.#clock = clock
     this.#options = {
       connect: {
         timeout: connectTimeoutMs,
         autoSelectFamily: true,
         autoSelectFamilyAttemptTimeout: 250,
         // undici passes this on to net.connect and tls.connect.
-        onread: receiveInto(() => (performance.now() < this.#gentleUntil ? smallReadBytes : largeReadBytes)),
+        onread: receiveInto(() => (clock.now() < this.#gentleUntil ? smallReadBytes : largeReadBytes)),
       },
       // The engine has its own, finer timers for headers and body.
       headersTimeout: 0,
@@ -134,7 +139,7 @@ export class HttpClient {
 
   /** To be called under a rate limit: for the next two seconds, sockets use small reads. */
   beGentle(): void {
-    this.#gentleUntil = performance.now() + gentleMs
+    this.#gentleUntil = this.#clock.now() + gentleMs
   }
 
   /** Starts an exchange. The listener is never called from inside this call. */

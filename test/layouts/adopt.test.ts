@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto'
 import { appendFile, link, lstat, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { adoptFile, type Adopted, type AdoptInit } from '../../src/layouts/adopt.js'
 import { CacheIndex, type WantedFile } from '../../src/layouts/cache-index.js'
 import type { KnownCaches } from '../../src/layouts/known-caches.js'
+import { ManualClock } from '../support/clock.js'
 import { mounting, skipFor } from '../support/machine.js'
 import { listTree, sha256File, smallTmpfs, tempDir } from '../support/temp.js'
 
@@ -134,25 +135,22 @@ describe('a file is found', () => {
 
   it('in caches that are listed once for many files, and again after a while', async () => {
     const { root, caches } = makeScene()
-    const index = new CacheIndex(caches)
+    const clock = new ManualClock()
+    const index = new CacheIndex(caches, clock)
     const find = async () => {
       const found: string[] = []
       for await (const { path } of index.find(wantedFile)) found.push(path)
       return found
     }
-    vi.useFakeTimers({ toFake: ['performance'] })
-    try {
-      const [none] = await Promise.all([find(), find()])
-      expect(none).toEqual([])
-      const late = await put(root, `ollama/blobs/sha256-${sha256}`)
-      expect(await find()).toEqual([])
-      vi.advanceTimersByTime(11_000)
-      expect(await find()).toEqual([late])
-      await rm(late)
-      expect(await find(), 'one that has gone meanwhile').toEqual([])
-    } finally {
-      vi.useRealTimers()
-    }
+    const [none] = await Promise.all([find(), find()])
+    expect(none).toEqual([])
+    const late = await put(root, `ollama/blobs/sha256-${sha256}`)
+    clock.advance(10_000)
+    expect(await find()).toEqual([])
+    clock.advance(1)
+    expect(await find()).toEqual([late])
+    await rm(late)
+    expect(await find(), 'one that has gone meanwhile').toEqual([])
   })
 })
 
