@@ -2,6 +2,7 @@
 import { asDownloadError, isOutOfHandles } from '../disk/errors.js'
 import { DownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
+import type { Clock, Timer } from '../util/clock.js'
 import type { Fetcher } from './fetch/fetcher.js'
 import type { FileHash } from './hash/hasher.js'
 import type { PartFile } from './part/part-file.js'
@@ -11,7 +12,8 @@ import type { TransferEvent } from './protocol.js'
 /** Settings and services of {@link Checkpoints}. */
 export interface CheckpointsInit {
   tuning: TransferTuning
-  fetcher: Fetcher
+  clock: Clock
+  fetcher: Pick<Fetcher, 'tick' | 'stop' | 'total' | 'connections'>
   /** Expected size in bytes, or null. */
   size: number | null
   part: () => PartFile | null
@@ -33,24 +35,27 @@ const headBytes = 64
 /** Runs the periodic tasks from construction until {@link stop}. */
 export class Checkpoints {
   readonly #init: CheckpointsInit
-  readonly #interval: NodeJS.Timeout
+  readonly #interval: Timer
   #busy: Promise<void> | null = null
-  #journalAt = performance.now()
+  #journalAt: number
   #journalled = 0
-  #syncAt = performance.now()
+  #syncAt: number
   #progressAt = 0
   #headChecked = false
 
   constructor(init: CheckpointsInit) {
+    const { clock } = init
     this.#init = init
-    this.#interval = setInterval(() => {
+    this.#journalAt = clock.now()
+    this.#syncAt = clock.now()
+    this.#interval = clock.interval(() => {
       this.#tick()
     }, tickMs)
   }
 
   /** Stops, waits for pending disk operations, and reports the progress a last time. */
   async stop(): Promise<void> {
-    clearInterval(this.#interval)
+    this.#interval.cancel()
     await this.#busy
     const part = this.#init.part()
     if (part !== null) this.#emitProgress(part)
@@ -63,8 +68,8 @@ export class Checkpoints {
   }
 
   #tick(): void {
-    const now = performance.now()
-    const { fetcher, part: current, hash, size, tuning } = this.#init
+    const { fetcher, part: current, hash, size, tuning, clock } = this.#init
+    const now = clock.now()
     fetcher.tick(now)
     const part = current()
     if (part === null) return

@@ -1,7 +1,9 @@
 /** The engine in this thread: creates what all transfers share, and starts transfers. */
+import { CacheIndex } from '../layouts/cache-index.js'
 import type { AddressResolver } from '../net/guard.js'
 import { HttpClient } from '../net/http.js'
 import { defaultTuning, type TransferTuning } from '../net/tuning.js'
+import { type Clock, systemClock } from '../util/clock.js'
 import { TokenBucket } from './fetch/rate-limit.js'
 import { HostGate } from './fetch/retry-budget.js'
 import { HashService } from './hash/hasher.js'
@@ -20,27 +22,32 @@ export interface EngineOptions {
   onLog?: (level: 'warn', message: string) => void
   /** Resolves host names for `remote` transfers, in tests. Default: the resolver of the system. */
   resolve?: AddressResolver
+  /** Times everything that transfers do. Default: the system clock. */
+  clock?: Clock
 }
 
 /** Creates an engine that runs in the calling thread. */
 export function createEngine(options: EngineOptions = {}): TransferEngine {
   const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
+  const { clock = systemClock, resolve } = options
   const { connectTimeoutMs } = tuning
-  const http = new HttpClient({ connectTimeoutMs })
+  const http = new HttpClient({ connectTimeoutMs, clock })
   const hashes = new HashService({
     onFallback: (message) => options.onLog?.('warn', message),
   })
   const shared: TransferResources = {
     tuning,
+    clock,
     shares: new Shares({
       http,
-      makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve: options.resolve }),
-      makeBucket: (limit) => new TokenBucket(limit),
+      makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve, clock }),
+      makeIndex: (caches) => new CacheIndex(caches, clock),
+      makeBucket: (limit) => new TokenBucket(limit, clock),
     }),
     hashes,
     gate: new HostGate(),
     batchesFor: batchPools(),
-    bucket: new TokenBucket(options.maxBytesPerSecond ?? null),
+    bucket: new TokenBucket(options.maxBytesPerSecond ?? null, clock),
   }
   return {
     start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {

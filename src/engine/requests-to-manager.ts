@@ -1,5 +1,6 @@
 /** Requests from a transfer to its manager: each is sent as an event and answered by a command. */
 import { deserializeError, DownloadError } from '../errors.js'
+import type { Clock } from '../util/clock.js'
 import type { TransferCommand, TransferEvent } from './protocol.js'
 
 /** A command that answers a request. */
@@ -12,12 +13,14 @@ const replyTimeoutMs = 60_000
 export class ManagerRequests {
   readonly #emit: (event: TransferEvent) => void
   readonly #signal: AbortSignal
+  readonly #clock: Clock
   readonly #waiting = new Map<number, (reply: Reply) => void>()
   #nextId = 1
 
-  constructor(emit: (event: TransferEvent) => void, signal: AbortSignal) {
+  constructor(emit: (event: TransferEvent) => void, signal: AbortSignal, clock: Clock) {
     this.#emit = emit
     this.#signal = signal
+    this.#clock = clock
   }
 
   /** Passes a reply to its request; ignored if the request has ended already. */
@@ -52,7 +55,7 @@ export class ManagerRequests {
     const requestId = this.#nextId++
     return new Promise((resolve, reject) => {
       const end = () => {
-        clearTimeout(timer)
+        timer.cancel()
         this.#signal.removeEventListener('abort', onAbort)
         this.#waiting.delete(requestId)
       }
@@ -60,7 +63,7 @@ export class ManagerRequests {
         end()
         reject(new DownloadError('CANCELED', 'The transfer was stopped.'))
       }
-      const timer = setTimeout(() => {
+      const timer = this.#clock.timer(() => {
         end()
         reject(new DownloadError('INTERNAL', 'The manager did not answer in time.', { retryable: true }))
       }, replyTimeoutMs)

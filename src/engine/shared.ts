@@ -1,8 +1,9 @@
 /** Resources that transfers share: rate limits, connections, and the index of other programs' caches. */
-import { CacheIndex } from '../layouts/cache-index.js'
+import type { CacheIndex } from '../layouts/cache-index.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { HttpClient } from '../net/http.js'
 import type { TransferTuning } from '../net/tuning.js'
+import type { Clock } from '../util/clock.js'
 import type { TokenBucket } from './fetch/rate-limit.js'
 import type { HostGate } from './fetch/retry-budget.js'
 import type { HashService } from './hash/hasher.js'
@@ -29,6 +30,8 @@ export interface SharesInit {
   http: HttpClient
   /** Creates an HTTP client for the download of an untrusted caller, which shares no connections with others. */
   makeRemoteHttp: (remote: NonNullable<TransferSpec['remote']>) => HttpClient
+  /** Creates an index of the caches of other programs. */
+  makeIndex: (caches: KnownCaches) => CacheIndex
   /** Creates a rate limit, in bytes per second; null for none. */
   makeBucket: (limit: number | null) => TokenBucket
 }
@@ -52,7 +55,7 @@ export class Shares {
 
   /** Creates the share of a transfer. Transfers with the same `share` key share its resources. */
   enter({ share: key, remote, maxBytesPerSecond }: TransferSpec): Share {
-    const { http, makeRemoteHttp, makeBucket } = this.#init
+    const { http, makeRemoteHttp, makeIndex, makeBucket } = this.#init
     const known = key === null ? undefined : this.#common.get(key)
     const common = known ?? { bucket: makeBucket(maxBytesPerSecond), http: null, index: null, members: 0 }
     common.members += 1
@@ -64,7 +67,7 @@ export class Shares {
     }
     return {
       bucket: common.bucket,
-      index: (caches) => (common.index ??= new CacheIndex(caches)),
+      index: (caches) => (common.index ??= makeIndex(caches)),
       open: () => (remote === null ? http : (common.http ??= makeRemoteHttp(remote))),
       close: () => (key === null ? close() : Promise.resolve()),
       leave: async () => {
@@ -82,6 +85,7 @@ export class Shares {
 /** What all transfers share. */
 export interface TransferResources {
   tuning: TransferTuning
+  clock: Clock
   /** Connections and rate limits of downloads. */
   shares: Shares
   hashes: HashService

@@ -9,6 +9,7 @@ import { type FileStamp, isSame, stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
+import type { Clock } from '../util/clock.js'
 import type { HashService } from './hash/hasher.js'
 import { inspectLeftover, type Leftover } from './part/journal.js'
 import { addressesOf, type TransferEvent, type TransferResult, type TransferSpec } from './protocol.js'
@@ -37,11 +38,11 @@ export class Target {
    * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `DISK_IO`. No file or
    * folder is left behind in that case.
    */
-  static async take(directory: string, filename: string): Promise<Target> {
+  static async take(directory: string, filename: string, clock: Clock): Promise<Target> {
     const paths = partPaths(directory, filename)
     let lock: FileLock
     try {
-      lock = await lockTarget(paths)
+      lock = await lockTarget(paths, clock)
     } catch (error) {
       return await Target.#takeWithoutLock(paths, error)
     }
@@ -234,11 +235,11 @@ const maxRounds = 50
  *
  * @throws DownloadError `TARGET_LOCKED` and others. No file or folder is left behind in that case.
  */
-async function lockTarget(paths: PartPaths): Promise<FileLock> {
+async function lockTarget(paths: PartPaths, clock: Clock): Promise<FileLock> {
   try {
     for (let round = 1; ; round += 1) {
       try {
-        return await acquireLock(paths.lock)
+        return await acquireLock(paths.lock, clock)
       } catch (error) {
         if (!isMissing(error) || round === maxRounds) throw error
       }

@@ -2,7 +2,6 @@
  * Runs the transfer of one file: target, resuming, fetching, verifying, publishing, and starting over if that
  * helps.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { asDownloadError } from '../disk/errors.js'
 import { chooseFilename } from '../disk/names.js'
 import { ensureSpace } from '../disk/space.js'
@@ -36,8 +35,6 @@ import type { Share, TransferResources } from './shared.js'
 import { type ExistingVerdict, findFile, resultOf, Target, wasPublished } from './target.js'
 import { headCheck, verify } from './verify.js'
 
-const now = () => performance.now()
-
 /** One transfer. {@link run} must be called once. */
 export class Transfer {
   #spec: TransferSpec
@@ -65,11 +62,11 @@ export class Transfer {
     this.#spec = spec
     this.#shared = shared
     this.#listener = listener
-    this.#requests = new ManagerRequests(listener, this.#aborted.signal)
+    this.#requests = new ManagerRequests(listener, this.#aborted.signal, shared.clock)
     this.#mirrorTrust = new MirrorTrust(addressesOf(spec))
     this.#filename = spec.filename
     this.#share = shared.shares.enter(spec)
-    this.#retryBudget = new RetryBudget(shared.tuning, performance.now())
+    this.#retryBudget = new RetryBudget(shared.tuning, shared.clock.now())
   }
 
   /** Handles a command of the manager. */
@@ -120,7 +117,7 @@ export class Transfer {
   /** Locks the target and checks what exists there. Returns a result if nothing is left to do. */
   async #prepare(filename: string): Promise<TransferResult | null> {
     const spec = this.#spec
-    const target = await Target.take(spec.directory, filename)
+    const target = await Target.take(spec.directory, filename, this.#shared.clock)
     this.#target = target
     this.#filename = filename
     const leftover = await target.leftover(spec)
@@ -165,12 +162,15 @@ export class Transfer {
     this.#mirrorTrust.noteKept()
     const { total } = identity
     this.#use(part, total)
-    if (total !== null) await ensureSpace(part.paths.directory, total, await part.allocatedBytes())
+    if (total !== null) {
+      const allocated = await part.allocatedBytes()
+      await ensureSpace(part.paths.directory, total, allocated, this.#shared.clock)
+    }
     this.#log('info', `Resuming with ${formatBytes(part.writtenBytes)} from an earlier run.`)
   }
 
   async #fetch(): Promise<'complete' | 'nothing'> {
-    const { tuning, gate, bucket } = this.#shared
+    const { tuning, clock, gate, bucket } = this.#shared
     const http = this.#share.open()
     const spec = this.#spec
     const batches = this.#shared.batchesFor(spec.connections)
@@ -178,7 +178,7 @@ export class Transfer {
       spec,
       urls: this.#mirrorTrust.urls,
       tuning,
-      context: { http, tuning, buckets: [bucket, this.#share.bucket], proxy: spec.proxy, batches, now },
+      context: { http, tuning, buckets: [bucket, this.#share.bucket], proxy: spec.proxy, batches, clock },
       gate,
       retryBudget: this.#retryBudget,
       kept: this.#kept,
@@ -192,6 +192,7 @@ export class Transfer {
     this.#fetcher = fetcher
     const checkpoints = new Checkpoints({
       tuning,
+      clock,
       fetcher,
       size: spec.size,
       part: () => this.#part,
@@ -238,7 +239,7 @@ export class Transfer {
     const { url, sha256 } = this.#spec
     const { identity } = first
     const { total } = identity
-    if (total !== null) await ensureSpace(target.paths.directory, total, 0)
+    if (total !== null) await ensureSpace(target.paths.directory, total, 0, this.#shared.clock)
     this.#throwIfStopped()
     const part = await PartFile.open({ paths: target.paths, url, sha256, identity, resume: null })
     this.#use(part, total)
@@ -323,7 +324,7 @@ export class Transfer {
     // The failure that made another range request necessary explains more than the missing ranges.
     const earlier = this.#retryBudget.lastError
     const verdict =
-      trigger === 'ranges-lost' ? this.#retryBudget.failed(again.reason, performance.now()) : null
+      trigger === 'ranges-lost' ? this.#retryBudget.failed(again.reason, this.#shared.clock.now()) : null
     if (verdict?.kind === 'give-up') throw earlier ?? again
     if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
     // Different versions may come from different nodes of the same server. A single stream can't mix them, and it
@@ -334,7 +335,7 @@ export class Transfer {
     if (verdict?.kind === 'wait') {
       const { attempt, delayMs } = verdict
       this.#emit({ type: 'retrying', attempt, delayMs, error })
-      await sleep(delayMs, undefined, { signal: this.#aborted.signal }).catch(() => undefined)
+      await this.#shared.clock.sleep(delayMs, this.#aborted.signal)
       return
     }
     this.#retryBudget.forgetBytes()

@@ -3,6 +3,7 @@ import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { declareDead } from '../disk/lock.js'
 import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
+import { systemClock } from '../util/clock.js'
 import type { EngineOptions } from './engine.js'
 import {
   type StopMode,
@@ -23,7 +24,7 @@ const maxLosses = 3
 /** How long to wait for the worker to close before it is terminated, in milliseconds. */
 const closeMs = 5_000
 
-/** Options of a {@link WorkerEngine}. */
+/** Options of a {@link WorkerEngine}. A clock can't be passed to a worker, which uses the system clock. */
 export interface WorkerEngineOptions extends Omit<EngineOptions, 'resolve'> {
   /** Creates the engine to use if no worker can be started. */
   fallback: (options: EngineOptions) => TransferEngine
@@ -90,11 +91,12 @@ export class WorkerEngine implements TransferEngine {
   async #closeWorker(): Promise<void> {
     const worker = this.#worker
     if (worker === null) return
+    const { clock = systemClock } = this.#options
     worker.ref()
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, closeMs)
+      const timer = clock.timer(resolve, closeMs)
       this.#onClosed = () => {
-        clearTimeout(timer)
+        timer.cancel()
         resolve()
       }
       this.#post({ type: 'close' })
@@ -225,8 +227,8 @@ export class WorkerEngine implements TransferEngine {
       'warn',
       `The transfer worker can't be used (${reason}); files are downloaded in the main thread.`,
     )
-    const { tuning = {} } = this.#options
+    const { tuning = {}, clock = systemClock } = this.#options
     // Without `onLog`: a second warning, that the hash worker is missing too, would not help.
-    this.#fallback = this.#options.fallback({ tuning, maxBytesPerSecond: this.#limit })
+    this.#fallback = this.#options.fallback({ tuning, maxBytesPerSecond: this.#limit, clock })
   }
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { Target } from '../../src/engine/target.js'
+import { systemClock } from '../../src/util/clock.js'
 import { listTree, tempDir } from '../support/temp.js'
 
 it('is made for each of them, though others take it away as soon as it is empty', async () => {
@@ -9,7 +10,7 @@ it('is made for each of them, though others take it away as soon as it is empty'
   const directory = join(root, 'models', 'llm')
   const come = async (name: string) => {
     for (let round = 0; round < 40; round += 1) {
-      const target = await Target.take(directory, name)
+      const target = await Target.take(directory, name, systemClock)
       // A moment in between, so that they meet in every order.
       if (round % 3 === 0) await listTree(root)
       await target.release({ empty: true })

@@ -4,6 +4,7 @@ import { DownloadError } from '../../errors.js'
 import { type Exchange, type HttpClient, requestHeaders, type ResponseHead } from '../../net/http.js'
 import { type Hop, isRedirect, nextHop } from '../../net/redirects.js'
 import type { TransferTuning } from '../../net/tuning.js'
+import type { Clock, Timer } from '../../util/clock.js'
 import { BatchWriter, type BufferPool, type ByteSink } from '../part/batch-writer.js'
 import type { TokenBucket } from './rate-limit.js'
 
@@ -17,8 +18,7 @@ export interface ConnectionContext {
   proxy: boolean
   /** Buffers that collect bytes before they are written. */
   batches: BufferPool
-  /** Monotonic clock in milliseconds. */
-  now: () => number
+  clock: Clock
 }
 
 /** How a connection ended. */
@@ -86,7 +86,7 @@ export class FetchConnection {
   #lastByteAt = 0
   #slowWindow = { at: 0, bytes: 0 }
   #blocked = 0
-  #limiter: NodeJS.Timeout | null = null
+  #limiter: Timer | null = null
 
   constructor(
     id: number,
@@ -109,16 +109,17 @@ export class FetchConnection {
   }
 
   #request(range: Readonly<Record<string, string>>): void {
-    const { http, proxy, tuning, now, buckets } = this.#context
+    const { http, proxy, tuning, clock, buckets } = this.#context
     if (buckets.some((bucket) => bucket.limit !== null)) http.beGentle()
     const exchange = http.exchange(
       { url: this.hop.url, headers: requestHeaders(this.hop.headers, range), proxy },
       {
         onSent: () => {
-          this.#deadline = now() + tuning.headersTimeoutMs
+          this.#deadline = clock.now() + tuning.headersTimeoutMs
         },
         onHead: (head) => {
-          this.answerMs = now() - (this.#deadline ?? now()) + tuning.headersTimeoutMs
+          const now = clock.now()
+          this.answerMs = now - (this.#deadline ?? now) + tuning.headersTimeoutMs
           this.#deadline = null
           if (isRedirect(head.status)) this.#redirect(exchange, head, range)
           else this.#onHead(head)
@@ -151,7 +152,7 @@ export class FetchConnection {
       return
     }
     this.#exchange = null
-    dropBody(exchange, head)
+    dropBody(exchange, head, this.#context.clock)
     this.#request(range)
   }
 
@@ -178,7 +179,7 @@ export class FetchConnection {
     this.#bodyEnd = options.bodyEnd
     this.#overlap = options.overlap ?? null
     this.#state = 'body'
-    const now = this.#context.now()
+    const now = this.#context.clock.now()
     this.acceptedAt = now
     this.#lastByteAt = now
     this.#slowWindow = { at: now, bytes: 0 }
@@ -249,7 +250,7 @@ export class FetchConnection {
     }
     if (this.#state !== 'body') return
     let data = chunk
-    this.#lastByteAt = this.#context.now()
+    this.#lastByteAt = this.#context.clock.now()
     this.receivedBytes += data.length
     if (this.#overlap !== null) {
       const rest = this.#compareOverlap(data)
@@ -301,7 +302,7 @@ export class FetchConnection {
     this.#context.http.beGentle()
     this.#block()
     // Wait in slices, so that a raised limit takes effect soon.
-    this.#limiter = setTimeout(
+    this.#limiter = this.#context.clock.timer(
       () => {
         this.#limiter = null
         if (this.#state === 'body') this.#throttle(0)
@@ -342,7 +343,7 @@ export class FetchConnection {
   async #close(outcome: Outcome): Promise<void> {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#state = 'closing'
-    if (this.#limiter !== null) clearTimeout(this.#limiter)
+    this.#limiter?.cancel()
     this.#exchange?.abort()
     this.#held = []
     this.#writer?.flush()
@@ -358,11 +359,11 @@ export class FetchConnection {
 }
 
 /** Aborts the response of a redirect, unless its body is short: once it is read, the connection can be reused. */
-function dropBody(exchange: Exchange, { headers }: ResponseHead): void {
+function dropBody(exchange: Exchange, { headers }: ResponseHead, clock: Clock): void {
   const length = headers['content-length']
   if (typeof length !== 'string' || !/^\d{1,5}$/.test(length) || Number(length) > maxRedirectBodyBytes)
     exchange.abort()
-  else if (length !== '0') setTimeout(() => exchange.abort(), redirectBodyMs).unref()
+  else if (length !== '0') clock.timer(() => exchange.abort(), redirectBodyMs).unref()
 }
 
 /** The error for a body that ends before the file is complete. */

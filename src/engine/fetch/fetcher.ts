@@ -7,6 +7,7 @@ import { asDownloadError, isOutOfHandles } from '../../disk/errors.js'
 import { type DownloadError } from '../../errors.js'
 import { isNetworkFailure, withoutWait } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/http.js'
+import type { Timer } from '../../util/clock.js'
 import type { PartFile } from '../part/part-file.js'
 import { StartOver } from '../part/start-over.js'
 import { ConnectionPool, type LiveConnection, Requests } from './connection-pool.js'
@@ -31,7 +32,7 @@ export class Fetcher {
   /** Only one connection is used until bytes arrive. */
   #probing = true
   #notBefore = 0
-  #timer: NodeJS.Timeout | null = null
+  #timer: Timer | null = null
   #opening = 0
   #ended: { error: unknown } | 'complete' | 'nothing' | null = null
   #settle: ((outcome: 'complete' | 'nothing') => void) | null = null
@@ -108,7 +109,7 @@ export class Fetcher {
       this.#end('complete')
       return
     }
-    const now = this.#init.context.now()
+    const now = this.#init.context.clock.now()
     if (this.#notBefore > now) {
       this.#schedule(this.#notBefore - now)
       return
@@ -132,8 +133,8 @@ export class Fetcher {
   }
 
   #schedule(ms: number): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
+    this.#timer?.cancel()
+    this.#timer = this.#init.context.clock.timer(() => {
       this.#timer = null
       this.#pump()
     }, Math.ceil(ms))
@@ -308,7 +309,9 @@ export class Fetcher {
   #heed(live: LiveConnection, head: ResponseHead, error: DownloadError): DownloadError {
     const { gate, context, tuning } = this.#init
     const { origin } = live.connection.hop.url
-    return gate.heed(origin, head, error, { now: context.now(), maxMs: tuning.maxRetryAfterMs })
+    const { clock } = context
+    const times = { now: clock.now(), wallNow: clock.wallNow(), maxMs: tuning.maxRetryAfterMs }
+    return gate.heed(origin, head, error, times)
   }
 
   // ---- ends of connections ----
@@ -317,7 +320,7 @@ export class Fetcher {
     const { connection, mirror } = live
     const { retryBudget, context } = this.#init
     const part = this.#part
-    if (part !== null) retryBudget.noteBytes(part.writtenBytes, context.now())
+    if (part !== null) retryBudget.noteBytes(part.writtenBytes, context.clock.now())
     if (connection.receivedBytes > 0) mirror.address.noteBytes()
     if (this.#ended !== null) {
       this.#finish()
@@ -349,7 +352,7 @@ export class Fetcher {
       return
     }
     const { retryBudget, context, host, tuning } = this.#init
-    const now = context.now()
+    const now = context.clock.now()
     const { several } = this.mirrors
     // If there is another address, a stalled one is given up together with its other connections.
     if (mirror.live > 0 && !(several && error.code === 'STALLED')) {
@@ -385,7 +388,7 @@ export class Fetcher {
   #end(how: { error: unknown } | 'complete' | 'nothing'): void {
     if (this.#ended !== null) return
     this.#ended = how
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#pool.stop()
     this.#finish()
   }

@@ -1,4 +1,5 @@
 import { DownloadError } from '../../errors.js'
+import type { Clock } from '../../util/clock.js'
 
 /** How much of the rate may be saved up, in seconds. */
 const burstSeconds = 0.1
@@ -6,7 +7,7 @@ const burstSeconds = 0.1
 /** Smallest burst, in bytes: a single chunk from a socket is about as large. */
 const minBurstBytes = 16 * 1024
 
-/** The longest delay that `setTimeout` supports, in milliseconds. */
+/** The longest delay that a timer supports, in milliseconds. */
 const maxWaitMs = 0x7fffffff
 
 /**
@@ -15,7 +16,7 @@ const maxWaitMs = 0x7fffffff
  * that timers that fire late don't reduce the speed.
  */
 export class TokenBucket {
-  readonly #now: () => number
+  readonly #clock: Clock
   #limit: number | null
   /** Bytes that may be taken without waiting; negative while there is a debt. */
   #balance: number
@@ -23,14 +24,13 @@ export class TokenBucket {
 
   /**
    * @param bytesPerSecond - the rate, or null for none.
-   * @param now - monotonic clock in milliseconds. Default `performance.now`.
    * @throws DownloadError `INVALID_OPTIONS` for a rate that isn't a positive finite number.
    */
-  constructor(bytesPerSecond: number | null, now: () => number = () => performance.now()) {
-    this.#now = now
+  constructor(bytesPerSecond: number | null, clock: Clock) {
+    this.#clock = clock
     this.#limit = checkedLimit(bytesPerSecond)
     this.#balance = burstOf(this.#limit)
-    this.#refilledAt = now()
+    this.#refilledAt = clock.now()
   }
 
   /** The rate in bytes per second, or null for none. */
@@ -73,7 +73,7 @@ export class TokenBucket {
   }
 
   #refill(): void {
-    const now = this.#now()
+    const now = this.#clock.now()
     const elapsedMs = Math.max(0, now - this.#refilledAt)
     this.#refilledAt = now
     if (this.#limit === null) return

@@ -113,16 +113,20 @@ export class HostGate {
   /**
    * Applies the `Retry-After` of a response to its origin, unless it is longer than `maxMs`.
    *
+   * @param times - `now`: monotonic time; `wallNow`: time of day, for a server that does not send its own.
    * @returns the error, with the time to wait added if the response has one.
    */
   heed(
     origin: string,
     head: ResponseHead,
     error: DownloadError,
-    { now, maxMs }: { now: number; maxMs: number },
+    { now, wallNow, maxMs }: { now: number; wallNow: number; maxMs: number },
   ): DownloadError {
     const header = head.headers['retry-after']
-    const retryAfterMs = parseRetryAfter(typeof header === 'string' ? header : null, serverTime(head))
+    const retryAfterMs = parseRetryAfter(
+      typeof header === 'string' ? header : null,
+      serverTime(head) ?? wallNow,
+    )
     if (retryAfterMs === null) return error
     if (retryAfterMs <= maxMs) this.close(origin, now + retryAfterMs)
     const { code, message, status } = error
@@ -131,9 +135,9 @@ export class HostGate {
   }
 }
 
-/** The time according to the server, so that a wrong local clock does not matter. */
-function serverTime(head: ResponseHead): number {
+/** The time according to the server, so that a wrong local clock does not matter; null if it does not say. */
+function serverTime(head: ResponseHead): number | null {
   const { date } = head.headers
   const at = typeof date === 'string' ? Date.parse(date) : Number.NaN
-  return Number.isNaN(at) ? Date.now() : at
+  return Number.isNaN(at) ? null : at
 }

@@ -1,0 +1,97 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { partPaths } from '../../../src/disk/part-paths.js'
+import { Checkpoints } from '../../../src/engine/checkpoints.js'
+import { parseJournal } from '../../../src/engine/part/journal.js'
+import { PartFile } from '../../../src/engine/part/part-file.js'
+import type { TransferEvent } from '../../../src/engine/protocol.js'
+import { defaultTuning } from '../../../src/net/tuning.js'
+import { ManualClock } from '../../support/clock.js'
+import { tempDir } from '../../support/temp.js'
+import { waitFor } from '../../support/wait.js'
+
+const total = 10_000_000
+const identity = { total, etag: '"1"', lastModified: null, lastModifiedStrong: false }
+
+async function begin() {
+  const paths = partPaths(tempDir('checkpoints'), 'a')
+  const part = await PartFile.open({ paths, url: 'https://host/a', sha256: null, identity, resume: null })
+  const clock = new ManualClock()
+  const events: TransferEvent[] = []
+  const ticks: number[] = []
+  const stopped: unknown[] = []
+  const checkpoints = new Checkpoints({
+    tuning: { ...defaultTuning, progressIntervalMs: 500, journalIntervalMs: 1_000, syncIntervalMs: 5_000 },
+    clock,
+    fetcher: {
+      tick: (now) => void ticks.push(now),
+      stop: (error) => void stopped.push(error),
+      total,
+      connections: 1,
+    },
+    size: total,
+    part: () => part,
+    hash: () => null,
+    emit: (event) => void events.push(event),
+    head: () => null,
+  })
+  const journal = () => (existsSync(paths.journal) ? parseJournal(readFileSync(paths.journal, 'utf8')) : null)
+  /** Moves the time tick by tick, so that the disk can keep up. */
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 25) {
+      clock.advance(25)
+      for (let turn = 0; turn < 5; turn += 1) await setImmediate()
+    }
+  }
+  return { part, clock, checkpoints, events, ticks, stopped, journal, pass }
+}
+
+describe('checkpoints', () => {
+  it('write the journal when its interval is over', async () => {
+    const { part, checkpoints, journal, pass, clock } = await begin()
+    part.writeNow(Buffer.alloc(1_000), 0)
+    await pass(975)
+    expect(journal()).toBeNull()
+    clock.advance(25)
+    await waitFor(() => journal()?.written[0]?.[1] === 1_000)
+    await checkpoints.stop()
+    expect(clock.pending).toEqual([])
+    await part.close()
+  })
+
+  it('write it sooner after a megabyte', async () => {
+    const { part, checkpoints, journal, clock } = await begin()
+    part.writeNow(Buffer.alloc(1024 * 1024), 0)
+    clock.advance(25)
+    await waitFor(() => journal()?.written[0]?.[1] === 1024 * 1024)
+    expect(journal()?.synced).toEqual([])
+    await checkpoints.stop()
+    await part.close()
+  })
+
+  it('force the data to the disk when that interval is over', async () => {
+    const { part, checkpoints, journal, pass, clock } = await begin()
+    part.writeNow(Buffer.alloc(1_000), 0)
+    await pass(3_000)
+    await waitFor(() => journal() !== null)
+    expect(journal()?.synced).toEqual([])
+    await pass(1_975)
+    await waitFor(() => (clock.advance(25), (journal()?.synced[0]?.[1] ?? 0) === 1_000))
+    expect(clock.now()).toBeGreaterThanOrEqual(5_000 + 5_000)
+    await checkpoints.stop()
+    await part.close()
+  })
+
+  it('report the progress at its interval, and drive the fetcher all the time', async () => {
+    const { part, checkpoints, events, ticks, pass, stopped } = await begin()
+    await pass(1_200)
+    // At the first tick, and 500 and 1,000 ms after it.
+    expect(events.map(({ type }) => type)).toEqual(['progress', 'progress', 'progress'])
+    expect(ticks).toEqual(Array.from({ length: 48 }, (_, index) => 5_000 + 25 * (index + 1)))
+    await checkpoints.stop()
+    expect(events).toHaveLength(4)
+    expect(stopped).toEqual([])
+    await part.close()
+  })
+})
