@@ -31,7 +31,7 @@ export class FileJob implements Job {
 
   #on(event: TransferEvent): void {
     const host = this.#host
-    const { download } = host
+    const { download, clock } = host
     switch (event.type) {
       case 'claim':
         this.#transfer.send({
@@ -50,7 +50,7 @@ export class FileJob implements Job {
         void this.#onRefresh(event.requestId)
         return
       case 'restarted':
-        download.note(performance.now(), { downloaded: 0, total: download.record.total, connections: 0 })
+        download.note(clock.now(), { downloaded: 0, total: download.record.total, connections: 0 })
         break
       default:
     }

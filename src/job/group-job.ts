@@ -66,15 +66,17 @@ export class GroupJob implements Job {
       () => {
         host.emit({ type: 'progress', ...this.#current() })
       },
+      host.clock,
     )
     let lastSaveMs = 0
     this.#saving = new Throttle(
       () => Math.max(saveMs, lastSaveMs * saveShare),
       async () => {
-        const begin = performance.now()
+        const begin = host.clock.now()
         await host.save()
-        lastSaveMs = performance.now() - begin
+        lastSaveMs = host.clock.now() - begin
       },
+      host.clock,
     )
     void this.#run(resolution)
   }
@@ -273,7 +275,7 @@ export class GroupJob implements Job {
       void this.#succeed(group)
       return
     }
-    host.download.note(performance.now(), { ...this.#current(), connections: 0 })
+    host.download.note(host.clock.now(), { ...this.#current(), connections: 0 })
     if (this.#stopMode !== null) {
       host.emit({ type: 'stopped', mode: this.#stopMode })
       return

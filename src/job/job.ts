@@ -6,6 +6,7 @@ import type { StopMode, TransferEngine, TransferPhase, TransferSpec } from '../e
 import type { DownloadError, SerializedDownloadError } from '../errors.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { TransferTuning } from '../net/tuning.js'
+import type { Clock } from '../util/clock.js'
 
 /** Outcome of a job. */
 export type JobOutcome =
@@ -32,6 +33,7 @@ export interface JobHost {
   readonly download: Download
   readonly engine: TransferEngine
   readonly tuning: TransferTuning
+  readonly clock: Clock
   /** Returns the fields that the specs of all transfers of the download have in common. */
   spec(): Omit<TransferSpec, 'filename' | 'known'>
   /** Returns the caches of this machine, as the environment named them when the manager first read it. */

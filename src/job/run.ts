@@ -10,6 +10,7 @@ import type { TransferTuning } from '../net/tuning.js'
 import { isRef } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
+import type { Clock } from '../util/clock.js'
 import { claimName, FileJob } from './file-job.js'
 import { GroupJob } from './group-job.js'
 import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
@@ -21,6 +22,7 @@ export interface DownloadRunInit {
   engine: TransferEngine
   resolver: Resolver
   tuning: TransferTuning
+  clock: Clock
   /** Folder that the file is stored in. */
   directory: string
   connections: number
@@ -169,6 +171,7 @@ export class DownloadRun {
       download,
       engine: init.engine,
       tuning: init.tuning,
+      clock: init.clock,
       spec: () => {
         const { record } = download
         return {
@@ -199,13 +202,13 @@ export class DownloadRun {
   }
 
   #on(event: JobEvent): void {
-    const { download, emitter } = this.#init
+    const { download, emitter, clock } = this.#init
     switch (event.type) {
       case 'phase':
         this.#onPhase(event.phase)
         return
       case 'progress':
-        download.note(performance.now(), event)
+        download.note(clock.now(), event)
         this.#emitProgress()
         return
       case 'retrying': {

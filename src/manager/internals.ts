@@ -2,6 +2,7 @@
 import type { Destinations } from '../download/destination.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
+import type { Clock } from '../util/clock.js'
 
 /**
  * Key under which a manager keeps its {@link ManagerInternals}. The package does not export it, so only the
@@ -18,4 +19,15 @@ export interface ManagerInternals {
   readonly destinations: Destinations
   /** Sources of the host application and of this package. */
   readonly sources: SourceRegistry
+  /** Times everything that the manager and the parts on top of it do, except transfers in a worker. */
+  readonly clock: Clock
+}
+
+/** Services that tests replace: they are given as the option {@link internals}, which is not a public one. */
+export type ManagerServices = Partial<Pick<ManagerInternals, 'clock'>>
+
+/** The {@link ManagerServices} among the options of a manager. */
+export function servicesOf(options: object): ManagerServices {
+  // Only this package has the key, and it sets nothing else under it.
+  return (options as { [internals]?: ManagerServices })[internals] ?? {}
 }

@@ -20,11 +20,12 @@ import { WorkerEngine } from '../engine/worker.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { defaultTuning } from '../net/tuning.js'
 import { Resolver, sourceRegistry } from '../sources/resolver.js'
-import { createFileStore } from '../store/file.js'
+import { FileStore } from '../store/file.js'
 import { createMemoryStore } from '../store/memory.js'
 import type { DownloadStore } from '../store/store.js'
+import { type Clock, systemClock } from '../util/clock.js'
 import { Serial } from '../util/schedule.js'
-import { internals, type ManagerInternals } from './internals.js'
+import { internals, type ManagerInternals, servicesOf } from './internals.js'
 import { type DownloadManagerOptions, managerOptionsSchema, type ResolvedManagerOptions } from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
 import { Registry } from './registry.js'
@@ -76,18 +77,20 @@ export class DownloadManager extends SafeEmitter {
     super()
     this.#options = parseOptions(managerOptionsSchema, options, 'DownloadManager options')
     const { modes, defaultMode } = this.#options
+    const { clock = systemClock } = servicesOf(options)
     this.directory = resolve(this.#options.directory)
     this.#places = new Destinations(this.directory, modes, defaultMode)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
     const sources = sourceRegistry(this.#options.sources)
-    const store = openStore(this.#options.store, this.directory)
-    this[internals] = { store, destinations: this.#places, sources }
+    const store = openStore(this.#options.store, this.directory, clock)
+    this[internals] = { store, destinations: this.#places, sources, clock }
     this.#registry = new Registry(store, (event) => {
       this.emit('log', event)
     })
     const engineOptions: EngineOptions = {
       tuning: this.#options.tuning,
       maxBytesPerSecond: this.#maxBytesPerSecond,
+      clock,
       onLog: (level, message) => {
         this.emit('log', { level, message })
       },
@@ -100,6 +103,7 @@ export class DownloadManager extends SafeEmitter {
       sources,
       tuning,
       proxy: this.#options.proxy,
+      clock,
     })
     this.#context = {
       places: this.#places,
@@ -112,6 +116,7 @@ export class DownloadManager extends SafeEmitter {
       engine: this.#engine,
       resolver: this.#resolver,
       tuning,
+      clock,
       registry: this.#registry,
       places: this.#places,
       emitter: this,
@@ -238,6 +243,7 @@ export class DownloadManager extends SafeEmitter {
         this.#registry.requireFree(place, filenames, known)
       },
       closed: this.#closing.signal,
+      clock: this[internals].clock,
     })
   }
 
@@ -424,7 +430,11 @@ export class DownloadManager extends SafeEmitter {
 }
 
 /** Opens the store that the manager options select. */
-export function openStore(store: ResolvedManagerOptions['store'], directory: string): DownloadStore {
-  if (store === 'file') return createFileStore(join(directory, '.model-downloader'))
+export function openStore(
+  store: ResolvedManagerOptions['store'],
+  directory: string,
+  clock: Clock,
+): DownloadStore {
+  if (store === 'file') return new FileStore(join(directory, '.model-downloader'), clock)
   return store === 'memory' ? createMemoryStore() : store
 }

@@ -33,6 +33,7 @@ import type { KnownCaches } from '../layouts/known-caches.js'
 import { statedSize } from '../net/content-range.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
+import type { Clock } from '../util/clock.js'
 
 /** Maximum number of files that are checked at the same time. */
 const maxParallelChecks = 16
@@ -87,6 +88,7 @@ export interface PlanContext {
   requireFree: (place: DownloadRecord, filenames: readonly string[]) => void
   /** Aborted when the manager closes. */
   closed: AbortSignal
+  clock: Clock
 }
 
 /** A file of the plan and its destination. */
@@ -104,7 +106,7 @@ interface PlanEntry {
  */
 export async function planDownload(
   request: ValidatedRequest,
-  { places, resolver, known, requireFree, closed }: PlanContext,
+  { places, resolver, known, requireFree, closed, clock }: PlanContext,
 ): Promise<DownloadPlan> {
   const { wanted } = request
   if (known !== undefined) requireSame(known, wanted, request)
@@ -125,7 +127,7 @@ export async function planDownload(
   const { entries, filenames } = planEntries(resolution, record, root, caches)
   // In a cache, downloads of the same blob share it.
   if (record.layout === 'flat') requireFree(record, filenames)
-  const index = new CacheIndex(caches)
+  const index = new CacheIndex(caches, clock)
   const files = await pLimit(maxParallelChecks).map(entries, (entry) => inspect(entry, index, wanted.force))
   return summary(url, files, await freeBytes(root))
 }

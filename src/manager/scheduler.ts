@@ -12,6 +12,7 @@ import { cancelGroup, removeGroup } from '../job/group-disk.js'
 import { DownloadRun } from '../job/run.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Resolver } from '../sources/resolver.js'
+import type { Clock } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
 import type { Registry } from './registry.js'
 
@@ -23,6 +24,7 @@ export interface SchedulerInit {
   engine: TransferEngine
   resolver: Resolver
   tuning: TransferTuning
+  clock: Clock
   registry: Registry
   places: Destinations
   emitter: SafeEmitter
@@ -210,6 +212,7 @@ export class Scheduler {
       engine: init.engine,
       resolver: init.resolver,
       tuning: init.tuning,
+      clock: init.clock,
       directory: init.places.folderOf(download.record),
       connections: download.record.connections ?? init.connections,
       proxy: init.proxy && download.record.remote === null,

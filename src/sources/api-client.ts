@@ -1,11 +1,11 @@
 /** HTTP client for the metadata requests of sources: small responses, with redirects, timeouts and retries. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from '../errors.js'
 import { isNetworkFailure } from '../net/errors.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
 import { firstHop, type Hop, isRedirect, nextHop } from '../net/redirects.js'
 import { initialRetryState, onFailure, parseRetryAfter } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
+import { type Clock, systemClock } from '../util/clock.js'
 import type { ApiAnswer, ApiRequest, JsonAnswer } from './source.js'
 
 /** Dependencies of an {@link Api}. */
@@ -14,6 +14,7 @@ export interface ApiInit {
   /** Whether to use the proxies that the environment names. */
   proxy: boolean
   tuning: TransferTuning
+  clock: Clock
   signal: AbortSignal
   /** Timeout of one request, from connecting to the last byte received, not counting retries, in milliseconds. */
   timeoutMs: number
@@ -67,16 +68,16 @@ export class Api {
     limit: ReadLimit,
     own: Readonly<Record<string, string>>,
   ): Promise<ApiAnswer> {
-    const { tuning, signal, onRetry } = this.#init
+    const { tuning, clock, signal, onRetry } = this.#init
     const hop = firstHop(new URL(url), request.headers ?? {})
-    let state = initialRetryState(performance.now())
+    let state = initialRetryState(clock.now())
     for (;;) {
       const outcome = await this.#follow(hop, request, limit, own).catch(toDownloadError)
       throwIfAborted(signal)
       if (!(outcome instanceof DownloadError)) return outcome
       if (!outcome.retryable) throw outcome
       const failure = {
-        now: performance.now(),
+        now: clock.now(),
         networkFailure: isNetworkFailure(outcome),
         ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
       }
@@ -85,7 +86,7 @@ export class Api {
       if (next.verdict.kind === 'give-up') throw outcome
       const { attempt, delayMs } = next.verdict
       onRetry?.(outcome, attempt, delayMs)
-      await sleep(delayMs, undefined, { signal }).catch(() => undefined)
+      await clock.sleep(delayMs, signal)
       throwIfAborted(signal)
     }
   }
@@ -114,12 +115,12 @@ export class Api {
       }
       const { status } = answer
       if ((status >= 200 && status < 300) || request.accept?.includes(status) === true) return answer
-      throw failureOf(answer, request.explain)
+      throw failureOf(answer, request.explain, this.#init.clock)
     }
   }
 
   #exchange(hop: Hop, limit: ReadLimit, own: Readonly<Record<string, string>>): Promise<ApiAnswer> {
-    const { http, proxy, signal, timeoutMs } = this.#init
+    const { http, proxy, clock, signal, timeoutMs } = this.#init
     // Bodies are small, so compression isn't worth a decoder.
     const headers = { 'user-agent': userAgent, ...own, ...hop.headers, 'accept-encoding': 'identity' }
     return new Promise((resolve, reject) => {
@@ -127,7 +128,7 @@ export class Api {
       const chunks: Buffer[] = []
       let bytes = 0
       const end = () => {
-        clearTimeout(timer)
+        timer.cancel()
         signal.removeEventListener('abort', onAbort)
       }
       const fail = (error: DownloadError) => {
@@ -149,7 +150,7 @@ export class Api {
       const onAbort = () => {
         fail(aborted())
       }
-      const timer = setTimeout(() => {
+      const timer = clock.timer(() => {
         fail(
           new DownloadError('STALLED', `${hop.url.host} did not send a complete response in time.`, {
             retryable: true,
@@ -203,13 +204,13 @@ function parseJson({ status, text, url }: ApiAnswer): unknown {
 }
 
 /** Creates the error for an unexpected status. */
-function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadError {
+function failureOf(answer: ApiAnswer, explain: ApiRequest['explain'], clock: Clock): DownloadError {
   const { status, headers } = answer
   const { host } = new URL(answer.url)
   const explained = explain?.(answer) ?? null
   if (explained !== null) return explained
   if (isRetryableStatus(status)) {
-    const retryAfterMs = retryAfterOf(headers)
+    const retryAfterMs = retryAfterOf(headers, clock)
     const message =
       status === 429
         ? `The rate limit of ${host} is exceeded (HTTP 429).`
@@ -234,12 +235,20 @@ function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadE
  * in `RateLimit` (draft-ietf-httpapi-ratelimit-headers, such as `"api";r=0;t=55`); null when neither is
  * present.
  */
-export function retryAfterOf(headers: Readonly<Record<string, string>>): number | null {
-  const date = Date.parse(headers['date'] ?? '')
-  const asked = parseRetryAfter(headers['retry-after'], Number.isNaN(date) ? Date.now() : date)
+export function retryAfterOf(
+  headers: Readonly<Record<string, string>>,
+  clock: Clock = systemClock,
+): number | null {
+  const asked = parseRetryAfter(headers['retry-after'], timeOf(headers, clock))
   if (asked !== null) return asked
   const left = /;\s*t=(\d{1,9})(?:\s*[;,]|\s*$)/.exec(headers['ratelimit'] ?? '')?.[1]
   return left === undefined ? null : Number(left) * 1000
+}
+
+/** The time according to the server; that of this machine if the server does not tell. */
+export function timeOf(headers: Readonly<Record<string, string>>, clock: Clock = systemClock): number {
+  const date = Date.parse(headers['date'] ?? '')
+  return Number.isNaN(date) ? clock.wallNow() : date
 }
 
 function tooLong(url: URL): DownloadError {

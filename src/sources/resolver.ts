@@ -7,6 +7,7 @@ import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { HttpClient } from '../net/http.js'
 import type { TransferTuning } from '../net/tuning.js'
+import type { Clock } from '../util/clock.js'
 import { Api, type ApiInit } from './api-client.js'
 import { gitHub } from './github.js'
 import { selects } from './globs.js'
@@ -31,6 +32,7 @@ export interface ResolverInit {
   proxy: boolean
   /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>>
+  clock: Clock
 }
 
 /** Options for resolving one ref. */
@@ -125,11 +127,11 @@ export class Resolver {
   }
 
   #open({ remote, signal, onRetry }: ResolveRequest): { api: Api; close: () => Promise<void> } {
-    const { tuning, proxy } = this.#init
+    const { tuning, proxy, clock } = this.#init
     const http = remote === null ? this.#shared() : this.#client(remote)
     const timeoutMs = tuning.headersTimeoutMs
     return {
-      api: new Api({ http, proxy: proxy && remote === null, tuning, signal, timeoutMs, onRetry }),
+      api: new Api({ http, proxy: proxy && remote === null, tuning, clock, signal, timeoutMs, onRetry }),
       close: () => (remote === null ? Promise.resolve() : http.close()),
     }
   }
@@ -140,7 +142,8 @@ export class Resolver {
   }
 
   #client(remote: RemoteGrant | null): HttpClient {
-    return new HttpClient({ connectTimeoutMs: this.#init.tuning.connectTimeoutMs, remote })
+    const { tuning, clock } = this.#init
+    return new HttpClient({ connectTimeoutMs: tuning.connectTimeoutMs, remote, clock })
   }
 }
 

@@ -7,6 +7,7 @@ import { mkdir, readdir, rename, unlink } from '../disk/fs.js'
 import { type FileIo, io, syncIo } from '../disk/io.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
+import { type Clock, systemClock } from '../util/clock.js'
 import { LatestByKey } from '../util/schedule.js'
 import {
   byArrival,
@@ -66,15 +67,18 @@ export function createFileStore(folder: string): DownloadStore {
  */
 type Content = string | null
 
-class FileStore implements DownloadStore {
+/** The store of {@link createFileStore}. */
+export class FileStore implements DownloadStore {
   readonly #folder: string
+  readonly #clock: Clock
   /** Requested contents that are not being written yet; for each id only the newest. */
   readonly #waiting = new Map<string, Content>()
   readonly #writes = new LatestByKey((id: string) => this.#apply(id))
   readonly #writeSlot = pLimit(parallelWrites)
 
-  constructor(folder: string) {
+  constructor(folder: string, clock: Clock = systemClock) {
     this.#folder = folder
+    this.#clock = clock
   }
 
   async load(): Promise<LoadedRecords> {
@@ -174,17 +178,18 @@ class FileStore implements DownloadStore {
    * network file system.
    */
   async #loadSync(names: readonly string[], result: LoadedRecords): Promise<readonly string[]> {
-    let blockedSince = performance.now()
+    const clock = this.#clock
+    let blockedSince = clock.now()
     let spentMs = 0
     for (const [index, name] of names.entries()) {
-      const begin = performance.now()
+      const begin = clock.now()
       if (spentMs > slackMs + index * cachedReadMs) return names.slice(index)
       await this.#loadOne(name, result, syncIo)
-      const end = performance.now()
+      const end = clock.now()
       spentMs += end - begin
       if (end - blockedSince < maxBlockMs) continue
       await setImmediate()
-      blockedSince = performance.now()
+      blockedSince = clock.now()
     }
     return []
   }

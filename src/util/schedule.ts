@@ -1,3 +1,5 @@
+import type { Clock, Timer } from './clock.js'
+
 /** Runs the tasks of one key one after another; different keys do not wait for each other. */
 export class Serial<K extends object> {
   readonly #tails = new WeakMap<K, Promise<unknown>>()
@@ -127,18 +129,20 @@ export class LatestByKey<K> {
 export class Throttle {
   readonly #intervalMs: () => number
   readonly #task: () => void | Promise<void>
+  readonly #clock: Clock
   readonly #runs = new Latest(() => this.#run())
   #lastAt = -Infinity
-  #timer: NodeJS.Timeout | null = null
+  #timer: Timer | null = null
   #ended = false
 
   /**
    * @param intervalMs - minimum time from the end of one run to the beginning of the next, in milliseconds.
    * @param task - must not reject.
    */
-  constructor(intervalMs: () => number, task: () => void | Promise<void>) {
+  constructor(intervalMs: () => number, task: () => void | Promise<void>, clock: Clock) {
     this.#intervalMs = intervalMs
     this.#task = task
+    this.#clock = clock
   }
 
   /** Requests a run, which begins immediately or as soon as the interval has passed. */
@@ -151,20 +155,20 @@ export class Throttle {
   /** Stops the throttle: no further run begins. */
   end(): void {
     this.#ended = true
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = null
   }
 
   async #run(): Promise<void> {
-    const waitMs = this.#lastAt + this.#intervalMs() - performance.now()
+    const waitMs = this.#lastAt + this.#intervalMs() - this.#clock.now()
     if (waitMs > 0) {
       await new Promise<void>((resolve) => {
-        this.#timer = setTimeout(resolve, Math.ceil(waitMs))
+        this.#timer = this.#clock.timer(resolve, Math.ceil(waitMs))
       })
       this.#timer = null
     }
     if (this.#ended) return
     await this.#task()
-    this.#lastAt = performance.now()
+    this.#lastAt = this.#clock.now()
   }
 }

@@ -5,6 +5,7 @@ import { isDownloadError, type DownloadError } from '../../src/errors.js'
 import { Resolver, type ResolveRequest } from '../../src/sources/resolver.js'
 import { SourceRegistry, type ResolvedFile, type Source } from '../../src/sources/source.js'
 import { defaultTuning } from '../../src/net/tuning.js'
+import { type Clock, systemClock } from '../../src/util/clock.js'
 
 /** A request to the server. */
 export interface Asked {
@@ -19,6 +20,8 @@ export interface Said {
   status?: number
   headers?: Record<string, string>
   body?: unknown
+  /** Accept the request and never answer it. */
+  silent?: boolean
 }
 
 /** A server on loopback that records its requests. */
@@ -38,7 +41,8 @@ export async function startApi(answer: (asked: Asked, origin: string) => Said): 
   const server = createServer((request, response) => {
     const one = { method: request.method ?? '', path: request.url ?? '', headers: request.headers }
     asked.push(one)
-    const { status = 200, headers = {}, body = {} } = answer(one, origin)
+    const { status = 200, headers = {}, body = {}, silent = false } = answer(one, origin)
+    if (silent) return
     response.writeHead(status, { 'content-type': 'application/json', ...headers })
     response.end(typeof body === 'string' ? body : JSON.stringify(body))
   })
@@ -63,11 +67,11 @@ export async function resolveWith(
   source: Source,
   ref: string,
   env: Readonly<Record<string, string>> = {},
-  request: Partial<ResolveRequest> = {},
+  { clock = systemClock, ...request }: Partial<ResolveRequest> & { clock?: Clock } = {},
 ): Promise<readonly ResolvedFile[]> {
   const tuning = { ...defaultTuning, maxAttempts: 2, minDelayMs: 1, maxDelayMs: 5, headersTimeoutMs: 5_000 }
   const sources = new SourceRegistry([], [source])
-  const resolver = new Resolver({ sources, tuning, proxy: false, env })
+  const resolver = new Resolver({ sources, tuning, proxy: false, env, clock })
   try {
     const signal = new AbortController().signal
     return (await resolver.resolve(ref, { remote: null, signal, ...request })).files

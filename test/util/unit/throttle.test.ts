@@ -1,28 +1,24 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Throttle } from '../../../src/util/schedule.js'
+import { ManualClock } from '../../support/clock.js'
 
 describe('a throttle', () => {
-  beforeEach(() => {
-    vi.useFakeTimers()
-  })
-  afterEach(() => {
-    vi.useRealTimers()
-  })
-
   it('does at once what is asked for first, and the rest together when its time has come', async () => {
+    const clock = new ManualClock()
     const task = vi.fn()
-    const throttle = new Throttle(() => 100, task)
+    const throttle = new Throttle(() => 100, task, clock)
     for (let count = 0; count < 5; count += 1) throttle.ask()
     expect(task).toHaveBeenCalledTimes(1)
-    await vi.advanceTimersByTimeAsync(99)
+    await clock.advanceAsync(99)
     expect(task).toHaveBeenCalledTimes(1)
-    await vi.advanceTimersByTimeAsync(2)
+    await clock.advanceAsync(1)
     expect(task).toHaveBeenCalledTimes(2)
-    await vi.advanceTimersByTimeAsync(1_000)
+    await clock.advanceAsync(1_000)
     expect(task).toHaveBeenCalledTimes(2)
   })
 
   it('never does it twice at a time, and nothing any more after its end', async () => {
+    const clock = new ManualClock()
     let running = 0
     let most = 0
     let times = 0
@@ -32,34 +28,36 @@ describe('a throttle', () => {
         running += 1
         times += 1
         most = Math.max(most, running)
-        await new Promise((resolve) => setTimeout(resolve, 50))
+        await clock.sleep(50)
         running -= 1
       },
+      clock,
     )
     for (let at = 0; at < 20; at += 1) {
       throttle.ask()
-      await vi.advanceTimersByTimeAsync(10)
+      await clock.advanceAsync(10)
     }
     expect(most).toBe(1)
     expect(times).toBeGreaterThan(2)
     throttle.ask()
     throttle.end()
     const before = times
-    await vi.advanceTimersByTimeAsync(1_000)
+    await clock.advanceAsync(1_000)
     expect(times).toBe(before)
   })
 
   it('serves who asks while it waits with the run that it waits for', async () => {
+    const clock = new ManualClock()
     const task = vi.fn()
-    const throttle = new Throttle(() => 100, task)
+    const throttle = new Throttle(() => 100, task, clock)
     throttle.ask()
-    await vi.advanceTimersByTimeAsync(1)
+    await clock.advanceAsync(1)
     for (let at = 0; at < 9; at += 1) {
       throttle.ask()
-      await vi.advanceTimersByTimeAsync(10)
+      await clock.advanceAsync(10)
     }
     expect(task).toHaveBeenCalledTimes(1)
-    await vi.advanceTimersByTimeAsync(1_000)
+    await clock.advanceAsync(1_000)
     expect(task).toHaveBeenCalledTimes(2)
     // Long ago by now.
     throttle.ask()
@@ -67,15 +65,16 @@ describe('a throttle', () => {
   })
 
   it('forgets what it waits for when it ends', async () => {
+    const clock = new ManualClock()
     const task = vi.fn()
-    const throttle = new Throttle(() => 100, task)
+    const throttle = new Throttle(() => 100, task, clock)
     throttle.ask()
     throttle.ask()
-    await vi.advanceTimersByTimeAsync(50)
+    await clock.advanceAsync(50)
     throttle.end()
     throttle.ask()
-    await vi.advanceTimersByTimeAsync(1_000)
+    await clock.advanceAsync(1_000)
     expect(task).toHaveBeenCalledTimes(1)
-    expect(vi.getTimerCount()).toBe(0)
+    expect(clock.pending).toEqual([])
   })
 })

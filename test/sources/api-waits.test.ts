@@ -1,0 +1,93 @@
+/** How long metadata requests wait: between attempts, and for an answer. No test here waits in real time. */
+import { describe, expect, it } from 'vitest'
+import type { ResolveRequest } from '../../src/sources/resolver.js'
+import type { Source } from '../../src/sources/source.js'
+import { ManualClock } from '../support/clock.js'
+import { waitFor } from '../support/wait.js'
+import { failureOf, resolveWith, type Said, startApi } from './api-server.js'
+
+const wallNow = Date.UTC(2026, 0, 1, 12)
+
+const ok: Said = { body: { name: 'a.bin' } }
+
+/** A resolution against a server that gives these answers, one after the other. */
+async function resolving(answers: readonly Said[], request: Partial<ResolveRequest> = {}) {
+  const clock = new ManualClock(1_000, wallNow)
+  const server = await startApi(() => answers[server.asked.length - 1] ?? ok)
+  const source: Source = {
+    name: 'waits',
+    match: () => true,
+    resolve: async (_ref, context) => {
+      await context.fetchJson(server.origin)
+      return { files: [{ filename: 'a.bin', urls: [`${server.origin}/a.bin`], headers: {} }] }
+    },
+  }
+  const delays: number[] = []
+  const onRetry: ResolveRequest['onRetry'] = (_error, _attempt, delayMs) => void delays.push(delayMs)
+  const result = resolveWith(source, 'waits:a', {}, { clock, onRetry, ...request })
+  result.catch(() => undefined)
+  const asked = (times: number) => waitFor(() => server.asked.length === times, { what: `request ${times}` })
+  const waiting = (delayMs: number) =>
+    waitFor(() => clock.pending.length === 1 && clock.pending[0] === delayMs, {
+      what: `a wait of ${delayMs}`,
+    })
+  return { clock, server, result, delays, asked, waiting }
+}
+
+describe('a metadata request', () => {
+  it.each<[string, Record<string, string>, number]>([
+    ['Retry-After in seconds', { 'retry-after': '90' }, 90_000],
+    [
+      'Retry-After as a date, by the time of the server',
+      { 'retry-after': 'Thu, 01 Jan 2026 00:01:30 GMT', date: 'Thu, 01 Jan 2026 00:00:30 GMT' },
+      60_000,
+    ],
+    [
+      'Retry-After as a date, by the time of this machine when the server tells none',
+      { 'retry-after': 'Thu, 01 Jan 2026 12:00:45 GMT', date: 'none' },
+      45_000,
+    ],
+    ['RateLimit', { ratelimit: '"api";r=0;t=55' }, 55_000],
+  ])('waits as long as %s says', async (_name, headers, delayMs) => {
+    const { clock, server, result, delays, asked, waiting } = await resolving([{ status: 429, headers }])
+    await asked(1)
+    await waiting(delayMs)
+    expect(delays).toEqual([delayMs])
+    await clock.advanceAsync(delayMs - 1)
+    expect(server.asked).toHaveLength(1)
+    clock.advance(1)
+    await expect(result).resolves.toMatchObject([{ filename: 'a.bin' }])
+    expect(server.asked).toHaveLength(2)
+    expect(clock.pending).toEqual([])
+  })
+
+  it('gives up at once when the wait would be too long', async () => {
+    const { clock, result, delays } = await resolving([{ status: 429, headers: { 'retry-after': '601' } }])
+    expect(await failureOf(result)).toMatchObject({ code: 'HTTP_ERROR', retryAfterMs: 601_000 })
+    expect([delays, clock.pending]).toEqual([[], []])
+  })
+
+  it('stops waiting when nobody wants the answer any more', async () => {
+    const controller = new AbortController()
+    const { clock, server, result, waiting } = await resolving(
+      [{ status: 503, headers: { 'retry-after': '300' } }],
+      { signal: controller.signal },
+    )
+    await waiting(300_000)
+    controller.abort()
+    expect((await failureOf(result)).code).toBe('CANCELED')
+    expect([server.asked.length, clock.pending]).toEqual([1, []])
+  })
+
+  it('is tried again when the answer does not come in time', async () => {
+    const { clock, server, result, delays, asked } = await resolving([{ silent: true }, { silent: true }])
+    await asked(1)
+    clock.advance(4_999)
+    expect(delays).toEqual([])
+    clock.advance(1)
+    await waitFor(() => delays.length === 1)
+    await waitFor(() => (clock.advance(1), server.asked.length === 2))
+    clock.advance(5_000)
+    expect((await failureOf(result)).code).toBe('STALLED')
+  })
+})
