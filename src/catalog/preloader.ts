@@ -2,6 +2,7 @@ import { isActive, isSettled } from '../download/states.js'
 import { DownloadError, type OptionIssue } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import { GuardedEmitter } from '../util/emitter.js'
+import type { Timer } from '../util/clock.js'
 import { redactUrls } from '../util/redact.js'
 import { Serial } from '../util/schedule.js'
 import type { CatalogEntry } from './catalog.js'
@@ -51,7 +52,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   /** Serializes calls of `start` and `cancel`. */
   readonly #turns = new Serial<Preloader>()
   readonly #waiters = new Set<() => void>()
-  #timer: NodeJS.Timeout | null = null
+  #timer: Timer | null = null
   #announcing = false
   #closed: Promise<void> | null = null
 
@@ -65,17 +66,22 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     this.#options = resolvePreloaderOptions(options)
     const { manager, catalog, locale } = this.#options
     this.#messages = messagesOf(locale)
-    this.#state = new RunState(manager[internals].store, {
-      changed: () => {
-        this.#announceSoon()
+    const { store, clock } = manager[internals]
+    this.#state = new RunState(
+      store,
+      {
+        changed: () => {
+          this.#announceSoon()
+        },
+        line: (line) => {
+          if (this.#closed === null) this.emit('log', { line })
+        },
+        problem: (message) => {
+          manager.emit('log', { level: 'warn', message })
+        },
       },
-      line: (line) => {
-        if (this.#closed === null) this.emit('log', { line })
-      },
-      problem: (message) => {
-        manager.emit('log', { level: 'warn', message })
-      },
-    })
+      clock,
+    )
     this.#driver = new RunDriver({
       manager,
       catalog,
@@ -245,7 +251,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     const detached = this.#driver.detach()
     await this.#turns.settled()
     await detached
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer?.cancel()
     await this.#state.flush()
     this.#wake()
   }
@@ -351,14 +357,15 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
 
   #announceLater(): void {
     if (this.#timer !== null || this.listenerCount('status') === 0) return
-    this.#timer = setTimeout(() => {
+    const { clock } = this.#options.manager[internals]
+    const timer = clock.timer(() => {
       this.#announce()
     }, statusIntervalMs)
-    this.#timer.unref()
+    this.#timer = timer.unref()
   }
 
   #announce(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = null
     if (this.#closed === null && this.listenerCount('status') > 0) this.emit('status', this.status())
   }

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { toDownloadError } from '../errors.js'
 import { type DownloadStore, type LoadedDocument, storeError } from '../store/store.js'
+import type { Clock, Timer } from '../util/clock.js'
 import { Latest } from '../util/schedule.js'
 import {
   appendLine,
@@ -38,7 +39,7 @@ export class RunState {
   #run: Run | null = null
   #lines: readonly string[] = []
 
-  constructor(store: DownloadStore, listener: RunListener) {
+  constructor(store: DownloadStore, listener: RunListener, clock: Clock) {
     this.#store = store
     this.#listener = listener
     this.#writer = new DocumentWriter(store, documentName, {
@@ -46,6 +47,7 @@ export class RunState {
       failed: (error) => {
         listener.problem(`The state of the preload could not be saved: ${toDownloadError(error).message}`)
       },
+      clock,
     })
   }
 
@@ -147,20 +149,22 @@ export class DocumentWriter {
   readonly #name: string
   readonly #value: () => unknown
   readonly #failed: (error: unknown) => void
+  readonly #clock: Clock
   readonly #writes = new Latest(() => this.#writeLatest())
-  #timer: NodeJS.Timeout | null = null
+  #timer: Timer | null = null
   /** Whether the last write failed, which has been reported. */
   #failing = false
 
   constructor(
     store: DownloadStore,
     name: string,
-    { value, failed }: { value: () => unknown; failed: (error: unknown) => void },
+    { value, failed, clock }: { value: () => unknown; failed: (error: unknown) => void; clock: Clock },
   ) {
     this.#store = store
     this.#name = name
     this.#value = value
     this.#failed = failed
+    this.#clock = clock
   }
 
   /** Writes a value after pending writes. Rejects with the error of the store. */
@@ -181,11 +185,11 @@ export class DocumentWriter {
    */
   changedSlightly(): void {
     if (this.#timer !== null) return
-    this.#timer = setTimeout(() => {
+    const timer = this.#clock.timer(() => {
       this.#timer = null
       this.changed()
     }, lazyMs)
-    this.#timer.unref()
+    this.#timer = timer.unref()
   }
 
   /**
@@ -208,7 +212,7 @@ export class DocumentWriter {
   }
 
   #stopTimer(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = null
   }
 }

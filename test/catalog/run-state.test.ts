@@ -6,6 +6,7 @@ import { checkFile } from '../../src/catalog/models-status.js'
 import { RunState } from '../../src/catalog/run-store.js'
 import type { Run } from '../../src/catalog/run.js'
 import { createMemoryStore } from '../../src/store/memory.js'
+import { ManualClock } from '../support/clock.js'
 import { tempDir } from '../support/temp.js'
 
 const run: Run = {
@@ -32,11 +33,13 @@ describe('what is written down of a run', () => {
   it('is every change, with the log of the time', async () => {
     const store = createMemoryStore()
     const heard: string[] = []
-    const state = new RunState(store, {
+    const clock = new ManualClock()
+    const listener = {
       changed: () => heard.push('changed'),
-      line: (line) => heard.push(line),
-      problem: (message) => heard.push(message),
-    })
+      line: (line: string) => heard.push(line),
+      problem: (message: string) => heard.push(message),
+    }
+    const state = new RunState(store, listener, clock)
     const stored = async () => (await store.readDocument?.('preload'))?.value
     await state.begin(run)
     expect(await stored()).toEqual({ version: 1, run, logs: [] })
@@ -49,14 +52,36 @@ describe('what is written down of a run', () => {
     expect(await stored()).toMatchObject({ logs: [expect.stringMatching(/Z \[a\] hello$/)] })
     expect(heard).toEqual(['changed', 'changed', expect.stringMatching(/hello$/)])
 
-    const next = new RunState(store, {
-      changed: () => undefined,
-      line: () => undefined,
-      problem: () => undefined,
-    })
+    const next = new RunState(store, listener, clock)
     await next.load()
     expect(next.run).toEqual(state.run)
     expect(next.lines).toEqual(state.lines)
+  })
+
+  it('is a line of the log alone a moment later, together with others', async () => {
+    const memory = createMemoryStore()
+    let writes = 0
+    const store = {
+      ...memory,
+      writeDocument: async (name: string, value: unknown) => {
+        writes += 1
+        await memory.writeDocument?.(name, value)
+      },
+    }
+    const clock = new ManualClock()
+    const ignored = { changed: () => undefined, line: () => undefined, problem: () => undefined }
+    const state = new RunState(store, ignored, clock)
+    await state.begin(run)
+    state.log('a', 'one')
+    await clock.advanceAsync(200)
+    state.log('a', 'two')
+    await clock.advanceAsync(49)
+    expect(writes).toBe(1)
+    await clock.advanceAsync(1)
+    expect(writes).toBe(2)
+    const logs = [expect.stringMatching(/one$/), expect.stringMatching(/two$/)]
+    expect((await memory.readDocument?.('preload'))?.value).toMatchObject({ logs })
+    expect(clock.pending).toEqual([])
   })
 })
 
