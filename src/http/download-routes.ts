@@ -66,15 +66,14 @@ function downloadOptions(wanted: DownloadRequest): DownloadOptions {
  */
 async function isThereAlready(manager: DownloadManager, download: Download): Promise<boolean> {
   const { record } = download
-  const limit = (await manager[internals].destinations.holds(record)) ? checkMs.plain : checkMs.hashing
+  const { destinations, clock } = manager[internals]
+  const limit = (await destinations.holds(record)) ? checkMs.plain : checkMs.hashing
   const stat = await lstat(download.path).catch(() => null)
   if (stat?.isFile() !== true || (record.size ?? stat.size) !== stat.size) return false
-  let timer: NodeJS.Timeout | undefined
-  const over = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, limit, null)
-  })
+  const checked = new AbortController()
+  const over = clock.sleep(limit, checked.signal).then(() => null)
   const file = await Promise.race([download.finished.catch(() => null), over])
-  clearTimeout(timer)
+  checked.abort()
   return file?.existed === true
 }
 

@@ -3,6 +3,7 @@ import type { Locale } from '../catalog/messages.js'
 import type { Preloader } from '../catalog/preloader.js'
 import { parseOptions, remoteSchema } from '../download/options.js'
 import { DownloadError, toDownloadError } from '../errors.js'
+import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { redactUrls } from '../util/redact.js'
 import {
@@ -128,14 +129,15 @@ export function createHandler(options: HandlerOptions): Handler {
   const base = checked.basePath.replace(/\/$/, '')
   const served = ui ? routes : routes.filter(({ path }) => path !== dashboardPath)
   let document: object | null = null
+  const { clock } = manager[internals]
   const services: Services = {
     manager,
     preloader,
     locale: checked.locale,
     remote,
     admission: new Admission(manager, checked.maxQueued),
-    downloadEvents: new SseChannel(downloadEvents(manager)),
-    preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader)),
+    downloadEvents: new SseChannel(downloadEvents(manager), {}, clock),
+    preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader), {}, clock),
     document: () => (document ??= openApiDocument(served, base)),
   }
   const cors = new CorsPolicy(checked.cors)

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { DownloadError } from '../errors.js'
+import { systemClock } from '../util/clock.js'
 import type { RequestContext } from './access.js'
 import type { Handler } from './handler.js'
 import { jsonHeaders, problemHeaders, toProblem } from './problem.js'
@@ -408,11 +409,11 @@ async function takeLeftover(source: Readable): Promise<void> {
       if (taken > leftoverBytes) end()
     }
     const end = () => {
-      clearTimeout(timer)
+      timer.cancel()
       source.off('data', onData).off('end', end).off('error', end).off('close', end)
       resolve()
     }
-    const timer = setTimeout(end, leftoverMs)
+    const timer = systemClock.timer(end, leftoverMs)
     if (source.readableEnded || source.destroyed) end()
     else source.on('data', onData).on('end', end).on('error', end).on('close', end).resume()
   })

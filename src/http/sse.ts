@@ -8,6 +8,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { DownloadError } from '../errors.js'
+import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { Backlog } from './backlog.js'
 
 /** An event to publish. */
@@ -71,6 +72,7 @@ interface Reader {
 export class SseChannel {
   readonly #source: SseSource
   readonly #pingMs: number
+  readonly #clock: Clock
   readonly #backlog: Backlog
   readonly #readers = new Set<Reader>()
   /**
@@ -79,15 +81,17 @@ export class SseChannel {
    */
   #epoch = ''
   #unsubscribe: (() => void) | null = null
-  #pings: NodeJS.Timeout | null = null
+  #pings: Timer | null = null
   #closed = false
 
   constructor(
     source: SseSource,
     { pingMs = 15_000, maxMessages = 1_000, maxBytes = 4 * 1024 * 1024 }: SseTuning = {},
+    clock: Clock = systemClock,
   ) {
     this.#source = source
     this.#pingMs = pingMs
+    this.#clock = clock
     this.#backlog = new Backlog({ maxMessages, maxBytes })
   }
 
@@ -180,13 +184,13 @@ export class SseChannel {
     this.#unsubscribe = this.#source.subscribe((message) => {
       this.#publish(message)
     })
-    this.#pings = setInterval(() => {
+    const pings = this.#clock.interval(() => {
       for (const { controller } of this.#readers) {
         // A reader that still has unread data needs no ping.
         if ((controller.desiredSize ?? 0) > 0) controller.enqueue(ping)
       }
     }, this.#pingMs)
-    this.#pings.unref()
+    this.#pings = pings.unref()
   }
 
   #publish({ event, data, topic, replaceable = false, detail }: SseMessage): void {
@@ -254,7 +258,7 @@ export class SseChannel {
     if (this.#readers.size > 0) return true
     this.#unsubscribe?.()
     this.#unsubscribe = null
-    if (this.#pings !== null) clearInterval(this.#pings)
+    this.#pings?.cancel()
     this.#pings = null
     this.#backlog.clear()
     return true

@@ -2,11 +2,13 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { SseChannel, type SseMessage, type SseTuning } from '../../src/http/sse.js'
+import { ManualClock } from '../support/clock.js'
 import { waitFor } from '../support/wait.js'
 import { EventReader } from './bench.js'
 
 /** A channel over a source that the test controls. */
 function makeChannel(tuning: SseTuning = {}) {
+  const clock = new ManualClock()
   let publish: ((message: SseMessage) => void) | null = null
   let snapshots = 0
   const gone = new Set<string>()
@@ -24,6 +26,7 @@ function makeChannel(tuning: SseTuning = {}) {
       },
     },
     tuning,
+    clock,
   )
   const open = (
     topic: string | null = null,
@@ -32,6 +35,7 @@ function makeChannel(tuning: SseTuning = {}) {
   ) => new EventReader(new Response(channel.open({ topic, lastEventId, signal })))
   return {
     channel,
+    clock,
     open,
     gone,
     /** Says something; whether anybody listens. */
@@ -246,13 +250,20 @@ describe('the end', () => {
 
 describe('pings', () => {
   it('keep a silent connection alive, as comments', async () => {
-    const made = makeChannel({ pingMs: 10 })
+    const made = makeChannel()
     const reader = made.open()
     await reader.next()
-    await waitFor(async () => (await reader.read()) && reader.text.includes(': ping\n\n: ping\n\n'))
+    expect(made.clock.pending).toEqual([15_000])
+    made.clock.advance(29_999)
+    await reader.read()
+    expect(reader.text.split(': ping\n\n')).toHaveLength(2)
+    made.clock.advance(1)
+    await reader.read()
+    expect(reader.text).toContain(': ping\n\n: ping\n\n')
     made.tell('state', { n: 1 })
     expect((await reader.next()).data).toEqual({ n: 1 })
     await reader.leave()
+    expect(made.clock.pending).toEqual([])
   })
 
   it('do not pile up for who does not read', async () => {
@@ -260,7 +271,9 @@ describe('pings', () => {
     const reader = made.open()
     const quick = made.open()
     made.tell('state', { big: 'x'.repeat(100_000) })
-    await waitFor(async () => (await quick.read()) && quick.text.split(': ping').length > 20)
+    await waitFor(
+      async () => (made.clock.advance(1), await quick.read()) && quick.text.split(': ping').length > 20,
+    )
     await reader.next()
     expect(reader.text).not.toContain('ping')
     await reader.leave()
