@@ -1,4 +1,5 @@
 import cliProgress from 'cli-progress'
+import { systemClock, type Timer } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { barLine, fit } from './format.js'
 import { HumanReporter, type LineKind, type Print } from './reporters.js'
@@ -29,12 +30,12 @@ export class BarReporter extends HumanReporter {
   readonly #color: boolean
   readonly #bars: cliProgress.MultiBar
   readonly #slots: { bar: cliProgress.SingleBar; payload: Slot }[] = []
-  readonly #timer: NodeJS.Timeout
+  readonly #timer: Timer
   #closed = false
 
   /** @param color - whether to colour the marks. */
   constructor(urls: number, terminal: Terminal, paths: Print | null, color: boolean) {
-    super(urls, paths)
+    super(urls, paths, systemClock)
     this.#terminal = terminal
     this.#color = color
     this.#bars = new cliProgress.MultiBar({
@@ -50,8 +51,7 @@ export class BarReporter extends HumanReporter {
       // This class draws the frames; each of them postpones the timer of the package.
       fps: 1,
     })
-    this.#timer = setInterval(() => this.#draw(), frameMs)
-    this.#timer.unref()
+    this.#timer = systemClock.interval(() => this.#draw(), frameMs).unref()
   }
 
   protected line(text: string, kind: LineKind): void {
@@ -68,7 +68,7 @@ export class BarReporter extends HumanReporter {
 
   close(): void {
     if (this.#closed) return
-    clearInterval(this.#timer)
+    this.#timer.cancel()
     this.#fill([])
     this.#bars.update()
     this.#bars.stop()

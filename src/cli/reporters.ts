@@ -1,6 +1,7 @@
 import { relative } from 'node:path'
 import { displayName } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
+import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { formatBytes, formatDuration } from '../util/format.js'
 import { finishedLine, type LineState, plain, progressLine } from './format.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
@@ -100,8 +101,9 @@ export interface RunTotals {
  */
 export abstract class HumanReporter implements Reporter {
   protected readonly totals: RunTotals
+  readonly #clock: Clock
   readonly #active = new Map<string, Active>()
-  readonly #beganAt = performance.now()
+  readonly #beganAt: number
   readonly #paths: Print | null
 
   /**
@@ -109,8 +111,10 @@ export abstract class HumanReporter implements Reporter {
    * @param paths - takes the path of each finished file, one per line; null if they are not printed
    * separately.
    */
-  constructor(urls: number, paths: Print | null) {
+  constructor(urls: number, paths: Print | null, clock: Clock) {
     this.totals = { urls, completed: 0, failed: 0, fetchedBytes: 0 }
+    this.#clock = clock
+    this.#beganAt = clock.now()
     this.#paths = paths
   }
 
@@ -128,7 +132,7 @@ export abstract class HumanReporter implements Reporter {
 
   /** Active downloads, oldest first. */
   protected activeLines(): LineState[] {
-    const now = performance.now()
+    const now = this.#clock.now()
     return [...this.#active.values()].map((active) => lineState(active, now))
   }
 
@@ -139,7 +143,7 @@ export abstract class HumanReporter implements Reporter {
       case 'started':
         this.#active.set(report.url, {
           url: report.url,
-          startedAt: performance.now(),
+          startedAt: this.#clock.now(),
           progress: null,
           retry: null,
         })
@@ -154,7 +158,7 @@ export abstract class HumanReporter implements Reporter {
       case 'retrying': {
         const active = this.#active.get(report.url)
         if (active !== undefined) {
-          active.retry = { until: performance.now() + report.delayMs, code: report.code }
+          active.retry = { until: this.#clock.now() + report.delayMs, code: report.code }
         }
         const wait = formatDuration(Math.ceil(report.delayMs / 1000))
         return this.line(
@@ -182,7 +186,7 @@ export abstract class HumanReporter implements Reporter {
   #summary(): string | null {
     const { urls, completed, failed, fetchedBytes } = this.totals
     if (urls < 2) return null
-    const seconds = (performance.now() - this.#beganAt) / 1000
+    const seconds = (this.#clock.now() - this.#beganAt) / 1000
     const bad = failed === 0 ? '' : `, ${failed} failed`
     return `${completed} of ${urls} files${bad}, ${formatBytes(fetchedBytes)} fetched in ${formatDuration(seconds)}`
   }
@@ -196,7 +200,7 @@ export abstract class HumanReporter implements Reporter {
   }
 
   #completed(report: CompletedReport): void {
-    const startedAt = this.#active.get(report.url)?.startedAt ?? performance.now()
+    const startedAt = this.#active.get(report.url)?.startedAt ?? this.#clock.now()
     this.#active.delete(report.url)
     this.totals.completed += 1
     this.totals.fetchedBytes += report.fetchedBytes
@@ -204,7 +208,7 @@ export abstract class HumanReporter implements Reporter {
       finishedLine({
         ...report,
         path: plain(shortPath(report.path)),
-        seconds: (performance.now() - startedAt) / 1000,
+        seconds: (this.#clock.now() - startedAt) / 1000,
       }),
       'done',
     )
@@ -259,14 +263,19 @@ function shortUrl(url: string): string {
  */
 export class LineReporter extends HumanReporter {
   readonly #stderr: Print
-  readonly #timer: NodeJS.Timeout
+  readonly #timer: Timer
 
   /** @param intervalMs - time between the progress lines of an active download. */
-  constructor(urls: number, stderr: Print, paths: Print | null, intervalMs = 3_000) {
-    super(urls, paths)
+  constructor(
+    urls: number,
+    stderr: Print,
+    paths: Print | null,
+    intervalMs = 3_000,
+    clock: Clock = systemClock,
+  ) {
+    super(urls, paths, clock)
     this.#stderr = stderr
-    this.#timer = setInterval(() => this.#tick(), intervalMs)
-    this.#timer.unref()
+    this.#timer = clock.interval(() => this.#tick(), intervalMs).unref()
   }
 
   protected line(text: string, kind: LineKind): void {
@@ -275,7 +284,7 @@ export class LineReporter extends HumanReporter {
   }
 
   close(): void {
-    clearInterval(this.#timer)
+    this.#timer.cancel()
   }
 
   #tick(): void {

@@ -8,6 +8,7 @@ import { toDownloadError } from '../errors.js'
 import type { Authorize } from '../http/access.js'
 import { createHandler } from '../http/handler.js'
 import { DownloadManager } from '../manager/manager.js'
+import { systemClock, type Timer } from '../util/clock.js'
 import { formatDuration } from '../util/format.js'
 import { asUsageError, exitCodes } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
@@ -108,15 +109,15 @@ async function drain({ server, preloader, manager, log }: ServerParts): Promise<
     await preloader?.close()
     await manager.close()
   }
-  let timer: NodeJS.Timeout | undefined
+  let timer: Timer | undefined
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
+    timer = systemClock.timer(() => {
       log.line('server', 'not everything stopped in time; downloaded data is kept', 'warning')
       resolve()
     }, drainMs)
   })
   await Promise.race([late, Promise.allSettled([server.close(graceMs), close()]).then(logFailures)])
-  clearTimeout(timer)
+  timer?.cancel()
 
   function logFailures(results: PromiseSettledResult<void>[]): void {
     for (const result of results) {
@@ -179,11 +180,11 @@ export class ServeLog {
   follow(manager: DownloadManager): void {
     const began = new WeakMap<Download, number>()
     manager.on('started', ({ download }) => {
-      began.set(download, performance.now())
+      began.set(download, systemClock.now())
       this.line(nameOf(download), `started: ${download.url}`)
     })
     manager.on('completed', ({ download, file }) => {
-      const now = performance.now()
+      const now = systemClock.now()
       const seconds = (now - (began.get(download) ?? now)) / 1000
       this.line(nameOf(download), `completed: ${finishedLine({ ...file, seconds })}`)
     })

@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:http'
 import { errnoOf } from '../disk/errors.js'
 import type { Handler } from '../http/handler.js'
 import { listen } from '../http/node.js'
+import { systemClock } from '../util/clock.js'
 
 /** Time limits of an {@link ApiServer}, in milliseconds. */
 export interface ServerTimes {
@@ -92,15 +93,15 @@ export class ApiServer {
     const closed = once(this.#server, 'close')
     this.#server.close()
     // `close()` closes connections that are idle now, but not those whose response ends later.
-    const idle = setInterval(() => {
+    const idle = systemClock.interval(() => {
       this.#server.closeIdleConnections()
     }, sweepMs)
-    const overdue = setTimeout(() => {
+    const overdue = systemClock.timer(() => {
       this.#server.closeAllConnections()
     }, graceMs)
     await closed
-    clearInterval(idle)
-    clearTimeout(overdue)
+    idle.cancel()
+    overdue.cancel()
   }
 }
 

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { completedReport, failedReport, progressReport, type Report } from '../../src/cli/report.js'
 import { JsonReporter, LineReporter, QuietReporter } from '../../src/cli/reporters.js'
+import { ManualClock } from '../support/clock.js'
 
 const url = 'https://me:pw@host.example/dir/a.gguf?sig=secret'
 const progress = progressReport(url, 'a.gguf', {
@@ -124,17 +125,15 @@ describe('QuietReporter', () => {
 })
 
 describe('LineReporter', () => {
-  beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] }))
-  afterEach(() => void vi.useRealTimers())
-
   it('prints start, a line per interval while running, and the end', () => {
     const { out, err, printOut, printError } = sinks()
-    const reporter = new LineReporter(1, printError, printOut, 3_000)
+    const clock = new ManualClock()
+    const reporter = new LineReporter(1, printError, printOut, 3_000, clock)
     reporter.report(started)
     reporter.report(progress)
-    vi.advanceTimersByTime(6_500)
+    clock.advance(6_500)
     reporter.report(completed)
-    vi.advanceTimersByTime(6_000)
+    clock.advance(6_000)
     reporter.finish()
     expect(err).toEqual([
       'start: https://host.example/dir/a.gguf?…\n',
@@ -147,7 +146,8 @@ describe('LineReporter', () => {
 
   it('counts a retry down and forgets it when bytes arrive', () => {
     const { err, printError } = sinks()
-    const reporter = new LineReporter(1, printError, null, 3_000)
+    const clock = new ManualClock()
+    const reporter = new LineReporter(1, printError, null, 3_000, clock)
     reporter.report(started)
     reporter.report({ ...progress, connections: 0 })
     reporter.report({
@@ -158,9 +158,9 @@ describe('LineReporter', () => {
       code: 'STALLED',
       message: 'silence',
     })
-    vi.advanceTimersByTime(3_000)
+    clock.advance(3_000)
     reporter.report({ ...progress, downloaded: 2048 })
-    vi.advanceTimersByTime(3_000)
+    clock.advance(3_000)
     reporter.close()
     expect(err.slice(1)).toEqual([
       'note: a.gguf: silence (STALLED); retrying in 20s\n',
@@ -171,11 +171,12 @@ describe('LineReporter', () => {
 
   it('sums up several files, once', () => {
     const { err, printError } = sinks()
-    const reporter = new LineReporter(2, printError, null)
+    const clock = new ManualClock()
+    const reporter = new LineReporter(2, printError, null, 3_000, clock)
     reporter.report(started)
     reporter.report(completed)
     reporter.report({ ...failed, url: 'https://host.example/b' })
-    vi.advanceTimersByTime(2_000)
+    clock.advance(2_000)
     reporter.finish()
     reporter.close()
     expect(err.at(-1)).toBe('1 of 2 files, 1 failed, 4.1 kB fetched in 2s\n')
@@ -184,7 +185,7 @@ describe('LineReporter', () => {
 
   it('says nothing of downloads that we stopped ourselves', () => {
     const { err, printError } = sinks()
-    const reporter = new LineReporter(1, printError, null)
+    const reporter = new LineReporter(1, printError, null, 3_000, new ManualClock())
     reporter.report(closed)
     expect(err).toEqual([])
   })
