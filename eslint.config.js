@@ -8,6 +8,11 @@ const nodeGlobals = Object.fromEntries(
   Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly']),
 )
 
+const useClock = 'Take the time from the Clock of the owner (src/util/clock.ts).'
+
+/** Rooms that run in browsers. */
+const browserRooms = ['client', 'elements', 'live']
+
 export default defineConfig(
   globalIgnores(['dist/', '.dist-*/', 'coverage/', '.cache/', 'models/']),
   // No file excuses itself from a rule.
@@ -84,6 +89,32 @@ export default defineConfig(
             message: 'Import src/disk/fs.ts: it is the one place to simulate or instrument the disk.',
           })),
         },
+      ],
+    },
+  },
+  {
+    // Time comes from a clock, so that tests can move it by hand. Code for browsers has no such clock.
+    files: ['src/**/*.ts'],
+    ignores: ['src/util/clock.ts', ...browserRooms.map((room) => `src/${room}/**`)],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        ...['setTimeout', 'setInterval', 'performance'].map((name) => ({ name, message: useClock })),
+      ],
+      'no-restricted-properties': [
+        'error',
+        { object: 'Date', property: 'now', message: useClock },
+        ...['setTimeout', 'setInterval', 'performance'].map((property) => ({
+          object: 'globalThis',
+          property,
+          message: useClock,
+        })),
+      ],
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        ...['timers', 'timers/promises', 'perf_hooks']
+          .flatMap((name) => [name, `node:${name}`])
+          .map((name) => ({ name, allowImportNames: ['setImmediate'], message: useClock })),
       ],
     },
   },
