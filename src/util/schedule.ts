@@ -160,6 +160,8 @@ export class Throttle {
   }
 
   async #run(): Promise<void> {
+    // A run that was requested during another one begins after it, by which time the throttle may have ended.
+    if (this.#ended) return
     const waitMs = this.#lastAt + this.#intervalMs() - this.#clock.now()
     if (waitMs > 0) {
       await new Promise<void>((resolve) => {

@@ -77,4 +77,24 @@ describe('a throttle', () => {
     expect(task).toHaveBeenCalledTimes(1)
     expect(clock.pending).toEqual([])
   })
+
+  it('starts no timer for what was asked for during a run, when it ends before that run does', async () => {
+    const clock = new ManualClock()
+    let times = 0
+    const throttle = new Throttle(
+      () => 100,
+      async () => {
+        times += 1
+        await clock.sleep(50)
+      },
+      clock,
+    )
+    throttle.ask()
+    throttle.ask()
+    throttle.end()
+    await clock.advanceAsync(50)
+    expect(clock.pending).toEqual([])
+    await clock.advanceAsync(1_000)
+    expect(times).toBe(1)
+  })
 })
