@@ -264,7 +264,8 @@ export class GroupJob implements Job {
     this.#peak = Math.max(this.#peak, downloaded)
     let connections = 0
     for (const active of this.#active.values()) connections += active.connections
-    return { downloaded: this.#peak, total, connections }
+    // A file that starts over as a smaller version lowers the total, but bytes that were counted are not taken back.
+    return { downloaded: Math.min(this.#peak, total ?? Infinity), total, connections }
   }
 
   #finish(group: GroupFiles): void {

@@ -48,7 +48,7 @@ export function prepareFile(world: World, spec: FileSpec, index: number): SimFil
   const aliens: Buffer[] = []
   const servers = spec.servers.map((server, mirror) => {
     const host = hosts[mirror] ?? ''
-    const other = server.redirect === 'forbidden' ? 'inside.test' : `cdn.${host}`
+    const other = server.redirect === 'forbidden' ? `inside.${host}` : `cdn.${host}`
     const made = new FileServer({
       host,
       address: `93.184.${index}.${mirror + 10}`,

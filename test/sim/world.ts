@@ -266,6 +266,8 @@ export class World implements AsyncDisposable {
       switch (what) {
         case 'download': {
           const download = await manager.download(optionsOf(this, file))
+          // Who has died since hears no answer.
+          if (!process.isAlive) break
           this.accepted.add(file.index)
           this.observer.observe(download, process)
           break
