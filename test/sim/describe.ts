@@ -75,6 +75,12 @@ function requestFault(fault: RequestFault): string {
       return 'the connection is refused'
     case 'garbage':
       return 'no HTTP'
+    case 'trickle':
+      return `${fault.bytesPerSecond} bytes a second`
+    case 'encoded':
+      return `Content-Encoding ${fault.as}`
+    case 'hang-up':
+      return `${fault.how} after the response`
   }
 }
 

@@ -36,6 +36,27 @@ const fault: fc.Arbitrary<RequestFault> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.constant({ kind: 'refused' as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'garbage' as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('trickle' as const),
+      bytesPerSecond: fc.constantFrom(1, 500, 1_000, 2_000),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('encoded' as const),
+      as: fc.constantFrom('gzip' as const, 'br' as const, 'identity' as const, 'aws-chunked' as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('hang-up' as const),
+      how: fc.constantFrom('fin' as const, 'rst' as const),
+    }),
+  },
 )
 
 const server: fc.Arbitrary<ServerSpec> = fc.record({

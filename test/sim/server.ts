@@ -83,6 +83,15 @@ export class FileServer implements SimServer {
         return this.#words(request, fault.type)
       case 'garbage':
         return [send('HTTP/1.1 banana\r\n\r\n'), { kind: 'end', how: 'fin' }]
+      case 'trickle':
+        return this.#serve(request).flatMap((step) => trickled(step, fault.bytesPerSecond))
+      case 'encoded':
+        return this.#serve(request, { 'content-encoding': fault.as })
+      case 'hang-up':
+        return [
+          ...this.#serve(request).filter(({ kind }) => kind !== 'done'),
+          { kind: 'end', how: fault.how },
+        ]
       default:
         return this.#cut(this.#serve(request), fault?.kind === 'cut' ? fault : null)
     }
@@ -120,13 +129,17 @@ export class FileServer implements SimServer {
   }
 
   /** The file, or the range of it that was asked for. */
-  #serve(request: SimRequest): Step[] {
+  #serve(request: SimRequest, extra: Record<string, string> = {}): Step[] {
     const { isCalm } = this.#world
     const { changesAt, ranges: traits } = this.#spec
     const ranges = isCalm ? 'served' : traits
     const version = this.#world.version(changesAt !== null && (isCalm || this.#served >= changesAt) ? 2 : 1)
     const { content } = version
-    const headers: Record<string, string> = { ...this.#validators(version), 'accept-ranges': 'bytes' }
+    const headers: Record<string, string> = {
+      ...this.#validators(version),
+      ...extra,
+      'accept-ranges': 'bytes',
+    }
     const asked = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get('range') ?? '')
     const start = Number(asked?.[1] ?? 0)
     if (ranges === 'refused-for-others' && this.#busy > 1) return this.#status(this.#spec.refusal, null)
@@ -226,6 +239,22 @@ export class FileServer implements SimServer {
 }
 
 const calm = { length: 'told', keepAlive: true } as const
+
+/** So many seconds of a slow body are more than any client waits for. */
+const maxTrickleSteps = 60
+
+function trickled(step: Step, bytesPerSecond: number): Step[] {
+  if (step.kind !== 'send' || step.bytes.length < 200) return [step]
+  const steps: Step[] = []
+  for (let at = 0; at < step.bytes.length; at += bytesPerSecond) {
+    if (steps.length > 2 * maxTrickleSteps) return [...steps, { kind: 'end', how: 'silence' }]
+    steps.push(
+      { kind: 'send', bytes: step.bytes.subarray(at, at + bytesPerSecond) },
+      { kind: 'wait', ms: 1_000 },
+    )
+  }
+  return steps
+}
 
 function send(text: string): Step {
   return { kind: 'send', bytes: Buffer.from(text, 'latin1') }

@@ -29,6 +29,11 @@ export type RequestFault =
   | { readonly kind: 'words'; readonly type: 'application/json' | 'text/plain' | 'text/html' }
   | { readonly kind: 'refused' }
   | { readonly kind: 'garbage' }
+  /** The body comes so slowly that it is no use. */
+  | { readonly kind: 'trickle'; readonly bytesPerSecond: number }
+  | { readonly kind: 'encoded'; readonly as: 'gzip' | 'br' | 'identity' | 'aws-chunked' }
+  /** The response is complete; then the connection ends, though it was to be kept. */
+  | { readonly kind: 'hang-up'; readonly how: 'fin' | 'rst' }
 
 /** One address of a file. */
 export interface ServerSpec {
