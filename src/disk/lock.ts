@@ -4,7 +4,8 @@
  * The owner writes its identity into the lock file. Another process that finds the file checks whether the
  * owner is still alive, so that the lock of a killed process can be taken at once. If that can't be checked,
  * because the owner runs on another machine or in another container that shares the folder, a heartbeat
- * decides, and the lock of a dead owner can be taken after a minute.
+ * decides, and the lock of a dead owner can be taken after a minute. A lock without a complete owner, which was
+ * killed too early, can be taken after two seconds.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -29,6 +30,11 @@ export interface FileLock {
 const beatMs = 20_000
 
 const staleMs = 60_000
+
+/** Writing a name into a new lock takes a moment, unless its writer is killed in it. */
+const tornMs = 2_000
+
+const tornPollMs = 100
 
 const maxLockBytes = 4096
 
@@ -63,6 +69,8 @@ type Owner = z.infer<ReturnType<typeof ownerSchema>>
 interface FoundLock {
   /** Null when the content is not valid, possibly because it has not been written yet. */
   owner: Owner | null
+  /** The content ends before it is complete, or is garbage. */
+  isTorn: boolean
   /** Identifies this lock, as opposed to a later one with the same path. */
   id: string
   mtimeMs: number
@@ -85,11 +93,11 @@ const held = new Map<string, { content: string; clock: Clock }>()
 const heartbeats = new Map<Clock, Timer>()
 
 /**
- * Takes a lock, or fails if it is held; this does not wait. The folder must exist.
+ * Takes a lock, or fails if it is held; this waits only while a lock is torn. The folder must exist.
  *
  * @param path - the lock file, which is created with mode 0600. Temporary files beside it are named `<path>.`
  * and six letters or digits.
- * @param clock - times the heartbeat, which shows other machines that this process is alive.
+ * @param clock - times the wait, and the heartbeat, which shows other machines that this process is alive.
  * @throws DownloadError `TARGET_LOCKED` (retryable) while a living process, including this one, holds it;
  * `PERMISSION`, `READ_ONLY`, `NO_SPACE`, `TARGET_NOT_REGULAR` or `DISK_IO` when the file can't be created.
  */
@@ -110,7 +118,7 @@ async function acquire(path: string, base: string, depth: number, clock: Clock):
     for (let round = 0; round < maxRounds; round++) {
       const made = await create(path, content)
       if (made !== null) return hold(path, content, made, clock)
-      const found = await inspect(path)
+      const found = await settled(path, await inspect(path), clock)
       if (found === null) continue
       if (depth === maxDepth || (await isAlive(found, base))) throw locked(base)
       await takeAway(path, found, base, depth, clock)
@@ -187,13 +195,31 @@ async function beat(clock: Clock): Promise<void> {
   }
 }
 
+/**
+ * Waits while a lock is torn: its owner is about to write its name into it, or was killed before it could, or a
+ * power cut took the content. A lock that stays torn for {@link tornMs} is nobody's.
+ */
+async function settled(path: string, first: FoundLock | null, clock: Clock): Promise<FoundLock | null> {
+  let found = first
+  for (let waitedMs = 0; found?.isTorn === true && waitedMs < tornMs; waitedMs += tornPollMs) {
+    await clock.sleep(tornPollMs)
+    const next = await inspect(path)
+    // Another one; the caller judges it as if it were the first.
+    if (next?.id !== found.id) return next?.isTorn === true ? null : next
+    found = next
+  }
+  return found
+}
+
 /** Reads the existing lock; null when it is gone. */
 async function inspect(path: string): Promise<FoundLock | null> {
   try {
     const { data, stats } = await readRegularFile(path, maxLockBytes)
-    const owner = parseOwner(data.toString())
+    const text = data.toString()
+    const owner = parseOwner(text)
     return {
       owner,
+      isTorn: owner === null && !isJson(text),
       id: owner?.token ?? `${stats.ino}:${stats.mtimeMs}:${stats.size}`,
       mtimeMs: stats.mtimeMs,
     }
@@ -204,9 +230,24 @@ async function inspect(path: string): Promise<FoundLock | null> {
   try {
     // It belongs to another user, so only its metadata can be read.
     const stats = await io.lstat(path)
-    return { owner: null, id: `${stats.ino}:${stats.mtimeMs}:${stats.size}`, mtimeMs: stats.mtimeMs }
+    return {
+      owner: null,
+      isTorn: false,
+      id: `${stats.ino}:${stats.mtimeMs}:${stats.size}`,
+      mtimeMs: stats.mtimeMs,
+    }
   } catch (error) {
     return nullIfMissing(error)
+  }
+}
+
+/** Whether a text is complete: what another version has written may mean nothing to us, but it is JSON. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -218,7 +259,8 @@ function parseOwner(text: string): Owner | null {
   }
 }
 
-async function isAlive({ owner, mtimeMs }: FoundLock, base: string): Promise<boolean> {
+async function isAlive({ owner, isTorn, mtimeMs }: FoundLock, base: string): Promise<boolean> {
+  if (isTorn) return false
   if (owner !== null && owner.host === self().host) {
     if (isExactBootId(owner.bootId) && isExactBootId(bootId()) && owner.bootId !== bootId()) return false
     if (owner.thread !== undefined && deadThreads.has(owner.thread)) return false
