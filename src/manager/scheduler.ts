@@ -1,5 +1,6 @@
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
+import { asDownloadError } from '../disk/errors.js'
 import { machineCaches, type Destinations } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
@@ -192,11 +193,18 @@ export class Scheduler {
 
   /**
    * Deletes what a canceled download has written: its partial bytes and, for a group, also the files that it
-   * has already fetched.
+   * has already fetched. The download is canceled even if they can't be deleted, since its run has ended.
    */
-  async #discard({ groupFiles, record }: Download): Promise<void> {
-    if (groupFiles === null) await this.#init.places.discardBytes(record)
-    else await cancelGroup(groupFiles)
+  async #discard(download: Download): Promise<void> {
+    const { groupFiles, record } = download
+    const { places, emitter } = this.#init
+    try {
+      if (groupFiles === null) await places.discardBytes(record)
+      else await cancelGroup(groupFiles)
+    } catch (error) {
+      const message = `Partial files of the canceled download could not be deleted: ${asDownloadError(error).message}`
+      emitter.emit('log', { download, level: 'warn', message })
+    }
   }
 
   #dequeue(download: Download): void {

@@ -2,6 +2,7 @@
  * What holds when a download is asked to stop in two ways, as when the manager closes while it is being
  * paused.
  */
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
@@ -269,5 +270,36 @@ describe('a manager that closes', () => {
     if (download === undefined) throw new Error('It is forgotten.')
     await arrives(download)
     await expectFiles(join(scene.directory, 'model'), files)
+  })
+})
+
+describe('a cancel that can not delete what was written', () => {
+  it.each([
+    ['a URL', null],
+    ['a ref of one file', 'mine:file'],
+    ['a group', group],
+  ])('ends %s all the same, and says so', async (_name, ref) => {
+    await using scene = await startScene(MiB / 2)
+    const url = ref ?? scene.origin.url('/a.bin')
+    const part = join(scene.directory, ref === group ? 'model' : '', 'a.bin.part')
+    await using manager = scene.open()
+    const logged: string[] = []
+    manager.on('log', ({ message }) => logged.push(message))
+    const download = await manager.download({ url })
+    await waitFor(() => download.current.downloaded > 64 * KiB, { what: 'some bytes' })
+    await manager.pause(url)
+    // A folder with something in it can't be deleted as a file, by nobody.
+    await rm(part, { force: true })
+    await mkdir(join(part, 'full'), { recursive: true })
+    await manager.cancel(url)
+    expect(download.state).toBe('canceled')
+    await expect(download.finished).rejects.toMatchObject({ code: 'CANCELED' })
+    expect(logged.join()).toContain('could not be deleted')
+    expect(manager.list()).toEqual([download])
+    await withTimeout(manager.onIdle(), 5_000, 'nothing to happen')
+    // Once nothing is in the way, it can be had again.
+    await rm(part, { recursive: true })
+    scene.hurry()
+    await arrives(await manager.retry(url))
   })
 })
