@@ -117,7 +117,11 @@ async function acquire(path: string, base: string, depth: number, clock: Clock):
   try {
     for (let round = 0; round < maxRounds; round++) {
       const made = await create(path, content)
-      if (made !== null) return hold(path, content, made, clock)
+      if (made !== null) {
+        // A process that stalls before it has written its name may have been taken for dead since.
+        if (await isStillThere(path, made)) return hold(path, content, made, clock)
+        continue
+      }
       const found = await settled(path, await inspect(path), clock)
       if (found === null) continue
       if (depth === maxDepth || (await isAlive(found, base))) throw locked(base)
@@ -144,6 +148,11 @@ async function create(path: string, content: string): Promise<Stats | null> {
     if (errnoOf(error) === 'EEXIST') return null
     throw error
   }
+}
+
+/** Whether the path still leads to the file that was created. */
+async function isStillThere(path: string, made: Stats): Promise<boolean> {
+  return (await io.lstatIfThere(path))?.ino === made.ino
 }
 
 function hold(path: string, content: string, made: Stats, clock: Clock): FileLock {

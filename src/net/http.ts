@@ -102,9 +102,11 @@ export class HttpClient {
 
   /** Wraps the given connector, or the default one, so that each new socket gets the workarounds. */
   #connector(given: Pool.Options['connect']): buildConnector.connector {
-    const connect = typeof given === 'function' ? given : this.#bounded(given)
+    // undici's connectors return the socket, although their type does not say so.
+    const connect: (...args: Parameters<buildConnector.connector>) => unknown =
+      typeof given === 'function' ? given : this.#bounded(given)
     return (options, callback) => {
-      const opening: unknown = connect(options, (...outcome) => {
+      const opening = connect(options, (...outcome) => {
         const [error, socket] = outcome
         if (opening instanceof Duplex) this.#opening.delete(opening)
         if (error === null) mendSocket(socket, this.#ends)

@@ -130,7 +130,8 @@ export class Throttle {
   readonly #intervalMs: () => number
   readonly #task: () => void | Promise<void>
   readonly #clock: Clock
-  readonly #runs = new Latest(() => this.#run())
+  // A run that was requested during another one begins after it, by which time the throttle may have ended.
+  readonly #runs = new Latest(() => (this.#ended ? undefined : this.#run()))
   #lastAt = -Infinity
   #timer: Timer | null = null
   #ended = false
@@ -160,8 +161,6 @@ export class Throttle {
   }
 
   async #run(): Promise<void> {
-    // A run that was requested during another one begins after it, by which time the throttle may have ended.
-    if (this.#ended) return
     const waitMs = this.#lastAt + this.#intervalMs() - this.#clock.now()
     if (waitMs > 0) {
       await new Promise<void>((resolve) => {

@@ -326,6 +326,29 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
     }
   })
 
+  it('is not held by who stalls before writing into it, when another one has taken it meanwhile', async () => {
+    vi.resetModules()
+    const { io } = await import('../../../src/disk/io.js')
+    const staller = await import('../../../src/disk/lock.js')
+    let goOn = (): void => undefined
+    const stall = new Promise<void>((resolve) => (goOn = resolve))
+    const write = io.writeText.bind(io)
+    vi.spyOn(io, 'writeText').mockImplementationOnce(async (fd, text) => {
+      await stall
+      await write(fd, text)
+    })
+    const stalled = staller.acquireLock(path)
+    await vi.waitFor(() => stat(path))
+    const clock = new ManualClock()
+    const taken = acquireLock(path, clock)
+    await passTime(clock, taken)
+    const lock = await taken
+    goOn()
+    await expect(stalled).rejects.toMatchObject({ code: 'TARGET_LOCKED' })
+    await lock.release()
+    expect(await readdir(folder)).toEqual([])
+  })
+
   it('waits anew for a torn lock that changes, but not for ever', async () => {
     await writeFile(path, '{')
     const clock = new ManualClock(0)
