@@ -61,6 +61,17 @@ const sharedParts: Plugin = {
   },
 }
 
+/** Where the file of a mutation is. */
+export function pathOf({ file }: Mutation): string {
+  return `${root}src/${file}`
+}
+
+/** The text of a file with the bug in it. */
+export function mutated(text: string, { file, find, replace }: Mutation): string {
+  if (text.split(find).length !== 2) throw new Error(`${file} does not contain ${find} exactly once.`)
+  return text.replace(find, () => replace)
+}
+
 /** The sources, with a mutation where there is one. */
 function sources(mutation: Mutation | null): Plugin {
   return {
@@ -68,11 +79,8 @@ function sources(mutation: Mutation | null): Plugin {
     setup(builder) {
       builder.onLoad({ filter: /\/src\/.*\.ts$/ }, async (given) => {
         let contents = await readFile(given.path, 'utf8')
-        if (mutation !== null && given.path === `${root}src/${mutation.file}`) {
-          const { file, find, replace } = mutation
-          if (contents.split(find).length !== 2)
-            throw new Error(`${file} does not contain ${find} exactly once.`)
-          contents = contents.replace(find, () => replace)
+        if (mutation !== null && given.path === pathOf(mutation)) {
+          contents = mutated(contents, mutation)
         }
         // A namespace object would be copied for each file that imports it.
         contents = contents.replace(
