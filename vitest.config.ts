@@ -2,18 +2,22 @@ import { defineConfig } from 'vitest/config'
 import { measureSlowness } from './test/support/slowness.js'
 
 const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
-/** What changes nothing in its process needs none of its own; starting one costs half a second. */
-const light = ['test/{client,contract,http,layouts,sources,types}/*.test.ts']
+/** Each needs a process of its own: they replace modules of Node or its clock, or count what a process holds. */
+const alone = [
+  'test/faults/{concurrency-failing,concurrency-storm,death-clock,death-close,disk-short-writes,disk-sync}.test.ts',
+]
 /** They share a browser, and the bundles of their pages, as long as they share a process. */
 const browser = ['test/{elements,frontends}/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
-/** Measured once per run; `deadline()` of `test/support/wait.ts` makes use of it. */
+/** Measured once per run, though each project evaluates this file; `deadline()` of `test/support/wait.ts` uses it. */
 const slowness = measureSlowness()
+process.env['TEST_SLOWNESS'] = String(slowness)
 
 /**
- * Sets of tests. `unit` needs sources only and goes first; `light` and `system` open sockets and run `dist`. Two more run
- * when asked for: `worker` takes those of the engine again, with the engine in its worker (`npm run test:worker`, and CI); `soak`
- * takes long (`npm run soak`).
+ * Sets of tests. `unit` needs sources only and goes first; the others open sockets and run `dist`. All but `alone` share their
+ * processes among files, since starting one and importing the package takes a second. Two more run when asked for:
+ * `worker` takes those of the engine again, with the engine in its worker (`npm run test:worker`, and CI); `soak` takes
+ * long (`npm run soak`).
  */
 export default defineConfig(({ mode }) => ({
   test: {
@@ -35,8 +39,14 @@ export default defineConfig(({ mode }) => ({
               test: {
                 name: 'worker',
                 include: ['test/{engine,faults,manager}/*.test.ts'],
+                exclude: alone,
+                isolate: false,
                 globalSetup: './scripts/vitest-build.ts',
               },
+            },
+            {
+              extends: true,
+              test: { name: 'worker-alone', include: alone, globalSetup: './scripts/vitest-build.ts' },
             },
           ]
         : mode === 'soak'
@@ -63,9 +73,8 @@ export default defineConfig(({ mode }) => ({
               {
                 extends: true,
                 test: {
-                  name: 'light',
-                  include: light,
-                  isolate: false,
+                  name: 'alone',
+                  include: alone,
                   sequence: { groupOrder: 1 },
                   globalSetup: './scripts/vitest-build.ts',
                 },
@@ -90,7 +99,8 @@ export default defineConfig(({ mode }) => ({
                 test: {
                   name: 'system',
                   include: ['test/**/*.test.ts'],
-                  exclude: [...unit, ...light, ...browser, ...soak],
+                  exclude: [...unit, ...alone, ...browser, ...soak],
+                  isolate: false,
                   sequence: { groupOrder: 1 },
                   globalSetup: './scripts/vitest-build.ts',
                 },

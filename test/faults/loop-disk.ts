@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import type { Need } from '../support/machine.js'
 import { tempDir } from '../support/temp.js'
+import { deadline } from '../support/wait.js'
 
 /**
  * What is forced out at the cut: nothing, so that the disk holds what was written by then (`nothing`), or the
@@ -70,6 +71,9 @@ export class LoopDisk {
   /** The machine is up again. Fails as long as anybody holds a file open there. */
   restart(): void {
     run('umount', [this.path])
+    // A test that runs elsewhere in a mount namespace of its own has a copy of the mount until it ends. As long as that
+    // is there, mounting the image would give the dead file system once more.
+    run('sh', ['-c', 'until [ -z "$(losetup -j "$1")" ]; do sleep 0.05; done', 'sh', this.#image])
     this.#mounted = false
     this.#mount()
   }
@@ -88,5 +92,5 @@ export class LoopDisk {
 }
 
 function run(command: string, args: readonly string[]): void {
-  execFileSync(command, args, { stdio: 'pipe' })
+  execFileSync(command, args, { stdio: 'pipe', timeout: deadline(30_000) })
 }
