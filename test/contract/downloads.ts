@@ -31,7 +31,7 @@ const downloadShape = {
 }
 
 /** `/api/models/download…` and the OpenAPI document. */
-export function downloadTests({ open }: Subject): void {
+export function downloadTests({ open, inDepth }: Subject): void {
   describe('a download', () => {
     it('is started at once and polled to its end', async () => {
       await using scene = await open()
@@ -69,7 +69,7 @@ export function downloadTests({ open }: Subject): void {
       expect(existsSync(join(scene.manager.directory, 'llm', 'tiny.gguf'))).toBe(true)
     })
 
-    it('tells numbers while it goes on, and is joined by who asks again', async () => {
+    inDepth('tells numbers while it goes on, and is joined by who asks again', async () => {
       await using scene = await open()
       const url = scene.serve('/slow.gguf', { size: 1_000_000, bytesPerSecond: 200_000 })
       await scene.start(url)
@@ -91,7 +91,7 @@ export function downloadTests({ open }: Subject): void {
       await scene.call('POST', '/api/models/download/cancel', { json: { url } })
     })
 
-    it('of a file that is there is complete at the first poll', async () => {
+    inDepth('of a file that is there is complete at the first poll', async () => {
       await using scene = await open()
       const url = scene.serve('/there.gguf')
       await scene.start(url, { mode: 'embed' })
@@ -106,7 +106,7 @@ export function downloadTests({ open }: Subject): void {
       expect(scene.origin.requests('/there.gguf')).toHaveLength(1)
     })
 
-    it('that fails says why', async () => {
+    inDepth('that fails says why', async () => {
       await using scene = await open()
       const url = scene.origin.url('/missing.gguf')
       await scene.start(url)
@@ -135,7 +135,7 @@ export function downloadTests({ open }: Subject): void {
       }
     })
 
-    it('is listed by its URL, among the others', async () => {
+    inDepth('is listed by its URL, among the others', async () => {
       await using scene = await open()
       const list = (query = {}) => scene.call('GET', '/api/models/download/status', { query })
       expect((await list()).body).toEqual({ success: true, downloads: {} })
@@ -160,7 +160,7 @@ export function downloadTests({ open }: Subject): void {
       expectProblem(await list({ state: 'nonsense' }), 400, 'INVALID_OPTIONS')
     })
 
-    it('is paused, resumed, canceled and tried again; asking twice is harmless', async () => {
+    inDepth('is paused, resumed, canceled and tried again; asking twice is harmless', async () => {
       await using scene = await open()
       const url = scene.serve('/moves.gguf', { size: 400_000, bytesPerSecond: 200_000 })
       const move = (name: string) => scene.call('POST', `/api/models/download/${name}`, { json: { url } })
@@ -190,7 +190,7 @@ export function downloadTests({ open }: Subject): void {
       expect(await scene.poll(url)).toMatchObject({ state: 'completed' })
     })
 
-    it('is removed, with its file or without', async () => {
+    inDepth('is removed, with its file or without', async () => {
       await using scene = await open()
       const [kept, gone] = [scene.serve('/kept.gguf'), scene.serve('/gone.gguf')]
       for (const url of [kept, gone]) {
@@ -210,7 +210,7 @@ export function downloadTests({ open }: Subject): void {
       expectProblem(await remove({}), 400, 'INVALID_OPTIONS')
     })
 
-    it('is polled by many at a time', async () => {
+    inDepth('is polled by many at a time', async () => {
       await using scene = await open()
       const url = scene.serve('/popular.gguf', { size: 300_000, bytesPerSecond: 300_000 })
       await Promise.all(Array.from({ length: 20 }, () => scene.start(url)))

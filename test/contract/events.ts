@@ -61,7 +61,7 @@ export async function readEvents(
 }
 
 /** `…/events`. */
-export function eventTests({ open }: Subject): void {
+export function eventTests({ open, inDepth }: Subject): void {
   describe('an event stream', () => {
     it('begins with a snapshot and follows a download to its end', async () => {
       await using scene = await open()
@@ -88,7 +88,7 @@ export function eventTests({ open }: Subject): void {
       await waitFor(() => scene.listeners === 0, { what: 'the routes to let go of the manager' })
     })
 
-    it('of one download tells of that one only', async () => {
+    inDepth('of one download tells of that one only', async () => {
       await using scene = await open()
       const [mine, other] = [scene.serve('/mine.gguf'), scene.serve('/other.gguf')]
       await scene.start(mine)
@@ -102,7 +102,7 @@ export function eventTests({ open }: Subject): void {
       leave()
     })
 
-    it('goes on where it was left', async () => {
+    inDepth('goes on where it was left', async () => {
       await using scene = await open()
       const stay = await readEvents(scene.url(route))
       const leaver = await readEvents(scene.url(route))

@@ -11,4 +11,5 @@ const mount: Mount = async ({ options, path }) => {
   return hostedKeepingAlive(server, routes)
 }
 
-describeContract('fetch alone', mount, { seesCallers: false, isMiddleware: false, parsesBodies: false })
+const traits = { seesCallers: false, isMiddleware: false, parsesBodies: false }
+describeContract('fetch alone', mount, traits, { complete: true })

@@ -25,4 +25,4 @@ async function parseBody(req: IncomingMessage): Promise<void> {
   Object.assign(req, { body: JSON.parse(Buffer.concat(chunks).toString()) as unknown })
 }
 
-describeContract('node:http', mount)
+describeContract('node:http', mount, {}, { complete: true })

@@ -36,9 +36,9 @@ const status = async (scene: Scene) => {
 }
 
 /** `/api/v1/models…`. */
-export function preloadTests({ open }: Subject): void {
+export function preloadTests({ open, inDepth }: Subject): void {
   describe('the preload', () => {
-    it('that was never run says so', async () => {
+    inDepth('that was never run says so', async () => {
       await using scene = await open({ models: modelsOf() })
       expect(await status(scene)).toEqual({
         success: true,
@@ -151,7 +151,7 @@ export function preloadTests({ open }: Subject): void {
       expect(await status(scene)).toMatchObject({ completed: 2, total: 2, success_flag: true })
     })
 
-    it('refuses what is not possible', async () => {
+    inDepth('refuses what is not possible', async () => {
       await using scene = await open({ models: modelsOf(100_000) })
       const start = (query: Record<string, string>) =>
         scene.call('POST', `${base}/preload/start`, { query, json: null })
@@ -179,7 +179,7 @@ export function preloadTests({ open }: Subject): void {
       await waitFor(() => scene.preloader?.listenerCount('status') === 0)
     })
 
-    it('is 404 where there is no catalog', async () => {
+    inDepth('is 404 where there is no catalog', async () => {
       await using scene = await open()
       for (const [method, route] of [
         ['GET', '/status'],

@@ -1,8 +1,9 @@
 /**
  * The HTTP contract as one battery of tests, over real sockets. Every adapter runs it: a new one is a file in
- * `adapters`, thirty lines that mount it, and an example.
+ * `adapters`, thirty lines that mount it, and an example. Routing, bodies, errors, streams and the end of a host depend on
+ * the adapter. What the routes then say does not, so those cases run on the hosts without a framework only.
  */
-import { describe } from 'vitest'
+import { describe, it } from 'vitest'
 import { accessTests } from './access.js'
 import { bodyTests } from './bodies.js'
 import { dashboardTests } from './dashboard.js'
@@ -19,6 +20,8 @@ export type Open = (options?: SceneOptions) => Promise<Scene>
 export interface Subject {
   open: Open
   traits: Traits
+  /** Like `it`, for a case that does not depend on the adapter. */
+  inDepth: (name: string, test: () => Promise<void>) => void
 }
 
 /**
@@ -27,10 +30,22 @@ export interface Subject {
  * @param name - of the adapter and its framework.
  * @param mount - starts a host with the routes on it.
  * @param traits - what hosts of this kind can't do. Default: they can do everything.
+ * @param options.complete - also runs the cases that do not depend on the adapter. Default: false.
  */
-export function describeContract(name: string, mount: Mount, traits: Partial<Traits> = {}): void {
+export function describeContract(
+  name: string,
+  mount: Mount,
+  traits: Partial<Traits> = {},
+  { complete = false } = {},
+): void {
   const all: Traits = { seesCallers: true, isMiddleware: true, parsesBodies: true, ...traits }
-  const subject: Subject = { traits: all, open: (options) => Scene.open(mount, all, options) }
+  const subject: Subject = {
+    open: (options) => Scene.open(mount, all, options),
+    traits: all,
+    inDepth: (of, test) => {
+      if (complete) it(of, test)
+    },
+  }
   describe(`the HTTP contract on ${name}`, () => {
     downloadTests(subject)
     eventTests(subject)
