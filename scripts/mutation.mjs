@@ -1,0 +1,116 @@
+/**
+ * `npm run mutation`: changes the pure files of `src` in small ways, one at a time, and runs the unit tests of their room
+ * against each change. It fails when the tests of a file notice too few of them, or when a change that they do not
+ * notice is not listed with a reason in test/mutation/survivors.json.
+ *
+ * `npm run mutation -- src/net/retry.ts` looks at that file only.
+ */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { Stryker } from '@stryker-mutator/core'
+
+const root = path.resolve(import.meta.dirname, '..')
+
+/** The least share of the mutants, in percent, that the unit tests of each file must notice. */
+const leastScore = 92
+
+const files = [
+  'src/catalog/tip.ts',
+  'src/disk/names.ts',
+  'src/download/request.ts',
+  'src/download/states.ts',
+  'src/engine/fetch/mirror-choice.ts',
+  'src/engine/fetch/pool-size.ts',
+  'src/engine/fetch/response-rules.ts',
+  'src/engine/fetch/retry-budget.ts',
+  'src/engine/fetch/segments.ts',
+  'src/engine/part/intervals.ts',
+  'src/engine/part/journal.ts',
+  'src/http/problem.ts',
+  'src/job/connection-budget.ts',
+  'src/net/address-policy.ts',
+  'src/net/redirects.ts',
+  'src/net/retry.ts',
+  'src/sources/identify.ts',
+  'src/sources/quantisation.ts',
+]
+
+const accepted = JSON.parse(readFileSync(path.join(root, 'test/mutation/survivors.json'), 'utf8'))
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((file) => !files.includes(file))
+if (unknown.length > 0) {
+  console.error(`Not in the list of scripts/mutation.mjs: ${unknown.join(', ')}.`)
+  process.exit(2)
+}
+
+/** Identifies a mutant by what stays the same when lines move: its first line, and which code replaces which. */
+function describe(mutant, lines) {
+  const { start, end } = mutant.location
+  const code = lines.slice(start.line - 1, end.line).join('\n')
+  const tail = lines[end.line - 1].length - (end.column - 1)
+  const original = code.slice(start.column - 1, code.length - tail)
+  const flat = (text) => text.replace(/\s+/g, ' ').trim()
+  return { line: flat(lines[start.line - 1]), from: flat(original), to: flat(mutant.replacement) }
+}
+
+async function survivorsOf(file) {
+  process.env.MUTATION_ROOM = file.split('/')[1]
+  const mutants = await new Stryker({
+    mutate: [file],
+    testRunner: 'vitest',
+    plugins: ['@stryker-mutator/vitest-runner'],
+    vitest: { configFile: 'vitest.mutation.config.ts', related: false },
+    coverageAnalysis: 'perTest',
+    concurrency: 1,
+    reporters: [],
+    logLevel: 'error',
+    allowConsoleColors: false,
+    tempDirName: '.cache/mutation',
+    // What the unit tests do not need is not copied.
+    ignorePatterns: [
+      '/*',
+      '!/src',
+      '!/test',
+      '!/package.json',
+      '!/tsconfig.json',
+      '!/vitest.mutation.config.ts',
+    ],
+    disableTypeChecks: false,
+    cleanTempDir: 'always',
+    timeoutMS: 10_000,
+  }).runMutationTest()
+  const lines = readFileSync(path.join(root, file), 'utf8').split('\n')
+  const valid = mutants.filter(({ status }) => status !== 'Ignored' && status !== 'CompileError')
+  const survived = valid.filter(({ status }) => status !== 'Killed' && status !== 'Timeout')
+  return {
+    all: valid.length,
+    survived: survived.map((mutant) => ({
+      ...describe(mutant, lines),
+      at: `${file}:${mutant.location.start.line}:${mutant.location.start.column}`,
+      status: mutant.status,
+    })),
+  }
+}
+
+const rows = {}
+let failed = false
+for (const file of wanted.length > 0 ? wanted : files) {
+  const list = [...(accepted[file] ?? [])]
+  const { all, survived } = await survivorsOf(file)
+  const news = survived.filter((mutant) => {
+    const index = list.findIndex(
+      ({ line, from, to }) => line === mutant.line && from === mutant.from && to === mutant.to,
+    )
+    if (index >= 0) list.splice(index, 1)
+    return index < 0
+  })
+  const score = ((all - survived.length) / all) * 100
+  rows[file] = { mutants: all, survived: survived.length, 'score in %': Number(score.toFixed(1)) }
+  console.log(`${file}: ${score.toFixed(1)} % of ${all} mutants`)
+  for (const { at, status, ...entry } of news) console.log(`  ${status} ${at}\n    ${JSON.stringify(entry)}`)
+  for (const { from, to } of list) console.log(`  Listed, but noticed by a test: ${from} → ${to}`)
+  if (news.length > 0 || score < leastScore) failed = true
+}
+console.table(rows)
+process.exitCode = failed ? 1 : 0
