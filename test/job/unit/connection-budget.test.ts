@@ -92,12 +92,134 @@ describe('the budget of a group', () => {
     expect(budget.drain()).toEqual([])
   })
 
-  it('knows how many are of use', () => {
-    const MiB = 1024 * 1024
-    expect(usefulConnections(null, MiB, 8)).toBe(8)
-    expect(usefulConnections(0, MiB, 8)).toBe(1)
-    expect(usefulConnections(8 * MiB - 1, MiB, 8)).toBe(1)
-    expect(usefulConnections(12 * MiB, MiB, 8)).toBe(3)
-    expect(usefulConnections(512 * MiB, MiB, 8)).toBe(8)
+  describe('with files of both kinds', () => {
+    const small = (count: number) => Array.from({ length: count }, () => ({ useful: 1 }))
+    const large = (count: number, most = 8) => Array.from({ length: count }, () => ({ useful: most }))
+    const run = (total: number, files: File[]) => {
+      const budget = new ConnectionBudget(total, useful, files)
+      const held = new Map<File, number>()
+      return { budget, held, take: () => grants(budget, held) }
+    }
+
+    it('gives the files in their order, the large ones first', () => {
+      const files = [...small(2), ...large(2, 2), ...small(1)]
+      const { held, take } = run(8, files)
+      take()
+      const order = [...held.keys()].map((file) => files.indexOf(file))
+      expect(order).toEqual([2, 3, 0, 1, 4])
+    })
+
+    it('counts the files that wait', () => {
+      const { budget, take } = run(2, [...small(3), ...large(2)])
+      expect(budget.waiting).toBe(5)
+      take()
+      expect(budget.waiting).toBe(3)
+    })
+
+    it('hands out the waiting files in their order', () => {
+      const files = [{ useful: 1 }, { useful: 4 }, { useful: 1 }, { useful: 4 }]
+      const { budget, take } = run(8, files)
+      expect(budget.drain().map((file) => files.indexOf(file))).toEqual([0, 2, 1, 3])
+      expect(budget.waiting).toBe(0)
+      expect(take()).toEqual({ started: 0, widened: 0 })
+    })
+
+    it('runs one file at a time with a single connection, the small ones first', () => {
+      const [big, tiny] = [{ useful: 2 }, { useful: 1 }]
+      const { budget, held, take } = run(1, [big, tiny])
+      take()
+      expect([...held.keys()]).toEqual([tiny])
+      budget.release(tiny)
+      take()
+      expect([...held.keys()]).toContain(big)
+      expect(held.get(big)).toBe(1)
+    })
+
+    it('leaves the small ones their half when a large one ends and the next begins', () => {
+      const [first, second] = large(2)
+      const { budget, held, take } = run(8, [first!, second!, ...small(20)])
+      take()
+      expect([held.get(first!), held.get(second!)]).toEqual([2, 2])
+      expect(held.size).toBe(6)
+      budget.release(first!)
+      held.delete(first!)
+      take()
+      // No large file waits, so small ones use what it has released.
+      expect(held.get(second!)).toBe(2)
+      expect(held.size).toBe(7)
+    })
+
+    it('starts no large file beyond their half while small ones wait', () => {
+      const big = large(3)
+      const { budget, held, take } = run(4, [...big, ...small(9)])
+      take()
+      expect(big.map((file) => held.get(file))).toEqual([1, 1, undefined])
+      budget.release(big[0]!)
+      take()
+      expect(big.map((file) => held.get(file))).toEqual([1, 1, 1])
+    })
+
+    it('does not count small files as large ones, neither when they start nor when they end', () => {
+      const big = large(3)
+      const tiny = small(12)
+      const { budget, held, take } = run(4, [...big, ...tiny])
+      take()
+      expect([...held.keys()]).toHaveLength(4)
+      for (const file of tiny.slice(0, 2)) budget.release(file)
+      take()
+      expect(held.has(big[2]!)).toBe(false)
+      budget.release(big[0]!)
+      take()
+      expect(held.get(big[2]!)).toBe(1)
+    })
+
+    it('gives connections that are left over to a running file only when none waits', () => {
+      const [a, b] = large(2, 3)
+      const { held, take } = run(8, [a!, b!, ...small(1)])
+      expect(take()).toEqual({ started: 3, widened: 2 })
+      expect([held.get(a!), held.get(b!)]).toEqual([3, 3])
+    })
+
+    it('counts the connections that a running file was given later', () => {
+      const [a, b, c] = large(3, 4)
+      const { budget, held, take } = run(4, [a!, b!, c!])
+      take()
+      expect([held.get(a!), held.get(b!), held.get(c!)]).toEqual([2, 2, undefined])
+      budget.release(a!)
+      take()
+      budget.release(b!)
+      take()
+      expect(held.get(c!)).toBe(4)
+      // All are free again.
+      budget.release(c!)
+      expect(budget.next()).toBeNull()
+      expect(budget.waiting).toBe(0)
+    })
+
+    it('announces what it changes', () => {
+      const [a, b] = large(2, 4)
+      const { budget } = run(4, [a!, b!])
+      expect(budget.next()).toEqual({ kind: 'start', file: a, connections: 2 })
+      expect(budget.next()).toEqual({ kind: 'start', file: b, connections: 2 })
+      expect(budget.next()).toBeNull()
+      budget.release(a!)
+      expect(budget.next()).toEqual({ kind: 'widen', file: b, connections: 4 })
+      expect(budget.next()).toBeNull()
+    })
+  })
+})
+
+describe('usefulConnections', () => {
+  const MiB = 1024 * 1024
+
+  it.each([
+    ['of unknown size', null, 8],
+    ['that is empty', 0, 1],
+    ['too small for two', 8 * MiB - 1, 1],
+    ['just large enough for two', 8 * MiB, 2],
+    ['large enough for three', 12 * MiB, 3],
+    ['larger than the budget', 512 * MiB, 8],
+  ])('of a file %s', (_, size, connections) => {
+    expect(usefulConnections(size, MiB, 8)).toBe(connections)
   })
 })
