@@ -41,6 +41,59 @@ describe('PoolSize', () => {
     expect(pool.size).toBe(8)
   })
 
+  describe('when the maximum changes', () => {
+    const widened = (from: number, to: number) => {
+      const pool = new PoolSize(from)
+      pool.max = to
+      return pool
+    }
+
+    it('follows a higher one at once, and says so once', () => {
+      const pool = widened(2, 6)
+      expect(pool.size).toBe(6)
+      expect(pool.grow(0)).toBe(true)
+      expect(pool.grow(0)).toBe(false)
+      expect(pool.size).toBe(6)
+    })
+
+    it('follows a maximum that changes again before it is used', () => {
+      const pool = widened(2, 6)
+      pool.max = 4
+      expect(pool.size).toBe(4)
+      pool.max = 9
+      expect(pool.size).toBe(9)
+      expect(pool.grow(0)).toBe(true)
+      expect(pool.grow(0)).toBe(false)
+    })
+
+    it('says nothing of the same one', () => {
+      const pool = widened(4, 4)
+      expect(pool.size).toBe(4)
+      expect(pool.grow(quietMs)).toBe(false)
+    })
+
+    it('stays as small as the server made it, and grows step by step to the new maximum', () => {
+      const pool = new PoolSize(4)
+      pool.refused(2, 0)
+      pool.max = 8
+      expect(pool.size).toBe(2)
+      expect(pool.grow(quietMs - 1)).toBe(false)
+      for (let size = 3; size <= 8; size++) {
+        expect(pool.grow(size * quietMs)).toBe(true)
+        expect(pool.size).toBe(size)
+      }
+      expect(pool.grow(99 * quietMs)).toBe(false)
+    })
+
+    it('has all of the new maximum after a failure of the network', () => {
+      const pool = new PoolSize(4)
+      pool.refused(2, 0)
+      pool.max = 8
+      pool.reset()
+      expect(pool.size).toBe(8)
+    })
+  })
+
   it('stays between one and the most, whatever happens', () => {
     const events = fc.array(fc.option(fc.nat(70)), { maxLength: 50 })
     fc.assert(
@@ -58,7 +111,7 @@ describe('PoolSize', () => {
   })
 })
 
-describe('PacedGrowth', () => {
+describe('LimitedGrowth', () => {
   const bucket = (limit: number | null, spare = true) => ({ limit, spare })
 
   it('does not hold anything back without a limit', () => {
