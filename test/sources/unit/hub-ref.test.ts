@@ -2,7 +2,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
-import { quantOf, selectQuant } from '../../../src/sources/quantisation.js'
 import { matches, selects } from '../../../src/sources/globs.js'
 import {
   escapePath,
@@ -197,45 +196,6 @@ describe('a list of files', () => {
     }
     for (const other of ['a'.repeat(40), `"${'a'.repeat(40)}"`, '', null, 5])
       expect(sha256Of(other)).toBeNull()
-  })
-})
-
-describe('a quantisation', () => {
-  it.each([
-    ['model-Q4_K_M.gguf', 'Q4_K_M'],
-    ['Model.q8_0.gguf', 'Q8_0'],
-    ['m-UD-Q4_K_XL-00001-of-00003.gguf', 'UD-Q4_K_XL'],
-    ['BF16/m-00001-of-00002.gguf', 'BF16'],
-    ['Q4_K_M/m-IQ2_XXS.gguf', 'IQ2_XXS'],
-    ['Qwen2.5-0.5B-fp16.gguf', 'FP16'],
-    ['Qwen3-8B.gguf', null],
-  ])('of %s is %s', (file, quant) => {
-    expect(quantOf(file)).toBe(quant)
-  })
-
-  it('is all its parts in order, in whatever order they are listed', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 30 }), fc.infiniteStream(fc.nat()), (count, dice) => {
-        const part = (n: number) => String(n).padStart(5, '0')
-        const parts = Array.from({ length: count }, (_, n) => ({
-          path: `Q8_0/m-Q8_0-${part(n + 1)}-of-${part(count)}.gguf`,
-        }))
-        const order = parts.map((file) => ({ file, key: Number(dice.next().value) }))
-        const shuffled = order.sort((a, b) => a.key - b.key).map(({ file }) => file)
-        const others = [{ path: 'm-Q4_0.gguf' }, { path: 'mmproj-Q8_0.gguf' }, { path: 'README-Q8_0.md' }]
-        expect(selectQuant([...others, ...shuffled], 'q8_0')).toEqual(parts)
-        if (count > 1) {
-          expect(() => selectQuant([...others, ...shuffled.slice(1)], 'Q8_0')).toThrow(/is missing/)
-        }
-      }),
-    )
-  })
-
-  it('that several files have, or none, is refused with their names', () => {
-    const files = [{ path: 'a-Q4_0.gguf' }, { path: 'b-Q4_0.gguf' }]
-    expect(() => selectQuant(files, 'Q4_0')).toThrow('a-Q4_0.gguf, b-Q4_0.gguf')
-    expect(() => selectQuant(files, 'Q8_0')).toThrow('it has Q4_0')
-    expect(() => selectQuant([], 'Q8_0')).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }))
   })
 })
 
