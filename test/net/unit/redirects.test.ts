@@ -7,15 +7,17 @@ const secrets = { Authorization: 'Bearer token', Cookie: 'a=b', 'X-Api-Key': 'ke
 const from = (url: string, count = 0): Hop => ({ url: new URL(url), headers: secrets, count })
 const start = from('https://host/dir/model')
 
-function code(run: () => unknown): string {
+function failure(run: () => unknown): DownloadError {
   try {
     run()
   } catch (error) {
-    if (error instanceof DownloadError) return error.code
+    if (error instanceof DownloadError) return error
     throw error
   }
-  return 'nothing was thrown'
+  throw new Error('nothing was thrown')
 }
+
+const code = (run: () => unknown) => failure(run).code
 
 describe('isRedirect', () => {
   it.each([301, 302, 303, 307, 308])('%d', (status) => {
@@ -50,6 +52,22 @@ describe('nextHop', () => {
     expect(nextHop(start, location, 10).headers).toEqual({})
   })
 
+  it.each(['http://host/b', '/b', 'http://HOST:80/b'])(
+    'follows http → %s and keeps the headers',
+    (location) => {
+      expect(nextHop(from('http://host/a'), location, 10)).toEqual({
+        url: new URL('http://host/b'),
+        headers: secrets,
+        count: 1,
+      })
+    },
+  )
+
+  it('follows http to another host without the headers', () => {
+    const hop = nextHop(from('http://host/a'), 'http://other/b', 10)
+    expect(hop).toEqual({ url: new URL('http://other/b'), headers: {}, count: 1 })
+  })
+
   it('drops the headers from http to https of the same host, which is another origin', () => {
     expect(nextHop(from('http://host/a'), 'https://host/a', 10).headers).toEqual({})
   })
@@ -74,6 +92,22 @@ describe('nextHop', () => {
 
   it.each([null, 'https://', 'https://[', 'https://host:99999/'])('refuses the location %j', (location) => {
     expect(code(() => nextHop(start, location, 10))).toBe('PROTOCOL_ERROR')
+  })
+
+  it.each([
+    ['too many redirects', 10, '/a', 'TOO_MANY_REDIRECTS', false, 'more than 10 times'],
+    ['no location', 0, null, 'PROTOCOL_ERROR', true, 'without a Location'],
+    ['an invalid location', 0, 'https://[', 'PROTOCOL_ERROR', true, 'an invalid address'],
+    ['another scheme', 0, 'ftp://host/a', 'REDIRECT_BLOCKED', false, 'a ftp: address'],
+    ['a downgrade', 0, 'http://host/a', 'REDIRECT_BLOCKED', false, 'from https to http'],
+  ])('says of %s whether another attempt may help', (_, count, location, expected, retryable, text) => {
+    const error = failure(() => nextHop(from('https://host/a', count), location, 10))
+    expect(error).toMatchObject({ code: expected, retryable })
+    expect(error.message).toContain(text)
+  })
+
+  it('keeps what the parser said about an invalid location', () => {
+    expect(failure(() => nextHop(start, 'https://[', 10)).cause).toBeInstanceOf(TypeError)
   })
 
   it('follows as many as allowed, and no more', () => {
@@ -109,6 +143,12 @@ describe('nextHop', () => {
 
 describe('firstHop', () => {
   const basic = (credentials: string) => `Basic ${Buffer.from(credentials).toString('base64')}`
+
+  it('adds no authorization to a URL without userinfo', () => {
+    const headers = { 'X-A': '1' }
+    expect(firstHop(new URL('https://host/a'), headers).headers).toEqual(headers)
+    expect(firstHop(new URL('https://@host/a'), headers).headers).toEqual(headers)
+  })
 
   it('leaves URL and headers alone', () => {
     const hop = firstHop(new URL('https://host/a?b=c'), secrets)
