@@ -115,13 +115,47 @@ describe('judge: a further answer', () => {
     ['an encoding', { 'content-encoding': 'gzip' }],
     ['a second encoding', { 'content-encoding': ['identity', 'br'] }],
     ['an encoding in a list', { 'content-encoding': 'identity, gzip' }],
+    ['an encoding before identity', { 'content-encoding': ['br', 'identity'] }],
+    ['a range without a position', { 'content-range': 'bytes */1000' }],
+    ['a length with a sign', { 'content-length': '+200' }],
+    ['a length with a unit', { 'content-length': '200B' }],
+    ['a length that is no number', { 'content-length': 'x' }],
+    ['a length beyond all numbers', { 'content-length': '9007199254740993' }],
   ])('does not take %s', (_, headers) => {
     expect(short(later, part(headers))).toBe('retry PROTOCOL_ERROR')
   })
 
-  it.each([['identity'], [' Identity '], ['']])('takes Content-Encoding %j', (encoding) => {
-    expect(short(later, part({ 'content-encoding': encoding }))).toBe('accept')
+  it.each([
+    ['another offset', { 'content-range': 'bytes 399-599/1000' }, 'from byte 399 instead of byte 400'],
+    ['no Content-Range', { 'content-range': undefined }, 'without a valid Content-Range'],
+    ['no position', { 'content-range': 'bytes */1000' }, 'without a valid Content-Range'],
+    ['another length', { 'content-length': '201' }, 'contradict each other'],
+    ['no length', { 'content-length': 'x' }, 'an invalid Content-Length'],
+    ['a multipart body', { 'content-type': 'multipart/byteranges' }, 'a multipart body'],
+    [
+      'an encoding',
+      { 'content-encoding': [' GZIP', 'identity'] },
+      'Content-Encoding gzip, identity although',
+    ],
+  ])('says what is wrong with %s, and that another attempt may help', (_, headers, text) => {
+    expect(judge(later, part(headers))).toMatchObject({
+      error: { message: expect.stringContaining(text), retryable: true },
+    })
   })
+
+  it('takes a part without a length, or with spaces around it', () => {
+    expect(short(later, part({ 'content-length': undefined }))).toBe('accept')
+    expect(short(later, part({ 'content-length': ' 200 ' }))).toBe('accept')
+    const chunked = part({ 'content-length': '5', 'transfer-encoding': 'chunked' })
+    expect(short(later, chunked)).toBe('accept')
+  })
+
+  it.each([['identity'], [' Identity '], [''], [['identity', 'identity']], ['identity , identity']])(
+    'takes Content-Encoding %j',
+    (encoding) => {
+      expect(short(later, part({ 'content-encoding': encoding }))).toBe('accept')
+    },
+  )
 
   it('takes 200 for the whole file, to start over', () => {
     const head = answer(200, { 'content-length': '1000', etag: '"a"' })
@@ -146,6 +180,115 @@ describe('judge: a further answer', () => {
     const expected = { ...later, digestKnown: true }
     expect(judge(expected, part({ etag: '"b"' }))).toMatchObject({ kind: 'accept', sure: true })
     expect(short(expected, part({ 'content-range': 'bytes 400-599/1001' }))).toBe('changed SOURCE_CHANGED')
+  })
+
+  it('knows no change by a size that one of the two does not state', () => {
+    const unsized = { ...later, identity: { ...known, total: null } }
+    const other = { etag: '"b"' }
+    expect(judge(unsized, part(other))).toMatchObject({ kind: 'changed', by: 'validator', total })
+    expect(judge(later, part({ ...other, 'content-range': 'bytes 400-599/*' }))).toMatchObject({
+      kind: 'changed',
+      by: 'validator',
+      total: null,
+    })
+  })
+
+  it('does not take an unstated size for another one than the caller gave', () => {
+    const sized = { ...later, size: total }
+    expect(short(sized, part({ 'content-range': 'bytes 400-599/*' }))).toBe('accept')
+    expect(short(sized, part({ 'content-range': 'bytes 400-599/1001' }))).toBe('fail CONTENT_MISMATCH')
+  })
+
+  it.each([
+    ['another total', part({ 'content-range': 'bytes 400-599/1001' }), 1001],
+    ['another tag', part({ etag: '"b"' }), total],
+    ['an end before the first byte requested', answer(416, { 'content-range': 'bytes */300' }), 300],
+    ['an end that is not stated', answer(416), null],
+    ['a refusal of a range that exists', answer(416, { 'content-range': 'bytes */1000' }), total],
+    ['an empty file', answer(416, { 'content-range': 'bytes */0' }), 0],
+  ])('may succeed with the new version after %s', (_, head, seen) => {
+    expect(judge(later, head)).toMatchObject({
+      kind: 'changed',
+      total: seen,
+      error: {
+        code: 'SOURCE_CHANGED',
+        retryable: true,
+        message: expect.stringContaining('changed on the server'),
+      },
+    })
+  })
+
+  describe('that leaves out one of the validators', () => {
+    const weak = { ...known, lastModifiedStrong: false }
+
+    it.each([
+      ['nothing', {}, known, known],
+      ['the tag', { etag: undefined }, known, known],
+      ['the date of change', { 'last-modified': undefined }, known, known],
+      ['the total', { 'content-range': 'bytes 400-599/*' }, known, known],
+      ['its own date', { date: undefined }, known, known],
+    ])('keeps what was known without %s', (_, headers, before, after) => {
+      expect(judge({ ...later, identity: before }, part(headers))).toMatchObject({
+        kind: 'accept',
+        identity: after,
+      })
+    })
+
+    it.each([
+      ['a tag', { ...known, etag: null }, known],
+      ['a date of change', { ...known, lastModified: null, lastModifiedStrong: false }, known],
+      ['a total', { ...known, total: null }, known],
+      // A date that was weak when it was first seen stays weak.
+      ['no strength', weak, weak],
+    ])('learns %s that was not known', (_, before, after) => {
+      expect(judge({ ...later, identity: before }, part())).toMatchObject({
+        kind: 'accept',
+        identity: after,
+      })
+    })
+
+    it('does not take a missing tag or date for a change', () => {
+      expect(short(later, part({ etag: undefined, date: undefined }))).toBe('accept')
+      expect(short(later, part({ 'last-modified': undefined }))).toBe('accept')
+      expect(short(later, part({ etag: undefined, 'last-modified': undefined }))).toBe('accept')
+    })
+  })
+
+  describe('that is a web page', () => {
+    const page = (headers: ResponseHead['headers'] = {}) =>
+      answer(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': '500', ...headers })
+
+    it.each([
+      ['of another size', page()],
+      ['of unknown size', page({ 'content-length': undefined, etag: '"a"' })],
+      ['with another tag', page({ 'content-length': '1000', etag: '"b"' })],
+      ['in capital letters', page({ 'content-type': 'TEXT/HTML' })],
+    ])('%s is not a new version: the bytes on disk are kept', (_, head) => {
+      expect(judge(later, head)).toMatchObject({
+        kind: 'retry',
+        error: { code: 'PROTOCOL_ERROR', retryable: true, message: expect.stringContaining('a web page') },
+      })
+    })
+
+    it('is not one that fits the digest either, when its tag differs', () => {
+      expect(short({ ...later, digestKnown: true }, page({ 'content-length': '1000', etag: '"b"' }))).toBe(
+        'retry PROTOCOL_ERROR',
+      )
+    })
+
+    it('is the file itself with the same size and tag, or when nothing is known yet', () => {
+      expect(short(later, page({ 'content-length': '1000', etag: '"a"' }))).toBe('whole')
+      expect(short(first, page())).toBe('accept')
+    })
+
+    it.each([
+      ['of another type', { 'content-type': 'application/octet-stream' }],
+      ['without a type', { 'content-type': undefined }],
+      ['whose type only contains that of a page', { 'content-type': 'application/text/html' }],
+      ['whose type only begins like that of a page', { 'content-type': 'text/htmlx' }],
+    ])('is a new version if %s', (_, headers) => {
+      expect(short(later, page(headers))).toBe('changed SOURCE_CHANGED')
+    })
   })
 
   it('is unsure without a strong validator', () => {
@@ -185,6 +328,27 @@ describe('judge: errors', () => {
     expect(short(later, answer(status))).toBe(midWay)
   })
 
+  it.each([
+    [403, 'The server refuses access (HTTP 403).'],
+    [404, 'The server has no such file (HTTP 404).'],
+    [500, 'The server answered HTTP 500.'],
+  ])('%d says: %s', (status, message) => {
+    expect(judge(first, answer(status))).toMatchObject({ error: { message, status } })
+  })
+
+  it('of a size say both, and are final', () => {
+    const verdict = judge({ ...first, size: total }, answer(200, { 'content-length': '999' }))
+    expect(verdict).toMatchObject({
+      error: { message: 'The file on the server has 999 bytes, but 1000 were expected.', retryable: false },
+    })
+  })
+
+  it('of a range that no file has say so', () => {
+    expect(judge(first, answer(416))).toMatchObject({
+      error: { message: expect.stringContaining('416 (range not satisfiable)'), retryable: true },
+    })
+  })
+
   it('keep the status, and say whether a retry helps', () => {
     const verdict = judge(first, answer(503))
     expect(verdict).toMatchObject({ error: { status: 503, retryable: true } })
@@ -199,6 +363,9 @@ describe('identity', () => {
     ['a', null, false],
     ['"a', null, false],
     ['w/"a"', null, false],
+    ['"a" "b"', null, false],
+    ['"a"b', null, false],
+    [undefined, null, false],
     ['""', '""', true],
   ])('entity tag %s', (etag, kept, strong) => {
     const identity = identityOf(answer(200, { etag }), null)
@@ -211,6 +378,8 @@ describe('identity', () => {
     ['a date a second older than the answer', date, 'Mon, 15 Jan 2024 11:59:59 GMT', true],
     ['a date of the same second', date, date, false],
     ['a date without the answer’s own', undefined, modified, false],
+    ['a date of an answer that has an invalid one', 'now', modified, false],
+    ['no date beside a valid one of the answer', date, undefined, false],
     ['no date at all', date, 'yesterday', false],
   ])('%s', (_, at, lastModified, strong) => {
     const identity = identityOf(answer(200, { date: at, 'last-modified': lastModified }), null)
