@@ -106,6 +106,70 @@ describe('pick', () => {
     expect(pick(all, { now, current: 0, spread: false })).toEqual({ index: 1 })
   })
 
+  describe('one at a time, while the current address is receiving', () => {
+    const busy = { ...fine, live: 1 }
+    const choose = (active: MirrorCandidate, other = fine) =>
+      pick([other, active], { now, current: 1, spread: false })
+
+    it.each([
+      ['may have one more connection', {}, { index: 1 }],
+      ['has all its connections', { room: 0 }, { waitMs: Infinity }],
+      ['asked to wait', { waitMs: 500 }, { waitMs: 500 }],
+      ['has just ended its backoff', { health: backingOff(0) }, { index: 1 }],
+      ['backs off', { health: backingOff(1) }, { index: 0 }],
+      ['has been excluded', { usable: false }, { index: 0 }],
+    ])('it %s', (_, change, choice) => {
+      expect(choose({ ...busy, ...change })).toEqual(choice)
+    })
+  })
+
+  it.each([
+    ['its backoff', { health: backingOff(300) }, 300],
+    ['its Retry-After', { waitMs: 300 }, 300],
+    ['the longer of both', { waitMs: 200, health: backingOff(300) }, 300],
+    ['the longer of both, the other way round', { waitMs: 400, health: backingOff(300) }, 400],
+  ])('waits for the end of %s while another address is receiving', (_, change, waitMs) => {
+    const full = { ...fine, live: 1, room: 0 }
+    const list = [full, { ...fine, ...change }, { ...fine, waitMs: 9_000 }]
+    expect(pick(list, { now, current: 0, spread: true })).toEqual({ waitMs })
+  })
+
+  it('waits for the Retry-After alone when nothing is being received', () => {
+    const refused = { ...fine, waitMs: 200, health: backingOff(300) }
+    expect(pick([refused, { ...fine, usable: false }], { now, current: 0, spread: false })).toEqual({
+      waitMs: 200,
+    })
+  })
+
+  it.each([
+    ['all addresses are excluded', { usable: false }],
+    ['all addresses have all their connections', { live: 2, room: 0 }],
+    ['a new address has been requested for each', { waitMs: Infinity }],
+  ])('has nothing to wait for when %s', (_, change) => {
+    const each = { ...fine, ...change }
+    expect(pick([each, each], { now, current: 0, spread: true })).toEqual({ waitMs: Infinity })
+  })
+
+  it('uses an address that backs off only when nothing at all is being received', () => {
+    const off = { ...fine, health: backingOff(300) }
+    const full = { ...fine, room: 0 }
+    expect(pick([full, off], { now, current: 0, spread: true })).toEqual({ index: 1 })
+    expect(pick([{ ...full, live: 1 }, off], { now, current: 0, spread: true })).toEqual({ waitMs: 300 })
+  })
+
+  it('decides between equal addresses by their order in the list', () => {
+    const off = { ...fine, health: backingOff(300) }
+    expect(pick([off, off, off], { now, current: 2, spread: false })).toEqual({ index: 0 })
+    expect(pick([off, fine, fine], { now, current: 0, spread: false })).toEqual({ index: 1 })
+    expect(pick([fine, fine, fine], { now, current: 2, spread: true })).toEqual({ index: 0 })
+  })
+
+  it('spread: the one with the fewest failures among those with equally few connections', () => {
+    const failed = { ...fine, health: { ...unknownHealth, failures: 1 } }
+    expect(pick([failed, fine], { now, current: 0, spread: true })).toEqual({ index: 1 })
+    expect(pick([failed, { ...fine, live: 1 }], { now, current: 1, spread: true })).toEqual({ index: 0 })
+  })
+
   it('spread: the one with the fewest connections', () => {
     const with_ = (live: number) => ({ ...fine, live })
     expect(pick([with_(3), with_(1), with_(2)], { now, current: 0, spread: true })).toEqual({ index: 1 })
@@ -126,6 +190,28 @@ describe('failures', () => {
     }
     expect(before).toBe(60_000)
     expect(afterBytes(health)).toMatchObject({ failures: 0, backoffUntil: 0 })
+  })
+
+  it.each([
+    [1, 1_000],
+    [2, 2_000],
+    [3, 4_000],
+    [6, 32_000],
+    [7, 60_000],
+    [2_000, 60_000],
+  ])('number %d backs off for %d ms', (failures, backoffMs) => {
+    const health = afterFailure({ ...unknownHealth, failures: failures - 1 }, now)
+    expect(health).toEqual({ ...unknownHealth, failures, backoffUntil: now + backoffMs })
+  })
+
+  it('do not shorten a longer backoff', () => {
+    expect(afterFailure({ ...unknownHealth, backoffUntil: now + 9_000 }, now).backoffUntil).toBe(now + 9_000)
+  })
+
+  it('are all that received bytes reset: an address that backs off after a trial still does', () => {
+    const tried = afterTrial(unknownHealth, now, 2_000)
+    expect(afterBytes(tried)).toEqual(tried)
+    expect(afterBytes({ ...tried, failures: 1 })).toEqual({ ...tried, failures: 0, backoffUntil: 0 })
   })
 
   it('try each address at most once before the retry budget decides', () => {
@@ -158,6 +244,24 @@ describe('failures', () => {
     expect(shouldTryAnother([fine, { ...fine, usable: false }], { now, failuresInARow: 1 })).toBe(false)
     expect(shouldTryAnother([fine, { ...fine, waitMs: 10 }], { now, failuresInARow: 1 })).toBe(true)
   })
+
+  it.each([
+    ['can be used at once', {}, true],
+    ['has just ended its backoff', { health: backingOff(0) }, true],
+    ['backs off', { health: backingOff(1) }, false],
+    ['has asked to wait', { waitMs: 1 }, false],
+    ['is excluded', { usable: false }, false],
+  ])('lead to another address at once if that one %s', (_, change, expected) => {
+    const failed = { ...fine, health: backingOff(1_000) }
+    const list = [failed, { ...fine, ...change }, failed]
+    expect(shouldTryAnother(list, { now, failuresInARow: 1 })).toBe(expected)
+  })
+
+  it('as many as there are usable addresses are left to the retry budget', () => {
+    const list = [fine, fine, { ...fine, usable: false }]
+    expect(shouldTryAnother(list, { now, failuresInARow: 1 })).toBe(true)
+    expect(shouldTryAnother(list, { now, failuresInARow: 2 })).toBe(false)
+  })
 })
 
 describe('slowness', () => {
@@ -178,6 +282,71 @@ describe('slowness', () => {
     )
     expect(fallen.slowSamples).toBe(2)
     expect(afterSample(fallen, sample(30_000)).slowSamples).toBe(0)
+  })
+
+  it.each([
+    ['the minimum', 1_000, 0],
+    ['just below the minimum', 999, 1],
+    ['a quarter of its best speed', 25_000, 0],
+    ['just below a quarter', 24_999, 1],
+  ])('begins below %s: %d bytes per second', (_, bytesPerSecond, slowSamples) => {
+    const best = bytesPerSecond < 2_000 ? 0 : 100_000
+    const health = afterSample({ ...unknownHealth, bestSpeed: best }, sample(bytesPerSecond))
+    expect(health).toMatchObject({ slowSamples, speed: bytesPerSecond })
+  })
+
+  it('is measured per connection, and against the best speed so far', () => {
+    const fast = afterSample(unknownHealth, sample(8_000, 4))
+    expect(fast).toEqual({ ...unknownHealth, speed: 8_000, speedOfOne: 2_000, bestSpeed: 8_000 })
+    expect(afterSample(fast, sample(4_000, 0))).toMatchObject({ speedOfOne: 4_000, bestSpeed: 8_000 })
+  })
+
+  describe('leads to a trial', () => {
+    const holder = { ...fine, health: slow, live: 4 }
+    const choose = (other: Partial<MirrorCandidate>, change = {}) =>
+      chooseTrial([{ ...fine, ...other }, holder], { ...situation, current: 1, ...change })
+
+    it.each([
+      ['can be used at once', {}, 0],
+      ['has just ended its backoff', { health: backingOff(0) }, 0],
+      ['backs off', { health: backingOff(1) }, null],
+      ['has asked to wait', { waitMs: 1 }, null],
+      ['is excluded', { usable: false }, null],
+      ['is in use already', { live: 1 }, null],
+    ])('of an address that %s', (_, other, expected) => {
+      expect(choose(other)).toBe(expected)
+    })
+
+    it('after the third slow sample', () => {
+      const of = (slowSamples: number) => ({ ...holder, health: { ...slow, slowSamples } })
+      expect(chooseTrial([of(2), fine], situation)).toBeNull()
+      expect(chooseTrial([of(3), fine], situation)).toBe(1)
+    })
+
+    it('only if more is left than eight samples bring', () => {
+      const bytes = (500 * 2_000 * 8) / 1000
+      expect(choose({}, { remaining: bytes })).toBeNull()
+      expect(choose({}, { remaining: bytes + 1 })).toBe(0)
+    })
+
+    it('of no address while the current one has not been used', () => {
+      expect(chooseTrial([fine], { ...situation, current: 7 })).toBeNull()
+    })
+
+    it('of the one with the fewest failures among those tried equally often', () => {
+      const failed = { ...fine, health: { ...unknownHealth, failures: 1 } }
+      expect(chooseTrial([holder, failed, fine, fine], situation)).toBe(2)
+    })
+
+    it.each([
+      [1, 40_000],
+      [2, 80_000],
+      [6, 1_280_000],
+      [7, 1_280_000],
+    ])('number %d after which the address backs off for %d ms', (trials, backoffMs) => {
+      const health = { ...unknownHealth, speed: 5, trials: trials - 1 }
+      expect(afterTrial(health, now, 2_000)).toEqual({ ...health, trials, backoffUntil: now + backoffMs })
+    })
   })
 
   it('tries the address with the fewest failed trials first, and none when little is left', () => {
@@ -217,6 +386,9 @@ describe('shares', () => {
     expect(shares([8, 8], 8)).toEqual([4, 4])
     expect(shares([8, 1], 8)).toEqual([7, 1])
     expect(shares([8, 0], 8)).toEqual([8, 0])
+    expect(shares([8, 8, 0], 8)).toEqual([4, 4, 0])
+    expect(shares([8, 8, 8], 8)).toEqual([3, 3, 3])
+    expect(shares([0, 0], 8)).toEqual([0, 0])
   })
 })
 
