@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { DownloadError, isDownloadError } from '../../../src/errors.js'
+import { type DownloadError, isDownloadError } from '../../../src/errors.js'
 import {
   checkFilename,
   chooseFilename,
@@ -22,6 +22,17 @@ function outcome(run: () => string | null): string | null {
 
 const unsafe = '!UNSAFE_FILENAME'
 
+/** The error that refuses a name. */
+function refusal(name: string): DownloadError {
+  try {
+    checkFilename(name)
+  } catch (error) {
+    if (isDownloadError(error, 'UNSAFE_FILENAME')) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}
+
 describe('checkFilename', () => {
   it.each([
     'model.gguf',
@@ -39,6 +50,13 @@ describe('checkFilename', () => {
     'com10',
     'lpt',
     'auxiliary.bin',
+    // They end like the names of devices, or like ours.
+    'falcon.gguf',
+    'deacon',
+    'my.model-downloader',
+    '.model-downloader.log',
+    'a.part.json.md',
+    'a.partition',
     'null',
     'part',
     'model.partial',
@@ -132,17 +150,33 @@ describe('checkFilename', () => {
     expect(checkFilename('gro\u0308\u00dfe.bin')).toBe('gr\u00f6\u00dfe.bin')
   })
 
-  it('tells the reason without repeating the harm', () => {
-    const error = (() => {
-      try {
-        return checkFilename('evil\u202e\u001b[31m\nname')
-      } catch (thrown) {
-        return thrown
-      }
-    })()
-    expect(error).toBeInstanceOf(DownloadError)
-    expect(String(error)).toMatch(/^[\x20-\x7e]+$/)
-    expect(String(error)).toContain('control character')
+  it.each([
+    ['', 'it is empty'],
+    ['.', 'it stands for a folder'],
+    ['..', 'it stands for a folder'],
+    ['a/b', 'it contains a path separator'],
+    ['a\nb', 'it contains a control character'],
+    ['a\u202eb', 'it contains an invisible or direction-changing character'],
+    ['a:b', 'it contains one of : < > " | ? *'],
+    ['a\ud800b', 'it is not valid Unicode'],
+    [' a', 'it begins with a space'],
+    ['a.', 'it ends with a dot or a space'],
+    ['con.gguf', 'it is reserved on Windows'],
+    ['a.part', 'its extension is reserved for incomplete downloads'],
+    ['.model-downloader', 'it is reserved for the list of downloads'],
+    ['a'.repeat(239), 'it is longer than 238 bytes'],
+  ])('says why %j is refused', (name, reason) => {
+    expect(refusal(name).message).toMatch(` can't be used: ${reason}.`)
+  })
+
+  it('shows a refused name without its harm', () => {
+    expect(refusal('evil\u202e\u001b[31m\nname').message).toContain('"evil\\u202e\\u001b[31m\\u000aname"')
+  })
+
+  it('shows the first 60 characters of a long name', () => {
+    const letters = 'abcdefghij'.repeat(6)
+    expect(refusal(`${letters.slice(0, -1)}:`).message).toContain(`"${letters.slice(0, -1)}:"`)
+    expect(refusal(`${letters}:`).message).toContain(`"${letters}…"`)
   })
 
   it('lets nothing pass that POSIX or Windows would take for something else', () => {
@@ -265,7 +299,14 @@ describe('filenameFromContentDisposition', () => {
     ['attachment; filename="a%20b.gguf"', 'a%20b.gguf'],
     // Raw UTF-8, seen as Latin-1; and real Latin-1.
     ['attachment; filename="\u00e6\u00a8\u00a1.gguf"', '模.gguf'],
+    ['attachment; filename="mod\u00c3\u00a8le.gguf"', 'modèle.gguf'],
+    ['attachment; filename="\u00e6\u00a8\u00a1"', '模'],
     ['attachment; filename="caf\u00e9.gguf"', 'café.gguf'],
+    // Decoded already, by whoever made the header.
+    ['attachment; filename="模.gguf"', '模.gguf'],
+    ['attachment; filename="模\u00c3\u00a8.gguf"', '模\u00c3\u00a8.gguf'],
+    ['attachment; filename="\u00c3\u00a8模.gguf"', '\u00c3\u00a8模.gguf'],
+    [`attachment; filename*=UTF-8''%C3%83%C2%A8.gguf`, '\u00c3\u00a8.gguf'],
     ['attachment', null],
     ['', null],
     ['attachment; filename=', null],
@@ -285,9 +326,17 @@ describe('filenameFromContentDisposition', () => {
     [`attachment; filename*=UTF-8''a%00.gguf`, unsafe],
     [`attachment; filename*=UTF-8''a%E2%80%AEb.gguf`, unsafe],
     ['attachment; filename=NUL', unsafe],
+    // A byte-order mark in UTF-8 is an invisible character, too.
+    ['attachment; filename="\u00ef\u00bb\u00bfa.gguf"', unsafe],
     ['attachment; filename="\u00e2\u0080\u00ae.gguf"', unsafe],
   ])('%s → %j', (header, expected) => {
     expect(outcome(() => filenameFromContentDisposition(header))).toBe(expected)
+  })
+
+  it('takes a backslash before another character for the separator that it was', () => {
+    expect(() => filenameFromContentDisposition('attachment; filename="C:\\models"')).toThrow(
+      'it contains a path separator',
+    )
   })
 
   it('gives a safe name, null or UNSAFE_FILENAME for any header', () => {
