@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import fc from '../support/properties.js'
+import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { messagesOf } from '../../src/catalog/messages.js'
-import { quoteCommand, quoteWord } from '../../src/catalog/tip.js'
-import { firstUseTip, type TipInput } from '../../src/catalog/tip.js'
+import { messagesOf } from '../../../src/catalog/messages.js'
+import { quoteCommand, quoteWord } from '../../../src/catalog/tip.js'
+import { firstUseTip, type TipInput } from '../../../src/catalog/tip.js'
 
 /** Any text that can be a word: without NUL, and valid in UTF-8. */
 const word = fc
