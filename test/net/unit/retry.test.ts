@@ -45,6 +45,10 @@ describe('backoffMs', () => {
   })
 })
 
+it('backoffMs of attempt 0 is that of the first', () => {
+  expect(backoffMs(0, defaultTuning, () => 0.5)).toBe(backoffMs(1, defaultTuning, () => 0.5))
+})
+
 describe('parseRetryAfter', () => {
   const now = Date.UTC(2030, 5, 15, 12, 0, 0)
 
@@ -58,6 +62,9 @@ describe('parseRetryAfter', () => {
     ['Sat Jun 15 12:01:30 2030', 90_000],
     ['Sat Jun  1 12:01:30 2030', 0],
     ['Sat, 15 Jun 2030 12:00:60 GMT', 60_000],
+    ['Sat, 15 Jun 2030 23:59:59 GMT', Date.UTC(2030, 5, 15, 23, 59, 59) - now],
+    ['sat, 15 jun 2030 12:01:30 gmt', 90_000],
+    ['Tuesday, 01-Jan-30 00:00:00 GMT', 0],
     // RFC 9110's own example, in its three forms; long past.
     ['Sun, 06 Nov 1994 08:49:37 GMT', 0],
     ['Sunday, 06-Nov-94 08:49:37 GMT', 0],
@@ -90,6 +97,15 @@ describe('parseRetryAfter', () => {
     'Sat, 15 Jun 2030 12:00:61 GMT',
     'Sat, 15 Jun 2030 12:00:00 PST',
     'Sat, 15 Jun 2030 12:00:00',
+    // More than a date.
+    '5 s',
+    's 5',
+    'on Sat, 15 Jun 2030 12:01:30 GMT',
+    'Sat, 15 Jun 2030 12:01:30 GMT or later',
+    'on Saturday, 15-Jun-30 12:01:30 GMT',
+    'Saturday, 15-Jun-30 12:01:30 GMT or later',
+    'on Sat Jun 15 12:01:30 2030',
+    'Sat Jun 15 12:01:30 2030 or later',
   ])('%j is garbage', (header) => {
     expect(parseRetryAfter(header, now)).toBeNull()
   })
