@@ -6,7 +6,7 @@ import {
   nextSegment,
   slowest,
 } from '../../../src/engine/fetch/segments.js'
-import { add, covers, type IntervalSet, size } from '../../../src/engine/part/intervals.js'
+import { add, covers, type IntervalSet, size, subtract } from '../../../src/engine/part/intervals.js'
 
 describe('nextSegment', () => {
   const MiB = 1024 * 1024
@@ -78,6 +78,42 @@ describe('nextSegment', () => {
       end: 100,
     })
     expect(nextSegment({ ...situation, minSegmentBytes: 31 })).toBeNull()
+  })
+
+  it.each([
+    ['the first of the active segments', 0],
+    ['one in the middle', 1],
+    ['the last one', 2],
+  ])('steals from the largest rest if that is %s', (_, largest) => {
+    const active = [0, 1, 2].map((id) => ({
+      id,
+      position: id * 100,
+      end: id * 100 + (id === largest ? 40 : 20),
+    }))
+    const gaps = active.map(({ position, end }) => [position, end] as const)
+    let received: IntervalSet = [[0, 300]]
+    for (const [start, end] of gaps) received = subtract(received, start, end)
+    expect(nextSegment({ received, total: 300, active, connections: 4, minSegmentBytes: 8 })).toEqual({
+      kind: 'steal',
+      victim: largest,
+      start: largest * 100 + 20,
+      end: largest * 100 + 40,
+    })
+  })
+
+  it('steals from the first of equal rests', () => {
+    const active = [
+      { id: 5, position: 0, end: 50 },
+      { id: 6, position: 50, end: 100 },
+    ]
+    const situation = { received: [], total: 100, active, connections: 3, minSegmentBytes: 8 }
+    expect(nextSegment(situation)).toMatchObject({ kind: 'steal', victim: 5 })
+  })
+
+  it('leaves a rest that is just large enough for a connection of its own', () => {
+    const situation = { received: [], active: [], connections: 2, minSegmentBytes: 8 }
+    expect(nextSegment({ ...situation, total: 16 })).toEqual({ kind: 'gap', start: 0, end: 8 })
+    expect(nextSegment({ ...situation, total: 15 })).toEqual({ kind: 'gap', start: 0, end: 15 })
   })
 
   it('hands out bounded segments from the front when asked to', () => {
@@ -185,6 +221,19 @@ describe('slowest', () => {
       connection(5, 3),
     ]
     expect(slowest(all, rules)).toBe(5)
+  })
+
+  it('finds the first of two that are equally slow', () => {
+    const fast = [3, 4, 5].map((id) => connection(id, 100))
+    expect(slowest([connection(1, 5), connection(2, 5), ...fast], rules)).toBe(1)
+  })
+
+  it('compares with the middle of two medians if the number of others is even', () => {
+    const speeds = [16, 30, 100, 100]
+    const others = speeds.map((speed, id) => connection(id, speed))
+    // The median is 65, and a fifth of it 13.
+    expect(slowest([...others, connection(9, 13)], rules)).toBeNull()
+    expect(slowest([...others, connection(9, 12)], rules)).toBe(9)
   })
 
   it('finds one that stands still', () => {
