@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { HostGate } from '../../../src/engine/fetch/retry-budget.js'
 import { DownloadError } from '../../../src/errors.js'
+import type { ResponseHead } from '../../../src/net/http.js'
 
 describe('HostGate', () => {
   it('is open for whom nobody closed it', () => {
@@ -44,5 +45,59 @@ describe('HostGate', () => {
     expect(gate.wait('https://host', 1_000)).toBe(expected)
     gate.heed('https://other', { status: 429, headers }, error, { ...times, maxMs: expected - 1 })
     expect(gate.wait('https://other', 1_000)).toBe(0)
+  })
+})
+
+describe('Retry-After', () => {
+  const origin = 'https://host'
+  const busy = new DownloadError('HTTP_ERROR', 'The server answered HTTP 503.', { status: 503 })
+  const date = 'Sat, 15 Jun 2030 12:00:00 GMT'
+  /** Heeds a response that arrives at 1,000 ms. The longest accepted wait is 60 s. */
+  const heed = (headers: ResponseHead['headers'], error = busy) => {
+    const gate = new HostGate()
+    const times = { now: 1_000, wallNow: Date.parse(date), maxMs: 60_000 }
+    const heeded = gate.heed(origin, { status: 503, headers }, error, times)
+    return { error: heeded, wait: gate.wait(origin, 1_000) }
+  }
+
+  it('closes the origin, and is passed on in the error', () => {
+    const { error, wait } = heed({ 'retry-after': '7' })
+    expect(wait).toBe(7_000)
+    expect(error).toMatchObject({ code: 'HTTP_ERROR', retryable: true, retryAfterMs: 7_000, status: 503 })
+    expect(error.message).toBe(busy.message)
+  })
+
+  it('leaves an error without a status without one', () => {
+    const { error } = heed({ 'retry-after': '7' }, new DownloadError('PROTOCOL_ERROR', 'x'))
+    expect(error).toMatchObject({ code: 'PROTOCOL_ERROR', retryAfterMs: 7_000, status: undefined })
+  })
+
+  it.each([
+    ['that is missing', {}],
+    ['that is malformed', { 'retry-after': 'soon' }],
+    ['that is there twice', { 'retry-after': ['7', '8'] }],
+  ])('%s changes nothing', (_, headers) => {
+    expect(heed(headers)).toEqual({ error: busy, wait: 0 })
+    expect(heed(headers).error).toBe(busy)
+  })
+
+  it.each([
+    ['the longest accepted', '60', 60_000],
+    ['a longer one', '61', 0],
+  ])('of %s wait is in the error, but closes only for what is accepted', (_, seconds, wait) => {
+    const heeded = heed({ 'retry-after': seconds })
+    expect(heeded.wait).toBe(wait)
+    expect(heeded.error.retryAfterMs).toBe(Number(seconds) * 1_000)
+  })
+
+  it('as a date counts by the clock of the server', () => {
+    expect(heed({ date, 'retry-after': 'Sat, 15 Jun 2030 12:00:30 GMT' }).wait).toBe(30_000)
+  })
+
+  it.each([
+    ['no date', {}],
+    ['an invalid one', { date: 'now' }],
+  ])('as a date counts by the local clock if the response has %s', (_, headers) => {
+    expect(heed({ ...headers, 'retry-after': 'Sat, 15 Jun 2030 12:00:30 GMT' }).wait).toBe(30_000)
   })
 })
