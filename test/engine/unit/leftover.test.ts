@@ -1,0 +1,178 @@
+import { mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { io } from '../../../src/disk/io.js'
+import { partPaths } from '../../../src/disk/part-paths.js'
+import { bootId } from '../../../src/disk/system.js'
+import {
+  encodeJournal,
+  inspectLeftover,
+  type Journal,
+  peekLeftover,
+  readText,
+  removeTemporary,
+  statPart,
+} from '../../../src/engine/part/journal.js'
+import { mirrorId } from '../../../src/engine/protocol.js'
+import { listTree, tempDir } from '../../support/temp.js'
+
+const url = 'https://host/model.gguf'
+
+function scene() {
+  const directory = tempDir('leftover')
+  const paths = partPaths(directory, 'a')
+  const journal: Journal = {
+    version: 1,
+    url,
+    sha256: null,
+    identity: { total: 10, etag: '"a"', lastModified: null, lastModifiedStrong: false },
+    bootId: bootId(),
+    writer: 'w',
+    inode: '42',
+    written: [[0, 5]],
+    synced: [],
+    publishing: null,
+  }
+  return { directory, paths, journal, text: encodeJournal(journal) }
+}
+
+/** An error of the file system. */
+const systemError = (code: string) => Object.assign(new Error(code), { code })
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+describe('what an earlier run left', () => {
+  it('is nothing without a journal, even beside a part', async () => {
+    const { paths } = scene()
+    const nothing = { journal: null, resume: null, found: false, partExists: false }
+    expect(await peekLeftover(paths, [url], null)).toEqual(nothing)
+    writeFileSync(paths.part, 'x')
+    expect(await peekLeftover(paths, [url], null)).toEqual(nothing)
+  })
+
+  it('is resumed from a part and its journal', async () => {
+    const { paths, journal, text } = scene()
+    writeFileSync(paths.journal, text)
+    writeFileSync(paths.part, '12345')
+    expect(await peekLeftover(paths, [url], null)).toEqual({
+      journal,
+      resume: { identity: journal.identity, mirror: mirrorId(url), done: [[0, 5]], synced: [] },
+      found: true,
+      partExists: true,
+    })
+    expect((await peekLeftover(paths, ['https://other/a'], null)).resume).toBeNull()
+    expect((await peekLeftover(paths, [url], 'a'.repeat(64))).resume).not.toBeNull()
+  })
+
+  it.each([
+    ['is missing', () => undefined, false],
+    ['is too short', (part: string) => writeFileSync(part, '1234'), true],
+    ['is a folder', (part: string) => mkdirSync(part), true],
+    [
+      'is a link to a part',
+      (part: string) => {
+        writeFileSync(`${part}2`, '12345')
+        symlinkSync(`${part}2`, part)
+      },
+      true,
+    ],
+  ])('is not resumed when the part %s', async (_, put, partExists) => {
+    const { paths, journal, text } = scene()
+    writeFileSync(paths.journal, text)
+    put(paths.part)
+    expect(await peekLeftover(paths, [url], null)).toEqual({ journal, resume: null, found: true, partExists })
+  })
+
+  it.each([
+    ['is not JSON', (path: string) => writeFileSync(path, 'x')],
+    ['is empty', (path: string) => writeFileSync(path, '')],
+    ['is a folder', (path: string) => mkdirSync(path)],
+  ])('is found, but is no journal when that %s', async (_, put) => {
+    const { paths } = scene()
+    writeFileSync(paths.part, '12345')
+    put(paths.journal)
+    expect(await inspectLeftover(paths, [url], null)).toEqual({
+      journal: null,
+      resume: null,
+      found: true,
+      partExists: true,
+    })
+  })
+
+  it('includes a journal of up to one MiB, and no longer one', async () => {
+    const { paths, text, journal } = scene()
+    const most = 1024 * 1024
+    writeFileSync(paths.journal, text.padEnd(most))
+    expect((await peekLeftover(paths, [url], null)).journal).toEqual(journal)
+    writeFileSync(paths.journal, text.padEnd(most + 1))
+    expect(await peekLeftover(paths, [url], null)).toMatchObject({ journal: null, found: true })
+  })
+})
+
+describe('temporary journals', () => {
+  const temporary = 'a.part.json.x1y2z3'
+  const others = [
+    'a.part.json.X1Y2Z3',
+    'a.part.json.x1y2z',
+    'a.part.json.x1y2z34',
+    'a.part.json.x1.2z3',
+    'a.part.jsonx1y2z3',
+    'b.part.json.x1y2z3',
+    'xa.part.json.x1y2z3',
+  ]
+
+  it('are deleted, and nothing else', async () => {
+    const { directory, paths, text } = scene()
+    for (const name of [temporary, ...others]) writeFileSync(join(directory, name), 'x')
+    writeFileSync(paths.journal, text)
+    await peekLeftover(paths, [url], null)
+    expect(await listTree(directory)).toContain(temporary)
+    await inspectLeftover(paths, [url], null)
+    expect(await listTree(directory)).toEqual([...others, 'a.part.json'].sort())
+  })
+
+  it('are not looked for without a journal', async () => {
+    const { directory, paths } = scene()
+    writeFileSync(join(directory, temporary), 'x')
+    await inspectLeftover(paths, [url], null)
+    expect(await listTree(directory)).toEqual([temporary])
+  })
+
+  it('do no harm when they cannot be deleted, or their folder is gone', async () => {
+    const { directory, paths } = scene()
+    mkdirSync(join(directory, temporary))
+    writeFileSync(join(directory, 'a.part.json.aaaaaa'), 'x')
+    await removeTemporary(paths)
+    expect(await listTree(directory)).toEqual([`${temporary}/`])
+    renameSync(directory, `${directory}-moved`)
+    await expect(removeTemporary(paths)).resolves.toBeUndefined()
+    renameSync(`${directory}-moved`, directory)
+  })
+})
+
+describe('files that cannot be read', () => {
+  it('are reported, for the journal and for the part', async () => {
+    const { paths } = scene()
+    vi.spyOn(io, 'lstatIfThere').mockRejectedValue(systemError('EACCES'))
+    await expect(readText(paths.journal)).rejects.toMatchObject({
+      code: 'PERMISSION',
+      message: expect.stringContaining('reading the journal'),
+    })
+    await expect(statPart(paths.part)).rejects.toMatchObject({
+      code: 'PERMISSION',
+      message: expect.stringContaining('checking the part file'),
+    })
+  })
+
+  it('count as missing when they are deleted meanwhile', async () => {
+    const { paths, text } = scene()
+    writeFileSync(paths.journal, text)
+    vi.spyOn(io, 'open').mockImplementation((path) => {
+      unlinkSync(path)
+      return Promise.reject(systemError('ENOENT'))
+    })
+    expect(await readText(paths.journal)).toBeNull()
+  })
+})
