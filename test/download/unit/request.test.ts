@@ -15,6 +15,7 @@ import { DownloadError } from '../../../src/errors.js'
 import { defaultTuning } from '../../../src/net/tuning.js'
 import { Resolver } from '../../../src/sources/resolver.js'
 import { type Source, SourceRegistry } from '../../../src/sources/source.js'
+import { systemClock } from '../../../src/util/clock.js'
 
 const url = 'https://host/models/model.gguf'
 
@@ -47,6 +48,7 @@ const resolver = new Resolver({
   sources: new SourceRegistry([hub, plain], []),
   tuning: defaultTuning,
   proxy: false,
+  clock: systemClock,
 })
 
 /** A manager in `/srv/models` with the modes `llm`, which is the default, and `embed`. */
