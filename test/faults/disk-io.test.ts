@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { randomContent, type Content } from '../support/content.js'
-import { describeWith, spawnUnder, strace } from '../support/machine.js'
+import { describeWith, spawnUnder, strace, traceOnly } from '../support/machine.js'
 import { startOrigin, type Origin } from '../support/origin.js'
-import { cliPath, root, runCli } from '../support/process.js'
+import { cliPath, root } from '../support/process.js'
 import { listTree, tempDir } from '../support/temp.js'
-import { expectInvariant, fastTuning, MiB } from './harness.js'
+import { arrives, expectInvariant, fastTuning, makeManager, MiB } from './harness.js'
 
 const content = randomContent(4 * MiB)
 
@@ -18,7 +18,14 @@ const content = randomContent(4 * MiB)
 async function withFailing(inject: string, args: readonly string[], path?: string) {
   const log = join(tempDir('strace'), 'log')
   const only = path === undefined ? [] : ['-P', path]
-  const wrapper = ['strace', '-f', '-qq', '-o', log, ...only, '-e', `inject=${inject}`]
+  const wrapper = [
+    ...traceOnly(inject.slice(0, inject.indexOf(':'))),
+    '-o',
+    log,
+    ...only,
+    '-e',
+    `inject=${inject}`,
+  ]
   const env = { UV_THREADPOOL_SIZE: '1' }
   const ended = await spawnUnder(wrapper, args, { env }).finished(30_000)
   expect(await readFile(log, 'utf8'), 'the failure was injected').toContain('(INJECTED)')
@@ -46,11 +53,11 @@ async function honestJournal(directory: string): Promise<Kept> {
 const bytesIn = (intervals: readonly [number, number][]) =>
   intervals.reduce((sum, [start, end]) => sum + end - start, 0)
 
-/** The same request without any failure finishes the file; answers how many bytes it had to fetch. */
+/** The same request without any failure finishes the file; resolves to the number of bytes that it had to fetch. */
 async function finishes(origin: Origin, directory: string, served: Content = content): Promise<number> {
   origin.clearRequests()
-  const { code } = await runCli(['get', origin.url('/model.bin'), '-d', directory])
-  expect(code).toBe(0)
+  await using manager = makeManager(directory)
+  await arrives(await manager.download({ url: origin.url('/model.bin') }))
   await expectInvariant(directory, 'model.bin', 'done', { content: served })
   return origin.bytesSent()
 }
