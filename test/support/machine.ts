@@ -63,7 +63,7 @@ export const asNobody: readonly string[] = ['setpriv', '--reuid=65534', '--regid
 
 /** A real browser. */
 export const chromium: Need = {
-  missing: 'no Chromium here: apt-get install chromium',
+  missing: 'no Chromium here: apt-get install chromium-headless-shell',
   available: () => {
     const path = findChromium()
     return path !== null && spawnSync(path, ['--version'], { stdio: 'ignore' }).status === 0
@@ -76,12 +76,14 @@ export const curl: Need = {
   available: () => spawnSync('sh', ['-c', 'curl --version'], { stdio: 'ignore' }).status === 0,
 }
 
-/** The path of Chromium, whose name depends on the system; null when it is not installed. */
+/**
+ * The path of Chromium, whose name depends on the system; null when it is not installed. The shell without windows comes
+ * first, as its pages take half the CPU time.
+ */
 export function findChromium(): string | null {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  const paths = ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) =>
-    folders.map((folder) => join(folder, name)),
-  )
+  const names = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome']
+  const paths = names.flatMap((name) => folders.map((folder) => join(folder, name)))
   return paths.find((path) => existsSync(path)) ?? null
 }
 
