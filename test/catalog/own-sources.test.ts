@@ -143,7 +143,7 @@ describe('what may be a ref of a source of the host', () => {
 
   it('is refused as url when no source of the manager knows it', async () => {
     expect((await preloaded([{ key: 'x', url: 'mine:owner/repo' }])).issues).toEqual([
-      'models.0.url: Only http and https URLs can be fetched, not mine:',
+      'models.0.url: Only http and https URLs can be downloaded, not mine:',
     ])
   })
 

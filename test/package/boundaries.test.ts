@@ -94,7 +94,18 @@ describe('the sources as they lie', () => {
 
   it('each room with tests of its own keeps them in a folder of its name', () => {
     const rooms = new Set(files.filter((file) => file.includes('/')).map((file) => file.split('/')[0]))
-    const others = ['contract', 'errors', 'faults', 'frontends', 'package', 'sim', 'soak', 'support', 'types']
+    const others = [
+      'contract',
+      'errors',
+      'faults',
+      'frontends',
+      'mutation',
+      'package',
+      'sim',
+      'soak',
+      'support',
+      'types',
+    ]
     const folders = readdirSync(path.join(root, 'test'))
     expect(folders.filter((folder) => !rooms.has(folder) && !others.includes(folder))).toEqual([])
   })
