@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
 import { RetryBudget } from '../../../src/engine/fetch/retry-budget.js'
 import { defaultTuning, type TransferTuning } from '../../../src/net/tuning.js'
@@ -35,6 +35,25 @@ describe('RetryBudget', () => {
     expect(budget.attempts).toBe(1)
     budget.failed(noHandle, 600_000)
     expect(budget.failed(noHandle, 600_000)).toEqual({ kind: 'give-up', reason: 'attempts' })
+  })
+
+  it('waits for a file handle for ten minutes after the last byte', () => {
+    const cause = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+    const noHandle = new DownloadError('DISK_IO', 'too many', { retryable: true, cause })
+    const budget = make()
+    budget.noteBytes(1, 400_000)
+    budget.failed(noHandle, 999_999)
+    expect(budget.attempts).toBe(0)
+    budget.failed(noHandle, 1_000_000)
+    expect(budget.attempts).toBe(1)
+  })
+
+  it('waits for a file handle for a random time, so that not all connections try at once', () => {
+    const cause = Object.assign(new Error('too many open files'), { code: 'EMFILE' })
+    const noHandle = new DownloadError('DISK_IO', 'too many', { retryable: true, cause })
+    vi.spyOn(Math, 'random').mockReturnValue(0.5)
+    expect(make().failed(noHandle, 1)).toEqual({ kind: 'wait', attempt: 1, delayMs: 300 })
+    vi.restoreAllMocks()
   })
 
   it('is whole again after any new byte', () => {
@@ -140,6 +159,9 @@ describe('RetryBudget', () => {
     budget.forgetBytes()
     budget.noteBytes(2_000, 2)
     expect(budget.failed(stalled, 3)).toMatchObject({ kind: 'wait', attempt: 1 })
+    budget.forgetBytes()
+    budget.noteBytes(1, 4)
+    expect(budget.failed(stalled, 5)).toMatchObject({ kind: 'wait', attempt: 2 })
   })
 
   it('waits as long as the server asks, up to a limit', () => {

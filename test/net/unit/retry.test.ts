@@ -152,6 +152,15 @@ describe('onFailure', () => {
     })
   })
 
+  it('begins without progress, so a network that is down from the start is not outlasted', () => {
+    const begin = initialRetryState(5)
+    expect(begin).toEqual({ attempts: 0, lastProgressAt: 5, hadProgress: false })
+    const lastAttempt = { ...begin, attempts: defaultTuning.maxAttempts - 1 }
+    expect(onFailure(lastAttempt, { now: 6, networkFailure: true }, defaultTuning, half).verdict.kind).toBe(
+      'give-up',
+    )
+  })
+
   it('has its whole budget again after progress', () => {
     let state = initialRetryState(0)
     for (let turn = 0; turn < 50; turn++) {
