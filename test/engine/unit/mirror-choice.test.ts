@@ -329,6 +329,10 @@ describe('slowness', () => {
       expect(choose({}, { remaining: bytes + 1 })).toBe(0)
     })
 
+    it('of no address when the current one, between two connections, is the only one', () => {
+      expect(chooseTrial([{ ...holder, live: 0 }], situation)).toBeNull()
+    })
+
     it('of no address while the current one has not been used', () => {
       expect(chooseTrial([fine], { ...situation, current: 7 })).toBeNull()
     })
