@@ -147,7 +147,7 @@ export class RowElement extends LitElement {
         ${isOver ? nothing : this.#bar(download)}
         <div class="facts">
           <span><span class="state">${texts[state]}</span>${facts(this.#amounts(download))}</span>
-          <span>${facts(this.#pace(download))}</span>
+          <span>${facts(this.#speedFacts(download))}</span>
         </div>
         <div class="rest">${this.#trouble(download)}${this.#filesToggle(download)}</div>
       </div>
@@ -179,7 +179,12 @@ export class RowElement extends LitElement {
     return [downloaded > 0 ? done : '', files]
   }
 
-  #pace({ state, bytes_per_second: speed, eta_seconds: eta, finished_at: end }: WireDownload): string[] {
+  #speedFacts({
+    state,
+    bytes_per_second: speed,
+    eta_seconds: eta,
+    finished_at: end,
+  }: WireDownload): string[] {
     const { texts, locale } = this
     if (end !== null) return [formatMoment(end, new Date(), locale)]
     if (state !== 'downloading') return []

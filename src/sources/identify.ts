@@ -71,7 +71,7 @@ export function isRef(text: string, registry: Pick<SourceRegistry, 'find'>): boo
 
 /**
  * Whether a text is written like a ref: with a scheme other than http and https that no slash follows. Whether a source
- * knows it is another question.
+ * knows it is decided elsewhere.
  */
 export function hasRefScheme(text: string): boolean {
   return !isHttp(text) && /^[a-z][a-z0-9+.-]*:(?![\\/])/i.test(text)

@@ -333,7 +333,7 @@ describe('a preload', () => {
     await using preloader = new Preloader({ manager, catalog })
     await preloader.ready
     expect(preloader.status()).toMatchObject({ success_flag: true, completed: 1 })
-    const alike = { download: () => undefined, get: () => undefined, directory, house: {} }
+    const alike = { download: () => undefined, get: () => undefined, directory }
     // Anything that a host in plain JavaScript may pass.
     const odd = { manager: alike, catalog } as object as PreloaderOptions
     expect(() => new Preloader(odd)).toThrow(/must be a DownloadManager/)

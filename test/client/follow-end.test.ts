@@ -65,7 +65,7 @@ describe('it leaves at once', () => {
     await expect(values.next()).rejects.toMatchObject({ code: 'CANCELED' })
   })
 
-  it('on an abort between two questions', async () => {
+  it('on an abort between two requests', async () => {
     const { server, client } = await serve({ [paths.status]: statusOf(at(10)) })
     const page = new AbortController()
     const values = client.follow(modelUrl, { signal: page.signal, pollIntervalMs: 60_000 })

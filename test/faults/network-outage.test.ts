@@ -83,7 +83,7 @@ describe('row 22: the network goes away in the middle', () => {
     await expectNothingTwice(bench, download)
   })
 
-  it('row 22: an outage that outlasts the patience is CONNECT_FAILED, and a retry fetches only the rest', async () => {
+  it('row 22: an outage that outlasts the retry budget is CONNECT_FAILED, and a retry fetches only the rest', async () => {
     await using bench = await startBench({ tuning: { ...tuning, outageMs: 300 } })
     const download = await underWay(bench, null)
     bench.origin.stopListening()

@@ -28,12 +28,12 @@ export async function waitFor<T>(
   predicate: () => T | Promise<T>,
   { timeoutMs = 5_000, what = 'the condition' }: WaitOptions = {},
 ): Promise<T> {
-  const patienceMs = deadline(timeoutMs)
-  const until = performance.now() + patienceMs
+  const limitMs = deadline(timeoutMs)
+  const until = performance.now() + limitMs
   for (;;) {
     const value = await within(Promise.resolve(predicate()), until - performance.now() + stepMs, what)
     if (value) return value
-    if (performance.now() >= until) throw new Error(`Waited ${patienceMs} ms for ${what}, in vain.`)
+    if (performance.now() >= until) throw new Error(`Waited ${limitMs} ms for ${what}, in vain.`)
     await sleep(stepMs)
   }
 }

@@ -352,11 +352,11 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
   it('waits anew for a torn lock that changes, but not for ever', async () => {
     await writeFile(path, '{')
     const clock = new ManualClock(0)
-    const patient = acquireLock(path, clock)
-    await passTime(clock, patient, 1_900)
+    const contender = acquireLock(path, clock)
+    await passTime(clock, contender, 1_900)
     await appendFile(path, '{')
-    await passTime(clock, patient)
-    await (await patient).release()
+    await passTime(clock, contender)
+    await (await contender).release()
     expect(clock.now()).toBe(2_000 + 2_000)
 
     for (const [everyMs, boundMs] of [

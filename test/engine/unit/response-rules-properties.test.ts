@@ -9,7 +9,7 @@ import { type ResponseHead } from '../../../src/net/http.js'
 const date = 'Mon, 15 Jan 2024 12:00:00 GMT'
 const modified = 'Mon, 01 Jan 2024 00:00:00 GMT'
 
-describe('judge, for any answer to any question', () => {
+describe('judge, for any response to any request', () => {
   const count = fc.nat(20)
   const tag = fc.constantFrom('"a"', '"b"', 'W/"a"', 'a', '')
   const when = fc.constantFrom(date, modified, 'never', '')
@@ -19,7 +19,7 @@ describe('judge, for any answer to any question', () => {
     lastModified: fc.option(fc.constantFrom(date, modified)),
     lastModifiedStrong: fc.boolean(),
   })
-  const questions: fc.Arbitrary<Expectation> = fc.record({
+  const expectations: fc.Arbitrary<Expectation> = fc.record({
     start: count,
     end: fc.option(fc.nat(40)),
     identity: fc.option(identities),
@@ -56,11 +56,11 @@ describe('judge, for any answer to any question', () => {
 
   it('always gives a verdict, with an error of ours where there is one', () => {
     fc.assert(
-      fc.property(questions, answers, (question, head) => {
-        const verdict = judge(question, head)
+      fc.property(expectations, answers, (expected, head) => {
+        const verdict = judge(expected, head)
         if ('error' in verdict) expect(isDownloadError(verdict.error)).toBe(true)
         if (verdict.kind === 'retry') expect(verdict.error.retryable).toBe(true)
-        if (verdict.kind === 'expired') expect(question.identity).not.toBeNull()
+        if (verdict.kind === 'expired') expect(expected.identity).not.toBeNull()
       }),
       runs,
     )
@@ -68,21 +68,21 @@ describe('judge, for any answer to any question', () => {
 
   it('never takes a body that begins elsewhere, or of another size', () => {
     fc.assert(
-      fc.property(questions, answers, (question, head) => {
-        const verdict = judge(question, head)
+      fc.property(expectations, answers, (expected, head) => {
+        const verdict = judge(expected, head)
         if (verdict.kind !== 'accept') return
         if (head.status === 206) {
           const stated = parseContentRange(head.headers['content-range'])
-          expect(stated?.start).toBe(question.start)
+          expect(stated?.start).toBe(expected.start)
           expect(stated).toHaveProperty('end', verdict.bodyEnd)
         } else {
           expect(head.status).toBe(200)
-          expect(question.start).toBe(0)
+          expect(expected.start).toBe(0)
         }
         const size = verdict.identity.total
-        if (question.size !== null && size !== null && question.identity === null)
-          expect(size).toBe(question.size)
-        const before = question.identity?.total ?? null
+        if (expected.size !== null && size !== null && expected.identity === null)
+          expect(size).toBe(expected.size)
+        const before = expected.identity?.total ?? null
         if (before !== null) expect(size).toBe(before)
       }),
       runs,
@@ -91,8 +91,8 @@ describe('judge, for any answer to any question', () => {
 
   it('never takes an encoded or multipart body', () => {
     fc.assert(
-      fc.property(questions, answers, (question, head) => {
-        const { kind } = judge(question, head)
+      fc.property(expectations, answers, (expected, head) => {
+        const { kind } = judge(expected, head)
         if (kind !== 'accept' && kind !== 'whole') return
         const encodings = [head.headers['content-encoding'] ?? []].flat().flatMap((line) => line.split(','))
         for (const encoding of encodings) expect(['', 'identity']).toContain(encoding.trim().toLowerCase())
@@ -104,13 +104,13 @@ describe('judge, for any answer to any question', () => {
 
   it('is never sure of a version that its strong validators contradict', () => {
     fc.assert(
-      fc.property(questions, answers, (question, head) => {
-        const verdict = judge({ ...question, digestKnown: false }, head)
-        if (verdict.kind !== 'accept' || question.identity === null) return
+      fc.property(expectations, answers, (expected, head) => {
+        const verdict = judge({ ...expected, digestKnown: false }, head)
+        if (verdict.kind !== 'accept' || expected.identity === null) return
         const seen = strongEtag(identityOf(head, null))
-        const before = strongEtag(question.identity)
+        const before = strongEtag(expected.identity)
         if (seen !== null && before !== null) expect(seen).toBe(before)
-        if (verdict.sure) expect(hasStrongValidator(question.identity)).toBe(true)
+        if (verdict.sure) expect(hasStrongValidator(expected.identity)).toBe(true)
       }),
       runs,
     )
