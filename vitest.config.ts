@@ -6,6 +6,12 @@ const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
 const alone = [
   'test/faults/{concurrency-failing,concurrency-storm,death-clock,death-close,disk-short-writes,disk-sync}.test.ts',
 ]
+/** They never ask where the engine runs, or run it where they want it. Repeating them with another default shows nothing. */
+const sameInWorker = [
+  'test/manager/directory.test.ts',
+  'test/engine/worker.test.ts',
+  'test/faults/{disk-handles,disk-folder,disk-sync,reset-as-end}.test.ts',
+]
 /** They share a browser, and the bundles of their pages, as long as they share a process. */
 const browser = ['test/{elements,frontends}/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
@@ -39,14 +45,19 @@ export default defineConfig(({ mode }) => ({
               test: {
                 name: 'worker',
                 include: ['test/{engine,faults,manager}/*.test.ts'],
-                exclude: alone,
+                exclude: [...alone, ...sameInWorker],
                 isolate: false,
                 globalSetup: './scripts/vitest-build.ts',
               },
             },
             {
               extends: true,
-              test: { name: 'worker-alone', include: alone, globalSetup: './scripts/vitest-build.ts' },
+              test: {
+                name: 'worker-alone',
+                include: alone,
+                exclude: sameInWorker,
+                globalSetup: './scripts/vitest-build.ts',
+              },
             },
           ]
         : mode === 'soak'
