@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { DownloadError, isDownloadError } from '../../../src/errors.js'
+import { isDownloadError } from '../../../src/errors.js'
 import {
   downloadOptionsSchema,
   parseOptions,
@@ -14,18 +14,9 @@ import {
   type ResolvedManagerOptions,
 } from '../../../src/manager/options.js'
 import { defaultTuning, type TransferTuning } from '../../../src/net/tuning.js'
+import { failure } from '../../support/failure.js'
 
 const url = 'https://host/model.gguf'
-
-function failure(run: () => unknown): DownloadError {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof DownloadError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
 
 const managerOptions = (input: unknown) => parseOptions(managerOptionsSchema, input, 'Manager options')
 const downloadOptions = (input: unknown) => parseOptions(downloadOptionsSchema, input, 'Download options')

@@ -11,24 +11,13 @@ import {
   readRequest,
   requireNoGlobs,
 } from '../../../src/download/request.js'
-import { DownloadError } from '../../../src/errors.js'
 import { defaultTuning } from '../../../src/net/tuning.js'
 import { Resolver } from '../../../src/sources/resolver.js'
 import { type Source, SourceRegistry } from '../../../src/sources/source.js'
 import { systemClock } from '../../../src/util/clock.js'
+import { failure } from '../../support/failure.js'
 
 const url = 'https://host/models/model.gguf'
-
-/** The error that is thrown. */
-function failure(run: () => unknown): DownloadError {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof DownloadError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
 
 const optionsOf = (given: Record<string, unknown>): ResolvedDownloadOptions =>
   parseOptions(downloadOptionsSchema, { url, ...given }, 'download options')

@@ -16,25 +16,14 @@ import {
   requireSame,
   sameList,
 } from '../../../src/download/request.js'
-import { DownloadError } from '../../../src/errors.js'
 import { publicOnly } from '../../../src/net/address-policy.js'
 import { fullRecord } from '../../../src/store/sample-record.js'
 import { recordOf } from '../../store/conformance.js'
 import fc from '../../support/properties.js'
+import { failure } from '../../support/failure.js'
 
 const digest = 'a'.repeat(64)
 const url = 'https://host/models/model.gguf'
-
-/** The error that is thrown. */
-function failure(run: () => unknown): DownloadError {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof DownloadError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
 
 const optionsOf = (given: Record<string, unknown>): ResolvedDownloadOptions =>
   parseOptions(downloadOptionsSchema, { url, ...given }, 'download options')

@@ -2,20 +2,11 @@ import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
 import { firstHop, isRedirect, nextHop, type Hop } from '../../../src/net/redirects.js'
+import { failure } from '../../support/failure.js'
 
 const secrets = { Authorization: 'Bearer token', Cookie: 'a=b', 'X-Api-Key': 'key' }
 const from = (url: string, count = 0): Hop => ({ url: new URL(url), headers: secrets, count })
 const start = from('https://host/dir/model')
-
-function failure(run: () => unknown): DownloadError {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof DownloadError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
 
 const code = (run: () => unknown) => failure(run).code
 

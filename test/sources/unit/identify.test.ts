@@ -11,16 +11,7 @@ import {
 import { sourceRegistry } from '../../../src/sources/resolver.js'
 import type { Source } from '../../../src/sources/source.js'
 import fc from '../../support/properties.js'
-
-function failure(run: () => unknown): DownloadError {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof DownloadError) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
+import { failure } from '../../support/failure.js'
 
 const source = (fields: Partial<Source>): Source => ({
   name: 'mine',
