@@ -73,6 +73,11 @@ export class HttpClient {
   readonly #ends = this.#endsOf(this.#open)
   /** Sockets that are not connected yet. undici forgets them when it is closed, and they keep the process alive. */
   readonly #opening = new Set<Duplex>()
+  /**
+   * Every pool that may have requests. An agent forgets a pool as soon as its last open connection has ended, even
+   * when others are being opened, and doesn't destroy what it has forgotten.
+   */
+  readonly #pools = new Set<Pool>()
   #proxied: EnvHttpProxyAgent | null = null
   #gentleUntil = 0
 
@@ -94,10 +99,16 @@ export class HttpClient {
       pipelining: 1,
       maxHeaderSize: maxHeaderBytes,
       allowH2: false,
-      factory: (origin, options: Pool.Options) =>
-        new Pool(origin, { ...options, connect: this.#connector(options.connect) }),
+      factory: (origin, options: Pool.Options) => this.#pool(origin, options),
     }
     this.#direct = new Agent(this.#options)
+  }
+
+  #pool(origin: string | URL, options: Pool.Options): Pool {
+    for (const pool of this.#pools) if (pool.destroyed) this.#pools.delete(pool)
+    const pool = new Pool(origin, { ...options, connect: this.#connector(options.connect) })
+    this.#pools.add(pool)
+    return pool
   }
 
   /** Wraps the given connector, or the default one, so that each new socket gets the workarounds. */
@@ -171,7 +182,9 @@ export class HttpClient {
 
   /** Destroys every connection. */
   async close(): Promise<void> {
-    const closing = Promise.all([this.#direct.destroy(), this.#proxied?.destroy()])
+    const pools = [...this.#pools].map(async (pool) => await pool.destroy())
+    this.#pools.clear()
+    const closing = Promise.all([this.#direct.destroy(), this.#proxied?.destroy(), ...pools])
     for (const socket of this.#opening) socket.destroy()
     this.#opening.clear()
     await closing
