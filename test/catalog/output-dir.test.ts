@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, posix, win32 } from 'node:path'
-import fc from '../support/properties.js'
+import fc, { anyText } from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { insideRoots, outputDirectory } from '../../src/catalog/output-dir.js'
 import { DownloadError } from '../../src/errors.js'
@@ -111,7 +111,7 @@ describe('the spelling of an output folder', () => {
       'models',
     )
     const text = fc.oneof(
-      fc.string({ unit: 'binary' }),
+      anyText(),
       fc.array(piece).map((pieces) => pieces.join('')),
     )
     fc.assert(

@@ -1,4 +1,4 @@
-import fc from '../support/properties.js'
+import fc, { anyText } from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../src/errors.js'
 import { isGitHubRef, parseGitHubRef } from '../../src/sources/github.js'
@@ -238,10 +238,7 @@ describe('refs of registries', () => {
 })
 
 describe('any text', () => {
-  const text = fc.oneof(
-    fc.string({ unit: 'binary', maxLength: 60 }),
-    fc.stringMatching(/^[a-z/@:.?%\\\x5b\x5d-]{0,40}$/),
-  )
+  const text = fc.oneof(anyText({ maxLength: 60 }), fc.stringMatching(/^[a-z/@:.?%\\\x5b\x5d-]{0,40}$/))
   it.each([
     ['ms:', parseModelScopeRef],
     ['https://modelscope.cn/models/a/', parseModelScopeRef],

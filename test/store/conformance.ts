@@ -1,4 +1,4 @@
-import fc from '../support/properties.js'
+import fc, { anyText } from '../support/properties.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { sampleRecord, storeConformance, type StoreConformanceOptions } from '../../src/store/conformance.js'
 import { downloadErrorCodes } from '../../src/errors.js'
@@ -78,7 +78,7 @@ export const anyRecord: fc.Arbitrary<DownloadRecord> = fc.record(
     state: fc.constantFrom(...downloadStates),
     sha256: optional(hex),
     size: optional(natural),
-    headers: fc.dictionary(fc.stringMatching(/^[a-z-]{1,20}$/), fc.string({ unit: 'binary' }), {
+    headers: fc.dictionary(fc.stringMatching(/^[a-z-]{1,20}$/), anyText(), {
       noNullPrototype: true,
     }),
     priority: fc.integer(),

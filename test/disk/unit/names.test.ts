@@ -1,4 +1,4 @@
-import fc from '../../support/properties.js'
+import fc, { anyText } from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { type DownloadError, isDownloadError } from '../../../src/errors.js'
 import {
@@ -201,7 +201,7 @@ describe('checkFilename', () => {
       ],
     )
     const names = fc.oneof(
-      fc.string({ unit: 'binary' }),
+      anyText(),
       fc.array(nasty, { maxLength: 6 }).map((parts) => parts.join('')),
       fc.string({ unit: 'grapheme', minLength: 40, maxLength: 90 }),
     )
@@ -272,7 +272,7 @@ describe('filenameFromUrl', () => {
 
   it('gives a safe name, null or UNSAFE_FILENAME for any path', () => {
     fc.assert(
-      fc.property(fc.webUrl({ withQueryParameters: true }), fc.string({ unit: 'binary' }), (base, tail) => {
+      fc.property(fc.webUrl({ withQueryParameters: true }), anyText(), (base, tail) => {
         const url = new URL(base)
         url.pathname += tail
         const name = outcome(() => filenameFromUrl(url))

@@ -1,4 +1,4 @@
-import fc from '../../support/properties.js'
+import fc, { anyText } from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
 import { checkFilename } from '../../../src/disk/names.js'
@@ -18,7 +18,7 @@ function codeOf(...paths: string[]): string | null {
 
 const segment = fc.oneof(
   fc.constantFrom('a', 'A', 'b', 'b.gguf', 'B.GGUF', '.', '..', '', 'con', 'a.part', 'x ', '.gitattributes'),
-  fc.string({ unit: 'binary', maxLength: 6 }),
+  anyText({ maxLength: 6 }),
 )
 const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'))
 
