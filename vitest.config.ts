@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import LongestFirst from './scripts/vitest-sequencer.js'
 import { measureSlowness } from './test/support/slowness.js'
 
 const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
@@ -35,6 +36,7 @@ export default defineConfig(({ mode }) => ({
     // Most of what tests do is wait: for limits, stalls, processes. On CI the coverage takes its share.
     maxWorkers: process.env['CI'] ? 3 : 4,
     allowOnly: false,
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/vitest-summary.ts'],
     env: { TEST_SLOWNESS: String(slowness), ...(mode === 'worker' ? { ENGINE: 'worker' } : {}) },
     projects:

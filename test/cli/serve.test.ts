@@ -243,14 +243,9 @@ describe('serve, when it cannot', () => {
 
   it.each<[string, string[], RegExp]>([
     ['another host without a token', ['--host', '0.0.0.0'], /needs a token: use --token or set MODEL_/],
-    ['all IPv6 addresses without a token', ['--host', '[::]'], /needs a token/],
-    ['a name without a token', ['--host', 'models.example'], /needs a token/],
-    ['no host', ['--host', ''], /--host: "" is not an address/],
     ['a host that is none', ['--host', 'a b', '--token', token], /--host: "a b" is not an address/],
     ['a bad port', ['--port', '65536'], /from 0 to 65535/],
-    ['a port that is none', ['--port', 'http'], /whole number/],
     ['an empty token', ['--token', ''], /--token: a token must not be empty/],
-    ['a token with a space', ['--token', 'a b'], /--token: a token must not be empty/],
     [
       'a page that is no origin',
       ['--cors', 'https://app.example.com/path'],
@@ -261,7 +256,6 @@ describe('serve, when it cannot', () => {
       ['--allow-host', 'http://host/'],
       /--allow-host: .*not of the form host or/,
     ],
-    ['an allowed host with a wild card', ['--allow-host', '*.example.com'], /--allow-host/],
     ['a catalog that is not there', ['--catalog', 'nope.json'], /nope\.json: there is no such file/],
     ['an argument', ['models'], /too many arguments/],
   ])('ends with 2 for %s', async (_name, args, message) => {
