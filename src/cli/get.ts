@@ -15,13 +15,14 @@ import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
 import { plain } from './format.js'
+import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
 import { onSignal } from './signals.js'
 import { begunGroups } from './stores.js'
 
 /** Parsed options of `get`. */
-export interface GetOptions {
+export interface GetOptions extends NetworkOptions {
   directory?: string | undefined
   layout?: Layout | undefined
   /** False with `--no-adopt`. */
@@ -172,6 +173,7 @@ function createManager(urls: ReadonlySet<string>, options: GetOptions): Download
         defaultMode: options.mode ?? null,
         store: begunGroups(notesOf(options), ['get', groupsOf(options)], urls),
         autoResume: false,
+        ...networkSettings(options),
         worker: false,
       }),
   )

@@ -11,12 +11,13 @@ import { createFileStore } from '../store/file.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
+import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { onSignal } from './signals.js'
 import { begunGroups, finishedOnly } from './stores.js'
 
 /** Parsed options of `preload`. */
-export interface PreloadCommandOptions {
+export interface PreloadCommandOptions extends NetworkOptions {
   directory: string
   /** Keys of the models. Default: every model with `auto_download`. */
   models?: string[] | undefined
@@ -40,7 +41,7 @@ there (POST /api/v1/models/preload/start), or wait until it is done and run this
 export async function preload(file: string, options: PreloadCommandOptions): Promise<number> {
   const catalog = await readCatalog(file)
   const count = countOf(catalog, options)
-  const manager = createManager(catalog, count, options.directory)
+  const manager = createManager(catalog, count, options.directory, options)
   const preloader = asUsageError(() => new Preloader({ manager, catalog }))
   const reporter = await createReporter(count, options)
   const close = async () => {
@@ -83,7 +84,12 @@ function countOf(catalog: Catalog, { models }: PreloadCommandOptions): number {
     : new Set(models).size
 }
 
-function createManager(catalog: Catalog, count: number, directory: string): DownloadManager {
+function createManager(
+  catalog: Catalog,
+  count: number,
+  directory: string,
+  options: PreloadCommandOptions,
+): DownloadManager {
   // Blocking I/O is fine, because the process does nothing else.
   useSyncIo()
   return asUsageError(
@@ -97,6 +103,7 @@ function createManager(catalog: Catalog, count: number, directory: string): Down
           begunGroups(resolve(directory), ['preload'], new Set(catalog.entries.map(({ url }) => url))),
         ),
         autoResume: false,
+        ...networkSettings(options),
         worker: false,
       }),
   )

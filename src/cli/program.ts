@@ -9,6 +9,7 @@ import {
   wholeNumber,
 } from './arguments.js'
 import type { GetOptions } from './get.js'
+import { addNetworkOptions } from './network.js'
 import type { PreloadCommandOptions } from './preload.js'
 import type { ServeOptions } from './serve-settings.js'
 
@@ -87,7 +88,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .showHelpAfterError('(use --help for usage information)')
     .exitOverride()
 
-  program
+  const get = program
     .command('get')
     .summary('download files')
     .description(
@@ -143,6 +144,8 @@ export function createProgram(version: string, commands: Commands): Command {
       'limit in bytes per second for all files together: 500k, 10M, 1.5G (powers of 1024)',
       parseRate,
     )
+
+  addNetworkOptions(get)
     .option('--force', 'download again even if the file exists; it is replaced when the new one is complete')
     .option(
       '--include <glob>',
@@ -155,7 +158,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .addHelpText('after', getHelp)
     .action((urls: string[], options: GetOptions) => commands.get(urls, options))
 
-  program
+  const preload = program
     .command('preload')
     .summary('download the models of a catalog')
     .description('Downloads the models of a catalog that are missing or incorrect.')
@@ -166,13 +169,15 @@ export function createProgram(version: string, commands: Commands): Command {
       'keys of the models to download: a,b (default: all with auto_download)',
       parseKeys,
     )
+
+  addNetworkOptions(preload)
     .option('--force', 'download again even if files exist; they are replaced when the new ones are complete')
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')
     .addHelpText('after', preloadHelp)
     .action((catalog: string, options: PreloadCommandOptions) => commands.preload(catalog, options))
 
-  program
+  const serve = program
     .command('serve')
     .summary('serve downloads and preloads over HTTP')
     .description('Serves the REST API for downloads, their progress, and preloads of a catalog.')
@@ -192,6 +197,8 @@ export function createProgram(version: string, commands: Commands): Command {
       'allow such URLs to reach this host at any address, but not hosts it redirects to; may be repeated',
       addText,
     )
+
+  addNetworkOptions(serve)
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')
     .option('--quiet', 'print errors only')
     .addHelpText('after', serveHelp)

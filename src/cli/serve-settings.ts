@@ -5,9 +5,10 @@ import { type CorsOptions, normalOrigin } from '../http/cors.js'
 import { parseAllowedHost } from '../net/address-policy.js'
 import { UsageError } from './arguments.js'
 import { plain } from './format.js'
+import type { NetworkOptions } from './network.js'
 
 /** Options of `serve` as given on the command line. */
-export interface ServeOptions {
+export interface ServeOptions extends NetworkOptions {
   port: number
   host: string
   directory: string

@@ -13,6 +13,7 @@ import { formatDuration } from '../util/format.js'
 import { asUsageError, exitCodes } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
 import { finishedLine, plain } from './format.js'
+import { networkSettings } from './network.js'
 import type { Print } from './reporters.js'
 import { banner, type ServeOptions, serveSettings } from './serve-settings.js'
 import { ApiServer } from './server.js'
@@ -56,7 +57,12 @@ export async function serve(options: ServeOptions): Promise<number> {
   await server.listen(settings.host, settings.port)
 
   const manager = asUsageError(
-    () => new DownloadManager({ directory: options.directory, modes: modesFor(catalog) }),
+    () =>
+      new DownloadManager({
+        directory: options.directory,
+        modes: modesFor(catalog),
+        ...networkSettings(options),
+      }),
   )
   log.follow(manager)
   manager.warmUp()

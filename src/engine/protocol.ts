@@ -9,6 +9,7 @@ import type { SerializedDownloadError } from '../errors.js'
 import type { CacheSpec } from '../layouts/hf-paths.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { RemoteGrant } from '../net/address-policy.js'
+import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 
 /** Everything that a transfer needs to know. */
@@ -39,8 +40,8 @@ export interface TransferSpec {
   force: boolean
   /** Which addresses may be contacted if the URL comes from an untrusted caller; null for a trusted one. */
   remote: RemoteGrant | null
-  /** Use HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Ignored with `remote`. */
-  proxy: boolean
+  /** Which proxy to use; with `remote`, none from the environment. */
+  proxy: ProxySetting
   /** Stamp of the file when it was last verified, to avoid hashing it again; or null. */
   known: FileStamp | null
   /** Transfers with the same key share one rate limit and, if `remote`, their connections. Null to share nothing. */

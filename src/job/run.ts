@@ -6,6 +6,7 @@ import type { DownloadRecord } from '../download/record.js'
 import { type DownloadState, isActive, isSettled } from '../download/states.js'
 import { type StopMode, strongerStop, type TransferEngine, type TransferPhase } from '../engine/protocol.js'
 import { deserializeError, DownloadError, type SerializedDownloadError } from '../errors.js'
+import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 import { isRef } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
@@ -26,7 +27,7 @@ export interface DownloadRunInit {
   /** Folder that the file is stored in. */
   directory: string
   connections: number
-  proxy: boolean
+  proxy: ProxySetting
   emitter: SafeEmitter
   caches: JobHost['caches']
   save: () => Promise<void>

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { adopt, count, folder, layout, milliseconds, rate } from '../download/options.js'
 import type { Layout } from '../layouts/hf-paths.js'
+import { parseProxy } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Source } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
@@ -59,10 +60,13 @@ export interface DownloadManagerOptions {
    */
   worker?: boolean
   /**
-   * Whether to use `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` from the environment. URLs of remote callers
-   * never use a proxy. Default true.
+   * `true` uses the proxies of the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) for URLs
+   * of trusted callers, and none for those of remote callers. An address such as `http://user:password@host:3128`
+   * or `socks5h://host:1080` is used for all URLs that `NO_PROXY` does not exclude, those of remote callers
+   * included: their hosts are checked before they are handed to the proxy, which then resolves them on its own, so
+   * the proxy must not reach what remote callers may not. `false` uses none. Default true.
    */
-  proxy?: boolean
+  proxy?: boolean | string
   /**
    * Sources in addition to the built-in ones, at most 100. They are tried first, and a source with the name
    * of a built-in one replaces it. Default: none.
@@ -140,7 +144,17 @@ export const managerOptionsSchema = z.strictObject({
   store: store.default('file'),
   autoResume: z.boolean().default(true),
   worker: z.boolean().default(true),
-  proxy: z.boolean().default(true),
+  proxy: z
+    .union([
+      z.boolean(),
+      z
+        .string()
+        .refine(
+          (address) => address.includes('://') && parseProxy(address) !== null,
+          'is not the address of a proxy, such as http://host:3128',
+        ),
+    ])
+    .default(true),
   sources: z.array(source).max(100).default([]),
   tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })

@@ -11,6 +11,7 @@ import type { TransferEngine } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
 import { cancelGroup, removeGroup } from '../job/group-disk.js'
 import { DownloadRun } from '../job/run.js'
+import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Clock } from '../util/clock.js'
@@ -32,7 +33,7 @@ export interface SchedulerInit {
   concurrency: number
   /** Connections per download, unless the download sets its own number. */
   connections: number
-  proxy: boolean
+  proxy: ProxySetting
   isClosed: () => boolean
 }
 
@@ -223,7 +224,7 @@ export class Scheduler {
       clock: init.clock,
       directory: init.places.folderOf(download.record),
       connections: download.record.connections ?? init.connections,
-      proxy: init.proxy && download.record.remote === null,
+      proxy: init.proxy,
       emitter: init.emitter,
       caches: this.#caches,
       save: () => this.#save(download),

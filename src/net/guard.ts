@@ -4,7 +4,7 @@
  */
 import type { LookupAddress, LookupOptions } from 'node:dns'
 import { lookup } from 'node:dns/promises'
-import type { LookupFunction, Socket } from 'node:net'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { DownloadError } from '../errors.js'
 import { isPublicAddress, judgeHost, judgeUrl, portOf, type RemoteGrant } from './address-policy.js'
 
@@ -32,6 +32,52 @@ export type Connect<D extends ConnectTarget> = (destination: D, callback: Callba
  */
 export function requireAllowed(grant: RemoteGrant, url: URL): void {
   if (judgeUrl(grant, url) === 'refuse') throw blocked()
+}
+
+/**
+ * Refuses a request before it is handed to a proxy, which resolves the name on its own: refuses names that resolve to
+ * a forbidden address here. A name that can't be resolved here may be known to the proxy alone, so it passes.
+ *
+ * @throws DownloadError `SSRF_BLOCKED`.
+ */
+export async function requireAllowedBeyond(
+  grant: RemoteGrant,
+  url: URL,
+  resolve: AddressResolver = resolveBySystem,
+): Promise<void> {
+  const verdict = judgeUrl(grant, url)
+  if (verdict === 'open') return
+  if (verdict === 'refuse') throw blocked()
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const addresses =
+    isIP(host) === 0 ? await resolve(host, { all: true }).catch(() => []) : [{ address: host }]
+  if (!addresses.every(({ address }) => isPublicAddress(address))) throw blocked()
+}
+
+/** A destination whose name is to be resolved. */
+export interface ResolveTarget extends ConnectTarget {
+  /** 4 or 6 to accept only addresses of that family; 0 for any. */
+  family: 0 | 4 | 6
+}
+
+/**
+ * Resolves the name of a destination, for a proxy that takes addresses.
+ *
+ * @param grant - null for trusted callers.
+ * @throws DownloadError `SSRF_BLOCKED` when any of the addresses is forbidden, `NAME_RESOLUTION`.
+ */
+export async function resolveAllowed(
+  grant: RemoteGrant | null,
+  target: ResolveTarget,
+  resolve: AddressResolver = resolveBySystem,
+): Promise<string> {
+  const verdict = grant === null ? 'open' : judgeHost(grant, target.hostname, portOf(target))
+  if (verdict === 'refuse') throw blocked()
+  const addresses = await resolve(target.hostname, { all: true, family: target.family })
+  if (verdict === 'check' && !addresses.every(({ address }) => isPublicAddress(address))) throw blocked()
+  const [first] = addresses
+  if (first === undefined) throw noAddresses()
+  return first.address
 }
 
 /**
@@ -75,9 +121,7 @@ export function guardedConnect<D extends ConnectTarget>(
 export function lookupWith(resolve: AddressResolver, accepts: (address: string) => boolean): LookupFunction {
   const addressesOf = async (hostname: string, options: LookupOptions) => {
     const addresses = await resolve(hostname, { ...options, all: true })
-    if (addresses.length === 0) {
-      throw new DownloadError('NAME_RESOLUTION', 'The host name has no addresses.', { retryable: true })
-    }
+    if (addresses.length === 0) throw noAddresses()
     if (!addresses.every(({ address }) => accepts(address))) throw blocked()
     return addresses
   }
@@ -105,6 +149,10 @@ function blocked(): DownloadError {
     'SSRF_BLOCKED',
     'The host is, or resolves to, an address that remote callers are not allowed to reach.',
   )
+}
+
+function noAddresses(): DownloadError {
+  return new DownloadError('NAME_RESOLUTION', 'The host name has no addresses.', { retryable: true })
 }
 
 function lost(): DownloadError {

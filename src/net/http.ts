@@ -3,13 +3,21 @@
  * response.
  */
 import { Duplex } from 'node:stream'
-import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici'
+import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import type { RemoteGrant } from './address-policy.js'
 import { type ExchangePhase, networkError } from './errors.js'
-import { guardedConnect, requireAllowed, type AddressResolver } from './guard.js'
+import {
+  guardedConnect,
+  requireAllowed,
+  requireAllowedBeyond,
+  resolveAllowed,
+  type AddressResolver,
+} from './guard.js'
+import { type Proxy, proxyFor, type ProxySetting } from './proxies.js'
 import { largeReadBytes, mendSocket, receiveInto, smallReadBytes, type SocketEnds } from './sockets.js'
+import { socksConnector } from './socks.js'
 
 /** Receives the events of an exchange. None follows `onEnd`, `onError` or an abort. */
 export interface ExchangeListener {
@@ -38,16 +46,16 @@ export interface Exchange {
 export interface ExchangeRequest {
   url: URL
   headers: Readonly<Record<string, string>>
-  /** Whether to use the proxies that the environment names. */
-  proxy: boolean
+  /** Which proxy to use. A client of remote callers uses none from the environment. */
+  proxy: ProxySetting
 }
 
 /** Options of an {@link HttpClient}. */
 export interface HttpClientOptions {
   connectTimeoutMs: number
   /**
-   * For URLs of untrusted callers: restricts the addresses to connect to, and disables proxies. Default null: no
-   * restriction.
+   * For URLs of untrusted callers: restricts the addresses to connect to, and disables the proxies of the
+   * environment. Default null: no restriction.
    */
   remote?: RemoteGrant | null
   /** Resolves names if `remote` restricts connections. Default: the system's resolver. */
@@ -78,13 +86,16 @@ export class HttpClient {
    * when others are being opened, and doesn't destroy what it has forgotten.
    */
   readonly #pools = new Set<Pool>()
-  #proxied: EnvHttpProxyAgent | null = null
+  /** The agents of proxies, by {@link Proxy}. */
+  readonly #proxied = new Map<string, Dispatcher>()
+  readonly #connectTimeoutMs: number
   #gentleUntil = 0
 
   constructor({ connectTimeoutMs, remote = null, resolve, clock = systemClock }: HttpClientOptions) {
     this.#remote = remote
     this.#resolve = resolve
     this.#clock = clock
+    this.#connectTimeoutMs = connectTimeoutMs
     this.#options = {
       connect: {
         timeout: connectTimeoutMs,
@@ -163,28 +174,58 @@ export class HttpClient {
     return exchange
   }
 
-  #dispatcher({ proxy, url }: ExchangeRequest): Dispatcher {
-    if (this.#remote !== null) {
-      requireAllowed(this.#remote, url)
-      return this.#direct
-    }
-    const proxies = proxy ? proxiesOf(process.env) : null
-    if (proxies === null) return this.#direct
-    // As in other clients, plain http is proxied with absolute-form requests, and https through a tunnel.
-    this.#proxied ??= new EnvHttpProxyAgent({
+  #dispatcher({ proxy: setting, url }: ExchangeRequest): Dispatcher | Promise<Dispatcher> {
+    const remote = this.#remote
+    if (remote !== null) requireAllowed(remote, url)
+    const proxy = proxyFor(url, remote !== null && setting === true ? false : setting, process.env)
+    if (proxy === null) return this.#direct
+    const agent = this.#through(proxy)
+    return remote === null ? agent : requireAllowedBeyond(remote, url, this.#resolve).then(() => agent)
+  }
+
+  #through(proxy: Proxy): Dispatcher {
+    const key = JSON.stringify(proxy)
+    const known = this.#proxied.get(key)
+    if (known !== undefined) return known
+    const agent = proxy.protocol.startsWith('socks') ? this.#socksAgent(proxy) : this.#httpProxyAgent(proxy)
+    this.#proxied.set(key, agent)
+    return agent
+  }
+
+  #httpProxyAgent({ protocol, host, port, credentials }: Proxy): Dispatcher {
+    const timeout = this.#connectTimeoutMs
+    return new ProxyAgent({
       ...this.#options,
-      httpProxy: proxies.http ?? '',
-      httpsProxy: proxies.https ?? '',
+      uri: `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+      ...(credentials === null ? {} : { token: basic(credentials) }),
+      proxyTls: { timeout },
+      requestTls: { timeout },
+      // As in other clients, plain http is proxied with absolute-form requests, and https through a tunnel.
       proxyTunnel: false,
     })
-    return this.#proxied
+  }
+
+  #socksAgent(proxy: Proxy): Dispatcher {
+    const timeout = this.#connectTimeoutMs
+    const connect = socksConnector({
+      proxy,
+      timeoutMs: timeout,
+      connect: buildConnector({ timeout, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 250 }),
+      secure: buildConnector({ timeout, allowH2: false }),
+      resolve: (target) => resolveAllowed(this.#remote, target, this.#resolve),
+    })
+    return new Agent({
+      ...this.#options,
+      factory: (origin, options: Pool.Options) => this.#pool(origin, { ...options, connect }),
+    })
   }
 
   /** Destroys every connection. */
   async close(): Promise<void> {
     const pools = [...this.#pools].map(async (pool) => await pool.destroy())
     this.#pools.clear()
-    const closing = Promise.all([this.#direct.destroy(), this.#proxied?.destroy(), ...pools])
+    const proxied = [...this.#proxied.values()].map(async (agent) => await agent.destroy())
+    const closing = Promise.all([this.#direct.destroy(), ...proxied, ...pools])
     for (const socket of this.#opening) socket.destroy()
     this.#opening.clear()
     await closing
@@ -211,16 +252,20 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     this.#open = open
   }
 
-  start(dispatcher: () => Dispatcher, { url, headers }: ExchangeRequest): void {
+  start(dispatcher: () => Dispatcher | Promise<Dispatcher>, request: ExchangeRequest): void {
     if (this.#over) return
     try {
-      dispatcher().dispatch(
-        { origin: url.origin, path: url.pathname + url.search, method: 'GET', headers },
-        this,
-      )
+      const chosen = dispatcher()
+      if (!(chosen instanceof Promise)) this.#dispatch(chosen, request)
+      else chosen.then((agent) => this.#dispatch(agent, request)).catch((error: unknown) => this.#fail(error))
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  #dispatch(dispatcher: Dispatcher, { url, headers }: ExchangeRequest): void {
+    if (this.#over) return
+    dispatcher.dispatch({ origin: url.origin, path: url.pathname + url.search, method: 'GET', headers }, this)
   }
 
   pause(): void {
@@ -327,41 +372,9 @@ export interface ResponseHead {
   headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
-// ---- Proxies of the environment. Pure.
-
-/** Addresses of proxies by the protocol that they are used for; null when there is none. */
-export interface Proxies {
-  http: string | null
-  https: string | null
-}
-
-/**
- * Reads the proxies from `http_proxy` and `https_proxy`, or the same in capitals. As with curl, an address
- * without a scheme stands for an http proxy.
- *
- * @returns null when there are none.
- * @throws DownloadError `CONNECT_FAILED` for an invalid address, since bypassing a configured proxy could be
- * unwanted.
- */
-export function proxiesOf(env: Readonly<Record<string, string | undefined>>): Proxies | null {
-  const http = addressIn(env, 'http_proxy')
-  const https = addressIn(env, 'https_proxy')
-  return http === null && https === null ? null : { http, https }
-}
-
-function addressIn(env: Readonly<Record<string, string | undefined>>, name: string): string | null {
-  const value = (env[name] ?? env[name.toUpperCase()] ?? '').trim()
-  if (value === '') return null
-  const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`
-  const scheme = URL.canParse(address) ? new URL(address).protocol : ''
-  // The message leaves out the address, which may contain a password.
-  if (!['http:', 'https:', 'socks:', 'socks5:'].includes(scheme)) {
-    throw new DownloadError(
-      'CONNECT_FAILED',
-      `The proxy address in the environment variable ${name} is not valid.`,
-    )
-  }
-  return address
+/** The `Proxy-Authorization` of user and password (RFC 7617). */
+function basic({ user, password }: { user: string; password: string }): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 }
 
 // ---- Request headers. Pure.

@@ -22,6 +22,17 @@ export function backoffMs(
   return Math.floor(random() * Math.min(maxDelayMs, minDelayMs * 2 ** exponent))
 }
 
+/**
+ * How long to wait for a response after some that did not come in time. It doubles with each, up to four times the
+ * base, since a cold store behind a CDN may need minutes for the first byte of a file.
+ *
+ * @param baseMs - the wait for the first request, in milliseconds.
+ * @param timeouts - requests in a row that got no response in time.
+ */
+export function growingTimeout(baseMs: number, timeouts: number): number {
+  return Math.min(baseMs * 2 ** Math.min(timeouts, 2), 0x7fffffff)
+}
+
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
 
 const imfFixdate = /^(?:mon|tue|wed|thu|fri|sat|sun), (\d\d) ([a-z]{3}) (\d{4}) (\d\d):(\d\d):(\d\d) gmt$/i

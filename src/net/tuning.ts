@@ -4,7 +4,10 @@
 export interface TransferTuning {
   /** Timeout for opening a connection, including TLS. Default 10,000. */
   connectTimeoutMs: number
-  /** Timeout from sending the request to receiving the response headers. Default 30,000 (transfer rule 6). */
+  /**
+   * Timeout from sending the request to receiving the response headers. It doubles after each request that got none
+   * in time, up to four times this. Default 30,000 (transfer rule 6).
+   */
   headersTimeoutMs: number
   /** Time without data in a body after which the request is made again. Default 15,000. */
   bodyTimeoutMs: number

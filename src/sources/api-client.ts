@@ -2,8 +2,9 @@
 import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from '../errors.js'
 import { isNetworkFailure } from '../net/errors.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
+import type { ProxySetting } from '../net/proxies.js'
 import { firstHop, type Hop, isRedirect, nextHop } from '../net/redirects.js'
-import { initialRetryState, onFailure, parseRetryAfter } from '../net/retry.js'
+import { growingTimeout, initialRetryState, onFailure, parseRetryAfter } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import type { ApiAnswer, ApiRequest, JsonAnswer } from './source.js'
@@ -11,12 +12,15 @@ import type { ApiAnswer, ApiRequest, JsonAnswer } from './source.js'
 /** Dependencies of an {@link Api}. */
 export interface ApiInit {
   http: HttpClient
-  /** Whether to use the proxies that the environment names. */
-  proxy: boolean
+  /** Which proxy to use. */
+  proxy: ProxySetting
   tuning: TransferTuning
   clock: Clock
   signal: AbortSignal
-  /** Timeout of one request, from connecting to the last byte received, not counting retries, in milliseconds. */
+  /**
+   * Timeout of the first request, from connecting to the last byte received, in milliseconds. Retries get more after
+   * it has passed.
+   */
   timeoutMs: number
   /** Called before each wait for a retry. */
   onRetry?: ((error: DownloadError, attempt: number, delayMs: number) => void) | undefined
@@ -35,6 +39,14 @@ const maxErrorBytes = 64 * 1024
  * to other origins aren't followed but returned to the caller.
  */
 type ReadLimit = number | 'head' | 'own-head'
+
+/** How to make one attempt of a request. */
+interface Attempt {
+  limit: ReadLimit
+  /** Headers besides those of the caller. */
+  own: Readonly<Record<string, string>>
+  timeoutMs: number
+}
 
 /** Makes the requests for resolving one ref. */
 export class Api {
@@ -71,11 +83,14 @@ export class Api {
     const { tuning, clock, signal, onRetry } = this.#init
     const hop = firstHop(new URL(url), request.headers ?? {})
     let state = initialRetryState(clock.now())
+    let silences = 0
     for (;;) {
-      const outcome = await this.#follow(hop, request, limit, own).catch(toDownloadError)
+      const timeoutMs = growingTimeout(this.#init.timeoutMs, silences)
+      const outcome = await this.#follow(hop, request, { limit, own, timeoutMs }).catch(toDownloadError)
       throwIfAborted(signal)
       if (!(outcome instanceof DownloadError)) return outcome
       if (!outcome.retryable) throw outcome
+      if (outcome.code === 'STALLED') silences += 1
       const failure = {
         now: clock.now(),
         networkFailure: isNetworkFailure(outcome),
@@ -92,16 +107,12 @@ export class Api {
   }
 
   /** Makes one attempt, following redirects. */
-  async #follow(
-    start: Hop,
-    request: ApiRequest,
-    limit: ReadLimit,
-    own: Readonly<Record<string, string>>,
-  ): Promise<ApiAnswer> {
+  async #follow(start: Hop, request: ApiRequest, attempt: Attempt): Promise<ApiAnswer> {
+    const { limit } = attempt
     let hop = start
     let hopHeaders: Record<string, string> = {}
     for (;;) {
-      const got = await this.#exchange(hop, limit, own)
+      const got = await this.#exchange(hop, attempt)
       const answer = limit === 'own-head' ? { ...got, headers: { ...hopHeaders, ...got.headers } } : got
       if (isRedirect(answer.status)) {
         const next = nextHop(hop, answer.headers['location'] ?? null, this.#init.tuning.maxRedirects)
@@ -119,8 +130,8 @@ export class Api {
     }
   }
 
-  #exchange(hop: Hop, limit: ReadLimit, own: Readonly<Record<string, string>>): Promise<ApiAnswer> {
-    const { http, proxy, clock, signal, timeoutMs } = this.#init
+  #exchange(hop: Hop, { limit, own, timeoutMs }: Attempt): Promise<ApiAnswer> {
+    const { http, proxy, clock, signal } = this.#init
     // Bodies are small, so compression isn't worth a decoder.
     const headers = { 'user-agent': userAgent, ...own, ...hop.headers, 'accept-encoding': 'identity' }
     return new Promise((resolve, reject) => {

@@ -6,6 +6,7 @@ import { realpath } from '../disk/fs.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { HttpClient } from '../net/http.js'
+import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
 import { Api, type ApiInit } from './api-client.js'
@@ -29,7 +30,7 @@ export interface ResolverInit {
   sources: SourceRegistry
   tuning: TransferTuning
   /** Whether to use the proxies that the environment names. */
-  proxy: boolean
+  proxy: ProxySetting
   /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>>
   clock: Clock
@@ -131,7 +132,7 @@ export class Resolver {
     const http = remote === null ? this.#shared() : this.#client(remote)
     const timeoutMs = tuning.headersTimeoutMs
     return {
-      api: new Api({ http, proxy: proxy && remote === null, tuning, clock, signal, timeoutMs, onRetry }),
+      api: new Api({ http, proxy, tuning, clock, signal, timeoutMs, onRetry }),
       close: () => (remote === null ? Promise.resolve() : http.close()),
     }
   }

@@ -6,13 +6,18 @@ import { caPath } from '../support/certificate.js'
 import { randomContent } from '../support/content.js'
 import { startHttpProxy } from '../support/http-proxy.js'
 import { startOrigin } from '../support/origin.js'
+import { startSocksServer } from '../support/socks-server.js'
 import { runCli } from '../support/process.js'
 import { tempDir } from '../support/temp.js'
+import { waitFor } from '../support/wait.js'
 import { arrives, expectInvariant, fails, startBench } from '../faults/harness.js'
 
 const content = randomContent(1_500_000)
 
-const names = ['http_proxy', 'https_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()])
+const names = ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'].flatMap((name) => [
+  name,
+  name.toUpperCase(),
+])
 const before = new Map<string, string | undefined>()
 
 beforeEach(() => {
@@ -269,5 +274,103 @@ describe('a proxy for https', () => {
     expect(retries).toEqual(Array.from({ length: 3 }, () => 'CONNECT_FAILED 502'))
     expect(error).toMatchObject({ code: 'HTTP_ERROR', status: 407 })
     expect(asked).toBe(4)
+  })
+})
+
+describe('a SOCKS proxy', () => {
+  it.each([
+    ['socks5h', 5, 'models.invalid'],
+    ['socks4a', 4, 'models.invalid'],
+    ['socks5', 5, '127.0.0.1'],
+    ['socks4', 4, '127.0.0.1'],
+  ])('%s', async (scheme, version, host) => {
+    await using bench = await startBench(proxied)
+    await using proxy = await startSocksServer({ target: { host: '127.0.0.1', port: bench.origin.port } })
+    process.env['ALL_PROXY'] = `${scheme}://127.0.0.1:${proxy.port}`
+    bench.origin.serve('/model.bin', { content, bytesPerSecond: 1_500_000 })
+    // Names are resolved by the proxy where the protocol can do that, else here.
+    const url = `http://${host === 'models.invalid' ? host : 'localhost'}:81/model.bin`
+    await arrives(await bench.manager.download({ url }))
+    await expectInvariant(bench.directory, 'model.bin', 'done', { content })
+    expect(proxy.requests.length, 'several connections').toBeGreaterThan(1)
+    for (const request of proxy.requests) expect(request).toMatchObject({ version, port: 81 })
+    if (version === 4 || host === 'models.invalid') expect(proxy.requests[0]?.host).toBe(host)
+    else expect(['127.0.0.1', '0000:0000:0000:0000:0000:0000:0000:0001']).toContain(proxy.requests[0]?.host)
+  })
+
+  it('takes user and password, and carries https', async () => {
+    await using origin = await startOrigin({ tls: true })
+    await using proxy = await startSocksServer({ credentials: { user: 'me', password: '100%' } })
+    origin.serve('/model.bin', { content })
+    const directory = tempDir('proxy')
+    const address = `socks5h://me:100%@127.0.0.1:${proxy.port}`
+    const args = ['get', origin.url('/model.bin'), '-d', directory, '--proxy', address]
+    const env = { NODE_EXTRA_CA_CERTS: caPath, NO_PROXY: '', no_proxy: '' }
+    const { code, stderr } = await runCli(args, { env })
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    // Nothing but progress: no warning about an experimental feature.
+    expect(stderr).not.toMatch(/warning/i)
+    await expectInvariant(directory, 'model.bin', 'done', { content })
+    expect(origin.totalConnections).toBe(proxy.requests.length)
+  })
+
+  it('that wants other credentials fails the download at once', async () => {
+    await using proxy = await startSocksServer({ credentials: { user: 'me', password: 'right' } })
+    await using bench = await startBench({ proxy: `socks5h://me:wrong@127.0.0.1:${proxy.port}` })
+    const error = await fails(await bench.manager.download({ url: bench.origin.url('/model.bin') }))
+    expect(error).toMatchObject({ code: 'CONNECT_FAILED', retryable: false })
+    expect(error.message).not.toMatch(/wrong/)
+    await using open = await startBench({ proxy: `socks5h://127.0.0.1:${proxy.port}` })
+    const without = await fails(await open.manager.download({ url: bench.origin.url('/model.bin') }))
+    expect(without).toMatchObject({ code: 'CONNECT_FAILED', retryable: false })
+    expect(proxy.requests).toEqual([])
+  })
+
+  it.each([
+    ['is not allowed', 2, false],
+    ['finds no host', 4, true],
+  ])('whose connection %s', async (_what, refuseWith, retryable) => {
+    await using proxy = await startSocksServer({ refuseWith })
+    const tuning = { maxAttempts: 2 }
+    await using bench = await startBench({ proxy: `socks5h://127.0.0.1:${proxy.port}`, tuning })
+    const error = await fails(await bench.manager.download({ url: bench.origin.url('/model.bin') }))
+    expect(error).toMatchObject({ code: 'CONNECT_FAILED', retryable })
+    expect(proxy.requests).toHaveLength(retryable ? 2 : 1)
+    expect(bench.origin.totalConnections).toBe(0)
+  })
+
+  it('that says nothing is given up in time, and left when the manager closes', async () => {
+    await using proxy = await startSocksServer({ silent: true })
+    const address = `socks5h://127.0.0.1:${proxy.port}`
+    await using bench = await startBench({ proxy: address, tuning: { connectTimeoutMs: 50, maxAttempts: 1 } })
+    const error = await fails(await bench.manager.download({ url: bench.origin.url('/model.bin') }))
+    expect(error).toMatchObject({ code: 'CONNECT_FAILED', retryable: true })
+    await using waiting = await startBench({ proxy: address })
+    void (await waiting.manager.download({ url: bench.origin.url('/model.bin') })).finished.catch(
+      () => undefined,
+    )
+    await waitFor(() => proxy.open > 0, { what: 'a connection to the proxy' })
+    await waiting.manager.close()
+    await waitFor(() => proxy.open === 0, { what: 'the connection to end' })
+  })
+})
+
+describe('a proxy that the host program names', () => {
+  it('serves remote callers too, whose hosts are checked before', async () => {
+    await using origin = await startOrigin()
+    await using proxy = await startHttpProxy({ target: { host: '127.0.0.1', port: origin.port } })
+    await using bench = await startBench({ proxy: proxy.url })
+    origin.serve('/model.bin', { content })
+    // Nobody here knows the name; the proxy does.
+    const url = 'http://models.invalid/model.bin'
+    await arrives(await bench.manager.download({ url, remote: true }))
+    await expectInvariant(bench.directory, 'model.bin', 'done', { content })
+    expect(proxy.requests.length).toBeGreaterThan(0)
+    const before = proxy.requests.length
+    for (const host of ['localhost', '127.0.0.1', '[::1]', '169.254.169.254', 'printer.local']) {
+      const refused = await bench.manager.download({ url: `http://${host}/x.bin`, remote: true })
+      expect((await fails(refused)).code, host).toBe('SSRF_BLOCKED')
+    }
+    expect(proxy.requests).toHaveLength(before)
   })
 })

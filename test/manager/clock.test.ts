@@ -76,6 +76,20 @@ describe('the clock of a manager', () => {
     await pass(() => download.state === 'completed')
   })
 
+  it('gives a server that has not answered more time, up to four times as much', async () => {
+    const tuning = { ...slow, headersTimeoutMs: hourMs, maxAttempts: 5 }
+    await using scene = await begin({ tuning }, { type: 'stallBeforeHeaders', times: 4 })
+    const { clock, origin, download, retries, pass } = scene
+    for (const [nth, hours] of [1, 2, 4, 4].entries()) {
+      await pass(() => origin.requests().length === nth + 1)
+      clock.advance(hours * hourMs - 10_000)
+      expect(retries).toHaveLength(nth)
+      clock.advance(10_000)
+      await waitFor(() => retries.length === nth + 1)
+    }
+    await pass(() => download.state === 'completed')
+  })
+
   it('measures the speed and the time that is left', async () => {
     const trickle: Fault = { type: 'trickle', bytesPerSecond: 200 * KiB, afterBytes: MiB }
     await using scene = await begin({ tuning: { ...slow, progressIntervalMs: 1_000 } }, trickle)

@@ -2,6 +2,7 @@
 import { asDownloadError } from '../../disk/errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import type { Hop } from '../../net/redirects.js'
+import { growingTimeout } from '../../net/retry.js'
 import { ifRangeOf } from '../part/identity.js'
 import { type IntervalSet, union } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
@@ -113,22 +114,28 @@ export class ConnectionPool {
   /** Sends a request. */
   open({ mirror, hop, start, end, ifRange, compareWith }: RangeRequest): void {
     const from = compareWith === null ? start : Math.max(0, start - overlapBytes)
-    const connection = new FetchConnection(this.#nextId++, { hop, start: from, end }, this.#context, {
-      onHead: (_connection, head) => {
-        this.#answerMs = Math.min(this.#answerMs, connection.answerMs ?? Infinity)
-        this.#listener.onHead(live, head)
+    const headersTimeoutMs = growingTimeout(this.#context.tuning.headersTimeoutMs, mirror.silences)
+    const connection = new FetchConnection(
+      this.#nextId++,
+      { hop, start: from, end, headersTimeoutMs },
+      this.#context,
+      {
+        onHead: (_connection, head) => {
+          this.#answerMs = Math.min(this.#answerMs, connection.answerMs ?? Infinity)
+          this.#listener.onHead(live, head)
+        },
+        onBytes: (_connection, count) => {
+          this.#fetchedBytes += count
+          mirror.receivedBytes += count
+          this.#listener.onBytes(live)
+        },
+        onClose: (_connection, outcome) => {
+          this.#live.delete(connection.id)
+          mirror.live -= 1
+          this.#listener.onClose(live, outcome)
+        },
       },
-      onBytes: (_connection, count) => {
-        this.#fetchedBytes += count
-        mirror.receivedBytes += count
-        this.#listener.onBytes(live)
-      },
-      onClose: (_connection, outcome) => {
-        this.#live.delete(connection.id)
-        mirror.live -= 1
-        this.#listener.onClose(live, outcome)
-      },
-    })
+    )
     const live: LiveConnection = {
       connection,
       mirror,

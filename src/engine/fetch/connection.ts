@@ -2,6 +2,7 @@
 import { asDownloadError } from '../../disk/errors.js'
 import { DownloadError } from '../../errors.js'
 import { type Exchange, type HttpClient, requestHeaders, type ResponseHead } from '../../net/http.js'
+import type { ProxySetting } from '../../net/proxies.js'
 import { type Hop, isRedirect, nextHop } from '../../net/redirects.js'
 import type { TransferTuning } from '../../net/tuning.js'
 import type { Clock, Timer } from '../../util/clock.js'
@@ -14,8 +15,8 @@ export interface ConnectionContext {
   tuning: TransferTuning
   /** Rate limits that apply. */
   buckets: readonly TokenBucket[]
-  /** Whether the proxy variables of the environment are used. */
-  proxy: boolean
+  /** Which proxy is used. */
+  proxy: ProxySetting
   /** Buffers that collect bytes before they are written. */
   batches: BufferPool
   clock: Clock
@@ -71,6 +72,7 @@ export class FetchConnection {
   /** Time from the request to the head of its response, in milliseconds; null before. */
   answerMs: number | null = null
 
+  readonly #headersTimeoutMs: number
   readonly #context: ConnectionContext
   readonly #listener: ConnectionListener
   #writer: BatchWriter | null = null
@@ -90,7 +92,7 @@ export class FetchConnection {
 
   constructor(
     id: number,
-    segment: { hop: Hop; start: number; end: number | null },
+    segment: { hop: Hop; start: number; end: number | null; headersTimeoutMs: number },
     context: ConnectionContext,
     listener: ConnectionListener,
   ) {
@@ -98,6 +100,7 @@ export class FetchConnection {
     this.hop = segment.hop
     this.position = segment.start
     this.end = segment.end
+    this.#headersTimeoutMs = segment.headersTimeoutMs
     this.#context = context
     this.#listener = listener
   }
@@ -109,17 +112,17 @@ export class FetchConnection {
   }
 
   #request(range: Readonly<Record<string, string>>): void {
-    const { http, proxy, tuning, clock, buckets } = this.#context
+    const { http, proxy, clock, buckets } = this.#context
     if (buckets.some((bucket) => bucket.limit !== null)) http.beGentle()
     const exchange = http.exchange(
       { url: this.hop.url, headers: requestHeaders(this.hop.headers, range), proxy },
       {
         onSent: () => {
-          this.#deadline = clock.now() + tuning.headersTimeoutMs
+          this.#deadline = clock.now() + this.#headersTimeoutMs
         },
         onHead: (head) => {
           const now = clock.now()
-          this.answerMs = now - (this.#deadline ?? now) + tuning.headersTimeoutMs
+          this.answerMs = now - (this.#deadline ?? now) + this.#headersTimeoutMs
           this.#deadline = null
           if (isRedirect(head.status)) this.#redirect(exchange, head, range)
           else this.#onHead(head)

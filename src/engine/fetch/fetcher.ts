@@ -364,6 +364,7 @@ export class Fetcher {
       return
     }
     this.mirrors.noteFailure(mirror, now)
+    if (error.code === 'STALLED' && connection.answerMs === null) mirror.silences += 1
     if (isNetworkFailure(error) || error.code === 'STALLED') mirror.poolSize.reset()
     // The server behind the redirect may be down: follow the redirects again from the URL that the caller gave.
     mirror.address.resetHop()

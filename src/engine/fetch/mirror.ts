@@ -29,6 +29,8 @@ export class Mirror {
   health: MirrorHealth = unknownHealth
   /** Number of open connections. */
   live = 0
+  /** How many requests in a row got no response in time; the next one is given more. */
+  silences = 0
   /** Bytes received from it. */
   receivedBytes = 0
   /** Why the address is excluded; a {@link StartOver} if a download from byte 0 could still use it. */

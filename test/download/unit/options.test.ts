@@ -103,6 +103,16 @@ describe('manager options', () => {
     const error = failure(() => managerOptions({ concurrency: 0, connections: 0, proxy: 'yes' }))
     expect(error.issues.map((issue) => issue.path).sort()).toEqual(['concurrency', 'connections', 'proxy'])
   })
+
+  it.each(['host:3128', 'true', '', 'ftp://host', 'http://'])('do not take %j for a proxy', (proxy) => {
+    expect(failure(() => managerOptions({ proxy })).issues).toEqual([
+      { path: 'proxy', message: 'is not the address of a proxy, such as http://host:3128' },
+    ])
+  })
+
+  it.each([true, false, 'http://me:100%@host:3128', 'socks5h://host'])('take %j for a proxy', (proxy) => {
+    expect(managerOptions({ proxy })).toMatchObject({ proxy })
+  })
 })
 
 describe('download options', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { defaultTuning } from '../../../src/net/tuning.js'
 import {
   backoffMs,
+  growingTimeout,
   initialRetryState,
   onFailure,
   onProgress,
@@ -250,5 +251,17 @@ describe('onFailure', () => {
         }
       }),
     )
+  })
+})
+
+describe('growingTimeout', () => {
+  it('doubles after each silence, up to four times the base', () => {
+    expect([0, 1, 2, 3, 100].map((silences) => growingTimeout(30_000, silences))).toEqual([
+      30_000, 60_000, 120_000, 120_000, 120_000,
+    ])
+  })
+
+  it('stays within what a timer can wait', () => {
+    expect(growingTimeout(0x7fffffff, 2)).toBe(0x7fffffff)
   })
 })
