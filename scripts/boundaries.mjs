@@ -38,7 +38,9 @@ const engineRooms = ['engine/fetch/', 'engine/part/', 'engine/hash/', 'engine/pr
 const pure = new Set(
   [
     'catalog/run.ts',
+    'disk/model-formats.ts',
     'disk/names.ts',
+    'disk/substitutes.ts',
     'download/progress.ts',
     'download/states.ts',
     'engine/fetch/mirror-choice.ts',

@@ -27,6 +27,8 @@ export interface GetOptions extends NetworkOptions {
   layout?: Layout | undefined
   /** False with `--no-adopt`. */
   adopt?: boolean | undefined
+  /** False with `--no-format-check`. */
+  formatCheck?: boolean | undefined
   dryRun?: boolean | undefined
   output?: string | undefined
   mode?: string | undefined
@@ -123,6 +125,7 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
   if (options.mirror !== undefined) request.urls = options.mirror
   if (options.spread !== undefined) request.spread = options.spread
   if (options.header !== undefined) request.headers = options.header
+  if (options.formatCheck !== undefined) request.checkFormat = options.formatCheck
   if (options.force !== undefined) request.force = options.force
   if (options.include !== undefined) request.include = options.include
   if (options.exclude !== undefined) request.exclude = options.exclude

@@ -1,17 +1,110 @@
 /**
  * Checks whether a file has the format that its name says. This detects a login page or half a model, but
- * doesn't prove that a model is intact; only a digest does.
+ * doesn't prove that a model is intact; only a digest does. Pure.
  */
+import { substituteBytes, substituteIn } from './substitutes.js'
 
-/** Formats that can be checked. */
-export type ModelFormat = 'gguf' | 'safetensors'
+/** A format that a file name may promise. */
+interface Format {
+  /** For messages: `a ZIP archive`. */
+  name: string
+  /** Endings of names, in lower case. */
+  extensions: readonly string[]
+  /**
+   * Checks the first bytes.
+   *
+   * @returns null when nothing is wrong; otherwise one sentence that describes the problem.
+   */
+  check: (head: Uint8Array, total: number | null) => string | null
+}
 
-/** The format for a file name's extension; null if it isn't one that can be checked. */
-export function formatOf(filename: string): ModelFormat | null {
+/** Bytes that a file begins with, or has at `at`. A character stands for a byte (Latin-1). */
+interface Magic {
+  at?: number
+  bytes: string
+}
+
+const zip: readonly Magic[] = [{ bytes: 'PK\x03\x04' }, { bytes: 'PK\x05\x06' }, { bytes: 'PK\x07\x08' }]
+const gzip: readonly Magic[] = [{ bytes: '\x1f\x8b' }]
+const bzip2: readonly Magic[] = [{ bytes: 'BZh' }]
+const xz: readonly Magic[] = [{ bytes: '\xfd7zXZ\0' }]
+const lz4: readonly Magic[] = [{ bytes: '\x04"M\x18' }, { bytes: '\x02!L\x18' }]
+/** A frame, or a skippable frame (RFC 8878 section 3.1). */
+const zstd: readonly Magic[] = [
+  { bytes: '\x28\xb5\x2f\xfd' },
+  ...Array.from({ length: 16 }, (_, low) => ({ bytes: `${String.fromCharCode(0x50 + low)}*M\x18` })),
+]
+/** Protocols 2 to 5 of Python's pickle. */
+const pickle: readonly Magic[] = ['\x02', '\x03', '\x04', '\x05'].map((version) => ({
+  bytes: `\x80${version}`,
+}))
+/** At the beginning, or after a user block of 512 bytes. */
+const hdf5: readonly Magic[] = [{ bytes: '\x89HDF\r\n\x1a\n' }, { at: 512, bytes: '\x89HDF\r\n\x1a\n' }]
+
+function has(head: Uint8Array, { at = 0, bytes }: Magic): boolean {
+  for (let index = 0; index < bytes.length; index += 1) {
+    if (head[at + index] !== bytes.charCodeAt(index)) return false
+  }
+  return true
+}
+
+function byMagic(name: string, extensions: readonly string[], magics: readonly Magic[]): Format {
+  return by(name, extensions, (head) => magics.some((magic) => has(head, magic)))
+}
+
+function by(
+  name: string,
+  extensions: readonly string[],
+  fits: (head: Uint8Array, total: number | null) => boolean,
+): Format {
+  const wrong = `The content does not begin as ${name}, which the file name stands for.`
+  return { name, extensions, check: (head, total) => (fits(head, total) ? null : wrong) }
+}
+
+const hasAny = (head: Uint8Array, ...lists: readonly (readonly Magic[])[]) =>
+  lists.some((magics) => magics.some((magic) => has(head, magic)))
+
+/**
+ * The formats that are checked. A format is listed only with extensions that nothing else uses: `.bin`, `.model`
+ * and `.db` may have any content.
+ */
+const formats: readonly Format[] = [
+  { name: 'a GGUF file', extensions: ['.gguf'], check: checkGgufHead },
+  { name: 'a safetensors file', extensions: ['.safetensors'], check: checkSafetensorsHead },
+  byMagic('a ZIP archive', ['.zip', '.npz', '.dduf', '.pt2'], zip),
+  byMagic('a gzip file', ['.gz', '.tgz'], gzip),
+  byMagic('a Zstandard file', ['.zst', '.tzst'], zstd),
+  byMagic('an xz file', ['.xz', '.txz'], xz),
+  byMagic('a bzip2 file', ['.bz2', '.tbz2'], bzip2),
+  byMagic('an LZ4 file', ['.lz4'], lz4),
+  byMagic('a 7z archive', ['.7z'], [{ bytes: "7z\xbc\xaf'\x1c" }]),
+  byMagic('a RAR archive', ['.rar'], [{ bytes: 'Rar!\x1a\x07' }]),
+  by('a tar archive', ['.tar'], isTar),
+  by('a NeMo archive', ['.nemo'], (head) => isTar(head) || hasAny(head, gzip)),
+  // Old versions of PyTorch wrote pickles and, before these, tar archives; new ones write ZIP archives.
+  by('a PyTorch file', ['.pt', '.pth'], (head) => hasAny(head, zip, pickle) || isTar(head)),
+  by('a checkpoint', ['.ckpt'], isCheckpoint),
+  by('a pickle', ['.pkl', '.pickle', '.joblib'], isPickle),
+  by('an ONNX model', ['.onnx'], isOnnx),
+  byMagic('an ONNX Runtime model', ['.ort'], [{ at: 4, bytes: 'ORTM' }]),
+  byMagic('an HDF5 file', ['.h5', '.hdf5'], hdf5),
+  byMagic('a Keras model', ['.keras'], [...zip, ...hdf5]),
+  byMagic('a NumPy array', ['.npy'], [{ bytes: '\x93NUMPY' }]),
+  byMagic('a TensorFlow Lite model', ['.tflite'], [{ at: 4, bytes: 'TFL3' }]),
+  // Little-endian: ggml, ggmf, ggjt, ggla.
+  byMagic(
+    'a GGML file',
+    ['.ggml'],
+    ['lmgg', 'fmgg', 'tjgg', 'algg', 'GGUF'].map((bytes) => ({ bytes })),
+  ),
+  byMagic('an SQLite database', ['.sqlite', '.sqlite3'], [{ bytes: 'SQLite format 3\0' }]),
+  byMagic('a Parquet file', ['.parquet'], [{ bytes: 'PAR1' }, { bytes: 'PARE' }]),
+]
+
+/** The format that a file name stands for; null if it isn't one that can be checked. */
+function formatOf(filename: string): Format | null {
   const name = filename.toLowerCase()
-  if (name.endsWith('.gguf')) return 'gguf'
-  if (name.endsWith('.safetensors')) return 'safetensors'
-  return null
+  return formats.find(({ extensions }) => extensions.some((ending) => name.endsWith(ending))) ?? null
 }
 
 /** Upper bound of a plausible version; the current one is 3. */
@@ -20,24 +113,27 @@ const maxGgufVersion = 64
 /** The maximum size that the reference implementation accepts. */
 const maxSafetensorsHeaderBytes = 100_000_000
 
+/** How many of the first bytes {@link checkHead} needs. */
+export const headBytes = substituteBytes
+
 /**
- * Checks the first bytes of a file against the format that its name says.
+ * Checks the first bytes of a file against its name: that they are neither a web page nor a Git LFS pointer, and
+ * that they begin as files of the format do that the name stands for.
  *
  * - GGUF: the magic `GGUF`, then the version as a 32-bit number, little-endian or, in models for big-endian
  *   machines, big-endian (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
  * - safetensors: the header's length as a 64-bit little-endian number, then the header, a JSON object that
  *   begins with `{` (https://huggingface.co/docs/safetensors/index#format).
+ * - ONNX: the fields of a `ModelProto` (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+ * - tar: the checksum of the first header, since archives of the oldest format have no magic.
+ * - All others: the magic bytes of the format.
  *
- * @param head - the file's first bytes: at least 16, or the whole file.
+ * @param head - the file's first {@link headBytes} bytes, or the whole file.
  * @param total - size of the file in bytes; null if unknown.
  * @returns null when nothing is wrong; otherwise one sentence that describes the problem.
  */
 export function checkHead(filename: string, head: Uint8Array, total: number | null): string | null {
-  const format = formatOf(filename)
-  if (format === null) return null
-  const wrong = format === 'gguf' ? checkGgufHead(head) : checkSafetensorsHead(head, total)
-  if (wrong === null) return null
-  return looksLikeHtml(head) ? 'The content is an HTML page, not a model file.' : wrong
+  return substituteIn(filename, head, total) ?? formatOf(filename)?.check(head, total) ?? null
 }
 
 function checkGgufHead(head: Uint8Array): string | null {
@@ -67,9 +163,9 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 /**
- * Checks a complete file against the format that its name says. GGUF: like {@link checkHead}. safetensors:
- * also that the header can be parsed, that each tensor in it has a type, a shape and offsets, and that the
- * last tensor ends at the end of the file (https://huggingface.co/docs/safetensors/index#format).
+ * Checks a complete file against its name, like {@link checkHead}. Of safetensors, also that the header can be
+ * parsed, that each tensor in it has a type, a shape and offsets, and that the last tensor ends at the end of
+ * the file (https://huggingface.co/docs/safetensors/index#format).
  *
  * @param size - size of the file, in bytes.
  * @param read - reads `length` bytes from `position`, or fewer at the end of the file.
@@ -82,12 +178,9 @@ export async function checkFormat(
   size: number,
   read: (position: number, length: number) => Promise<Uint8Array>,
 ): Promise<string | null> {
-  const format = formatOf(filename)
-  if (format === null) return null
-  // Enough for the HTML check to look past white space and comments.
-  const head = await read(0, Math.min(size, 1024))
+  const head = await read(0, Math.min(size, headBytes))
   const wrong = checkHead(filename, head, size)
-  if (wrong !== null || format === 'gguf') return wrong
+  if (wrong !== null || !filename.toLowerCase().endsWith('.safetensors')) return wrong
   const length = Number(viewOf(head).getBigUint64(0, true))
   const header = await read(8, length)
   if (header.length !== length) return 'The safetensors header is cut off.'
@@ -131,19 +224,72 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0)
 }
 
-/**
- * The tags by which the MIME Sniffing standard recognises HTML, after optional white space and comments
- * (https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type). Each part can match
- * in only one way, so that no input makes this slow.
- */
-const html =
-  /^(?:\xef\xbb\xbf)?(?:\s|<!--(?:(?!-->)[^])*-->|<\?xml[^>]*>)*<(?:!doctype html|html|head|body|title|meta|script|style|h1|div|table|iframe|a|p|br|b)(?:[\s>/]|$)/i
+// ---- Formats without a magic number of their own.
 
-/**
- * Whether bytes are the beginning of an HTML page, such as a login form or an error page in place of a model.
- *
- * @param head - the first bytes; only 1,024 of them are looked at.
- */
-export function looksLikeHtml(head: Uint8Array): boolean {
-  return html.test(Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, 1024)).toString('latin1'))
+/** Size of a tar header, and where its checksum is in it. */
+const tarHeaderBytes = 512
+const tarSum = { at: 148, end: 156 }
+
+/** Whether the first header has a valid checksum, or the archive is empty: then it begins with zeros. */
+function isTar(head: Uint8Array): boolean {
+  if (head.length < tarHeaderBytes) return false
+  const header = head.subarray(0, tarHeaderBytes)
+  if (header.every((byte) => byte === 0)) return true
+  const stated = /^[\0 ]*([0-7]{1,7})[\0 ]/.exec(
+    String.fromCharCode(...header.subarray(tarSum.at, tarSum.end)),
+  )
+  // The checksum is computed with spaces in its own place.
+  const sum = header.reduce((sum, byte, at) => sum + (at >= tarSum.at && at < tarSum.end ? 0x20 : byte), 0)
+  return stated !== null && Number.parseInt(stated[1] ?? '', 8) === sum
+}
+
+/** Of PyTorch, MindSpore (a protobuf whose field 1 is repeated), or TensorFlow 1 (a table with an empty key). */
+function isCheckpoint(head: Uint8Array): boolean {
+  const others: readonly Magic[] = [{ bytes: '\x0a' }, { bytes: '\0\0' }]
+  return hasAny(head, zip, pickle, others) || isTar(head)
+}
+
+/** The first instructions of pickles of protocol 0 and 1, which have no header. */
+const oldPickle = /^(?:\(|\]|\}|c[\w.]+\r?\n[\w.]+\r?\n)/
+
+/** A pickle, or what joblib makes of one: it may be compressed. */
+function isPickle(head: Uint8Array): boolean {
+  // zlib: a header with the window of 32 KiB, whose check bits make it divisible by 31 (RFC 1950 section 2.2).
+  const zlib = head[0] === 0x78 && (0x7800 + (head[1] ?? 0)) % 31 === 0
+  if (zlib || hasAny(head, pickle, zip, gzip, bzip2, xz, lz4, zstd)) return true
+  return oldPickle.test(String.fromCharCode(...head.subarray(0, 200)))
+}
+
+/** Wire types of the fields of a `ModelProto`, by their number: 0 is a varint, 2 has a length. */
+const onnxFields: ReadonlyMap<number, 0 | 2> = new Map([
+  ...[1, 5].map((field) => [field, 0] as const),
+  ...[2, 3, 4, 6, 7, 8, 14, 20, 25, 26].map((field) => [field, 2] as const),
+])
+
+/** Whether the bytes are fields of a `ModelProto`, as far as they go. */
+function isOnnx(head: Uint8Array, total: number | null): boolean {
+  if (head.length === 0) return false
+  const end = total ?? Infinity
+  let at = 0
+  const varint = (): number => {
+    let value = 0
+    for (let shift = 0; shift < 70; shift += 7) {
+      const byte = head[at] ?? 0
+      at += 1
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) return value
+    }
+    return Number.NaN
+  }
+  while (at < head.length) {
+    const tag = varint()
+    const type = tag % 8
+    if (at <= head.length && onnxFields.get(Math.floor(tag / 8)) !== type) return false
+    const value = varint()
+    // The field continues after these bytes, unless they are the whole file.
+    if (at > head.length) return head.length < end
+    if (type === 2) at += value
+    if (Number.isNaN(value) || at > end) return false
+  }
+  return true
 }

@@ -108,6 +108,12 @@ export interface DownloadOptions {
   /** Size that the file must have, in bytes. */
   size?: number
   /**
+   * Whether a file without a known digest is checked against its name: that it is not a web page or a Git LFS
+   * pointer, and begins as its extension says (GGUF, safetensors, ZIP, HDF5 and others). A file that is not as
+   * its name says fails with `CONTENT_MISMATCH`. Default true.
+   */
+  checkFormat?: boolean
+  /**
    * Headers for the origin of `url`. They are not sent to another origin after a redirect, nor to a mirror on
    * another origin.
    */
@@ -214,6 +220,7 @@ const downloadOptionsObject = z.strictObject({
   adopt: adopt.optional(),
   sha256: sha256Schema.optional(),
   size: byteCount.optional(),
+  checkFormat: z.boolean().optional(),
   headers: headers.default({}),
   priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
   connections: count(64).optional(),

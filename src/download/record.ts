@@ -112,6 +112,8 @@ export const downloadRecordSchema = z.object({
    * caller's.
    */
   remote,
+  /** Whether the content is checked against the file name. Default true. */
+  checkFormat: z.boolean().optional(),
   /** A forced download was requested and has not ended yet. */
   force: z.boolean(),
   /** Order of arrival. */

@@ -124,6 +124,7 @@ export function newRecord(
     connections: wanted.connections ?? null,
     maxBytesPerSecond: wanted.maxBytesPerSecond ?? null,
     remote: wanted.remote,
+    checkFormat: wanted.checkFormat,
     force: wanted.force,
     downloaded: 0,
     total: wanted.size ?? null,
@@ -228,6 +229,7 @@ export function renewal(
   return {
     ...fresh,
     ...expectations(record, wanted),
+    checkFormat: wanted.checkFormat,
     force: wanted.force,
     adopt: wanted.adopt ?? record.adopt,
     // The last caller decides: a trusted one may use any address, a remote one only those of its grant.

@@ -1,5 +1,6 @@
 /** Periodic tasks while a file is being fetched: timers, journal, sync, progress, and checks of the part. */
 import { asDownloadError, isOutOfHandles } from '../disk/errors.js'
+import { headBytes } from '../disk/model-formats.js'
 import { DownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock, Timer } from '../util/clock.js'
@@ -19,7 +20,7 @@ export interface CheckpointsInit {
   part: () => PartFile | null
   hash: () => FileHash | null
   emit: (event: TransferEvent) => void
-  /** Returns the check of the first bytes; null if the file name implies no format. */
+  /** Returns the check of the first bytes; null if there is none to make. */
   head: () => ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null
 }
 
@@ -28,9 +29,6 @@ const tickMs = 25
 
 /** After this many new bytes the journal is written before its interval ends, to limit what a kill can lose. */
 const journalBytes = 1024 * 1024
-
-/** How many bytes the format check reads. */
-const headBytes = 64
 
 /** Runs the periodic tasks from construction until {@link stop}. */
 export class Checkpoints {

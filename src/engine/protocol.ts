@@ -36,6 +36,8 @@ export interface TransferSpec {
   connections: number
   /** Limit for this transfer in bytes per second, or null. */
   maxBytesPerSecond: number | null
+  /** Without a known digest, check the first bytes against the file name; see `disk/model-formats.ts`. Default true. */
+  checkFormat?: boolean
   /** Download again even if the file exists; it is replaced once the new one is verified. */
   force: boolean
   /** Which addresses may be contacted if the URL comes from an untrusted caller; null for a trusted one. */

@@ -198,7 +198,7 @@ export class Transfer {
       part: () => this.#part,
       hash: () => this.#hash,
       emit: this.#listener,
-      head: () => headCheck(this.#filename === null ? null : shownName(spec, this.#filename)),
+      head: () => headCheck(this.#filename === null ? null : shownName(spec, this.#filename), spec),
     })
     if (this.#part !== null) this.#emit({ type: 'phase', phase: 'downloading' })
     try {

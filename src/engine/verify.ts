@@ -1,11 +1,13 @@
 /** Verifies a complete file before it is published. */
 import { createHash } from 'node:crypto'
-import { checkFormat, checkHead, formatOf, looksLikeHtml } from '../disk/model-formats.js'
+import { checkFormat, checkHead, headBytes } from '../disk/model-formats.js'
+import { substituteIn } from '../disk/substitutes.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { stepBytes } from './hash/hash-job.js'
 import type { FileHash } from './hash/hasher.js'
 import type { PartFile } from './part/part-file.js'
 import { partLost } from './part/start-over.js'
+import type { TransferSpec } from './protocol.js'
 
 /** What to verify. */
 export interface VerifyInit {
@@ -15,14 +17,19 @@ export interface VerifyInit {
   filename: string
   /** Size of the file in bytes. */
   size: number
-  expected: { size: number | null; sha256: string | null; gitOid?: string | null }
+  expected: Expected
 }
 
-/** How many bytes are checked for a web page. */
-const headBytes = 512
+/** What is known about the content beforehand. */
+type Expected = Pick<TransferSpec, 'size' | 'sha256' | 'gitOid' | 'checkFormat'>
+
+/** A digest proves more than the format does: a file that matches it is the right one, whatever its name says. */
+function isFormatChecked({ sha256, gitOid = null, checkFormat = true }: Expected): boolean {
+  return checkFormat && sha256 === null && gitOid === null
+}
 
 /**
- * Verifies size, digest and format.
+ * Verifies size and digest; without a digest, the format.
  *
  * @returns the SHA-256, in lower-case hex.
  * @throws DownloadError `CONTENT_MISMATCH`, `CHECKSUM_MISMATCH`, `DISK_IO`; `StartOver` if another program truncated
@@ -38,9 +45,7 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
   hash.advance(size)
   const sha256 = part.wholeSha256 ?? (await digest(part, hash, size))
   if (expected.sha256 !== null && sha256 !== expected.sha256) {
-    if (looksLikeHtml(await part.read(0, Math.min(size, headBytes)))) {
-      throw new DownloadError('CONTENT_MISMATCH', 'The server sent a web page instead of the file.')
-    }
+    await requireNoSubstitute(part, filename, size)
     throw new DownloadError(
       'CHECKSUM_MISMATCH',
       `The SHA-256 is ${sha256}, but ${expected.sha256} was expected.`,
@@ -49,22 +54,32 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
   if (expected.sha256 === null && (expected.gitOid ?? null) !== null) {
     const oid = await gitOidOf(part, size)
     if (oid !== expected.gitOid) {
+      await requireNoSubstitute(part, filename, size)
       throw new DownloadError(
         'CHECKSUM_MISMATCH',
         `The Git blob ID of the file is ${oid}, but ${expected.gitOid} was expected.`,
       )
     }
   }
-  const wrong = await checkFormat(filename, size, (position, length) => part.read(position, length))
-  if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
+  if (isFormatChecked(expected)) {
+    const wrong = await checkFormat(filename, size, (position, length) => part.read(position, length))
+    if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
+  }
   return sha256
 }
 
-/** The check whether the first bytes match the format that a file name implies; null if the name implies none. */
+/** A web page or a Git LFS pointer explains why the digest differs. */
+async function requireNoSubstitute(part: PartFile, filename: string, size: number): Promise<void> {
+  const wrong = substituteIn(filename, await part.read(0, Math.min(size, headBytes)), size)
+  if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
+}
+
+/** The check of the first bytes against the name of the file; null if there is none. */
 export function headCheck(
   filename: string | null,
+  expected: Expected,
 ): ((bytes: Uint8Array, total: number | null) => DownloadError | null) | null {
-  if (filename === null || formatOf(filename) === null) return null
+  if (filename === null || !isFormatChecked(expected)) return null
   return (bytes, total) => {
     const wrong = checkHead(filename, bytes, total)
     return wrong === null ? null : new DownloadError('CONTENT_MISMATCH', wrong)

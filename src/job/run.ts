@@ -186,6 +186,7 @@ export class DownloadRun {
           headers: record.headers,
           connections: init.connections,
           maxBytesPerSecond: record.maxBytesPerSecond,
+          checkFormat: record.checkFormat ?? true,
           force: record.force,
           remote: record.remote,
           proxy: init.proxy,

@@ -31,6 +31,7 @@ export function sampleRecord(sequence: number, change: Partial<DownloadRecord> =
     connections: null,
     maxBytesPerSecond: null,
     remote: null,
+    checkFormat: false,
     force: false,
     sequence,
     downloaded: 0,

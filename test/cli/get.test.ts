@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ggufContent, randomContent } from '../support/content.js'
+import { ggufContent, randomContent, textContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { waitFor } from '../support/wait.js'
 import { jsonLines, run, start, temporaryFolder } from './run.js'
@@ -150,6 +150,19 @@ describe('get, when something fails', () => {
     const ended = await run(['get', origin.url('/missing.bin'), '-d', folder.path, '--quiet'])
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toMatch(/^error: .* \(NOT_FOUND\)\n$/)
+  })
+
+  it('refuses a web page as a model, unless --no-format-check is given', async () => {
+    await using folder = await temporaryFolder()
+    await using origin = await startOrigin()
+    origin.serve('/model.bin', { content: textContent('<!doctype html><form action="/login">') })
+    const args = ['get', origin.url('/model.bin')]
+    const refused = await run(args, { cwd: folder.path })
+    expect(refused).toMatchObject({ code: 1, stdout: '' })
+    expect(refused.stderr).toMatch(/HTML page.*CONTENT_MISMATCH/)
+    expect(await readdir(folder.path)).toEqual([])
+    expect((await run([...args, '--no-format-check'], { cwd: folder.path })).code).toBe(0)
+    expect(await readdir(folder.path)).toEqual(['model.bin'])
   })
 
   it('publishes nothing when the digest is another', async () => {

@@ -28,7 +28,8 @@ describe('help and version', () => {
       'header',
       'limit-rate',
     ]
-    for (const option of [...options, 'force', 'json', 'quiet']) expect(ended.stdout).toContain(`--${option}`)
+    for (const option of [...options, 'no-format-check', 'force', 'json', 'quiet'])
+      expect(ended.stdout).toContain(`--${option}`)
   })
 
   it('shows the help, as an error, when nothing is asked for', async () => {

@@ -18,7 +18,7 @@ const gguf = ggufContent(1 * MiB, 'model')
 const page: Fault = { type: 'htmlPage' }
 
 describe('row 11: an HTML login page with 200 where a model is expected', () => {
-  it.each(['model.gguf', 'MODEL.GGUF', 'model.safetensors'])(
+  it.each(['model.gguf', 'MODEL.GGUF', 'model.safetensors', 'model.bin', 'model.json'])(
     'by the name %s: CONTENT_MISMATCH, X',
     async (name) => {
       const scene = await openScene()
@@ -123,6 +123,47 @@ describe('row 11: an HTML login page with 200 where a model is expected', () => 
     success(await scene.fetch('/b.safetensors'))
     await scene.expectFile('a.gguf', gguf, ['b.safetensors'])
     await scene.expectFile('b.safetensors', safetensors, ['a.gguf'])
+  })
+})
+
+describe('row 52: something else under the name of a model', () => {
+  const pointer = textContent(
+    `version https://git-lfs.github.com/spec/v1\noid sha256:${gguf.sha256()}\nsize ${gguf.size}\n`,
+  )
+
+  it.each([{}, { sha256: gguf.sha256() }])(
+    'a Git LFS pointer: CONTENT_MISMATCH that names the file, X (%o)',
+    async (options) => {
+      const scene = await openScene()
+      scene.origin.serve('/model.bin', { content: pointer })
+      const { message } = failure(await scene.fetch('/model.bin', options), 'CONTENT_MISMATCH')
+      expect(message).toContain(gguf.sha256())
+      expect(message).toContain(`${gguf.size} bytes`)
+      expect(scene.origin.requests()).toHaveLength(1)
+      await scene.expectDropped('model.bin')
+    },
+  )
+
+  it('words under the name of an archive: CONTENT_MISMATCH, X', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/model.zip', { content: textContent('{"error":"rate limit exceeded"}') })
+    failure(await scene.fetch('/model.zip'), 'CONTENT_MISMATCH')
+    await scene.expectDropped('model.zip')
+  })
+
+  it('the check can be switched off, also of an archive that is none', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/model.bin', { content: pointer })
+    success(await scene.fetch('/model.bin', { checkFormat: false }))
+    await scene.expectFile('model.bin', pointer)
+  })
+
+  it('a known digest outranks it', async () => {
+    const scene = await openScene()
+    const content = randomContent(300_000, 'no archive')
+    scene.origin.serve('/model.zip', { content })
+    expect(success(await scene.fetch('/model.zip', { sha256: content.sha256() })).verified).toBe(true)
+    await scene.expectFile('model.zip', content)
   })
 })
 
