@@ -8,7 +8,7 @@ export type RepoType = 'models' | 'datasets' | 'spaces'
 /** A parsed ref or link. */
 export interface HubRef {
   type: RepoType
-  /** `owner/name`. */
+  /** `owner/name`, or only a name: the hub's first repositories have no owner. */
   repo: string
   /** Branch, tag or commit; null for `main`. */
   revision: string | null
@@ -65,9 +65,13 @@ export function parseHubRef(ref: string): HubRef {
   return { type, repo, revision, what: pathOf(rest), origin: null }
 }
 
+/** Segments of the hub's links to files and folders, after the repository. */
+const actions = new Set(['blob', 'resolve', 'raw', 'tree'])
+
 /**
- * Parses a link to one of the hub's pages: `/owner/repo` or `/owner/repo/{blob,resolve,raw,tree}/revision/path`. A
- * revision with slashes is recognised if it is escaped or begins with `refs/`.
+ * Parses a link to one of the hub's pages: `/owner/repo` or `/owner/repo/{blob,resolve,raw,tree}/revision/path`. The
+ * owner is missing in links to files of the hub's first repositories, such as `gpt2`. A revision with slashes is
+ * recognised if it is escaped or begins with `refs/`.
  *
  * @returns null for any other URL, such as another page of the hub.
  * @throws DownloadError `INVALID_URL` for such a link that is malformed.
@@ -78,15 +82,18 @@ export function parseHubLink(link: string): HubRef | null {
   if ((protocol !== 'https:' && protocol !== 'http:') || username !== '' || password !== '') return null
   const decoded = pathname.slice(1).split('/').map(decodeSegment)
   const { type, segments } = typed(decoded)
-  const [owner = '', repoName = '', action, ...rest] = segments
-  if (!name.test(owner) || !name.test(repoName) || pages.has(owner)) return null
-  const repo = checkRepo(owner, repoName)
+  const [first = '', second = '', third = ''] = segments
+  const parts = actions.has(second) && !actions.has(third) && third !== '' ? 1 : 2
+  const named = segments.slice(0, parts)
+  const [action, ...rest] = segments.slice(parts)
+  if (named.length < parts || !named.every((part) => name.test(part)) || pages.has(first)) return null
+  const repo = named.join('/')
   if (action === undefined || (action === '' && rest.length === 0))
     return { type, repo, revision: null, what: { kind: 'folder', path: '' }, origin }
-  if (!['blob', 'resolve', 'raw', 'tree'].includes(action)) return null
-  const parts = rest[0] === 'refs' ? 3 : 1
-  const revision = checkRevision(rest.slice(0, parts).join('/'))
-  const path = rest.slice(parts)
+  if (!actions.has(action)) return null
+  const revisionParts = rest[0] === 'refs' ? 3 : 1
+  const revision = checkRevision(rest.slice(0, revisionParts).join('/'))
+  const path = rest.slice(revisionParts)
   if (action === 'tree') {
     const folder = pathOf([...path.filter((part, index) => part !== '' || index < path.length - 1), ''])
     return { type, repo, revision, what: folder, origin }

@@ -119,6 +119,28 @@ describe('a ref', () => {
     expect(parseHubLink(link)).toBeNull()
   })
 
+  it.each([
+    ['/gpt2/blob/main/config.json', 'models', 'gpt2', { kind: 'file', path: 'config.json' }],
+    ['/gpt2/resolve/main/onnx/a.onnx?download=true', 'models', 'gpt2', { kind: 'file', path: 'onnx/a.onnx' }],
+    ['/bert-base-uncased/tree/main', 'models', 'bert-base-uncased', { kind: 'folder', path: '' }],
+    ['/datasets/squad/raw/main/README.md', 'datasets', 'squad', { kind: 'file', path: 'README.md' }],
+    // A repository whose name is that of an action.
+    ['/owner/raw/blob/main/a.bin', 'models', 'owner/raw', { kind: 'file', path: 'a.bin' }],
+    ['/owner/tree', 'models', 'owner/tree', { kind: 'folder', path: '' }],
+  ])('%s is a link to %s %s', (link, kind, repo, what) => {
+    expect(parseHubLink(`https://huggingface.co${link}`)).toMatchObject({ type: kind, repo, what })
+  })
+
+  it.each([
+    '/gpt2',
+    '/datasets/squad',
+    '/docs/resolve/main/x',
+    '/gpt2/discussions/main/1',
+    '/--/blob/main/x',
+  ])('%s is none', (link) => {
+    expect(parseHubLink(`https://huggingface.co${link}`)).toBeNull()
+  })
+
   it('of any text is understood or refused, and its path never leads elsewhere', () => {
     fc.assert(
       fc.property(anyText(), (text) => {
