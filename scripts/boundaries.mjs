@@ -38,6 +38,7 @@ const engineRooms = ['engine/fetch/', 'engine/part/', 'engine/hash/', 'engine/pr
 const pure = new Set(
   [
     'catalog/run.ts',
+    'disk/config-names.ts',
     'disk/model-formats.ts',
     'disk/names.ts',
     'disk/substitutes.ts',

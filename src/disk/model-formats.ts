@@ -107,6 +107,55 @@ function formatOf(filename: string): Format | null {
   return formats.find(({ extensions }) => extensions.some((ending) => name.endsWith(ending))) ?? null
 }
 
+/** Extensions of formats whose files can be recognized by their first bytes alone. */
+const recognizable =
+  '.gguf .safetensors .gz .zst .xz .bz2 .lz4 .7z .rar .h5 .npy .tflite .ort .ggml .sqlite .parquet .tar .onnx'.split(
+    ' ',
+  )
+
+/** The beginning of what PyTorch wrote before version 1.6: a pickle of its magic number. */
+const oldPyTorch: Magic = { bytes: '\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19' }
+
+/** Types of text, which has no magic, by their media type. */
+const textTypes: Readonly<Record<string, string>> = {
+  'application/json': 'json',
+  'application/yaml': 'yaml',
+  'text/csv': 'csv',
+  'text/markdown': 'md',
+  'text/plain': 'txt',
+}
+
+/**
+ * Chooses an extension for a file without a name.
+ *
+ * @param head - the file's first {@link headBytes} bytes, or the whole file.
+ * @param mediaType - what the server says about its type; null if nothing.
+ * @returns without the dot; `bin` if the format is not recognized.
+ */
+export function extensionFor(head: Uint8Array, mediaType: string | null): string {
+  // The type of an empty file may be that of the words with which the server refused the range.
+  if (head.length === 0) return 'bin'
+  if (hasAny(head, zip)) return zipExtension(head)
+  if (hasAny(head, pickle)) return has(head, oldPyTorch) ? 'pt' : 'pkl'
+  // Zeros could be an empty archive, and other fields of a ModelProto are not distinctive enough.
+  const ambiguous = { '.tar': head[0] === 0, '.onnx': head[0] !== 0x08 }
+  const found = recognizable.find(
+    (extension) =>
+      !ambiguous[extension as keyof typeof ambiguous] && formatOf(extension)?.check(head, null) === null,
+  )
+  const type = mediaType?.split(';')[0]?.trim().toLowerCase() ?? ''
+  return found?.slice(1) ?? textTypes[type] ?? 'bin'
+}
+
+/** PyTorch and NumPy write ZIP archives, which their first entry tells apart. */
+function zipExtension(head: Uint8Array): string {
+  const nameAt = 30
+  const length = (head[26] ?? 0) + 256 * (head[27] ?? 0)
+  const name = String.fromCharCode(...head.subarray(nameAt, nameAt + length))
+  if (/\/(?:data\.pkl|version|\.format_version)$/.test(name)) return 'pt'
+  return name.endsWith('.npy') ? 'npz' : 'zip'
+}
+
 /** Upper bound of a plausible version; the current one is 3. */
 const maxGgufVersion = 64
 

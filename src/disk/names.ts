@@ -6,6 +6,7 @@
  */
 import { parse } from 'content-disposition'
 import { DownloadError } from '../errors.js'
+import { isConfigName } from './config-names.js'
 
 /**
  * Bytes of the longest suffix that is appended to file names: `.part.json.` and six characters, for a
@@ -13,11 +14,15 @@ import { DownloadError } from '../errors.js'
  */
 export const longestSuffix = 17
 
-/** Used when neither the server nor the URL states a file name. */
+/** Provisional name, until the first response of a server that has to name the file. */
 export const fallbackFilename = 'model.gguf'
 
 /** Maximum length of a file name on ext4, XFS, APFS and NTFS (`NAME_MAX`). */
 const maxNameBytes = 255
+
+const reservedOnWindows = 'it is reserved on Windows'
+const reservedForParts = 'its extension is reserved for incomplete downloads'
+const reservedForList = 'it is reserved for the list of downloads'
 
 /** Patterns of names that are refused. The first that matches gives the reason. */
 const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
@@ -36,9 +41,9 @@ const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/[. ]$/, 'it ends with a dot or a space'],
   // Windows ignores everything after the first dot, and spaces before it:
   // https://learn.microsoft.com/windows/win32/fileio/naming-a-file
-  [/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/iu, 'it is reserved on Windows'],
-  [/\.part(?:\.json(?:\..{6})?|\.lock|\.adopt)?$/iu, 'its extension is reserved for incomplete downloads'],
-  [/^\.model-downloader$/iu, 'it is reserved for the list of downloads'],
+  [/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/iu, reservedOnWindows],
+  [/\.part(?:\.json(?:\..{6})?|\.lock|\.adopt)?$/iu, reservedForParts],
+  [/^\.model-downloader$/iu, reservedForList],
 ]
 
 /**
@@ -76,23 +81,109 @@ const extension = /.\.[a-z0-9]/i
 
 const separatorOrControl = /[/\\]|\p{Cc}/u
 
+// ---- Names that a server chooses. They are cleaned rather than refused, because nobody can correct them.
+
+/** Characters that are removed, because they only hide or reorder text, and those that are replaced by `_`. */
+const invisible = /[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
+const replaced = /[/\\:<>"|?*]|\p{Cc}|\p{Cs}/gu
+
+/** Longer extensions are cut off like the rest of a name that is too long, in characters. */
+const maxKeptExtension = 20
+
 /**
- * The last path segment of a URL, percent-decoded. A segment with escapes that are invalid or not UTF-8
- * (`100%.gguf`) is used as written.
+ * Makes a safe file name of a path segment that a server or a repository gives. A name that is safe already stays
+ * as it is.
  *
+ * @returns a name that {@link checkFilename} accepts; null when nothing is left, or for `.` and `..`.
+ */
+export function cleanFilename(segment: string): string | null {
+  if (/^\.{0,2}$/.test(segment)) return null
+  let name = segment
+    .normalize('NFC')
+    .replace(invisible, '')
+    .replace(replaced, '_')
+    .replace(/^ +|[. ]+$/g, '')
+  if (name === '') return null
+  const isRefused = (reason: string) => rules.some(([pattern, why]) => why === reason && pattern.test(name))
+  if (isRefused(reservedOnWindows) || isRefused(reservedForList)) name = `_${name}`
+  if (isRefused(reservedForParts)) name = `${name}_`
+  return checkFilename(shortened(name.normalize('NFC')))
+}
+
+/** Cuts the part before the extension, so that the name is short enough. */
+function shortened(name: string): string {
+  if (Buffer.byteLength(name) + longestSuffix <= maxNameBytes) return name
+  const dot = name.lastIndexOf('.')
+  const kept = dot > 0 && name.length - dot <= maxKeptExtension ? name.slice(dot) : ''
+  const room = maxNameBytes - longestSuffix - Buffer.byteLength(kept)
+  let stem = ''
+  let bytes = 0
+  for (const character of name.slice(0, name.length - kept.length)) {
+    bytes += Buffer.byteLength(character)
+    if (bytes > room) break
+    stem += character
+  }
+  return stem.replace(/[. ]+$/, '') + kept
+}
+
+/**
+ * Returns the file name that a server chose, cleaned. Of a path, only the last segment is used (RFC 6266 section
+ * 4.3).
+ *
+ * @returns null when nothing is left of the name.
+ * @throws DownloadError `UNSAFE_FILENAME` for a path that leads upwards, since such a server should not be trusted,
+ * and for the name of a hidden file or of one that configures programs, which only the caller may choose.
+ */
+function nameFromServer(name: string): string | null {
+  const segments = name.split(/[/\\]/)
+  if (segments.includes('..')) throw unsafe(name, 'it leads to another folder')
+  const cleaned = cleanFilename(segments.at(-1) ?? '')
+  if (cleaned !== null) requireNoConfig(cleaned)
+  return cleaned
+}
+
+/**
+ * Refuses a name that a server chose for a file outside of any folder of its own, if programs would take the file
+ * for their configuration.
+ *
+ * @throws DownloadError `UNSAFE_FILENAME`.
+ */
+export function requireNoConfig(name: string): void {
+  if (!isConfigName(name)) return
+  const reason = name.startsWith('.')
+    ? 'it is that of a hidden file'
+    : 'programs read such a file on their own'
+  throw unsafe(name, `the server chose it, and ${reason}; give a file name yourself`)
+}
+
+// ---- Names in URLs and headers.
+
+/**
+ * The last path segment of a URL, percent-decoded. If slashes in it are escaped, as in the URLs of some object
+ * stores, the part after the last one. A segment with escapes that are invalid or not UTF-8 (`100%.gguf`) is used
+ * as written.
+ *
+ * @param accept - checks or cleans the name. Default: {@link checkFilename}, since the caller chose the URL.
  * @returns null when the segment has no extension, as in `/download` or `/`.
- * @throws DownloadError `UNSAFE_FILENAME` when it has one but can't be used, and for separators or control
+ * @throws DownloadError `UNSAFE_FILENAME` when it has one but can't be used, and for `..`, backslashes or control
  * characters hidden in escapes (`..%2f`).
  */
-export function filenameFromUrl(url: URL): string | null {
-  const raw = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
+export function filenameFromUrl(
+  url: URL,
+  accept: (name: string) => string | null = checkFilename,
+): string | null {
+  const segments = url.pathname.slice(url.pathname.lastIndexOf('/') + 1).split(/%2f/i)
+  if (segments.some((segment) => decodeSegment(segment) === '..'))
+    throw unsafe(segments.join('/'), 'it leads to another folder')
+  const raw = segments.at(-1) ?? ''
   const decoded = decodeSegment(raw)
   const name = decoded ?? raw
   // Escapes of ASCII characters are decoded and checked even if the segment as a whole can't be decoded.
   const seen = decoded ?? raw.replace(/%[0-7][0-9a-f]/gi, decodeURIComponent)
   if (!separatorOrControl.test(seen) && !extension.test(name)) return null
-  if (seen !== name) checkFilename(seen)
-  return checkFilename(name)
+  if (seen !== name) accept(seen)
+  const accepted = accept(name)
+  return accepted !== null && extension.test(accepted) ? accepted : null
 }
 
 function decodeSegment(raw: string): string | null {
@@ -104,22 +195,31 @@ function decodeSegment(raw: string): string | null {
 }
 
 /**
- * The file name in a `Content-Disposition` field (RFC 6266); `filename*` takes precedence over `filename`.
+ * The file name in a `Content-Disposition` field (RFC 6266); `filename*` takes precedence over `filename`. The name
+ * is cleaned.
  *
  * @returns null when the field has no name or is malformed.
- * @throws DownloadError `UNSAFE_FILENAME` when the name can't be used. RFC 6266 section 4.3 allows a
- * recipient to reduce a path to its last segment; here it is refused, since a server that sends a path
- * shouldn't be trusted.
+ * @throws DownloadError `UNSAFE_FILENAME` for a path that leads upwards, and for the name of a file that configures
+ * programs.
  */
 export function filenameFromContentDisposition(header: string): string | null {
   const { parameters } = parse(header)
   const name = parameters.filename
   if (name === undefined || name === '') return null
-  if (parameters['filename*'] !== undefined) return checkFilename(name)
-  // In a quoted string only quotes and backslashes are escaped with a backslash. Before any other character
-  // it belongs to an unescaped Windows path, whose separators the parser has just removed.
-  if (header.replace(/\\["\\]/g, '').includes('\\')) throw unsafe(name, 'it contains a path separator')
-  return checkFilename(decodeRawUtf8(name))
+  if (parameters['filename*'] !== undefined) return nameFromServer(name)
+  return nameFromServer(decodeRawUtf8(unescapedPath(header) ?? name))
+}
+
+/**
+ * In a quoted string only quotes and backslashes are escaped with a backslash. Before any other character it belongs
+ * to an unescaped Windows path, whose separators the parser has removed.
+ *
+ * @returns null when the name is no such path.
+ */
+function unescapedPath(header: string): string | null {
+  if (!header.replace(/\\["\\]/g, '').includes('\\')) return null
+  const raw = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(header)
+  return (raw?.[1] ?? raw?.[2])?.replaceAll('\\"', '"') ?? null
 }
 
 /** Node decodes headers as Latin-1, but many servers send UTF-8, against the RFC. */
@@ -132,7 +232,7 @@ function decodeRawUtf8(value: string): string {
   }
 }
 
-/** Where {@link chooseFilename} gets the name from. */
+/** What names a file whose name neither the caller nor the URL tells. */
 export interface NameSources {
   /** The `Content-Disposition` field of the final response; null when there is none. */
   contentDisposition: string | null
@@ -141,12 +241,28 @@ export interface NameSources {
 }
 
 /**
- * Chooses the file name when the caller gave none: the name in `Content-Disposition`, else the last segment
- * of the final URL if it has an extension, else {@link fallbackFilename}.
+ * The name that the server gives a file: that in `Content-Disposition`, else the last segment of the final URL if it
+ * has an extension.
  *
- * @throws DownloadError `UNSAFE_FILENAME` when the server or the URL states a name that can't be used.
+ * @returns null when there is none.
+ * @throws DownloadError `UNSAFE_FILENAME`, see {@link filenameFromContentDisposition}.
  */
-export function chooseFilename({ contentDisposition, finalUrl }: NameSources): string {
+export function filenameFromServer({ contentDisposition, finalUrl }: NameSources): string | null {
   const named = contentDisposition === null ? null : filenameFromContentDisposition(contentDisposition)
-  return named ?? filenameFromUrl(finalUrl) ?? fallbackFilename
+  return named ?? filenameFromUrl(finalUrl, nameFromServer)
+}
+
+/** A part of a URL that may identify a file: it contains a digit, and is no version of an interface (`v1`). */
+const id = /^(?!v\d+$)(?=.*\d)[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/i
+
+/**
+ * Makes up a name for a file that nobody names: `download-128713.safetensors`, with what identifies the file in the
+ * URL that the caller gave, or `model.safetensors` if nothing does.
+ *
+ * @param extension - without the dot.
+ */
+export function madeUpFilename(url: URL, extension: string): string {
+  const segments = url.pathname.split('/').reverse()
+  const found = [...segments, url.searchParams.get('id') ?? ''].find((part) => id.test(part))
+  return `${found === undefined ? 'model' : `download-${found}`}.${extension}`
 }

@@ -75,7 +75,8 @@ export interface DownloadOptions {
   spread?: boolean
   /**
    * File name, a single path segment. Default: the last segment of the URL, otherwise the name that the first
-   * response gives, otherwise `model.gguf`.
+   * response gives, with unsafe characters replaced, otherwise one that is made up of the address and the format,
+   * such as `download-128713.safetensors`.
    */
   filename?: string
   /**

@@ -3,7 +3,8 @@
  * helps.
  */
 import { asDownloadError } from '../disk/errors.js'
-import { chooseFilename } from '../disk/names.js'
+import { extensionFor, headBytes } from '../disk/model-formats.js'
+import { filenameFromServer, madeUpFilename } from '../disk/names.js'
 import { ensureSpace } from '../disk/space.js'
 import { stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
@@ -218,9 +219,7 @@ export class Transfer {
    */
   async #open(first: FirstAnswer): Promise<PartFile | null> {
     if (this.#target === null) {
-      const disposition = first.head.headers['content-disposition']
-      const contentDisposition = typeof disposition === 'string' ? disposition : null
-      const filename = chooseFilename({ contentDisposition, finalUrl: first.url })
+      const filename = await this.#nameOf(first)
       await this.#requests.claim(filename)
       const done = await this.#prepare(filename)
       if (done !== null) return null
@@ -247,6 +246,15 @@ export class Transfer {
     this.#emit({ type: 'named', filename, path: target.paths.target })
     this.#emit({ type: 'phase', phase: 'downloading' })
     return part
+  }
+
+  /** The name that the server gives the file, or one made up of its address and its format. */
+  async #nameOf({ head, url, peek }: FirstAnswer): Promise<string> {
+    const text = (name: string) => [head.headers[name] ?? []].flat()[0] ?? null
+    const named = filenameFromServer({ contentDisposition: text('content-disposition'), finalUrl: url })
+    if (named !== null) return named
+    const extension = extensionFor(await peek(headBytes), text('content-type'))
+    return madeUpFilename(new URL(this.#spec.url), extension)
   }
 
   #use(part: PartFile, total: number | null): void {

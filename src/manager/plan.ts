@@ -2,7 +2,8 @@
 import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { io } from '../disk/io.js'
-import { chooseFilename } from '../disk/names.js'
+import { extensionFor } from '../disk/model-formats.js'
+import { filenameFromServer, madeUpFilename } from '../disk/names.js'
 import { partPaths } from '../disk/part-paths.js'
 import { freeBytes } from '../disk/space.js'
 import {
@@ -143,10 +144,24 @@ async function probeFile(
   signal: AbortSignal,
 ): Promise<ResolvedFile> {
   const { url, headers, remote } = wanted
+  const madeUpName = async () => {
+    const { status, text, headers: got } = await resolver.probe(
+      new URL(url),
+      { headers, remote, signal },
+      'beginning',
+    )
+    // The body of a refused range is not the file, which is empty.
+    const head = Buffer.from(status === 416 ? '' : text, 'latin1')
+    const extension = extensionFor(head, got['content-type'] ?? null)
+    return madeUpFilename(new URL(url), extension)
+  }
   const answer = await resolver.probe(new URL(url), { headers, remote, signal })
   const contentDisposition = answer.headers['content-disposition'] ?? null
-  const filename =
-    givenFilename ?? derivedFilename ?? chooseFilename({ contentDisposition, finalUrl: new URL(answer.url) })
+  const known =
+    givenFilename ??
+    derivedFilename ??
+    filenameFromServer({ contentDisposition, finalUrl: new URL(answer.url) })
+  const filename = known ?? (await madeUpName())
   return { filename, urls: [url], headers: {}, size: statedSize(answer) ?? undefined }
 }
 

@@ -1,4 +1,5 @@
 /** HTTP client for the metadata requests of sources: small responses, with redirects, timeouts and retries. */
+import { headBytes } from '../disk/model-formats.js'
 import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from '../errors.js'
 import { isNetworkFailure } from '../net/errors.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
@@ -35,10 +36,10 @@ const defaultMaxBytes = 16 * 1024 * 1024
 const maxErrorBytes = 64 * 1024
 
 /**
- * What to read of a response: a body of at most so many bytes, or only the head. With `own-head`, redirects
- * to other origins aren't followed but returned to the caller.
+ * What to read of a response: a body of at most so many bytes, only the head, or also the first {@link headBytes}
+ * bytes. With `own-head`, redirects to other origins aren't followed but returned to the caller.
  */
-type ReadLimit = number | 'head' | 'own-head'
+type ReadLimit = number | 'head' | 'own-head' | 'beginning'
 
 /** How to make one attempt of a request. */
 interface Attempt {
@@ -69,9 +70,18 @@ export class Api {
     return this.#requestWithRetries(url, request, 'own-head', { range: 'bytes=0-0' })
   }
 
-  /** Like {@link Api.fetchHead}, but follows redirects to other origins, too. */
-  probe(url: string | URL, request: ApiRequest = {}): Promise<ApiAnswer> {
-    return this.#requestWithRetries(url, request, 'head', { range: 'bytes=0-0' })
+  /**
+   * Like {@link Api.fetchHead}, but follows redirects to other origins, too.
+   *
+   * @param what - with `beginning`, the text of the answer is the first {@link headBytes} bytes, as Latin-1.
+   */
+  probe(
+    url: string | URL,
+    request: ApiRequest = {},
+    what: 'head' | 'beginning' = 'head',
+  ): Promise<ApiAnswer> {
+    const last = what === 'head' ? 0 : headBytes - 1
+    return this.#requestWithRetries(url, request, what, { range: `bytes=0-${last}` })
   }
 
   async #requestWithRetries(
@@ -155,7 +165,10 @@ export class Api {
           status,
           headers: joined(head?.headers ?? {}),
           url: hop.url.href,
-          text: new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks)),
+          text:
+            limit === 'beginning'
+              ? Buffer.concat(chunks).toString('latin1', 0, headBytes)
+              : new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks)),
         })
       }
       const onAbort = () => {
@@ -174,13 +187,16 @@ export class Api {
           onSent: () => undefined,
           onHead: (got) => {
             head = got
-            const wanted = typeof limit === 'number' || got.status >= 400
+            const wanted = typeof limit === 'number' || limit === 'beginning' || got.status >= 400
             if (!wanted || isRedirect(got.status)) finish()
           },
           onData: (chunk) => {
             bytes += chunk.length
             const success = head !== null && head.status < 300
-            if (success && bytes > (typeof limit === 'number' ? limit : 0)) fail(tooLong(hop.url))
+            if (success && limit === 'beginning') {
+              chunks.push(Buffer.from(chunk))
+              if (bytes >= headBytes) finish()
+            } else if (success && bytes > (typeof limit === 'number' ? limit : 0)) fail(tooLong(hop.url))
             else if (!success && bytes > maxErrorBytes) finish()
             // The chunk is valid only during this call.
             else chunks.push(Buffer.from(chunk))

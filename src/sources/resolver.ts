@@ -110,13 +110,18 @@ export class Resolver {
    * Requests the first byte of a plain URL and returns the status and headers of the response, after all
    * redirects.
    *
+   * @param what - with `beginning`, the text of the answer is the first bytes, as Latin-1.
    * @throws DownloadError the same errors as a download, as far as a single response reveals them.
    */
-  async probe(url: URL, request: ResolveRequest & Pick<ApiRequest, 'headers'>): Promise<ApiAnswer> {
+  async probe(
+    url: URL,
+    request: ResolveRequest & Pick<ApiRequest, 'headers'>,
+    what: 'head' | 'beginning' = 'head',
+  ): Promise<ApiAnswer> {
     const { api, close } = this.#open(request)
     try {
       // A server answers 416 for an empty file, which has no first byte.
-      return await api.probe(url, { headers: request.headers ?? {}, accept: [416] })
+      return await api.probe(url, { headers: request.headers ?? {}, accept: [416] }, what)
     } finally {
       await close()
     }

@@ -84,6 +84,8 @@ export class FetchConnection {
   #overlap: Buffer | null = null
   #held: Buffer[] = []
   #heldEnd = false
+  /** Somebody waits for the first bytes of a held response. */
+  #peek: { bytes: number; settle: () => void } | null = null
   #deadline: number | null = null
   #lastByteAt = 0
   #slowWindow = { at: 0, bytes: 0 }
@@ -165,6 +167,38 @@ export class FetchConnection {
     this.#listener.onHead(this, head)
   }
 
+  /** Whether the connection has ended. */
+  get isClosed(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed'
+  }
+
+  /**
+   * Reads the first bytes of the body while the response is held, or all of a shorter body. They remain part of the
+   * body.
+   *
+   * @throws DownloadError `TRUNCATED` when the connection ends before.
+   */
+  async peek(bytes: number): Promise<Buffer> {
+    const enough = () => this.#heldEnd || this.#held.reduce((sum, { length }) => sum + length, 0) >= bytes
+    this.#lastByteAt = this.#context.clock.now()
+    if (this.#state === 'held' && !enough()) {
+      await new Promise<void>((resolve) => {
+        this.#peek = {
+          bytes,
+          settle: () => {
+            if (!this.isClosed && !enough()) return
+            this.#peek = null
+            this.#exchange?.pause()
+            resolve()
+          },
+        }
+        this.#exchange?.resume()
+      })
+    }
+    if (this.#state !== 'held') throw endedEarly()
+    return Buffer.concat(this.#held).subarray(0, bytes)
+  }
+
   /**
    * Accepts the response and reads its body.
    *
@@ -222,6 +256,8 @@ export class FetchConnection {
       this.#stall('The server did not respond in time.')
       return
     }
+    if (this.#peek !== null && now - this.#lastByteAt >= this.#context.tuning.bodyTimeoutMs)
+      this.#stall('The server stopped sending at the beginning of the file.')
     if (this.#state !== 'body') return
     this.#writer?.flushOld(now)
     const { tuning, buckets } = this.#context
@@ -249,6 +285,8 @@ export class FetchConnection {
   #onData(chunk: Buffer): void {
     if (this.#state === 'held') {
       this.#held.push(Buffer.from(chunk))
+      this.#lastByteAt = this.#context.clock.now()
+      this.#peek?.settle()
       return
     }
     if (this.#state !== 'body') return
@@ -328,6 +366,7 @@ export class FetchConnection {
   #onEnd(): void {
     if (this.#state === 'held') {
       this.#heldEnd = true
+      this.#peek?.settle()
       return
     }
     if (this.#state !== 'body') return
@@ -346,6 +385,7 @@ export class FetchConnection {
   async #close(outcome: Outcome): Promise<void> {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#state = 'closing'
+    this.#peek?.settle()
     this.#limiter?.cancel()
     this.#exchange?.abort()
     this.#held = []

@@ -16,6 +16,12 @@ export interface FirstAnswer {
   url: URL
   /** The one of {@link FetcherInit.urls} that the request was sent to. */
   asked: string
+  /**
+   * Returns the first bytes of the file, or all of a shorter one; they remain part of the body.
+   *
+   * @throws DownloadError `TRUNCATED` when the connection ends before; the fetcher then tries again.
+   */
+  peek(bytes: number): Promise<Buffer>
 }
 
 /** What the transfer does for its fetcher. */

@@ -196,7 +196,8 @@ export class Fetcher {
     const { identity } = verdict
     this.#opening += 1
     try {
-      const first = { identity, head, url: connection.hop.url, asked: mirror.url }
+      const peek = (bytes: number) => connection.peek(identity.total === 0 ? 0 : bytes)
+      const first = { identity, head, url: connection.hop.url, asked: mirror.url, peek }
       const part = await this.#init.host.open(first)
       if (this.#ended !== null) return
       if (part === null) {
@@ -216,7 +217,8 @@ export class Fetcher {
       // Without a file handle for the part, close the connection so that its handle becomes free.
       if (isOutOfHandles(error))
         connection.stop({ kind: 'failed', error: asDownloadError(error), local: false })
-      else this.#end({ error })
+      // If the connection ended while its first bytes were read, its end has been dealt with.
+      else if (this.#part !== null || !connection.isClosed) this.#end({ error })
     } finally {
       this.#opening -= 1
       this.#pump()

@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { checkFormat, checkHead } from '../../../src/disk/model-formats.js'
+import { checkFormat, checkHead, extensionFor } from '../../../src/disk/model-formats.js'
 
 const text = (value: string) => new TextEncoder().encode(value)
 
@@ -228,6 +228,28 @@ describe('the formats of the table', () => {
     'gguf',
   ])('are none that %s stands for', async (name) => {
     expect(await check(name, text('anything'))).toBeNull()
+  })
+
+  it.each([
+    ['gguf', gguf(3), null],
+    ['safetensors', safetensors({ a: tensor(0, 4) }, 4), null],
+    ['onnx', onnx, null],
+    ['tar', tar('ustar\0' + '00'), null],
+    ['gz', bytes([0x1f, 0x8b, 8, 0]), 'text/plain'],
+    ['h5', bytes(hdf5), null],
+    ['npy', bytes('\x93NUMPY\x01\0'), null],
+    ['zip', bytes('PK\x03\x04', '\0'.repeat(22), [5, 0, 0, 0], 'a.txt'), null],
+    ['npz', bytes('PK\x03\x04', '\0'.repeat(22), [5, 0, 0, 0], 'a.npy'), null],
+    ['pt', bytes('PK\x03\x04', '\0'.repeat(22), [16, 0, 0, 0], 'archive/data.pkl'), null],
+    ['pt', bytes([0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]), null],
+    ['pkl', pickled, null],
+    ['bin', Buffer.alloc(1024), null],
+    ['bin', bytes('anything'), 'application/octet-stream'],
+    ['json', bytes('{}'), 'application/json; charset=utf-8'],
+    ['txt', bytes('words'), 'text/plain'],
+    ['bin', bytes(''), null],
+  ])('are recognized where nobody names the file: %s (%#)', (extension, content, type) => {
+    expect(extensionFor(content.subarray(0, 1024), type)).toBe(extension)
   })
 
   it('never throw, whatever the bytes are', () => {

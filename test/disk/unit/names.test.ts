@@ -3,11 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { type DownloadError, isDownloadError } from '../../../src/errors.js'
 import {
   checkFilename,
-  chooseFilename,
+  cleanFilename,
   fallbackFilename,
   filenameFromContentDisposition,
+  filenameFromServer,
   filenameFromUrl,
   longestSuffix,
+  madeUpFilename,
 } from '../../../src/disk/names.js'
 
 /** What happened: the name, null, or the code of the error. */
@@ -255,6 +257,14 @@ describe('filenameFromUrl', () => {
     ['https://host/.gguf', null],
     ['https://host/a.', null],
     ['https://host/api.php/files/42', null],
+    // Some object stores escape the slashes of a path.
+    ['https://host/o/models%2Fmodel.gguf?alt=media', 'model.gguf'],
+    ['https://host/o/a%2fb%2Fmy%20model.gguf', 'my model.gguf'],
+    ['https://host/o/a%2fb%ff.gguf', 'b%ff.gguf'],
+    ['https://host/o/models%2F', null],
+    ['https://host/o/a.b%2Fmodel', null],
+    ['https://host/x%2f..%2fevil.gguf', unsafe],
+    ['https://host/%2fcon.gguf', unsafe],
     ['https://host/..%2fevil.gguf', unsafe],
     ['https://host/..%2F..%2Fetc%2Fpasswd', unsafe],
     ['https://host/..%5cevil.gguf', unsafe],
@@ -314,29 +324,51 @@ describe('filenameFromContentDisposition', () => {
     ['attachment; filename="unterminated', null],
     ['filename=model.gguf', null],
     [';;;===;"', null],
+    ['attachment; filename="model:v1?.gguf"', 'model_v1_.gguf'],
+    ['attachment; filename="a*<b>|.gguf"', 'a__b__.gguf'],
+    ['attachment; filename="a\\"b.gguf"', 'a_b.gguf'],
+    ['attachment; filename="models/7b/model.gguf"', 'model.gguf'],
+    ['attachment; filename="/srv/models/model.gguf"', 'model.gguf'],
+    ['attachment; filename="C:\\models\\model.gguf"', 'model.gguf'],
+    ['attachment; filename="C:\\\\models\\\\model.gguf"', 'model.gguf'],
+    ['attachment; filename=models\\model.gguf', 'model.gguf'],
+    ['attachment; filename="C:model.gguf"', 'C_model.gguf'],
+    [`attachment; filename*=UTF-8''models%2Fmodel.gguf`, 'model.gguf'],
+    [`attachment; filename*=UTF-8''a%00%0ab.gguf`, 'a__b.gguf'],
+    [`attachment; filename*=UTF-8''a%E2%80%AEfugg.exe`, 'afugg.exe'],
+    ['attachment; filename=NUL', '_NUL'],
+    ['attachment; filename="aux.json"', '_aux.json'],
+    ['attachment; filename=" model.gguf. "', 'model.gguf'],
+    ['attachment; filename="model.gguf.part"', 'model.gguf.part_'],
+    [`attachment; filename="${'x'.repeat(300)}.safetensors"`, `${'x'.repeat(226)}.safetensors`],
+    [`attachment; filename*=UTF-8''${'%E6%A8%A1'.repeat(90)}.gguf`, `${'模'.repeat(77)}.gguf`],
+    ['attachment; filename="models/"', null],
+    ['attachment; filename="."', null],
+    ['attachment; filename=". ."', null],
+    // A byte-order mark in UTF-8 is an invisible character, too.
+    ['attachment; filename="\u00ef\u00bb\u00bfa.gguf"', 'a.gguf'],
+    // A path that leads upwards shows what the server is after.
     ['attachment; filename="../evil.gguf"', unsafe],
-    ['attachment; filename="/etc/passwd"', unsafe],
+    ['attachment; filename="a/../../evil.gguf"', unsafe],
+    ['attachment; filename=".."', unsafe],
     ['attachment; filename="..\\\\evil.gguf"', unsafe],
     ['attachment; filename="..\\evil.gguf"', unsafe],
     ['attachment; filename=..\\evil.gguf', unsafe],
-    ['attachment; filename="C:\\models\\evil.gguf"', unsafe],
-    ['attachment; filename="a\\"b.gguf"', unsafe],
     [`attachment; filename*=UTF-8''..%2Fevil.gguf`, unsafe],
     [`attachment; filename="ok.gguf"; filename*=UTF-8''..%2Fevil.gguf`, unsafe],
-    [`attachment; filename*=UTF-8''a%00.gguf`, unsafe],
-    [`attachment; filename*=UTF-8''a%E2%80%AEb.gguf`, unsafe],
-    ['attachment; filename=NUL', unsafe],
-    // A byte-order mark in UTF-8 is an invisible character, too.
-    ['attachment; filename="\u00ef\u00bb\u00bfa.gguf"', unsafe],
-    ['attachment; filename="\u00e2\u0080\u00ae.gguf"', unsafe],
+    // Hidden files, and those that programs read on their own.
+    ['attachment; filename=".npmrc"', unsafe],
+    ['attachment; filename=".gguf"', unsafe],
+    [`attachment; filename*=UTF-8''%E2%80%8B.envrc`, unsafe],
+    ['attachment; filename=package.json', unsafe],
+    ['attachment; filename="x/Package.JSON"', unsafe],
+    ['attachment; filename="Makefile. "', unsafe],
+    ['attachment; filename=sitecustomize.py', unsafe],
+    ['attachment; filename=vite.config.mts', unsafe],
+    ['attachment; filename=config.json', 'config.json'],
+    ['attachment; filename=requirements.txt', 'requirements.txt'],
   ])('%s → %j', (header, expected) => {
     expect(outcome(() => filenameFromContentDisposition(header))).toBe(expected)
-  })
-
-  it('takes a backslash before another character for the separator that it was', () => {
-    expect(() => filenameFromContentDisposition('attachment; filename="C:\\models"')).toThrow(
-      'it contains a path separator',
-    )
   })
 
   it('gives a safe name, null or UNSAFE_FILENAME for any header', () => {
@@ -355,21 +387,92 @@ describe('filenameFromContentDisposition', () => {
   })
 })
 
-describe('chooseFilename', () => {
+describe('filenameFromServer', () => {
   const finalUrl = new URL('https://host/from-url.gguf')
 
-  it('asks the server, then the URL, then falls back', () => {
-    expect(chooseFilename({ contentDisposition: 'attachment; filename=a.gguf', finalUrl })).toBe('a.gguf')
-    expect(chooseFilename({ contentDisposition: 'attachment', finalUrl })).toBe('from-url.gguf')
-    expect(chooseFilename({ contentDisposition: null, finalUrl })).toBe('from-url.gguf')
-    expect(chooseFilename({ contentDisposition: null, finalUrl: new URL('https://host/download') })).toBe(
-      fallbackFilename,
-    )
-    expect(checkFilename(fallbackFilename)).toBe('model.gguf')
+  it('asks the header, then the URL', () => {
+    const of = (contentDisposition: string | null, url = finalUrl) =>
+      filenameFromServer({ contentDisposition, finalUrl: url })
+    expect(of('attachment; filename=a.gguf')).toBe('a.gguf')
+    expect(of('attachment')).toBe('from-url.gguf')
+    expect(of('attachment; filename="???"')).toBe('___')
+    expect(of(null)).toBe('from-url.gguf')
+    expect(of(null, new URL('https://host/download'))).toBeNull()
   })
 
   it('does not fall back from an attack', () => {
     const contentDisposition = 'attachment; filename="../../.bashrc"'
-    expect(outcome(() => chooseFilename({ contentDisposition, finalUrl }))).toBe(unsafe)
+    expect(outcome(() => filenameFromServer({ contentDisposition, finalUrl }))).toBe(unsafe)
+  })
+
+  it.each([
+    ['/x/a%3Ab.gguf', 'a_b.gguf'],
+    ['/x/aux.gguf', '_aux.gguf'],
+    ['/x/a%0a.gguf', 'a_.gguf'],
+    ['/x/models%5cmodel.gguf', 'model.gguf'],
+    [`/${'a'.repeat(300)}.gguf`, `${'a'.repeat(233)}.gguf`],
+    ['/x/a%0a', null],
+    ['/x/..%2fevil.gguf', unsafe],
+    ['/x/..%5cevil.gguf', unsafe],
+    ['/x/package.json', unsafe],
+    ['/x/.env.local', unsafe],
+  ])('cleans the name of a URL that a redirect leads to: %s → %j', (path, expected) => {
+    const url = new URL(path, 'https://host')
+    expect(outcome(() => filenameFromServer({ contentDisposition: null, finalUrl: url }))).toBe(expected)
+  })
+})
+
+describe('cleanFilename', () => {
+  it.each([
+    ['model.gguf', 'model.gguf'],
+    ['a\\b.bin', 'a_b.bin'],
+    ['con', '_con'],
+    ['a\ud800.bin', 'a_.bin'],
+    ['.model-downloader', '_.model-downloader'],
+    ['.part', '.part_'],
+    ['.gitattributes', '.gitattributes'],
+    ['gro\u0308\u00dfe.bin', 'gr\u00f6\u00dfe.bin'],
+    ['..', null],
+    ['', null],
+    ['\u200b', null],
+  ])('%j → %j', (name, expected) => {
+    expect(cleanFilename(name)).toBe(expected)
+  })
+
+  it('gives a safe name for any text, and leaves a safe one as it is', () => {
+    const texts = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 300 }),
+      fc
+        .array(fc.constantFrom('con', '.part', '.', ' ', 'a', '.json', '\ud83d', '\udca9', '\u0308', ':'), {
+          maxLength: 8,
+        })
+        .map((parts) => parts.join('')),
+    )
+    fc.assert(
+      fc.property(texts, (text) => {
+        const name = cleanFilename(text)
+        if (name !== null) expect(checkFilename(name)).toBe(name)
+        if (outcome(() => checkFilename(text)) !== unsafe) expect(name).toBe(text.normalize('NFC'))
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('madeUpFilename', () => {
+  it.each([
+    ['https://civitai.com/api/download/models/128713?type=Model', 'download-128713.bin'],
+    ['https://host/files/42/download', 'download-42.bin'],
+    ['https://drive.example/uc?export=download&id=1AbC_d-9', 'download-1AbC_d-9.bin'],
+    ['https://host/api/v3/download', 'model.bin'],
+    ['https://host/download', 'model.bin'],
+    ['https://host/', 'model.bin'],
+    ['https://host/?id=../../1', 'model.bin'],
+    ['https://host/a%2f1', 'model.bin'],
+    [`https://host/${'1'.repeat(65)}`, 'model.bin'],
+  ])('%s → %s', (url, expected) => {
+    const name = madeUpFilename(new URL(url), 'bin')
+    expect(name).toBe(expected)
+    expect(checkFilename(name)).toBe(name)
   })
 })
