@@ -29,6 +29,7 @@ export interface GetOptions extends NetworkOptions {
   adopt?: boolean | undefined
   /** False with `--no-format-check`. */
   formatCheck?: boolean | undefined
+  restrictNames?: boolean | undefined
   dryRun?: boolean | undefined
   output?: string | undefined
   mode?: string | undefined
@@ -126,6 +127,7 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
   if (options.spread !== undefined) request.spread = options.spread
   if (options.header !== undefined) request.headers = options.header
   if (options.formatCheck !== undefined) request.checkFormat = options.formatCheck
+  if (options.restrictNames !== undefined) request.restrictNames = options.restrictNames
   if (options.force !== undefined) request.force = options.force
   if (options.include !== undefined) request.include = options.include
   if (options.exclude !== undefined) request.exclude = options.exclude
@@ -134,8 +136,8 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
 }
 
 /** Digest of the options that must be unchanged for a later run to resume a group. */
-function groupsOf({ output, mode, include, exclude, force, layout }: GetOptions): string {
-  const wanted = JSON.stringify({ output, mode, include, exclude, force, layout })
+function groupsOf({ output, mode, include, exclude, force, layout, restrictNames }: GetOptions): string {
+  const wanted = JSON.stringify({ output, mode, include, exclude, force, layout, restrictNames })
   return createHash('sha256').update(wanted).digest('hex').slice(0, 16)
 }
 
@@ -205,6 +207,7 @@ const words = {
   partial: 'partial',
   complete: 'complete',
   adoptable: 'in a cache',
+  refused: 'left out',
 } as const
 
 /**
@@ -225,7 +228,7 @@ export async function dryRun(
     for (const url of urls) {
       try {
         const plan = await manager.plan({ ...request, url })
-        good &&= plan.fits !== false
+        good &&= plan.fits !== false && plan.files.every(({ status }) => status !== 'refused')
         if (json) process.stdout.write(`${JSON.stringify({ type: 'plan', ...plan })}\n`)
         else if (!quiet) process.stdout.write(planText(plan))
       } catch (error) {

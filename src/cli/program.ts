@@ -110,6 +110,10 @@ export function createProgram(version: string, commands: Commands): Command {
       'download files even if a cache of Hugging Face, Ollama, LM Studio or llama.cpp has them',
     )
     .option('--no-format-check', 'do not check that the content is of the format that the file name says')
+    .option(
+      '--restrict-names',
+      'store files of a ref that have unsafe names under cleaned ones, instead of leaving them out',
+    )
     .option('--dry-run', 'print what would be downloaded, without downloading it')
     .option(
       '-o, --output <name>',

@@ -87,6 +87,14 @@ const separatorOrControl = /[/\\]|\p{Cc}/u
 const invisible = /[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
 const replaced = /[/\\:<>"|?*]|\p{Cc}|\p{Cs}/gu
 
+/** Characters that could do harm on a terminal, or mislead a reader. */
+const unprintable = new RegExp(`${invisible.source}|\\p{Cc}|\\p{Cs}`, 'gu')
+
+/** A name or path of somebody else as it may be shown: harmful characters are written as escapes. */
+export function displayedPath(path: string): string {
+  return path.replace(unprintable, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
 /** Longer extensions are cut off like the rest of a name that is too long, in characters. */
 const maxKeptExtension = 20
 

@@ -6,7 +6,7 @@ import { homedir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
-import { checkFilename } from '../disk/names.js'
+import { checkFilename, cleanFilename, requireNoConfig } from '../disk/names.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
 import { isSame } from '../disk/stamp.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
@@ -62,12 +62,18 @@ export function destinationOf(
 }
 
 /**
- * Returns the file name that the source gives a file, for downloads without a name of their own.
+ * Returns the name of the only file of a ref, for downloads without a name of their own. It is cleaned, unless the
+ * file goes into a cache, where other programs look it up.
  *
- * @throws DownloadError `UNSAFE_FILENAME`.
+ * @throws DownloadError `UNSAFE_FILENAME`, also for a file that would configure programs: the caller may have chosen
+ * the repository, but not this name.
  */
-export function ownName({ filename }: ResolvedFile): string {
-  return checkFilename(filename.slice(filename.lastIndexOf('/') + 1))
+export function ownName({ filename }: ResolvedFile, layout: DownloadRecord['layout']): string {
+  const segment = filename.slice(filename.lastIndexOf('/') + 1)
+  if (layout !== 'flat') return checkFilename(segment)
+  const name = cleanFilename(segment) ?? checkFilename(segment)
+  requireNoConfig(name)
+  return name
 }
 
 /**

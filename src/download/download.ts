@@ -252,7 +252,8 @@ export class Download {
    */
   get targets(): string[] {
     const { filename } = this.#record
-    return this.#group?.files.map((file) => `${filename}/${file.filename}`) ?? [filename]
+    const files = this.#group?.files.filter(({ isRefused }) => !isRefused)
+    return files?.map((file) => `${filename}/${file.filename}`) ?? [filename]
   }
 
   /** @internal Sets the files that the ref names, and the name of their folder. */

@@ -51,12 +51,19 @@ export interface DownloadGroup {
 }
 
 /** What is known about a file when a group begins. */
-export type GroupFileInit = Pick<GroupFileRecord, 'path'> & Omit<Partial<GroupFileRecord>, 'path'>
+export type GroupFileInit = Pick<GroupFileRecord, 'path'> &
+  Omit<Partial<GroupFileRecord>, 'path'> & {
+    /** Set if the file can't be stored under its name: the name as it may be shown. `path` is a safe one. */
+    refused?: string | undefined
+  }
 
 /** A {@link GroupFile} as the group's job sees it. */
 export class GroupEntry implements GroupFile {
   readonly #folder: () => string
+  readonly #path: string
   readonly filename: string
+  /** It can't be stored under its name, so nothing of it exists on disk, nor in the record. */
+  readonly isRefused: boolean
   size: number | null
   /** Digest from the source. */
   readonly expected: string | null
@@ -72,7 +79,9 @@ export class GroupEntry implements GroupFile {
 
   constructor(folder: () => string, init: GroupFileInit, state: DownloadState) {
     this.#folder = folder
-    this.filename = init.path
+    this.#path = init.path
+    this.filename = init.refused ?? init.path
+    this.isRefused = init.refused !== undefined
     this.size = init.size ?? null
     this.expected = init.sha256 ?? null
     this.stamp = init.stamp ?? null
@@ -85,7 +94,7 @@ export class GroupEntry implements GroupFile {
   }
 
   get path(): string {
-    return join(this.#folder(), ...this.filename.split('/'))
+    return join(this.#folder(), ...this.#path.split('/'))
   }
 
   /** Path of the file that is written; in a cache that is the blob, to which {@link path} is a link. */
@@ -156,7 +165,8 @@ export class GroupFiles implements DownloadGroup {
     this.revision = revision
     this.pinned = pinned
     this.files = files.map((file) => new GroupEntry(folder, file, state))
-    for (const { isDone, downloaded, size } of this.files) {
+    for (const { isDone, downloaded, size, isRefused } of this.files) {
+      if (isRefused) continue
       if (isDone) this.#completed += 1
       this.#downloaded += downloaded
       if (size === null) this.#unknown += 1
@@ -176,12 +186,17 @@ export class GroupFiles implements DownloadGroup {
     return this.files.filter(({ isDone }) => !isDone)
   }
 
+  /** Missing files that can be fetched. */
+  get pending(): readonly GroupEntry[] {
+    return this.files.filter(({ isDone, isRefused }) => !isDone && !isRefused)
+  }
+
   /** Bytes on disk. */
   get downloaded(): number {
     return this.#downloaded
   }
 
-  /** Total size in bytes; null while the size of any file is unknown. */
+  /** Total size in bytes, of the files that can be fetched; null while the size of any file is unknown. */
   get total(): number | null {
     return this.#unknown > 0 ? null : this.#total
   }
@@ -245,11 +260,12 @@ export class GroupFiles implements DownloadGroup {
 
   /** Moves all missing files to the state of the group. */
   moveMissing(state: DownloadState): void {
-    for (const entry of this.missing) this.move(entry, state)
+    for (const entry of this.pending) this.move(entry, state)
   }
 
   toRecord(): GroupRecord {
     const { revision, pinned } = this
-    return { revision, pinned, files: this.files.map((entry) => entry.toRecord()) }
+    const files = this.files.filter(({ isRefused }) => !isRefused)
+    return { revision, pinned, files: files.map((entry) => entry.toRecord()) }
   }
 }

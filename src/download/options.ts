@@ -115,6 +115,12 @@ export interface DownloadOptions {
    */
   checkFormat?: boolean
   /**
+   * For a ref that names several files: whether those whose names can't be used on every system are stored under
+   * cleaned names, such as `_aux.json` for `aux.json`. Otherwise they are missing in the end, each with its
+   * reason. Files in a cache always keep their names. Default false; for a known URL, the earlier value.
+   */
+  restrictNames?: boolean
+  /**
    * Headers for the origin of `url`. They are not sent to another origin after a redirect, nor to a mirror on
    * another origin.
    */
@@ -222,6 +228,7 @@ const downloadOptionsObject = z.strictObject({
   sha256: sha256Schema.optional(),
   size: byteCount.optional(),
   checkFormat: z.boolean().optional(),
+  restrictNames: z.boolean().optional(),
   headers: headers.default({}),
   priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
   connections: count(64).optional(),

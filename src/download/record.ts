@@ -114,6 +114,8 @@ export const downloadRecordSchema = z.object({
   remote,
   /** Whether the content is checked against the file name. Default true. */
   checkFormat: z.boolean().optional(),
+  /** Whether files of a group with unsafe names get cleaned ones. Default false. */
+  restrictNames: z.boolean().optional(),
   /** A forced download was requested and has not ended yet. */
   force: z.boolean(),
   /** Order of arrival. */

@@ -125,6 +125,7 @@ export function newRecord(
     maxBytesPerSecond: wanted.maxBytesPerSecond ?? null,
     remote: wanted.remote,
     checkFormat: wanted.checkFormat,
+    restrictNames: wanted.restrictNames,
     force: wanted.force,
     downloaded: 0,
     total: wanted.size ?? null,
@@ -230,6 +231,7 @@ export function renewal(
     ...fresh,
     ...expectations(record, wanted),
     checkFormat: wanted.checkFormat,
+    restrictNames: wanted.restrictNames ?? record.restrictNames,
     force: wanted.force,
     adopt: wanted.adopt ?? record.adopt,
     // The last caller decides: a trusted one may use any address, a remote one only those of its grant.

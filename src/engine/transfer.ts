@@ -249,11 +249,12 @@ export class Transfer {
   }
 
   /** The name that the server gives the file, or one made up of its address and its format. */
-  async #nameOf({ head, url, peek }: FirstAnswer): Promise<string> {
+  async #nameOf(first: FirstAnswer): Promise<string> {
+    const { head, url } = first
     const text = (name: string) => [head.headers[name] ?? []].flat()[0] ?? null
     const named = filenameFromServer({ contentDisposition: text('content-disposition'), finalUrl: url })
     if (named !== null) return named
-    const extension = extensionFor(await peek(headBytes), text('content-type'))
+    const extension = extensionFor(await first.peek(headBytes), text('content-type'))
     return madeUpFilename(new URL(this.#spec.url), extension)
   }
 

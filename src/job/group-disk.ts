@@ -81,15 +81,15 @@ export async function removeGroupFiles(
  * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
 export async function cancelGroup(group: GroupFiles): Promise<void> {
-  const { files, missing, path } = group
+  const { files, pending, path } = group
   const blobs = new Set(files.filter(({ fetched }) => fetched).map(({ blob }) => blob))
   // In a cache, a blob that several files share was fetched for only one of them.
   const candidates = files.filter(({ fetched, blob }) => fetched || (blob !== null && blobs.has(blob)))
   const changed = new Set(await changedFiles(candidates))
   // A file that has been replaced since then is not ours.
   const ours = candidates.filter((entry) => !changed.has(entry))
-  await removeEntries(path, { parts: missing, complete: ours })
-  for (const entry of [...missing, ...ours]) group.lose(entry, 'canceled')
+  await removeEntries(path, { parts: pending, complete: ours })
+  for (const entry of [...pending, ...ours]) group.lose(entry, 'canceled')
 }
 
 /**
@@ -98,9 +98,9 @@ export async function cancelGroup(group: GroupFiles): Promise<void> {
  * @param finished - whether to delete the complete files as well.
  * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
-export async function removeGroup({ files, missing, path }: GroupFiles, finished: boolean): Promise<void> {
+export async function removeGroup({ files, pending, path }: GroupFiles, finished: boolean): Promise<void> {
   const complete = finished ? files.filter(({ isDone }) => isDone) : []
-  await removeEntries(path, { parts: missing, complete })
+  await removeEntries(path, { parts: pending, complete })
 }
 
 async function removeEntries(

@@ -100,8 +100,8 @@ export class GroupJob implements Job {
       this.#group = group
       this.#sources = sources
       this.#peak = group.downloaded
-      if (this.#stopMode === null && group.missing.length > 0) {
-        this.#budget = this.#makeBudget(group.missing)
+      if (this.#stopMode === null && group.pending.length > 0) {
+        this.#budget = this.#makeBudget(group.pending)
         host.emit({ type: 'phase', phase: 'downloading' })
         this.#progress.ask()
       }

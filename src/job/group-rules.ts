@@ -2,10 +2,15 @@
  * Rules of a group: where its files may be stored, what is left of an earlier run, and how the group ends.
  * Pure.
  */
-import { checkFilename } from '../disk/names.js'
+import { checkFilename, cleanFilename, displayedPath } from '../disk/names.js'
 import type { GroupFileInit } from '../download/group.js'
 import type { GroupFileRecord, GroupRecord } from '../download/record.js'
-import { DownloadError, type DownloadErrorCode, type SerializedDownloadError } from '../errors.js'
+import {
+  DownloadError,
+  type DownloadErrorCode,
+  type SerializedDownloadError,
+  toDownloadError,
+} from '../errors.js'
 import type { ResolvedFile } from '../sources/source.js'
 
 // ---- Paths of a group's files: which are safe, and whether they can exist beside each other.
@@ -26,21 +31,64 @@ export interface PlacedFile {
   file: ResolvedFile
 }
 
+/** A file that can't be stored under the name that its source gives it. */
+export interface RefusedFile {
+  file: ResolvedFile
+  /** The name as it may be shown. */
+  shown: string
+  /** The path it would have if its name were cleaned. */
+  path: string
+  reason: DownloadError
+}
+
+/** Where the files of a group are stored, and which of them can't be. */
+export interface GroupPlan {
+  placed: PlacedFile[]
+  refused: RefusedFile[]
+}
+
 /**
- * Decides where the files of a group are stored.
+ * Decides where the files of a group are stored. A file whose name can't be used doesn't keep the others from being
+ * fetched.
  *
- * @throws DownloadError `UNSAFE_FILENAME` for a path that leads out of the folder, has an unsafe segment or
- * is too long; `CONFLICT` for two files that many file systems treat as the same, and for a file that would
- * also have to be a folder; `INVALID_OPTIONS` for more than {@link maxGroupFiles} files.
+ * @param restrictNames - whether to store such files under cleaned names.
+ * @throws DownloadError `UNSAFE_FILENAME` for a path that leads out of the folder, and when no file has a name that
+ * can be used; `CONFLICT` for two files that many file systems treat as the same, and for a file that would also have
+ * to be a folder; `INVALID_OPTIONS` for more than {@link maxGroupFiles} files.
  */
-export function planGroup(files: readonly ResolvedFile[]): PlacedFile[] {
+export function planGroup(files: readonly ResolvedFile[], restrictNames = false): GroupPlan {
   if (files.length > maxGroupFiles) {
     const message = `names ${files.length} files, more than ${maxGroupFiles}; choose some with include or exclude`
     throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
   }
-  const planned = files.map((file) => ({ path: safePath(file.filename), file }))
-  requireDistinct(planned.map(({ path }) => path))
-  return planned
+  const placed: PlacedFile[] = []
+  const odd: { file: ResolvedFile; reason: DownloadError }[] = []
+  for (const file of files) {
+    if (file.filename.split('/').some((segment) => /^\.{0,2}$/.test(segment))) safePath(file.filename)
+    try {
+      placed.push({ path: safePath(file.filename), file })
+    } catch (error) {
+      odd.push({ file, reason: toDownloadError(error) })
+    }
+  }
+  const taken = requireDistinct(placed.map(({ path }) => path))
+  const refused: RefusedFile[] = []
+  for (const { file, reason } of odd) {
+    const path = cleanPath(file.filename)
+    if (restrictNames && path !== null && taken.add(path) === null) placed.push({ path, file })
+    else refused.push({ file, shown: displayedPath(file.filename), path: path ?? '_', reason })
+  }
+  if (placed.length === 0 && refused[0] !== undefined) throw refused[0].reason
+  return { placed, refused }
+}
+
+/** Cleans every segment of a path; null when the result is too long. */
+function cleanPath(path: string): string | null {
+  const clean = path
+    .split('/')
+    .map((segment) => cleanFilename(segment) ?? '_')
+    .join('/')
+  return Buffer.byteLength(clean) > maxPathBytes ? null : clean
 }
 
 /**
@@ -63,32 +111,46 @@ export function safePath(path: string): string {
   return safe
 }
 
-/**
- * Many file systems do not distinguish `a` from `A`, and none can have a file and a folder of the same name.
- */
-function requireDistinct(paths: readonly string[]): void {
-  const taken = new Map<string, string>()
-  for (const path of paths) {
+/** Paths that can exist beside each other. */
+class DistinctPaths {
+  readonly #files = new Map<string, string>()
+  readonly #folders = new Map<string, string>()
+
+  /**
+   * Adds a path, unless it is in the way of another one. Many file systems do not distinguish `a` from `A`, and none
+   * can have a file and a folder of the same name.
+   *
+   * @returns null, or what is wrong, as a part of a sentence about the source.
+   */
+  add(path: string): string | null {
     const key = caseless(path)
-    const other = taken.get(key)
-    if (other !== undefined) {
-      const same =
-        other === path
-          ? `names ${path} twice`
-          : `has both ${other} and ${path}, which are the same file on many systems`
-      throw new DownloadError('CONFLICT', `The source ${same}; choose one with include or exclude.`)
-    }
-    taken.set(key, path)
-  }
-  for (const path of paths) {
-    const key = caseless(path)
+    const other = this.#files.get(key)
+    if (other === path) return `names ${path} twice`
+    if (other !== undefined) return `has both ${other} and ${path}, which are the same file on many systems`
+    const below = this.#folders.get(key)
+    if (below !== undefined) return `has ${path} as a file and as the folder of ${below}`
+    const folders: string[] = []
     for (let slash = key.indexOf('/'); slash !== -1; slash = key.indexOf('/', slash + 1)) {
-      const other = taken.get(key.slice(0, slash))
-      if (other === undefined) continue
-      const message = `The source has ${other} as a file and as the folder of ${path}; choose one with include or exclude.`
-      throw new DownloadError('CONFLICT', message)
+      const folder = key.slice(0, slash)
+      const file = this.#files.get(folder)
+      if (file !== undefined) return `has ${file} as a file and as the folder of ${path}`
+      folders.push(folder)
     }
+    this.#files.set(key, path)
+    for (const folder of folders) this.#folders.set(folder, path)
+    return null
   }
+}
+
+/** @throws DownloadError `CONFLICT`. */
+function requireDistinct(paths: readonly string[]): DistinctPaths {
+  const taken = new DistinctPaths()
+  for (const path of paths) {
+    const wrong = taken.add(path)
+    if (wrong !== null)
+      throw new DownloadError('CONFLICT', `The source ${wrong}; choose one with include or exclude.`)
+  }
+  return taken
 }
 
 function caseless(path: string): string {

@@ -3,7 +3,8 @@
  * the rest fits on the disk.
  */
 import { join } from 'node:path'
-import { checkFilename } from '../disk/names.js'
+import { isConfigName } from '../disk/config-names.js'
+import { cleanFilename } from '../disk/names.js'
 import { isUnchanged } from '../disk/stamp.js'
 import type { Download } from '../download/download.js'
 import { type GroupEntry, type GroupFileInit, GroupFiles } from '../download/group.js'
@@ -12,7 +13,7 @@ import { DownloadError } from '../errors.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import { missingFiles, changedFiles, ensureGroupSpace, removeGroupFiles } from './group-disk.js'
-import { type Merged, merge, planGroup } from './group-rules.js'
+import { type Merged, merge, type PlacedFile, planGroup, type RefusedFile } from './group-rules.js'
 import type { JobHost } from './job.js'
 
 /** Folder of a group whose source does not name it. */
@@ -40,14 +41,14 @@ export async function prepareGroup(
   const { download } = host
   const { record } = download
   requireNoDigest(record, resolution.files.length)
-  const planned = planGroup(resolution.files)
+  const { placed: planned, refused } = planGroup(resolution.files, cleansNames(record))
   const before = download.groupFiles
   const byName = merge(planned, before?.toRecord() ?? null)
   const folder = groupFolder(record, resolution)
-  const merged =
-    record.layout === 'flat' ? byName : { ...byName, files: inCache(download, resolution, byName) }
+  const merged = record.layout === 'flat' ? byName : { ...byName, files: inCache(download, planned, byName) }
   host.claim(planned.map(({ path }) => `${folder}/${path}`))
-  const group = new GroupFiles(() => download.path, { ...merged, pinned: true }, 'queued')
+  const files = [...merged.files, ...refused.map(refusedInit)]
+  const group = new GroupFiles(() => download.path, { ...merged, files, pinned: true }, 'queued')
   download.beginGroup(folder, group)
   if (before !== null) await handleOutdated(host, before, merged)
   for (const entry of await changedFiles(group.files.filter(({ isDone }) => isDone))) {
@@ -56,20 +57,34 @@ export async function prepareGroup(
   for (const entry of await missingFiles(group.files.filter(({ stale }) => stale))) entry.stale = false
   if (!isStopped()) {
     await host.save()
-    await ensureGroupSpace(group.path, group.missing)
+    await ensureGroupSpace(group.path, group.pending)
   }
-  const { files } = resolution
   const sources = new Map<GroupEntry, ResolvedFile>()
   for (const [index, entry] of group.files.entries()) {
-    const file = files[index]
+    const file = planned[index]?.file
     if (file !== undefined) sources.set(entry, file)
   }
   return { group, sources }
 }
 
+/** Whether files with unsafe names get cleaned ones. In a cache, other programs look files up under their names. */
+export function cleansNames({
+  restrictNames = false,
+  layout,
+}: Pick<DownloadRecord, 'restrictNames' | 'layout'>): boolean {
+  return restrictNames && layout === 'flat'
+}
+
+function refusedInit({ file, shown, path, reason }: RefusedFile): GroupFileInit {
+  const { code, message, retryable } = reason
+  const advice = 'It can be stored under another one with restrictNames (--restrict-names).'
+  const size = file.size === undefined ? {} : { size: file.size }
+  return { path, ...size, refused: shown, error: { code, message: `${message} ${advice}`, retryable } }
+}
+
 /** Adds the names of their blobs to the files, and sets the snapshot of the download. */
-function inCache(download: Download, { files }: Resolution, merged: Merged): GroupFileInit[] {
-  const places = files.map(cachePlaceOf)
+function inCache(download: Download, planned: readonly PlacedFile[], merged: Merged): GroupFileInit[] {
+  const places = planned.map(({ file }) => cachePlaceOf(file))
   const [first] = places
   if (first === undefined || places.some((one) => one.folder !== first.folder || one.commit !== first.commit))
     throw new DownloadError(
@@ -82,16 +97,14 @@ function inCache(download: Download, { files }: Resolution, merged: Merged): Gro
   return merged.files.map((file, index) => ({ ...file, stale: undefined, blob: places[index]?.blob }))
 }
 
-/**
- * Returns the name of a group's folder, unless the group goes into a cache.
- *
- * @throws DownloadError `UNSAFE_FILENAME`.
- */
+/** Returns the name of a group's folder, unless the group goes into a cache. The source's name for it is cleaned. */
 export function groupFolder(
   { named, layout, filename }: Pick<DownloadRecord, 'named' | 'layout' | 'filename'>,
   { name = fallbackFolder }: Resolution,
 ): string {
-  return named && layout === 'flat' ? filename : checkFilename(name)
+  if (named && layout === 'flat') return filename
+  const folder = cleanFilename(name) ?? fallbackFolder
+  return isConfigName(folder) ? `_${folder}` : folder
 }
 
 /**

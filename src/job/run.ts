@@ -139,7 +139,8 @@ export class DownloadRun {
 
   #startFile(address: RefAddress, file: ResolvedFile): SerializedDownloadError | null {
     const { download, directory: root } = this.#init
-    const own = ownName(file)
+    const { named, layout, filename: recorded } = download.record
+    const own = named && layout === 'flat' ? recorded : ownName(file, layout)
     const destination = destinationOf(file, download.record, { root, path: own, caches: this.#host.caches() })
     const { cache = null } = destination
     if (cache !== null) {

@@ -27,7 +27,7 @@ import { size as sizeOf } from '../engine/part/intervals.js'
 import { peekLeftover } from '../engine/part/journal.js'
 import type { AdoptSpec } from '../engine/protocol.js'
 import { planGroup } from '../job/group-rules.js'
-import { groupFolder, requireNoDigest } from '../job/group-start.js'
+import { cleansNames, groupFolder, requireNoDigest } from '../job/group-start.js'
 import { CacheIndex } from '../layouts/cache-index.js'
 import { snapshotPath } from '../layouts/hf-paths.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
@@ -55,8 +55,10 @@ export interface PlannedFile {
    * - `adoptable`: another program's cache contains a file that appears to be the same; the download hashes
    *   it first.
    * - `missing`: the complete file would be fetched.
+   * - `refused`: the file can't be stored under its name and would be left out, see `restrictNames`; its `path` is
+   *   where it would be stored under a cleaned name.
    */
-  status: 'missing' | 'partial' | 'complete' | 'adoptable'
+  status: 'missing' | 'partial' | 'complete' | 'adoptable' | 'refused'
   /** Bytes that do not need to be fetched. */
   haveBytes: number
   /** Absolute path of the file in another program's cache if it is adoptable; otherwise null. */
@@ -69,7 +71,7 @@ export interface DownloadPlan {
   url: string
   /** The files; at least one. */
   files: PlannedFile[]
-  /** Total size of all files in bytes; null if the size of any file is unknown. */
+  /** Total size of all files that are not refused, in bytes; null if the size of any is unknown. */
   totalBytes: number | null
   /** Bytes that would be fetched; null if unknown. */
   missingBytes: number | null
@@ -125,12 +127,12 @@ export async function planDownload(
       ? { files: [await probeFile(request, resolver, signal)] }
       : await resolver.resolve(url, { remote, signal, include, exclude })
   const caches = machineCaches()
-  const { entries, filenames } = planEntries(resolution, record, root, caches)
+  const { entries, filenames, leftOut } = planEntries(resolution, record, root, caches)
   // In a cache, downloads of the same blob share it.
   if (record.layout === 'flat') requireFree(record, filenames)
   const index = new CacheIndex(caches, clock)
   const files = await pLimit(maxParallelChecks).map(entries, (entry) => inspect(entry, index, wanted.force))
-  return summary(url, files, await freeBytes(root))
+  return summary(url, [...files, ...leftOut], await freeBytes(root))
 }
 
 /** The expectations of an earlier call for the file still apply. */
@@ -145,11 +147,11 @@ async function probeFile(
 ): Promise<ResolvedFile> {
   const { url, headers, remote } = wanted
   const madeUpName = async () => {
-    const { status, text, headers: got } = await resolver.probe(
-      new URL(url),
-      { headers, remote, signal },
-      'beginning',
-    )
+    const {
+      status,
+      text,
+      headers: got,
+    } = await resolver.probe(new URL(url), { headers, remote, signal }, 'beginning')
     // The body of a refused range is not the file, which is empty.
     const head = Buffer.from(status === 416 ? '' : text, 'latin1')
     const extension = extensionFor(head, got['content-type'] ?? null)
@@ -170,25 +172,39 @@ function planEntries(
   record: DownloadRecord,
   root: string,
   caches: KnownCaches,
-): { entries: PlanEntry[]; filenames: string[] } {
+): { entries: PlanEntry[]; filenames: string[]; leftOut: PlannedFile[] } {
   const { files } = resolution
   const [only] = files
   const isGroup = files.length > 1 || only === undefined
   if (isGroup) requireNoDigest(record, files.length)
-  const paths = isGroup
-    ? planGroup(files).map(({ path }) => path)
-    : [record.named ? record.filename : ownName(only)]
+  const { placed, refused } = isGroup
+    ? planGroup(files, cleansNames(record))
+    : {
+        placed: [{ path: record.named ? record.filename : ownName(only, record.layout), file: only }],
+        refused: [],
+      }
+  const paths = placed.map(({ path }) => path)
   const below = isGroup && record.layout === 'flat' ? groupFolder(record, resolution) : null
   const folder = below === null ? root : join(root, below)
   const filenames = paths.map((path) => (below === null ? path : `${below}/${path}`))
-  const entries = files.map((file, index) => {
-    const path = paths[index] ?? ''
+  const entries = placed.map(({ path, file }) => {
     const destination = destinationOf(file, record, { root, folder, path, caches })
     const { cache = null, adopt = null, size, sha256 } = destination
     const open = cache === null ? join(folder, ...path.split('/')) : join(root, ...snapshotPath(cache))
     return { planned: { filename: cache?.path ?? path, path: open, size, sha256 }, destination, adopt }
   })
-  return { entries, filenames }
+  const leftOut = refused.map(({ shown, path, file: { size = null, sha256 = null } }): PlannedFile => {
+    const nothing = { haveBytes: 0, from: null } as const
+    return {
+      filename: shown,
+      path: join(folder, ...path.split('/')),
+      size,
+      sha256,
+      status: 'refused',
+      ...nothing,
+    }
+  })
+  return { entries, filenames, leftOut }
 }
 
 async function inspect(
@@ -216,12 +232,13 @@ async function inspect(
 function summary(url: string, files: PlannedFile[], free: number): DownloadPlan {
   const sum = (parts: readonly (number | null)[]) =>
     parts.reduce((total, part) => (total === null || part === null ? null : total + part), 0)
-  const missingBytes = sum(files.map(({ size, haveBytes }) => (size === null ? null : size - haveBytes)))
+  const wanted = files.filter(({ status }) => status !== 'refused')
+  const missingBytes = sum(wanted.map(({ size, haveBytes }) => (size === null ? null : size - haveBytes)))
   const known = Number.isFinite(free) ? free : null
   return {
     url,
     files,
-    totalBytes: sum(files.map(({ size }) => size)),
+    totalBytes: sum(wanted.map(({ size }) => size)),
     missingBytes,
     freeBytes: known,
     fits: missingBytes === null || known === null ? null : missingBytes <= known,

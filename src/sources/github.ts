@@ -8,7 +8,7 @@ import type { ApiAnswer, ResolveContext, ResolvedFile, Source } from './source.j
 import {
   badRef,
   fewOf,
-  isPlainPath,
+  staysBelow,
   isRevision,
   rateLimited,
   requireEndpoint,
@@ -198,7 +198,7 @@ function chosen({ assets, tag_name: tag }: Release, { ref }: Place, context: Res
 
 function fileOf(asset: Asset, place: Place, secret: boolean): ResolvedFile {
   const { name, size, digest, url, browser_download_url: publicUrl } = asset
-  if (!isPlainPath(name) || name.includes('/')) throw unusable(place.endpoint)
+  if (!staysBelow(name) || name.includes('/')) throw unusable(place.endpoint)
   const sha256 = /^sha256:([0-9a-f]{64})$/i.exec(digest ?? '')?.[1]?.toLowerCase()
   if (!secret) return { filename: name, urls: [publicUrl], size, sha256, headers: {} }
   // The token must only go to the API's origin, whatever URL the API returns.

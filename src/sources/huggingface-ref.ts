@@ -1,6 +1,6 @@
 /** Parses Hugging Face refs and links, and the hub's responses about files. Pure. */
 import { DownloadError } from '../errors.js'
-import { isRevision } from './support.js'
+import { isRevision, staysBelow } from './support.js'
 
 /** The kinds of repository, as the hub's API spells them. */
 export type RepoType = 'models' | 'datasets' | 'spaces'
@@ -150,7 +150,12 @@ function bad(reason: string): DownloadError {
 
 /** A path with each segment escaped for a URL. */
 export function escapePath(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/')
+  // A lone surrogate can't be encoded.
+  return path
+    .replace(/\p{Cs}/gu, '\ufffd')
+    .split('/')
+    .map(encodeURIComponent)
+    .join('/')
 }
 
 /** A file in a response of the tree endpoint. */
@@ -178,7 +183,7 @@ export function parseTreePage(json: unknown): TreeFile[] {
     const { path, lfs } = entry
     const size = isRecord(lfs) && lfs['size'] !== undefined ? lfs['size'] : entry['size']
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw badTree()
-    if (!isSafePath(path.split('/'))) throw badTree()
+    if (!staysBelow(path)) throw badTree()
     const sha256 = isRecord(lfs) ? sha256Of(lfs['oid']) : null
     return [{ path, size, sha256, gitOid: isRecord(lfs) ? null : gitOidOf(entry['oid']) }]
   })

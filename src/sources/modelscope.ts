@@ -8,6 +8,7 @@ import {
   badRef,
   fewOf,
   isPlainPath,
+  staysBelow,
   isRevision,
   rateLimited,
   requireEndpoint,
@@ -230,7 +231,7 @@ function filesOf({ json, url }: JsonAnswer, place: Place): RepoFile[] {
   if (code !== 200) throw failureOf(code, place)
   return (data?.Files ?? []).flatMap(({ Path: path, Type: type, Size: size, Sha256: sha256 }) => {
     if (type === 'tree' || gitFiles.has(path)) return []
-    if (!isPlainPath(path)) throw unusable(url)
+    if (!staysBelow(path)) throw unusable(url)
     const digest = sha256?.toLowerCase() ?? ''
     return [{ path, size, sha256: /^[0-9a-f]{64}$/.test(digest) ? digest : undefined }]
   })

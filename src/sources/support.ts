@@ -20,7 +20,14 @@ const forbiddenInPath = /[\p{Cc}\p{Cs}\\]/u
 
 /** Whether a path with slashes stays below its root: no empty, `.` or `..` segment, and no backslash. */
 export function isPlainPath(path: string): boolean {
-  if (path.length > 1_024 || forbiddenInPath.test(path)) return false
+  return path.length <= 1_024 && !forbiddenInPath.test(path) && staysBelow(path)
+}
+
+/**
+ * Whether a path in a list of files stays below its root. It may have names that can't be stored: those are left to
+ * the group, which goes on without these files.
+ */
+export function staysBelow(path: string): boolean {
   return path.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..')
 }
 

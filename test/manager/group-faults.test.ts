@@ -184,6 +184,58 @@ describe('a group', () => {
     expect(await listTree(directory)).toEqual([])
   })
 
+  const oddNames = ['back\\slash.bin', 'aux.json', 'dot.', `${'x'.repeat(250)}.bin`]
+
+  it('row 59: with odd names yields everything else, and lists them with their reasons', async () => {
+    await using origin = await startOrigin()
+    const content = textContent('x')
+    origin.serve('*', { content })
+    const names = ['a.bin', ...oddNames, 'package.json', '.hidden']
+    const source = sourceOf(() => names.map((filename) => ({ filename, url: origin.url('/x') })))
+    const directory = tempDir('group-odd')
+    await using manager = makeManager(directory, { sources: [source], store: 'file' })
+    const { files } = await manager.plan({ url: 'mine:model' })
+    expect(files.flatMap(({ filename, status }) => (status === 'refused' ? filename : []))).toEqual(oddNames)
+    const download = await manager.download({ url: 'mine:model' })
+    const error = await fails(download)
+    expect(error).toMatchObject({ code: 'GROUP_INCOMPLETE', retryable: false })
+    expect(error.issues.map(({ path }) => path)).toEqual(oddNames)
+    for (const { message } of error.issues) expect(message).toMatch(/can't be used: it .*restrictNames/)
+    const good = { '.hidden': content, 'a.bin': content, 'package.json': content }
+    await expectFiles(join(directory, 'model'), good)
+    expect(origin.requests()).toHaveLength(3)
+    // Their names are not recorded, so that a record contains safe paths only.
+    await manager.close()
+    await using again = makeManager(directory, { sources: [source], store: 'file' })
+    await again.ready
+    expect(again.get('mine:model')?.group?.files.map(({ filename }) => filename)).toEqual(
+      Object.keys(good).sort((a, b) => names.indexOf(a) - names.indexOf(b)),
+    )
+    await fails(await again.retry('mine:model'))
+    await arrives(await again.download({ url: 'mine:model', restrictNames: true }))
+    const cleaned = ['_aux.json', 'back_slash.bin', 'dot', `${'x'.repeat(234)}.bin`]
+    await expectFiles(join(directory, 'model'), {
+      ...good,
+      ...Object.fromEntries(cleaned.map((name) => [name, content])),
+    })
+  })
+
+  it('row 59: a single file that the source names is cleaned, but does not configure programs', async () => {
+    await using origin = await startOrigin()
+    const content = textContent('x')
+    origin.serve('*', { content })
+    let filename = 'folder/aux.json'
+    const source = sourceOf(() => [{ filename, url: origin.url('/x') }])
+    const directory = tempDir('group-one')
+    await using manager = makeManager(directory, { sources: [source] })
+    expect((await arrives(await manager.download({ url: 'mine:model' }))).filename).toBe('_aux.json')
+    filename = 'folder/package.json'
+    const refused = await fails(await manager.download({ url: 'mine:other' }))
+    expect(refused).toMatchObject({ code: 'UNSAFE_FILENAME' })
+    await arrives(await manager.download({ url: 'mine:third', filename: 'package.json' }))
+    expect(await listTree(directory)).toEqual(['_aux.json', 'package.json'])
+  })
+
   it('keeps its limit over all of its files together', async () => {
     await using scene = await startScene({ connections: 4 })
     const { hub, manager } = scene

@@ -4,7 +4,6 @@ import { type DownloadError, isDownloadError } from '../../../src/errors.js'
 import {
   checkFilename,
   cleanFilename,
-  fallbackFilename,
   filenameFromContentDisposition,
   filenameFromServer,
   filenameFromUrl,

@@ -17,11 +17,13 @@ const known = (revision: string | null, files: GroupRecord['files']): GroupRecor
   files,
 })
 
+const placed = (files: Parameters<typeof planGroup>[0]) => planGroup(files).placed
+
 describe('a group that is asked for again', () => {
   it('keeps what is of the same revision', () => {
     const done = { path: 'a', size: 1, done: true as const, stamp: stampOf(digest('a')) }
     const merged = merge(
-      planGroup([file('a', { size: 1, revision: 'r1' }), file('b', { revision: 'r1' })]),
+      placed([file('a', { size: 1, revision: 'r1' }), file('b', { revision: 'r1' })]),
       known('r1', [done]),
     )
     expect(merged).toMatchObject({ revision: 'r1', outdated: [] })
@@ -30,7 +32,7 @@ describe('a group that is asked for again', () => {
 
   it('keeps of another revision only what has the same digest; what has none is fetched, whatever its size', () => {
     const merged = merge(
-      planGroup([
+      placed([
         file('same', { size: 1, sha256: digest('a'), revision: 'r2' }),
         file('other', { size: 1, sha256: digest('b'), revision: 'r2' }),
         file('unknown', { size: 1, revision: 'r2' }),
@@ -51,14 +53,14 @@ describe('a group that is asked for again', () => {
   })
 
   it('remembers that what lies there is of another revision until it is replaced', () => {
-    const again = merge(planGroup([file('a', { revision: 'r2' })]), known('r2', [{ path: 'a', stale: true }]))
+    const again = merge(placed([file('a', { revision: 'r2' })]), known('r2', [{ path: 'a', stale: true }]))
     expect(again.files).toEqual([expect.objectContaining({ path: 'a', stale: true })])
   })
 
   it('goes by the size where a source has neither revision nor digest', () => {
     const old = known(null, [{ path: 'a', size: 1, done: true }])
-    expect(merge(planGroup([file('a', { size: 1 })]), old).files[0]).toMatchObject({ done: true })
-    expect(merge(planGroup([file('a', { size: 2 })]), old).files[0]).toMatchObject({ size: 2, stale: true })
+    expect(merge(placed([file('a', { size: 1 })]), old).files[0]).toMatchObject({ done: true })
+    expect(merge(placed([file('a', { size: 2 })]), old).files[0]).toMatchObject({ size: 2, stale: true })
   })
 })
 

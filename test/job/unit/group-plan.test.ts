@@ -25,16 +25,20 @@ const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => pa
 describe('the plan of a group', () => {
   it('lets no path climb, and no segment be what a file name must not be', () => {
     fc.assert(
-      fc.property(fc.array(path, { maxLength: 5 }), (paths) => {
+      fc.property(fc.array(path, { maxLength: 5 }), fc.boolean(), (paths, restrict) => {
         let planned
         try {
-          planned = planGroup(paths.map(file))
+          planned = planGroup(paths.map(file), restrict)
         } catch (error) {
           expect(isDownloadError(error, 'UNSAFE_FILENAME') || isDownloadError(error, 'CONFLICT')).toBe(true)
           return
         }
-        expect(planned.map((one) => one.file.filename)).toEqual(paths)
-        for (const one of planned) {
+        const { placed, refused } = planned
+        expect([...placed, ...refused].map((one) => one.file.filename).sort()).toEqual([...paths].sort())
+        const keys = placed.map((one) => one.path.toUpperCase().toLowerCase().normalize('NFC'))
+        expect(new Set(keys).size).toBe(keys.length)
+        for (const { shown } of refused) expect(shown).not.toMatch(/[\p{Cc}\p{Cs}\u202e]/u)
+        for (const one of [...placed, ...refused]) {
           for (const part of one.path.split('/')) {
             expect(checkFilename(part)).toBe(part)
             expect(part).not.toMatch(/^\.{0,2}$|[\\:]/)
@@ -79,6 +83,26 @@ describe('the plan of a group', () => {
     [['a', 'a.b', 'b/a'], null],
   ])('%j: %s', (paths, code) => {
     expect(codeOf(...paths)).toBe(code)
+  })
+
+  const odd = ['a\\b.bin', 'aux.json', 'dir./a', 'a.part', 'a\u202eb', `${'x'.repeat(300)}.bin`, 'x/y\n']
+
+  it('leaves out files with odd names only', () => {
+    const { placed, refused } = planGroup(['a', ...odd, 'b'].map(file))
+    expect(placed.map((one) => one.path)).toEqual(['a', 'b'])
+    expect(refused.map((one) => one.file.filename)).toEqual(odd)
+    expect(refused.map((one) => one.shown)).toEqual(
+      odd.map((name) => name.replace('\u202e', '\\u202e').replace('\n', '\\u000a')),
+    )
+    for (const { reason } of refused) expect(reason).toMatchObject({ code: 'UNSAFE_FILENAME' })
+  })
+
+  it('stores them under cleaned names if asked to, unless another file has that name', () => {
+    const { placed, refused } = planGroup(['_aux.json', 'ab', 'a', ...odd].map(file), true)
+    expect(placed.map((one) => one.path)).toEqual([
+      ...['_aux.json', 'ab', 'a', 'a_b.bin', 'dir/a', 'a.part_', `${'x'.repeat(234)}.bin`, 'x/y_'],
+    ])
+    expect(refused.map((one) => one.file.filename)).toEqual(['aux.json', 'a\u202eb'])
   })
 
   it('has bounds', () => {
