@@ -1,4 +1,5 @@
 /** Reads the size of the complete file from a response. Pure. */
+import { contentCodingOf } from './content-coding.js'
 
 /** A parsed `Content-Range`. `end` is exclusive; `start` is null in the form of an unsatisfied range. */
 export type ContentRange =
@@ -30,12 +31,17 @@ export function parseContentRange(value: string | string[] | undefined): Content
 export function statedSize({
   status,
   headers,
+  url = 'http://localhost/',
 }: {
   status: number
   headers: Readonly<Record<string, string | undefined>>
+  /** Where the response comes from, since the name of a file may explain its `Content-Encoding`. */
+  url?: string
 }): number | null {
+  const { codings, unsupported } = contentCodingOf(headers, new URL(url))
+  if (codings.length > 0 || unsupported !== null) return null
   const ranged = parseContentRange(headers['content-range'])?.total ?? null
-  if (ranged !== null || status !== 200 || headers['content-encoding'] !== undefined) return ranged
+  if (ranged !== null || status !== 200) return ranged
   const length = headers['content-length'] ?? ''
   const size = Number(length)
   return /^\d+$/.test(length) && Number.isSafeInteger(size) ? size : null

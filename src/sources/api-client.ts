@@ -1,6 +1,8 @@
 /** HTTP client for the metadata requests of sources: small responses, with redirects, timeouts and retries. */
 import { headBytes } from '../disk/model-formats.js'
 import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from '../errors.js'
+import { contentCodingOf } from '../net/content-coding.js'
+import { canDecode, decodeBody } from '../net/decoder.js'
 import { isNetworkFailure } from '../net/errors.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
@@ -161,14 +163,25 @@ export class Api {
         end()
         exchange.abort()
         const status = head?.status ?? 0
+        let body: Buffer = Buffer.concat(chunks)
+        if (typeof limit === 'number' && status < 300) {
+          // Some servers compress although they are asked not to.
+          const { codings } = contentCodingOf(head?.headers ?? {}, hop.url)
+          try {
+            if (codings.length > 0 && canDecode(codings)) body = decodeBody(body, codings, limit)
+          } catch (error) {
+            reject(toDownloadError(error))
+            return
+          }
+        }
         resolve({
           status,
           headers: joined(head?.headers ?? {}),
           url: hop.url.href,
           text:
             limit === 'beginning'
-              ? Buffer.concat(chunks).toString('latin1', 0, headBytes)
-              : new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks)),
+              ? body.toString('latin1', 0, headBytes)
+              : new TextDecoder('utf-8', { ignoreBOM: true }).decode(body),
         })
       }
       const onAbort = () => {

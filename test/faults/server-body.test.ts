@@ -3,8 +3,9 @@
  * HTTP.
  */
 import type { Socket } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { randomContent } from '../support/content.js'
+import { bufferContent, randomContent } from '../support/content.js'
 import { defaultEtag, type Fault, type OriginRequest } from '../support/origin.js'
 import { waitFor } from '../support/wait.js'
 import { fastTuning, KiB, MiB } from './harness.js'
@@ -204,18 +205,108 @@ describe('row 17: silence', () => {
   })
 })
 
-describe('row 18: Content-Encoding although identity was asked', () => {
-  it.each([
-    ['gzip', { type: 'contentEncoding' }],
-    ['a mere claim of gzip', { type: 'contentEncoding', plain: true }],
-  ] as const)('%s, always: PROTOCOL_ERROR after maxAttempts, nothing decoded, N', async (_, fault) => {
+describe('rows 18 and 55: Content-Encoding although identity was asked', () => {
+  it('a mere claim of gzip: PROTOCOL_ERROR, nothing decoded, N', async () => {
     const scene = await openScene()
-    scene.origin.serve(path, { content, faults: [fault] })
+    scene.origin.serve(path, { content, faults: [{ type: 'contentEncoding', plain: true }] })
     failure(await scene.fetch(path), 'PROTOCOL_ERROR')
-    const requests = scene.origin.requests(path)
-    expect(requests).toHaveLength(maxAttempts)
-    expect(requests.every(({ headers }) => headers['accept-encoding'] === 'identity')).toBe(true)
+    expect(
+      scene.origin.requests(path).every(({ headers }) => headers['accept-encoding'] === 'identity'),
+    ).toBe(true)
     await scene.expectNothing()
+  })
+
+  const small = randomContent(200 * KiB, 'coded')
+  it.each(['gzip', 'br', 'deflate', 'deflate-raw', 'gzip, br'])(
+    '%s, always: asked again once, then decoded as one stream',
+    async (coding) => {
+      const scene = await openScene()
+      scene.origin.serve(path, { content: small, faults: [{ type: 'contentEncoding', coding }] })
+      const end = await scene.fetch(path, { sha256: small.sha256(), size: small.size })
+      expect(success(end)).toMatchObject({ size: small.size, verified: true })
+      expect(scene.origin.requests(path)).toHaveLength(2)
+      await scene.expectFile(name, small)
+    },
+  )
+
+  it.each([{ ranges: false }, { ranges: false, contentLength: false }])(
+    'of unknown size and digest, %o: decoded',
+    async (resource) => {
+      const scene = await openScene()
+      scene.origin.serve(path, { content: small, ...resource, faults: [{ type: 'contentEncoding' }] })
+      expect(success(await scene.fetch(path)).sha256).toBe(small.sha256())
+      await scene.expectFile(name, small)
+    },
+  )
+
+  it('cut off: decoded again from the start', async () => {
+    const scene = await openScene()
+    const cut: Fault = {
+      type: 'raw',
+      handle: (socket) => {
+        const body = gzipSync(small.slice(0, small.size)).subarray(0, 100_000)
+        socket.end(
+          Buffer.concat([
+            Buffer.from(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n`),
+            body,
+          ]),
+        )
+      },
+      times: 3,
+    }
+    scene.origin.serve(path, { content: small, faults: [cut, { type: 'contentEncoding' }] })
+    const end = await scene.fetch(path)
+    expect(success(end).sha256).toBe(small.sha256())
+    expect(end.told.restarts.length).toBeGreaterThan(0)
+    await scene.expectFile(name, small)
+  })
+
+  it('paused while it is decoded: nothing is kept, and the next run begins anew', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, {
+      content: small,
+      bytesPerSecond: 200 * KiB,
+      faults: [{ type: 'contentEncoding' }],
+    })
+    const manager = scene.manager()
+    const told = listen(manager)
+    const download = await manager.download({ url: scene.origin.url(path) })
+    await waitFor(() => download.current.downloaded > 0, { what: 'decoded bytes' })
+    await download.pause()
+    await scene.expectNothing()
+    scene.origin.serve(path, { content: small, faults: [{ type: 'contentEncoding' }] })
+    await download.resume()
+    expect(success(await ending(download, told)).sha256).toBe(small.sha256())
+    await scene.expectFile(name, small)
+  })
+
+  it('more than the expected size: CONTENT_MISMATCH', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content: small, faults: [{ type: 'contentEncoding' }] })
+    failure(await scene.fetch(path, { size: 1_000 }), 'CONTENT_MISMATCH')
+    await scene.expectDropped(name)
+  })
+
+  it.each(['aws-chunked', 'UTF-8', 'none', 'binary', '8bit', 'identity, identity'])(
+    'of %s, which is no coding: ignored, ranges as usual',
+    async (coding) => {
+      const scene = await openScene()
+      scene.origin.serve(path, { content, faults: [{ type: 'contentEncoding', coding, plain: true }] })
+      expect(success(await scene.fetch(path)).sha256).toBe(content.sha256())
+      expect(scene.origin.requests(path).length).toBeGreaterThan(1)
+      await scene.expectFile(name, content)
+    },
+  )
+
+  it('of an archive that is encoded itself: ignored', async () => {
+    const scene = await openScene()
+    const archive = bufferContent(gzipSync(small.slice(0, small.size)))
+    scene.origin.serve('/a.tar.gz', {
+      content: archive,
+      faults: [{ type: 'contentEncoding', coding: 'x-gzip', plain: true }],
+    })
+    expect(success(await scene.fetch('/a.tar.gz')).sha256).toBe(archive.sha256())
+    await scene.expectFile('a.tar.gz', archive)
   })
 
   it.each([

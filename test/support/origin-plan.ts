@@ -1,6 +1,6 @@
 /** Plans the response to a request from a resource and at most one fault. Pure; `origin-send.ts` sends the response. */
 import { createHash } from 'node:crypto'
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { bufferContent, patchedContent, randomContent, textContent, type Content } from './content.js'
 import { applyHeaders, formatRetryAfter, parseRanges, resolveRange, type HeaderLines } from './origin-http.js'
 import type { Fault, FaultKind, HeaderValues, OriginRequest, Resource } from './origin-types.js'
@@ -240,6 +240,13 @@ function spoilRange(plan: Plan, fault: FaultKind, { start, end }: { start: numbe
   }
 }
 
+function encoded(bytes: Buffer, coding: string): Buffer {
+  if (coding === 'br') return brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })
+  if (coding === 'deflate') return deflateSync(bytes)
+  if (coding === 'deflate-raw') return deflateRawSync(bytes)
+  return coding === 'gzip, br' ? encoded(gzipSync(bytes), 'br') : gzipSync(bytes)
+}
+
 /** Applies faults in the bytes of the body. */
 function spoilContent(plan: Plan, fault: FaultKind): void {
   const { body } = plan
@@ -249,9 +256,10 @@ function spoilContent(plan: Plan, fault: FaultKind): void {
     body.content = patchedContent(body.content, [{ at: fault.at, data: Buffer.of(flipped) }])
   }
   if (fault.type === 'contentEncoding') {
-    plan.headers.push(['Content-Encoding', 'gzip'])
+    const { coding = 'gzip' } = fault
+    plan.headers.push(['Content-Encoding', coding === 'deflate-raw' ? 'deflate' : coding])
     if (fault.plain === true) return
-    const packed = gzipSync(body.content.slice(body.start, body.end))
+    const packed = encoded(body.content.slice(body.start, body.end), coding)
     plan.body = { content: bufferContent(packed), start: 0, end: packed.length }
   }
 }

@@ -140,8 +140,11 @@ export type FaultKind =
       body?: string
       retryAfter?: number | Date | string
     }
-  /** `Content-Encoding: gzip` without being requested; `plain` only claims it. The content is held in memory. */
-  | { type: 'contentEncoding'; plain?: boolean }
+  /**
+   * `Content-Encoding` without being requested; `plain` only claims it. Default: gzip. `deflate-raw` is deflate without
+   * the header of zlib. The content is held in memory.
+   */
+  | { type: 'contentEncoding'; plain?: boolean; coding?: string }
   /** 206 with multipart/byteranges, although a single range was requested. Small contents only. */
   | { type: 'multipartRanges' }
   /** A login page with status 200. */

@@ -1,6 +1,8 @@
 /** A single ranged GET: follows redirects, runs timers, and writes the body to the part file in batches. */
 import { asDownloadError } from '../../disk/errors.js'
 import { DownloadError } from '../../errors.js'
+import type { Coding } from '../../net/content-coding.js'
+import { BodyDecoder } from '../../net/decoder.js'
 import { type Exchange, type HttpClient, requestHeaders, type ResponseHead } from '../../net/http.js'
 import type { ProxySetting } from '../../net/proxies.js'
 import { type Hop, isRedirect, nextHop } from '../../net/redirects.js'
@@ -77,6 +79,7 @@ export class FetchConnection {
   readonly #listener: ConnectionListener
   #writer: BatchWriter | null = null
   #exchange: Exchange | null = null
+  #decoder: BodyDecoder | null = null
   #state: 'idle' | 'waiting' | 'held' | 'body' | 'closing' | 'closed' = 'idle'
   /** One past the last byte of the response body; null if the head does not say. */
   #bodyEnd: number | null = null
@@ -130,10 +133,14 @@ export class FetchConnection {
           else this.#onHead(head)
         },
         onData: (chunk) => {
-          if (exchange === this.#exchange) this.#onData(chunk)
+          if (exchange !== this.#exchange) return
+          if (this.#decoder === null) this.#onData(chunk)
+          else this.#decode(this.#decoder, chunk)
         },
         onEnd: () => {
-          if (exchange === this.#exchange) this.#onEnd()
+          if (exchange !== this.#exchange) return
+          if (this.#decoder === null) this.#onEnd()
+          else this.#decoder.end()
         },
         onError: (error) => {
           if (exchange === this.#exchange) void this.#close({ kind: 'failed', error, local: false })
@@ -163,8 +170,48 @@ export class FetchConnection {
 
   #onHead(head: ResponseHead): void {
     this.#state = 'held'
-    this.#exchange?.pause()
+    this.#body?.pause()
     this.#listener.onHead(this, head)
+  }
+
+  /**
+   * Decodes the body of a held response. Positions and counts are then those of decoded bytes. Must be called before
+   * anything else is done with the response.
+   */
+  decode(codings: readonly Coding[]): void {
+    const exchange = this.#exchange
+    if (this.#state !== 'held' || exchange === null) return
+    this.#decoder = new BodyDecoder(codings, exchange, {
+      onData: (chunk) => {
+        this.#onData(chunk)
+      },
+      onEnd: () => {
+        this.#onEnd()
+      },
+      onError: (error) => {
+        void this.#close({ kind: 'failed', error, local: false })
+      },
+    })
+    const held = this.#held
+    this.#held = []
+    for (const chunk of held) this.#decode(this.#decoder, chunk)
+    if (this.#heldEnd) this.#decoder.end()
+    this.#heldEnd = false
+  }
+
+  #decode(decoder: BodyDecoder, chunk: Buffer): void {
+    this.#lastByteAt = this.#context.clock.now()
+    decoder.write(chunk)
+  }
+
+  /** Whether the body is being decoded. */
+  get isDecoded(): boolean {
+    return this.#decoder !== null
+  }
+
+  /** What the body is read from. */
+  get #body(): Exchange | null {
+    return this.#decoder ?? this.#exchange
   }
 
   /** Whether the connection has ended. */
@@ -188,11 +235,11 @@ export class FetchConnection {
           settle: () => {
             if (!this.isClosed && !enough()) return
             this.#peek = null
-            this.#exchange?.pause()
+            this.#body?.pause()
             resolve()
           },
         }
-        this.#exchange?.resume()
+        this.#body?.resume()
       })
     }
     if (this.#state !== 'held') throw endedEarly()
@@ -236,7 +283,7 @@ export class FetchConnection {
     this.#held = []
     for (const chunk of held) this.#onData(chunk)
     if (this.#heldEnd) this.#onEnd()
-    else this.#exchange?.resume()
+    else this.#body?.resume()
   }
 
   /** Stops this connection at `end`, because another one fetches the rest. */
@@ -355,12 +402,12 @@ export class FetchConnection {
 
   #block(): void {
     this.#blocked += 1
-    this.#exchange?.pause()
+    this.#body?.pause()
   }
 
   #unblock(): void {
     this.#blocked -= 1
-    if (this.#blocked === 0 && this.#state === 'body') this.#exchange?.resume()
+    if (this.#blocked === 0 && this.#state === 'body') this.#body?.resume()
   }
 
   #onEnd(): void {
@@ -387,7 +434,7 @@ export class FetchConnection {
     this.#state = 'closing'
     this.#peek?.settle()
     this.#limiter?.cancel()
-    this.#exchange?.abort()
+    this.#body?.abort()
     this.#held = []
     this.#writer?.flush()
     await this.#writer?.drain()

@@ -13,6 +13,7 @@ import { StartOver } from '../part/start-over.js'
 import { ConnectionPool, type LiveConnection, Requests } from './connection-pool.js'
 import { endedEarly, type Outcome } from './connection.js'
 import type { FetcherInit } from './contract.js'
+import { ForcedCoding } from './forced-coding.js'
 import { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import { LimitedGrowth } from './pool-size.js'
@@ -34,6 +35,7 @@ export class Fetcher {
   #notBefore = 0
   #timer: Timer | null = null
   #opening = 0
+  readonly #forcedCoding: ForcedCoding
   #ended: { error: unknown } | 'complete' | 'nothing' | null = null
   #settle: ((outcome: 'complete' | 'nothing') => void) | null = null
   #reject: ((error: unknown) => void) | null = null
@@ -58,6 +60,9 @@ export class Fetcher {
       },
     })
     const { minSegmentBytes } = init.tuning
+    this.#forcedCoding = new ForcedCoding((message) => {
+      init.host.emit({ type: 'log', level: 'warn', message })
+    })
     const digestKnown = init.spec.sha256 !== null
     this.#requests = new Requests(this.#pool, this.mirrors, { minSegmentBytes, digestKnown })
   }
@@ -142,10 +147,11 @@ export class Fetcher {
 
   // ---- responses ----
 
-  #onHead(live: LiveConnection, head: ResponseHead): void {
+  #onHead(live: LiveConnection, received: ResponseHead): void {
     const { connection, start, mirror } = live
     const { sha256, size } = this.#init.spec
     const identity = mirror.expected(this.#part)
+    const head = this.#forcedCoding.undo(live, received, this.#part?.writtenBytes ?? 0)
     const verdict = judge({ start, end: connection.end, identity, digestKnown: sha256 !== null, size }, head)
     switch (verdict.kind) {
       case 'accept':
@@ -205,6 +211,7 @@ export class Fetcher {
         return
       }
       this.#part = part
+      if (connection.isDecoded) part.forgoResuming()
       mirror.ranges = verdict.ranges
       if (part.frontier > 0) {
         // A part from an earlier run was found once the file had a name: request only the missing bytes.
@@ -231,6 +238,7 @@ export class Fetcher {
     const part = this.#part
     if (part === null) return
     const { identity, bodyEnd } = verdict
+    if (connection.isDecoded) part.forgoResuming()
     if (!mirror.joined && !live.compareOnly) {
       if (part.writtenBytes > 0 || this.#pool.size > 1) {
         connection.stop()
@@ -349,6 +357,10 @@ export class Fetcher {
     }
     // The address is excluded already.
     if (mirror.out !== null) return
+    if (connection.isDecoded && connection.receivedBytes > 0) {
+      this.#ruleOut(mirror, error.retryable ? new StartOver(error, 'ranges-lost') : error)
+      return
+    }
     if (error.code === 'SOURCE_CHANGED' && connection.acceptedAt !== null) {
       this.#ruleOut(mirror, new StartOver(error, 'changed'))
       return

@@ -62,6 +62,7 @@ export class PartFile {
   #dirty = false
   readonly #journalWrites = new Latest(() => this.#saveNow())
   #demand: JournalDemand = { sync: false, publishing: null }
+  #resumable = true
   #closed = false
   /** Another program has truncated the part, which its length does not show any more. */
   #truncated = false
@@ -246,6 +247,11 @@ export class PartFile {
     return this.#sized ? bytes === length : bytes >= length
   }
 
+  /** The bytes can't be continued by a later run, so they are neither recorded nor kept. */
+  forgoResuming(): void {
+    this.#resumable = false
+  }
+
   /** Records the written bytes in the journal; does nothing if nothing has changed. */
   async saveJournal(): Promise<void> {
     await this.#journalWrites.ask()
@@ -264,6 +270,7 @@ export class PartFile {
     const { sync, publishing } = this.#demand
     this.#demand = { sync: false, publishing: null }
     if (this.#closed || !(this.#dirty || sync)) return
+    if (!this.#resumable && publishing === null) return
     // If publishing fails after all, the next journal must no longer announce it.
     this.#dirty = publishing !== null
     await this.#writeJournal({ sync, publishing })
@@ -323,8 +330,12 @@ export class PartFile {
     }
   }
 
-  /** Writes the journal and closes the file, so that a later run can resume it. */
+  /** Writes the journal and closes the file, so that a later run can resume it, if that is possible. */
   async keep(): Promise<void> {
+    if (!this.#resumable) {
+      await this.discard()
+      return
+    }
     try {
       await this.saveJournal().catch((error: unknown) => this.#keepWithoutTail(error))
     } finally {
