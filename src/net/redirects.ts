@@ -1,5 +1,7 @@
 /** Follows redirects (transfer rule 7; RFC 9110 section 15.4). Pure. */
 import { DownloadError } from '../errors.js'
+import { type Cookie, cookieHeader, withCookies } from './cookies.js'
+import type { ResponseHead } from './http.js'
 
 /** The URL and headers of a request in a chain of redirects. */
 export interface Hop {
@@ -8,6 +10,37 @@ export interface Hop {
   headers: Readonly<Record<string, string>>
   /** Redirects followed so far. */
   count: number
+  /** Cookies that the redirects before it have set. */
+  cookies?: readonly Cookie[] | undefined
+}
+
+/** Returns the headers to send to a hop: the caller's, and the cookies that redirects have set for it. */
+export function headersOf({ url, headers, cookies = [] }: Hop): Readonly<Record<string, string>> {
+  if (cookies.length === 0) return headers
+  const given = Object.entries(headers).find(([name]) => name.toLowerCase() === 'cookie')
+  const cookie = cookieHeader(cookies, url, given?.[1] ?? null)
+  if (cookie === null) return headers
+  const others = Object.entries(headers).filter(([name]) => name.toLowerCase() !== 'cookie')
+  return { ...Object.fromEntries(others), cookie }
+}
+
+/**
+ * The hop after the response to a request was a redirect.
+ *
+ * @param now - milliseconds since the epoch, for cookies that expire.
+ * @throws DownloadError see {@link nextHop}.
+ */
+export function followRedirect(hop: Hop, { headers }: ResponseHead, maxRedirects: number, now: number): Hop {
+  const locations = [...new Set([headers['location'] ?? []].flat())]
+  if (locations.length > 1) {
+    throw new DownloadError('PROTOCOL_ERROR', 'The server redirects to several addresses at once.', {
+      retryable: true,
+    })
+  }
+  const next = nextHop(hop, locations[0] ?? null, maxRedirects)
+  const set = [headers['set-cookie'] ?? []].flat()
+  const cookies = withCookies(hop.cookies ?? [], set, hop.url, now)
+  return cookies.length === 0 ? next : { ...next, cookies }
 }
 
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
@@ -21,7 +54,7 @@ export function isRedirect(status: number): boolean {
  * The hop after a redirect.
  *
  * @throws DownloadError `TOO_MANY_REDIRECTS`; `REDIRECT_BLOCKED` from https to http or to another scheme;
- * `PROTOCOL_ERROR` without a usable `Location`.
+ * `PROTOCOL_ERROR` without a usable `Location`, retryable unless it is empty.
  */
 export function nextHop(hop: Hop, location: string | null, maxRedirects: number): Hop {
   if (hop.count >= maxRedirects) {
@@ -32,9 +65,12 @@ export function nextHop(hop: Hop, location: string | null, maxRedirects: number)
       retryable: true,
     })
   }
+  if (location.trim() === '') {
+    throw new DownloadError('PROTOCOL_ERROR', 'The server sent a redirect with an empty Location header.')
+  }
   let url: URL
   try {
-    url = new URL(location, hop.url)
+    url = new URL(escapeBytes(location), hop.url)
   } catch (cause) {
     throw new DownloadError('PROTOCOL_ERROR', 'The server redirects to an invalid address.', {
       cause,
@@ -50,6 +86,15 @@ export function nextHop(hop: Hop, location: string | null, maxRedirects: number)
   url.hash = ''
   const sameOrigin = url.origin === hop.url.origin
   return { url, headers: sameOrigin ? hop.headers : {}, count: hop.count + 1 }
+}
+
+/**
+ * Header values are read as Latin-1, so that each character stands for a byte. Servers put raw UTF-8 or Latin-1 into
+ * `Location`, and recognize these bytes only when they are escaped one by one.
+ */
+function escapeBytes(location: string): string {
+  if (/[^\0-\xff]/.test(location)) return location
+  return location.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
 /**

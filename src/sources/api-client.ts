@@ -6,7 +6,7 @@ import { canDecode, decodeBody } from '../net/decoder.js'
 import { isNetworkFailure } from '../net/errors.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
-import { firstHop, type Hop, isRedirect, nextHop } from '../net/redirects.js'
+import { firstHop, followRedirect, headersOf, type Hop, isRedirect } from '../net/redirects.js'
 import { growingTimeout, initialRetryState, onFailure, parseRetryAfter } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
 import { type Clock, systemClock } from '../util/clock.js'
@@ -124,10 +124,11 @@ export class Api {
     let hop = start
     let hopHeaders: Record<string, string> = {}
     for (;;) {
-      const got = await this.#exchange(hop, attempt)
+      const { answer: got, head } = await this.#exchange(hop, attempt)
       const answer = limit === 'own-head' ? { ...got, headers: { ...hopHeaders, ...got.headers } } : got
       if (isRedirect(answer.status)) {
-        const next = nextHop(hop, answer.headers['location'] ?? null, this.#init.tuning.maxRedirects)
+        const { tuning, clock } = this.#init
+        const next = followRedirect(hop, head, tuning.maxRedirects, clock.wallNow())
         if (limit === 'own-head' && next.url.origin !== hop.url.origin) return answer
         hop = next
         // The hub describes the file in the first response; the ones after it may not repeat that.
@@ -142,10 +143,13 @@ export class Api {
     }
   }
 
-  #exchange(hop: Hop, { limit, own, timeoutMs }: Attempt): Promise<ApiAnswer> {
+  #exchange(
+    hop: Hop,
+    { limit, own, timeoutMs }: Attempt,
+  ): Promise<{ answer: ApiAnswer; head: ResponseHead }> {
     const { http, proxy, clock, signal } = this.#init
     // Bodies are small, so compression isn't worth a decoder.
-    const headers = { 'user-agent': userAgent, ...own, ...hop.headers, 'accept-encoding': 'identity' }
+    const headers = { 'user-agent': userAgent, ...own, ...headersOf(hop), 'accept-encoding': 'identity' }
     return new Promise((resolve, reject) => {
       let head: ResponseHead | null = null
       const chunks: Buffer[] = []
@@ -162,11 +166,11 @@ export class Api {
       const finish = () => {
         end()
         exchange.abort()
-        const status = head?.status ?? 0
+        const { status, headers } = head ?? { status: 0, headers: {} }
         let body: Buffer = Buffer.concat(chunks)
         if (typeof limit === 'number' && status < 300) {
           // Some servers compress although they are asked not to.
-          const { codings } = contentCodingOf(head?.headers ?? {}, hop.url)
+          const { codings } = contentCodingOf(headers, hop.url)
           try {
             if (codings.length > 0 && canDecode(codings)) body = decodeBody(body, codings, limit)
           } catch (error) {
@@ -174,15 +178,12 @@ export class Api {
             return
           }
         }
-        resolve({
-          status,
-          headers: joined(head?.headers ?? {}),
-          url: hop.url.href,
-          text:
-            limit === 'beginning'
-              ? body.toString('latin1', 0, headBytes)
-              : new TextDecoder('utf-8', { ignoreBOM: true }).decode(body),
-        })
+        const text =
+          limit === 'beginning'
+            ? body.toString('latin1', 0, headBytes)
+            : new TextDecoder('utf-8', { ignoreBOM: true }).decode(body)
+        const answer = { status, headers: joined(headers), url: hop.url.href, text }
+        resolve({ answer, head: { status, headers } })
       }
       const onAbort = () => {
         fail(aborted())

@@ -1,4 +1,5 @@
 /** FAULTS rows 13, 14, 15 and 16: what statuses and redirects make of a download. */
+import type { Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { randomContent } from '../support/content.js'
 import { startOrigin, type Fault, type OriginRequest } from '../support/origin.js'
@@ -363,6 +364,53 @@ describe('row 16: redirects', () => {
       await scene.expectNothing()
     },
   )
+
+  it('with an empty Location: PROTOCOL_ERROR at once, N', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, {
+      content,
+      faults: [{ type: 'status', status: 302, headers: { Location: '' } }],
+    })
+    expect(failure(await scene.fetch(path), 'PROTOCOL_ERROR').retryable).toBe(false)
+    expect(scene.origin.requests(path)).toHaveLength(1)
+    await scene.expectNothing()
+  })
+
+  it.each([
+    ['UTF-8', Buffer.from('/möde l.bin'), '/m%C3%B6de%20l.bin'],
+    ['Latin-1', Buffer.from('/möde l.bin', 'latin1'), '/m%F6de%20l.bin'],
+  ])('row 57: with raw %s in Location: followed', async (_, location, target) => {
+    const scene = await openScene()
+    const head = ['HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ', location, '\r\n\r\n']
+    const handle = (socket: Socket) => {
+      socket.end(Buffer.concat(head.map((part) => Buffer.from(part))))
+    }
+    scene.origin.serve(path, { faults: [{ type: 'raw', handle }] })
+    scene.origin.serve(target, { content })
+    expect(success(await scene.fetch(path)).sha256).toBe(content.sha256())
+    await scene.expectFile(name, content)
+  })
+
+  it('row 57: with a cookie that must come back: followed, for all segments, and forgotten afterwards', async () => {
+    const scene = await openScene()
+    const manager = scene.manager()
+    const isKnown = ({ headers }: OriginRequest) => headers['cookie']?.includes('seen=1') === true
+    scene.origin.serve(path, (request) =>
+      isKnown(request)
+        ? { content, bytesPerSecond: 4 * MiB }
+        : { redirect: path, headers: { 'Set-Cookie': 'seen=1; Path=/' } },
+    )
+    expect(success(await scene.fetch(path, { headers: { Cookie: 'mine=2' } }, manager)).sha256).toBe(
+      content.sha256(),
+    )
+    const [first, ...others] = scene.origin.requests(path)
+    expect(first?.headers['cookie']).toBe('mine=2')
+    expect(new Set(others.map(({ headers }) => headers['cookie']))).toEqual(new Set(['mine=2; seen=1']))
+    expect(others.length).toBeGreaterThan(1)
+    success(await scene.fetch(path, { force: true }, manager))
+    expect(scene.origin.requests(path)[others.length + 1]?.headers['cookie']).toBe('mine=2')
+    await scene.expectFile(name, content)
+  })
 
   it('segments go straight to where the first one was led', async () => {
     const scene = await openScene()

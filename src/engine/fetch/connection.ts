@@ -5,7 +5,7 @@ import type { Coding } from '../../net/content-coding.js'
 import { BodyDecoder } from '../../net/decoder.js'
 import { type Exchange, type HttpClient, requestHeaders, type ResponseHead } from '../../net/http.js'
 import type { ProxySetting } from '../../net/proxies.js'
-import { type Hop, isRedirect, nextHop } from '../../net/redirects.js'
+import { followRedirect, headersOf, type Hop, isRedirect } from '../../net/redirects.js'
 import type { TransferTuning } from '../../net/tuning.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { BatchWriter, type BufferPool, type ByteSink } from '../part/batch-writer.js'
@@ -120,7 +120,7 @@ export class FetchConnection {
     const { http, proxy, clock, buckets } = this.#context
     if (buckets.some((bucket) => bucket.limit !== null)) http.beGentle()
     const exchange = http.exchange(
-      { url: this.hop.url, headers: requestHeaders(this.hop.headers, range), proxy },
+      { url: this.hop.url, headers: requestHeaders(headersOf(this.hop), range), proxy },
       {
         onSent: () => {
           this.#deadline = clock.now() + this.#headersTimeoutMs
@@ -152,13 +152,9 @@ export class FetchConnection {
 
   #redirect(exchange: Exchange, head: ResponseHead, range: Readonly<Record<string, string>>): void {
     if (exchange !== this.#exchange) return
-    const location = head.headers['location']
+    const { tuning, clock } = this.#context
     try {
-      this.hop = nextHop(
-        this.hop,
-        typeof location === 'string' ? location : null,
-        this.#context.tuning.maxRedirects,
-      )
+      this.hop = followRedirect(this.hop, head, tuning.maxRedirects, clock.wallNow())
     } catch (error) {
       void this.#close({ kind: 'failed', error: asDownloadError(error), local: false })
       return

@@ -1,7 +1,14 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
-import { firstHop, isRedirect, nextHop, type Hop } from '../../../src/net/redirects.js'
+import {
+  firstHop,
+  followRedirect,
+  headersOf,
+  isRedirect,
+  nextHop,
+  type Hop,
+} from '../../../src/net/redirects.js'
 import { failure } from '../../support/failure.js'
 
 const secrets = { Authorization: 'Bearer token', Cookie: 'a=b', 'X-Api-Key': 'key' }
@@ -97,6 +104,22 @@ describe('nextHop', () => {
     expect(error.message).toContain(text)
   })
 
+  it.each(['', ' ', '\t'])('ends at once with the empty location %j', (location) => {
+    const error = failure(() => nextHop(start, location, 10))
+    expect(error).toMatchObject({ code: 'PROTOCOL_ERROR', retryable: false })
+  })
+
+  it.each([
+    // As bytes of UTF-8 and of Latin-1, which is how a header is read.
+    ['/m\u00c3\u00b6del/\u00e6\u00a8\u00a1?q=\u00c3\u00b6', 'https://host/m%C3%B6del/%E6%A8%A1?q=%C3%B6'],
+    ['/m\u00f6del?q=\u00f6', 'https://host/m%F6del?q=%F6'],
+    ['/m%C3%B6del a', 'https://host/m%C3%B6del%20a'],
+    ['https://b\u00c3\u00bccher.example/a', 'https://xn--bcher-kva.example/a'],
+    ['/模', 'https://host/%E6%A8%A1'],
+  ])('understands the location %j', (location, url) => {
+    expect(nextHop(start, location, 10).url.href).toBe(url)
+  })
+
   it('keeps what the parser said about an invalid location', () => {
     expect(failure(() => nextHop(start, 'https://[', 10)).cause).toBeInstanceOf(TypeError)
   })
@@ -129,6 +152,36 @@ describe('nextHop', () => {
         }
       }),
     )
+  })
+})
+
+describe('followRedirect', () => {
+  const head = (headers: Record<string, string | string[]>) => ({ status: 302, headers })
+
+  it('sends back the cookies that redirects have set, on the same site', () => {
+    const one = followRedirect(
+      { ...start, headers: { 'X-Api-Key': 'key', COOKIE: 'mine=1' } },
+      head({ location: '/b', 'set-cookie': ['a=1; Path=/', 'b=2; Path=/'] }),
+      10,
+      0,
+    )
+    expect(headersOf(one)).toEqual({ 'X-Api-Key': 'key', cookie: 'mine=1; a=1; b=2' })
+    const two = followRedirect(one, head({ location: 'https://other/c', 'set-cookie': 'c=3' }), 10, 0)
+    expect(headersOf(two)).toEqual({})
+    const three = followRedirect(two, head({ location: 'https://host/d' }), 10, 0)
+    // The third was set by the host of the second request, which is that of the first.
+    expect(headersOf(three)).toEqual({ cookie: 'a=1; b=2; c=3' })
+  })
+
+  it('leaves the headers alone where no cookie was set', () => {
+    expect(followRedirect(start, head({ location: '/b' }), 10, 0)).toEqual(nextHop(start, '/b', 10))
+    expect(headersOf(start)).toBe(start.headers)
+  })
+
+  it('takes a location that is stated twice, but not two of them', () => {
+    expect(followRedirect(start, head({ location: ['/b', '/b'] }), 10, 0).url.pathname).toBe('/b')
+    expect(code(() => followRedirect(start, head({ location: ['/b', '/c'] }), 10, 0))).toBe('PROTOCOL_ERROR')
+    expect(code(() => followRedirect(start, head({}), 10, 0))).toBe('PROTOCOL_ERROR')
   })
 })
 
