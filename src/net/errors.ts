@@ -47,6 +47,24 @@ const connectCodes = new Set([
 /** In addition to the parser's own codes, which begin with `HPE_`. */
 const protocolCodes = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'])
 
+const deterministicErrors = new WeakSet<DownloadError>()
+
+/** Marks an error as one that the same request will most likely meet again. Returns it. */
+export function deterministic(error: DownloadError): DownloadError {
+  deterministicErrors.add(error)
+  return error
+}
+
+/** Whether an error is the same as the one before, and will most likely be met again, so that waiting is useless. */
+export function isRepeated(error: DownloadError, before: DownloadError | null): boolean {
+  return (
+    before !== null &&
+    deterministicErrors.has(error) &&
+    error.code === before.code &&
+    error.message === before.message
+  )
+}
+
 /** The phase in which an exchange failed. */
 export type ExchangePhase = 'connect' | 'headers' | 'body'
 
@@ -84,7 +102,9 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
   }
   if (phase === 'body') return make('TRUNCATED', 'The connection ended before the body was complete.', true)
   if (has(protocolCodes) || codes.some((code) => code.startsWith('HPE_'))) {
-    return make('PROTOCOL_ERROR', 'The response is not valid HTTP.', true)
+    const error = make('PROTOCOL_ERROR', 'The response is not valid HTTP.', true)
+    // The end of the connection in the middle of the head may be an accident.
+    return codes.includes('HPE_INVALID_EOF_STATE') ? error : deterministic(error)
   }
   return make('CONNECT_FAILED', `The connection was lost (${codes[0] ?? 'unknown'}).`, true)
 }

@@ -16,6 +16,7 @@ import {
   type AddressResolver,
 } from './guard.js'
 import { type Proxy, proxyFor, type ProxySetting } from './proxies.js'
+import { maxHeaderBytes } from './response-heads.js'
 import { largeReadBytes, mendSocket, receiveInto, smallReadBytes, type SocketEnds } from './sockets.js'
 import { socksConnector } from './socks.js'
 
@@ -63,9 +64,6 @@ export interface HttpClientOptions {
   /** Default: the system clock. */
   clock?: Clock | undefined
 }
-
-/** Larger response headers are refused (FAULTS row 19). */
-const maxHeaderBytes = 32 * 1024
 
 /** How long sockets use small reads after {@link HttpClient.beGentle}, in milliseconds. */
 const gentleMs = 2_000

@@ -1,6 +1,7 @@
 /** Follows redirects (transfer rule 7; RFC 9110 section 15.4). Pure. */
 import { DownloadError } from '../errors.js'
 import { type Cookie, cookieHeader, withCookies } from './cookies.js'
+import { deterministic } from './errors.js'
 import type { ResponseHead } from './http.js'
 
 /** The URL and headers of a request in a chain of redirects. */
@@ -33,9 +34,7 @@ export function headersOf({ url, headers, cookies = [] }: Hop): Readonly<Record<
 export function followRedirect(hop: Hop, { headers }: ResponseHead, maxRedirects: number, now: number): Hop {
   const locations = [...new Set([headers['location'] ?? []].flat())]
   if (locations.length > 1) {
-    throw new DownloadError('PROTOCOL_ERROR', 'The server redirects to several addresses at once.', {
-      retryable: true,
-    })
+    throw broken('The server redirects to several addresses at once.')
   }
   const next = nextHop(hop, locations[0] ?? null, maxRedirects)
   const set = [headers['set-cookie'] ?? []].flat()
@@ -61,9 +60,7 @@ export function nextHop(hop: Hop, location: string | null, maxRedirects: number)
     throw new DownloadError('TOO_MANY_REDIRECTS', `The server redirected more than ${maxRedirects} times.`)
   }
   if (location === null) {
-    throw new DownloadError('PROTOCOL_ERROR', 'The server sent a redirect without a Location header.', {
-      retryable: true,
-    })
+    throw broken('The server sent a redirect without a Location header.')
   }
   if (location.trim() === '') {
     throw new DownloadError('PROTOCOL_ERROR', 'The server sent a redirect with an empty Location header.')
@@ -72,10 +69,7 @@ export function nextHop(hop: Hop, location: string | null, maxRedirects: number)
   try {
     url = new URL(escapeBytes(location), hop.url)
   } catch (cause) {
-    throw new DownloadError('PROTOCOL_ERROR', 'The server redirects to an invalid address.', {
-      cause,
-      retryable: true,
-    })
+    throw broken('The server redirects to an invalid address.', cause)
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new DownloadError('REDIRECT_BLOCKED', `The server redirects to a ${url.protocol} address.`)
@@ -86,6 +80,10 @@ export function nextHop(hop: Hop, location: string | null, maxRedirects: number)
   url.hash = ''
   const sameOrigin = url.origin === hop.url.origin
   return { url, headers: sameOrigin ? hop.headers : {}, count: hop.count + 1 }
+}
+
+function broken(message: string, cause?: unknown): DownloadError {
+  return deterministic(new DownloadError('PROTOCOL_ERROR', message, { cause, retryable: true }))
 }
 
 /**

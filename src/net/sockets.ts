@@ -4,6 +4,7 @@
  */
 import type { OnReadOpts, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { HeadReader } from './response-heads.js'
 
 /** Is notified when a socket ends. */
 export interface SocketEnds {
@@ -20,6 +21,7 @@ export interface SocketEnds {
 
 /** Must be called with every new socket, before undici adds its listeners. */
 export function mendSocket(socket: Socket, ends: SocketEnds): void {
+  mendHeads(socket)
   // If only the end of the connection delimits a body, undici takes ECONNRESET for that end, so that half a
   // file would pass as complete (FAULTS row 7). It treats any other code as an error.
   socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -31,6 +33,47 @@ export function mendSocket(socket: Socket, ends: SocketEnds): void {
     // caught (https://github.com/nodejs/undici/issues/5360). All data has been read by then, so little is
     // buffered by resuming.
     ends.release()
+  })
+}
+
+/**
+ * Passes the head of each response through a {@link HeadReader}. undici sends one request at a time, so the bytes that
+ * arrive after a request has been written begin with a head. Bodies are passed on as they are.
+ */
+function mendHeads(socket: Socket): void {
+  const reader = new HeadReader()
+  let isReading = false
+  const push = socket.push.bind(socket)
+  const write: (...args: Parameters<Socket['write']>) => boolean = socket.write.bind(socket)
+  const passOn = (chunk: Buffer): boolean => {
+    let rest = chunk
+    let goesOn = true
+    while (isReading && rest.length > 0) {
+      const taken = reader.take(rest)
+      if (taken === null) return goesOn
+      goesOn = push(taken.head)
+      rest = taken.rest
+      reader.reset()
+      isReading = !taken.isFinal
+    }
+    return rest.length > 0 ? push(rest) : goesOn
+  }
+  Object.assign(socket, {
+    write(...args: Parameters<Socket['write']>): boolean {
+      if (args[0].length > 0 && !isReading) {
+        isReading = true
+        reader.reset()
+      }
+      return write(...args)
+    },
+    push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+      if (!isReading) return push(chunk, encoding)
+      if (chunk !== null) return passOn(chunk)
+      isReading = false
+      const { collected } = reader
+      if (collected.length > 0) push(collected)
+      return push(null)
+    },
   })
 }
 

@@ -3,7 +3,7 @@ import { headBytes } from '../disk/model-formats.js'
 import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from '../errors.js'
 import { contentCodingOf } from '../net/content-coding.js'
 import { canDecode, decodeBody } from '../net/decoder.js'
-import { isNetworkFailure } from '../net/errors.js'
+import { isNetworkFailure, isRepeated } from '../net/errors.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
 import { firstHop, followRedirect, headersOf, type Hop, isRedirect } from '../net/redirects.js'
@@ -96,12 +96,14 @@ export class Api {
     const hop = firstHop(new URL(url), request.headers ?? {})
     let state = initialRetryState(clock.now())
     let silences = 0
+    let before: DownloadError | null = null
     for (;;) {
       const timeoutMs = growingTimeout(this.#init.timeoutMs, silences)
       const outcome = await this.#follow(hop, request, { limit, own, timeoutMs }).catch(toDownloadError)
       throwIfAborted(signal)
       if (!(outcome instanceof DownloadError)) return outcome
-      if (!outcome.retryable) throw outcome
+      if (!outcome.retryable || isRepeated(outcome, before)) throw outcome
+      before = outcome
       if (outcome.code === 'STALLED') silences += 1
       const failure = {
         now: clock.now(),

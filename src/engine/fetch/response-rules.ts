@@ -4,6 +4,7 @@
  */
 import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
 import { parseContentRange } from '../../net/content-range.js'
+import { deterministic } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import { compareIdentity, type Identity } from '../part/identity.js'
 
@@ -61,7 +62,8 @@ export function identityOf(head: ResponseHead, total: number | null): Identity {
 /** Decides what to do with a response. */
 export function judge(expected: Expectation, head: ResponseHead): Verdict {
   if (head.status === 206) return judgePartial(expected, head)
-  if (head.status === 200) return judgeWhole(expected, head)
+  // 203: the same, but a proxy in between has changed something (RFC 9110 section 15.3.4).
+  if (head.status === 200 || head.status === 203) return judgeWhole(expected, head)
   if (head.status === 416) return judgeUnsatisfiable(expected, head)
   return judgeError(expected, head)
 }
@@ -179,7 +181,12 @@ function refuseEncoding(head: ResponseHead): Verdict | null {
   const encoding = [head.headers['content-encoding'] ?? []].flat().join(', ').trim().toLowerCase()
   return encoding.split(',').every((part) => ['', 'identity'].includes(part.trim()))
     ? null
-    : protocol(`The server sent Content-Encoding ${encoding} although identity was requested.`)
+    : repeated(`The server sent Content-Encoding ${encoding} although identity was requested.`)
+}
+
+/** For what the server will do again with the next request, too. */
+function repeated(message: string): Verdict {
+  return { kind: 'retry', error: deterministic(protocolError(message)) }
 }
 
 function protocol(message: string): Verdict {
@@ -218,7 +225,7 @@ function contentLength(head: ResponseHead): number | null {
 function refuseLength(head: ResponseHead): Verdict | null {
   const length = contentLength(head)
   if (length === null || Number.isSafeInteger(length)) return null
-  return protocol('The server sent an invalid Content-Length.')
+  return repeated('The server sent an invalid Content-Length.')
 }
 
 function first(head: ResponseHead, name: string): string | null {

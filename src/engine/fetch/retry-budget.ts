@@ -1,7 +1,7 @@
 /** The retry budget of a transfer, across all its connections and restarts. */
 import { isOutOfHandles } from '../../disk/errors.js'
 import { DownloadError } from '../../errors.js'
-import { isNetworkFailure } from '../../net/errors.js'
+import { isNetworkFailure, isRepeated } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/http.js'
 import {
   initialRetryState,
@@ -56,7 +56,9 @@ export class RetryBudget {
 
   /** Notes a failure and decides whether to wait or to give up. */
   failed(error: DownloadError, now: number): RetryVerdict {
+    const before = this.#state.attempts === 0 ? null : this.#lastError
     this.#lastError = error
+    if (isRepeated(error, before)) return { kind: 'give-up', reason: 'attempts' }
     if (isOutOfHandles(error) && now - this.#state.lastProgressAt < handlesMs) {
       // Other parts of this process will free handles soon, and no server is at fault.
       return {
