@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
 import { LatestByKey } from '../util/schedule.js'
-import { errnoOf, isMissing, withHandles } from './errors.js'
+import { errnoOf, isMissing, isUnsupported, withHandles } from './errors.js'
 import * as fs from './fs.js'
 import { type FileIo, io } from './io.js'
 
@@ -16,10 +16,13 @@ export interface ReplaceOptions {
   /** Permissions of the new file; the umask is subtracted. */
   mode: number
   /**
-   * Sync the data to the disk before the rename, and the folder after it. Default false: the file survives a
-   * killed process undamaged, but not always a power failure.
+   * What a power failure must not harm. Default: nothing; only a killed process leaves the file undamaged, and after
+   * a power failure it may be empty.
+   *
+   * - `content`: the data is synced before the rename, so that a power failure leaves the old file or the new one.
+   * - `replacement`: the folder is synced as well, so that the new file is certain to be there.
    */
-  sync?: boolean
+  sync?: 'content' | 'replacement'
 }
 
 /** Six random lower-case letters and digits, used as the suffix of temporary files. */
@@ -52,7 +55,7 @@ export async function replaceFile(path: string, data: string, options: ReplaceOp
       throw error
     }
   }
-  if (options.sync === true) await syncFolder(dirname(path))
+  if (options.sync === 'replacement') await syncFolder(dirname(path))
 }
 
 /**
@@ -70,7 +73,7 @@ export async function writeNew(
   try {
     try {
       await io.writeText(fd, data)
-      if (sync === true) await fdatasync(fd)
+      if (sync !== undefined) await syncText(fd)
       return await io.fstat(fd)
     } finally {
       await io.close(fd)
@@ -79,6 +82,35 @@ export async function writeNew(
     await io.unlink(path).catch(() => undefined)
     throw error
   }
+}
+
+/** Syncs a small file. A file system that knows no syncing, as some network and FUSE ones, has promised nothing. */
+async function syncText(fd: number): Promise<void> {
+  try {
+    await fdatasync(fd)
+  } catch (error) {
+    if (!isUnsupported(error)) throw error
+  }
+}
+
+/**
+ * Creates a folder and its missing parents, and syncs the entries of those that it has created: otherwise a power
+ * failure could take a folder together with files in it that were synced.
+ *
+ * @param path - absolute path.
+ * @param mode - permissions of all created folders; the umask is subtracted. Default: 0777.
+ * @returns the first folder that was created; undefined if all exist.
+ */
+export async function makeFolder(path: string, mode?: number): Promise<string | undefined> {
+  const first = await fs.mkdir(path, mode === undefined ? { recursive: true } : { recursive: true, mode })
+  if (first === undefined) return undefined
+  const top = dirname(first)
+  for (let folder = dirname(path); folder.length >= top.length; folder = dirname(folder)) {
+    // Whoever needs the folder to be durable syncs it again and reports the failure.
+    await syncFolder(folder).catch(() => undefined)
+    if (folder === dirname(folder)) break
+  }
+  return first
 }
 
 /**
@@ -105,7 +137,7 @@ async function syncNow(folder: string): Promise<void> {
     await fsync(fd)
   } catch (error) {
     // Some network and FUSE file systems don't support fsync on folders.
-    if (!['EINVAL', 'ENOTSUP', 'EPERM', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
+    if (!isUnsupported(error) && !['EPERM', 'EACCES', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
   } finally {
     await io.close(fd)
   }

@@ -109,6 +109,11 @@ export function isMissing(error: unknown): boolean {
   return errnoBehind(error) === 'ENOENT'
 }
 
+/** Whether a file system does not know an operation at all, which says nothing about the file. */
+export function isUnsupported(error: unknown): boolean {
+  return ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(errnoBehind(error) ?? '')
+}
+
 /**
  * For the `catch` of an operation on a file that may not exist.
  *

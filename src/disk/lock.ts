@@ -8,7 +8,6 @@
  * killed too early, can be taken after two seconds.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { basename, resolve } from 'node:path'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
@@ -16,10 +15,10 @@ import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing, withHandles } from './errors.js'
-import { open, readFileSync, readlinkSync, type Stats } from './fs.js'
+import { open, readFileSync, type Stats } from './fs.js'
 import { io } from './io.js'
 import { isSame } from './stamp.js'
-import { bootId, isExactBootId } from './system.js'
+import { bootId, hostId, isExactBootId } from './system.js'
 
 /** A lock that is held. */
 export interface FileLock {
@@ -362,19 +361,10 @@ let cachedSelf: Omit<Owner, 'token'> | undefined
 function self(): Omit<Owner, 'token'> {
   cachedSelf ??= {
     pid: process.pid,
-    host: `${hostname()} ${processNamespace()}`.trim(),
+    host: hostId(),
     bootId: bootId(),
     startTime: readStat('self')?.startTime ?? null,
     thread,
   }
   return cachedSelf
-}
-
-/** The process namespace. Containers can have the same host name without seeing each other's processes. */
-function processNamespace(): string {
-  try {
-    return readlinkSync('/proc/self/ns/pid')
-  } catch {
-    return ''
-  }
 }

@@ -42,7 +42,7 @@ const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
   // Windows ignores everything after the first dot, and spaces before it:
   // https://learn.microsoft.com/windows/win32/fileio/naming-a-file
   [/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/iu, reservedOnWindows],
-  [/\.part(?:\.json(?:\..{6})?|\.lock|\.adopt)?$/iu, reservedForParts],
+  [/\.part(?:\.(?:json|live)(?:\..{6})?|\.lock|\.adopt)?$/iu, reservedForParts],
   [/^\.model-downloader$/iu, reservedForList],
 ]
 

@@ -9,6 +9,8 @@ export interface PartPaths {
   target: string
   part: string
   journal: string
+  /** What has been written since the journal was last synced; worth something only within the boot. */
+  recent: string
   lock: string
   /** A copy from another program's cache, while it is verified. */
   adopted: string
@@ -22,6 +24,7 @@ export function partPaths(directory: string, filename: string): PartPaths {
     target,
     part: `${target}.part`,
     journal: `${target}.part.json`,
+    recent: `${target}.part.live`,
     lock: `${target}.part.lock`,
     adopted: `${target}.part.adopt`,
   }
@@ -29,7 +32,12 @@ export function partPaths(directory: string, filename: string): PartPaths {
 
 /** Deletes part and journal, whatever they contain. */
 export async function discardLeftover(paths: PartPaths): Promise<void> {
-  await removeFiles([paths.part, paths.journal])
+  await removeFiles(leftoverFiles(paths))
+}
+
+/** The files that an interrupted transfer leaves to the next one. */
+export function leftoverFiles({ part, journal, recent }: PartPaths): string[] {
+  return [part, journal, recent]
 }
 
 /**

@@ -1,6 +1,6 @@
-import { uptime } from 'node:os'
+import { hostname, uptime } from 'node:os'
 import { systemClock } from '../util/clock.js'
-import { existsSync, readFileSync } from './fs.js'
+import { existsSync, readFileSync, readlinkSync } from './fs.js'
 
 let cached: string | undefined
 
@@ -33,6 +33,26 @@ function readBootId(): string {
     // Not Linux, or /proc is hidden.
   }
   return `boot:${Math.round((systemClock.wallNow() / 1000 - uptime()) / 10)}`
+}
+
+let cachedHost: string | undefined
+
+/**
+ * Identifies the machine or container: host name and process namespace. Within one, process ids are comparable, and a
+ * file has one page cache. Containers can have the same host name, or share a boot of the kernel, but reach a folder
+ * through different mounts.
+ */
+export function hostId(): string {
+  cachedHost ??= `${hostname()} ${processNamespace()}`.trim()
+  return cachedHost
+}
+
+function processNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return ''
+  }
 }
 
 // ---- Files of the build that are not imported, such as a worker's entry or a page.

@@ -1,7 +1,8 @@
 /** The target of a download: its lock, whether it can be written, and what exists there already. */
 import { dirname } from 'node:path'
+import { makeFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
-import { access, constants, mkdir, open, rmdir, type Stats } from '../disk/fs.js'
+import { access, constants, open, rmdir, type Stats } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { acquireLock, type FileLock } from '../disk/lock.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'
@@ -261,7 +262,7 @@ const createdFolders = new Map<string, { first: string }>()
 
 async function makeDirectory(directory: string): Promise<void> {
   try {
-    const first = await mkdir(directory, { recursive: true })
+    const first = await makeFolder(directory)
     const known = createdFolders.get(directory)?.first
     // Its parent may have been created earlier and still exist.
     if (first !== undefined)

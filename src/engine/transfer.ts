@@ -148,7 +148,7 @@ export class Transfer {
 
   /** Opens the part file of an earlier run, if there is a usable one. */
   async #openKept(target: Target, { resume, found, partExists }: Leftover): Promise<void> {
-    const { url, sha256, size } = this.#spec
+    const { url, sha256, size, remote } = this.#spec
     const wrongSize = size !== null && resume !== null && (resume.identity.total ?? size) !== size
     if (resume === null || wrongSize) {
       if (found) this.#log('warn', "The bytes from an earlier run can't be used; starting over.")
@@ -158,7 +158,7 @@ export class Transfer {
     }
     const { identity } = resume
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
-    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, mirror, resume })
+    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, mirror, remote, resume })
     this.#kept = { part, identity }
     this.#mirrorTrust.noteKept()
     const { total } = identity
@@ -235,12 +235,12 @@ export class Transfer {
       this.#log('info', 'The file changed on the server since the last run; starting over.')
       await this.#drop()
     }
-    const { url, sha256 } = this.#spec
+    const { url, sha256, remote } = this.#spec
     const { identity } = first
     const { total } = identity
     if (total !== null) await ensureSpace(target.paths.directory, total, 0, this.#shared.clock)
     this.#throwIfStopped()
-    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, resume: null })
+    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, remote, resume: null })
     this.#use(part, total)
     const filename = shownName(this.#spec, this.#filename ?? '')
     this.#emit({ type: 'named', filename, path: target.paths.target })

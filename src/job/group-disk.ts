@@ -3,7 +3,7 @@ import { basename, dirname, join, sep } from 'node:path'
 import pLimit from 'p-limit'
 import { rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
-import { partPaths, removeFiles } from '../disk/part-paths.js'
+import { leftoverFiles, partPaths, removeFiles } from '../disk/part-paths.js'
 import { freeBytes, notEnoughSpace } from '../disk/space.js'
 import { isUnchanged } from '../disk/stamp.js'
 import type { GroupEntry, GroupFiles } from '../download/group.js'
@@ -64,10 +64,7 @@ export async function removeGroupFiles(
   { parts, complete }: { parts: readonly string[]; complete: readonly string[] },
 ): Promise<void> {
   const files = [
-    ...parts.flatMap((path) => {
-      const { part, journal } = partPaths(dirname(path), basename(path))
-      return [part, journal]
-    }),
+    ...parts.flatMap((path) => leftoverFiles(partPaths(dirname(path), basename(path)))),
     ...complete,
   ]
   await pLimit(maxParallelOps).map(files, (path) => removeFiles([path]))

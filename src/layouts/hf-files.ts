@@ -3,7 +3,7 @@
  * repeated, even by two processes at once.
  */
 import { basename, dirname, join } from 'node:path'
-import { readRegularFile, replaceFile, syncFolder, uniqueSuffix } from '../disk/atomic.js'
+import { makeFolder, readRegularFile, replaceFile, syncFolder, uniqueSuffix } from '../disk/atomic.js'
 import { errnoOf, fsError, nullIfMissing } from '../disk/errors.js'
 import {
   constants,
@@ -11,7 +11,6 @@ import {
   type Dirent,
   link,
   lstat,
-  mkdir,
   readdir,
   readlink,
   realpath,
@@ -113,7 +112,7 @@ export async function pointRef(root: string, place: CachePlace): Promise<void> {
     await makeInside(root, segments.slice(0, -1))
     const present = await readRegularFile(path, maxRefBytes).catch(() => null)
     if (present?.data.toString('utf8') === place.commit) return
-    await replaceFile(path, place.commit, { mode: 0o644, sync: true })
+    await replaceFile(path, place.commit, { mode: 0o644, sync: 'replacement' })
   } catch (error) {
     throw fsError(error, 'writing the ref of the cache')
   }
@@ -121,7 +120,7 @@ export async function pointRef(root: string, place: CachePlace): Promise<void> {
 
 async function makeInside(root: string, folders: readonly string[]): Promise<void> {
   await requireInside(root, folders)
-  await mkdir(join(root, ...folders), { recursive: true })
+  await makeFolder(join(root, ...folders))
 }
 
 async function makeLink(path: string, blob: string, place: CachePlace, linker: Linker): Promise<void> {

@@ -6,8 +6,9 @@ import { fsError, isMissing } from '../../disk/errors.js'
 import { readdir } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import type { PartPaths } from '../../disk/part-paths.js'
-import { bootId } from '../../disk/system.js'
+import { bootId, hostId } from '../../disk/system.js'
 import { lazily } from '../../util/lazy.js'
+import type { RemoteGrant } from '../../net/address-policy.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
 import { covers, type IntervalSet, parseIntervals } from './intervals.js'
@@ -22,8 +23,12 @@ export interface Journal {
   identity: Identity
   /** The `mirrorId` of the address that `identity` comes from; undefined for `url`. */
   mirror?: string | undefined
+  /** The addresses that the URL may reach; null for a trusted caller, undefined in journals of the first versions. */
+  remote?: RemoteGrant | null | undefined
   /** Id of the boot in which `written` is valid. */
   bootId: string
+  /** The `hostId` of the owner, for which `written` is valid; undefined in journals of the first versions. */
+  host?: string | undefined
   /** Id of the run that wrote it last. If it is not ours, another run has taken over the part. */
   writer: string
   /** Inode of the part file; shows after a kill whether the rename took place. A string, as it may exceed 2^53. */
@@ -58,7 +63,12 @@ const schema = lazily(() => {
       lastModifiedStrong: z.boolean(),
     }),
     mirror: z.string().optional(),
+    remote: z
+      .object({ allowPrivateNetwork: z.boolean(), allowedHosts: z.array(z.string()) })
+      .nullable()
+      .optional(),
     bootId: z.string(),
+    host: z.string().optional(),
     writer: z.string(),
     inode: z.string(),
     written: intervals,
@@ -103,14 +113,22 @@ export interface Resumable {
 /**
  * Determines how much of an existing part can be resumed.
  *
- * Within the boot that wrote it, the page cache holds all of `written`; after a reboot only `synced` is reliable. A
- * part that is shorter than its journal states was changed by another program and can't be used at all.
+ * Within the boot that wrote it, the page cache holds all of `written`; after a reboot only `synced` is reliable. The
+ * same holds for the journal of another container, although it shares the boot: what it has written may be in the cache
+ * of its own mount, such as that of a network file system, and gone with it. A part that is shorter than its journal states was changed by another program and can't be used at all.
  *
  * @returns null if nothing can be resumed.
  */
 export function resumable(
   journal: Journal,
-  now: { urls: readonly string[]; sha256: string | null; bootId: string; partSize: number },
+  now: {
+    urls: readonly string[]
+    sha256: string | null
+    bootId: string
+    /** The `hostId` of this process. Default: that of the journal. */
+    host?: string
+    partSize: number
+  },
 ): Resumable | null {
   // The same digest means the same file, whichever mirror or revision it came from.
   const sameDigest = now.sha256 !== null && journal.sha256 === now.sha256
@@ -118,7 +136,9 @@ export function resumable(
   const known = now.urls.includes(journal.url) || now.urls.some((url) => mirrorId(url) === mirror)
   if (!known && !sameDigest) return null
   if (now.sha256 !== null && journal.sha256 !== null && now.sha256 !== journal.sha256) return null
-  const done = journal.bootId === now.bootId ? journal.written : journal.synced
+  const { host = now.host } = journal
+  const sameCache = journal.bootId === now.bootId && host === (now.host ?? host)
+  const done = sameCache ? journal.written : journal.synced
   const end = done.at(-1)?.[1] ?? 0
   if (end === 0 || now.partSize < end) return null
   return { identity: journal.identity, mirror, done, synced: journal.synced }
@@ -162,12 +182,24 @@ export async function peekLeftover(
   const text = await readText(paths.journal)
   // A part without a journal can't be resumed. It is deleted when a new part is created.
   if (text === null) return { journal: null, resume: null, found: false, partExists: false }
-  const journal = parseJournal(text)
+  const saved = parseJournal(text)
+  const journal = saved === null ? null : newest(saved, await readText(paths.recent).catch(() => null))
   const part = await statPart(paths.part)
   const partExists = part !== null
   if (journal === null || !part?.isFile()) return { journal, resume: null, found: true, partExists }
-  const now = { urls, sha256, bootId: bootId(), partSize: part.size }
+  const now = { urls, sha256, bootId: bootId(), host: hostId(), partSize: part.size }
   return { journal, resume: resumable(journal, now), found: true, partExists }
+}
+
+/**
+ * The newest state that a run has written: a journal that was synced is not replaced by one that is not, which lies
+ * beside it instead. That one counts only together with the journal of the same run and boot.
+ */
+function newest(saved: Journal, recentText: string | null): Journal {
+  const recent = recentText === null ? null : parseJournal(recentText)
+  if (recent === null) return saved
+  const together = (['writer', 'bootId', 'inode', 'url'] as const).every((key) => recent[key] === saved[key])
+  return together ? recent : saved
 }
 
 /**
@@ -177,11 +209,11 @@ export async function peekLeftover(
 const maxJournalBytes = 1024 * 1024
 
 /** Deletes temporary journals (see `replaceFile`), which exist only next to a part or a journal. */
-export async function removeTemporary({ directory, journal }: PartPaths): Promise<void> {
-  const start = `${basename(journal)}.`
+export async function removeTemporary({ directory, journal, recent }: PartPaths): Promise<void> {
+  const starts = [journal, recent].map((path) => `${basename(path)}.`)
   const names = await readdir(directory).catch(() => [])
-  const temporary = names.filter(
-    (name) => name.startsWith(start) && /^[0-9a-z]{6}$/.test(name.slice(start.length)),
+  const temporary = names.filter((name) =>
+    starts.some((start) => name.startsWith(start) && /^[0-9a-z]{6}$/.test(name.slice(start.length))),
   )
   // A file that can't be deleted does no harm.
   await Promise.allSettled(temporary.map((name) => io.unlink(join(directory, name))))

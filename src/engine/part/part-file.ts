@@ -7,8 +7,9 @@ import { asDownloadError, fsError } from '../../disk/errors.js'
 import { fstatSync, type Stats } from '../../disk/fs.js'
 import { usesSyncIo, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths, removeFiles } from '../../disk/part-paths.js'
-import { bootId } from '../../disk/system.js'
+import { bootId, hostId } from '../../disk/system.js'
 import { DownloadError, isDownloadError } from '../../errors.js'
+import type { RemoteGrant } from '../../net/address-policy.js'
 import { Latest } from '../../util/schedule.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
@@ -31,6 +32,8 @@ export interface PartInit {
   identity: Identity
   /** The address that `identity` comes from, as a `mirrorId`; undefined for `url`. */
   mirror?: string | undefined
+  /** The addresses that the URL may reach; null (the default) for a trusted caller. */
+  remote?: RemoteGrant | null
   resume: Resumable | null
 }
 
@@ -38,8 +41,12 @@ export interface PartInit {
 interface JournalDemand {
   /** Force the journal to the disk. */
   sync: boolean
+  /** The last one of this run, which should leave nothing beside it. */
+  last: boolean
   publishing: Journal['publishing']
 }
+
+const noDemand: JournalDemand = { sync: false, last: false, publishing: null }
 
 /** An open part file. Its owner must end it with {@link close}, {@link keep}, {@link publish} or {@link discard}. */
 export class PartFile {
@@ -58,10 +65,16 @@ export class PartFile {
   #written: IntervalSet
   #synced: IntervalSet
   #writtenBytes: number
-  #journalExists: boolean
+  /**
+   * What lies under the journal's name. One that may be synced must not be replaced by one that is not: after a power
+   * failure the rename may be there and the content not, as on XFS and Btrfs, and with it everything that was synced.
+   */
+  #journal: 'none' | 'unsynced' | 'of-earlier-run' | 'synced'
+  #recentExists: boolean
+  readonly #remote: RemoteGrant | null
   #dirty = false
   readonly #journalWrites = new Latest(() => this.#saveNow())
-  #demand: JournalDemand = { sync: false, publishing: null }
+  #demand: JournalDemand = noDemand
   #resumable = true
   #closed = false
   /** Another program has truncated the part, which its length does not show any more. */
@@ -81,7 +94,9 @@ export class PartFile {
     this.#written = init.resume?.done ?? []
     this.#synced = init.resume?.synced ?? []
     this.#writtenBytes = size(this.#written)
-    this.#journalExists = init.resume !== null
+    this.#remote = init.remote ?? null
+    this.#journal = init.resume === null ? 'none' : 'of-earlier-run'
+    this.#recentExists = init.resume !== null
   }
 
   /**
@@ -262,18 +277,19 @@ export class PartFile {
     const before = this.#written
     await this.#datasync()
     this.#synced = before
-    this.#demand.sync = true
+    this.#demand = { ...this.#demand, sync: true }
     await this.#journalWrites.ask()
   }
 
   async #saveNow(): Promise<void> {
-    const { sync, publishing } = this.#demand
-    this.#demand = { sync: false, publishing: null }
-    if (this.#closed || !(this.#dirty || sync)) return
+    const demand = this.#demand
+    this.#demand = noDemand
+    const { sync, last, publishing } = demand
+    if (this.#closed || !(this.#dirty || sync || (last && this.#recentExists))) return
     if (!this.#resumable && publishing === null) return
     // If publishing fails after all, the next journal must no longer announce it.
     this.#dirty = publishing !== null
-    await this.#writeJournal({ sync, publishing })
+    await this.#writeJournal(demand)
   }
 
   /** Bytes that the file already occupies on the disk. */
@@ -314,7 +330,8 @@ export class PartFile {
       await io.fchmod(this.fd, options.mode)
       await this.#datasync()
       if (options.replaces) {
-        this.#demand = { sync: true, publishing: { size: options.size, sha256: options.sha256 } }
+        const publishing = { size: options.size, sha256: options.sha256 }
+        this.#demand = { sync: true, last: false, publishing }
         await this.#journalWrites.ask()
       }
       const stat = await this.#statIfIntact()
@@ -322,12 +339,18 @@ export class PartFile {
       await io.rename(paths.part, paths.target)
       await syncFolder(paths.directory)
       const { mtimeMs, ino } = stat
-      if (this.#journalExists) await removeFiles([paths.journal])
+      await this.#removeJournal()
       await this.close()
       return { mtimeMs, ino }
     } catch (error) {
       throw error instanceof StartOver ? error : fsError(error, 'publishing the file')
     }
+  }
+
+  async #removeJournal(): Promise<void> {
+    const { journal, recent } = this.paths
+    // Most files are so small that they never had any.
+    if (this.#journal !== 'none') await removeFiles([journal, recent])
   }
 
   /** Writes the journal and closes the file, so that a later run can resume it, if that is possible. */
@@ -337,6 +360,7 @@ export class PartFile {
       return
     }
     try {
+      this.#demand = { ...this.#demand, last: true }
       await this.saveJournal().catch((error: unknown) => this.#keepWithoutTail(error))
     } finally {
       await this.close()
@@ -392,7 +416,7 @@ export class PartFile {
     await io.close(this.fd)
   }
 
-  async #writeJournal(options: JournalDemand): Promise<void> {
+  async #writeJournal({ sync, last, publishing }: JournalDemand): Promise<void> {
     const { ino } = await this.#stat()
     const journal: Journal = {
       version: 1,
@@ -400,17 +424,30 @@ export class PartFile {
       sha256: this.#sha256,
       identity: this.#identity,
       mirror: this.#mirror,
+      remote: this.#remote,
       bootId: bootId(),
+      host: hostId(),
       writer: (this.#writer ??= randomBytes(8).toString('hex')),
       inode: String(ino),
       written: this.#written,
       synced: this.#synced,
-      publishing: options.publishing,
+      publishing,
     }
+    const text = encodeJournal(journal)
+    const { paths } = this
     try {
-      await replaceFile(this.paths.journal, encodeJournal(journal), { mode: 0o600, sync: options.sync })
-      this.#journalExists = true
-      if (options.sync) await syncFolder(this.paths.directory)
+      if (!sync && !last && this.#journal === 'synced') {
+        await replaceFile(paths.recent, text, { mode: 0o600 })
+        this.#recentExists = true
+        return
+      }
+      const keepsOld = this.#journal === 'of-earlier-run' || this.#journal === 'synced'
+      const how = sync ? 'replacement' : keepsOld ? 'content' : undefined
+      await replaceFile(paths.journal, text, { mode: 0o600, ...(how === undefined ? {} : { sync: how }) })
+      this.#journal = how === undefined ? 'unsynced' : 'synced'
+      // It would count beside a journal of the same run. If it stays, a resume finds a state that is a little older.
+      if (this.#recentExists) await removeFiles([paths.recent]).catch(() => undefined)
+      this.#recentExists = false
     } catch (error) {
       this.#dirty = true
       throw fsError(error, 'writing the journal')

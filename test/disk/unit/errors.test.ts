@@ -240,7 +240,7 @@ describe('replaceFile', () => {
   it('writes with the mode asked for and leaves nothing else behind', async () => {
     const path = join(folder, 'a.json')
     await replaceFile(path, 'one', { mode: 0o600 })
-    await replaceFile(path, 'twö', { mode: 0o600, sync: true })
+    await replaceFile(path, 'twö', { mode: 0o600, sync: 'replacement' })
     expect(await readFile(path, 'utf8')).toBe('twö')
     expect((await stat(path)).mode & 0o777).toBe(0o600)
     expect(await readdir(folder)).toEqual(['a.json'])

@@ -129,6 +129,8 @@ describe('checkFilename', () => {
     'model.gguf.PART',
     'model.gguf.part.json',
     'model.gguf.part.json.a1b2c3',
+    'model.gguf.part.live',
+    'model.gguf.part.live.a1b2c3',
     'model.gguf.part.lock',
     '.part',
     '.model-downloader',

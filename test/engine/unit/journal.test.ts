@@ -130,6 +130,16 @@ describe('resumable', () => {
     })
   })
 
+  it('takes only what is synced from another host or container, although it shares the boot', () => {
+    const { written, synced } = journal
+    const theirs = { ...journal, host: 'pod-a pid:[1]' }
+    expect(resumable(theirs, { ...here, host: 'pod-a pid:[1]' })?.done).toEqual(written)
+    expect(resumable(theirs, { ...here, host: 'pod-a pid:[2]' })?.done).toEqual(synced)
+    expect(resumable(theirs, { ...here, host: 'pod-b pid:[1]' })?.done).toEqual(synced)
+    // The first versions did not say on which host they ran.
+    expect(resumable(journal, { ...here, host: 'pod-a pid:[1]' })?.done).toEqual(written)
+  })
+
   it.each([
     ['another URL', { urls: ['https://host/other.gguf'] }],
     ['a part that is too short', { partSize: 599 }],

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { partPaths } from '../../../src/disk/part-paths.js'
-import { parseJournal } from '../../../src/engine/part/journal.js'
+import { parseJournal, peekLeftover } from '../../../src/engine/part/journal.js'
 import { PartFile } from '../../../src/engine/part/part-file.js'
 import { listTree, tempDir } from '../../support/temp.js'
 
@@ -57,6 +57,60 @@ describe('the journal of a part', () => {
     await part.saveJournal()
     expect(readFileSync(paths.journal, 'utf8')).toBe(before)
     expect(journal()).toMatchObject({ inode, writer })
+  })
+
+  it('that was forced is not replaced by one that was not, but goes on beside it', async () => {
+    const { directory, paths, part, journal } = await open()
+    part.writeNow(ten, 0)
+    await part.saveJournal()
+    await part.sync()
+    part.writeNow(ten, 10)
+    await part.saveJournal()
+    expect(journal()?.written).toEqual([[0, 10]])
+    expect(await listTree(directory)).toEqual(['a.part', 'a.part.json', 'a.part.live'])
+    const found = async () => (await peekLeftover(paths, ['https://host/a'], null)).resume
+    expect(await found()).toMatchObject({ done: [[0, 20]], synced: [[0, 10]] })
+    await part.sync()
+    expect(journal()?.written).toEqual([[0, 20]])
+    part.writeNow(ten, 20)
+    await part.saveJournal()
+    await part.keep()
+    expect(await listTree(directory)).toEqual(['a.part', 'a.part.json'])
+    expect(await found()).toMatchObject({ done: [[0, 30]], synced: [[0, 20]] })
+  })
+
+  it.each([
+    ['of another run', { writer: 'other' }],
+    ['of another boot', { bootId: 'other' }],
+    ['of another file', { inode: '1' }],
+  ])('is the forced one when it is %s than what lies beside it', async (_, change) => {
+    const { paths, part } = await open()
+    part.writeNow(ten, 0)
+    await part.sync()
+    part.writeNow(ten, 10)
+    await part.saveJournal()
+    await part.close()
+    const saved: unknown = JSON.parse(readFileSync(paths.journal, 'utf8'))
+    writeFileSync(paths.journal, JSON.stringify({ ...(saved as object), ...change }))
+    const { resume } = await peekLeftover(paths, ['https://host/a'], null)
+    expect(resume?.done).toEqual([[0, 10]])
+  })
+
+  it('of an earlier run is replaced by one that is synced', async () => {
+    const { directory, paths, part, journal } = await open()
+    part.writeNow(ten, 0)
+    await part.sync()
+    await part.keep()
+    const { resume } = await peekLeftover(paths, ['https://host/a'], null)
+    const next = await PartFile.open({ paths, url: 'https://host/a', sha256: null, identity, resume })
+    next.writeNow(ten, 10)
+    await next.saveJournal()
+    expect(journal()).toMatchObject({ written: [[0, 20]], synced: [[0, 10]] })
+    next.writeNow(ten, 20)
+    await next.saveJournal()
+    expect(await listTree(directory)).toContain('a.part.live')
+    await next.publish({ size: 30, sha256: 'a'.repeat(64), mode: 0o644, replaces: false })
+    expect(await listTree(directory)).toEqual(['a'])
   })
 
   it('is whole when the part is closed during a save', async () => {
