@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { rmdir } from '../disk/fs.js'
 import type { DownloadRecord } from '../download/record.js'
 import { toDownloadError } from '../errors.js'
-import { createFileStore } from '../store/file.js'
+import { FileStore } from '../store/file.js'
 import type { DownloadStore } from '../store/store.js'
 
 /**
@@ -24,7 +24,7 @@ export function begunGroups(
   urls: ReadonlySet<string>,
 ): DownloadStore {
   const folder = join(directory, '.model-downloader', ...name)
-  const store = createFileStore(folder)
+  const store = new FileStore(folder)
   /** IDs of records that exist in the store or may exist. */
   const kept = new Set<string>()
   let used = false
@@ -49,14 +49,16 @@ export function begunGroups(
         await forget(record.id)
         return
       }
+      const isNew = !kept.has(record.id)
       kept.add(record.id)
       used = true
       // Headers may contain a token; the next run gets its own headers.
-      await store.save({ ...record, headers: {} })
+      // The first one says which revision the files on disk belong to; a later one only how far they are.
+      await store.save({ ...record, headers: {} }, { lazy: !isNew })
     },
     remove: forget,
     async close() {
-      await store.close?.()
+      await store.close()
       if (!used) return
       // rmdir fails if the folder is not empty, because others still use it.
       for (let made = folder; made !== directory; made = dirname(made)) {

@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
 import { checkFilename, cleanFilename, requireNoConfig } from '../disk/names.js'
-import { partPaths, removeFiles } from '../disk/part-paths.js'
+import { discardLeftover, partPaths, removeFiles } from '../disk/part-paths.js'
 import { isSame } from '../disk/stamp.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
 import { DownloadError, invalidOption } from '../errors.js'
@@ -181,6 +181,11 @@ export class Destinations {
     throw invalidOption('mode', `must be one of ${[...this.#modes].join(', ')}`)
   }
 
+  /** The manager's own folder, and that of each mode. */
+  get modeFolders(): { mode: string | null; folder: string }[] {
+    return [null, ...this.#modes].map((mode) => ({ mode, folder: this.folderOf({ directory: null, mode }) }))
+  }
+
   /**
    * Normalizes a folder: null for the manager's own; a relative path if it is inside that, so that the record
    * stays valid when the manager's folder is moved; otherwise an absolute path.
@@ -232,8 +237,7 @@ export class Destinations {
   async discardBytes(record: Place & Pick<DownloadRecord, 'named'>): Promise<void> {
     const written = record.named ? this.#written(record) : null
     if (written === null) return
-    const { part, journal } = partPaths(written.folder, written.filename)
-    await removeFiles([part, journal])
+    await discardLeftover(partPaths(written.folder, written.filename))
   }
 
   /** Deletes a finished file. */

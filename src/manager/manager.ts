@@ -350,7 +350,7 @@ export class DownloadManager extends SafeEmitter {
   // ---- internals ----
 
   async #load(): Promise<void> {
-    await this.#registry.load(this.#owner, this.#options.autoResume)
+    await this.#registry.load(this.#owner, this.#options.autoResume, this.#places.modeFolders)
     for (const download of this.list()) {
       if (download.state === 'queued') this.#scheduler.enqueue(download)
     }

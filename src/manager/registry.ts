@@ -5,7 +5,9 @@ import { Download, type DownloadOwner } from '../download/download.js'
 import type { LogEvent } from '../download/events.js'
 import { isSettled } from '../download/states.js'
 import { DownloadError } from '../errors.js'
+import { FileStore } from '../store/file.js'
 import { type DownloadStore, storeError } from '../store/store.js'
+import { type ModeFolder, restoreLost } from './lost-records.js'
 
 /** Downloads of a manager: by URL, by the files that they write, and in the store. */
 export class Registry {
@@ -29,9 +31,10 @@ export class Registry {
   /**
    * Loads the store. Unfinished downloads are restored as queued, or as paused without `autoResume`.
    *
+   * @param folders - where the files of damaged records may be.
    * @throws DownloadError `STORE_ERROR`.
    */
-  async load(owner: DownloadOwner, autoResume: boolean): Promise<void> {
+  async load(owner: DownloadOwner, autoResume: boolean, folders: readonly ModeFolder[]): Promise<void> {
     let loaded
     try {
       loaded = await this.#store.load()
@@ -39,7 +42,12 @@ export class Registry {
       throw storeError(error, 'The store could not be read.')
     }
     for (const message of loaded.problems) this.#log({ level: 'warn', message })
-    for (const record of loaded.records) {
+    const restored = await restoreLost(this.#store instanceof FileStore ? this.#store.lost : [], folders)
+    for (const { filename } of restored) {
+      const message = `The download of ${filename} was restored from the journal beside it; headers and other settings are lost.`
+      this.#log({ level: 'warn', message })
+    }
+    for (const record of [...loaded.records, ...restored]) {
       // Two processes that share a store may have assigned the same number.
       const sequence = Math.max(record.sequence, this.#sequence)
       this.#sequence = sequence + 1
@@ -49,6 +57,10 @@ export class Registry {
       this.#byUrl.set(download.url, download)
       if (download.named && state !== 'failed' && state !== 'canceled')
         this.#setTargets(download, keysOf(record, download.targets))
+    }
+    for (const { url } of restored) {
+      const download = this.#byUrl.get(url)
+      if (download !== undefined) await this.save(download)
     }
   }
 

@@ -1,11 +1,12 @@
 import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
-import { readRegularFile, replaceFile } from '../disk/atomic.js'
+import { makeFolder, readRegularFile, replaceFile, syncFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing } from '../disk/errors.js'
-import { mkdir, readdir, rename, unlink } from '../disk/fs.js'
+import { readdir, rename, unlink } from '../disk/fs.js'
 import { type FileIo, io, syncIo } from '../disk/io.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
+import type { DownloadState } from '../download/states.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { LatestByKey } from '../util/schedule.js'
@@ -48,7 +49,11 @@ const cachedReadMs = 0.3
 /** Total milliseconds beyond that expectation after which reading counts as slow. */
 const slackMs = 250
 
-const parallelWrites = 16
+/**
+ * Records that are written at the same time. Each write syncs a file and occupies a thread meanwhile, of which Node has
+ * four for all of the host.
+ */
+const parallelWrites = 3
 
 /**
  * Creates a store that keeps downloads on disk, one file `<id>.json` per download. The files have mode 0600,
@@ -61,11 +66,16 @@ export function createFileStore(folder: string): DownloadStore {
   return new FileStore(resolve(folder))
 }
 
-/**
- * Desired content on disk for a record id or for the name of a document, which is always shorter than an id:
- * this text, or null for no file.
- */
-type Content = string | null
+/** Desired content on disk for a record id or for the name of a document, which is always shorter than an id. */
+interface Content {
+  /** Null for no file. */
+  text: string | null
+  /** Whether all who wait for it can do without it after a power failure. */
+  lazy: boolean
+}
+
+/** States that a caller has asked for, and was told that the download has. */
+const promised: ReadonlySet<DownloadState> = new Set<DownloadState>(['queued', 'paused', 'canceled'])
 
 /** The store of {@link createFileStore}. */
 export class FileStore implements DownloadStore {
@@ -75,16 +85,28 @@ export class FileStore implements DownloadStore {
   readonly #waiting = new Map<string, Content>()
   readonly #writes = new LatestByKey((id: string) => this.#apply(id))
   readonly #writeSlot = pLimit(parallelWrites)
+  /** Resolves when the folder itself is certain to survive a power failure. */
+  #anchored: Promise<void> | null = null
+  #lost: string[] = []
 
   constructor(folder: string, clock: Clock = systemClock) {
     this.#folder = folder
     this.#clock = clock
   }
 
+  /**
+   * Ids of the records that the last {@link load} has set aside. The journals beside the files may know what was in
+   * them.
+   */
+  get lost(): readonly string[] {
+    return this.#lost
+  }
+
   async load(): Promise<LoadedRecords> {
     await this.#writes.settled()
     const names = await this.#list()
     const result: LoadedRecords = { records: [], problems: [] }
+    this.#lost = []
     const rest = await this.#loadSync(names, result)
     const readSlot = pLimit(parallelReads)
     await readSlot.map(rest, (name) => this.#loadOne(name, result, io))
@@ -93,16 +115,23 @@ export class FileStore implements DownloadStore {
     return result
   }
 
-  async save(record: DownloadRecord): Promise<void> {
+  /**
+   * @param options - `lazy`: the old record may come back after a power failure. Default: whether the download is
+   * running or has ended by itself.
+   */
+  async save(
+    record: DownloadRecord,
+    { lazy = !promised.has(record.state) }: { lazy?: boolean } = {},
+  ): Promise<void> {
     if (!idPattern.test(record.id)) {
       throw new DownloadError('STORE_ERROR', 'A record needs an id of 64 hexadecimal digits to be saved.')
     }
     // Serialized now and not when the write starts, because the caller may change the object in between.
-    await this.#write(record.id, `${JSON.stringify(record)}\n`)
+    await this.#write(record.id, { text: `${JSON.stringify(record)}\n`, lazy })
   }
 
   async remove(id: string): Promise<void> {
-    if (idPattern.test(id)) await this.#write(id, null)
+    if (idPattern.test(id)) await this.#write(id, { text: null, lazy: false })
   }
 
   async readDocument(name: string): Promise<LoadedDocument> {
@@ -124,7 +153,8 @@ export class FileStore implements DownloadStore {
   }
 
   async writeDocument(name: string, value: unknown): Promise<void> {
-    await this.#write(checkDocumentName(name), `${JSON.stringify(value ?? null)}\n`)
+    const text = `${JSON.stringify(value ?? null)}\n`
+    await this.#write(checkDocumentName(name), { text, lazy: false })
   }
 
   async close(): Promise<void> {
@@ -133,31 +163,55 @@ export class FileStore implements DownloadStore {
 
   /** While a write of an id is in progress, only the newest of the waiting contents is written after it. */
   #write(id: string, content: Content): Promise<void> {
-    this.#waiting.set(id, content)
+    const lazy = content.lazy && this.#waiting.get(id)?.lazy !== false
+    this.#waiting.set(id, { ...content, lazy })
     return this.#writes.ask(id)
   }
 
   async #apply(id: string): Promise<void> {
-    const content = this.#waiting.get(id) ?? null
+    const { text, lazy } = this.#waiting.get(id) ?? { text: null, lazy: true }
     this.#waiting.delete(id)
     const path = join(this.#folder, `${id}.json`)
     try {
-      await this.#writeSlot(() => (content === null ? removeFile(path) : this.#replace(path, content)))
+      const changed = await this.#writeSlot(() =>
+        text === null ? removeFile(path) : this.#replace(path, text),
+      )
+      if (lazy || !changed) return
+      await this.#anchor()
+      // All who have written meanwhile share a sync of the folder.
+      await syncFolder(this.#folder)
     } catch (error) {
       throw diskFailure(error, 'writing to the store')
     }
   }
 
-  async #replace(path: string, content: string): Promise<void> {
+  async #replace(path: string, text: string): Promise<true> {
+    // Also a lazy write syncs its text: otherwise a power failure could leave an empty file in the place of the record.
+    const options = { mode: 0o600, sync: 'content' } as const
     try {
-      await replaceFile(path, content, { mode: 0o600 })
+      await replaceFile(path, text, options)
     } catch (error) {
       if (!isMissing(error)) throw error
+      this.#anchored = null
       // Only this folder is private: its parent holds the models.
-      await mkdir(dirname(this.#folder), { recursive: true })
-      await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-      await replaceFile(path, content, { mode: 0o600 })
+      await makeFolder(dirname(this.#folder))
+      await makeFolder(this.#folder, 0o700)
+      await replaceFile(path, text, options)
     }
+    return true
+  }
+
+  /**
+   * Syncs the entry of the folder and that of its parent, once: whoever has created them may have been killed before it
+   * could, or may be about to.
+   */
+  #anchor(): Promise<void> {
+    const parent = dirname(this.#folder)
+    const anchored = (this.#anchored ??= Promise.all([syncFolder(parent), syncFolder(dirname(parent))]).then(
+      () => undefined,
+    ))
+    anchored.catch(() => (this.#anchored = null))
+    return anchored
   }
 
   async #list(): Promise<string[]> {
@@ -218,6 +272,7 @@ export class FileStore implements DownloadStore {
       return
     }
     result.problems.push(setAsideMessage(name, record))
+    this.#lost.push(name.slice(0, -'.json'.length))
     await setAside(path)
   }
 }
@@ -264,8 +319,15 @@ async function setAside(path: string): Promise<void> {
   }
 }
 
-async function removeFile(path: string): Promise<void> {
-  await unlink(path).catch(nullIfMissing)
+/** Returns whether there was a file to delete. */
+async function removeFile(path: string): Promise<boolean> {
+  try {
+    await unlink(path)
+    return true
+  } catch (error) {
+    nullIfMissing(error)
+    return false
+  }
 }
 
 /** Wraps a disk failure: it becomes the cause, and its message, which says what was being done, is kept. */

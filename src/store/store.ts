@@ -62,7 +62,10 @@ export interface DownloadStore {
    */
   load(): Promise<LoadedRecords>
   /**
-   * Writes one record atomically: a reader sees either the old or the new one.
+   * Writes one record atomically: a reader sees either the old or the new one, also after a power failure. A record
+   * that is not running (`queued`, `paused`, `canceled`) is what a caller was promised, and should survive a power
+   * failure as soon as the promise resolves. Of the others the old one may come back: what is new in them, such as the
+   * progress of a group, can be found out again.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
@@ -84,7 +87,7 @@ export interface DownloadStore {
   readDocument?(name: string): Promise<LoadedDocument>
   /**
    * Writes such a document atomically. Writes of the same name take effect in the order in which they were
-   * called.
+   * called. It should survive a power failure as soon as the promise resolves.
    *
    * @param name - see {@link documentNamePattern}.
    * @param value - plain JSON.

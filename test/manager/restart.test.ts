@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -63,6 +64,60 @@ describe('after a restart', () => {
     await paused?.resume()
     await withTimeout(manager.onIdle(), 5_000, 'onIdle')
     expect(paused?.state).toBe('completed')
+  })
+
+  it.each([
+    { where: 'in its folder', mode: null, remote: null },
+    {
+      where: 'of a remote caller',
+      mode: 'llm',
+      remote: { allowPrivateNetwork: true, allowedHosts: ['127.0.0.1'] },
+    },
+  ])('a download $where goes on although its record is empty', async ({ mode, remote }) => {
+    const directory = tempDir('restart')
+    await using origin = await startOrigin()
+    const url = origin.url('/model.bin')
+    origin.serve('/model.bin', slow)
+    const options = { url, mode, sha256: slow.content.sha256(), ...(remote === null ? {} : { remote }) }
+    let kept: number
+    {
+      await using manager = open(directory)
+      const download = await manager.download(options)
+      await waitFor(() => download.current.downloaded > 512 * KiB, { what: 'some bytes' })
+      await manager.close()
+      kept = download.current.downloaded
+    }
+    const [record = ''] = await readdir(join(directory, storeFolder))
+    await writeFile(join(directory, storeFolder, record), '')
+    origin.serve('/model.bin', { content: slow.content })
+
+    await using manager = open(directory)
+    const log = new EventLog(manager)
+    await manager.ready
+    const [download, ...others] = manager.list()
+    expect(others).toEqual([])
+    expect(download?.record).toMatchObject({ url, mode, remote, sha256: options.sha256 })
+    expect((await download?.finished)?.fetchedBytes).toBe(slow.content.size - kept)
+    expect(log.logs.map(({ message }) => message).join()).toContain('was restored from the journal')
+  })
+
+  it('a download is restored for a remote caller when its journal does not say for whom it is', async () => {
+    const directory = tempDir('restart')
+    await using origin = await startOrigin()
+    const url = origin.url('/model.bin')
+    const journal = {
+      ...{ version: 1, url, sha256: null, bootId: '', writer: 'w', inode: '1', publishing: null },
+      identity: { total: 10, etag: null, lastModified: null, lastModifiedStrong: false },
+      ...{ written: [[0, 5]], synced: [[0, 5]] },
+    }
+    await mkdir(join(directory, storeFolder))
+    await writeFile(join(directory, storeFolder, `${hash('sha256', url)}.json`), '')
+    await writeFile(join(directory, 'model.bin.part.json'), JSON.stringify(journal))
+    await using manager = open(directory)
+    await manager.ready
+    const [download] = manager.list()
+    await expect(download?.finished).rejects.toMatchObject({ code: 'SSRF_BLOCKED' })
+    expect(origin.requests()).toEqual([])
   })
 
   it('without autoResume all that is unfinished is paused', async () => {

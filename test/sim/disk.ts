@@ -279,6 +279,14 @@ export class Disk {
     this.#changes = this.#changes.filter((change) => !changes.includes(change))
   }
 
+  /** What a power cut can't take from a file; null when that is nothing. */
+  durable(where: string): Buffer | null {
+    let inode: Inode | undefined = this.root
+    for (const name of path.resolve('/', where).split('/').filter(Boolean))
+      inode = inode?.durableEntries.get(name)
+    return inode?.durable.data ?? null
+  }
+
   /** The power goes, and comes back: only what was synced is certain to be there. */
   cutPower(random: Random): void {
     const changes = this.#changes

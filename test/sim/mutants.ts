@@ -31,7 +31,7 @@ export const mutants: Readonly<Record<string, Mutation>> = {
   },
   'after a power cut the journal is believed as after a kill': {
     file: 'engine/part/journal.ts',
-    find: 'journal.bootId === now.bootId ? journal.written : journal.synced',
+    find: 'sameCache ? journal.written : journal.synced',
     replace: 'journal.written',
   },
   'a request is repeated without a look at the version': {
@@ -54,6 +54,18 @@ export const mutants: Readonly<Record<string, Mutation>> = {
     find: `  async insert(download: Download): Promise<void> {`,
     replace: `  async insert(download: Download): Promise<void> {
     if (download.url !== '') return`,
+  },
+  'an accepted download is not synced': {
+    file: 'store/file.ts',
+    find: 'if (lazy || !changed) return',
+    replace: 'if (lazy || changed) return',
+  },
+  'a journal that is not synced replaces one that is': {
+    file: 'engine/part/part-file.ts',
+    find: "if (!sync && !last && this.#journal === 'synced') {",
+    replace: `if (!sync && !last && this.#journal === 'synced') {
+        await replaceFile(paths.journal, text, { mode: 0o600 })
+        return`,
   },
   'closing leaves connections open': {
     file: 'engine/engine.ts',

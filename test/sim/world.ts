@@ -1,5 +1,7 @@
 /** A world: disk, network, servers, callers and the processes that live and die in it, all decided by one seed. */
 import type { Download } from '../../src/download/download.js'
+import { size as sizeOf } from '../../src/engine/part/intervals.js'
+import { type Journal, parseJournal } from '../../src/engine/part/journal.js'
 import type { DownloadManager } from '../../src/manager/manager.js'
 import type { Source } from '../../src/sources/source.js'
 import { VirtualClock } from './clock.js'
@@ -187,16 +189,21 @@ export class World implements AsyncDisposable {
     if (power) {
       for (const rival of this.#rivals) rival.kill()
       this.#rival = null
+      const journals = this.files.map(({ target }) => `${target}.part.json`)
+      const synced = journals.filter((journal) => journalIn(this.disk.durable(journal)) !== null)
       this.disk.cutPower(this.random)
-      // The store is not synced, so what was accepted may be forgotten.
-      this.accepted.clear()
+      for (const journal of synced) {
+        const inode = this.disk.find(journal)
+        if (inode !== null && journalIn(inode.data.subarray(0, inode.size)) === null)
+          this.violate(`the journal ${journal} was synced, and is torn after a power cut`)
+      }
       this.#boot++
       this.checkTargets('after a power cut')
     }
     this.#noteSaved(power)
     this.clock.schedule(1_000 + this.random.below(5_000), () => {
       const { manager, process: next } = this.#start()
-      void this.#again(manager, next, power)
+      void this.#again(manager, next)
     })
   }
 
@@ -207,20 +214,12 @@ export class World implements AsyncDisposable {
       const journal = this.disk.find(`${file.target}.part.json`)
       const part = this.disk.find(`${file.target}.part`)
       if (journal === null || part === null) continue
-      try {
-        const said = JSON.parse(journal.data.toString('utf8', 0, journal.size)) as {
-          written: [number, number][]
-          synced: [number, number][]
-        }
-        const intervals = power ? said.synced : said.written
-        if (part.size < (intervals.at(-1)?.[1] ?? 0)) continue
-        this.#saved.set(
-          file.index,
-          intervals.reduce((sum, [start, end]) => sum + end - start, 0),
-        )
-      } catch {
-        // Torn by the power cut: it promises nothing.
-      }
+      const said = journalIn(journal.data.subarray(0, journal.size))
+      // One that was never synced may be torn, and promises nothing.
+      if (said === null) continue
+      const intervals = power ? said.synced : said.written
+      if (part.size < (intervals.at(-1)?.[1] ?? 0)) continue
+      this.#saved.set(file.index, sizeOf(intervals))
     }
   }
 
@@ -237,7 +236,7 @@ export class World implements AsyncDisposable {
   }
 
   /** After a restart the caller asks again for what it had asked for, unless the manager knows it already. */
-  async #again(manager: DownloadManager, process: SimProcess, power: boolean): Promise<void> {
+  async #again(manager: DownloadManager, process: SimProcess): Promise<void> {
     await manager.ready.catch((error: unknown) => {
       this.observer.thrown('ready', error)
     })
@@ -245,9 +244,9 @@ export class World implements AsyncDisposable {
     for (const index of this.#wanted) {
       const file = this.files[index]
       if (file === undefined || manager.get(file.url) !== undefined) continue
-      // A power cut may take it, since the store is not synced; a disk that fails may hide it.
-      if (this.accepted.has(index) && !power && this.spec.diskFaults.length === 0)
-        this.violate(`file ${index} was accepted, and is forgotten after a kill`)
+      // A disk that fails may hide it.
+      if (this.accepted.has(index) && this.spec.diskFaults.length === 0)
+        this.violate(`file ${index} was accepted, and is forgotten after a kill or power cut`)
       await this.#call(index, 'download')
     }
     for (const download of manager.list()) this.observer.observe(download, process)
@@ -301,7 +300,7 @@ export class World implements AsyncDisposable {
     process.kill()
     this.manager = null
     const next = this.#start()
-    await this.#again(next.manager, next.process, false)
+    await this.#again(next.manager, next.process)
   }
 
   /** Nothing may stay open after `close()`. */
@@ -439,4 +438,8 @@ export class World implements AsyncDisposable {
   checkTargets(when: string): void {
     for (const file of this.files) checkTarget(this, file, when, false)
   }
+}
+
+function journalIn(data: Buffer | null): Journal | null {
+  return data === null ? null : parseJournal(data.toString())
 }

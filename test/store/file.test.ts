@@ -4,8 +4,9 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from '../support/properties.js'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createFileStore } from '../../src/store/file.js'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { io } from '../../src/disk/io.js'
+import { createFileStore, FileStore } from '../../src/store/file.js'
 import { bundle } from '../support/bundle.js'
 import { withTimeout } from '../support/wait.js'
 import { anyRecord, describeStore, recordOf } from './conformance.js'
@@ -81,6 +82,41 @@ describe('the file store on disk', () => {
     await saves
     expect(replaced).toBeLessThanOrEqual(2)
     expect((await store.load()).records[0]?.downloaded).toBe(999)
+  })
+
+  it('syncs its folder once for records that are saved together', async () => {
+    const store = createFileStore(folder)
+    await store.save(recordOf(0))
+    const opened = vi.spyOn(io, 'open')
+    await Promise.all(Array.from({ length: 60 }, (_, i) => store.save(recordOf(i))))
+    const syncs = opened.mock.calls.filter(([path]) => path === folder).length
+    opened.mockRestore()
+    expect(syncs).toBeGreaterThan(0)
+    expect(syncs).toBeLessThan(60)
+    expect((await store.load()).records).toHaveLength(60)
+  })
+
+  it.each(['queued', 'paused', 'canceled', 'downloading', 'completed', 'failed'] as const)(
+    'syncs the folder only for what a caller was promised, which a record that is %s may be',
+    async (state) => {
+      const store = createFileStore(folder)
+      await store.save(recordOf(1))
+      const opened = vi.spyOn(io, 'open')
+      await store.save(recordOf(1, { state }))
+      const syncs = opened.mock.calls.filter(([path]) => path === folder).length
+      opened.mockRestore()
+      expect(syncs).toBe(['queued', 'paused', 'canceled'].includes(state) ? 1 : 0)
+    },
+  )
+
+  it('tells which records are lost', async () => {
+    await createFileStore(folder).save(recordOf(1))
+    await writeFile(join(folder, name), '')
+    const store = new FileStore(folder)
+    expect((await store.load()).records).toEqual([])
+    expect(store.lost).toEqual([id])
+    await store.load()
+    expect(store.lost).toEqual([])
   })
 
   it('tells a save that fails, and goes on with the next', async () => {
