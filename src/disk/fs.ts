@@ -19,6 +19,8 @@ export {
   fsync,
   ftruncate,
   ftruncateSync,
+  link as linkCallback,
+  linkSync,
   lstat as lstatCallback,
   lstatSync,
   open as openCallback,

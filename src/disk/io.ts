@@ -22,6 +22,8 @@ export interface FileIo {
   lstat(path: string): Promise<fs.Stats>
   /** Like `lstat`, but null when the path does not exist. */
   lstatIfThere(path: string): Promise<fs.Stats | null>
+  /** Gives a file a second name; `EEXIST` if there is a file of that name. */
+  link(from: string, to: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
 }
@@ -42,6 +44,7 @@ const asyncIo: FileIo = {
   async lstatIfThere(path) {
     return await lstat(path).catch(nullIfMissing)
   },
+  link: promisify(fs.linkCallback),
   rename: promisify(fs.renameCallback),
   unlink: promisify(fs.unlinkCallback),
 }
@@ -58,6 +61,7 @@ export const syncIo: FileIo = {
   lstat: async (path) => fs.lstatSync(path),
   // Creating an error would cost more than the system call.
   lstatIfThere: async (path) => fs.lstatSync(path, { throwIfNoEntry: false }) ?? null,
+  link: async (from, to) => fs.linkSync(from, to),
   rename: async (from, to) => fs.renameSync(from, to),
   unlink: async (path) => fs.unlinkSync(path),
 }

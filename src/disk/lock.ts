@@ -4,18 +4,20 @@
  * The owner writes its identity into the lock file. Another process that finds the file checks whether the
  * owner is still alive, so that the lock of a killed process can be taken at once. If that can't be checked,
  * because the owner runs on another machine or in another container that shares the folder, a heartbeat
- * decides, and the lock of a dead owner can be taken after a minute. A lock without a complete owner, which was
- * killed too early, can be taken after two seconds.
+ * decides, and the lock of a dead owner can be taken after a minute, for which a caller can wait.
+ *
+ * A lock appears with its content: it is written under another name and then linked. Where a file system has no
+ * links, its owner may be killed in between. Such a torn lock can be taken once it is two seconds old.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { basename, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
-import { errnoOf, fsError, isMissing, nullIfMissing, withHandles } from './errors.js'
-import { open, readFileSync, type Stats } from './fs.js'
+import { errnoOf, fsError, isMissing, isOutOfHandles, nullIfMissing, withHandles } from './errors.js'
+import { open, readdir, readFileSync, type Stats } from './fs.js'
 import { io } from './io.js'
 import { isSame } from './stamp.js'
 import { bootId, hostId, isExactBootId } from './system.js'
@@ -26,7 +28,18 @@ export interface FileLock {
   release(): Promise<void>
 }
 
+/** How to wait for a lock whose owner may be dead. */
+export interface LockWait {
+  /** Ends the wait; the lock then counts as held. */
+  signal: AbortSignal
+  /** Called before the wait, with its longest duration in milliseconds. */
+  onWait: (ms: number) => void
+}
+
 const beatMs = 20_000
+
+/** How often to look whether an owner that may be dead gives a sign of life. */
+const watchMs = 1_000
 
 const staleMs = 60_000
 
@@ -91,40 +104,65 @@ const held = new Map<string, { content: string; clock: Clock }>()
 /** One heartbeat serves all locks of a clock. */
 const heartbeats = new Map<Clock, Timer>()
 
+/** The heartbeats that are being written. */
+const beating = new Map<Clock, Promise<void>>()
+
 /**
- * Takes a lock, or fails if it is held; this waits only while a lock is torn. The folder must exist.
+ * Takes a lock, or fails if it is held. The folder must exist.
  *
  * @param path - the lock file, which is created with mode 0600. Temporary files beside it are named `<path>.`
  * and six letters or digits.
  * @param clock - times the wait, and the heartbeat, which shows other machines that this process is alive.
+ * @param wait - if given, a lock whose owner may be dead is waited for, until the owner gives a sign of life or has
+ * been silent for a minute. Default: such a lock is held. A torn lock is waited for in any case.
  * @throws DownloadError `TARGET_LOCKED` (retryable) while a living process, including this one, holds it;
  * `PERMISSION`, `READ_ONLY`, `NO_SPACE`, `TARGET_NOT_REGULAR` or `DISK_IO` when the file can't be created.
  */
-export async function acquireLock(path: string, clock: Clock = systemClock): Promise<FileLock> {
+export async function acquireLock(
+  path: string,
+  clock: Clock = systemClock,
+  wait: LockWait | null = null,
+): Promise<FileLock> {
   const absolute = resolve(path)
   try {
-    return await acquire(absolute, absolute, 0, clock)
+    return await acquire(absolute, absolute, 0, clock, wait)
   } catch (error) {
     throw fsError(error, `locking ${basename(path)}`)
   }
 }
 
-async function acquire(path: string, base: string, depth: number, clock: Clock): Promise<FileLock> {
+async function acquire(
+  path: string,
+  base: string,
+  depth: number,
+  clock: Clock,
+  wait: LockWait | null,
+): Promise<FileLock> {
   if (held.has(path)) throw locked(base)
   const content = JSON.stringify({ ...self(), token: randomUUID() })
   held.set(path, { content, clock })
+  let tookAway = false
   try {
     for (let round = 0; round < maxRounds; round++) {
-      const made = await create(path, content)
+      const made = await create(path, base, content)
       if (made !== null) {
-        // A process that stalls before it has written its name may have been taken for dead since.
-        if (await isStillThere(path, made)) return hold(path, content, made, clock)
-        continue
+        // Without links, a process that stalls before it has written its name may have been taken for dead since.
+        if (!(await isStillThere(path, made))) continue
+        if (tookAway && depth === 0) await removeStrays(base)
+        return hold(path, content, made, clock)
       }
-      const found = await settled(path, await inspect(path), clock)
+      const found = await settled(path, await inspect(path), base, clock)
       if (found === null) continue
-      if (depth === maxDepth || (await isAlive(found, base))) throw locked(base)
+      if (depth === maxDepth) throw locked(base)
+      const silence = await silenceOf(found, base)
+      if (silence !== 'dead') {
+        if (silence === 'alive' || wait === null) throw locked(base)
+        const outcome = await watch(path, found, staleMs - silence, clock, wait)
+        if (outcome === 'alive') throw locked(base)
+        if (outcome === 'replaced') continue
+      }
       await takeAway(path, found, base, depth, clock)
+      tookAway = true
     }
     throw locked(base)
   } catch (error) {
@@ -140,12 +178,41 @@ function locked(base: string): DownloadError {
 }
 
 /** Creates the lock file; null when it already exists. */
-async function create(path: string, content: string): Promise<Stats | null> {
+async function create(path: string, base: string, content: string): Promise<Stats | null> {
+  const temporary = `${base}.${uniqueSuffix()}`
+  try {
+    const made = await writeNew(temporary, content, { mode: 0o600 })
+    try {
+      await io.link(temporary, path)
+      return made
+    } finally {
+      await io.unlink(temporary).catch(() => undefined)
+    }
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return null
+    if (!hasNoLinks(error)) throw error
+  }
   try {
     return await writeNew(path, content, { mode: 0o600 })
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return null
     throw error
+  }
+}
+
+/** Whether linking has failed for a reason that creating the file has not. */
+function hasNoLinks(error: unknown): boolean {
+  const isLink = error instanceof Error && 'syscall' in error && error.syscall === 'link'
+  return isLink && !isOutOfHandles(error) && errnoOf(error) !== 'ENOTDIR'
+}
+
+/** Deletes temporary files of processes that were killed while they took this lock, which is now held. */
+async function removeStrays(base: string): Promise<void> {
+  const start = `${basename(base)}.`
+  const names = await readdir(dirname(base)).catch(() => [])
+  for (const name of names) {
+    if (name.startsWith(start) && /^[0-9a-z]{6}$/.test(name.slice(start.length)))
+      await io.unlink(join(dirname(base), name)).catch(() => undefined)
   }
 }
 
@@ -155,12 +222,14 @@ async function isStillThere(path: string, made: Stats): Promise<boolean> {
 }
 
 function hold(path: string, content: string, made: Stats, clock: Clock): FileLock {
-  if (!heartbeats.has(clock)) heartbeats.set(clock, clock.interval(() => void beat(clock), beatMs).unref())
+  if (!heartbeats.has(clock)) heartbeats.set(clock, clock.interval(() => keepBeating(clock), beatMs).unref())
   let released = false
   return {
     async release() {
       if (released) return
       released = true
+      // It has the file open.
+      await beating.get(clock)
       await remove(path, content, made)
       held.delete(path)
       if ([...held.values()].every((other) => other.clock !== clock)) {
@@ -181,6 +250,14 @@ async function remove(path: string, content: string, made: Stats): Promise<void>
   } catch {
     // It is already gone, or can't be reached. In the latter case other processes will find its owner dead.
   }
+}
+
+function keepBeating(clock: Clock): void {
+  const beats = (beating.get(clock) ?? Promise.resolve()).then(() => beat(clock))
+  beating.set(clock, beats)
+  void beats.then(() => {
+    if (beating.get(clock) === beats) beating.delete(clock)
+  })
 }
 
 /** Writes a heartbeat into each held lock of a clock, to show other machines that the owner is alive. */
@@ -205,10 +282,16 @@ async function beat(clock: Clock): Promise<void> {
 
 /**
  * Waits while a lock is torn: its owner is about to write its name into it, or was killed before it could, or a
- * power cut took the content. A lock that stays torn for {@link tornMs} is nobody's.
+ * power cut took the content. A lock that stays torn for {@link tornMs}, or has been for so long, is nobody's.
  */
-async function settled(path: string, first: FoundLock | null, clock: Clock): Promise<FoundLock | null> {
+async function settled(
+  path: string,
+  first: FoundLock | null,
+  base: string,
+  clock: Clock,
+): Promise<FoundLock | null> {
   let found = first
+  if (found?.isTorn === true && (await ageOf(found, base)) >= tornMs) return found
   for (let waitedMs = 0; found?.isTorn === true && waitedMs < tornMs; waitedMs += tornPollMs) {
     await clock.sleep(tornPollMs)
     const next = await inspect(path)
@@ -267,15 +350,42 @@ function parseOwner(text: string): Owner | null {
   }
 }
 
-async function isAlive({ owner, isTorn, mtimeMs }: FoundLock, base: string): Promise<boolean> {
-  if (isTorn) return false
+/**
+ * Whether the owner of a lock is alive. If only its heartbeat can tell, the milliseconds since the last one, which was
+ * less than {@link staleMs} ago.
+ */
+async function silenceOf(found: FoundLock, base: string): Promise<'alive' | 'dead' | number> {
+  const { owner, isTorn } = found
+  if (isTorn) return 'dead'
   if (owner !== null && owner.host === self().host) {
-    if (isExactBootId(owner.bootId) && isExactBootId(bootId()) && owner.bootId !== bootId()) return false
-    if (owner.thread !== undefined && deadThreads.has(owner.thread)) return false
+    if (isExactBootId(owner.bootId) && isExactBootId(bootId()) && owner.bootId !== bootId()) return 'dead'
+    if (owner.thread !== undefined && deadThreads.has(owner.thread)) return 'dead'
     const alive = isProcessAlive(owner)
-    if (alive !== null) return alive
+    if (alive !== null) return alive ? 'alive' : 'dead'
   }
-  return beatsRecently(mtimeMs, base)
+  const age = await ageOf(found, base)
+  // A time far in the future is as stale as one in the past: a living owner would have corrected it.
+  return Math.abs(age) > staleMs ? 'dead' : Math.max(0, age)
+}
+
+/** Waits for a sign of life of an owner that was heard of recently, and may have been killed since. */
+async function watch(
+  path: string,
+  found: FoundLock,
+  longestMs: number,
+  clock: Clock,
+  { signal, onWait }: LockWait,
+): Promise<'alive' | 'dead' | 'replaced'> {
+  onWait(longestMs)
+  const end = clock.now() + longestMs
+  while (clock.now() < end) {
+    await clock.sleep(watchMs, signal)
+    if (signal.aborted) return 'alive'
+    const now = await inspect(path)
+    if (now?.id !== found.id) return 'replaced'
+    if (now.mtimeMs !== found.mtimeMs) return 'alive'
+  }
+  return 'dead'
 }
 
 /** Whether the owner's process is running; null when some process has its pid, but it may be another one. */
@@ -309,16 +419,14 @@ function readStat(pid: number | 'self'): { state: string; startTime: string } | 
 }
 
 /**
- * Whether a lock had a heartbeat in the last minute, by the file system's clock, since the clocks of machines
+ * Milliseconds since a lock was written or had a heartbeat, by the file system's clock, since the clocks of machines
  * differ.
  */
-async function beatsRecently(mtimeMs: number, base: string): Promise<boolean> {
+async function ageOf({ mtimeMs }: FoundLock, base: string): Promise<number> {
   const probe = `${base}.${uniqueSuffix()}`
   const handle = await withHandles(() => open(probe, 'wx', 0o600))
   try {
-    const now = (await handle.stat()).mtimeMs
-    // A time far in the future is as stale as one in the past: a living owner would have corrected it.
-    return Math.abs(now - mtimeMs) <= staleMs
+    return (await handle.stat()).mtimeMs - mtimeMs
   } finally {
     await handle.close()
     await io.unlink(probe).catch(() => undefined)
@@ -343,7 +451,7 @@ async function takeAway(
   const name = createHash('sha256')
     .update(`${basename(path)}\n${dead.id}`)
     .digest()
-  const claim = await acquire(`${base}.${suffixFrom(name)}`, base, depth + 1, clock)
+  const claim = await acquire(`${base}.${suffixFrom(name)}`, base, depth + 1, clock, null)
   try {
     const found = await inspect(path)
     if (found?.id === dead.id) await io.unlink(path)

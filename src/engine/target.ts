@@ -4,7 +4,7 @@ import { makeFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
 import { access, constants, open, rmdir, type Stats } from '../disk/fs.js'
 import { io } from '../disk/io.js'
-import { acquireLock, type FileLock } from '../disk/lock.js'
+import { acquireLock, type FileLock, type LockWait } from '../disk/lock.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'
 import { type FileStamp, isSame, stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
@@ -36,14 +36,20 @@ export class Target {
    * Locks a target. If nothing can be written there but the file exists, the target is returned without a lock,
    * because the file may already be correct; see {@link requireWritable}.
    *
+   * @param wait - see {@link acquireLock}.
    * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `DISK_IO`. No file or
    * folder is left behind in that case.
    */
-  static async take(directory: string, filename: string, clock: Clock): Promise<Target> {
+  static async take(
+    directory: string,
+    filename: string,
+    clock: Clock,
+    wait: LockWait | null = null,
+  ): Promise<Target> {
     const paths = partPaths(directory, filename)
     let lock: FileLock
     try {
-      lock = await lockTarget(paths, clock)
+      lock = await lockTarget(paths, clock, wait)
     } catch (error) {
       return await Target.#takeWithoutLock(paths, error)
     }
@@ -236,11 +242,11 @@ const maxRounds = 50
  *
  * @throws DownloadError `TARGET_LOCKED` and others. No file or folder is left behind in that case.
  */
-async function lockTarget(paths: PartPaths, clock: Clock): Promise<FileLock> {
+async function lockTarget(paths: PartPaths, clock: Clock, wait: LockWait | null): Promise<FileLock> {
   try {
     for (let round = 1; ; round += 1) {
       try {
-        return await acquireLock(paths.lock, clock)
+        return await acquireLock(paths.lock, clock, wait)
       } catch (error) {
         if (!isMissing(error) || round === maxRounds) throw error
       }

@@ -118,7 +118,14 @@ export class Transfer {
   /** Locks the target and checks what exists there. Returns a result if nothing is left to do. */
   async #prepare(filename: string): Promise<TransferResult | null> {
     const spec = this.#spec
-    const target = await Target.take(spec.directory, filename, this.#shared.clock)
+    const target = await Target.take(spec.directory, filename, this.#shared.clock, {
+      signal: this.#aborted.signal,
+      onWait: (ms) => {
+        const seconds = Math.ceil(ms / 1_000)
+        const message = `Another host or container holds ${filename}. If it gives no sign of life within ${seconds} s, this download takes over.`
+        this.#log('warn', message)
+      },
+    })
     this.#target = target
     this.#filename = filename
     const leftover = await target.leftover(spec)

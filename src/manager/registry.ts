@@ -34,7 +34,7 @@ export class Registry {
    * @param folders - where the files of damaged records may be.
    * @throws DownloadError `STORE_ERROR`.
    */
-  async load(owner: DownloadOwner, autoResume: boolean, folders: readonly ModeFolder[]): Promise<void> {
+  async load(owner: DownloadOwner, autoResume: boolean, folders: readonly ModeFolder[] = []): Promise<void> {
     let loaded
     try {
       loaded = await this.#store.load()

@@ -208,9 +208,12 @@ function newest(saved: Journal, recentText: string | null): Journal {
  */
 const maxJournalBytes = 1024 * 1024
 
-/** Deletes temporary journals (see `replaceFile`), which exist only next to a part or a journal. */
-export async function removeTemporary({ directory, journal, recent }: PartPaths): Promise<void> {
-  const starts = [journal, recent].map((path) => `${basename(path)}.`)
+/**
+ * Deletes temporary journals (see `replaceFile`) and locks, which exist only next to a part or a journal. The target
+ * must be locked.
+ */
+export async function removeTemporary({ directory, journal, recent, lock }: PartPaths): Promise<void> {
+  const starts = [journal, recent, lock].map((path) => `${basename(path)}.`)
   const names = await readdir(directory).catch(() => [])
   const temporary = names.filter((name) =>
     starts.some((start) => name.startsWith(start) && /^[0-9a-z]{6}$/.test(name.slice(start.length))),
