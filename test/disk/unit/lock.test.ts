@@ -18,7 +18,6 @@ import { Worker } from 'node:worker_threads'
 import fc from '../../support/properties.js'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { acquireLock, type FileLock } from '../../../src/disk/lock.js'
-import { io } from '../../../src/disk/io.js'
 import { bundle } from '../../support/bundle.js'
 import { ManualClock } from '../../support/clock.js'
 import { linux, skipFor } from '../../support/machine.js'
@@ -122,10 +121,6 @@ async function expectOneWinner(results: readonly PromiseSettledResult<FileLock>[
   await won[0]?.release()
 }
 
-function systemError(code: string, syscall: string): Error {
-  return Object.assign(new Error(code), { code, syscall })
-}
-
 function isJson(text: string): boolean {
   try {
     JSON.parse(text)
@@ -161,7 +156,7 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
 
   it('lets exactly one of 20 win that do not know of each other', async () => {
     const dead = JSON.stringify({ ...(await ownContent()), startTime: '1', token: 'dead' })
-    // Each copy of the module has its own list of held locks, as each process has.
+    // Each copy of the module has its own list of held locks.
     const copies: { acquireLock: typeof acquireLock }[] = []
     for (let count = 0; count < 20; count += 1) {
       vi.resetModules()
@@ -290,7 +285,6 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
         [0, 2_000],
         [3, 0],
         [61, 0],
-        // From a clock that is ahead, or was.
         [-3600, 2_000],
       ] as const) {
         await writeFile(path, content)
@@ -344,16 +338,13 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
     let goOn = (): void => undefined
     const stall = new Promise<void>((resolve) => (goOn = resolve))
     const write = io.writeText.bind(io)
-    const mocked = [
-      vi.spyOn(io, 'link').mockRejectedValue(systemError('EPERM', 'link')),
-      vi
-        .spyOn(io, 'writeText')
-        .mockImplementationOnce(write)
-        .mockImplementationOnce(async (fd, text) => {
-          await stall
-          await write(fd, text)
-        }),
-    ]
+    const noLinks = Object.assign(new Error('EPERM'), { code: 'EPERM', syscall: 'link' })
+    vi.spyOn(io, 'link').mockRejectedValue(noLinks)
+    const writing = vi.spyOn(io, 'writeText').mockImplementationOnce(write)
+    writing.mockImplementationOnce(async (fd, text) => {
+      await stall
+      await write(fd, text)
+    })
     const stalled = staller.acquireLock(path)
     await vi.waitFor(() => stat(path))
     const clock = new ManualClock()
@@ -364,102 +355,7 @@ describe('lock (transfer rule 12, FAULTS row 36)', () => {
     await expect(stalled).rejects.toMatchObject({ code: 'TARGET_LOCKED' })
     await lock.release()
     expect(await readdir(folder)).toEqual([])
-    for (const mock of mocked) mock.mockRestore()
-  })
-
-  it('appears with its content, so that who is killed while taking it leaves no lock', async () => {
-    const write = io.writeText.bind(io)
-    let seen: string[] = []
-    const writing = vi.spyOn(io, 'writeText').mockImplementationOnce(async (fd, text) => {
-      seen = await readdir(folder)
-      await write(fd, text)
-    })
-    const lock = await acquireLock(path)
-    writing.mockRestore()
-    expect(seen).toHaveLength(1)
-    expect(seen[0]).toMatch(/^model\.gguf\.part\.lock\.[0-9a-z]{6}$/)
-    expect(await readdir(folder)).toEqual(['model.gguf.part.lock'])
-    await lock.release()
-  })
-
-  it('removes what others left who were killed while taking it', async () => {
-    await writeFile(path, JSON.stringify({ ...(await ownContent()), startTime: '1', token: 'dead' }))
-    await writeFile(`${path}.a1b2c3`, '')
-    await writeFile(`${path}.mine`, '')
-    await (await acquireLock(path)).release()
-    expect(await readdir(folder)).toEqual(['model.gguf.part.lock.mine'])
-  })
-
-  it.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'EMLINK', 'EACCES'])(
-    'needs no links, which fail with %s',
-    async (code) => {
-      const link = vi.spyOn(io, 'link').mockRejectedValue(systemError(code, 'link'))
-      const lock = await acquireLock(path)
-      await expect(acquireLock(path)).rejects.toMatchObject({ code: 'TARGET_LOCKED' })
-      expect(await readdir(folder)).toEqual(['model.gguf.part.lock'])
-      await lock.release()
-      link.mockRestore()
-    },
-  )
-
-  describe('of an owner that may be dead', () => {
-    /** Passes a second whenever the contender waits for one. */
-    async function watchFor(clock: ManualClock, contender: Promise<unknown>, ms = Infinity): Promise<void> {
-      const contest = { ended: false }
-      const end = () => {
-        contest.ended = true
-      }
-      void contender.then(end, end)
-      for (const until = clock.now() + ms; !contest.ended && clock.now() < until;) {
-        if (clock.pending.includes(1_000)) clock.advance(1_000)
-        await new Promise(setImmediate)
-      }
-    }
-
-    async function contend(agedSeconds: number) {
-      await writeFile(path, JSON.stringify({ ...(await ownContent()), host: 'elsewhere', token: 'theirs' }))
-      await age(agedSeconds)
-      const clock = new ManualClock(0)
-      const aborted = new AbortController()
-      const waits: number[] = []
-      const contender = acquireLock(path, clock, { signal: aborted.signal, onWait: (ms) => waits.push(ms) })
-      return { clock, aborted, waits, contender }
-    }
-
-    it.each([0, 40])('is waited for until it is silent for a minute, as it was for %i s', async (seconds) => {
-      const { clock, waits, contender } = await contend(seconds)
-      await watchFor(clock, contender)
-      await (await contender).release()
-      expect(clock.now()).toBeGreaterThan((59 - seconds) * 1_000)
-      expect(clock.now()).toBeLessThanOrEqual((60 - seconds) * 1_000)
-      expect(waits).toHaveLength(1)
-      expect(await readdir(folder)).toEqual([])
-    })
-
-    it('is held as soon as its owner gives a sign of life', async () => {
-      const { clock, contender } = await contend(30)
-      await watchFor(clock, contender, 10_000)
-      await age(-30)
-      await watchFor(clock, contender)
-      await expect(contender).rejects.toMatchObject({ code: 'TARGET_LOCKED', retryable: true })
-      expect(clock.now()).toBeLessThanOrEqual(12_000)
-    })
-
-    it('is taken as soon as it is released', async () => {
-      const { clock, contender } = await contend(0)
-      await watchFor(clock, contender, 10_000)
-      await rm(path)
-      await watchFor(clock, contender)
-      await (await contender).release()
-      expect(clock.now()).toBeLessThanOrEqual(12_000)
-    })
-
-    it('is not waited for by who has stopped', async () => {
-      const { clock, aborted, contender } = await contend(0)
-      await watchFor(clock, contender, 2_000)
-      aborted.abort()
-      await expect(contender).rejects.toMatchObject({ code: 'TARGET_LOCKED' })
-    })
+    vi.restoreAllMocks()
   })
 
   it('waits anew for a torn lock that changes, but not for ever', async () => {
