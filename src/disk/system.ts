@@ -1,4 +1,5 @@
-import { hostname, uptime } from 'node:os'
+import { homedir, hostname, uptime } from 'node:os'
+import { isAbsolute } from 'node:path'
 import { systemClock } from '../util/clock.js'
 import { existsSync, readFileSync, readlinkSync } from './fs.js'
 
@@ -33,6 +34,19 @@ function readBootId(): string {
     // Not Linux, or /proc is hidden.
   }
   return `boot:${Math.round((systemClock.wallNow() / 1000 - uptime()) / 10)}`
+}
+
+/**
+ * The home folder of the user; null if there is none, as for a user of a container that has neither `HOME` nor an entry
+ * in the password file.
+ */
+export function homeFolder(): string | null {
+  try {
+    const home = homedir()
+    return isAbsolute(home) ? home : null
+  } catch {
+    return null
+  }
 }
 
 let cachedHost: string | undefined

@@ -2,13 +2,13 @@
  * Decides where a resolved file is stored: the only place that turns the answer of a source into the spec of
  * a transfer.
  */
-import { homedir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
 import { checkFilename, cleanFilename, requireNoConfig } from '../disk/names.js'
 import { discardLeftover, partPaths, removeFiles } from '../disk/part-paths.js'
 import { isSame } from '../disk/stamp.js'
+import { homeFolder } from '../disk/system.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
 import { DownloadError, invalidOption } from '../errors.js'
 import { removeBlobs } from '../layouts/hf-files.js'
@@ -133,14 +133,20 @@ export function adoptSpecOf(
   return { caches, share: adopt === true, filename, repository }
 }
 
-/** Returns the cache of the Hugging Face libraries that the environment selects. */
+/**
+ * Returns the cache of the Hugging Face libraries that the environment selects.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` if the environment names none and the user has no home folder.
+ */
 export function environmentCache(): string {
-  return hubCache({ env: process.env, home: homedir(), platform: process.platform })
+  const cache = hubCache({ env: process.env, home: homeFolder(), platform: process.platform })
+  if (cache !== null) return cache
+  throw invalidOption('directory', 'is needed, since there is no home folder; or set HF_HOME')
 }
 
 /** Returns the caches of this machine. */
 export function machineCaches(): KnownCaches {
-  return knownCaches({ env: process.env, home: homedir(), platform: process.platform })
+  return knownCaches({ env: process.env, home: homeFolder(), platform: process.platform })
 }
 
 // ---- places

@@ -89,7 +89,9 @@ export class Transfer {
       last = await this.#fail(thrown)
     }
     leave?.()
-    await this.#share.leave()
+    await this.#share.leave().catch((error: unknown) => {
+      this.#logClosing(error)
+    })
     this.#listener(last)
   }
 
@@ -131,7 +133,7 @@ export class Transfer {
     const leftover = await target.leftover(spec)
     const published = wasPublished(target, leftover, spec)
     if (published !== null) {
-      await target.discardLeftover()
+      await this.#tidy(target)
       const { size, sha256 } = published
       return this.#fromExisting({
         kind: 'right',
@@ -144,13 +146,20 @@ export class Transfer {
     const common = { hashes: this.#shared.hashes, share: this.#share }
     const existing = await findFile(target, spec, common, this.#aborted.signal, this.#listener)
     if (existing.kind === 'right') {
-      if (leftover.found) await target.discardLeftover()
+      if (leftover.found) await this.#tidy(target)
       this.#existing = existing
       return this.#fromExisting(existing)
     }
     target.requireWritable()
     await this.#openKept(target, leftover)
     return null
+  }
+
+  /** Deletes what an earlier run left beside a file that is complete. */
+  async #tidy(target: Target): Promise<void> {
+    await target.discardLeftover().catch((error: unknown) => {
+      this.#logRefusal(error)
+    })
   }
 
   /** Opens the part file of an earlier run, if there is a usable one. */
@@ -296,8 +305,9 @@ export class Transfer {
     this.#publishing = true
     const { existing } = target
     const mode = existing === null ? defaultFileMode() : existing.mode & 0o777
-    const stat = await part.publish({ size, sha256, mode, replaces: existing !== null })
+    const { refusal, ...stat } = await part.publish({ size, sha256, mode, replaces: existing !== null })
     this.#part = null
+    if (refusal !== null) this.#logRefusal(refusal)
     return {
       path: target.paths.target,
       filename,
@@ -316,9 +326,13 @@ export class Transfer {
   }
 
   async #finish(published: TransferResult): Promise<TransferResult> {
-    const result = await placeResult(this.#spec, published)
+    const result = await placeResult(this.#spec, published, (error) => {
+      this.#logRefusal(error)
+    })
     this.#emit({ type: 'named', filename: result.filename, path: result.path })
-    await this.#close('done')
+    await this.#close('done').catch((error: unknown) => {
+      this.#logClosing(error)
+    })
     return result
   }
 
@@ -365,10 +379,18 @@ export class Transfer {
       if (drop && this.#part === null) await this.#target?.discardLeftover()
       await this.#close(drop ? 'drop' : 'keep')
     } catch (closing) {
-      this.#log('warn', `Closing the transfer failed: ${asDownloadError(closing).message}`)
+      this.#logClosing(closing)
     }
     if (this.#stopMode !== null) return { type: 'stopped', mode: this.#stopMode }
     return { type: 'failed', error: error.toJSON() }
+  }
+
+  #logRefusal(error: unknown): void {
+    this.#log('warn', `The file is complete. ${asDownloadError(error).message}`)
+  }
+
+  #logClosing(error: unknown): void {
+    this.#log('warn', `Closing the transfer failed: ${asDownloadError(error).message}`)
   }
 
   /** Discards the bytes on disk, to start over at byte 0. */

@@ -47,7 +47,9 @@ export class FileJob implements Job {
         }
         return
       case 'refresh':
-        void this.#onRefresh(event.requestId)
+        this.#onRefresh(event.requestId).catch((error: unknown) => {
+          host.crash(error)
+        })
         return
       case 'restarted':
         download.note(clock.now(), { downloaded: 0, total: download.record.total, connections: 0 })

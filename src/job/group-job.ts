@@ -184,7 +184,9 @@ export class GroupJob implements Job {
         this.#progress.ask()
         return
       case 'refresh':
-        void this.#onRefresh(entry, event.requestId)
+        this.#onRefresh(entry, event.requestId).catch((error: unknown) => {
+          this.#host.crash(error)
+        })
         return
       case 'completed':
         this.#onCompleted(group, entry, event.result)
@@ -315,7 +317,9 @@ export class GroupJob implements Job {
     const { layout } = this.#host.download.record
     const [file] = this.#sources.values()
     if (layout === 'hf-cache' && file !== undefined)
-      await pointRef(this.#host.spec().directory, cachePlaceOf(file))
+      await pointRef(this.#host.spec().directory, cachePlaceOf(file)).catch((error: unknown) => {
+        this.#warn(`The files are complete. ${asDownloadError(error).message}`)
+      })
   }
 
   #warn(message: string): void {

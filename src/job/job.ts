@@ -31,7 +31,8 @@ export type JobEvent =
 /** Settings and services that a job needs. */
 export interface JobHost {
   readonly download: Download
-  readonly engine: TransferEngine
+  /** A listener that throws ends the download. */
+  readonly engine: Pick<TransferEngine, 'start'>
   readonly tuning: TransferTuning
   readonly clock: Clock
   /** Returns the fields that the specs of all transfers of the download have in common. */
@@ -43,6 +44,8 @@ export interface JobHost {
   /** Saves the record. Never rejects. */
   save(): Promise<void>
   emit(event: JobEvent): void
+  /** Ends the download with an error that nothing else has handled. */
+  crash(error: unknown): void
 }
 
 /** A running job. */

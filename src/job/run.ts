@@ -35,6 +35,9 @@ export interface DownloadRunInit {
   claim: (filenames: readonly string[]) => void
 }
 
+/** How long a run that has crashed waits for its transfers to stop, in milliseconds. */
+const crashMs = 5_000
+
 /** One run of a download: from taking a slot to the end of its job. Changes the state of the download. */
 export class DownloadRun {
   readonly #init: DownloadRunInit
@@ -46,6 +49,9 @@ export class DownloadRun {
   /** Null for a plain URL. */
   readonly #address: RefAddress | null
   readonly #host: JobHost
+  /** An error that nothing else has handled; the outcome of the run, whatever the job still reports. */
+  #crashed: SerializedDownloadError | null = null
+  #ended = false
 
   constructor(init: DownloadRunInit) {
     this.#init = init
@@ -75,8 +81,12 @@ export class DownloadRun {
     download.move('resolving', { startedAt: new Date().toISOString() })
     emitter.emit('started', { download })
     download.wake()
-    if (this.#address === null) this.#startUrl()
-    else void this.#startRef(this.#address)
+    try {
+      if (this.#address === null) this.#startUrl()
+      else void this.#startRef(this.#address)
+    } catch (error) {
+      this.#crash(error)
+    }
     return this.#done
   }
 
@@ -171,7 +181,16 @@ export class DownloadRun {
     const { download, caches } = init
     return {
       download,
-      engine: init.engine,
+      engine: {
+        start: (spec, listener) =>
+          init.engine.start(spec, (event) => {
+            try {
+              listener(event)
+            } catch (error) {
+              this.#crash(error)
+            }
+          }),
+      },
       tuning: init.tuning,
       clock: init.clock,
       spec: () => {
@@ -201,11 +220,40 @@ export class DownloadRun {
       emit: (event) => {
         this.#on(event)
       },
+      crash: (error) => {
+        this.#crash(error)
+      },
+    }
+  }
+
+  /** Ends the run with an error that nothing else has handled: it must never reach the host's process. */
+  #crash(thrown: unknown): void {
+    if (this.#ended || this.#crashed !== null) return
+    const { clock } = this.#init
+    const error = asDownloadError(thrown).toJSON()
+    this.#crashed = error
+    const job = this.#job
+    if (job === null) {
+      this.#end({ type: 'failed', error })
+      return
+    }
+    // The transfers release their files before the download ends, unless the error has cut them off from it.
+    const timer = clock.timer(() => {
+      this.#end({ type: 'failed', error })
+    }, crashMs)
+    void this.#done.then(() => {
+      timer.cancel()
+    })
+    try {
+      job.stop('pause')
+    } catch {
+      this.#end({ type: 'failed', error })
     }
   }
 
   #on(event: JobEvent): void {
     const { download, emitter, clock } = this.#init
+    if (this.#ended) return
     switch (event.type) {
       case 'phase':
         this.#onPhase(event.phase)
@@ -283,9 +331,17 @@ export class DownloadRun {
    * slot becomes free.
    */
   #end(outcome: JobOutcome): void {
-    if (outcome.type === 'completed') this.#onCompleted(outcome)
-    else if (outcome.type === 'failed') this.#onFailed(outcome.error)
-    else this.#onStopped(outcome.mode)
+    if (this.#ended) return
+    this.#ended = true
+    const { download } = this.#init
+    try {
+      if (this.#crashed !== null && this.#stopMode !== 'cancel') this.#onFailed(this.#crashed)
+      else if (outcome.type === 'completed') this.#onCompleted(outcome)
+      else if (outcome.type === 'failed') this.#onFailed(outcome.error)
+      else this.#onStopped(outcome.mode)
+    } catch (error) {
+      if (!isSettled(download.state)) this.#onFailed(asDownloadError(error).toJSON())
+    }
     void this.#init.save().finally(() => {
       this.#resolve()
     })

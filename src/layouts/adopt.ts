@@ -97,13 +97,15 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
   if (!stats.isFile() || stats.size !== (wanted.size ?? stats.size)) return null
   const sha256 = await hash(temporary, stats.size)
   if (sha256 !== wanted.sha256) return null
-  if (by !== 'link') await chmod(temporary, mode)
+  // Some file systems have no permissions, or let only their owner change them.
+  if (by !== 'link') await chmod(temporary, mode).catch(() => undefined)
   await syncFile(temporary)
   const after = await lstat(temporary)
   // The file was modified while it was read.
   if (!isSame(after, stats)) return null
   await io.rename(temporary, target)
-  await syncFolder(dirname(target))
+  // The file has its name; a folder that can't be synced takes it only in a power failure.
+  await syncFolder(dirname(target)).catch(() => undefined)
   return { from: candidate.path, cache: candidate.cache, by, stats: after }
 }
 

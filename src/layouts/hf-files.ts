@@ -91,7 +91,7 @@ export async function linkSnapshot(
     await makeInside(root, [place.folder, 'refs'])
     if (await isLinked(path, blob)) return path
     await makeLink(path, blob, place, linker)
-    await syncFolder(dirname(path))
+    await syncFolder(dirname(path)).catch(() => undefined)
     return path
   } catch (error) {
     throw fsError(error, 'linking the file into the cache')
@@ -206,8 +206,8 @@ async function linkedBlobs(snapshots: string): Promise<Set<string>> {
   const linked = new Set<string>()
   for (const entry of await entriesOf(snapshots)) {
     if (!entry.isSymbolicLink()) continue
-    const target = await readlink(join(entry.parentPath, entry.name)).catch(() => '')
-    linked.add(basename(target.replaceAll('\\', '/')))
+    const target = await readlink(join(entry.parentPath, entry.name)).catch(nullIfMissing)
+    if (target !== null) linked.add(basename(target.replaceAll('\\', '/')))
   }
   return linked
 }
@@ -299,15 +299,18 @@ export function shownName({ cache = null }: InCache, filename: string): string {
  * Links a published blob into its snapshot, and points the ref to the commit. Returns the file that users
  * open.
  *
+ * @param onRefused - called when the ref could not be written. The file is complete all the same; only programs that
+ * look for a branch by its name do not find it.
  * @throws DownloadError with the code of the file system error; a repeated call resumes from there.
  */
 export async function placeResult<R extends { path: string; filename: string }>(
   { cache = null }: InCache,
   result: R,
+  onRefused: (error: unknown) => void,
 ): Promise<R> {
   if (cache === null) return result
   const { root, path: inside } = cache
   const path = await linkSnapshot(root, cache)
-  await pointRef(root, cache)
+  await pointRef(root, cache).catch(onRefused)
   return { ...result, path, filename: inside.slice(inside.lastIndexOf('/') + 1) }
 }

@@ -16,46 +16,50 @@ export interface KnownCaches {
 /** What {@link knownCaches} depends on. */
 export interface Machine {
   env: Readonly<Record<string, string | undefined>>
-  /** Home folder of the user. */
-  home: string
+  /** Home folder of the user; null if there is none. */
+  home: string | null
   /** Same as `process.platform`. */
   platform: string
 }
 
-/** Returns the cache of the Hugging Face libraries, by the variables that they read, in the same order. */
-export function hubCache(machine: Machine): string {
+/**
+ * Returns the cache of the Hugging Face libraries, by the variables that they read, in the same order; null if none
+ * names it and there is no home folder.
+ */
+export function hubCache(machine: Machine): string | null {
   const given = folder(machine, 'HF_HUB_CACHE') ?? folder(machine, 'HUGGINGFACE_HUB_CACHE')
-  if (given !== null) return given
-  const home = folder(machine, 'HF_HOME') ?? join(cacheHome(machine), 'huggingface')
-  return join(home, 'hub')
+  return given ?? below(folder(machine, 'HF_HOME') ?? below(cacheHome(machine), 'huggingface'), 'hub')
 }
 
 /** Returns all known caches. */
 export function knownCaches(machine: Machine): KnownCaches {
   const { home, platform } = machine
   const service = platform === 'linux' ? ['/usr/share/ollama/.ollama/models'] : []
-  const lmStudio = [join(home, '.lmstudio', 'models'), join(home, '.cache', 'lm-studio', 'models')]
   return {
-    hub: distinct([hubCache(machine), join(home, '.cache', 'huggingface', 'hub')]),
+    hub: distinct([hubCache(machine), below(home, '.cache', 'huggingface', 'hub')]),
     ollama: distinct([
-      folder(machine, 'OLLAMA_MODELS') ?? join(home, '.ollama', 'models'),
+      folder(machine, 'OLLAMA_MODELS') ?? below(home, '.ollama', 'models'),
       // The installer on Linux sets Ollama up as a service with its own user.
       ...service,
     ]),
-    lmStudio,
-    llamaCpp: [folder(machine, 'LLAMA_CACHE') ?? llamaCache(machine)],
+    lmStudio: distinct([below(home, '.lmstudio', 'models'), below(home, '.cache', 'lm-studio', 'models')]),
+    llamaCpp: distinct([folder(machine, 'LLAMA_CACHE') ?? llamaCache(machine)]),
   }
 }
 
-function llamaCache(machine: Machine): string {
+function llamaCache(machine: Machine): string | null {
   const { env, home, platform } = machine
-  if (platform === 'darwin') return join(home, 'Library', 'Caches', 'llama.cpp')
-  if (platform === 'win32') return join(env['LOCALAPPDATA'] ?? join(home, 'AppData', 'Local'), 'llama.cpp')
-  return join(cacheHome(machine), 'llama.cpp')
+  if (platform === 'darwin') return below(home, 'Library', 'Caches', 'llama.cpp')
+  if (platform === 'win32') return below(env['LOCALAPPDATA'] ?? below(home, 'AppData', 'Local'), 'llama.cpp')
+  return below(cacheHome(machine), 'llama.cpp')
 }
 
-function cacheHome(machine: Machine): string {
-  return folder(machine, 'XDG_CACHE_HOME') ?? join(machine.home, '.cache')
+function cacheHome(machine: Machine): string | null {
+  return folder(machine, 'XDG_CACHE_HOME') ?? below(machine.home, '.cache')
+}
+
+function below(folder: string | null, ...names: string[]): string | null {
+  return folder === null ? null : join(folder, ...names)
 }
 
 /**
@@ -64,10 +68,12 @@ function cacheHome(machine: Machine): string {
  */
 function folder({ env, home }: Machine, name: string): string | null {
   const text = env[name]?.trim() ?? ''
-  const path = text === '~' || /^~[/\\]/.test(text) ? join(home, text.slice(1)) : text
+  const inHome = text === '~' || /^~[/\\]/.test(text)
+  if (inHome && home === null) return null
+  const path = inHome ? join(home ?? '', text.slice(1)) : text
   return isAbsolute(path) ? path : null
 }
 
-function distinct(paths: readonly string[]): string[] {
-  return [...new Set(paths)]
+function distinct(paths: readonly (string | null)[]): string[] {
+  return [...new Set(paths.filter((path) => path !== null))]
 }

@@ -216,7 +216,35 @@ export class Scheduler {
   async #run(download: Download): Promise<void> {
     const init = this.#init
     if (init.isClosed() || download.state !== 'queued') return
-    const run = new DownloadRun({
+    let run: DownloadRun
+    try {
+      run = this.#makeRun(download)
+    } catch (error) {
+      // Whatever a source or a setting makes go wrong ends this download, and nothing else.
+      download.move('failed', {
+        error: asDownloadError(error).toJSON(),
+        finishedAt: new Date().toISOString(),
+      })
+      init.emitter.emit('failed', { download, error: asDownloadError(error) })
+      download.wake()
+      await this.#save(download)
+      return
+    }
+    this.#running.set(download, run)
+    try {
+      await run.run()
+    } finally {
+      this.#running.delete(download)
+      // The slot becomes free only after this promise has settled.
+      queueMicrotask(() => {
+        this.#checkIdle()
+      })
+    }
+  }
+
+  #makeRun(download: Download): DownloadRun {
+    const init = this.#init
+    return new DownloadRun({
       download,
       engine: init.engine,
       resolver: init.resolver,
@@ -232,16 +260,6 @@ export class Scheduler {
         init.registry.claim(download, filenames)
       },
     })
-    this.#running.set(download, run)
-    try {
-      await run.run()
-    } finally {
-      this.#running.delete(download)
-      // The slot becomes free only after this promise has settled.
-      queueMicrotask(() => {
-        this.#checkIdle()
-      })
-    }
   }
 
   /**

@@ -1,8 +1,8 @@
 /** Resolves refs with the registered sources, and gives these the HTTP client and settings that they need. */
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
 import { realpath } from '../disk/fs.js'
+import { homeFolder } from '../disk/system.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { HttpClient } from '../net/http.js'
@@ -165,7 +165,9 @@ function requireUsable({ urls, sha256, gitOid, size }: ResolvedFile, { name }: S
 }
 
 async function readTextFile(path: string): Promise<string | null> {
-  const full = path.startsWith('~/') ? join(homedir(), path.slice(2)) : path
+  const home = homeFolder()
+  if (path.startsWith('~/') && home === null) return null
+  const full = path.startsWith('~/') ? join(home ?? '', path.slice(2)) : path
   try {
     // Mounted secrets can be symlinks, and users may link their own token files.
     const { data, stats } = await readRegularFile(await realpath(full), maxTextBytes)

@@ -143,4 +143,15 @@ describe('the caches of this machine', () => {
     expect(knownCaches(machine({}, 'darwin')).llamaCpp).toEqual(['/home/me/Library/Caches/llama.cpp'])
     expect(knownCaches(machine({})).ollama[0]).toBe('/home/me/.ollama/models')
   })
+
+  it.each(['linux', 'darwin', 'win32'])('need no home folder on %s', (platform) => {
+    const homeless = (env: Record<string, string>) => ({ ...machine(env, platform), home: null })
+    const { hub, ollama, lmStudio, llamaCpp } = knownCaches(homeless({ HF_HOME: '~/hf' }))
+    expect([...hub, ...lmStudio, ...llamaCpp]).toEqual([])
+    expect(ollama).toEqual(platform === 'linux' ? ['/usr/share/ollama/.ollama/models'] : [])
+    expect(hubCache(homeless({ HF_HOME: '/hf' }))).toBe('/hf/hub')
+    expect(knownCaches(homeless({ OLLAMA_MODELS: '/o', LLAMA_CACHE: '/l' }))).toMatchObject({
+      llamaCpp: ['/l'],
+    })
+  })
 })

@@ -318,30 +318,39 @@ export class PartFile {
    * Publishes the part under its final name: syncs it, renames it, syncs the folder and deletes the journal. The
    * content must have been verified before.
    *
+   * Only what makes the file whole can fail: after the rename it is complete, whatever the file system refuses then.
+   *
    * @param options - `mode`: permission bits of the final file; `replaces`: whether a file exists under the final
    * name, in which case the journal first records the file that is about to replace it.
+   * @returns metadata of the file, and the first refusal that did not matter.
    */
   async publish(options: { size: number; sha256: string; mode: number; replaces: boolean }): Promise<{
     mtimeMs: number
     ino: number
+    refusal: DownloadError | null
   }> {
     const { paths } = this
+    const refusals: DownloadError[] = []
+    const attempt = async (what: string, step: () => Promise<unknown>) => {
+      await step().catch((error: unknown) => refusals.push(fsError(error, what)))
+    }
     try {
-      await io.fchmod(this.fd, options.mode)
+      // Some file systems have no permissions, or let only their owner change them.
+      await attempt('setting the permissions of the file', () => io.fchmod(this.fd, options.mode))
       await this.#datasync()
       if (options.replaces) {
         const publishing = { size: options.size, sha256: options.sha256 }
         this.#demand = { sync: true, last: false, publishing }
-        await this.#journalWrites.ask()
+        await attempt('writing the journal', () => this.#journalWrites.ask())
       }
       const stat = await this.#statIfIntact()
       if (stat?.size !== options.size) throw partLost()
       await io.rename(paths.part, paths.target)
-      await syncFolder(paths.directory)
+      await attempt('syncing the folder', () => syncFolder(paths.directory))
+      await attempt('deleting the journal', () => this.#removeJournal())
+      await attempt('closing the file', () => this.close())
       const { mtimeMs, ino } = stat
-      await this.#removeJournal()
-      await this.close()
-      return { mtimeMs, ino }
+      return { mtimeMs, ino, refusal: refusals[0] ?? null }
     } catch (error) {
       throw error instanceof StartOver ? error : fsError(error, 'publishing the file')
     }

@@ -1,5 +1,5 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
-import { errnoOf, fsError, withHandles } from '../../disk/errors.js'
+import { errnoOf, fsError, isUnsupported, withHandles } from '../../disk/errors.js'
 import { constants, fdatasync, type Stats, write, writeSync } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
@@ -42,11 +42,11 @@ export function isSameInode(a: Stats, b: Stats): boolean {
   return a.ino === b.ino && a.dev === b.dev
 }
 
-/** Forces the data of a file to the disk. */
+/** Forces the data of a file to the disk, where the file system knows how. */
 export function datasync(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
     fdatasync(fd, (error) => {
-      if (error === null) resolve()
+      if (error === null || isUnsupported(error)) resolve()
       else reject(fsError(error, 'syncing the part file'))
     })
   })
