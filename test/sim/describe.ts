@@ -25,7 +25,8 @@ export function describeWorld(world: WorldSpec): string {
 }
 
 function diskFault({ call: name, nth, errno, lasts }: DiskFault): string {
-  return `Call ${nth} of ${name}() fails with ${errno}${lasts ? ', and all after it' : ''}.`
+  const how = errno === 'short' ? 'gets half of the bytes' : `fails with ${errno}`
+  return `Call ${nth} of ${name}() ${how}${lasts ? ', and all after it' : ''}.`
 }
 
 function death({ call: nth, after, power }: Death, index: number): string {

@@ -64,6 +64,8 @@ export class FileCalls {
   readonly #process: SimProcess
   readonly #open = new Map<number, OpenFile>()
   #next = 10
+  /** The next read or write gets half of the bytes. */
+  isShort = false
 
   constructor(process: SimProcess) {
     this.#process = process
@@ -101,7 +103,7 @@ export class FileCalls {
     const file = this.#file(fd, 'read')
     if (file.inode.kind === 'folder') throw systemError('EISDIR', 'read')
     const at = position ?? file.position
-    const count = this.#disk.read(file.inode, buffer.subarray(offset, offset + length), at)
+    const count = this.#disk.read(file.inode, buffer.subarray(offset, offset + this.#some(length)), at)
     if (position === null) file.position += count
     return count
   }
@@ -109,10 +111,16 @@ export class FileCalls {
   write(fd: number, buffer: Uint8Array, offset: number, length: number, position: number | null): number {
     const file = this.#file(fd, 'write')
     const at = position ?? file.position
-    const bytes = buffer.subarray(offset, offset + length)
+    const bytes = buffer.subarray(offset, offset + this.#some(length))
     const count = this.#disk.write(file.inode, bytes, at)
     if (position === null) file.position += count
     return count
+  }
+
+  #some(length: number): number {
+    const { isShort } = this
+    this.isShort = false
+    return isShort && length > 1 ? Math.floor(length / 2) : length
   }
 
   writeFile(where: number | string, text: string | Uint8Array): void {

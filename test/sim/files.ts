@@ -14,6 +14,19 @@ export const directory = '/models'
 /** What a download of several files is called. */
 export const groupRef = 'sim:group'
 
+const repository = 'models--owner--name'
+
+const commit = 'c'.repeat(40)
+
+/** The cache of another program. */
+const hub = '/home/.cache/huggingface/hub'
+
+/** What a source says of a file that is stored in a cache. */
+export const cacheIdentity = {
+  revision: commit,
+  repository: { type: 'models', name: 'owner/name', revision: 'main' },
+} as const
+
 /** An address that strangers must not reach. */
 export const forbiddenAddress = '10.0.0.5'
 
@@ -23,6 +36,8 @@ export interface SimFile {
   readonly spec: FileSpec
   readonly name: string
   readonly target: string
+  /** The path that users open; the same, except in a cache. */
+  readonly shown: string
   readonly url: string
   readonly urls: readonly string[]
   readonly versions: Version[]
@@ -42,8 +57,17 @@ export function prepareFile(world: World, spec: FileSpec, index: number): SimFil
     content: contentOf(world.spec.seed + index, number, spec.size),
   }))
   const old = spec.existing ? contentOf(world.spec.seed + index, 9, spec.size + 7) : null
-  const { isGroup } = world.spec
-  const target = path.join(directory, isGroup ? 'group' : '', name)
+  const { isGroup, inCache = false, adopts = false } = world.spec
+  const digest =
+    spec.digest === 'unknown'
+      ? null
+      : sha256(spec.digest === 'known' ? contentOfLast(spec, versions) : Buffer.from('x'))
+  const shown = path.join(
+    directory,
+    ...(inCache ? [repository, 'snapshots', commit] : isGroup ? ['group'] : []),
+    name,
+  )
+  const target = inCache ? path.join(directory, repository, 'blobs', digest ?? '') : shown
   const hosts = spec.servers.map((_, mirror) => `m${mirror}.file${index}.test`)
   const aliens: Buffer[] = []
   const servers = spec.servers.map((server, mirror) => {
@@ -76,15 +100,14 @@ export function prepareFile(world: World, spec: FileSpec, index: number): SimFil
   })
   const urls = hosts.map((host) => `http://${host}/${name}`)
   if (old !== null) putOld(world.disk, target, old)
-  const digest =
-    spec.digest === 'unknown'
-      ? null
-      : sha256(spec.digest === 'known' ? contentOfLast(spec, versions) : Buffer.from('x'))
+  if (adopts)
+    putOld(world.disk, path.join(hub, repository, 'blobs', digest ?? ''), contentOfLast(spec, versions))
   return {
     index,
     spec,
     name,
     target,
+    shown,
     url: isGroup ? groupRef : (urls[0] ?? ''),
     urls,
     versions,
@@ -100,7 +123,10 @@ function putOld(disk: Disk, target: string, content: Buffer): void {
   const inode = disk.open(target, 0o101, 0o644)
   disk.write(inode, content, 0)
   disk.sync(inode)
-  for (const folder of ['/', directory, path.dirname(target)]) disk.sync(disk.lookup(folder, 'open'))
+  for (let folder = path.dirname(target); ; folder = path.dirname(folder)) {
+    disk.sync(disk.lookup(folder, 'open'))
+    if (folder === '/') break
+  }
 }
 
 /** What the caller of a file asks for. */
@@ -110,7 +136,8 @@ export function optionsOf(world: World, file: SimFile): DownloadOptions {
   const stranger = isGroup ? world.files.some((each) => each.spec.remote) : spec.remote
   const remote = stranger ? { remote: { allowPrivateNetwork: false, allowedHosts: [] } } : {}
   const force = spec.force && !world.isCalm
-  if (isGroup) return { url: groupRef, mode: null, force, ...remote }
+  const layout = world.spec.inCache === true ? ({ layout: 'hf-cache' } as const) : { mode: null }
+  if (isGroup) return { url: groupRef, force, ...layout, ...remote }
   return {
     url: file.url,
     urls: file.urls,

@@ -214,6 +214,8 @@ export class SimProcess {
       if (name === 'close') call()
       throw fate
     }
+    // Node goes on with what is left of a text, so only single reads and writes are short.
+    this.files.isShort = fate === 'short' && (name === 'read' || name === 'write')
     const value = call()
     if (fate === 'dies-after') this.#die()
     return value

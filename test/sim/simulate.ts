@@ -1,4 +1,6 @@
 /** Runs one world to its end. */
+import type { DownloadState } from '../../src/download/states.js'
+import type { FileCall } from './file-system.js'
 import { invariants } from './invariants.js'
 import type { CompiledPackage } from './process.js'
 import type { WorldSpec } from './spec.js'
@@ -12,6 +14,10 @@ export interface Outcome {
   timeline: readonly string[]
   /** Events of the world. */
   events: number
+  /** How often each file call was made before the calm. */
+  diskCalls: ReadonlyMap<FileCall, number>
+  /** The states in which downloads were when the story ended. */
+  states: readonly DownloadState[]
 }
 
 /** Runs a world. The same world always goes the same way. */
@@ -19,6 +25,7 @@ export async function simulate(spec: WorldSpec, compiled: CompiledPackage): Prom
   // Stack traces of errors that are part of the story would cost more than the story.
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
+  let states: readonly DownloadState[] = []
   await using world = new World(spec, compiled)
   const onRejection = (reason: unknown) => {
     world.violate(
@@ -29,6 +36,7 @@ export async function simulate(spec: WorldSpec, compiled: CompiledPackage): Prom
   process.on('uncaughtException', onRejection)
   try {
     world.endOfStory = () => {
+      states = world.manager?.list().map(({ state }) => state) ?? []
       for (const invariant of invariants) invariant(world)
     }
     await world.run()
@@ -37,5 +45,6 @@ export async function simulate(spec: WorldSpec, compiled: CompiledPackage): Prom
     process.off('unhandledRejection', onRejection)
     process.off('uncaughtException', onRejection)
   }
-  return { violations: world.violations, timeline: world.timeline, events: world.clock.events }
+  const { violations, timeline, diskCalls, clock } = world
+  return { violations, timeline, diskCalls, states, events: clock.events }
 }

@@ -2,12 +2,15 @@
 import type { DiskModel } from './disk.js'
 import type { FileCall } from './file-system.js'
 
+/** How a file call fails. One that is short takes place, but with half of the bytes. */
+export type Errno = 'EIO' | 'ENOSPC' | 'EACCES' | 'EROFS' | 'EMFILE' | 'EBUSY' | 'EDQUOT' | 'EINTR' | 'short'
+
 /** A file call that fails. */
 export interface DiskFault {
   readonly call: FileCall
   /** Which of these calls fails, counted over the world from 1. */
   readonly nth: number
-  readonly errno: 'EIO' | 'ENOSPC' | 'EACCES' | 'EROFS' | 'EMFILE' | 'EBUSY' | 'EDQUOT'
+  readonly errno: Errno
   /** It fails from then on, until the disk is repaired at the end. */
   readonly lasts: boolean
 }
@@ -98,6 +101,10 @@ export interface WorldSpec {
   readonly minSegmentBytes: number
   /** The files are one download, by a ref of a source. */
   readonly isGroup: boolean
+  /** Another program's cache has the files, and the manager may take them from there. Default false. */
+  readonly adopts?: boolean
+  /** The group is stored as in the cache of the Hugging Face libraries. Default false. */
+  readonly inCache?: boolean
   readonly files: readonly FileSpec[]
   readonly calls: readonly CallSpec[]
 }

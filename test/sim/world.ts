@@ -8,6 +8,7 @@ import { VirtualClock } from './clock.js'
 import { Disk, systemError } from './disk.js'
 import type { FileCall } from './file-system.js'
 import {
+  cacheIdentity,
   checkTarget,
   directory,
   groupRef,
@@ -134,7 +135,7 @@ export class World implements AsyncDisposable {
       directory,
       worker: false,
       proxy: false,
-      adopt: false,
+      adopt: spec.adopts === true,
       connections: spec.connections,
       concurrency: spec.concurrency,
       tuning: { minSegmentBytes: spec.minSegmentBytes },
@@ -147,12 +148,14 @@ export class World implements AsyncDisposable {
     return {
       name: 'sim',
       match: (ref) => ref === groupRef,
+      layouts: ['hf-cache'],
       resolve: async () => ({
         name: 'group',
         files: this.files.map((file) => ({
           filename: file.name,
           urls: file.urls,
           headers: {},
+          ...(this.spec.inCache === true ? cacheIdentity : {}),
           ...(file.digest === null ? {} : { sha256: file.digest }),
           ...(file.spec.toldSize === 'unknown' ? {} : { size: toldSizeOf(file.spec) }),
         })),
@@ -403,7 +406,10 @@ export class World implements AsyncDisposable {
       else if (download?.state !== 'queued') download = await manager.download(optionsOf(this, file))
       await download.finished
       if (fails) this.violate(`file ${file.index} was completed, though its digest or size is another one`)
-      for (const each of files) checkTarget(this, each, 'in the end', true)
+      for (const each of files) {
+        checkTarget(this, each, 'in the end', true)
+        if (this.disk.find(each.shown) === null) this.violate(`in the end ${each.shown} leads nowhere`)
+      }
     } catch (error) {
       const { code } = this.observer.thrown('finished', error) ?? {}
       if (!fails) this.violate(`in the calm file ${file.index} fails: ${code} ${(error as Error).message}`)
@@ -412,8 +418,13 @@ export class World implements AsyncDisposable {
 
   // ---- faults of the disk
 
+  /** How often each file call was made before the calm. */
+  get diskCalls(): ReadonlyMap<FileCall, number> {
+    return this.#diskCalls
+  }
+
   /** What becomes of a file call. */
-  fateOf(name: FileCall, process: SimProcess): 'lives' | 'dies-before' | 'dies-after' | Error {
+  fateOf(name: FileCall, process: SimProcess): 'lives' | 'short' | 'dies-before' | 'dies-after' | Error {
     if (this.isCalm) return 'lives'
     const death = this.spec.deaths[this.processes.indexOf(process)]
     if (death?.call === process.diskCalls) return death.after ? 'dies-after' : 'dies-before'
@@ -424,6 +435,7 @@ export class World implements AsyncDisposable {
     )
     if (fault === undefined) return 'lives'
     this.note(`${name} fails: ${fault.errno}`)
+    if (fault.errno === 'short') return 'short'
     return systemError(fault.errno, name)
   }
 
