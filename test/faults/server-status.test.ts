@@ -293,6 +293,44 @@ describe('row 15: it may work later', () => {
   })
 })
 
+describe('row 50: further connections are refused while one works', () => {
+  const refusals = [400, 401, 402, 403, 404, 410, 451]
+  const onlyOne = (status: number) => ({ content, maxConnections: { count: 1, status } })
+
+  it.each(refusals)('with %i: fewer connections, success', async (status) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { ...onlyOne(status), bytesPerSecond: 4 * MiB })
+    const end = await scene.fetch(path)
+    expect(success(end)).toMatchObject({ sha256: content.sha256(), fetchedBytes: content.size })
+    expect(end.told.restarts).toEqual([])
+    expect(scene.origin.requests(path).length).toBeLessThan(12)
+    await scene.expectFile(name, content)
+  })
+
+  it('on a resume: fewer connections, success', async () => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content }, 'a new manager', 300_000)
+    scene.origin.serve(path, onlyOne(403))
+    expect(success(await resume()).fetchedBytes).toBe(content.size - 300_000)
+    await scene.expectFile(name, content)
+  })
+
+  it('the connection that works ends, and the next one is refused as well: asks for a new address', async () => {
+    const scene = await openScene({ connections: 2 })
+    // The first address is good for one request.
+    scene.origin.serve(path, { redirect: ({ nth }) => `/signed?key=${nth}` })
+    let uses = 0
+    const requires = ({ query }: OriginRequest) => {
+      return query.get('key') !== '1' || (uses += 1) === 1 ? undefined : 404
+    }
+    scene.origin.serve('/signed', { content, bytesPerSecond: 4 * MiB, requires })
+    const end = await scene.fetch(path)
+    expect(success(end).fetchedBytes).toBe(content.size)
+    expect(scene.origin.requests(path)).toHaveLength(2)
+    await scene.expectFile(name, content)
+  })
+})
+
 describe('row 16: redirects', () => {
   it.each([301, 302, 303, 307, 308])('%i is followed', async (redirectStatus) => {
     const scene = await openScene()

@@ -250,6 +250,57 @@ export const regressions: Readonly<Record<string, WorldSpec>> = {
     ],
     calls: [{ atMs: 183, file: 0, what: 'cancel' }],
   },
+  'a server that allows one connection counts as gone when it refuses further ones': {
+    ...plain,
+    slowness: 4,
+    listenersThrow: true,
+    connections: 8,
+    files: [
+      {
+        ...file,
+        size: 149_797,
+        existing: true,
+        spread: true,
+        servers: [
+          {
+            ...server,
+            ranges: 'refused-for-others',
+            refusal: 410,
+            length: 'chunked',
+            redirect: 'relative',
+          },
+        ],
+      },
+    ],
+  },
+  'it still counts a connection that was closed a moment before': {
+    ...plain,
+    deaths: [{ call: 1, after: false, power: false }],
+    slowness: 4,
+    connections: 16,
+    concurrency: 1,
+    minSegmentBytes: 65_536,
+    files: [
+      {
+        ...file,
+        size: 262_145,
+        force: true,
+        servers: [{ ...server, ranges: 'refused-for-others', refusal: 410, validator: 'weak' }],
+      },
+    ],
+  },
+  'bytes are kept, and a server that allows one connection refuses further ones': {
+    ...plain,
+    deaths: [{ call: 25, after: false, power: false }],
+    connections: 16,
+    files: [
+      {
+        ...file,
+        size: 262_145,
+        servers: [{ ...server, ranges: 'refused-for-others', redirect: 'relative' }],
+      },
+    ],
+  },
   'a kill between making a lock and writing it locks everybody out for a minute': {
     ...plain,
     deaths: [{ call: 14, after: false, power: false }],

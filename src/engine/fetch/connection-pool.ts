@@ -9,7 +9,7 @@ import type { PartFile } from '../part/part-file.js'
 import { FetchConnection, type ConnectionContext, type Outcome } from './connection.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
-import { type ActiveSegment, nextSegment, slowest } from './segments.js'
+import { type ActiveSegment, nextSegment, type SegmentAssignment, slowest } from './segments.js'
 
 /** A connection, together with the state that its pool keeps for it. */
 export interface LiveConnection {
@@ -24,6 +24,8 @@ export interface LiveConnection {
   readonly start: number
   /** The response is the complete file, so the end of its body is the end of the file. */
   whole: boolean
+  /** Other connections to the same address were open at the time of the request, or have been opened since. */
+  beside: boolean
   /** Bytes on disk that the body must begin with. */
   overlap: Buffer | null
   /** Last speed measurement: monotonic milliseconds, and bytes received until then. */
@@ -35,6 +37,8 @@ export interface PoolListener {
   onHead(live: LiveConnection, head: ResponseHead): void
   /** Called whenever a connection receives bytes. */
   onBytes(live: LiveConnection): void
+  /** Called at the end of a range whose body goes on; see {@link ConnectionListener.onRangeEnd}. */
+  onRangeEnd(live: LiveConnection): number | null
   /** Called after the connection has been removed from the pool. */
   onClose(live: LiveConnection, outcome: Outcome): void
 }
@@ -53,6 +57,16 @@ export interface RangeRequest {
    * unnecessary.
    */
   compareWith: PartFile | null
+}
+
+/** A file that connections share. Sizes are in bytes. */
+interface SharedFile {
+  total: number
+  /** What is on disk. */
+  written: IntervalSet
+  /** How many connections may be open at once. */
+  connections: number
+  minSegmentBytes: number
 }
 
 /** How many bytes before `start` are compared at most, in bytes. */
@@ -129,6 +143,7 @@ export class ConnectionPool {
           mirror.receivedBytes += count
           this.#listener.onBytes(live)
         },
+        onRangeEnd: () => this.#listener.onRangeEnd(live),
         onClose: (_connection, outcome) => {
           this.#live.delete(connection.id)
           mirror.live -= 1
@@ -143,9 +158,11 @@ export class ConnectionPool {
       from: start,
       start: from,
       whole: false,
+      beside: mirror.live > 0,
       overlap: null,
       sample: null,
     }
+    for (const other of this.#live.values()) other.beside ||= other.mirror === mirror
     this.#live.set(connection.id, live)
     mirror.live += 1
     const range: Record<string, string> = { range: `bytes=${from}-${end === null ? '' : end - 1}` }
@@ -171,11 +188,22 @@ export class ConnectionPool {
    * @param except - a connection to ignore.
    * @returns null when nothing is left to assign.
    */
-  next(
-    file: { total: number; written: IntervalSet; connections: number; minSegmentBytes: number },
+  next(file: SharedFile, except: LiveConnection | null): { start: number; end: number } | null {
+    const segment = this.#assign(file, except)
+    if (segment?.kind === 'steal') this.#live.get(segment.victim)?.connection.shrink(segment.start)
+    return segment
+  }
+
+  /** Where the segment of a connection ends if the next missing bytes are those right after it; else null. */
+  extended({ connection }: LiveConnection, file: SharedFile): number | null {
+    const segment = this.#assign(file, null)
+    return segment?.kind === 'gap' && segment.start === connection.end ? segment.end : null
+  }
+
+  #assign(
+    { total, written, connections, minSegmentBytes }: SharedFile,
     except: LiveConnection | null,
-  ): { start: number; end: number } | null {
-    const { total, written, connections, minSegmentBytes } = file
+  ): SegmentAssignment | null {
     let received = written
     const active: ActiveSegment[] = []
     for (const live of this.#live.values()) {
@@ -187,9 +215,7 @@ export class ConnectionPool {
     // A single connection fetches up to the end: bytes arrive in order anyway, and every request has a cost.
     const maxSegmentBytes =
       connections === 1 ? Infinity : Math.floor(Math.min(largestMaxSegmentBytes, adapted))
-    const segment = nextSegment({ received, total, active, connections, minSegmentBytes, maxSegmentBytes })
-    if (segment?.kind === 'steal') this.#live.get(segment.victim)?.connection.shrink(segment.start)
-    return segment
+    return nextSegment({ received, total, active, connections, minSegmentBytes, maxSegmentBytes })
   }
 
   /** Stops the connections to an address that have no response yet. */
@@ -273,9 +299,24 @@ export class Requests {
     const { total } = part.identity
     if (total === null || this.#mirrors.needsSingleStream(mirror, part))
       return busy > 0 ? null : { start: part.frontier, end: total }
+    return this.#pool.next(this.#shared(part, total), except)
+  }
+
+  /**
+   * Decides whether a connection goes on with the same body after the end of its range: an answer that is already
+   * coming costs no further request, which the server might refuse.
+   *
+   * @returns the new end of its range, or null.
+   */
+  extend(live: LiveConnection, part: PartFile): number | null {
+    const { total } = part.identity
+    if (total === null || live.compareOnly || this.#mirrors.needsSingleStream(live.mirror, part)) return null
+    return this.#pool.extended(live, this.#shared(part, total))
+  }
+
+  #shared(part: PartFile, total: number): SharedFile {
     const { connections } = this.#mirrors
-    const file = { total, written: part.written, connections, minSegmentBytes: this.#minSegmentBytes }
-    return this.#pool.next(file, except)
+    return { total, written: part.written, connections, minSegmentBytes: this.#minSegmentBytes }
   }
 
   /** Sends the request for a range. */

@@ -42,6 +42,12 @@ export interface ConnectionListener {
   onHead(connection: FetchConnection, head: ResponseHead): void
   /** Bytes arrived. */
   onBytes(connection: FetchConnection, count: number): void
+  /**
+   * The last byte of the range arrived, but the body goes on.
+   *
+   * @returns one past the last byte to take from the same body now, or null to end the connection.
+   */
+  onRangeEnd(connection: FetchConnection): number | null
   /** The connection ended. Always called once, as the last call. */
   onClose(connection: FetchConnection, outcome: Outcome): void
 }
@@ -341,6 +347,7 @@ export class FetchConnection {
       if (rest === null) return
       data = rest
     }
+    this.#extend(data.length)
     const surplus = this.end !== null && data.length > this.end - this.position
     if (surplus) data = data.subarray(0, (this.end ?? 0) - this.position)
     if (data.length > 0) this.#collect(data)
@@ -371,6 +378,16 @@ export class FetchConnection {
     this.position += count
     this.#overlap = count === overlap.length ? null : overlap.subarray(count)
     return data.subarray(count)
+  }
+
+  /** Moves the end of the range, as long as the next `count` bytes reach it and the bytes after it are wanted too. */
+  #extend(count: number): void {
+    while (this.end !== null && count >= this.end - this.position) {
+      if (this.#bodyEnd !== null && this.#bodyEnd <= this.end) return
+      const end = this.#listener.onRangeEnd(this)
+      if (end === null) return
+      this.end = Math.min(end, this.#bodyEnd ?? end)
+    }
   }
 
   #collect(data: Buffer): void {

@@ -55,6 +55,7 @@ export class Fetcher {
         this.#probing = false
         this.#pump()
       },
+      onRangeEnd: (live) => this.#extend(live),
       onClose: (live, outcome) => {
         this.#onClose(live, outcome)
       },
@@ -132,6 +133,16 @@ export class Fetcher {
     }
   }
 
+  /** A connection at the end of its range: goes on with the same body if it would be the next to be asked anyway. */
+  #extend(live: LiveConnection): number | null {
+    const part = this.#part
+    const { mirror } = live
+    if (this.#ended !== null || part === null || this.#pool.size > this.#desired(mirror)) return null
+    if (mirror.access === 'doubted') return null
+    if (this.mirrors.choose(part, this.#init.context.clock.now()) !== mirror) return null
+    return this.#requests.extend(live, part)
+  }
+
   #desired(mirror: Mirror): number {
     if (this.#part === null || this.#probing) return 1
     return mirror.joined && this.mirrors.needsSingleStream(mirror, this.#part) ? 1 : this.mirrors.connections
@@ -177,9 +188,12 @@ export class Fetcher {
         this.#onChanged(live, verdict)
         return
       case 'expired':
-        // An address that has never worked can't have expired.
-        if (mirror.identity === null) this.#refuse(live, verdict.error)
-        else this.#onExpired(mirror, verdict.error)
+        // An address that has never worked can't have expired. One that serves another connection may only allow few.
+        if (mirror.identity !== null && !live.beside) this.#onExpired(mirror, verdict.error)
+        else {
+          if (mirror.access === 'open') mirror.access = 'doubted'
+          this.#refuse(live, verdict.error)
+        }
         return
       case 'retry':
         this.#refuse(live, this.#heed(live, head, verdict.error))
@@ -251,6 +265,7 @@ export class Fetcher {
     mirror.identity = identity
     mirror.address.useHop(connection.hop)
     mirror.unconfirmedTotal = null
+    if (mirror.access === 'doubted') mirror.access = 'limited'
     const { total } = identity
     if (total !== null && part.identity.total === null) part.setTotal(total)
     let { end } = connection
@@ -288,11 +303,17 @@ export class Fetcher {
 
   #onExpired(mirror: Mirror, error: DownloadError): void {
     this.#probing = true
+    const again = mirror.address.refreshes > 0
     mirror.address.refresh(error).then(
       (fresh) => {
         if (!fresh) return
         const message = `${error.message} Requested a new address.`
         this.#init.host.emit({ type: 'log', level: 'info', message })
+        // Refusals of further connections may have had the same cause.
+        mirror.access = 'open'
+        mirror.poolSize.reset()
+        // A server that allows few connections may still count one that has just been closed.
+        if (again) this.#notBefore = this.#init.context.clock.now() + this.#init.tuning.minDelayMs
         this.#pump()
       },
       (failure: unknown) => {
@@ -350,7 +371,8 @@ export class Fetcher {
     else this.#onFailed(live, { kind: 'failed', error: endedEarly(), local: false })
   }
 
-  #onFailed({ connection, mirror }: LiveConnection, { error, local }: Outcome & { kind: 'failed' }): void {
+  #onFailed(live: LiveConnection, { error, local }: Outcome & { kind: 'failed' }): void {
+    const { connection, mirror } = live
     if (local) {
       this.#end({ error })
       return
@@ -371,6 +393,11 @@ export class Fetcher {
     // If there is another address, a stalled one is given up together with its other connections.
     if (mirror.live > 0 && !(several && error.code === 'STALLED')) {
       if (connection.receivedBytes < refusalBytes) mirror.poolSize.refused(mirror.live, now)
+      return
+    }
+    if (live.beside && !error.retryable && error.status !== undefined) {
+      // The server may have refused it only because there were others: the address is judged by a request alone.
+      mirror.poolSize.refused(1, now)
       return
     }
     if (!error.retryable || (several && (error.retryAfterMs ?? 0) > tuning.maxRetryAfterMs)) {

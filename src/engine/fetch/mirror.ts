@@ -26,6 +26,11 @@ export class Mirror {
   compareBytes = false
   /** A total size from one of its responses that differs from the known one, until a second response confirms it. */
   unconfirmedTotal: number | null = null
+  /**
+   * What refusals of further connections mean. `doubted`: the address may have expired, which the next request shows.
+   * `limited`: requests were accepted afterwards, so the server only allows few connections.
+   */
+  access: 'open' | 'doubted' | 'limited' = 'open'
   health: MirrorHealth = unknownHealth
   /** Number of open connections. */
   live = 0
@@ -89,6 +94,11 @@ export class Address {
   /** Whether a new address has been requested and not received yet. */
   get refreshing(): boolean {
     return this.#refreshing
+  }
+
+  /** How often a new address has been requested since bytes were last received. */
+  get refreshes(): number {
+    return this.#refreshes
   }
 
   /** Where the next request is sent. */

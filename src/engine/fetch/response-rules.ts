@@ -145,7 +145,9 @@ function judgeError(expected: Expectation, head: ResponseHead): Verdict {
   }
   const retryable = isRetryableStatus(status)
   const error = new DownloadError(code, `The server answered HTTP ${status}.`, { status, retryable })
-  return { kind: retryable ? 'retry' : 'fail', error }
+  if (retryable) return { kind: 'retry', error }
+  // A gate that wants to be paid (402) is passed like one that wants to know who asks.
+  return { kind: status === 402 && expected.identity !== null ? 'expired' : 'fail', error }
 }
 
 function checkVersion(expected: Expectation, seen: Identity): Verdict | null {
