@@ -1,6 +1,7 @@
 /** Locations of model files. */
 import { join } from 'node:path'
 import type { FileStamp } from '../disk/stamp.js'
+import type { Place } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { GroupEntry } from '../download/group.js'
 import { sameList } from '../download/request.js'
@@ -14,6 +15,11 @@ export interface ModelLocation {
   stamp: FileStamp | null
   /** Files of a group, whose folder is `path`; null for a single file, and while unknown. */
   files: readonly GroupEntry[] | null
+  /**
+   * Whether the file was fetched for a remote caller from another address, and the catalog has no digest that
+   * tells whether it is the model all the same.
+   */
+  foreign: boolean
 }
 
 /** Whether a download is of the file that the catalog entry describes, at its location below `directory`. */
@@ -56,7 +62,13 @@ export function locationIn(
   const filename = entry.filename ?? (known?.named === true ? known.filename : null)
   if (filename === null) return null
   const path = join(directory, entry.mode ?? '', filename)
-  return known?.path === path ? locationOf(known) : { path, stamp: null, files: null }
+  if (known?.path === path) return locationOf(manager, known, entry)
+  const place = {
+    directory: manager[internals].destinations.directoryOf(directory),
+    mode: entry.mode,
+    filename,
+  }
+  return { path, stamp: null, files: null, foreign: isForeign(manager, place, entry) }
 }
 
 /**
@@ -70,12 +82,25 @@ export function modelLocations(
 ): ModelLocation[] {
   const known = manager.get(entry.url)
   const locations: (ModelLocation | null)[] = []
-  if (known?.named === true && isNamedSo(known.record, entry)) locations.push(locationOf(known))
+  if (known?.named === true && isNamedSo(known.record, entry))
+    locations.push(locationOf(manager, known, entry))
   if (lastDirectory !== null) locations.push(locationIn(manager, entry, lastDirectory))
   locations.push(locationIn(manager, entry, manager.directory))
   return locations.filter((location) => location !== null)
 }
 
-function locationOf({ path, record, groupFiles }: Download): ModelLocation {
-  return { path, stamp: record.stamp, files: groupFiles?.files ?? null }
+function locationOf(
+  manager: DownloadManager,
+  { path, record, groupFiles }: Download,
+  entry: CatalogEntry,
+): ModelLocation {
+  const { stamp } = record
+  return { path, stamp, files: groupFiles?.files ?? null, foreign: isForeign(manager, record, entry) }
+}
+
+function isForeign(manager: DownloadManager, place: Place, { url, sha256 }: CatalogEntry): boolean {
+  const record = sha256 === null ? manager[internals].holderOf(place)?.record : undefined
+  // Without a stamp, the file existed before.
+  if (record === undefined || record.remote === null || record.stamp === null) return false
+  return record.url !== url || record.untrustedMirrors === true
 }

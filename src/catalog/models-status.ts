@@ -126,7 +126,10 @@ export type FileVerdict =
   | { kind: 'missing' }
   | { kind: 'wrongSize'; found: number }
   | { kind: 'wrongDigest' }
-  /** The catalog has a digest, but that of the current file has not been computed. */
+  /**
+   * The catalog has a digest, but that of the current file has not been computed; or the catalog has none, and
+   * a remote caller chose where the file came from.
+   */
   | { kind: 'notVerified' }
   | { kind: 'notRegular' }
   | { kind: 'unreadable'; reason: string }
@@ -162,9 +165,10 @@ export async function checkFile(
  * its first wrong file.
  */
 export async function checkLocation(
-  { path, stamp, files }: ModelLocation,
+  { path, stamp, files, foreign }: ModelLocation,
   expected: Pick<CatalogEntry, 'size' | 'sha256'>,
 ): Promise<FileVerdict> {
+  if (foreign) return { kind: 'notVerified' }
   if (files === null) return await checkFile(path, expected, stamp)
   const verdicts = await pLimit(maxParallelFiles).map(files, (file) =>
     checkFile(file.path, { size: file.size, sha256: file.expected }, file.stamp),

@@ -125,7 +125,8 @@ export class RunDriver {
       return
     }
     const known = manager.get(model.url)
-    if (model.phase !== 'waiting' && known !== undefined && !isSettled(known.state)) {
+    const isLive = known?.record.remote === null && !isSettled(known.state)
+    if (model.phase !== 'waiting' && isLive) {
       // The download is queued again, or it is paused, because somebody paused it or because downloads are
       // not resumed automatically.
       if (model.phase === 'active' && known.state === 'paused')
@@ -142,8 +143,10 @@ export class RunDriver {
       const known = manager.get(url)
       const wasPaused = known?.state === 'paused'
       if (known !== undefined) {
-        const same = isSameFile(manager, known, entry, this.#outputDir)
-        const idle = isSettled(known.state) || wasPaused
+        // What a remote caller requested is no substitute for the model; the manager replaces it.
+        const isOurs = known.record.remote === null
+        const same = isOurs && isSameFile(manager, known, entry, this.#outputDir)
+        const idle = isOurs && (isSettled(known.state) || wasPaused)
         if (same && isSettled(known.state) && known.record.finishedAt !== model.before) {
           this.#settle(known, model)
           return
@@ -196,7 +199,7 @@ export class RunDriver {
 
   /**
    * The file may have been downloaded from a URL that the catalog had before. The manager forgets that
-   * download; the file stays and is checked.
+   * download; the file stays and is checked. It replaces downloads of remote callers itself.
    */
   async #freeTarget(entry: CatalogEntry): Promise<void> {
     const { manager } = this.#init
@@ -206,6 +209,7 @@ export class RunDriver {
       .find(
         (download) =>
           download.state === 'completed' &&
+          download.record.remote === null &&
           download.url !== entry.url &&
           download.path.toLowerCase() === path,
       )
@@ -288,7 +292,9 @@ export class RunDriver {
   /** The model of a download, if the run has requested it. */
   #modelOf(download: Download | undefined): RunModel | undefined {
     const model = this.#init.state.running?.models.find(({ url }) => url === download?.url)
-    return model?.phase === 'waiting' || download?.url === this.#leaving ? undefined : model
+    // A remote caller may request a model again that has failed, but that says nothing about the model.
+    const isForeign = download !== undefined && download.record.remote !== null
+    return model?.phase === 'waiting' || download?.url === this.#leaving || isForeign ? undefined : model
   }
 
   #makeListeners(): Partial<DownloadEvents> {

@@ -267,6 +267,13 @@ export class Download {
     this.#group = null
   }
 
+  /** @internal Queues the download as another request for its URL; nothing of the known one remains. */
+  replace(record: DownloadRecord): void {
+    this.#group = null
+    if (this.state !== 'queued') this.move('queued')
+    this.#record = { ...record, group: null, state: 'queued' }
+  }
+
   /** @internal Changes the record; the state is changed only by {@link move}. */
   update(patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>>): void {
     this.#record = { ...this.#record, ...patch }

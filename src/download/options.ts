@@ -135,7 +135,8 @@ export interface DownloadOptions {
    * Whether the URL comes from an untrusted caller, such as one on the network. It may then reach only public
    * addresses, on redirects and retries too, and otherwise fails with `SSRF_BLOCKED`; it must not contain a
    * user or password; no proxy is used. An object allows more, see {@link RemoteGrant}. The value is
-   * recorded; a new request for a settled download replaces it. Default false.
+   * recorded; a new request for a settled download replaces it. A request without it never builds upon what
+   * one with it said, see `docs/security.md`. Default false.
    */
   remote?: boolean | { allowPrivateNetwork?: boolean; allowedHosts?: readonly string[] }
   /**

@@ -116,6 +116,11 @@ export const downloadRecordSchema = z.object({
   checkFormat: z.boolean().optional(),
   /** Whether files of a group with unsafe names get cleaned ones. Default false. */
   restrictNames: z.boolean().optional(),
+  /**
+   * A remote caller named mirrors, from which the bytes on disk may come. A trusted caller does not rely on
+   * them, even after the mirrors were replaced.
+   */
+  untrustedMirrors: z.literal(true).optional(),
   /** A forced download was requested and has not ended yet. */
   force: z.boolean(),
   /** Order of arrival. */

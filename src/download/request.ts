@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import { checkFilename, fallbackFilename } from '../disk/names.js'
 import { DownloadError, invalidOption } from '../errors.js'
+import type { RemoteGrant } from '../net/address-policy.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { identify } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
@@ -9,7 +10,7 @@ import { environmentCache, type Destinations } from './destination.js'
 import type { Download } from './download.js'
 import { checkMirrors, downloadOptionsSchema, parseOptions, type ResolvedDownloadOptions } from './options.js'
 import type { DownloadRecord } from './record.js'
-import { isActive } from './states.js'
+import { isActive, isSettled } from './states.js'
 
 /** Settings and services of the manager that validating a request needs. */
 export interface DownloadRequestContext {
@@ -126,6 +127,7 @@ export function newRecord(
     remote: wanted.remote,
     checkFormat: wanted.checkFormat,
     restrictNames: wanted.restrictNames,
+    ...mirrorTrust(wanted),
     force: wanted.force,
     downloaded: 0,
     total: wanted.size ?? null,
@@ -142,12 +144,50 @@ export function newRecord(
   }
 }
 
+/** The mark for the record of a remote caller who names mirrors; it stays until a trusted caller replaces it. */
+export function mirrorTrust({
+  remote,
+  urls = [],
+}: Pick<ResolvedDownloadOptions, 'remote' | 'urls'>): Pick<DownloadRecord, 'untrustedMirrors'> {
+  return remote !== null && urls.length > 0 ? { untrustedMirrors: true } : {}
+}
+
+/**
+ * Whether a request has more trust than the known download of its URL. Then it does not join that download
+ * but replaces it, see {@link replacement}.
+ */
+export function outranks(
+  { remote }: Pick<ResolvedDownloadOptions, 'remote'>,
+  known: Pick<DownloadRecord, 'remote'>,
+): boolean {
+  return remote === null && known.remote !== null
+}
+
+/**
+ * Returns the record of a trusted request for a URL that only remote callers have requested so far. It
+ * consists of what the trusted request says itself: a remote caller's mirrors, digest, size, limits, globs,
+ * file name and address policy must not decide what a trusted one gets. Bytes that came from a remote
+ * caller's mirrors are fetched again, unless a digest will tell whether they are right.
+ */
+export function replacement(known: DownloadRecord, request: ValidatedRequest): DownloadRecord {
+  const { wanted } = request
+  const { createdAt, sequence, stamp, untrustedMirrors = false } = known
+  const record = newRecord(wanted, { ...destinationFor(request), sequence })
+  return {
+    ...record,
+    createdAt,
+    // It belongs to the file itself, and is compared with it.
+    stamp,
+    force: record.force || (untrustedMirrors && record.sha256 === null),
+  }
+}
+
 /**
  * Checks that a repeated request means the same file.
  *
  * @throws DownloadError `CONFLICT` when folder, layout, file name, mode, digest, size or globs differ from
  * the known ones; also for a digest or size where none was given before, once the transfer runs, because it
- * would end without checking them.
+ * would end without checking them, or if a remote caller would add it to a trusted caller's download.
  */
 export function requireSame(
   known: Download,
@@ -171,7 +211,14 @@ export function requireSame(
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
   if (wanted.include !== undefined && !sameList(wanted.include, record.include)) throw differs('include')
   if (wanted.exclude !== undefined && !sameList(wanted.exclude, record.exclude)) throw differs('exclude')
-  if (isActive(known.state) && isStricter(record, wanted)) {
+  const stricter = isStricter(record, wanted)
+  if (stricter && wanted.remote !== null && record.remote === null && !isSettled(known.state)) {
+    throw new DownloadError(
+      'CONFLICT',
+      'This URL is already being downloaded for the host application, without that sha256 or size.',
+    )
+  }
+  if (stricter && isActive(known.state)) {
     throw new DownloadError(
       'CONFLICT',
       'This URL is already being downloaded without that sha256 or size; wait until it has ended.',
@@ -227,6 +274,9 @@ export function renewal(
 ): Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>> {
   const fresh = { error: null, finishedAt: null, startedAt: null, verified: false, downloaded: 0 }
   if (wanted === null) return fresh
+  const { remote } = wanted
+  // Mirrors and headers of one caller must not be used with the rights of another one.
+  const alike = remote === null || isSameGrant(remote, record.remote)
   return {
     ...fresh,
     ...expectations(record, wanted),
@@ -235,13 +285,21 @@ export function renewal(
     force: wanted.force,
     adopt: wanted.adopt ?? record.adopt,
     // The last caller decides: a trusted one may use any address, a remote one only those of its grant.
-    remote: wanted.remote,
-    urls: wanted.urls ?? record.urls,
+    remote,
+    urls: wanted.urls ?? (alike ? record.urls : []),
     spread: wanted.spread ?? record.spread,
     connections: wanted.connections ?? record.connections,
     maxBytesPerSecond:
       wanted.maxBytesPerSecond === undefined ? record.maxBytesPerSecond : wanted.maxBytesPerSecond,
-    headers: Object.keys(wanted.headers).length === 0 ? record.headers : wanted.headers,
+    headers: Object.keys(wanted.headers).length === 0 && alike ? record.headers : wanted.headers,
     priority: wanted.priority,
   }
+}
+
+function isSameGrant(a: RemoteGrant, b: RemoteGrant | null): boolean {
+  return (
+    b !== null &&
+    a.allowPrivateNetwork === b.allowPrivateNetwork &&
+    sameList([...a.allowedHosts].sort(), [...b.allowedHosts].sort())
+  )
 }

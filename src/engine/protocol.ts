@@ -42,6 +42,8 @@ export interface TransferSpec {
   force: boolean
   /** Which addresses may be contacted if the URL comes from an untrusted caller; null for a trusted one. */
   remote: RemoteGrant | null
+  /** Some of `urls` were named by a remote caller, so a trusted one must not rely on the bytes. Default false. */
+  untrusted?: boolean
   /** Which proxy to use; with `remote`, none from the environment. */
   proxy: ProxySetting
   /** Stamp of the file when it was last verified, to avoid hashing it again; or null. */

@@ -12,7 +12,7 @@ import { DownloadError, isDownloadError } from '../errors.js'
 import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
 import type { Clock } from '../util/clock.js'
 import type { HashService } from './hash/hasher.js'
-import { inspectLeftover, type Leftover } from './part/journal.js'
+import { inspectLeftover, isForeign, type Leftover } from './part/journal.js'
 import { addressesOf, type TransferEvent, type TransferResult, type TransferSpec } from './protocol.js'
 import type { Share } from './shared.js'
 
@@ -90,7 +90,7 @@ export class Target {
 
   /** Inspects the files that an earlier run left. */
   leftover(spec: TransferSpec): Promise<Leftover> {
-    return inspectLeftover(this.paths, addressesOf(spec), spec.sha256)
+    return inspectLeftover(this.paths, addressesOf(spec), spec.sha256, spec.remote === null)
   }
 
   /** Deletes the files that an earlier run left. */
@@ -175,6 +175,9 @@ export function wasPublished(target: Target, leftover: Leftover, wanted: Transfe
   const { existing } = target
   const publishing = leftover.journal?.publishing ?? null
   if (existing === null || publishing === null || leftover.partExists) return null
+  const { sha256, remote } = wanted
+  if (leftover.journal !== null && isForeign(leftover.journal, { sha256, trusted: remote === null }))
+    return null
   if (wanted.sha256 !== null && wanted.sha256 !== publishing.sha256) return null
   if (wanted.size !== null && wanted.size !== publishing.size) return null
   const same = String(existing.ino) === leftover.journal?.inode && existing.size === publishing.size

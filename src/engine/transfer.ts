@@ -174,7 +174,17 @@ export class Transfer {
     }
     const { identity } = resume
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
-    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, mirror, remote, resume })
+    const { untrusted = false } = this.#spec
+    const part = await PartFile.open({
+      paths: target.paths,
+      url,
+      sha256,
+      identity,
+      mirror,
+      remote,
+      untrusted,
+      resume,
+    })
     this.#kept = { part, identity }
     this.#mirrorTrust.noteKept()
     const { total } = identity
@@ -251,12 +261,20 @@ export class Transfer {
       this.#log('info', 'The file changed on the server since the last run; starting over.')
       await this.#drop()
     }
-    const { url, sha256, remote } = this.#spec
+    const { url, sha256, remote, untrusted = false } = this.#spec
     const { identity } = first
     const { total } = identity
     if (total !== null) await ensureSpace(target.paths.directory, total, 0, this.#shared.clock)
     this.#throwIfStopped()
-    const part = await PartFile.open({ paths: target.paths, url, sha256, identity, remote, resume: null })
+    const part = await PartFile.open({
+      paths: target.paths,
+      url,
+      sha256,
+      identity,
+      remote,
+      untrusted,
+      resume: null,
+    })
     this.#use(part, total)
     const filename = shownName(this.#spec, this.#filename ?? '')
     this.#emit({ type: 'named', filename, path: target.paths.target })

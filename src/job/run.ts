@@ -209,6 +209,7 @@ export class DownloadRun {
           checkFormat: record.checkFormat ?? true,
           force: record.force,
           remote: record.remote,
+          untrusted: record.untrustedMirrors === true,
           proxy: init.proxy,
           share: null,
           adopt: adoptSpecOf(record, caches(), record.named ? record.filename : null),

@@ -1,5 +1,6 @@
 /** Services of a manager that other parts of this package use, and that its users do not see. */
-import type { Destinations } from '../download/destination.js'
+import type { Destinations, Place } from '../download/destination.js'
+import type { Download } from '../download/download.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
@@ -21,6 +22,8 @@ export interface ManagerInternals {
   readonly sources: SourceRegistry
   /** Times everything that the manager and the parts on top of it do, except transfers in a worker. */
   readonly clock: Clock
+  /** Returns the download that was the last to claim a file; see `Registry.holderOf`. */
+  readonly holderOf: (place: Place) => Download | undefined
 }
 
 /** Services that tests replace: they are given as the option {@link internals}, which is not a public one. */

@@ -10,7 +10,9 @@ import {
   isStricter,
   newRecord,
   destinationFor,
+  outranks,
   readRequest,
+  replacement,
   requireSame,
 } from '../download/request.js'
 import { isSettled } from '../download/states.js'
@@ -83,10 +85,16 @@ export class DownloadManager extends SafeEmitter {
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
     const sources = sourceRegistry(this.#options.sources)
     const store = openStore(this.#options.store, this.directory, clock)
-    this[internals] = { store, destinations: this.#places, sources, clock }
     this.#registry = new Registry(store, (event) => {
       this.emit('log', event)
     })
+    this[internals] = {
+      store,
+      destinations: this.#places,
+      sources,
+      clock,
+      holderOf: (place) => this.#registry.holderOf(place),
+    }
     const engineOptions: EngineOptions = {
       tuning: this.#options.tuning,
       maxBytesPerSecond: this.#maxBytesPerSecond,
@@ -186,18 +194,24 @@ export class DownloadManager extends SafeEmitter {
    * if its file is still valid. A file that already exists and does not need to be hashed does not wait for a
    * slot.
    *
+   * A trusted request never builds upon what a `remote` one said. If only remote callers have requested the URL
+   * so far, their download continues as the trusted one; and a download of theirs of another URL that claims
+   * the same file is removed.
+   *
    * @throws DownloadError `INVALID_OPTIONS`, `INVALID_URL`, `UNSAFE_FILENAME`; `CONFLICT` when the URL is
    * known with a different directory, file name, mode, size or digest, or another download writes to the same
    * file; `CANCELED` when the signal is already aborted; `CLOSED`; `STORE_ERROR`.
    */
   async download(options: DownloadOptions): Promise<Download> {
-    const request = readRequest(options, this.#context)
-    const { wanted } = request
+    const validated = readRequest(options, this.#context)
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
-    if (wanted.signal?.aborted === true) throw new DownloadError('CANCELED', 'The signal is already aborted.')
+    if (validated.wanted.signal?.aborted === true)
+      throw new DownloadError('CANCELED', 'The signal is already aborted.')
 
+    const request = await this.#claimFromStrangers(validated)
+    const { wanted } = request
     const known = this.#registry.get(wanted.url)
     if (known !== undefined) {
       const joined = await this.#join(known, request)
@@ -235,12 +249,13 @@ export class DownloadManager extends SafeEmitter {
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
-    const known = this.#registry.get(request.wanted.url)
+    const existing = this.#registry.get(request.wanted.url)
+    const known = existing === undefined || outranks(request.wanted, existing.record) ? undefined : existing
     return await planDownload(request, {
       ...this.#context,
       known,
       requireFree: (place, filenames) => {
-        this.#registry.requireFree(place, filenames, known)
+        this.#registry.requireFree(place, filenames, existing)
       },
       closed: this.#closing.signal,
       clock: this[internals].clock,
@@ -362,6 +377,11 @@ export class DownloadManager extends SafeEmitter {
     return this.#serial.run(known, async () => {
       if (!this.#registry.has(known)) return false
       this.#requireOpen()
+      if (outranks(wanted, known.record)) {
+        await this.#scheduler.replace(known, (record) => replacement(record, request))
+        this.#interest.add(known, wanted.signal)
+        return true
+      }
       requireSame(known, wanted, request)
       if (isSettled(known.state)) {
         await this.#scheduler.requeue(known, wanted)
@@ -369,9 +389,33 @@ export class DownloadManager extends SafeEmitter {
         known.update(expectations(known.record, wanted))
         await this.#registry.save(known)
       }
-      this.#interest.add(known, wanted.signal)
+      // A remote caller must not keep a trusted caller's download alive after that caller has given it up.
+      if (wanted.remote === null || known.record.remote !== null) this.#interest.add(known, wanted.signal)
       return true
     })
+  }
+
+  /**
+   * Removes a remote caller's download that has claimed the file of a trusted request. Its file is fetched
+   * again then, because only a digest can tell whether it is the one that the trusted caller wants.
+   */
+  async #claimFromStrangers(request: ValidatedRequest): Promise<ValidatedRequest> {
+    const { wanted } = request
+    if (wanted.remote !== null) return request
+    const known = this.#registry.get(wanted.url)
+    const joins = known !== undefined && !outranks(wanted, known.record)
+    const place = joins ? known.record : destinationFor(request)
+    const holder = place.named ? this.#registry.holderOf(place) : undefined
+    if (holder === undefined || holder === known || holder.record.remote === null) return request
+    if (holder.state !== 'failed' && holder.state !== 'canceled') {
+      const message =
+        'A download of a remote caller was removed, because the host application needs its file name.'
+      this.emit('log', { download: holder, level: 'warn', message })
+      await this.remove(holder.url)
+    }
+    // Without a stamp, the file existed before and was not fetched for the remote caller.
+    const force = wanted.sha256 === undefined && holder.record.stamp !== null
+    return force ? { ...request, wanted: { ...wanted, force } } : request
   }
 
   async #close(): Promise<void> {

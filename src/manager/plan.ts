@@ -131,7 +131,9 @@ export async function planDownload(
   // In a cache, downloads of the same blob share it.
   if (record.layout === 'flat') requireFree(record, filenames)
   const index = new CacheIndex(caches, clock)
-  const files = await pLimit(maxParallelChecks).map(entries, (entry) => inspect(entry, index, wanted.force))
+  const files = await pLimit(maxParallelChecks).map(entries, (entry) =>
+    inspect(entry, index, { force: wanted.force, trusted: remote === null }),
+  )
   return summary(url, [...files, ...leftOut], await freeBytes(root))
 }
 
@@ -210,7 +212,7 @@ function planEntries(
 async function inspect(
   { planned, destination, adopt }: PlanEntry,
   index: CacheIndex,
-  force: boolean,
+  { force, trusted }: { force: boolean; trusted: boolean },
 ): Promise<PlannedFile> {
   const { directory, filename, url, urls } = destination
   const { size, sha256 } = planned
@@ -223,7 +225,7 @@ async function inspect(
       return { ...planned, size: haveBytes, status: 'adoptable', haveBytes, from: path }
     }
   }
-  const { resume } = await peekLeftover(paths, [url, ...(urls ?? [])], sha256)
+  const { resume } = await peekLeftover(paths, [url, ...(urls ?? [])], sha256, trusted)
   const usable = resume !== null && (size === null || (resume.identity.total ?? size) === size)
   const haveBytes = usable ? sizeOf(resume.done) : 0
   return { ...planned, status: haveBytes > 0 ? 'partial' : 'missing', haveBytes, from: null }

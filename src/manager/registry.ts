@@ -55,8 +55,12 @@ export class Registry {
       const state = live ? (autoResume ? 'queued' : 'paused') : record.state
       const download = new Download({ ...record, sequence, state }, owner)
       this.#byUrl.set(download.url, download)
-      if (download.named && state !== 'failed' && state !== 'canceled')
-        this.#setTargets(download, keysOf(record, download.targets))
+    }
+    const named = this.list().filter((download) => download.named)
+    // Those that have given up their claims come first, because the last one to claim a file holds it.
+    for (const claiming of [false, true]) {
+      for (const download of named.filter((each) => claims(each) === claiming))
+        this.#setTargets(download, keysOf(download.record, download.targets))
     }
     for (const { url } of restored) {
       const download = this.#byUrl.get(url)
@@ -90,10 +94,11 @@ export class Registry {
    *
    * @param filenames - relative to the folder of the download; the files of a group are preceded by the
    * group's own folder.
+   * @param place - location of the download, if it is about to change.
    * @throws DownloadError `CONFLICT`; then nothing is claimed.
    */
-  claim(download: Download, filenames: readonly string[]): void {
-    this.#setTargets(download, this.requireFree(download.record, filenames, download))
+  claim(download: Download, filenames: readonly string[], place: Place = download.record): void {
+    this.#setTargets(download, this.requireFree(place, filenames, download))
   }
 
   /**
@@ -105,15 +110,23 @@ export class Registry {
    */
   requireFree(place: Place, filenames: readonly string[], own: Download | undefined): string[] {
     const keys = keysOf(place, filenames)
-    for (const [index, key] of keys.entries()) {
-      const other = this.#byTarget.get(key)
-      const taken = other !== undefined && other !== own && this.has(other)
-      if (taken && other.state !== 'failed' && other.state !== 'canceled') {
-        const message = `Another download already writes to the file ${filenames[index] ?? ''}; set a different filename.`
+    for (const filename of filenames) {
+      const other = this.holderOf({ ...place, filename })
+      if (other !== undefined && other !== own && claims(other)) {
+        const message = `Another download already writes to the file ${filename}; set a different filename.`
         throw new DownloadError('CONFLICT', message)
       }
     }
     return keys
+  }
+
+  /**
+   * Returns the download that was the last to claim a file. One that has failed or was canceled has given up
+   * its claim, but an earlier run of it may have written the file.
+   */
+  holderOf(place: Place): Download | undefined {
+    const holder = this.#byTarget.get(keyOf(place))
+    return holder !== undefined && this.has(holder) ? holder : undefined
   }
 
   #setTargets(download: Download, keys: readonly string[]): void {
@@ -138,6 +151,11 @@ export class Registry {
   /** Removes a download from memory, but not from the store. */
   drop(download: Download): void {
     if (this.has(download)) this.#byUrl.delete(download.url)
+    this.release(download)
+  }
+
+  /** Gives up all files that a download has claimed. */
+  release(download: Download): void {
     for (const key of this.#targetsOf.get(download) ?? []) {
       if (this.#byTarget.get(key) === download) this.#byTarget.delete(key)
     }
@@ -197,6 +215,11 @@ export class Registry {
       throw storeError(error, 'The store could not be closed.')
     }
   }
+}
+
+/** Whether the claims of a download keep others from its files. */
+function claims({ state }: Download): boolean {
+  return state !== 'failed' && state !== 'canceled'
 }
 
 function keysOf(place: Place, filenames: readonly string[]): string[] {

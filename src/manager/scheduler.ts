@@ -5,7 +5,8 @@ import { machineCaches, type Destinations } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
 import type { ResolvedDownloadOptions } from '../download/options.js'
-import { renewal } from '../download/request.js'
+import type { DownloadRecord } from '../download/record.js'
+import { mirrorTrust, renewal } from '../download/request.js'
 import { isSettled } from '../download/states.js'
 import type { TransferEngine } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
@@ -143,7 +144,7 @@ export class Scheduler {
   /** Queues a settled download again. `wanted` holds the options of the new call; null for a retry. */
   async requeue(download: Download, wanted: ResolvedDownloadOptions | null): Promise<void> {
     await this.#lastRun(download)
-    const patch = renewal(download.record, wanted)
+    const patch = { ...renewal(download.record, wanted), ...(wanted === null ? {} : mirrorTrust(wanted)) }
     const fileExists = await this.#init.places.holds({ ...download.record, ...patch })
     // Another download may have claimed the file name since this one failed.
     if (download.named) this.#init.registry.claim(download, download.targets)
@@ -151,6 +152,36 @@ export class Scheduler {
     download.move('queued', patch)
     this.enqueue(download, fileExists)
     await this.#save(download)
+  }
+
+  /**
+   * Queues a download as another request for its URL, see `replacement`. A running transfer is stopped first;
+   * its bytes stay, and the next run decides whether it can use them.
+   *
+   * @param replaced - returns the record of the new request, given the known one.
+   */
+  async replace(download: Download, replaced: (known: DownloadRecord) => DownloadRecord): Promise<void> {
+    const { registry } = this.#init
+    const wanted = replaced(download.record)
+    // Claimed before anything is stopped, so that a conflict leaves the known download as it is.
+    if (wanted.named) registry.claim(download, [wanted.filename], wanted)
+    await this.#running.get(download)?.stop('close')
+    this.#dequeue(download)
+    const record = replaced(download.record)
+    await this.#discardElsewhere(download, record)
+    registry.release(download)
+    if (record.named) registry.claim(download, [record.filename], record)
+    download.replace(record)
+    this.enqueue(download, await this.#init.places.holds(record))
+    await this.#save(download)
+  }
+
+  /** Deletes the partial bytes of a download that is about to be stored under another name. */
+  async #discardElsewhere(download: Download, to: DownloadRecord): Promise<void> {
+    const { places } = this.#init
+    if (!to.named || places.pathOf(to) === download.path) return
+    if (isSettled(download.state) && download.state !== 'failed') return
+    await this.#discard(download)
   }
 
   /** See {@link DownloadManager.remove}. */
@@ -203,7 +234,7 @@ export class Scheduler {
       if (groupFiles === null) await places.discardBytes(record)
       else await cancelGroup(groupFiles)
     } catch (error) {
-      const message = `Partial files of the canceled download could not be deleted: ${asDownloadError(error).message}`
+      const message = `Partial files of the download could not be deleted: ${asDownloadError(error).message}`
       emitter.emit('log', { download, level: 'warn', message })
     }
   }

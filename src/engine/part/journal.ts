@@ -25,6 +25,8 @@ export interface Journal {
   mirror?: string | undefined
   /** The addresses that the URL may reach; null for a trusted caller, undefined in journals of the first versions. */
   remote?: RemoteGrant | null | undefined
+  /** Some of the bytes may come from a mirror that a remote caller named. */
+  untrusted?: true | undefined
   /** Id of the boot in which `written` is valid. */
   bootId: string
   /** The `hostId` of the owner, for which `written` is valid; undefined in journals of the first versions. */
@@ -67,6 +69,7 @@ const schema = lazily(() => {
       .object({ allowPrivateNetwork: z.boolean(), allowedHosts: z.array(z.string()) })
       .nullable()
       .optional(),
+    untrusted: z.literal(true).optional(),
     bootId: z.string(),
     host: z.string().optional(),
     writer: z.string(),
@@ -108,6 +111,8 @@ export interface Resumable {
   done: IntervalSet
   /** Those of them that were forced to the disk. */
   synced: IntervalSet
+  /** See {@link Journal.untrusted}. */
+  untrusted?: true
 }
 
 /**
@@ -116,6 +121,9 @@ export interface Resumable {
  * Within the boot that wrote it, the page cache holds all of `written`; after a reboot only `synced` is reliable. The
  * same holds for the journal of another container, although it shares the boot: what it has written may be in the cache
  * of its own mount, such as that of a network file system, and gone with it. A part that is shorter than its journal states was changed by another program and can't be used at all.
+ *
+ * Bytes of mirrors that a remote caller named are of no use to a trusted caller, unless a digest will tell whether
+ * they are right: whoever chose the mirror also chose its bytes.
  *
  * @returns null if nothing can be resumed.
  */
@@ -128,8 +136,11 @@ export function resumable(
     /** The `hostId` of this process. Default: that of the journal. */
     host?: string
     partSize: number
+    /** Whether the caller is trusted. Default true. */
+    trusted?: boolean
   },
 ): Resumable | null {
+  if (isForeign(journal, now)) return null
   // The same digest means the same file, whichever mirror or revision it came from.
   const sameDigest = now.sha256 !== null && journal.sha256 === now.sha256
   const mirror = journal.mirror ?? mirrorId(journal.url)
@@ -141,7 +152,16 @@ export function resumable(
   const done = sameCache ? journal.written : journal.synced
   const end = done.at(-1)?.[1] ?? 0
   if (end === 0 || now.partSize < end) return null
-  return { identity: journal.identity, mirror, done, synced: journal.synced }
+  const { identity, synced, untrusted } = journal
+  return { identity, mirror, done, synced, ...(untrusted === true ? { untrusted } : {}) }
+}
+
+/** Whether a trusted caller must not rely on what the journal describes; see {@link resumable}. */
+export function isForeign(
+  { untrusted }: Pick<Journal, 'untrusted'>,
+  { sha256, trusted = true }: { sha256: string | null; trusted?: boolean },
+): boolean {
+  return untrusted === true && trusted && sha256 === null
 }
 
 // ---- Files that an earlier run left next to a target.
@@ -161,14 +181,16 @@ export interface Leftover {
  * Inspects the files of an earlier run, and deletes temporary journals that a kill has left behind. Unusable files
  * are no error.
  *
+ * @param trusted - whether the caller is trusted; see {@link resumable}.
  * @throws DownloadError `PERMISSION`, `DISK_IO` and others, if the files can't be read.
  */
 export async function inspectLeftover(
   paths: PartPaths,
   urls: readonly string[],
   sha256: string | null,
+  trusted = true,
 ): Promise<Leftover> {
-  const leftover = await peekLeftover(paths, urls, sha256)
+  const leftover = await peekLeftover(paths, urls, sha256, trusted)
   if (leftover.found) await removeTemporary(paths)
   return leftover
 }
@@ -178,6 +200,7 @@ export async function peekLeftover(
   paths: PartPaths,
   urls: readonly string[],
   sha256: string | null,
+  trusted = true,
 ): Promise<Leftover> {
   const text = await readText(paths.journal)
   // A part without a journal can't be resumed. It is deleted when a new part is created.
@@ -187,7 +210,7 @@ export async function peekLeftover(
   const part = await statPart(paths.part)
   const partExists = part !== null
   if (journal === null || !part?.isFile()) return { journal, resume: null, found: true, partExists }
-  const now = { urls, sha256, bootId: bootId(), host: hostId(), partSize: part.size }
+  const now = { urls, sha256, bootId: bootId(), host: hostId(), partSize: part.size, trusted }
   return { journal, resume: resumable(journal, now), found: true, partExists }
 }
 

@@ -34,6 +34,8 @@ export interface PartInit {
   mirror?: string | undefined
   /** The addresses that the URL may reach; null (the default) for a trusted caller. */
   remote?: RemoteGrant | null
+  /** See {@link Journal.untrusted}. Default: as in `resume`. */
+  untrusted?: boolean
   resume: Resumable | null
 }
 
@@ -62,6 +64,7 @@ export class PartFile {
   #writers: LimitFunction | null = null
   #identity: Identity
   #mirror: string | undefined
+  readonly #untrusted: boolean
   #written: IntervalSet
   #synced: IntervalSet
   #writtenBytes: number
@@ -91,6 +94,7 @@ export class PartFile {
     this.#sha256 = init.sha256
     this.#identity = init.identity
     this.#mirror = init.mirror
+    this.#untrusted = init.untrusted === true || init.resume?.untrusted === true
     this.#written = init.resume?.done ?? []
     this.#synced = init.resume?.synced ?? []
     this.#writtenBytes = size(this.#written)
@@ -434,6 +438,7 @@ export class PartFile {
       identity: this.#identity,
       mirror: this.#mirror,
       remote: this.#remote,
+      untrusted: this.#untrusted ? true : undefined,
       bootId: bootId(),
       host: hostId(),
       writer: (this.#writer ??= randomBytes(8).toString('hex')),

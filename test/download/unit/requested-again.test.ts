@@ -12,7 +12,9 @@ import {
   expectations,
   isStricter,
   newRecord,
+  outranks,
   renewal,
+  replacement,
   requireSame,
   sameList,
 } from '../../../src/download/request.js'
@@ -222,6 +224,50 @@ describe('renewal', () => {
       ...options,
       remote: publicOnly,
     })
+  })
+})
+
+describe('a request of more trust', () => {
+  it('is that of a trusted caller for a remote one, and no other', () => {
+    const trusted = optionsOf({})
+    const remote = optionsOf({ remote: true })
+    expect(outranks(trusted, { remote: publicOnly })).toBe(true)
+    expect(outranks(trusted, { remote: null })).toBe(false)
+    expect(outranks(remote, { remote: null })).toBe(false)
+    expect(outranks(remote, { remote: publicOnly })).toBe(false)
+  })
+
+  const request = (given: Record<string, unknown>) => ({
+    wanted: optionsOf(given),
+    layout: 'flat' as const,
+    directory: undefined,
+    targetDirectory: null,
+    mode: null,
+    givenFilename: null,
+    derivedFilename: 'model.gguf',
+  })
+
+  it('keeps nothing that the remote caller said', () => {
+    const { createdAt, sequence, stamp, ...known } = fullRecord()
+    const before = { ...known, createdAt, sequence, stamp, untrustedMirrors: true as const }
+    const next = replacement(before, request({}))
+    expect(next).toEqual({
+      ...newRecord(optionsOf({}), { directory: null, layout: 'flat', mode: null, filename: 'model.gguf', named: true, sequence }), // prettier-ignore
+      createdAt,
+      stamp,
+      force: true,
+    })
+    expect(replacement(before, request({ sha256: digest })).force).toBe(false)
+    expect(replacement({ ...before, untrustedMirrors: undefined }, request({})).force).toBe(false)
+  })
+
+  it('and one of less trust keeps neither mirrors nor headers', () => {
+    const record = { ...fullRecord(), remote: null }
+    expect(renewal(record, optionsOf({ remote: true }))).toMatchObject({ urls: [], headers: {} })
+    const remote = { ...record, remote: publicOnly }
+    expect(renewal(remote, optionsOf({ remote: true }))).toMatchObject({ urls: record.urls })
+    const wider = { allowedHosts: ['10.0.0.1'] }
+    expect(renewal(remote, optionsOf({ remote: wider }))).toMatchObject({ urls: [], headers: {} })
   })
 })
 

@@ -161,6 +161,16 @@ describe('resumable', () => {
     expect(resumable(journal, { ...here, sha256: digest })).not.toBeNull()
   })
 
+  it("takes nothing of a remote caller's mirrors for a trusted one, unless a digest decides", () => {
+    const foreign: Journal = { ...journal, untrusted: true }
+    expect(parseJournal(encodeJournal(foreign))).toEqual(foreign)
+    expect(resumable(foreign, here)).toBeNull()
+    expect(resumable(foreign, { ...here, trusted: true })).toBeNull()
+    expect(resumable(foreign, { ...here, trusted: false })).toMatchObject({ untrusted: true })
+    expect(resumable(foreign, { ...here, sha256: digest })).toMatchObject({ untrusted: true })
+    expect(resumable(journal, { ...here, trusted: true })).not.toBeNull()
+  })
+
   it('takes what came from another URL when the digest that is expected is the same', () => {
     const moved = { ...here, urls: ['https://mirror/model.gguf'] }
     expect(resumable({ ...journal, sha256: digest }, { ...moved, sha256: digest })).not.toBeNull()
