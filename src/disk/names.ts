@@ -23,6 +23,10 @@ const maxNameBytes = 255
 const reservedOnWindows = 'it is reserved on Windows'
 const reservedForParts = 'its extension is reserved for incomplete downloads'
 const reservedForList = 'it is reserved for the list of downloads'
+const tooLongReason = `it is longer than ${String(maxNameBytes - longestSuffix)} bytes`
+
+/** Characters of a name that is too long in every Unicode form: normalizing shortens it at most to a third. */
+const maxNameLength = 4 * maxNameBytes
 
 /** Patterns of names that are refused. The first that matches gives the reason. */
 const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
@@ -54,12 +58,14 @@ const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
  * @throws DownloadError `UNSAFE_FILENAME`.
  */
 export function checkFilename(name: string): string {
+  // Checked first, because normalizing a very long name may take quadratic time.
+  if (name.length > maxNameLength) throw unsafe(name, tooLongReason)
   const normal = name.normalize('NFC')
   for (const [pattern, reason] of rules) {
     if (pattern.test(normal)) throw unsafe(name, reason)
   }
   if (Buffer.byteLength(normal) + longestSuffix > maxNameBytes) {
-    throw unsafe(name, `it is longer than ${String(maxNameBytes - longestSuffix)} bytes`)
+    throw unsafe(name, tooLongReason)
   }
   return normal
 }
@@ -106,16 +112,20 @@ const maxKeptExtension = 20
  */
 export function cleanFilename(segment: string): string | null {
   if (/^\.{0,2}$/.test(segment)) return null
-  let name = segment
-    .normalize('NFC')
-    .replace(invisible, '')
-    .replace(replaced, '_')
-    .replace(/^ +|[. ]+$/g, '')
+  const printable = segment.normalize('NFC').replace(invisible, '').replace(replaced, '_')
+  let name = withoutTail(printable.replace(/^ +/, ''))
   if (name === '') return null
   const isRefused = (reason: string) => rules.some(([pattern, why]) => why === reason && pattern.test(name))
   if (isRefused(reservedOnWindows) || isRefused(reservedForList)) name = `_${name}`
   if (isRefused(reservedForParts)) name = `${name}_`
   return checkFilename(shortened(name.normalize('NFC')))
+}
+
+/** The name without dots and spaces at its end. A pattern for that would take quadratic time. */
+function withoutTail(name: string): string {
+  let end = name.length
+  while (end > 0 && (name[end - 1] === '.' || name[end - 1] === ' ')) end -= 1
+  return name.slice(0, end)
 }
 
 /** Cuts the part before the extension, so that the name is short enough. */
@@ -131,7 +141,7 @@ function shortened(name: string): string {
     if (bytes > room) break
     stem += character
   }
-  return stem.replace(/[. ]+$/, '') + kept
+  return withoutTail(stem) + kept
 }
 
 /**
@@ -232,7 +242,7 @@ function unescapedPath(header: string): string | null {
 
 /** Node decodes headers as Latin-1, but many servers send UTF-8, against the RFC. */
 function decodeRawUtf8(value: string): string {
-  if (!/^[\0-\xff]*[\x80-\xff][\0-\xff]*$/.test(value)) return value
+  if (/[^\0-\xff]/.test(value) || !/[\x80-\xff]/.test(value)) return value
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(value, 'latin1'))
   } catch {

@@ -283,6 +283,8 @@ export interface HeaderTarget {
   setHeader(name: string, value: string | string[]): unknown
 }
 
+const itemsOf = (list: string): string[] => list.split(',').map((item) => item.trim())
+
 /**
  * Copies the headers of a response. Cookies and `Vary` are merged with those that the host application has
  * already set.
@@ -291,9 +293,9 @@ export function copyHeaders(response: Response, target: HeaderTarget): void {
   for (const [name, value] of response.headers) {
     if (name === 'set-cookie') continue
     const before = name === 'vary' ? listOf(target.getHeader(name)) : []
-    const known = new Set(before.flatMap((line) => line.toLowerCase().split(/\s*,\s*/)))
+    const known = new Set(before.flatMap((line) => itemsOf(line.toLowerCase())))
     const fresh =
-      before.length === 0 ? [value] : value.split(/\s*,\s*/).filter((item) => !known.has(item.toLowerCase()))
+      before.length === 0 ? [value] : itemsOf(value).filter((item) => !known.has(item.toLowerCase()))
     target.setHeader(name, [...before, ...fresh].join(', '))
   }
   const cookies = response.headers.getSetCookie()

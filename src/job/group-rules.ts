@@ -24,6 +24,12 @@ export const maxGroupFiles = 10_000
  */
 const maxPathBytes = 1_024
 
+/**
+ * Maximum number of segments in all paths of a group together. It is more than any model has, and keeps the
+ * checks of hostile lists short.
+ */
+const maxSegments = 32 * maxGroupFiles
+
 /** A file of a group, and where it is stored. */
 export interface PlacedFile {
   /** Relative to the group's folder, with slashes; every segment is safe. */
@@ -54,19 +60,26 @@ export interface GroupPlan {
  * @param restrictNames - whether to store such files under cleaned names.
  * @throws DownloadError `UNSAFE_FILENAME` for a path that leads out of the folder, and when no file has a name that
  * can be used; `CONFLICT` for two files that many file systems treat as the same, and for a file that would also have
- * to be a folder; `INVALID_OPTIONS` for more than {@link maxGroupFiles} files.
+ * to be a folder; `INVALID_OPTIONS` for more than {@link maxGroupFiles} files, or
+ * far too many folders.
  */
 export function planGroup(files: readonly ResolvedFile[], restrictNames = false): GroupPlan {
   if (files.length > maxGroupFiles) {
     const message = `names ${files.length} files, more than ${maxGroupFiles}; choose some with include or exclude`
     throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
   }
+  const segments = files.reduce((sum, { filename }) => sum + filename.split('/', maxSegments).length, 0)
+  if (segments > maxSegments) {
+    const message = 'names files in too many folders inside each other; choose some with include or exclude'
+    throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
+  }
+  const known = new Map<string, string>()
   const placed: PlacedFile[] = []
   const odd: { file: ResolvedFile; reason: DownloadError }[] = []
   for (const file of files) {
     if (file.filename.split('/').some((segment) => /^\.{0,2}$/.test(segment))) safePath(file.filename)
     try {
-      placed.push({ path: safePath(file.filename), file })
+      placed.push({ path: safePath(file.filename, known), file })
     } catch (error) {
       odd.push({ file, reason: toDownloadError(error) })
     }
@@ -84,6 +97,7 @@ export function planGroup(files: readonly ResolvedFile[], restrictNames = false)
 
 /** Cleans every segment of a path; null when the result is too long. */
 function cleanPath(path: string): string | null {
+  if (path.length > 4 * maxPathBytes) return null
   const clean = path
     .split('/')
     .map((segment) => cleanFilename(segment) ?? '_')
@@ -94,21 +108,32 @@ function cleanPath(path: string): string | null {
 /**
  * Returns the path if every segment is a safe file name.
  *
+ * @param known - segments that are known to be safe, which are not checked again, with their normal forms.
  * @throws DownloadError `UNSAFE_FILENAME`.
  */
-export function safePath(path: string): string {
-  const safe = path
-    .split('/')
-    .map((segment) => checkFilename(segment))
-    .join('/')
-  if (Buffer.byteLength(safe) > maxPathBytes) {
-    const start = safe.slice(0, 40).replace(/[^\x20-\x7e]/g, '?')
+export function safePath(path: string, known = new Map<string, string>()): string {
+  // A longer one is refused below, but must not be checked segment by segment first.
+  const isFarTooLong = path.length > 4 * maxPathBytes
+  const segments = isFarTooLong ? [] : path.split('/')
+  const safe = segments.map(checkOnce(known)).join('/')
+  if (isFarTooLong || Buffer.byteLength(safe) > maxPathBytes) {
+    const start = path.slice(0, 40).replace(/[^\x20-\x7e]/g, '?')
     throw new DownloadError(
       'UNSAFE_FILENAME',
       `The path "${start}…" is longer than ${String(maxPathBytes)} bytes.`,
     )
   }
   return safe
+}
+
+function checkOnce(known: Map<string, string>): (segment: string) => string {
+  return (segment) => {
+    const before = known.get(segment)
+    if (before !== undefined) return before
+    const checked = checkFilename(segment)
+    known.set(segment, checked)
+    return checked
+  }
 }
 
 /** Paths that can exist beside each other. */

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
 import { timeOf } from './api-client.js'
-import { selects } from './globs.js'
+import { selector } from './globs.js'
 import type { ApiAnswer, ResolveContext, ResolvedFile, Source } from './source.js'
 import {
   badRef,
@@ -178,10 +178,9 @@ async function isPrivate(place: Place, context: ResolveContext): Promise<boolean
 function chosen({ assets, tag_name: tag }: Release, { ref }: Place, context: ResolveContext): Asset[] {
   const { include, exclude } = context
   const repo = `${ref.owner}/${ref.repo}`
+  const isWanted = selector(include, exclude)
   const uploaded = assets.filter(({ state = 'uploaded' }) => state === 'uploaded')
-  const found = uploaded.filter(({ name }) =>
-    ref.asset === null ? selects(name, include, exclude) : name === ref.asset,
-  )
+  const found = uploaded.filter(({ name }) => (ref.asset === null ? isWanted(name) : name === ref.asset))
   if (found.length > 0) return found
   const what = ref.asset === null ? 'no matching asset' : `no asset ${JSON.stringify(ref.asset)}`
   const isComing = assets.some(({ name }) => name === ref.asset)

@@ -212,10 +212,31 @@ function badTree(): DownloadError {
   return new DownloadError('PROTOCOL_ERROR', "The hub's response is not a valid list of files.")
 }
 
-/** The target with `rel=next` in a `Link` field (RFC 8288); null when there is none. */
+/** Real `Link` fields are far shorter, in characters. */
+const maxLinkLength = 16_384
+
+/**
+ * The target with `rel=next` in a `Link` field (RFC 8288); null when there is none. Reads the field once from
+ * left to right, so that no content makes it slow.
+ */
 export function nextPage(link: string | undefined): string | null {
-  for (const [, target, parameters] of (link ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[^,;]+)*)/g)) {
-    if (/;\s*rel\s*=\s*"?next"?(?:\s|;|$)/i.test(parameters ?? '')) return target ?? null
+  const text = (link ?? '').slice(0, maxLinkLength)
+  let from = 0
+  for (;;) {
+    const open = text.indexOf('<', from)
+    const close = open === -1 ? -1 : text.indexOf('>', open)
+    if (close === -1) return null
+    // The parameters end at the comma before the next link.
+    const following = text.indexOf('<', close)
+    const parameters = text.slice(close + 1, following === -1 ? text.length : following)
+    if (parameters.split(/[;,]/).some(isNextRelation)) return text.slice(open + 1, close)
+    from = close + 1
   }
-  return null
+}
+
+function isNextRelation(parameter: string): boolean {
+  const [name = '', value = ''] = parameter.split('=', 2)
+  if (name.trim().toLowerCase() !== 'rel') return false
+  const relations = value.trim().toLowerCase().replaceAll('"', '')
+  return relations.split(' ').includes('next')
 }

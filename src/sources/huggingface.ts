@@ -1,7 +1,7 @@
 /** The source for the Hugging Face hub and everything with the same API: mirrors, proxies and self-hosted hubs. */
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 import { statedSize } from '../net/content-range.js'
-import { selects } from './globs.js'
+import { selector } from './globs.js'
 import {
   escapePath,
   gitOidOf,
@@ -15,7 +15,7 @@ import {
   sha256Of,
   type TreeFile,
 } from './huggingface-ref.js'
-import { selectQuant } from './quantisation.js'
+import { isGguf, selectQuant } from './quantisation.js'
 import type { ApiAnswer, HubRepository, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
 import { requireEndpoint, requireToken, urlOf, variable } from './support.js'
 
@@ -43,6 +43,12 @@ const officialEndpoint = 'https://huggingface.co'
 
 /** A page of the tree endpoint lists 1,000 files, so this is far more than any repository has. */
 const maxPages = 1_000
+
+/** Several times the size of a page with 1,000 long paths. */
+const maxPageBytes = 4 * 1024 * 1024
+
+/** Twice as many files as a group may have. Beyond that, there is no use in reading the rest of the list. */
+const maxListedFiles = 20_000
 
 /** The hub and the token to use for one ref. */
 interface Hub {
@@ -132,11 +138,9 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
   const { commit, gated } = await revisionOf(hub, ref, context)
   const { what } = ref
   const folder = what.kind === 'folder' ? what.path : ''
-  const all = await listTree(hub, ref, commit, folder, context)
-  const files =
-    what.kind === 'quant'
-      ? selectQuant(all, what.quant)
-      : all.filter(({ path }) => selects(path, context.include, context.exclude))
+  const isWanted = what.kind === 'quant' ? isGguf : selector(context.include, context.exclude)
+  const listed = await listTree(hub, ref, commit, folder, isWanted, context)
+  const files = what.kind === 'quant' ? selectQuant(listed, what.quant) : listed
   if (files.length === 0) {
     const where = folder === '' ? 'The repository' : 'The folder'
     throw new DownloadError('NOT_FOUND', `${where} has no matching files; see ${pageOf(hub, ref)}.`)
@@ -221,11 +225,13 @@ async function revisionOf(
   return { commit, gated: isRecord(json) && (json['gated'] === 'auto' || json['gated'] === 'manual') }
 }
 
+/** Lists the files that are wanted. The others are dropped page by page, so that a long list needs no memory. */
 async function listTree(
   hub: Hub,
   ref: HubRef,
   commit: string,
   folder: string,
+  isWanted: (path: string) => boolean,
   context: ResolveContext,
 ): Promise<TreeFile[]> {
   const below = folder === '' ? '' : `/${escapePath(folder)}`
@@ -234,14 +240,23 @@ async function listTree(
   for (let page = 0; page < maxPages; page += 1) {
     const { json, headers } = await context.fetchJson(url, {
       headers: authorization(hub),
+      maxBytes: maxPageBytes,
       explain: (answer) => explain(answer, hub, ref),
     })
-    files.push(...parseTreePage(json))
+    for (const file of parseTreePage(json)) {
+      if (isWanted(file.path)) files.push(file)
+    }
+    if (files.length > maxListedFiles) throw tooManyFiles()
     const next = nextPage(headers['link'])
     if (next === null) return files
     url = onHub(next, url, hub)
   }
   throw new DownloadError('PROTOCOL_ERROR', "The hub's list of files is endless.")
+}
+
+function tooManyFiles(): DownloadError {
+  const message = `names more than ${maxListedFiles} files; choose some with include or exclude`
+  return new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
 }
 
 /** The URL of the next page on the configured hub: mirrors repeat the original hub's links. */

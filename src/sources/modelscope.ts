@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
-import { selects } from './globs.js'
+import { selector } from './globs.js'
 import type { ApiAnswer, JsonAnswer, Resolution, ResolveContext, Source } from './source.js'
 import {
   badRef,
@@ -165,6 +165,12 @@ interface RepoFile {
   sha256: string | undefined
 }
 
+/**
+ * The list of a repository with ten times as many files as a group may have. It is parsed at once, so a longer
+ * one would take noticeable time.
+ */
+const maxListBytes = 24 * 1024 * 1024
+
 /** Files that are left out, as the hub's own tools do. */
 const gitFiles = new Set(['.gitattributes', '.gitignore'])
 
@@ -213,7 +219,7 @@ async function ask(place: Place, context: ResolveContext): Promise<JsonAnswer> {
   const query = new URLSearchParams({ Revision: place.revision, Recursive: 'true' })
   return context.fetchJson(`${place.endpoint}/api/v1/models/${place.repo}/repo/files?${query.toString()}`, {
     headers: credentials(place),
-    maxBytes: 64 * 1024 * 1024,
+    maxBytes: maxListBytes,
     explain: (answer) => explain(answer, place),
   })
 }
@@ -244,8 +250,9 @@ function chosen(
   { include, exclude }: ResolveContext,
 ): RepoFile[] {
   const isFile = path !== null && !path.endsWith('/')
+  const isWanted = selector(include, exclude)
   const found = files.filter((file) =>
-    isFile ? file.path === path : file.path.startsWith(path ?? '') && selects(file.path, include, exclude),
+    isFile ? file.path === path : file.path.startsWith(path ?? '') && isWanted(file.path),
   )
   if (found.length > 0) return found
   const what = isFile ? `no file ${JSON.stringify(path)}` : 'no matching files'

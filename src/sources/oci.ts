@@ -130,7 +130,7 @@ const endings: Readonly<Record<string, string>> = {
 const emptyType = 'application/vnd.oci.empty.v1+json'
 
 /** The media type without its parameters, such as those of `application/vnd.ollama.image.tensor; name=…`. */
-const typeOf = ({ mediaType }: Descriptor): string => mediaType.replace(/\s*;.*$/s, '').toLowerCase()
+const typeOf = ({ mediaType }: Descriptor): string => (mediaType.split(';', 1)[0] ?? '').trim().toLowerCase()
 
 /**
  * Chooses the manifest in an index for a machine's architecture. Attestations are skipped.
@@ -157,10 +157,10 @@ export function chooseManifest(entries: readonly Descriptor[], architecture: str
  */
 export function chooseLayers({ config, layers }: Manifest, stem: string, what: 'model' | 'all'): LayerFile[] {
   const all = layers ?? []
-  const names = new Set<string>()
+  const names = new UniqueNames()
   const toFile = (layer: Descriptor, ending?: string): LayerFile => {
     const { digest, size } = layer
-    return { filename: unused(nameOf(layer, stem, ending), names), digest, size }
+    return { filename: names.take(nameOf(layer, stem, ending)), digest, size }
   }
   if (what === 'all') {
     const files = all.map((layer) => toFile(layer))
@@ -195,15 +195,30 @@ function nameOf(layer: Descriptor, stem: string, ending?: string): string {
   return own + (ending ?? endings[typeOf(layer)] ?? '.bin')
 }
 
-/** Makes a name unique, ignoring case and Unicode form, since some file systems do. */
-function unused(name: string, taken: Set<string>): string {
-  const dot = name.lastIndexOf('.')
-  for (let number = 1; ; number += 1) {
-    const one = number === 1 ? name : `${name.slice(0, dot)}-${String(number)}${name.slice(dot)}`
-    const key = one.normalize('NFC').toLowerCase()
-    if (!taken.has(key)) {
-      taken.add(key)
-      return one
+/** Makes names unique, ignoring case and Unicode form, since some file systems do. */
+class UniqueNames {
+  readonly #taken = new Set<string>()
+  /**
+   * The number to try next for a name that is taken. Without it, each of many equal names would be compared
+   * with all the others.
+   */
+  readonly #next = new Map<string, number>()
+
+  take(name: string): string {
+    const dot = name.lastIndexOf('.')
+    const base = keyOf(name)
+    let one = name
+    let number = this.#next.get(base) ?? 1
+    while (this.#taken.has(keyOf(one))) {
+      number += 1
+      one = `${name.slice(0, dot)}-${String(number)}${name.slice(dot)}`
     }
+    this.#next.set(base, number)
+    this.#taken.add(keyOf(one))
+    return one
   }
+}
+
+function keyOf(name: string): string {
+  return name.normalize('NFC').toLowerCase()
 }

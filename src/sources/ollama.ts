@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
-import { selects } from './globs.js'
+import { selector } from './globs.js'
 import {
   chooseLayers,
   chooseManifest,
@@ -239,8 +239,9 @@ async function tokenFor({ ref, context }: Session, { headers }: ApiAnswer): Prom
 
 function resolutionOf({ ref, context, headers }: Session, manifest: Manifest, revision: string): Resolution {
   const { include, exclude } = context
+  const isWanted = selector(include, exclude)
   const files = chooseLayers(manifest, stemOf(ref), ref.layers)
-    .filter(({ filename }) => ref.layers === 'model' || selects(filename, include, exclude))
+    .filter(({ filename }) => ref.layers === 'model' || isWanted(filename))
     .map(({ filename, digest, size }) => ({
       filename,
       urls: [`${ref.origin}/v2/${ref.repository}/blobs/${digest}`],

@@ -10,20 +10,30 @@ const splitPart = /-(\d{5})-of-(\d{5})(?=\.gguf$)/i
 const quantName =
   /(?:^|[-._/])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4(?:_MOE)?))(?=[-._/]|$)/gi
 
+/** Longer paths are not searched for a quantisation, in characters. */
+const maxPathLength = 1_024
+
 /**
  * The quantisation named in a path, in upper case; null when there is none. The file name takes precedence
  * over the folder.
  */
 export function quantOf(path: string): string | null {
+  // Paths of this length are of no use anyway, and the search below takes quadratic time.
+  if (path.length > maxPathLength) return null
   const stem = path.replace(splitPart, '').replace(/\.gguf$/i, '')
   const found = [...stem.matchAll(quantName)].at(-1)?.[1]
   return found?.toUpperCase() ?? null
 }
 
+/** Whether a path is that of a GGUF file. */
+export function isGguf(path: string): boolean {
+  return /\.gguf$/i.test(path)
+}
+
 /** Whether a path is the GGUF of a model, not a multimodal projector or an importance matrix. */
 function isModel(path: string): boolean {
   const file = path.slice(path.lastIndexOf('/') + 1)
-  return /\.gguf$/i.test(file) && !/mmproj|imatrix/i.test(file)
+  return isGguf(file) && !/mmproj|imatrix/i.test(file)
 }
 
 /**
@@ -42,7 +52,9 @@ export function selectQuant<F extends { path: string }>(files: readonly F[], qua
     if (quantOf(file.path) !== wanted) continue
     // Parts of different sets must not be mixed, so the number of parts is included in the key.
     const key = file.path.replace(splitPart, '-of-$2')
-    groups.set(key, [...(groups.get(key) ?? []), file])
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [file])
+    else group.push(file)
   }
   const [group, ...others] = groups.values()
   if (group === undefined) {

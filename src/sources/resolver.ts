@@ -11,7 +11,7 @@ import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
 import { Api, type ApiInit } from './api-client.js'
 import { gitHub } from './github.js'
-import { selects } from './globs.js'
+import { selector } from './globs.js'
 import { huggingFace } from './huggingface.js'
 import { modelScope } from './modelscope.js'
 import { ollama } from './ollama.js'
@@ -92,7 +92,8 @@ export class Resolver {
     try {
       const resolution = await source.resolve(ref, context)
       // A source may have applied the globs already, but it doesn't have to.
-      const files = resolution.files.filter(({ filename }) => selects(filename, include, exclude))
+      const isWanted = selector(include, exclude)
+      const files = resolution.files.filter(({ filename }) => isWanted(filename))
       for (const file of files) requireUsable(file, source)
       if (files.length === 0) {
         throw new DownloadError('NOT_FOUND', 'No file matches the ref and its include and exclude globs.')

@@ -21,15 +21,19 @@ export function redactUrl(url: string): string {
   return dropUserinfo(bare) + query
 }
 
+const closing = new Set(".,;:!')]}")
+
 /**
  * Applies {@link redactUrl} to every http or https URL in a text, such as the message of an error from
  * elsewhere.
  */
 export function redactUrls(text: string): string {
   return text.replace(/\bhttps?:[\\/]{2}[^\s"<>]+/gi, (url) => {
-    // A full stop, quote or bracket after the address belongs to the sentence.
-    const tail = /[.,;:!')\]}]+$/.exec(url)?.[0] ?? ''
-    return redactUrl(url.slice(0, url.length - tail.length)) + tail
+    // A full stop, quote or bracket after the address belongs to the sentence. A pattern would start to search
+    // at each of them, which takes quadratic time.
+    let end = url.length
+    while (end > 0 && closing.has(url.charAt(end - 1))) end -= 1
+    return redactUrl(url.slice(0, end)) + url.slice(end)
   })
 }
 
