@@ -1,7 +1,8 @@
 /** Turns errors of sockets, DNS, TLS and the HTTP parser into a {@link DownloadError}. Pure. */
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 
-const tlsCodes = new Set([
+/** What the certificate says, which another attempt won't change. In addition to those that begin with `ERR_TLS_CERT_`. */
+const certificateCodes = new Set([
   'CERT_CHAIN_TOO_LONG',
   'CERT_HAS_EXPIRED',
   'CERT_NOT_YET_VALID',
@@ -9,19 +10,30 @@ const tlsCodes = new Set([
   'CERT_REVOKED',
   'CERT_SIGNATURE_FAILURE',
   'CERT_UNTRUSTED',
+  'CRL_HAS_EXPIRED',
+  'CRL_NOT_YET_VALID',
+  'CRL_SIGNATURE_FAILURE',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'EPROTO',
-  'ERR_TLS_CERT_ALTNAME_FORMAT',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'ERROR_IN_CERT_NOT_AFTER_FIELD',
+  'ERROR_IN_CERT_NOT_BEFORE_FIELD',
+  'ERR_SSL_CERTIFICATE_VERIFY_FAILED',
   'HOSTNAME_MISMATCH',
   'INVALID_CA',
   'INVALID_PURPOSE',
+  'PATH_LENGTH_EXCEEDED',
   'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
+  'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
+  'UNABLE_TO_GET_CRL',
   'UNABLE_TO_GET_ISSUER_CERT',
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UND_ERR_PRX_TLS',
 ])
+
+const isCertificateCode = (code: string) => certificateCodes.has(code) || code.startsWith('ERR_TLS_CERT_')
+
+/** Trouble of a handshake or a record, such as an alert, or an answer that is not TLS at all. */
+const isTlsCode = (code: string) => /^(?:EPROTO|UND_ERR_PRX_TLS|ERR_(?:SSL|OSSL|TLS)_.*)$/.test(code)
 
 const resolutionCodes = new Set([
   'ENOTFOUND',
@@ -90,11 +102,14 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
   if (codes.includes('EMFILE') || codes.includes('ENFILE')) {
     return make('CONNECT_FAILED', 'This process has too many open files to open a connection.', true)
   }
-  if (
-    phase !== 'body' &&
-    (has(tlsCodes) || codes.some((code) => code.startsWith('ERR_SSL_') || code.startsWith('ERR_OSSL_')))
-  ) {
-    return make('TLS_ERROR', `The TLS connection failed (${codes[0] ?? 'TLS'}).`, false)
+  const certificate = codes.find(isCertificateCode)
+  if (phase !== 'body' && certificate !== undefined) {
+    return make('TLS_ERROR', `The certificate of the server is not accepted (${certificate}).`, false)
+  }
+  const tls = codes.find(isTlsCode)
+  if (phase !== 'body' && tls !== undefined) {
+    // Servers that are being restarted, and boxes in between, fail single handshakes.
+    return deterministic(make('TLS_ERROR', `The TLS connection failed (${tls}).`, true))
   }
   if (has(resolutionCodes)) return make('NAME_RESOLUTION', 'The host name could not be resolved.', true)
   if (has(connectCodes) && phase === 'connect') {
@@ -116,8 +131,8 @@ function refusedByProxy(error: unknown): number | null {
 }
 
 /** Whether no server could be reached at all, as opposed to one that sent a bad response. */
-export function isNetworkFailure(error: DownloadError): boolean {
-  return error.code === 'CONNECT_FAILED' || error.code === 'NAME_RESOLUTION'
+export function isNetworkFailure({ code, retryable }: DownloadError): boolean {
+  return code === 'CONNECT_FAILED' || code === 'NAME_RESOLUTION' || (code === 'TLS_ERROR' && retryable)
 }
 
 /** The same error without the delay that the server requested in `Retry-After`. */

@@ -63,7 +63,28 @@ describe('row 23: a certificate that cannot be trusted', () => {
     await expectInvariant(directory, 'model.bin', 'done', { content })
   })
 
-  it('row 23: plain HTTP on that port: TLS_ERROR, one attempt, nothing written', async () => {
+  it.each(['alert', 'plain HTTP'] as const)(
+    'row 58: %s on single handshakes, at first and in the middle: asked again',
+    async (trouble) => {
+      await using origin = await startOrigin({ tls: true })
+      const large = randomContent(4_000_000)
+      origin.serve('/model.bin', {
+        content: large,
+        faults: [{ type: 'truncate', afterBytes: 500_000, times: 2 }],
+      })
+      origin.failHandshakes((connection) => (connection === 1 || connection === 3 ? trouble : null))
+      const directory = tempDir('tls')
+      const { code, stdout } = await runCli(['get', origin.url('/model.bin'), '-d', directory, '--json'], {
+        env: { NODE_EXTRA_CA_CERTS: caPath },
+      })
+      expect(code, stdout).toBe(0)
+      expect(stdout).toContain('"code":"TLS_ERROR"')
+      expect(origin.totalConnections).toBeGreaterThan(3)
+      await expectInvariant(directory, 'model.bin', 'done', { content: large })
+    },
+  )
+
+  it('row 23: plain HTTP on that port: TLS_ERROR after two attempts, nothing written', async () => {
     let connections = 0
     const server = createServer((socket) => {
       connections += 1
@@ -76,8 +97,8 @@ describe('row 23: a certificate that cannot be trusted', () => {
     const { port } = server.address() as AddressInfo
     await using bench = await startBench()
     const error = await fails(await bench.manager.download({ url: `https://127.0.0.1:${port}/model.bin` }))
-    expect(error).toMatchObject({ code: 'TLS_ERROR', retryable: false })
-    expect(connections).toBe(1)
+    expect(error).toMatchObject({ code: 'TLS_ERROR', retryable: true })
+    expect(connections).toBe(2)
     await expectInvariant(bench.directory, 'model.bin', 'N')
   })
 

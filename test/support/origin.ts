@@ -115,6 +115,7 @@ export class Origin {
   #requests = 0
   #paused: Socket[] | null = null
   #hangUps = { times: 0, reset: false }
+  #handshakes: (connection: number) => TlsTrouble | null = () => null
 
   constructor({ tls = false, host = '127.0.0.1', port = 0, keepAliveTimeoutMs = 60_000 }: OriginOptions) {
     this.#host = host
@@ -212,6 +213,11 @@ export class Origin {
     this.#hangUps = { times, reset }
   }
 
+  /** Answers handshakes with trouble: a fatal alert, or HTTP without TLS. The function is given the connection's number. */
+  failHandshakes(trouble: (connection: number) => TlsTrouble | null): void {
+    this.#handshakes = trouble
+  }
+
   /** Does not read from new connections until {@link resume}. Open ones continue. */
   pause(): void {
     this.#paused ??= []
@@ -279,6 +285,11 @@ export class Origin {
   #open(tcp: Socket): void {
     const id = this.#sockets.get(tcp) ?? 0
     const secureContext = this.#secureContext
+    const trouble = secureContext === null ? null : this.#handshakes(id)
+    if (trouble !== null) {
+      tcp.once('data', () => tcp.end(tlsTroubles[trouble]))
+      return
+    }
     const socket = secureContext === null ? tcp : new TLSSocket(tcp, { isServer: true, secureContext })
     this.#connections.set(tcp, new OriginConnection(id, socket, tcp, this.#respond.bind(this), this.#idleMs))
   }
@@ -347,6 +358,16 @@ export class Origin {
     return sendPlan(connection, planResponse(request, resource, fault), request, fault)
   }
 }
+
+/** What a handshake is answered with instead. */
+const tlsTroubles = {
+  /** A record with a fatal alert: internal error. */
+  alert: Buffer.from([21, 3, 3, 0, 2, 2, 80]),
+  'plain HTTP': Buffer.from('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n'),
+}
+
+/** See {@link Origin.failHandshakes}. */
+type TlsTrouble = keyof typeof tlsTroubles
 
 const noise = Buffer.from('\x16\x03\x01\x00\xffnot a response\xfe\r\n\r\n\x00\x01\x02', 'latin1')
 

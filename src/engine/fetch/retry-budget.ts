@@ -58,7 +58,9 @@ export class RetryBudget {
   failed(error: DownloadError, now: number): RetryVerdict {
     const before = this.#state.attempts === 0 ? null : this.#lastError
     this.#lastError = error
-    if (isRepeated(error, before)) return { kind: 'give-up', reason: 'attempts' }
+    // A server that has worked in this run will do so again, once its handshakes succeed.
+    const hasWorked = error.code === 'TLS_ERROR' && this.#state.hadProgress
+    if (isRepeated(error, before) && !hasWorked) return { kind: 'give-up', reason: 'attempts' }
     if (isOutOfHandles(error) && now - this.#state.lastProgressAt < handlesMs) {
       // Other parts of this process will free handles soon, and no server is at fault.
       return {

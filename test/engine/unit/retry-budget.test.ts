@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
 import { RetryBudget } from '../../../src/engine/fetch/retry-budget.js'
+import { deterministic } from '../../../src/net/errors.js'
 import { defaultTuning, type TransferTuning } from '../../../src/net/tuning.js'
 
 const badServer = new DownloadError('HTTP_ERROR', 'HTTP 500', { retryable: true })
@@ -170,5 +171,38 @@ describe('RetryBudget', () => {
       new DownloadError('HTTP_ERROR', 'HTTP 503', { retryable: true, retryAfterMs })
     expect(budget.failed(asks(5_000), 1)).toEqual({ kind: 'wait', attempt: 1, delayMs: 5_000 })
     expect(budget.failed(asks(5_001), 2)).toEqual({ kind: 'give-up', reason: 'retry-after' })
+  })
+
+  describe('with an error that the next request will meet again', () => {
+    const broken = (message = 'not HTTP') =>
+      deterministic(new DownloadError('PROTOCOL_ERROR', message, { retryable: true }))
+    const alert = () => deterministic(new DownloadError('TLS_ERROR', 'alert', { retryable: true }))
+    const over = { kind: 'give-up', reason: 'attempts' }
+
+    it('is over after the second time in a row', () => {
+      const budget = make()
+      expect(budget.failed(broken(), 1)).toMatchObject({ kind: 'wait' })
+      expect(budget.failed(broken(), 2)).toEqual(over)
+    })
+
+    it('goes on after another error, and after progress', () => {
+      const budget = make({ maxAttempts: 9 })
+      for (const error of [broken(), broken('a huge length'), badServer, broken()])
+        expect(budget.failed(error, 1)).toMatchObject({ kind: 'wait' })
+      budget.noteBytes(1, 2)
+      expect(budget.failed(broken(), 3)).toMatchObject({ kind: 'wait', attempt: 1 })
+      expect(budget.failed(broken(), 4)).toEqual(over)
+    })
+
+    it('is patient with handshakes of a server that has worked', () => {
+      const budget = make()
+      expect(budget.failed(alert(), 1)).toMatchObject({ kind: 'wait' })
+      expect(budget.failed(alert(), 2)).toEqual(over)
+      const worked = make()
+      worked.noteBytes(1, 0)
+      for (let now = 1; now < 1_000; now += 100)
+        expect(worked.failed(alert(), now)).toMatchObject({ kind: 'wait' })
+      expect(worked.failed(alert(), 1_001)).toEqual(over)
+    })
   })
 })
