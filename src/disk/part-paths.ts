@@ -1,7 +1,9 @@
 /** The names of the files that exist beside a target while it is downloaded. */
 import { join } from 'node:path'
+import { isDownloadError } from '../errors.js'
 import { fsError, isMissing } from './errors.js'
 import { io } from './io.js'
+import { acquireLock, type FileLock } from './lock.js'
 
 /** The paths of the files of one target. */
 export interface PartPaths {
@@ -33,6 +35,30 @@ export function partPaths(directory: string, filename: string): PartPaths {
 /** Deletes part and journal, whatever they contain. */
 export async function discardLeftover(paths: PartPaths): Promise<void> {
   await removeFiles(leftoverFiles(paths))
+}
+
+/**
+ * Deletes part and journal, unless another process is writing them.
+ *
+ * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
+ */
+export async function discardIfFree(paths: PartPaths): Promise<void> {
+  const found = await Promise.all(
+    leftoverFiles(paths).map((path) => io.lstatIfThere(path).catch(() => undefined)),
+  )
+  if (found.every((stats) => stats === null)) return
+  let lock: FileLock | null = null
+  try {
+    lock = await acquireLock(paths.lock)
+  } catch (error) {
+    if (isDownloadError(error, 'TARGET_LOCKED')) return
+    // Whatever keeps a lock from being created is reported when the files can't be deleted.
+  }
+  try {
+    await discardLeftover(paths)
+  } finally {
+    await lock?.release()
+  }
 }
 
 /** The files that an interrupted transfer leaves to the next one. */

@@ -6,7 +6,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
 import { checkFilename, cleanFilename, requireNoConfig } from '../disk/names.js'
-import { discardLeftover, partPaths, removeFiles } from '../disk/part-paths.js'
+import { discardIfFree, partPaths, removeFiles } from '../disk/part-paths.js'
 import { isSame } from '../disk/stamp.js'
 import { homeFolder } from '../disk/system.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
@@ -239,11 +239,11 @@ export class Destinations {
     return sha256 === stamp?.sha256 && isSame(stat, stamp)
   }
 
-  /** Deletes the partial bytes of a stopped transfer. */
+  /** Deletes the partial bytes of a stopped transfer, unless another process is writing them by now. */
   async discardBytes(record: Place & Pick<DownloadRecord, 'named'>): Promise<void> {
     const written = record.named ? this.#written(record) : null
     if (written === null) return
-    await discardLeftover(partPaths(written.folder, written.filename))
+    await discardIfFree(partPaths(written.folder, written.filename))
   }
 
   /** Deletes a finished file. */

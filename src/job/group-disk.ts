@@ -3,7 +3,7 @@ import { basename, dirname, join, sep } from 'node:path'
 import pLimit from 'p-limit'
 import { rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
-import { leftoverFiles, partPaths, removeFiles } from '../disk/part-paths.js'
+import { discardIfFree, partPaths, removeFiles } from '../disk/part-paths.js'
 import { freeBytes, notEnoughSpace } from '../disk/space.js'
 import { isUnchanged } from '../disk/stamp.js'
 import type { GroupEntry, GroupFiles } from '../download/group.js'
@@ -63,11 +63,11 @@ export async function removeGroupFiles(
   folder: string,
   { parts, complete }: { parts: readonly string[]; complete: readonly string[] },
 ): Promise<void> {
-  const files = [
-    ...parts.flatMap((path) => leftoverFiles(partPaths(dirname(path), basename(path)))),
-    ...complete,
-  ]
-  await pLimit(maxParallelOps).map(files, (path) => removeFiles([path]))
+  const slots = pLimit(maxParallelOps)
+  await Promise.all([
+    slots.map(parts, (path) => discardIfFree(partPaths(dirname(path), basename(path)))),
+    slots.map(complete, (path) => removeFiles([path])),
+  ])
   await removeEmpty(folder, [...parts, ...complete])
 }
 

@@ -343,8 +343,17 @@ export class DownloadRun {
     } catch (error) {
       if (!isSettled(download.state)) this.#onFailed(asDownloadError(error).toJSON())
     }
-    void this.#init.save().finally(() => {
+    // The record may be that of another manager of the folder, which is downloading the files.
+    const saved = this.#isOfAnother() ? Promise.resolve() : this.#init.save()
+    void saved.finally(() => {
       this.#resolve()
     })
+  }
+
+  /** Whether the download has failed because another process is writing its files. */
+  #isOfAnother(): boolean {
+    const { state, error, groupFiles } = this.#init.download
+    const codes = [error?.code, ...(groupFiles?.missing ?? []).map(({ failure }) => failure?.code)]
+    return state === 'failed' && codes.includes('TARGET_LOCKED')
   }
 }

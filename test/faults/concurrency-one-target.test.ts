@@ -1,10 +1,10 @@
 import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { isDownloadError } from '../../src/index.js'
+import { createFileStore, isDownloadError } from '../../src/index.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
-import { spawnCli } from '../support/process.js'
+import { dist, RunningProcess, spawnCli } from '../support/process.js'
 import { listTree, sha256File, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 import { arrives, expectInvariant, makeManager, MiB, startBench } from './harness.js'
@@ -188,5 +188,42 @@ describe('row 36: two processes, one target', () => {
     expect(await second.finished(10_000)).toMatchObject({ code: 0 })
     expect(origin.bytesSent(path) - content.size).toBeLessThan(sent)
     await expectInvariant(directory, name, 'done', { content })
+  })
+})
+
+describe('two managers of different processes on one folder', () => {
+  it('leave each other the record and the bytes of what one of them is downloading', async () => {
+    await using origin = await startOrigin()
+    origin.serve(path, { content, bytesPerSecond: MiB / 2 })
+    const directory = join(tempDir('processes'), 'models')
+    const url = origin.url(path)
+    const script = `
+      import { DownloadManager } from ${JSON.stringify(`${dist}/index.js`)}
+      const manager = new DownloadManager({ directory: ${JSON.stringify(directory)}, connections: 2, proxy: false })
+      const download = await manager.download({ url: ${JSON.stringify(url)}, mode: null })
+      await download.finished
+      await manager.close()`
+    await using first = new RunningProcess(process.execPath, ['--input-type=module', '-e', script])
+    await origin.waitForBytes(path, MiB / 4)
+    const stored = async () => {
+      const [record] = (await createFileStore(join(directory, '.model-downloader')).load()).records
+      return record?.state
+    }
+    const state = await stored()
+    expect(['queued', 'resolving', 'downloading']).toContain(state)
+    {
+      await using second = makeManager(directory, { store: 'file' })
+      await second.ready
+      const download = second.get(url)
+      await expect(download?.finished).rejects.toMatchObject({ code: 'TARGET_LOCKED' })
+      await second.onIdle()
+      expect(await stored()).toBe(state)
+      // What it does with its own failed download does not reach the bytes of the other one.
+      await second.cancel(url)
+      expect(await listTree(directory)).toContain(`${name}.part`)
+    }
+    expect(await first.finished()).toMatchObject({ code: 0, stderr: '' })
+    expect(await stored()).toBe('completed')
+    expect(await sha256File(join(directory, name))).toBe(content.sha256())
   })
 })
