@@ -17,7 +17,6 @@ import { Fetcher } from './fetch/fetcher.js'
 import { RetryBudget } from './fetch/retry-budget.js'
 import type { FileHash } from './hash/hasher.js'
 import { MirrorTrust } from './mirror-trust.js'
-import { compareIdentity, sizeOnly } from './part/identity.js'
 import type { Leftover } from './part/journal.js'
 import { PartFile } from './part/part-file.js'
 import { Restarts, StartOver, worthless } from './part/start-over.js'
@@ -49,6 +48,9 @@ export class Transfer {
   #stopMode: StopMode | null = null
   #publishing = false
   #single = false
+  #plain = false
+  /** Size of the version whose bytes were dropped only because they could not be completed; null if none. */
+  #versionSize: number | null = null
   #target: Target | null = null
   #filename: string | null
   readonly #mirrorTrust: MirrorTrust
@@ -210,6 +212,8 @@ export class Transfer {
       retryBudget: this.#retryBudget,
       kept: this.#kept,
       single: this.#single,
+      plain: (spec.connections === 1 && this.#mirrorTrust.urls.length === 1) || this.#plain,
+      versionSize: this.#versionSize,
       host: {
         open: (first) => this.#open(first),
         refresh: (status) => this.#requests.refresh(status),
@@ -252,15 +256,8 @@ export class Transfer {
     }
     const target = this.#target
     if (target === null) throw new DownloadError('INTERNAL', 'There is no target to write to.')
-    const kept = this.#kept
-    if (kept !== null) {
-      const digestKnown = this.#spec.sha256 !== null
-      const own = kept.part.mirror === mirrorId(first.asked)
-      const known = own ? kept.identity : sizeOnly(kept.identity)
-      if (compareIdentity(known, first.identity, digestKnown) !== 'changed') return kept.part
-      this.#log('info', 'The file changed on the server since the last run; starting over.')
-      await this.#drop()
-    }
+    // Whether its bytes still belong to the file is decided by the answers to the requests for the missing ones.
+    if (this.#kept !== null) return this.#kept.part
     const { url, sha256, remote, untrusted = false } = this.#spec
     const { identity } = first
     const { total } = identity
@@ -361,6 +358,7 @@ export class Transfer {
     this.#throwIfStopped()
     if (isDownloadError(thrown) && this.#mirrorTrust.shouldRetry(thrown)) {
       this.#emit({ type: 'restarted', error: thrown.toJSON() })
+      this.#versionSize = null
       await this.#drop()
       this.#retryBudget.forgetBytes()
       return
@@ -377,7 +375,12 @@ export class Transfer {
     if (trigger !== 'ranges-lost' && !this.#restarts.allow(trigger)) throw again
     // Different versions may come from different nodes of the same server. A single stream can't mix them, and it
     // needs no ranges, which the server may support only for the beginning of a file.
-    if (trigger === 'changed' || trigger === 'ranges-lost') this.#single = true
+    if (trigger === 'changed' || trigger === 'ranges-lost' || trigger === 'no-ranges') this.#single = true
+    if (trigger === 'no-ranges') this.#plain = true
+    const sameVersion =
+      (trigger === 'ranges-lost' || trigger === 'no-ranges' || trigger === 'part-lost') &&
+      again.reason.code !== 'SOURCE_CHANGED'
+    this.#versionSize = sameVersion ? (this.#part?.identity.total ?? this.#versionSize) : null
     this.#emit({ type: 'restarted', error })
     await this.#drop()
     if (verdict?.kind === 'wait') {

@@ -9,7 +9,9 @@ import {
   safetensorsContent,
   textContent,
 } from '../support/content.js'
-import type { Fault, Resource } from '../support/origin.js'
+import type { DownloadOptions } from '../../src/index.js'
+import type { Fault, OriginRequest, Resource } from '../support/origin.js'
+import type { HeaderValues } from '../support/origin-types.js'
 import { listTree } from '../support/temp.js'
 import { expectInvariant, MiB } from './harness.js'
 import { comebacks, failure, keepBytes, openScene, success } from './scene.js'
@@ -164,6 +166,112 @@ describe('row 52: something else under the name of a model', () => {
     scene.origin.serve('/model.zip', { content })
     expect(success(await scene.fetch('/model.zip', { sha256: content.sha256() })).verified).toBe(true)
     await scene.expectFile('model.zip', content)
+  })
+})
+
+describe('row 49: a few words with 200 instead of the file', () => {
+  const content = randomContent(1 * MiB, 'no words')
+  const path = '/file.bin'
+  const json = '{"error":"rate limit exceeded","retry":"later"}'
+  const words = (body: string, headers: HeaderValues): Fault => ({
+    type: 'status',
+    status: 200,
+    body,
+    headers,
+  })
+  const gates: [string, Fault][] = [
+    ['JSON', words(json, { 'Content-Type': 'application/json' })],
+    ['plain text', words('Too many requests.\n', { 'Content-Type': 'text/plain' })],
+    ['of no type', words(json, { 'Content-Type': null })],
+    ['of the file’s type', words(json, { 'Content-Type': 'application/octet-stream' })],
+    ['with a weak ETag', words(json, { 'Content-Type': 'application/json', ETag: 'W/"2f-abc"' })],
+    ['nothing at all', words('', { 'Content-Type': null })],
+  ]
+  const known: [string, Partial<DownloadOptions>][] = [
+    ['size and digest known', { size: content.size, sha256: content.sha256() }],
+    ['the size known', { size: content.size }],
+    ['nothing known', {}],
+  ]
+  const segment = (request: OriginRequest) => request.range !== null && request.range.start > 0
+
+  describe.each(known)('%s', (_, options) => {
+    it.each(gates)('on a resume, %s, twice: asked again, goes on', async (_, gate) => {
+      const scene = await openScene()
+      const resume = await keepBytes(scene, path, { content }, 'a new manager', 300_000, options)
+      scene.origin.serve(path, { content, faults: [{ ...gate, times: 2 }] })
+      const end = await resume()
+      expect(success(end).fetchedBytes).toBe(content.size - 300_000)
+      expect(end.told.restarts).toEqual([])
+      await scene.expectFile('file.bin', content)
+    })
+
+    it.each(gates)('at further connections, %s: a healthy download goes on', async (_, gate) => {
+      const scene = await openScene()
+      const faults: Fault[] = [{ ...gate, when: segment, times: 3 }]
+      scene.origin.serve(path, { content, bytesPerSecond: 4 * MiB, faults })
+      const end = await scene.fetch(path, options)
+      expect(success(end)).toMatchObject({ sha256: content.sha256(), fetchedBytes: content.size })
+      expect(end.told.restarts).toEqual([])
+      await scene.expectFile('file.bin', content)
+    })
+  })
+
+  it.each(comebacks)(
+    'always on a resume, %s: PROTOCOL_ERROR, K, and goes on when it is over',
+    async (how) => {
+      const scene = await openScene()
+      const resume = await keepBytes(scene, path, { content }, how, 300_000)
+      scene.origin.serve(path, { content, faults: [words(json, {})] })
+      failure(await resume(), 'PROTOCOL_ERROR')
+      expect(await scene.expectKept('file.bin', content)).toBe(300_000)
+      scene.origin.serve(path, { content })
+      expect(success(await scene.fetch(path)).fetchedBytes).toBe(content.size - 300_000)
+      await scene.expectFile('file.bin', content)
+    },
+  )
+
+  it.each([
+    ['a weak ETag', { etag: 'W/"1"', lastModified: null }],
+    ['no validator', { etag: null, lastModified: null }],
+    ['no ranges', { ranges: false }],
+    ['no ranges and no validator', { ranges: false, etag: null, lastModified: null }],
+  ] as const)('the file has %s: never published, K', async (_, resource) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content, ...resource }, 'a new manager', 300_000)
+    scene.origin.serve(path, { content, ...resource, faults: [words(json, {})] })
+    failure(await resume(), 'PROTOCOL_ERROR')
+    expect(await scene.expectKept('file.bin', content)).toBe(300_000)
+  })
+
+  it('a file without a length is resumed: words that are shorter than what is kept are none', async () => {
+    const scene = await openScene()
+    const unsized = { ranges: false, contentLength: false, etag: null, lastModified: null }
+    const resume = await keepBytes(scene, path, { content, ...unsized }, 'a new manager', 300_000)
+    scene.origin.serve(path, { content, ...unsized, faults: [{ ...words(json, {}), times: 2 }] })
+    const end = await resume()
+    expect(success(end).sha256).toBe(content.sha256())
+    await scene.expectFile('file.bin', content)
+  })
+
+  it('after it had to start over: the words are not the file either', async () => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content }, 'a new manager', 300_000)
+    const faults: Fault[] = [{ ...words(json, {}), when: ({ nth }) => nth === 2 || nth === 3 }]
+    scene.origin.serve(path, { content, ranges: false, faults })
+    expect(success(await resume()).sha256).toBe(content.sha256())
+    await scene.expectFile('file.bin', content)
+  })
+
+  it('a file that has really changed, in size and validator, is fetched anew after a second look', async () => {
+    const other = randomContent(500_000, 'a new version')
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content, ranges: false }, 'a new manager', 300_000)
+    scene.origin.serve(path, { content: other, ranges: false })
+    const end = await resume()
+    expect(success(end).sha256).toBe(other.sha256())
+    expect(end.told.restarts).toHaveLength(1)
+    expect(scene.origin.requests(path)).toHaveLength(3)
+    await scene.expectFile('file.bin', other)
   })
 })
 

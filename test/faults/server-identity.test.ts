@@ -216,7 +216,36 @@ describe('row 10: only a weak ETag, or a different one per node', () => {
     scene.origin.serve(path, { content, bytesPerSecond: 4 * MiB, ...perNode })
     const end = await scene.fetch(path)
     expect(success(end).sha256).toBe(content.sha256())
-    expect(end.told.restarts).toHaveLength(1)
+    expect(end.told.restarts).toEqual([])
+    await scene.expectFile(name, content)
+  })
+
+  it.each([
+    ['per node', perNode],
+    ['per request', { etag: (nth: number) => `"request ${nth}"` }],
+    ['per node, and weak dates', { ...perNode, lastModified: new Date(), date: new Date() }],
+  ] as const)(
+    'a different ETag %s, and cut connections: equal bytes at the seam go on',
+    async (_, validators) => {
+      const scene = await openScene({ tuning: { maxAttempts: 12 } })
+      const faults: Fault[] = [{ type: 'truncate', afterBytes: 200_000, times: 6 }]
+      scene.origin.serve(path, { content, ...validators, faults })
+      const end = await scene.fetch(path)
+      expect(success(end).sha256).toBe(content.sha256())
+      expect(end.told.restarts).toEqual([])
+      expect(end.told.retries).not.toContain('SOURCE_CHANGED')
+      await scene.expectFile(name, content)
+    },
+  )
+
+  it.each(comebacks)('a different ETag per node on a resume, %s: goes on', async (how) => {
+    const scene = await openScene()
+    const resume = await keepBytes(scene, path, { content, etag: '"one node"' }, how, 300_000)
+    scene.origin.serve(path, { content, etag: '"another node"' })
+    const end = await resume()
+    expect(success(end).sha256).toBe(content.sha256())
+    expect(end.told.restarts).toEqual([])
+    expect(scene.origin.bytesSent(path)).toBeLessThan(2 * content.size)
     await scene.expectFile(name, content)
   })
 

@@ -49,7 +49,11 @@ function file(spec: FileSpec, index: number): string[] {
 
 function server(spec: ServerSpec, index: number): string {
   const ranges =
-    spec.ranges === 'refused-for-others' ? `refused with ${spec.refusal} beside another` : spec.ranges
+    spec.ranges === 'refused-for-others'
+      ? `refused with ${spec.refusal} beside another`
+      : spec.ranges === 'refused'
+        ? `refused with ${spec.refusal}`
+        : spec.ranges
   const traits = [
     `ranges ${ranges}`,
     `length ${spec.length}`,

@@ -301,6 +301,69 @@ export const regressions: Readonly<Record<string, WorldSpec>> = {
       },
     ],
   },
+  'the end of an empty stream is confirmed, and its part is opened twice': {
+    ...plain,
+    files: [{ ...file, size: 0, servers: [{ ...server, length: 'until-close', validator: 'weak' }] }],
+  },
+  'a complete file is asked for once only, from a server with odd ranges': {
+    ...plain,
+    connections: 8,
+    files: [
+      {
+        ...file,
+        servers: [
+          {
+            ...server,
+            ranges: 'unlabelled',
+            faults: [{ request: 3, fault: { kind: 'encoded', as: 'gzip' } }],
+          },
+        ],
+      },
+    ],
+  },
+  'a few words with 200 pass for a new version': {
+    ...plain,
+    connections: 4,
+    files: [
+      {
+        ...file,
+        size: 200_000,
+        digest: 'unknown',
+        servers: [
+          {
+            ...server,
+            faults: [
+              { request: 1, fault: { kind: 'cut', how: 'fin', percent: 50 } },
+              { request: 2, fault: { kind: 'words', type: 'application/json' } },
+              { request: 3, fault: { kind: 'words', type: 'text/plain' } },
+              { request: 4, fault: { kind: 'words', type: 'application/json' } },
+            ],
+          },
+        ],
+      },
+    ],
+  },
+  'the nodes of a server have ETags of their own': {
+    ...plain,
+    connections: 4,
+    files: [
+      {
+        ...file,
+        size: 200_000,
+        digest: 'unknown',
+        servers: [
+          {
+            ...server,
+            validator: 'per-request',
+            faults: [
+              { request: 1, fault: { kind: 'cut', how: 'rst', percent: 50 } },
+              { request: 4, fault: { kind: 'cut', how: 'fin', percent: 50 } },
+            ],
+          },
+        ],
+      },
+    ],
+  },
   'a kill between making a lock and writing it locks everybody out for a minute': {
     ...plain,
     deaths: [{ call: 14, after: false, power: false }],

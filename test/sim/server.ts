@@ -143,6 +143,8 @@ export class FileServer implements SimServer {
     const asked = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get('range') ?? '')
     const start = Number(asked?.[1] ?? 0)
     if (ranges === 'refused-for-others' && this.#busy > 1) return this.#status(this.#spec.refusal, null)
+    if (ranges === 'refused' && asked !== null) return this.#status(refusalOfRanges(this.#spec.refusal), null)
+    if (ranges === 'bounded-only' && (asked?.[2] ?? '') === '') return this.#status(400, null)
     const ifRange = request.headers.get('if-range')
     const isSame = ifRange === undefined || Object.values(headers).includes(ifRange)
     const isIgnored = ranges === 'ignored' || (ranges === 'ignored-at-resume' && start > 0)
@@ -180,6 +182,8 @@ export class FileServer implements SimServer {
         return { 'last-modified': lastModified[number - 1] ?? '', date: 'Thu, 01 Jan 2026 00:00:00 GMT' }
       case 'per-request':
         return { etag: `"${this.#random.below(1_000_000)}"` }
+      case 'per-node':
+        return { etag: `"v${number} of node ${this.#random.below(2)}"` }
       case 'none':
         return {}
     }
@@ -236,6 +240,11 @@ export class FileServer implements SimServer {
   released(): void {
     this.#busy--
   }
+}
+
+/** Statuses that say something else than that a range is refused are no answer to one. */
+function refusalOfRanges(status: number): number {
+  return [401, 402, 410, 429].includes(status) ? 403 : status
 }
 
 const calm = { length: 'told', keepAlive: true } as const

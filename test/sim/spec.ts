@@ -45,13 +45,15 @@ export interface ServerSpec {
     | 'ignored'
     | 'ignored-at-resume'
     | 'refused-for-others'
+    | 'refused'
+    | 'bounded-only'
     | 'multipart'
     | 'unlabelled'
     | 'mislabelled'
-  /** With which status further requests are refused, for `refused-for-others`. */
+  /** With which status requests are refused: any range for `refused`, further ones for `refused-for-others`. */
   readonly refusal: number
   readonly length: 'told' | 'chunked' | 'until-close'
-  readonly validator: 'strong' | 'weak' | 'date' | 'none' | 'per-request'
+  readonly validator: 'strong' | 'weak' | 'date' | 'none' | 'per-request' | 'per-node'
   readonly redirect: 'none' | 'relative' | 'other-host' | 'loop' | 'forbidden'
   readonly keepAlive: boolean
   /** By the number of the request, from 1. */
@@ -117,16 +119,28 @@ function passes(fault: RequestFault): boolean {
 }
 
 /** Few enough faults for any retry budget, and no trait that makes the file unobtainable or ambiguous. */
-function isFairServer({ ranges, redirect, faults, validator, changesAt, length }: ServerSpec): boolean {
+function isFairServer(world: WorldSpec, server: ServerSpec): boolean {
+  const { redirect, faults, changesAt, length } = server
   return (
-    !['multipart', 'unlabelled', 'mislabelled'].includes(ranges) &&
     (redirect === 'none' || redirect === 'relative' || redirect === 'other-host') &&
     faults.length <= 3 &&
-    faults.every(({ fault }) => passes(fault) && fault.kind !== 'words') &&
-    validator !== 'per-request' &&
+    faults.every(({ fault }) => passes(fault)) &&
+    (isKnownBeforeWords(world, server) || faults.every(({ fault }) => fault.kind !== 'words')) &&
     changesAt === null &&
     // A body that ends with the connection can't be told from one that was cut.
     (length !== 'until-close' || faults.length === 0)
+  )
+}
+
+/** Whether the first response said enough of the file to tell words that come later from it, to one process. */
+function isKnownBeforeWords(world: WorldSpec, { redirect, faults, length, ranges }: ServerSpec): boolean {
+  return (
+    redirect === 'none' &&
+    ranges === 'served' &&
+    length === 'told' &&
+    faults.every(({ request }) => request > 1) &&
+    world.deaths.length === 0 &&
+    world.calls.every(({ what }) => what !== 'restart')
   )
 }
 
@@ -137,7 +151,7 @@ export function isFair(world: WorldSpec, index: number): boolean {
     file?.digest !== 'wrong' &&
     file?.toldSize !== 'wrong' &&
     file?.servers.length === 1 &&
-    file.servers.every(isFairServer) &&
+    file.servers.every((server) => isFairServer(world, server)) &&
     !file.servers.some(({ redirect }) => file.remote && redirect === 'forbidden') &&
     world.diskFaults.length === 0 &&
     world.rivalAtMs === null &&

@@ -9,6 +9,7 @@ import type { PartFile } from '../part/part-file.js'
 import { FetchConnection, type ConnectionContext, type Outcome } from './connection.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
+import { maxBoundedBytes } from './request-form.js'
 import { type ActiveSegment, nextSegment, type SegmentAssignment, slowest } from './segments.js'
 
 /** A connection, together with the state that its pool keeps for it. */
@@ -24,6 +25,12 @@ export interface LiveConnection {
   readonly start: number
   /** The response is the complete file, so the end of its body is the end of the file. */
   whole: boolean
+  /** Only the end of the connection shows the end of the body. */
+  closeDelimited: boolean
+  /** The request had an `If-Range`, so that a complete body may only mean that the validator differs. */
+  readonly conditional: boolean
+  /** The request had no `Range`. */
+  readonly plain: boolean
   /** Other connections to the same address were open at the time of the request, or have been opened since. */
   beside: boolean
   /** Bytes on disk that the body must begin with. */
@@ -50,6 +57,8 @@ export interface RangeRequest {
   start: number
   /** One past the last byte, or null for the rest of the file; equal to `start` to only compare bytes on disk. */
   end: number | null
+  /** Ask for the complete file, without a `Range`. */
+  plain: boolean
   /** Value of `If-Range`, or null. */
   ifRange: string | null
   /**
@@ -67,6 +76,8 @@ interface SharedFile {
   /** How many connections may be open at once. */
   connections: number
   minSegmentBytes: number
+  /** The longest range that the server serves. */
+  maxRangeBytes: number
 }
 
 /** How many bytes before `start` are compared at most, in bytes. */
@@ -126,7 +137,7 @@ export class ConnectionPool {
   }
 
   /** Sends a request. */
-  open({ mirror, hop, start, end, ifRange, compareWith }: RangeRequest): void {
+  open({ mirror, hop, start, end, plain, ifRange, compareWith }: RangeRequest): void {
     const from = compareWith === null ? start : Math.max(0, start - overlapBytes)
     const headersTimeoutMs = growingTimeout(this.#context.tuning.headersTimeoutMs, mirror.silences)
     const connection = new FetchConnection(
@@ -158,6 +169,9 @@ export class ConnectionPool {
       from: start,
       start: from,
       whole: false,
+      closeDelimited: false,
+      conditional: ifRange !== null,
+      plain,
       beside: mirror.live > 0,
       overlap: null,
       sample: null,
@@ -165,7 +179,9 @@ export class ConnectionPool {
     for (const other of this.#live.values()) other.beside ||= other.mirror === mirror
     this.#live.set(connection.id, live)
     mirror.live += 1
-    const range: Record<string, string> = { range: `bytes=${from}-${end === null ? '' : end - 1}` }
+    const range: Record<string, string> = plain
+      ? {}
+      : { range: `bytes=${from}-${end === null ? '' : end - 1}` }
     if (ifRange !== null) range['if-range'] = ifRange
     if (compareWith === null || start === 0) {
       connection.start(range)
@@ -201,7 +217,7 @@ export class ConnectionPool {
   }
 
   #assign(
-    { total, written, connections, minSegmentBytes }: SharedFile,
+    { total, written, connections, minSegmentBytes, maxRangeBytes }: SharedFile,
     except: LiveConnection | null,
   ): SegmentAssignment | null {
     let received = written
@@ -213,8 +229,8 @@ export class ConnectionPool {
     }
     const adapted = Math.max(smallestMaxSegmentBytes, this.#answerMs * segmentBytesPerAnswerMs)
     // A single connection fetches up to the end: bytes arrive in order anyway, and every request has a cost.
-    const maxSegmentBytes =
-      connections === 1 ? Infinity : Math.floor(Math.min(largestMaxSegmentBytes, adapted))
+    const usual = connections === 1 ? Infinity : Math.floor(Math.min(largestMaxSegmentBytes, adapted))
+    const maxSegmentBytes = Math.min(usual, maxRangeBytes)
     return nextSegment({ received, total, active, connections, minSegmentBytes, maxSegmentBytes })
   }
 
@@ -263,6 +279,8 @@ export class ConnectionPool {
 export interface WantedRange {
   start: number
   end: number | null
+  /** Ask for the complete file, without a `Range`. */
+  plain?: boolean
 }
 
 /** Decides what to request from an address next, and sends the request. */
@@ -291,15 +309,22 @@ export class Requests {
    */
   next(mirror: Mirror, part: PartFile | null, except: LiveConnection | null = null): WantedRange | null {
     const busy = this.#pool.size - (except === null ? 0 : 1)
-    if (part === null) return busy > 0 ? null : { start: 0, end: null }
+    const { next: form, bounded } = mirror.forms
+    if (part === null || form === 'plain') {
+      const end = form === 'bounded' ? maxBoundedBytes : null
+      return busy > 0 ? null : { start: 0, end, plain: form === 'plain' }
+    }
     if (!mirror.joined && part.writtenBytes > 0) {
       const at = mirror.live > 0 ? null : this.#mirrors.comparisonEnd(part, busy === 0)
       return at === null ? null : { start: at, end: at }
     }
     const { total } = part.identity
-    if (total === null || this.#mirrors.needsSingleStream(mirror, part))
-      return busy > 0 ? null : { start: part.frontier, end: total }
-    return this.#pool.next(this.#shared(part, total), except)
+    if (total === null || this.#mirrors.needsSingleStream(mirror, part)) {
+      const { frontier: start } = part
+      const end = bounded && total !== null ? Math.min(total, start + maxBoundedBytes) : total
+      return busy > 0 ? null : { start, end }
+    }
+    return this.#pool.next(this.#shared(mirror, part, total), except)
   }
 
   /**
@@ -311,21 +336,31 @@ export class Requests {
   extend(live: LiveConnection, part: PartFile): number | null {
     const { total } = part.identity
     if (total === null || live.compareOnly || this.#mirrors.needsSingleStream(live.mirror, part)) return null
-    return this.#pool.extended(live, this.#shared(part, total))
+    return this.#pool.extended(live, this.#shared(live.mirror, part, total))
   }
 
-  #shared(part: PartFile, total: number): SharedFile {
+  #shared({ forms }: Mirror, part: PartFile, total: number): SharedFile {
     const { connections } = this.#mirrors
-    return { total, written: part.written, connections, minSegmentBytes: this.#minSegmentBytes }
+    const maxRangeBytes = forms.bounded ? maxBoundedBytes : Infinity
+    const minSegmentBytes = this.#minSegmentBytes
+    return { total, written: part.written, connections, minSegmentBytes, maxRangeBytes }
   }
 
   /** Sends the request for a range. */
-  send(mirror: Mirror, part: PartFile | null, { start, end }: WantedRange): void {
+  send(mirror: Mirror, part: PartFile | null, { start, end, plain = false }: WantedRange): void {
     const { identity } = mirror
     const compared = start > 0 && (start === end || this.#mirrors.needsOverlap(mirror))
     const compareWith = compared ? part : null
     const vouched = identity === null || this.#digestKnown || compareWith !== null
     const ifRange = vouched ? null : ifRangeOf(identity)
-    this.#pool.open({ mirror, hop: mirror.address.hop(), start, end, ifRange, compareWith })
+    this.#pool.open({
+      mirror,
+      hop: mirror.address.hop(),
+      start,
+      end,
+      plain,
+      ifRange: plain ? null : ifRange,
+      compareWith,
+    })
   }
 }

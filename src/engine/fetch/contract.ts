@@ -64,4 +64,8 @@ export interface FetcherInit {
   kept: KeptPart | null
   /** Use one connection only. */
   single: boolean
+  /** The first request needs no range, because one connection is enough or ranges are refused. */
+  plain: boolean
+  /** Size of the version whose bytes were dropped by an earlier fetch, which this one starts again; null if none. */
+  versionSize: number | null
 }

@@ -138,7 +138,7 @@ export class Fetcher {
     const part = this.#part
     const { mirror } = live
     if (this.#ended !== null || part === null || this.#pool.size > this.#desired(mirror)) return null
-    if (mirror.access === 'doubted') return null
+    if (mirror.access === 'doubted' || this.mirrors.several) return null
     if (this.mirrors.choose(part, this.#init.context.clock.now()) !== mirror) return null
     return this.#requests.extend(live, part)
   }
@@ -161,13 +161,17 @@ export class Fetcher {
   #onHead(live: LiveConnection, received: ResponseHead): void {
     const { connection, start, mirror } = live
     const { sha256, size } = this.#init.spec
-    const identity = mirror.expected(this.#part)
+    const identity = mirror.expected(this.#part, this.#init.versionSize)
     const head = this.#forcedCoding.undo(live, received, this.#part?.writtenBytes ?? 0)
     const verdict = judge({ start, end: connection.end, identity, digestKnown: sha256 !== null, size }, head)
     switch (verdict.kind) {
       case 'accept':
         live.whole = !verdict.ranges
-        if (this.#part === null) void this.#openPart(live, head, verdict)
+        live.closeDelimited = verdict.bodyEnd === null && head.headers['transfer-encoding'] === undefined
+        if (this.#part !== null && live.plain) {
+          mirror.forms.notePlain()
+          connection.stop()
+        } else if (this.#part === null) void this.#openPart(live, head, verdict)
         else if (verdict.sure || live.overlap !== null || live.from === 0) this.#accept(live, verdict)
         else {
           // The known version has a validator, but this response has none: request again and compare bytes on disk.
@@ -176,20 +180,25 @@ export class Fetcher {
         }
         return
       case 'empty':
+        if (this.#part !== null) {
+          this.#pastEnd(live, 0)
+          return
+        }
         void this.#openPart(live, head, { ...verdict, kind: 'accept', bodyEnd: 0, ranges: false, sure: true })
         return
       case 'past-end':
         this.#pastEnd(live, verdict.total)
         return
       case 'whole':
-        this.#onWhole(live)
+        this.#onWhole(live, verdict.sure)
         return
       case 'changed':
         this.#onChanged(live, verdict)
         return
       case 'expired':
         // An address that has never worked can't have expired. One that serves another connection may only allow few.
-        if (mirror.identity !== null && !live.beside) this.#onExpired(mirror, verdict.error)
+        if ((mirror.identity ?? this.#init.versionSize) !== null && !live.beside)
+          this.#onExpired(mirror, verdict.error)
         else {
           if (mirror.access === 'open') mirror.access = 'doubted'
           this.#refuse(live, verdict.error)
@@ -226,8 +235,8 @@ export class Fetcher {
       }
       this.#part = part
       if (connection.isDecoded) part.forgoResuming()
-      mirror.ranges = verdict.ranges
-      if (part.frontier > 0) {
+      this.#noteFirst(live, head, verdict.ranges)
+      if (part.writtenBytes > 0) {
         // A part from an earlier run was found once the file had a name: request only the missing bytes.
         this.mirrors.useKeptPart(part)
         connection.stop()
@@ -264,7 +273,7 @@ export class Fetcher {
     }
     mirror.identity = identity
     mirror.address.useHop(connection.hop)
-    mirror.unconfirmedTotal = null
+    mirror.evidence.noteAccepted()
     if (mirror.access === 'doubted') mirror.access = 'limited'
     const { total } = identity
     if (total !== null && part.identity.total === null) part.setTotal(total)
@@ -286,19 +295,39 @@ export class Fetcher {
     this.#end('complete')
   }
 
-  #onWhole(live: LiveConnection): void {
+  #onWhole(live: LiveConnection, sure: boolean): void {
+    const { mirror, connection } = live
     const error = protocolError('The server no longer serves ranges of this file.')
-    if (live.mirror.live > 1) this.#refuse(live, error)
-    else this.#ruleOut(live.mirror, new StartOver(error, 'ranges-lost'))
+    // It may only say that the validator, which is doubted already, does not match.
+    const meaningless = live.conditional && mirror.evidence.validatorChanged
+    const meaning = meaningless ? 'look-again' : mirror.evidence.weighWhole(sure, mirror.live === 1)
+    if (meaning === 'refuse') this.#refuse(live, error)
+    else if (meaning === 'look-again') connection.stop()
+    else this.#ruleOut(mirror, new StartOver(error, meaning))
   }
 
-  #onChanged(live: LiveConnection, { by, total, error }: Verdict & { kind: 'changed' }): void {
-    const { mirror } = live
-    // With several connections open, a different size may come from a single bad node. It must be seen twice.
-    const odd = by === 'total' && mirror.live > 1 && mirror.unconfirmedTotal !== total
-    mirror.unconfirmedTotal = total
-    if (odd) this.#refuse(live, error)
-    else this.#ruleOut(mirror, new StartOver(error, 'changed', by === 'total'))
+  /** The first accepted response shows what the server can do. */
+  #noteFirst({ mirror, plain }: LiveConnection, { headers }: ResponseHead, ranges: boolean): void {
+    const { forms } = mirror
+    const offered = /\bbytes\b/i.test(String(headers['accept-ranges'] ?? ''))
+    // A server that has refused or ignored ranges may still claim to serve them.
+    const claimed = plain && offered && !forms.refusesRanges && !this.#init.single
+    mirror.ranges = ranges || claimed
+    if (plain && forms.refusesRanges)
+      this.#log('warn', 'The server does not serve ranges: this is one stream, which cannot be resumed.')
+    forms.noteFirst()
+  }
+
+  #onChanged(live: LiveConnection, { by, seen, error }: Verdict & { kind: 'changed' }): void {
+    const { mirror, connection } = live
+    const meaning = mirror.evidence.weigh(by, seen, mirror.live === 1)
+    if (meaning === 'refuse') this.#refuse(live, error)
+    else if (meaning === 'look-again') connection.stop()
+    else {
+      // What the complete file says outranks what ranges of it say, so no more of them are requested.
+      const trigger = live.plain && this.#part !== null ? 'no-ranges' : 'changed'
+      this.#ruleOut(mirror, new StartOver(error, trigger, true))
+    }
   }
 
   #onExpired(mirror: Mirror, error: DownloadError): void {
@@ -307,8 +336,7 @@ export class Fetcher {
     mirror.address.refresh(error).then(
       (fresh) => {
         if (!fresh) return
-        const message = `${error.message} Requested a new address.`
-        this.#init.host.emit({ type: 'log', level: 'info', message })
+        this.#log('info', `${error.message} Requested a new address.`)
         // Refusals of further connections may have had the same cause.
         mirror.access = 'open'
         mirror.poolSize.reset()
@@ -317,11 +345,26 @@ export class Fetcher {
         this.#pump()
       },
       (failure: unknown) => {
-        this.#ruleOut(mirror, asDownloadError(failure))
+        if (failure === error) this.#onRefused(mirror, error)
+        else this.#ruleOut(mirror, asDownloadError(failure))
       },
     )
     // Requests without a response were sent to the old address, so their refusals say nothing about the new one.
     this.#pool.stopUnanswered(mirror)
+  }
+
+  /** The same request will be refused again: tries another form of it, or excludes the address. */
+  #onRefused(mirror: Mirror, error: DownloadError): void {
+    const { forms } = mirror
+    const situation = { midWay: this.#part !== null, sized: this.#init.spec.size !== null }
+    const form = this.mirrors.several ? null : forms.afterRefusal(error.status ?? 0, situation)
+    if (forms.servesPlainOnly) this.#ruleOut(mirror, new StartOver(error, 'no-ranges'))
+    else if (form === null) this.#ruleOut(mirror, error)
+    else {
+      const what = form === 'plain' ? 'without a range' : 'with a shorter range'
+      this.#log('info', `${error.message} Trying a request ${what}.`)
+      this.#pump()
+    }
   }
 
   /** Excludes an address. The others continue; if there are none, the fetch ends. */
@@ -363,10 +406,14 @@ export class Fetcher {
     this.#pump()
   }
 
-  /** The end of a body without length is the end of the file (RFC 9112 section 6.3), unless more is expected. */
+  /**
+   * The end of a body without length is the end of the file (RFC 9112 section 6.3), unless more is expected. If only
+   * the end of the connection shows it, a request for more shows whether it was cut, from a server that serves ranges.
+   */
   #onStreamEnd(live: LiveConnection): void {
     const { size } = this.#init.spec
     const { position } = live.connection
+    if (live.closeDelimited && live.mirror.ranges && size === null) return
     if (size === null || position >= size) this.#part?.setTotal(position)
     else this.#onFailed(live, { kind: 'failed', error: endedEarly(), local: false })
   }
@@ -384,8 +431,9 @@ export class Fetcher {
       return
     }
     if (error.code === 'SOURCE_CHANGED' && connection.acceptedAt !== null) {
-      this.#ruleOut(mirror, new StartOver(error, 'changed'))
-      return
+      const meaning = mirror.evidence.weighBytes(live.whole)
+      if (meaning === 'changed') this.#ruleOut(mirror, new StartOver(error, 'changed'))
+      if (meaning !== 'refuse') return
     }
     const { retryBudget, context, host, tuning } = this.#init
     const now = context.clock.now()
@@ -400,8 +448,14 @@ export class Fetcher {
       mirror.poolSize.refused(1, now)
       return
     }
-    if (!error.retryable || (several && (error.retryAfterMs ?? 0) > tuning.maxRetryAfterMs)) {
+    if (several && (error.retryAfterMs ?? 0) > tuning.maxRetryAfterMs) {
       this.#ruleOut(mirror, error)
+      return
+    }
+    const answered = error.status !== undefined || error.code === 'PROTOCOL_ERROR'
+    const { forms } = mirror
+    if (!error.retryable || (answered && forms.servesPlainOnly) || forms.isRefusal(error.status)) {
+      this.#onRefused(mirror, error)
       return
     }
     this.mirrors.noteFailure(mirror, now)
@@ -412,7 +466,7 @@ export class Fetcher {
     if (this.#pool.size > 0) return
     this.#probing = true
     if (this.mirrors.shouldTryAnother(now)) {
-      host.emit({ type: 'log', level: 'warn', message: `${mirror.name} failed: ${error.message}` })
+      this.#log('warn', `${mirror.name} failed: ${error.message}`)
       return
     }
     // With several addresses, each one waits for its own Retry-After.
@@ -421,8 +475,13 @@ export class Fetcher {
       this.#end({ error: this.mirrors.lastResort() ?? error })
       return
     }
+    if (answered && !several) forms.afterFailure(verdict.attempt, tuning.maxAttempts, this.#part !== null)
     this.#notBefore = now + verdict.delayMs
     host.emit({ type: 'retrying', attempt: verdict.attempt, delayMs: verdict.delayMs, error: error.toJSON() })
+  }
+
+  #log(level: 'info' | 'warn', message: string): void {
+    this.#init.host.emit({ type: 'log', level, message })
   }
 
   // ---- the end ----

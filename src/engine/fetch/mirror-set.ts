@@ -46,7 +46,7 @@ export class MirrorSet {
   #trial: { mirror: Mirror; samples: number; bytesBefore: number } | null = null
 
   constructor(init: FetcherInit) {
-    const { spec, urls, kept, single, tuning } = init
+    const { spec, urls, kept, single, plain, tuning } = init
     this.#init = init
     this.#connections = single ? 1 : spec.connections
     this.#spread = spec.spread === true && urls.length > 1
@@ -54,7 +54,7 @@ export class MirrorSet {
     const make = (url: string, index: number) => {
       const given = { url, headers: headersFor(url, spec) }
       const ask = (status: number) => (url === spec.url ? init.host.refresh(status) : Promise.resolve(given))
-      return new Mirror(index, given, this.#connections, ask)
+      return new Mirror(index, given, { connections: this.#connections, plain: plain && kept === null }, ask)
     }
     const [first = spec.url, ...others] = urls
     this.#current = make(first, 0)
@@ -96,7 +96,7 @@ export class MirrorSet {
   /** Whether only comparing bytes can show that the address still has the same version (transfer rule 3). */
   needsOverlap(mirror: Mirror): boolean {
     if (this.#init.spec.sha256 !== null || mirror.identity === null) return false
-    return mirror.compareBytes || !hasStrongValidator(mirror.identity)
+    return mirror.compareBytes || mirror.evidence.validatorChanged || !hasStrongValidator(mirror.identity)
   }
 
   /**

@@ -4,8 +4,10 @@ import { firstHop, type Hop } from '../../net/redirects.js'
 import { type Identity, sizeOnly } from '../part/identity.js'
 import type { PartFile } from '../part/part-file.js'
 import type { StartOver } from '../part/start-over.js'
+import { ChangeEvidence } from './change-evidence.js'
 import { type MirrorHealth, unknownHealth } from './mirror-choice.js'
 import { PoolSize } from './pool-size.js'
+import { RequestForms } from './request-form.js'
 
 /** One of the addresses of a file. */
 export class Mirror {
@@ -24,8 +26,8 @@ export class Mirror {
   ranges = true
   /** The server does not always send its validator, so bytes must be compared. */
   compareBytes = false
-  /** A total size from one of its responses that differs from the known one, until a second response confirms it. */
-  unconfirmedTotal: number | null = null
+  readonly evidence = new ChangeEvidence()
+  readonly forms: RequestForms
   /**
    * What refusals of further connections mean. `doubted`: the address may have expired, which the next request shows.
    * `limited`: requests were accepted afterwards, so the server only allows few connections.
@@ -44,20 +46,28 @@ export class Mirror {
   constructor(
     index: number,
     given: FreshAddress,
-    connections: number,
+    { connections, plain }: { connections: number; plain: boolean },
     ask: (status: number) => Promise<FreshAddress>,
   ) {
     this.index = index
     this.url = given.url
     this.address = new Address(given, ask)
     this.poolSize = new PoolSize(connections)
+    this.forms = new RequestForms(plain ? 'plain' : 'range')
   }
 
-  /** The version that its next response must match: its own, else any of the known size; null if none is known. */
-  expected(part: PartFile | null): Identity | null {
-    const total = part?.identity.total ?? null
-    if (this.identity === null) return part === null ? null : sizeOnly({ total })
-    return { ...this.identity, total: this.identity.total ?? total }
+  /**
+   * The version that its next response must match: its own, else any of the known size; null if none is known.
+   *
+   * @param size - the size of the version that an earlier fetch began, or null.
+   */
+  expected(part: PartFile | null, size: number | null): Identity | null {
+    const total = part === null ? size : part.identity.total
+    if (this.identity === null) return part === null && size === null ? null : sizeOnly({ total })
+    const { etag, lastModified, lastModifiedStrong } = this.evidence.validatorChanged
+      ? unvalidated
+      : this.identity
+    return { total: this.identity.total ?? total, etag, lastModified, lastModifiedStrong }
   }
 
   /** The host, for log messages; the rest of the URL may contain secrets. */
@@ -65,6 +75,8 @@ export class Mirror {
     return new URL(this.url).host
   }
 }
+
+const unvalidated = sizeOnly({ total: null })
 
 // ---- Where a file is fetched from: the URL that the caller gave, and the URL that it redirects to.
 

@@ -6,7 +6,7 @@ import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
 import { parseContentRange } from '../../net/content-range.js'
 import { deterministic } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/http.js'
-import { compareIdentity, type Identity } from '../part/identity.js'
+import { compareIdentity, hasStrongValidator, type Identity } from '../part/identity.js'
 
 /** What was requested, and what is known about the file. */
 export interface Expectation {
@@ -30,14 +30,20 @@ export type Verdict =
    * others.
    */
   | { kind: 'accept'; identity: Identity; bodyEnd: number | null; ranges: boolean; sure: boolean }
-  /** The complete file from byte 0, although a later range was requested. Only usable by starting over. */
-  | { kind: 'whole'; identity: Identity; bodyEnd: number | null }
+  /**
+   * The complete file from byte 0, although a later range was requested. Only usable by starting over. `sure` if its
+   * size or a validator is that of the known version.
+   */
+  | { kind: 'whole'; sure: boolean }
   /** The file is empty. */
   | { kind: 'empty'; identity: Identity }
   /** The file ends exactly at the first requested byte. */
   | { kind: 'past-end'; total: number }
-  /** A different version from the one being fetched; `total` is the size that it states. */
-  | { kind: 'changed'; error: DownloadError; total: number | null; by: 'total' | 'validator' }
+  /**
+   * Appears to be a different version from the one being fetched, which is what it says of itself. `by` says what
+   * differs: the total size, or only a validator, which may differ between the nodes of one server.
+   */
+  | { kind: 'changed'; error: DownloadError; seen: Identity; by: 'total' | 'validator' }
   /** Access was refused to an address that had worked: it may have expired. */
   | { kind: 'expired'; error: DownloadError }
   /** A later request, or one on another connection, may succeed. */
@@ -103,12 +109,9 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
   if (refusal !== null) return refusal
   const length = contentLength(head)
   const identity = identityOf(head, length)
-  if (isUnrelatedPage(expected.identity, identity, head)) {
-    return protocol('The server sent a web page instead of the file.')
-  }
-  const mismatch = checkVersion(expected, identity)
+  const mismatch = refuseWords(expected, identity, head) ?? checkVersion(expected, identity)
   if (mismatch !== null) return mismatch
-  if (expected.start > 0) return { kind: 'whole', identity, bodyEnd: length }
+  if (expected.start > 0) return { kind: 'whole', sure: isSameFile(knownVersion(expected), identity) }
   return {
     kind: 'accept',
     identity: merge(expected.identity, identity),
@@ -118,10 +121,37 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
   }
 }
 
-/** Whether this is the login page of a network in between, rather than a new version: bytes on disk must be kept. */
-function isUnrelatedPage(known: Identity | null, seen: Identity, head: ResponseHead): boolean {
-  if (known === null || !/^text\/html\b/i.test(first(head, 'content-type') ?? '')) return false
-  return known.total !== seen.total || compareIdentity(known, seen, false) === 'changed'
+/**
+ * Refuses a complete body that is not the file, such as a login page or an error message with status 200: bytes on
+ * disk must survive it. Another size alone is no sign of a new version, since these have one as well.
+ */
+function refuseWords(expected: Expectation, seen: Identity, head: ResponseHead): Verdict | null {
+  const known = knownVersion(expected)
+  if (known === null) return null
+  const type = (first(head, 'content-type') ?? '').toLowerCase()
+  const { total } = seen
+  const differs = compareIdentity(known, seen, false) === 'changed'
+  const isPage = /^text\/html\b/.test(type) && (known.total !== total || differs)
+  const isShort = known.total === null && total !== null && total < expected.start
+  const isOther = known.total !== null && total !== null && known.total !== total && !isVouched(known, seen)
+  // Without a length, nothing but a validator tells words from the file, unless it never had either.
+  const isUnsized =
+    total === null &&
+    (known.total !== null || hasStrongValidator(known)) &&
+    compareIdentity(known, seen, false) !== 'same'
+  if (!isPage && !isShort && !isOther && !(isUnsized && wordTypes.test(type))) return null
+  const what = isPage ? 'a web page' : `${total === null ? 'words' : `${total} bytes`} of another kind`
+  return protocol(`The server sent ${what} instead of the file.`)
+}
+
+/** Types of the messages that are sent in place of a file. */
+const wordTypes = /^(?:text\/(?:html|plain|xml)|application\/(?:[\w.-]+\+)?(?:json|xml))(?:\s*;|\s*$)/
+
+/** Whether a version states a validator at least as strong as the known one does, as a new version of a file would. */
+function isVouched(known: Identity, seen: Identity): boolean {
+  if (hasStrongValidator(seen)) return true
+  if (hasStrongValidator(known)) return false
+  return known.etag === null ? known.lastModified !== null && seen.lastModified !== null : seen.etag !== null
 }
 
 function judgeUnsatisfiable(expected: Expectation, head: ResponseHead): Verdict {
@@ -130,9 +160,17 @@ function judgeUnsatisfiable(expected: Expectation, head: ResponseHead): Verdict 
     const identity = identityOf(head, 0)
     return checkVersion(expected, identity) ?? { kind: 'empty', identity }
   }
-  if (expected.start === 0)
-    return protocol('The server answered 416 (range not satisfiable) to a request for the complete file.')
-  return total === expected.start ? { kind: 'past-end', total } : changed('total', total)
+  const known = knownVersion(expected)?.total ?? null
+  if (expected.start === 0 || total === null || (total === known && total !== expected.start)) {
+    const message =
+      'The server answered 416 (range not satisfiable) to a request for bytes that the file has.'
+    return {
+      kind: 'retry',
+      error: new DownloadError('PROTOCOL_ERROR', message, { status: 416, retryable: true }),
+    }
+  }
+  if (total === expected.start && (known ?? total) === total) return { kind: 'past-end', total }
+  return changed('total', identityOf(head, total))
 }
 
 function judgeError(expected: Expectation, head: ResponseHead): Verdict {
@@ -151,14 +189,27 @@ function judgeError(expected: Expectation, head: ResponseHead): Verdict {
 }
 
 function checkVersion(expected: Expectation, seen: Identity): Verdict | null {
-  if (expected.size !== null && seen.total !== null && seen.total !== expected.size) {
-    return { kind: 'fail', error: wrongSize(expected.size, seen.total) }
+  const known = knownVersion(expected)
+  if (known === null) {
+    const { size } = expected
+    if (size === null || seen.total === null || seen.total === size) return null
+    return { kind: 'fail', error: wrongSize(size, seen.total) }
   }
-  if (expected.identity === null) return null
-  if (compareIdentity(expected.identity, seen, expected.digestKnown) !== 'changed') return null
-  const byTotal =
-    expected.identity.total !== null && seen.total !== null && expected.identity.total !== seen.total
-  return changed(byTotal ? 'total' : 'validator', seen.total)
+  if (compareIdentity(known, seen, expected.digestKnown) !== 'changed') return null
+  const byTotal = known.total !== null && seen.total !== null && known.total !== seen.total
+  return changed(byTotal ? 'total' : 'validator', seen)
+}
+
+/** The version that is being fetched, with the size that the caller gave if it has not been seen yet. */
+function knownVersion({ identity, size }: Expectation): Identity | null {
+  return identity === null ? null : { ...identity, total: identity.total ?? size }
+}
+
+function isSameFile(known: Identity | null, seen: Identity): boolean {
+  if (known === null) return false
+  return (
+    (known.total !== null && known.total === seen.total) || compareIdentity(known, seen, false) === 'same'
+  )
 }
 
 function isSure(expected: Expectation, seen: Identity): boolean {
@@ -200,12 +251,12 @@ export function protocolError(message: string): DownloadError {
   return new DownloadError('PROTOCOL_ERROR', message, { retryable: true })
 }
 
-function changed(by: 'total' | 'validator', total: number | null): Verdict {
+function changed(by: 'total' | 'validator', seen: Identity): Verdict {
   const message = 'The file changed on the server during the download.'
   return {
     kind: 'changed',
     by,
-    total,
+    seen,
     error: new DownloadError('SOURCE_CHANGED', message, { retryable: true }),
   }
 }

@@ -49,6 +49,11 @@ export function compareIdentity(
   return 'unsure'
 }
 
+/** Whether two responses describe the same version, as far as they say. */
+export function isSameVersion(one: Identity, other: Identity): boolean {
+  return one.total === other.total && (one.etag === other.etag || one.lastModified === other.lastModified)
+}
+
 /** The part of an identity that applies to every address of a file: validators are specific to one server. */
 export function sizeOnly({ total }: Pick<Identity, 'total'>): Identity {
   return { total, etag: null, lastModified: null, lastModifiedStrong: false }

@@ -159,7 +159,7 @@ describe('judge: a further answer', () => {
 
   it('takes 200 for the whole file, to start over', () => {
     const head = answer(200, { 'content-length': '1000', etag: '"a"' })
-    expect(judge(later, head)).toMatchObject({ kind: 'whole', bodyEnd: total })
+    expect(judge(later, head)).toEqual({ kind: 'whole', sure: true })
   })
 
   it.each([
@@ -185,36 +185,110 @@ describe('judge: a further answer', () => {
   it('knows no change by a size that one of the two does not state', () => {
     const unsized = { ...later, identity: { ...known, total: null } }
     const other = { etag: '"b"' }
-    expect(judge(unsized, part(other))).toMatchObject({ kind: 'changed', by: 'validator', total })
+    expect(judge(unsized, part(other))).toMatchObject({
+      kind: 'changed',
+      by: 'validator',
+      seen: { total },
+    })
     expect(judge(later, part({ ...other, 'content-range': 'bytes 400-599/*' }))).toMatchObject({
       kind: 'changed',
       by: 'validator',
-      total: null,
+      seen: { total: null },
     })
   })
 
   it('does not take an unstated size for another one than the caller gave', () => {
     const sized = { ...later, size: total }
     expect(short(sized, part({ 'content-range': 'bytes 400-599/*' }))).toBe('accept')
-    expect(short(sized, part({ 'content-range': 'bytes 400-599/1001' }))).toBe('fail CONTENT_MISMATCH')
+    expect(short(sized, part({ 'content-range': 'bytes 400-599/1001' }))).toBe('changed SOURCE_CHANGED')
+    const unseen = { ...sized, identity: { ...known, total: null } }
+    expect(short(unseen, part({ 'content-range': 'bytes 400-599/1001' }))).toBe('changed SOURCE_CHANGED')
   })
 
   it.each([
     ['another total', part({ 'content-range': 'bytes 400-599/1001' }), 1001],
     ['another tag', part({ etag: '"b"' }), total],
     ['an end before the first byte requested', answer(416, { 'content-range': 'bytes */300' }), 300],
-    ['an end that is not stated', answer(416), null],
-    ['a refusal of a range that exists', answer(416, { 'content-range': 'bytes */1000' }), total],
     ['an empty file', answer(416, { 'content-range': 'bytes */0' }), 0],
   ])('may succeed with the new version after %s', (_, head, seen) => {
     expect(judge(later, head)).toMatchObject({
       kind: 'changed',
-      total: seen,
+      seen: { total: seen },
       error: {
         code: 'SOURCE_CHANGED',
         retryable: true,
         message: expect.stringContaining('changed on the server'),
       },
+    })
+  })
+
+  it.each([
+    ['no size', answer(416)],
+    ['the known size', answer(416, { 'content-range': 'bytes */1000' })],
+  ])('may come again after a refusal of a range that exists, with %s', (_, head) => {
+    expect(judge(later, head)).toMatchObject({
+      kind: 'retry',
+      error: { code: 'PROTOCOL_ERROR', status: 416, retryable: true },
+    })
+  })
+
+  it('has another size than where it is said to end', () => {
+    const head = answer(416, { 'content-range': 'bytes */400' })
+    expect(short(later, head)).toBe('changed SOURCE_CHANGED')
+  })
+
+  describe('that is a few words with 200', () => {
+    const words = (headers: ResponseHead['headers'] = {}) =>
+      answer(200, { 'content-type': 'application/json', 'content-length': '48', ...headers })
+    const bareOf = (size: number | null): Identity => ({ ...bare, total: size })
+    const weak: Identity = { ...bare, etag: 'W/"a"' }
+    const dated: Identity = { ...bare, lastModified: modified }
+
+    it.each([
+      ['JSON', later, words()],
+      ['no type', later, words({ 'content-type': undefined })],
+      ['a weak tag where the file has a strong one', later, words({ etag: 'W/"x"' })],
+      ['a weak date where the file has a strong tag', later, words({ 'last-modified': modified })],
+      ['no length', later, words({ 'content-length': undefined })],
+      ['no validator where the file has none', { ...later, identity: bare }, words()],
+      ['no validator where the file has a weak tag', { ...later, identity: weak }, words()],
+      ['no validator where the file has a weak date', { ...later, identity: dated }, words()],
+      ['fewer bytes than are kept of a file of unknown size', { ...later, identity: bareOf(null) }, words()],
+      ['another size than the caller gave', { ...later, identity: bareOf(null), size: total }, words()],
+      ['a digest that decides', { ...later, digestKnown: true }, words()],
+      ['the beginning requested', { ...later, start: 0 }, words()],
+    ])('%s: is not the file, and may pass', (_, expected, head) => {
+      expect(judge(expected, head)).toMatchObject({
+        kind: 'retry',
+        error: {
+          code: 'PROTOCOL_ERROR',
+          retryable: true,
+          message: expect.stringContaining('instead of the file'),
+        },
+      })
+    })
+
+    it.each([
+      ['a strong tag', later, words({ etag: '"b"' })],
+      ['the tag of the file', later, words({ etag: '"a"' })],
+      ['another weak tag where the file has one', { ...later, identity: weak }, words({ etag: 'W/"b"' })],
+      [
+        'another date where the file has only one',
+        { ...later, identity: dated },
+        words({ 'last-modified': date }),
+      ],
+    ])('%s: may be a new version', (_, expected, head) => {
+      expect(judge(expected, head)).toMatchObject({ kind: 'changed', by: 'total', seen: { total: 48 } })
+    })
+
+    it('may be the file, as far as nothing speaks against it', () => {
+      const unsized = { ...later, identity: bareOf(null) }
+      const head = words({ 'content-length': undefined })
+      expect(judge(unsized, head)).toEqual({ kind: 'whole', sure: false })
+      expect(judge(unsized, words({ 'content-length': '400' }))).toEqual({ kind: 'whole', sure: false })
+      const stream = { 'content-length': undefined, 'content-type': 'application/octet-stream' }
+      expect(judge(later, words(stream))).toEqual({ kind: 'whole', sure: false })
+      expect(judge(later, words({ 'content-length': '1000' }))).toEqual({ kind: 'whole', sure: true })
     })
   })
 
@@ -286,8 +360,12 @@ describe('judge: a further answer', () => {
       ['without a type', { 'content-type': undefined }],
       ['whose type only contains that of a page', { 'content-type': 'application/text/html' }],
       ['whose type only begins like that of a page', { 'content-type': 'text/htmlx' }],
-    ])('is a new version if %s', (_, headers) => {
-      expect(short(later, page(headers))).toBe('changed SOURCE_CHANGED')
+    ])('is words of another kind if %s, and a new version with a strong tag', (_, headers) => {
+      expect(judge(later, page(headers))).toMatchObject({
+        kind: 'retry',
+        error: { message: expect.stringContaining('500 bytes of another kind') },
+      })
+      expect(short(later, page({ ...headers, etag: '"b"' }))).toBe('changed SOURCE_CHANGED')
     })
   })
 
