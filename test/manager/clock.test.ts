@@ -15,8 +15,8 @@ const hourMs = 3_600_000
 async function begin(options: DownloadManagerOptions, ...faults: Fault[]) {
   const clock = new ManualClock()
   // A worker has a clock of its own.
-  const services = { worker: false, connections: 1, [internals]: { clock } }
-  const bench = await startBench({ ...options, ...services })
+  const services = { worker: false, [internals]: { clock } }
+  const bench = await startBench({ connections: 1, ...options, ...services })
   const { manager, origin } = bench
   origin.serve('/a.bin', { content, faults })
   const retries: { code: string; message: string; delayMs: number }[] = []
@@ -88,6 +88,22 @@ describe('the clock of a manager', () => {
       await waitFor(() => retries.length === nth + 1)
     }
     await pass(() => download.state === 'completed')
+  })
+
+  it('decides when one connection has held up the end for too long, although it still sends', async () => {
+    const trickle: Fault = { type: 'trickle', bytesPerSecond: 2_000, when: ({ nth }) => nth === 2 }
+    await using scene = await begin({ connections: 4, tuning: slow }, trickle)
+    const { origin, download, retries, pass } = scene
+    await pass(() => download.state === 'completed')
+    expect(retries).toEqual([])
+    expect(download.file).toMatchObject({ sha256: content.sha256(), fetchedBytes: content.size })
+    const requests = origin.requests('/a.bin')
+    const slowOne = requests[1]!
+    const last = requests.at(-1)!
+    expect(slowOne.outcome).toBe('aborted')
+    // What it had not sent was fetched by another one.
+    expect(last.range?.start).toBeGreaterThan(slowOne.range?.start ?? 0)
+    expect(last.range?.start).toBeLessThan((slowOne.range?.start ?? 0) + slowOne.bytesSent + 1)
   })
 
   it('measures the speed and the time that is left', async () => {

@@ -4,13 +4,13 @@ import type { ResponseHead } from '../../net/http.js'
 import type { Hop } from '../../net/redirects.js'
 import { growingTimeout } from '../../net/retry.js'
 import { ifRangeOf } from '../part/identity.js'
-import { type IntervalSet, union } from '../part/intervals.js'
+import { type IntervalSet, size, union } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
 import { FetchConnection, type ConnectionContext, type Outcome } from './connection.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import { maxBoundedBytes } from './request-form.js'
-import { type ActiveSegment, nextSegment, type SegmentAssignment, slowest } from './segments.js'
+import { type ActiveSegment, nextSegment, type SegmentAssignment, slowest, straggler } from './segments.js'
 
 /** A connection, together with the state that its pool keeps for it. */
 export interface LiveConnection {
@@ -35,8 +35,8 @@ export interface LiveConnection {
   beside: boolean
   /** Bytes on disk that the body must begin with. */
   overlap: Buffer | null
-  /** Last speed measurement: monotonic milliseconds, and bytes received until then. */
-  sample: { at: number; bytes: number } | null
+  /** Last speed measurement: monotonic milliseconds, bytes received until then, and the speed since the one before. */
+  sample: { at: number; bytes: number; bytesPerSecond: number } | null
 }
 
 /** Callbacks for the connections of a pool. */
@@ -103,6 +103,12 @@ const slowMinAgeMs = 5_000
 /** A connection slower than this share of the median speed of the others is replaced. */
 const slowRatio = 0.1
 
+/** The speeds of this many connections are remembered after their end. */
+const rememberedSpeeds = 8
+
+/** A connection that received less than this says nothing about speed, in bytes. */
+const minMeasuredBytes = 64 * 1024
+
 /** The open connections of one file. */
 export class ConnectionPool {
   readonly #context: ConnectionContext
@@ -113,6 +119,8 @@ export class ConnectionPool {
   /** The shortest response time so far, in milliseconds. */
   #answerMs = Infinity
   #slowCheckAt = 0
+  /** Bytes per second of connections that have ended, oldest first. */
+  #usualSpeeds: readonly number[] = []
 
   constructor(context: ConnectionContext, listener: PoolListener) {
     this.#context = context
@@ -136,6 +144,16 @@ export class ConnectionPool {
     return this.#fetchedBytes
   }
 
+  /** How many bytes of a file are on disk or being fetched. */
+  assignedBytes({ written, identity: { total } }: PartFile): number {
+    let taken = written
+    for (const { connection, from } of this.#live.values()) {
+      const end = connection.end ?? total
+      if (end !== null && end > from) taken = union(taken, [[from, end]])
+    }
+    return size(taken)
+  }
+
   /** Sends a request. */
   open({ mirror, hop, start, end, plain, ifRange, compareWith }: RangeRequest): void {
     const from = compareWith === null ? start : Math.max(0, start - overlapBytes)
@@ -157,6 +175,7 @@ export class ConnectionPool {
         onRangeEnd: () => this.#listener.onRangeEnd(live),
         onClose: (_connection, outcome) => {
           this.#live.delete(connection.id)
+          this.#remember(connection)
           mirror.live -= 1
           this.#listener.onClose(live, outcome)
         },
@@ -248,10 +267,20 @@ export class ConnectionPool {
     }
   }
 
+  /** Remembers the speed of a connection that has ended. */
+  #remember({ acceptedAt, receivedBytes }: FetchConnection): void {
+    if (acceptedAt === null || receivedBytes < minMeasuredBytes) return
+    const elapsedMs = Math.max(1, this.#context.clock.now() - acceptedAt)
+    const speed = (receivedBytes * 1000) / elapsedMs
+    this.#usualSpeeds = [...this.#usualSpeeds, speed].slice(-rememberedSpeeds)
+  }
+
   /**
    * Runs the timers. Stops a connection that is far slower than the others, so that a new one fetches its segment.
+   *
+   * @param idle - more connections could be open, but there is nothing left for them to fetch.
    */
-  tick(now: number): void {
+  tick(now: number, idle: boolean): void {
     for (const { connection } of this.#live.values()) connection.tick(now)
     if (now - this.#slowCheckAt < slowCheckMs) return
     this.#slowCheckAt = now
@@ -259,16 +288,24 @@ export class ConnectionPool {
     for (const live of this.#live.values()) {
       const { connection, sample } = live
       if (connection.acceptedAt === null || connection.end === null) continue
-      live.sample = { at: now, bytes: connection.receivedBytes }
+      const elapsedMs = now - (sample?.at ?? connection.acceptedAt)
+      const bytesPerSecond =
+        ((connection.receivedBytes - (sample?.bytes ?? 0)) * 1000) / Math.max(1, elapsedMs)
+      live.sample = { at: now, bytes: connection.receivedBytes, bytesPerSecond }
       if (sample === null) continue
       speeds.push({
         id: connection.id,
-        bytesPerSecond: ((connection.receivedBytes - sample.bytes) * 1000) / (now - sample.at),
+        bytesPerSecond,
+        // A short pause does not make a connection a straggler.
+        recent: Math.max(bytesPerSecond, sample.bytesPerSecond),
         ageMs: now - connection.acceptedAt,
         remaining: connection.end - connection.position,
       })
     }
-    const id = slowest(speeds, { minAgeMs: slowMinAgeMs, ratio: slowRatio })
+    const recent = speeds.map((speed) => ({ ...speed, bytesPerSecond: speed.recent }))
+    const id =
+      slowest(speeds, { minAgeMs: slowMinAgeMs, ratio: slowRatio }) ??
+      (idle ? straggler(recent, this.#usualSpeeds, slowMinAgeMs) : null)
     if (id !== null) this.#live.get(id)?.connection.stop()
   }
 }

@@ -99,12 +99,21 @@ export class Fetcher {
 
   /** Runs the timers; to be called a few times a second. */
   tick(now: number): void {
-    this.#pool.tick(now)
+    this.#pool.tick(now, this.#isIdle)
     if (this.#part !== null) this.#init.retryBudget.noteBytes(this.#part.writtenBytes, now)
     const { limited } = this.#growth
     const replaced = this.mirrors.sampleSpeeds(this.#part, now, limited)
     if (replaced !== null) this.#pool.stop(replaced)
     if (this.mirrors.grow(now) || limited || this.mirrors.all.length > 1) this.#pump()
+  }
+
+  /** Whether there is nothing to fetch for more connections, which could be open. */
+  get #isIdle(): boolean {
+    const part = this.#part
+    if (part === null || this.#probing || this.#growth.limited) return false
+    return (
+      this.#pool.size < this.mirrors.connections && this.#pool.assignedBytes(part) >= (this.total ?? Infinity)
+    )
   }
 
   // ---- choosing requests ----

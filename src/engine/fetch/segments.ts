@@ -113,6 +113,34 @@ export function slowest(
   return found === null ? null : found.id
 }
 
+/** How much longer than with another connection the rest of a tail must take to be given away. */
+const tailFactor = 2
+
+/**
+ * Finds the connection that holds up the end of a download, when others have nothing left to fetch: its rest takes at
+ * least 5 seconds longer, and twice as long, as with a connection of the usual speed. It must be older than `minAgeMs`.
+ *
+ * @param usual - speeds of the connections that have finished lately, in bytes per second.
+ * @returns its id, the one with most time left of several; null when there is none, or no usual speed is known.
+ */
+export function straggler(
+  connections: readonly ConnectionSpeed[],
+  usual: readonly number[],
+  minAgeMs: number,
+): number | null {
+  if (usual.length === 0) return null
+  const speed = medianOfSorted(usual.toSorted((a, b) => a - b))
+  let found: { id: number; seconds: number } | null = null
+  for (const { id, bytesPerSecond, ageMs, remaining } of connections) {
+    if (ageMs <= minAgeMs || remaining <= 0) continue
+    const seconds = remaining / bytesPerSecond
+    const elsewhere = remaining / speed
+    if (seconds < elsewhere * tailFactor || seconds < elsewhere + worthwhileSeconds) continue
+    if (found === null || seconds > found.seconds) found = { id, seconds }
+  }
+  return found?.id ?? null
+}
+
 function medianOfSorted(values: readonly number[]): number {
   const middle = values.length >> 1
   const upper = values[middle] ?? 0

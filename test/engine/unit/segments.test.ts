@@ -5,6 +5,7 @@ import {
   type ConnectionSpeed,
   nextSegment,
   slowest,
+  straggler,
 } from '../../../src/engine/fetch/segments.js'
 import { add, covers, type IntervalSet, size, subtract } from '../../../src/engine/part/intervals.js'
 
@@ -267,6 +268,60 @@ describe('slowest', () => {
         })
         if (behind.length === 0) expect(found).toBeNull()
         else expect(list[found ?? -1]).toBe(Math.min(...behind))
+      }),
+    )
+  })
+})
+
+describe('straggler', () => {
+  const MiB = 1024 * 1024
+  const minAgeMs = 5_000
+  const connection = (id: number, bytesPerSecond: number, rest: Partial<ConnectionSpeed> = {}) => ({
+    id,
+    bytesPerSecond,
+    ageMs: 10_000,
+    remaining: MiB,
+    ...rest,
+  })
+
+  it('is the one whose rest others would have long ago', () => {
+    expect(straggler([connection(1, 2_000)], [MiB, 2 * MiB, 3 * MiB], minAgeMs)).toBe(1)
+  })
+
+  it.each([
+    ['slow, but nearly done', connection(1, 2_000, { remaining: 9_000 })],
+    ['hardly slower than the others', connection(1, 100_000, { remaining: 10 * MiB })],
+    ['young', connection(1, 2_000, { ageMs: minAgeMs })],
+    ['done', connection(1, 0, { remaining: 0 })],
+  ])('is none that is %s', (_, each) => {
+    expect(straggler([each], [150_000], minAgeMs)).toBeNull()
+  })
+
+  it('is one that has stopped', () => {
+    expect(straggler([connection(1, 0)], [MiB], minAgeMs)).toBe(1)
+  })
+
+  it('is none while no other speed is known', () => {
+    expect(straggler([connection(1, 1)], [], minAgeMs)).toBeNull()
+  })
+
+  it('is the one with most time left', () => {
+    const all = [connection(1, 2_000), connection(2, 1_000), connection(3, 3_000, { remaining: 4 * MiB })]
+    expect(straggler(all, [MiB], minAgeMs)).toBe(3)
+  })
+
+  it('is none when most of them were slow in the end', () => {
+    const slow = [2_000, 2_100, 1_900, 2_000]
+    expect(straggler([connection(1, 2_000)], [MiB, MiB, MiB, ...slow], minAgeMs)).toBeNull()
+    expect(straggler([connection(1, 2_000)], [MiB, MiB, MiB, MiB, ...slow.slice(1)], minAgeMs)).toBe(1)
+  })
+
+  it('never is one that others would not have earlier', () => {
+    const speed = fc.integer({ min: 1, max: 1e9 })
+    fc.assert(
+      fc.property(speed, speed, fc.integer({ min: 0, max: 1e9 }), (own, usual, remaining) => {
+        const found = straggler([connection(1, own, { remaining })], [usual], minAgeMs)
+        if (found !== null) expect(remaining / own).toBeGreaterThanOrEqual(remaining / usual + 5)
       }),
     )
   })
