@@ -227,7 +227,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
 
   async #load(): Promise<void> {
     await this.#options.manager.ready
-    await this.#state.load()
+    await this.#state.load((run) => this.#isAllowed(run))
     const { running } = this.#state
     if (running === null || this.#closed !== null) return
     const messages = this.#messages
@@ -244,6 +244,19 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
       )
     if (canceling) void this.#turns.run(this, () => this.#driver.stop())
     else this.#driver.drive()
+  }
+
+  /** Whether a stored run could be started now. Somebody else may have written it. */
+  async #isAllowed({ outputDir, models }: Run): Promise<boolean> {
+    const { manager, roots, catalog } = this.#options
+    const modes = new Set(models.map(({ key }) => catalog.get(key)?.mode ?? null))
+    const given = outputDir === manager.directory ? undefined : outputDir
+    try {
+      const rules = { base: manager.directory, roots }
+      return (await outputDirectory(given, [...modes], rules)) === outputDir
+    } catch {
+      return false
+    }
   }
 
   async #close(): Promise<void> {

@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../util/clock.js'
 import { Latest } from '../util/schedule.js'
 import {
   appendLine,
+  cleanLine,
   isRunning,
   logLine,
   maxLogLines,
@@ -17,10 +18,15 @@ import {
 /** Name of the document in a store. */
 const documentName = 'preload'
 
+/** More than any line of a log has, together with its time and the key of a model, in characters. */
+const maxStoredLine = 2_000
+
 const documentSchema = z.object({
   version: z.literal(1),
   run: runSchema,
-  logs: z.array(z.string()).transform((lines) => lines.slice(-maxLogLines)),
+  logs: z
+    .array(z.string())
+    .transform((lines) => lines.slice(-maxLogLines).map((line) => cleanLine(line, maxStoredLine))),
 })
 
 /** Callbacks for changes. */
@@ -69,15 +75,17 @@ export class RunState {
   /**
    * Loads the stored state. Invalid content is ignored and reported.
    *
+   * @param isAllowed - whether a run could be started now. Default: always.
    * @throws DownloadError `STORE_ERROR`.
    */
-  async load(): Promise<void> {
+  async load(isAllowed: (run: Run) => Promise<boolean> = () => Promise.resolve(true)): Promise<void> {
     const found = await this.#read()
     if (found === undefined) return
     if (found.problem !== null) this.#listener.problem(found.problem)
     if (found.value === null) return
     const parsed = documentSchema.safeParse(found.value)
-    if (!parsed.success) {
+    // Somebody else may have written it, and its folder must not be one that nobody could request.
+    if (!parsed.success || !(await isAllowed(parsed.data.run))) {
       this.#listener.problem('The stored state of the last preload is not valid and was ignored.')
       return
     }

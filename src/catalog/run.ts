@@ -5,8 +5,8 @@ import { redactUrls } from '../util/redact.js'
 const settledPhases = ['completed', 'failed', 'canceled'] as const
 
 const modelSchema = z.object({
-  key: z.string().min(1),
-  url: z.string().min(1),
+  key: z.string().min(1).max(256),
+  url: z.string().min(1).max(16_384),
   required: z.boolean(),
   /**
    * `waiting`: not requested from the manager yet. `active`: requested, and queued or downloading. `paused`:
@@ -42,7 +42,7 @@ export const runSchema = z.object({
   outputDir: z.string().min(1),
   force: z.boolean(),
   /** In the catalog's order. */
-  models: z.array(modelSchema),
+  models: z.array(modelSchema).max(10_000),
 })
 
 /** A run, active or ended. */
@@ -183,9 +183,13 @@ const maxLineLength = 1_000
  * @param message - what happened.
  */
 export function logLine(at: Date, about: string, message: string): string {
-  const text = redactUrls(message).replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
-  const cut = text.length > maxLineLength ? `${text.slice(0, maxLineLength)}…` : text
-  return `${at.toISOString().slice(0, 19)}Z [${about}] ${cut}`
+  return `${at.toISOString().slice(0, 19)}Z [${about}] ${cleanLine(redactUrls(message))}`
+}
+
+/** Removes control characters, and cuts off what is too long. */
+export function cleanLine(line: string, maxLength = maxLineLength): string {
+  const text = line.slice(0, 2 * maxLength).replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
+  return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text
 }
 
 /** Appends a line, and drops the oldest ones when there are too many. */

@@ -80,6 +80,43 @@ function unsafe(name: string, reason: string): DownloadError {
 }
 
 /**
+ * Maximum length in bytes of a path inside a group, so that systems can still open it together with the path
+ * of the folder.
+ */
+export const maxPathBytes = 1_024
+
+/**
+ * Returns the path if every segment is a safe file name.
+ *
+ * @param known - segments that are known to be safe, which are not checked again, with their normal forms.
+ * @throws DownloadError `UNSAFE_FILENAME`.
+ */
+export function safePath(path: string, known = new Map<string, string>()): string {
+  // A longer one is refused below, but must not be checked segment by segment first.
+  const isFarTooLong = path.length > 4 * maxPathBytes
+  const segments = isFarTooLong ? [] : path.split('/')
+  const safe = segments.map(checkOnce(known)).join('/')
+  if (isFarTooLong || Buffer.byteLength(safe) > maxPathBytes) {
+    const start = path.slice(0, 40).replace(/[^\x20-\x7e]/g, '?')
+    throw new DownloadError(
+      'UNSAFE_FILENAME',
+      `The path "${start}…" is longer than ${String(maxPathBytes)} bytes.`,
+    )
+  }
+  return safe
+}
+
+function checkOnce(known: Map<string, string>): (segment: string) => string {
+  return (segment) => {
+    const before = known.get(segment)
+    if (before !== undefined) return before
+    const checked = checkFilename(segment)
+    known.set(segment, checked)
+    return checked
+  }
+}
+
+/**
  * A dot that isn't the first character, followed by a letter or digit: `model.gguf`, `model.gguf-split-a`,
  * not `.env`.
  */

@@ -2,9 +2,10 @@
  * Decides where a resolved file is stored: the only place that turns the answer of a source into the spec of
  * a transfer.
  */
-import { dirname, join, relative, resolve } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
+import { linkBelow, requireNoLinks } from '../disk/links.js'
 import { checkFilename, cleanFilename, requireNoConfig } from '../disk/names.js'
 import { discardIfFree, partPaths, removeFiles } from '../disk/part-paths.js'
 import { isSame } from '../disk/stamp.js'
@@ -169,11 +170,14 @@ export class Destinations {
   readonly directory: string
   readonly #modes: ReadonlySet<string>
   readonly #defaultMode: string | null
+  readonly #linkedModes: boolean
 
-  constructor(directory: string, modes: readonly string[], defaultMode: string | null) {
+  /** @param linkedModes - whether the folders of the modes may be symbolic links. */
+  constructor(directory: string, modes: readonly string[], defaultMode: string | null, linkedModes = false) {
     this.directory = directory
     this.#modes = new Set(defaultMode === null ? modes : [...modes, defaultMode])
     this.#defaultMode = defaultMode
+    this.#linkedModes = linkedModes
   }
 
   /**
@@ -211,6 +215,22 @@ export class Destinations {
       : resolve(this.directory, directory ?? '', mode ?? '')
   }
 
+  /**
+   * Returns the folder that the host application has named for a file. It may be a symbolic link, but no
+   * folder below it may: whoever can write there could otherwise choose where files are written and deleted.
+   */
+  rootOf(place: Pick<Place, 'directory' | 'mode'>): string {
+    const { directory, mode } = place
+    const root = directory !== null && isAbsolute(directory) ? directory : this.directory
+    const isDirect = directory === null || root === directory
+    return this.#linkedModes && mode !== null && isDirect ? join(root, mode) : root
+  }
+
+  /** Whether a folder, or one between it and that of the host application, is a symbolic link. */
+  async isBehindLink(place: Pick<Place, 'directory' | 'mode'>, folder: string): Promise<boolean> {
+    return (await linkBelow(this.rootOf(place), folder)) !== null
+  }
+
   /** Returns the absolute path of a file. */
   pathOf(place: Place): string {
     return join(this.folderOf(place), ...pathBelow(place))
@@ -243,11 +263,18 @@ export class Destinations {
   async discardBytes(record: Place & Pick<DownloadRecord, 'named'>): Promise<void> {
     const written = record.named ? this.#written(record) : null
     if (written === null) return
-    await discardIfFree(partPaths(written.folder, written.filename))
+    const paths = partPaths(written.folder, written.filename)
+    // Nothing is ever written behind a link, so what is there is not ours.
+    if (!(await this.isBehindLink(record, dirname(paths.target)))) await discardIfFree(paths)
   }
 
-  /** Deletes a finished file. */
+  /**
+   * Deletes a finished file.
+   *
+   * @throws DownloadError `TARGET_NOT_REGULAR` when one of its folders is a symbolic link.
+   */
   async deleteFile(place: Place): Promise<void> {
+    await requireNoLinks(this.rootOf(place), dirname(this.pathOf(place)))
     await removeFiles([this.pathOf(place)])
     const { cache = null } = place
     if (cache !== null && cache.blob !== null)

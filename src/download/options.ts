@@ -87,7 +87,8 @@ export interface DownloadOptions {
   /**
    * Folder that replaces the manager's: the file is stored at `<directory>/<mode>/<filename>`. Absolute, or
    * relative to the manager's folder. Default: the manager's folder; for a known URL, its current folder.
-   * Never accept it from untrusted callers, because it may be any folder.
+   * Never accept it from untrusted callers, because it may be any folder. No folder below it may be a symbolic
+   * link; it may be one itself.
    */
   directory?: string
   /**

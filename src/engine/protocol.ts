@@ -24,6 +24,8 @@ export interface TransferSpec {
   spread?: boolean
   /** Absolute path of the folder for the file. Created if missing. */
   directory: string
+  /** Absolute path of a folder that contains `directory`; no folder below it may be a link. Default: `directory`. */
+  root?: string
   /** File name inside the folder; null to take it from the first response. */
   filename: string | null
   /** Lower-case hex SHA-256 that the content must have, or null. */

@@ -4,6 +4,7 @@ import { makeFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
 import { access, constants, open, rmdir, type Stats } from '../disk/fs.js'
 import { io } from '../disk/io.js'
+import { requireNoLinks } from '../disk/links.js'
 import { acquireLock, type FileLock, type LockWait } from '../disk/lock.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'
 import { type FileStamp, isSame, stampOf } from '../disk/stamp.js'
@@ -36,7 +37,8 @@ export class Target {
    * Locks a target. If nothing can be written there but the file exists, the target is returned without a lock,
    * because the file may already be correct; see {@link requireWritable}.
    *
-   * @param wait - see {@link acquireLock}.
+   * @param options - `root`: no folder below it may be a symbolic link; default: the directory. `wait`: see
+   * {@link acquireLock}.
    * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `DISK_IO`. No file or
    * folder is left behind in that case.
    */
@@ -44,9 +46,10 @@ export class Target {
     directory: string,
     filename: string,
     clock: Clock,
-    wait: LockWait | null = null,
+    { root = directory, wait = null }: { root?: string | undefined; wait?: LockWait | null } = {},
   ): Promise<Target> {
     const paths = partPaths(directory, filename)
+    await requireNoLinks(root, directory)
     let lock: FileLock
     try {
       lock = await lockTarget(paths, clock, wait)

@@ -3,6 +3,7 @@
  * helps.
  */
 import { asDownloadError } from '../disk/errors.js'
+import type { LockWait } from '../disk/lock.js'
 import { extensionFor, headBytes } from '../disk/model-formats.js'
 import { filenameFromServer, madeUpFilename } from '../disk/names.js'
 import { ensureSpace } from '../disk/space.js'
@@ -122,14 +123,15 @@ export class Transfer {
   /** Locks the target and checks what exists there. Returns a result if nothing is left to do. */
   async #prepare(filename: string): Promise<TransferResult | null> {
     const spec = this.#spec
-    const target = await Target.take(spec.directory, filename, this.#shared.clock, {
+    const wait: LockWait = {
       signal: this.#aborted.signal,
       onWait: (ms) => {
         const seconds = Math.ceil(ms / 1_000)
         const message = `Another host or container holds ${filename}. If it gives no sign of life within ${seconds} s, this download takes over.`
         this.#log('warn', message)
       },
-    })
+    }
+    const target = await Target.take(spec.directory, filename, this.#shared.clock, { root: spec.root, wait })
     this.#target = target
     this.#filename = filename
     const leftover = await target.leftover(spec)

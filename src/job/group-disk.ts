@@ -3,6 +3,7 @@ import { basename, dirname, join, sep } from 'node:path'
 import pLimit from 'p-limit'
 import { rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
+import { linkBelow } from '../disk/links.js'
 import { discardIfFree, partPaths, removeFiles } from '../disk/part-paths.js'
 import { freeBytes, notEnoughSpace } from '../disk/space.js'
 import { isUnchanged } from '../disk/stamp.js'
@@ -56,17 +57,23 @@ export async function ensureGroupSpace(folder: string, missing: readonly GroupEn
  * Deletes the partial bytes of unfinished files and the given complete files, then every empty folder of the
  * group.
  *
- * @param folder - folder of the group.
+ * @param folder - folder of the group; files in a linked folder below it are left alone.
  * @throws DownloadError `PERMISSION`, `READ_ONLY`, `DISK_IO`.
  */
 export async function removeGroupFiles(
   folder: string,
   { parts, complete }: { parts: readonly string[]; complete: readonly string[] },
 ): Promise<void> {
+  const linked = new Set<string>()
+  for (const below of new Set([...parts, ...complete].map((path) => dirname(path)))) {
+    if ((await linkBelow(folder, below)) !== null) linked.add(below)
+  }
+  // Nothing of the group is behind a link.
+  const own = (paths: readonly string[]) => paths.filter((path) => !linked.has(dirname(path)))
   const slots = pLimit(maxParallelOps)
   await Promise.all([
-    slots.map(parts, (path) => discardIfFree(partPaths(dirname(path), basename(path)))),
-    slots.map(complete, (path) => removeFiles([path])),
+    slots.map(own(parts), (path) => discardIfFree(partPaths(dirname(path), basename(path)))),
+    slots.map(own(complete), (path) => removeFiles([path])),
   ])
   await removeEmpty(folder, [...parts, ...complete])
 }

@@ -2,7 +2,7 @@
  * Rules of a group: where its files may be stored, what is left of an earlier run, and how the group ends.
  * Pure.
  */
-import { checkFilename, cleanFilename, displayedPath } from '../disk/names.js'
+import { cleanFilename, displayedPath, maxPathBytes, safePath } from '../disk/names.js'
 import type { GroupFileInit } from '../download/group.js'
 import type { GroupFileRecord, GroupRecord } from '../download/record.js'
 import {
@@ -17,12 +17,6 @@ import type { ResolvedFile } from '../sources/source.js'
 
 /** Maximum number of files in a group, since its state is kept in a single record. */
 export const maxGroupFiles = 10_000
-
-/**
- * Maximum length in bytes of a path inside a group, so that systems can still open it together with the path
- * of the folder.
- */
-const maxPathBytes = 1_024
 
 /**
  * Maximum number of segments in all paths of a group together. It is more than any model has, and keeps the
@@ -103,37 +97,6 @@ function cleanPath(path: string): string | null {
     .map((segment) => cleanFilename(segment) ?? '_')
     .join('/')
   return Buffer.byteLength(clean) > maxPathBytes ? null : clean
-}
-
-/**
- * Returns the path if every segment is a safe file name.
- *
- * @param known - segments that are known to be safe, which are not checked again, with their normal forms.
- * @throws DownloadError `UNSAFE_FILENAME`.
- */
-export function safePath(path: string, known = new Map<string, string>()): string {
-  // A longer one is refused below, but must not be checked segment by segment first.
-  const isFarTooLong = path.length > 4 * maxPathBytes
-  const segments = isFarTooLong ? [] : path.split('/')
-  const safe = segments.map(checkOnce(known)).join('/')
-  if (isFarTooLong || Buffer.byteLength(safe) > maxPathBytes) {
-    const start = path.slice(0, 40).replace(/[^\x20-\x7e]/g, '?')
-    throw new DownloadError(
-      'UNSAFE_FILENAME',
-      `The path "${start}…" is longer than ${String(maxPathBytes)} bytes.`,
-    )
-  }
-  return safe
-}
-
-function checkOnce(known: Map<string, string>): (segment: string) => string {
-  return (segment) => {
-    const before = known.get(segment)
-    if (before !== undefined) return before
-    const checked = checkFilename(segment)
-    known.set(segment, checked)
-    return checked
-  }
 }
 
 /** Paths that can exist beside each other. */

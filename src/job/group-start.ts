@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { isConfigName } from '../disk/config-names.js'
+import { requireNoLinks } from '../disk/links.js'
 import { cleanFilename } from '../disk/names.js'
 import { isUnchanged } from '../disk/stamp.js'
 import type { Download } from '../download/download.js'
@@ -129,6 +130,7 @@ export function requireNoDigest(
 async function handleOutdated(host: JobHost, before: GroupFiles, { files, outdated }: Merged): Promise<void> {
   if (outdated.length === 0) return
   const { path: folder } = before
+  await requireNoLinks(host.root, folder)
   const wanted = new Set(files.map(({ path }) => path))
   const gone = outdated.filter(({ path }) => !wanted.has(path))
   const changed = outdated.length - gone.length

@@ -35,6 +35,8 @@ export interface JobHost {
   readonly engine: Pick<TransferEngine, 'start'>
   readonly tuning: TransferTuning
   readonly clock: Clock
+  /** Folder below which no folder may be a symbolic link; see `Destinations.rootOf`. */
+  readonly root: string
   /** Returns the fields that the specs of all transfers of the download have in common. */
   spec(): Omit<TransferSpec, 'filename' | 'known'>
   /** Returns the caches of this machine, as the environment named them when the manager first read it. */

@@ -26,6 +26,8 @@ export interface DownloadRunInit {
   clock: Clock
   /** Folder that the file is stored in. */
   directory: string
+  /** See {@link JobHost.root}. */
+  root: string
   connections: number
   proxy: ProxySetting
   emitter: SafeEmitter
@@ -193,6 +195,7 @@ export class DownloadRun {
       },
       tuning: init.tuning,
       clock: init.clock,
+      root: init.root,
       spec: () => {
         const { record } = download
         return {
@@ -201,6 +204,7 @@ export class DownloadRun {
           urls: record.urls,
           spread: record.spread,
           directory: init.directory,
+          root: init.root,
           sha256: record.sha256,
           size: record.size,
           headers: record.headers,

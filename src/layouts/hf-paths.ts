@@ -90,6 +90,37 @@ export function cachePlaceOf(file: HubFile): CachePlace {
   return { folder: repositoryFolder(type, name), commit: revision, path: filename, blob, ref }
 }
 
+const folderPattern = /^(?:models|datasets|spaces)(?:--[A-Za-z0-9_.-]{1,96}){1,2}$/
+
+/** Whether a place that was stored is one that {@link cachePlaceOf} can return. */
+export function isCachePlace({
+  folder,
+  commit,
+  path,
+  blob,
+}: {
+  folder: string
+  commit: string
+  path: string | null
+  blob: string | null
+}): boolean {
+  return (
+    folderPattern.test(folder) &&
+    commitPattern.test(commit) &&
+    (blob === null || blobPattern.test(blob)) &&
+    (path === null || isSafePath(path))
+  )
+}
+
+function isSafePath(path: string): boolean {
+  try {
+    for (const segment of path.split('/')) checkFilename(segment)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function hasDots(path: string): boolean {
   return path.split('/').some((segment) => segment === '.' || segment === '..')
 }

@@ -16,6 +16,7 @@ import {
   requireSame,
 } from '../download/request.js'
 import { isSettled } from '../download/states.js'
+import { recordProblem } from '../download/stored-record.js'
 import { createEngine, type EngineOptions } from '../engine/engine.js'
 import type { TransferEngine } from '../engine/protocol.js'
 import { WorkerEngine } from '../engine/worker.js'
@@ -81,7 +82,7 @@ export class DownloadManager extends SafeEmitter {
     const { modes, defaultMode } = this.#options
     const { clock = systemClock } = servicesOf(options)
     this.directory = resolve(this.#options.directory)
-    this.#places = new Destinations(this.directory, modes, defaultMode)
+    this.#places = new Destinations(this.directory, modes, defaultMode, this.#options.linkedModes)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
     const sources = sourceRegistry(this.#options.sources)
     const store = openStore(this.#options.store, this.directory, clock)
@@ -365,7 +366,11 @@ export class DownloadManager extends SafeEmitter {
   // ---- internals ----
 
   async #load(): Promise<void> {
-    await this.#registry.load(this.#owner, this.#options.autoResume, this.#places.modeFolders)
+    const context = { places: this.#places, sources: this[internals].sources }
+    await this.#registry.load(this.#owner, this.#options.autoResume, {
+      folders: this.#places.modeFolders,
+      problemOf: (record) => recordProblem(record, context),
+    })
     for (const download of this.list()) {
       if (download.state === 'queued') this.#scheduler.enqueue(download)
     }

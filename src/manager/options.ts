@@ -32,6 +32,12 @@ export interface DownloadManagerOptions {
    */
   defaultMode?: string | null
   /**
+   * Whether the folders of the modes may be symbolic links, for example to a larger disk. All other links below
+   * `directory`, and below the `directory` of a download, are refused with `TARGET_NOT_REGULAR`, because whoever
+   * can write there could choose where files are written and deleted. Default false.
+   */
+  linkedModes?: boolean
+  /**
    * Layout of downloads that do not set one. `hf-cache` applies to refs of the Hugging Face Hub that set
    * neither a mode nor a file name; all other downloads use the flat layout. The cache is `directory` if that
    * is set, otherwise the one that the environment selects (`HF_HUB_CACHE`, `HF_HOME`, otherwise
@@ -139,6 +145,7 @@ export const managerOptionsSchema = z.strictObject({
   maxBytesPerSecond: rate.default(null),
   modes: z.array(modeName).default(['llm', 'embed', 'rerank']),
   defaultMode: modeName.nullable().default('llm'),
+  linkedModes: z.boolean().optional(),
   layout: layout.default('flat'),
   adopt: adopt.default(true),
   store: store.default('file'),

@@ -3,6 +3,7 @@ import { asDownloadError } from '../disk/errors.js'
 import { pathBelow, type Place } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
 import type { LogEvent } from '../download/events.js'
+import type { DownloadRecord } from '../download/record.js'
 import { isSettled } from '../download/states.js'
 import { DownloadError } from '../errors.js'
 import { FileStore } from '../store/file.js'
@@ -31,10 +32,18 @@ export class Registry {
   /**
    * Loads the store. Unfinished downloads are restored as queued, or as paused without `autoResume`.
    *
-   * @param folders - where the files of damaged records may be.
+   * @param options - `folders`: where the files of damaged records may be; `problemOf`: returns why a record can't be
+   * used, or null; see `recordProblem`.
    * @throws DownloadError `STORE_ERROR`.
    */
-  async load(owner: DownloadOwner, autoResume: boolean, folders: readonly ModeFolder[] = []): Promise<void> {
+  async load(
+    owner: DownloadOwner,
+    autoResume: boolean,
+    {
+      folders = [],
+      problemOf = () => null,
+    }: { folders?: readonly ModeFolder[]; problemOf?: (record: DownloadRecord) => string | null } = {},
+  ): Promise<void> {
     let loaded
     try {
       loaded = await this.#store.load()
@@ -48,6 +57,12 @@ export class Registry {
       this.#log({ level: 'warn', message })
     }
     for (const record of [...loaded.records, ...restored]) {
+      const problem = problemOf(record)
+      if (problem !== null) {
+        const message = `The record ${record.id} is not used: ${problem}.`
+        this.#log({ level: 'warn', message })
+        continue
+      }
       // Two processes that share a store may have assigned the same number.
       const sequence = Math.max(record.sequence, this.#sequence)
       this.#sequence = sequence + 1

@@ -4,6 +4,7 @@ import { asDownloadError } from '../disk/errors.js'
 import { machineCaches, type Destinations } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
+import type { GroupFiles } from '../download/group.js'
 import type { ResolvedDownloadOptions } from '../download/options.js'
 import type { DownloadRecord } from '../download/record.js'
 import { mirrorTrust, renewal } from '../download/request.js'
@@ -190,11 +191,20 @@ export class Scheduler {
     if (!registry.has(download)) return
     if (!isSettled(download.state)) await this.cancel(download)
     const { groupFiles } = download
-    if (groupFiles !== null) await removeGroup(groupFiles, deleteFile)
+    if (groupFiles !== null) await this.#removeGroup(download, groupFiles, deleteFile)
     else if (download.state === 'failed') await places.discardBytes(download.record)
     else if (deleteFile && download.state === 'completed') await places.deleteFile(download.record)
     await registry.forget(download)
     emitter.emit('removed', { download })
+  }
+
+  async #removeGroup({ record }: Download, group: GroupFiles, deleteFiles: boolean): Promise<void> {
+    if (!(await this.#init.places.isBehindLink(record, group.path))) await removeGroup(group, deleteFiles)
+    else if (deleteFiles)
+      throw new DownloadError(
+        'TARGET_NOT_REGULAR',
+        'The files are behind a symbolic link; delete them by hand.',
+      )
   }
 
   /** Changes the limit of a running download. */
@@ -232,7 +242,8 @@ export class Scheduler {
     const { places, emitter } = this.#init
     try {
       if (groupFiles === null) await places.discardBytes(record)
-      else await cancelGroup(groupFiles)
+      // Nothing is ever written behind a link, so what is there is not ours.
+      else if (!(await places.isBehindLink(record, groupFiles.path))) await cancelGroup(groupFiles)
     } catch (error) {
       const message = `Partial files of the download could not be deleted: ${asDownloadError(error).message}`
       emitter.emit('log', { download, level: 'warn', message })
@@ -282,6 +293,7 @@ export class Scheduler {
       tuning: init.tuning,
       clock: init.clock,
       directory: init.places.folderOf(download.record),
+      root: init.places.rootOf(download.record),
       connections: download.record.connections ?? init.connections,
       proxy: init.proxy,
       emitter: init.emitter,

@@ -3,10 +3,11 @@ import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { makeFolder, readRegularFile, replaceFile, syncFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing } from '../disk/errors.js'
-import { readdir, rename, unlink } from '../disk/fs.js'
+import { readdir, rename, stat, type Stats, unlink } from '../disk/fs.js'
 import { type FileIo, io, syncIo } from '../disk/io.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import type { DownloadState } from '../download/states.js'
+import { asForeign, needsHome } from '../download/stored-record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { LatestByKey } from '../util/schedule.js'
@@ -68,10 +69,12 @@ export function createFileStore(folder: string): DownloadStore {
 
 /** Desired content on disk for a record id or for the name of a document, which is always shorter than an id. */
 interface Content {
-  /** Null for no file. */
+  /** JSON; null for no file. */
   text: string | null
   /** Whether all who wait for it can do without it after a power failure. */
   lazy: boolean
+  /** Whether the id of the folder is added, see {@link homeKey}. */
+  home: boolean
 }
 
 /** States that a caller has asked for, and was told that the download has. */
@@ -88,6 +91,7 @@ export class FileStore implements DownloadStore {
   /** Resolves when the folder itself is certain to survive a power failure. */
   #anchored: Promise<void> | null = null
   #lost: string[] = []
+  #owner: FolderOwner = nobody
 
   constructor(folder: string, clock: Clock = systemClock) {
     this.#folder = folder
@@ -107,6 +111,7 @@ export class FileStore implements DownloadStore {
     const names = await this.#list()
     const result: LoadedRecords = { records: [], problems: [] }
     this.#lost = []
+    if (names.length > 0) this.#owner = await folderOwner(this.#folder).catch(() => nobody)
     const rest = await this.#loadSync(names, result)
     const readSlot = pLimit(parallelReads)
     await readSlot.map(rest, (name) => this.#loadOne(name, result, io))
@@ -127,11 +132,11 @@ export class FileStore implements DownloadStore {
       throw new DownloadError('STORE_ERROR', 'A record needs an id of 64 hexadecimal digits to be saved.')
     }
     // Serialized now and not when the write starts, because the caller may change the object in between.
-    await this.#write(record.id, { text: `${JSON.stringify(record)}\n`, lazy })
+    await this.#write(record.id, { text: JSON.stringify(record), lazy, home: needsHome(record) })
   }
 
   async remove(id: string): Promise<void> {
-    if (idPattern.test(id)) await this.#write(id, { text: null, lazy: false })
+    if (idPattern.test(id)) await this.#write(id, { text: null, lazy: false, home: false })
   }
 
   async readDocument(name: string): Promise<LoadedDocument> {
@@ -153,8 +158,8 @@ export class FileStore implements DownloadStore {
   }
 
   async writeDocument(name: string, value: unknown): Promise<void> {
-    const text = `${JSON.stringify(value ?? null)}\n`
-    await this.#write(checkDocumentName(name), { text, lazy: false })
+    const text = JSON.stringify(value ?? null)
+    await this.#write(checkDocumentName(name), { text, lazy: false, home: false })
   }
 
   async close(): Promise<void> {
@@ -169,12 +174,12 @@ export class FileStore implements DownloadStore {
   }
 
   async #apply(id: string): Promise<void> {
-    const { text, lazy } = this.#waiting.get(id) ?? { text: null, lazy: true }
+    const { text, lazy, home } = this.#waiting.get(id) ?? { text: null, lazy: true, home: false }
     this.#waiting.delete(id)
     const path = join(this.#folder, `${id}.json`)
     try {
       const changed = await this.#writeSlot(() =>
-        text === null ? removeFile(path) : this.#replace(path, text),
+        text === null ? removeFile(path) : this.#replace(path, { text, home }),
       )
       if (lazy || !changed) return
       await this.#anchor()
@@ -185,18 +190,20 @@ export class FileStore implements DownloadStore {
     }
   }
 
-  async #replace(path: string, text: string): Promise<true> {
+  async #replace(path: string, content: { text: string; home: boolean }): Promise<true> {
     // Also a lazy write syncs its text: otherwise a power failure could leave an empty file in the place of the record.
-    const options = { mode: 0o600, sync: 'content' } as const
+    const write = async () => {
+      await replaceFile(path, await this.#textOf(content), { mode: 0o600, sync: 'content' })
+    }
     try {
-      await replaceFile(path, text, options)
+      await write()
     } catch (error) {
       if (!isMissing(error)) throw error
       this.#anchored = null
       // Only this folder is private: its parent holds the models.
       await makeFolder(dirname(this.#folder))
       await makeFolder(this.#folder, 0o700)
-      await replaceFile(path, text, options)
+      await write()
     }
     return true
   }
@@ -212,6 +219,12 @@ export class FileStore implements DownloadStore {
     ))
     anchored.catch(() => (this.#anchored = null))
     return anchored
+  }
+
+  async #textOf({ text, home }: { text: string; home: boolean }): Promise<string> {
+    if (!home) return `${text}\n`
+    const { id } = await folderOwner(this.#folder)
+    return `${text.slice(0, -1)},"${homeKey}":${JSON.stringify(id)}}\n`
   }
 
   async #list(): Promise<string[]> {
@@ -254,10 +267,11 @@ export class FileStore implements DownloadStore {
       if (recordTemp.test(name) || documentTemp.test(name)) await unlink(path).catch(() => undefined)
       return
     }
-    let record: DownloadRecord | string
+    let record: StoredRecord | string
     try {
       const { data, stats } = await readRegularFile(path, maxRecordBytes, files)
       record = stats.size > maxRecordBytes ? 'it is too large' : parseRecord(data, name)
+      if (typeof record !== 'string') record.isOurs = this.#owner.isOurs && isOurs(stats)
     } catch (error) {
       if (isMissing(error)) return
       if (!isNotAFile(error)) {
@@ -268,7 +282,12 @@ export class FileStore implements DownloadStore {
       record = 'it is not a regular file'
     }
     if (typeof record !== 'string') {
-      result.records.push(record)
+      const trusted = trustedPart(record, this.#owner)
+      if (trusted !== null) result.records.push(trusted)
+      else
+        result.problems.push(
+          `The record ${name} was not written here and names a folder elsewhere or a hidden file; it is not used until that is requested again.`,
+        )
       return
     }
     result.problems.push(setAsideMessage(name, record))
@@ -298,7 +317,7 @@ function setAsideMessage(name: string, reason: string): string {
 }
 
 /** Parses a record. Returns it, or a description of what is wrong with it. */
-function parseRecord(data: Buffer, name: string): DownloadRecord | string {
+function parseRecord(data: Buffer, name: string): StoredRecord | string {
   const content = parseJson(data)
   if (typeof content === 'string') return content
   const parsed = downloadRecordSchema.safeParse(content.json)
@@ -308,7 +327,55 @@ function parseRecord(data: Buffer, name: string): DownloadRecord | string {
     // Neither the value nor zod's message is quoted, because they may contain a secret.
     return `its ${where} is invalid`
   }
-  return `${parsed.data.id}.json` === basename(name) ? parsed.data : 'its id does not match its file name'
+  if (`${parsed.data.id}.json` !== basename(name)) return 'its id does not match its file name'
+  // Parsed as a record, so it is an object.
+  const { [homeKey]: home } = content.json as { [homeKey]?: unknown }
+  return { record: parsed.data, home, isOurs: false }
+}
+
+// ---- Records that somebody else may have written.
+
+/** A record as it was read. */
+interface StoredRecord {
+  record: DownloadRecord
+  /** See {@link homeKey}. */
+  home: unknown
+  /** Whether nobody else may have written the file. */
+  isOurs: boolean
+}
+
+/**
+ * Field that is added to a record that {@link needsHome}: the id of the folder that it was written in. It shows
+ * that the record was not brought along with the folder, as in an archive or a repository.
+ */
+const homeKey = 'home'
+
+/** Id of a folder, and whether only this user can write in it. */
+interface FolderOwner {
+  id: string
+  isOurs: boolean
+}
+
+const nobody: FolderOwner = { id: '', isOurs: false }
+
+async function folderOwner(folder: string): Promise<FolderOwner> {
+  const stats = await stat(folder)
+  return { id: String(stats.ino), isOurs: isOurs(stats) }
+}
+
+/** Whether only this user, or the administrator, could write a file or folder. */
+function isOurs({ uid, mode }: Stats): boolean {
+  const self = process.geteuid?.()
+  return self === undefined || ((uid === self || uid === 0) && (mode & 0o022) === 0)
+}
+
+/** Returns the record as far as it can be relied on; null if it can't be used at all. */
+function trustedPart(
+  { record, home, isOurs: ours }: StoredRecord,
+  owner: FolderOwner,
+): DownloadRecord | null {
+  if (needsHome(record) && !(ours && home === owner.id)) return null
+  return ours ? record : asForeign(record)
 }
 
 async function setAside(path: string): Promise<void> {

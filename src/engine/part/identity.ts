@@ -22,9 +22,16 @@ export function hasStrongValidator(identity: Identity): boolean {
   return strongEtag(identity) !== null || (identity.lastModified !== null && identity.lastModifiedStrong)
 }
 
-/** Value for `If-Range`; null if there is no strong validator. */
+/** Visible ASCII, obs-text, space and tab (RFC 9110 section 5.5); real validators are far shorter. */
+const fieldValue = /^[\t\x20-\x7e\x80-\xff]{1,8192}$/
+
+/**
+ * Value for `If-Range`; null if there is no strong validator, or one that can't be sent: an identity may come from a
+ * journal that somebody else has written.
+ */
 export function ifRangeOf(identity: Identity): string | null {
-  return strongEtag(identity) ?? (identity.lastModifiedStrong ? identity.lastModified : null)
+  const value = strongEtag(identity) ?? (identity.lastModifiedStrong ? identity.lastModified : null)
+  return value !== null && fieldValue.test(value) ? value : null
 }
 
 /**

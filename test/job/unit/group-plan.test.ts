@@ -2,7 +2,8 @@ import fc, { anyText } from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
 import { checkFilename } from '../../../src/disk/names.js'
-import { maxGroupFiles, planGroup, safePath } from '../../../src/job/group-rules.js'
+import { safePath } from '../../../src/disk/names.js'
+import { maxGroupFiles, planGroup } from '../../../src/job/group-rules.js'
 
 const file = (filename: string) => ({ filename, urls: ['https://a.example/f'], headers: {} })
 

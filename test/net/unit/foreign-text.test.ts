@@ -3,7 +3,13 @@
  * grows with the length of the text and not with its square. FAULTS.md row 70.
  */
 import { describe, expect, it } from 'vitest'
-import { checkFilename, cleanFilename, filenameFromServer, filenameFromUrl } from '../../../src/disk/names.js'
+import {
+  checkFilename,
+  cleanFilename,
+  filenameFromServer,
+  filenameFromUrl,
+  safePath,
+} from '../../../src/disk/names.js'
 import { checkHead, extensionFor } from '../../../src/disk/model-formats.js'
 import { identityOf, judge } from '../../../src/engine/fetch/response-rules.js'
 import { parseJournal } from '../../../src/engine/part/journal.js'
@@ -12,7 +18,7 @@ import { parseHost, requireLocal } from '../../../src/http/access.js'
 import { CorsPolicy } from '../../../src/http/cors.js'
 import { copyHeaders } from '../../../src/http/node.js'
 import { publicMessage } from '../../../src/http/problem.js'
-import { planGroup, safePath } from '../../../src/job/group-rules.js'
+import { planGroup } from '../../../src/job/group-rules.js'
 import { judgeHost, parseAllowedHost, publicOnly } from '../../../src/net/address-policy.js'
 import { parseContentRange, statedSize } from '../../../src/net/content-range.js'
 import { nextHop } from '../../../src/net/redirects.js'
