@@ -64,7 +64,24 @@ function take(letters: string[], width: number): string[] {
 export function plain(text: string): string {
   return stripVTControlCharacters(text)
     .replace(/[\t-\r\p{Zl}\p{Zp}]/gu, ' ')
-    .replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '')
+    .replace(hidden, '')
+}
+
+/** Control characters, C1 included, and those that reorder or hide text. Joiners are kept, which emoji consist of. */
+const hidden =
+  /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\u{e0000}-\u{e007f}]/gu
+
+/**
+ * JSON on one line, for `--json`. Characters that a terminal could act on are escaped, since the line may be shown
+ * on one; their meaning stays the same.
+ */
+export function jsonLine(value: unknown): string {
+  const json = JSON.stringify(value).replace(hidden, (character) =>
+    Array.from({ length: character.length }, (_, index) => {
+      return `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`
+    }).join(''),
+  )
+  return `${json}\n`
 }
 
 /** State of a running download, as lines and bars show it. */

@@ -14,7 +14,7 @@ import { sourceRegistry } from '../sources/resolver.js'
 import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
-import { plain } from './format.js'
+import { jsonLine, plain } from './format.js'
 import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
@@ -229,14 +229,14 @@ export async function dryRun(
       try {
         const plan = await manager.plan({ ...request, url })
         good &&= plan.fits !== false && plan.files.every(({ status }) => status !== 'refused')
-        if (json) process.stdout.write(`${JSON.stringify({ type: 'plan', ...plan })}\n`)
+        if (json) process.stdout.write(jsonLine({ type: 'plan', ...plan }))
         else if (!quiet) process.stdout.write(planText(plan))
       } catch (error) {
         if (isUsage(error)) throw toUsageError(error)
         if (interruption.exitCode !== null) return interruption.exitCode
         good = false
         const report = failedReport(url, toDownloadError(error))
-        if (json) process.stdout.write(`${JSON.stringify(report)}\n`)
+        if (json) process.stdout.write(jsonLine(report))
         process.stderr.write(`${failedLine(report)}\n`)
       }
     }

@@ -3,7 +3,7 @@ import { displayName } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { formatBytes, formatDuration } from '../util/format.js'
-import { finishedLine, type LineState, plain, progressLine } from './format.js'
+import { finishedLine, jsonLine, type LineState, plain, progressLine } from './format.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
 
 /** The command uses only the sources of this package. */
@@ -47,7 +47,7 @@ export class JsonReporter implements Reporter {
     const wanted = this.#quiet
       ? report.type === 'completed' || report.type === 'failed'
       : report.type !== 'log' || report.level !== 'debug'
-    if (wanted) this.#stdout(`${JSON.stringify(report)}\n`)
+    if (wanted) this.#stdout(jsonLine(report))
     this.#errors.report(report)
   }
 

@@ -22,6 +22,8 @@ export interface EngineOptions {
   onLog?: (level: 'warn', message: string) => void
   /** Resolves host names for `remote` transfers, in tests. Default: the resolver of the system. */
   resolve?: AddressResolver
+  /** See `DownloadManagerOptions.ca`. */
+  ca?: readonly string[] | undefined
   /** Times everything that transfers do. Default: the system clock. */
   clock?: Clock
 }
@@ -29,9 +31,9 @@ export interface EngineOptions {
 /** Creates an engine that runs in the calling thread. */
 export function createEngine(options: EngineOptions = {}): TransferEngine {
   const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
-  const { clock = systemClock, resolve } = options
+  const { clock = systemClock, resolve, ca } = options
   const { connectTimeoutMs } = tuning
-  const http = new HttpClient({ connectTimeoutMs, clock })
+  const http = new HttpClient({ connectTimeoutMs, ca, clock })
   const hashes = new HashService({
     onFallback: (message) => options.onLog?.('warn', message),
   })
@@ -40,7 +42,7 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     clock,
     shares: new Shares({
       http,
-      makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve, clock }),
+      makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve, ca, clock }),
       makeIndex: (caches) => new CacheIndex(caches, clock),
       makeBucket: (limit) => new TokenBucket(limit, clock),
     }),

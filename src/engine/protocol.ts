@@ -180,6 +180,8 @@ export function headersFor(
 export interface WorkerInit {
   tuning: Partial<TransferTuning>
   maxBytesPerSecond: number | null
+  /** See `DownloadManagerOptions.ca`. */
+  ca?: readonly string[] | undefined
   /** Threads that have exited, so that their locks are no longer held; see `disk/lock.ts`. */
   deadThreads: readonly string[]
 }

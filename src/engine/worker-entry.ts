@@ -22,6 +22,7 @@ declareDead(init.deadThreads)
 const engine = createEngine({
   tuning: init.tuning,
   maxBytesPerSecond: init.maxBytesPerSecond,
+  ca: init.ca,
   onLog: (level, message) => {
     reply({ type: 'log', level, message })
   },

@@ -151,6 +151,7 @@ export class WorkerEngine implements TransferEngine {
     const workerData: WorkerInit = {
       tuning: this.#options.tuning ?? {},
       maxBytesPerSecond: this.#limit,
+      ca: this.#options.ca,
       deadThreads: this.#deadThreads,
     }
     try {
@@ -229,6 +230,11 @@ export class WorkerEngine implements TransferEngine {
     )
     const { tuning = {}, clock = systemClock } = this.#options
     // Without `onLog`: a second warning, that the hash worker is missing too, would not help.
-    this.#fallback = this.#options.fallback({ tuning, maxBytesPerSecond: this.#limit, clock })
+    this.#fallback = this.#options.fallback({
+      tuning,
+      maxBytesPerSecond: this.#limit,
+      ca: this.#options.ca,
+      clock,
+    })
   }
 }

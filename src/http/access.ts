@@ -99,7 +99,8 @@ export function isLoopbackHost(field: string): boolean {
 /** The parts of a request that the access rules need. */
 export interface RequestHead {
   readonly url: string
-  readonly headers: Pick<Headers, 'get'>
+  /** The names are in lower case. */
+  readonly headers: Pick<Headers, 'get'> & { keys(): Iterable<string> }
 }
 
 /** The host to which the caller addressed the request. */
@@ -107,28 +108,56 @@ export function hostOf(request: RequestHead, context: RequestContext): string {
   return context.host ?? request.headers.get('host') ?? new URL(request.url).host
 }
 
-/** Headers in which proxies pass on the address of their client. */
-const forwardedFields = ['x-forwarded-for', 'x-real-ip', 'forwarded']
+/** Headers that proxies add, besides those that begin with one of {@link proxyPrefixes}. */
+const proxyHeaders: ReadonlySet<string> = new Set([
+  'client-ip',
+  'fastly-client-ip',
+  'fly-client-ip',
+  'forwarded',
+  'forwarded-for',
+  'forwarded-proto',
+  'front-end-https',
+  'proxy-client-ip',
+  'true-client-ip',
+  'via',
+  'wl-proxy-client-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-host',
+  'x-proxy-id',
+  'x-proxyuser-ip',
+  'x-real-ip',
+  'x-real-port',
+  'x-rewrite-url',
+  'x-scheme',
+])
 
-/** All client addresses that proxies have passed on; `unknown` for an obfuscated one. */
-function forwardedAddresses(headers: Pick<Headers, 'get'>): string[] {
-  return forwardedFields.flatMap((name) => {
-    const value = headers.get(name)
-    if (value === null) return []
-    const elements = value.split(/[,;]/).map((element) => element.trim())
-    if (name !== 'forwarded') return elements
-    // RFC 7239 section 4: pairs such as for="[2001:db8::1]:4711"; only `for` identifies the client.
-    return elements.flatMap((pair) => {
-      const node = /^for="?([^"]*)"?$/i.exec(pair)?.[1]
-      return node === undefined ? [] : [parseHost(node)?.name ?? 'unknown']
-    })
-  })
+const proxyPrefixes = [
+  'cdn-',
+  'cf-',
+  'fastly-',
+  'fly-',
+  'x-akamai-',
+  'x-amzn-',
+  'x-appengine-',
+  'x-arr-',
+  'x-azure-',
+  'x-envoy-',
+  'x-forwarded',
+  'x-goog-',
+  'x-original-',
+  'x-vercel-',
+]
+
+/** Whether a header shows that a proxy has passed on the request, wherever it came from. */
+export function isProxyHeader(name: string): boolean {
+  return proxyHeaders.has(name) || proxyPrefixes.some((prefix) => name.startsWith(prefix))
 }
 
 /**
  * The rule when there is no `authorize`: only callers on this machine that address it by a loopback name.
- * Checking the name protects against web pages whose own name resolves to 127.0.0.1 (DNS rebinding). Checking
- * the forwarding headers protects against remote requests that a proxy on this machine passes on.
+ * Checking the name protects against web pages whose own name resolves to 127.0.0.1 (DNS rebinding). Any header
+ * of a proxy on this machine shows that the caller may be elsewhere, whatever address it names.
  *
  * @throws DownloadError `ACCESS_DENIED` with status 403.
  */
@@ -137,11 +166,17 @@ export function requireLocal(request: RequestHead, context: RequestContext): voi
   if (remoteAddress === undefined) {
     throw denied('The address of the caller is unknown; the host application must pass `authorize`.')
   }
-  const forwarded = forwardedAddresses(request.headers)
-  if (!isLoopbackAddress(remoteAddress) || !forwarded.every(isLoopbackAddress)) {
+  if (!isLoopbackAddress(remoteAddress)) {
     throw denied(
       'Only callers on the same machine are allowed, unless the host application passes `authorize`.',
     )
+  }
+  for (const name of request.headers.keys()) {
+    if (isProxyHeader(name)) {
+      throw denied(
+        `A proxy has passed on this request (${name}), so its caller may be anywhere; the host application must pass \`authorize\`.`,
+      )
+    }
   }
   if (!isLoopbackHost(hostOf(request, context))) {
     throw denied(
@@ -181,31 +216,60 @@ export async function requirePermission(
 
 /**
  * Refuses state-changing requests that a foreign web page can send without a preflight (cross-site request
- * forgery), such as a POST without a body. Browsers state the origin of a request in `Sec-Fetch-Site` (Fetch
- * Metadata) and in `Origin`.
+ * forgery), such as a POST without a body. Current browsers tell where a request comes from in `Sec-Fetch-Site`
+ * (Fetch Metadata); older ones only in `Origin`, or in `Referer`. Whoever sends none of them is no browser, unless
+ * the request looks like a form, which browsers of long ago send without an origin.
  *
  * @param isAllowed - whether the CORS rules allow an origin.
- * @param compareHost - also compare `Origin` with `Host` when the browser sends no `Sec-Fetch-Site`. Must be
- * false behind a proxy, which may change `Host`.
- * @throws DownloadError `ACCESS_DENIED` with status 403.
+ * @param behindProxy - whether a proxy may have changed `Host`. Then `X-Forwarded-Host`, which no page can set
+ * without a preflight, names the host as well.
+ * @throws DownloadError `ACCESS_DENIED` with status 403; `INVALID_OPTIONS` with status 415 for a form.
  */
 export function requireOwnPage(
   request: Request,
   context: RequestContext,
   isAllowed: (origin: string) => boolean,
-  compareHost: boolean,
+  behindProxy: boolean,
 ): void {
-  const origin = request.headers.get('origin')
+  const { headers } = request
+  const origin = headers.get('origin')
   if (origin !== null && isAllowed(origin)) return
-  const site = request.headers.get('sec-fetch-site')
-  const foreign =
-    site === null
-      ? compareHost && origin !== null && !isSameHost(origin, hostOf(request, context))
-      : site !== 'same-origin' && site !== 'none'
-  if (foreign)
-    throw denied(
-      'Pages of this origin are not allowed to do this; the host application can list the origin in `cors`.',
-    )
+  const site = headers.get('sec-fetch-site')
+  if (site !== null) {
+    if (site === 'same-origin' || site === 'none') return
+    throw foreignPage()
+  }
+  const page = origin ?? originOf(headers.get('referer'))
+  if (page === null) {
+    requireNoForm(headers)
+    return
+  }
+  const hosts = [hostOf(request, context), behindProxy ? headers.get('x-forwarded-host') : null]
+  const isOwn = hosts.some((host) => host !== null && isSameHost(page, host))
+  if (!isOwn && !(origin === null && isAllowed(page))) throw foreignPage()
+}
+
+function foreignPage(): DownloadError {
+  return denied(
+    'Pages of this origin are not allowed to do this; the host application can list the origin in `cors`.',
+  )
+}
+
+function originOf(referer: string | null): string | null {
+  return referer !== null && URL.canParse(referer) ? new URL(referer).origin : null
+}
+
+/** The types that an HTML form can send. */
+const formTypes = ['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain']
+
+/** A program may send such a type with an empty body as well, but neither cookies nor the name of a browser. */
+function requireNoForm(headers: Pick<Headers, 'get'>): void {
+  const type = headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  const isBrowser = headers.get('cookie') !== null || /^mozilla\//i.test(headers.get('user-agent') ?? '')
+  if (!isBrowser || !formTypes.includes(type)) return
+  throw new DownloadError('INVALID_OPTIONS', 'The body must be JSON (Content-Type: application/json).', {
+    status: 415,
+  })
 }
 
 /** Whether an `Origin` header matches a `Host` header. Either may omit the default port. */

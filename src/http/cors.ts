@@ -91,13 +91,12 @@ export function isPreflight(request: Request): boolean {
 }
 
 /**
- * Normalizes an origin as browsers do: `HTTPS://App.example:443/` becomes `https://app.example`. `null`,
- * which browsers send for files and sandboxed frames, is kept.
+ * Normalizes an origin as browsers do: `HTTPS://App.example:443/` becomes `https://app.example`. `null` is
+ * refused: browsers send it for every file and every sandboxed frame, whoever made them.
  *
  * @throws DownloadError `INVALID_OPTIONS`.
  */
 export function normalOrigin(origin: string): string {
-  if (origin === 'null') return origin
   const url = URL.canParse(origin) ? new URL(origin) : null
   // A URL with more than an origin would never match, so it must be a mistake.
   const bare =

@@ -1,4 +1,5 @@
 import { lstat } from '../disk/fs.js'
+import { isInside } from '../disk/inside.js'
 import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import { isSettled } from '../download/states.js'
@@ -84,6 +85,20 @@ async function known(manager: DownloadManager, url: string): Promise<Download> {
   throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
 }
 
+/**
+ * Callers may delete files below the folder of the manager only. The host application may have chosen any other
+ * folder for a download, such as a cache that other programs use.
+ *
+ * @throws DownloadError `ACCESS_DENIED` with status 403.
+ */
+function requireOwnFile(manager: DownloadManager, url: string): void {
+  const download = manager.get(url)
+  if (download === undefined || isInside(manager.directory, download.path)) return
+  const message =
+    "The file is outside the server's folder, so it can't be deleted here; remove only the download."
+  throw new DownloadError('ACCESS_DENIED', message, { status: 403 })
+}
+
 /** Creates one of the four control routes. */
 function control(name: 'pause' | 'resume' | 'cancel' | 'retry', summary: string): Route {
   return route({
@@ -124,7 +139,11 @@ export const downloadRoutes: readonly Route[] = [
     answer: 'RemoveResult',
     errors: [400],
     handle: async ({ services, query }): Promise<RemoveResult> => {
-      await services.manager.remove(query.url, { deleteFile: query.delete_file ?? false })
+      const { manager } = services
+      const deleteFile = query.delete_file ?? false
+      await manager.ready
+      if (deleteFile) requireOwnFile(manager, query.url)
+      await manager.remove(query.url, { deleteFile })
       return { success: true, url: query.url }
     },
   }),

@@ -164,7 +164,7 @@ export function createHandler(options: HandlerOptions): Handler {
     const route = here.find((each) => each.method === method)
     if (route === undefined) return methodNotAllowed(request.method, allowed)
     if (method !== 'GET')
-      requireOwnPage(request, context, (origin) => cors.allows(origin), authorize === undefined)
+      requireOwnPage(request, context, (origin) => cors.allows(origin), authorize !== undefined)
     if (authorize !== undefined && route.action !== null)
       await requirePermission(authorize, route.action, request, context)
     // Without `authorize`, the caller is on this machine and may do everything.

@@ -39,7 +39,10 @@ export function statusFastPath(manager: DownloadManager, base: string): StatusFa
         const value = headers[name]
         return Array.isArray(value) ? value.join(', ') : (value ?? null)
       }
-      requireLocal({ url: 'http://host.invalid/', headers: { get } }, context)
+      requireLocal(
+        { url: 'http://host.invalid/', headers: { get, keys: () => Object.keys(headers) } },
+        context,
+      )
       const { url } = statusQuery.parse({ url: only[1] })
       const download = url === undefined ? undefined : manager.get(url)
       return download === undefined ? null : { success: true, download: toFullWire(download) }

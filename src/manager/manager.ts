@@ -99,6 +99,7 @@ export class DownloadManager extends SafeEmitter {
     const engineOptions: EngineOptions = {
       tuning: this.#options.tuning,
       maxBytesPerSecond: this.#maxBytesPerSecond,
+      ca: this.#options.ca,
       clock,
       onLog: (level, message) => {
         this.emit('log', { level, message })
@@ -112,6 +113,8 @@ export class DownloadManager extends SafeEmitter {
       sources,
       tuning,
       proxy: this.#options.proxy,
+      ca: this.#options.ca,
+      remoteTokens: this.#options.remoteTokens ?? false,
       clock,
     })
     this.#context = {

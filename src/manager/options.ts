@@ -74,6 +74,17 @@ export interface DownloadManagerOptions {
    */
   proxy?: boolean | string
   /**
+   * Certificates of authorities to trust besides those of Node, in PEM; one text may contain several, and at most
+   * 100 texts are accepted. `NODE_EXTRA_CA_CERTS` works as well. Certificates are always verified, also with
+   * `NODE_TLS_REJECT_UNAUTHORIZED=0`. Default: none.
+   */
+  ca?: string | readonly string[]
+  /**
+   * Whether refs of remote callers are resolved and fetched with this host's tokens (`HF_TOKEN` and so on). Remote
+   * callers can then bring every private or gated file to disk that the token's owner may read. Default false.
+   */
+  remoteTokens?: boolean
+  /**
    * Sources in addition to the built-in ones, at most 100. They are tried first, and a source with the name
    * of a built-in one replaces it. Default: none.
    */
@@ -81,6 +92,8 @@ export interface DownloadManagerOptions {
   /** Timeouts, retries and intervals; see {@link TransferTuning}. */
   tuning?: Partial<TransferTuning>
 }
+
+const pem = z.string().includes('-----BEGIN CERTIFICATE-----', 'must be certificates in PEM')
 
 const modeName = z
   .string()
@@ -162,6 +175,11 @@ export const managerOptionsSchema = z.strictObject({
         ),
     ])
     .default(true),
+  ca: z
+    .union([pem, z.array(pem).max(100)])
+    .transform((value) => (typeof value === 'string' ? [value] : value))
+    .optional(),
+  remoteTokens: z.boolean().optional(),
   sources: z.array(source).max(100).default([]),
   tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })

@@ -110,6 +110,9 @@ export function guardedConnect<D extends ConnectTarget>(
         const reason = socket.remoteAddress === undefined ? lost() : blocked()
         socket.destroy()
         callback(reason, null)
+      } else if (isUnknownName(error)) {
+        // Otherwise the difference would tell which names exist in the internal network.
+        callback(blocked(), null)
       } else {
         callback(...outcome)
       }
@@ -139,6 +142,11 @@ export function lookupWith(resolve: AddressResolver, accepts: (address: string) 
   }
 }
 
+function isUnknownName(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  return code === 'ENOTFOUND' || code === 'ENODATA'
+}
+
 async function resolveBySystem(hostname: string, options: LookupOptions): Promise<LookupAddress[]> {
   return await lookup(hostname, { ...options, all: true })
 }
@@ -147,7 +155,7 @@ async function resolveBySystem(hostname: string, options: LookupOptions): Promis
 function blocked(): DownloadError {
   return new DownloadError(
     'SSRF_BLOCKED',
-    'The host is, or resolves to, an address that remote callers are not allowed to reach.',
+    'The host does not exist, or is or resolves to an address that remote callers are not allowed to reach.',
   )
 }
 

@@ -3,6 +3,7 @@
  * response.
  */
 import { Duplex } from 'node:stream'
+import * as tls from 'node:tls'
 import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
@@ -61,6 +62,8 @@ export interface HttpClientOptions {
   remote?: RemoteGrant | null
   /** Resolves names if `remote` restricts connections. Default: the system's resolver. */
   resolve?: AddressResolver | undefined
+  /** Certificates in PEM of authorities to trust besides those of Node. Default: none. */
+  ca?: readonly string[] | undefined
   /** Default: the system clock. */
   clock?: Clock | undefined
 }
@@ -76,6 +79,7 @@ export class HttpClient {
   readonly #remote: RemoteGrant | null
   readonly #resolve: AddressResolver | undefined
   readonly #clock: Clock
+  readonly #tls: TlsOptions
   readonly #ends = this.#endsOf(this.#open)
   /** Sockets that are not connected yet. undici forgets them when it is closed, and they keep the process alive. */
   readonly #opening = new Set<Duplex>()
@@ -89,16 +93,18 @@ export class HttpClient {
   readonly #connectTimeoutMs: number
   #gentleUntil = 0
 
-  constructor({ connectTimeoutMs, remote = null, resolve, clock = systemClock }: HttpClientOptions) {
+  constructor({ connectTimeoutMs, remote = null, resolve, ca, clock = systemClock }: HttpClientOptions) {
     this.#remote = remote
     this.#resolve = resolve
     this.#clock = clock
     this.#connectTimeoutMs = connectTimeoutMs
+    this.#tls = tlsOptions(ca)
     this.#options = {
       connect: {
         timeout: connectTimeoutMs,
         autoSelectFamily: true,
         autoSelectFamilyAttemptTimeout: 250,
+        ...this.#tls,
         // undici passes this on to net.connect and tls.connect.
         onread: receiveInto(() => (clock.now() < this.#gentleUntil ? smallReadBytes : largeReadBytes)),
       },
@@ -196,8 +202,8 @@ export class HttpClient {
       ...this.#options,
       uri: `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`,
       ...(credentials === null ? {} : { token: basic(credentials) }),
-      proxyTls: { timeout },
-      requestTls: { timeout },
+      proxyTls: { timeout, ...this.#tls },
+      requestTls: { timeout, ...this.#tls },
       // As in other clients, plain http is proxied with absolute-form requests, and https through a tunnel.
       proxyTunnel: false,
     })
@@ -209,7 +215,7 @@ export class HttpClient {
       proxy,
       timeoutMs: timeout,
       connect: buildConnector({ timeout, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 250 }),
-      secure: buildConnector({ timeout, allowH2: false }),
+      secure: buildConnector({ ...this.#tls, timeout, allowH2: false }),
       resolve: (target) => resolveAllowed(this.#remote, target, this.#resolve),
     })
     return new Agent({
@@ -228,6 +234,27 @@ export class HttpClient {
     this.#opening.clear()
     await closing
   }
+}
+
+/** Options of TLS connections. */
+interface TlsOptions {
+  rejectUnauthorized: true
+  ca?: string[]
+}
+
+/**
+ * Certificates are always verified: `NODE_TLS_REJECT_UNAUTHORIZED=0`, which somebody may have set for another part
+ * of the host application, must not let anybody in the network replace a model.
+ */
+function tlsOptions(ca: readonly string[] = []): TlsOptions {
+  if (ca.length === 0) return { rejectUnauthorized: true }
+  return { rejectUnauthorized: true, ca: [...defaultAuthorities(), ...ca] }
+}
+
+/** The authorities that Node trusts; newer versions include those of `NODE_EXTRA_CA_CERTS`. */
+function defaultAuthorities(): readonly string[] {
+  const { getCACertificates } = tls as { getCACertificates?: (type: 'default') => string[] }
+  return getCACertificates?.('default') ?? tls.rootCertificates
 }
 
 /** The open exchanges that must know when a socket ends. Each adds and removes itself. */

@@ -134,9 +134,10 @@ export function gitHub(options: GitHubOptions = {}): Source {
   }
 }
 
-function placeOf(ref: GitHubRef, options: GitHubOptions, { env }: ResolveContext): Place {
+function placeOf(ref: GitHubRef, options: GitHubOptions, { env, tokens }: ResolveContext): Place {
   const given = options.endpoint ?? variable(env, 'GITHUB_API_URL') ?? 'https://api.github.com'
-  const token = options.token === undefined ? variable(env, 'GITHUB_TOKEN', 'GH_TOKEN') : options.token
+  const own = options.token === undefined ? variable(env, 'GITHUB_TOKEN', 'GH_TOKEN') : options.token
+  const token = tokens === false ? null : own
   return {
     ref,
     endpoint: requireEndpoint(given, 'GITHUB_API_URL'),

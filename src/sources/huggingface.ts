@@ -116,6 +116,7 @@ async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: R
   const elsewhere =
     origin !== null && mirrors.has(new URL(origin).hostname) && new URL(endpoint).origin !== origin
   if (elsewhere) return { endpoint: origin, token: null }
+  if (context.tokens === false) return { endpoint, token: null }
   if (options.token === undefined) return { endpoint, token: await findToken(context) }
   return { endpoint, token: options.token === null ? null : requireToken(options.token, 'HF_TOKEN') }
 }

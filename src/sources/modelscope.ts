@@ -197,7 +197,7 @@ export function modelScope(options: ModelScopeOptions = {}): Source {
   }
 }
 
-function placeOf(ref: ModelScopeRef, options: ModelScopeOptions, { env }: ResolveContext): Place {
+function placeOf(ref: ModelScopeRef, options: ModelScopeOptions, { env, tokens }: ResolveContext): Place {
   const given = options.endpoint ?? variable(env, 'MODELSCOPE_ENDPOINT') ?? chinese
   const endpoint = requireEndpoint(given, 'MODELSCOPE_ENDPOINT')
   const repo = `${ref.owner}/${ref.repo}`
@@ -206,7 +206,8 @@ function placeOf(ref: ModelScopeRef, options: ModelScopeOptions, { env }: Resolv
   if (ref.site === 'ai' && !/(?:^|\.)modelscope\.ai$/.test(new URL(endpoint).hostname)) {
     return { endpoint: international, token: null, repo, revision }
   }
-  const token = options.token === undefined ? variable(env, 'MODELSCOPE_API_TOKEN') : options.token
+  const own = options.token === undefined ? variable(env, 'MODELSCOPE_API_TOKEN') : options.token
+  const token = tokens === false ? null : own
   return {
     endpoint,
     token: token === null ? null : requireToken(token, 'MODELSCOPE_API_TOKEN'),

@@ -31,6 +31,10 @@ export interface ResolverInit {
   tuning: TransferTuning
   /** Whether to use the proxies that the environment names. */
   proxy: ProxySetting
+  /** See `DownloadManagerOptions.ca`. */
+  ca?: readonly string[] | undefined
+  /** Whether this host's tokens are used for remote callers. Default false. */
+  remoteTokens?: boolean
   /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>>
   clock: Clock
@@ -73,13 +77,16 @@ export class Resolver {
    * globs select no file.
    */
   async resolve(ref: string, request: ResolveRequest): Promise<Resolution> {
-    const { tuning, env = process.env } = this.#init
+    const { tuning, env: all = process.env, remoteTokens = false } = this.#init
+    const tokens = request.remote === null || remoteTokens
+    const env = tokens ? all : withoutTokens(all)
     const source = this.find(ref)
     if (source === null) throw new DownloadError('INVALID_URL', 'No source recognises this ref.')
     const { signal, include, exclude, revision } = request
     const { api, close } = this.#open(request)
     const context: ResolveContext = {
       env,
+      tokens,
       signal,
       timeoutMs: tuning.headersTimeoutMs,
       include,
@@ -87,7 +94,7 @@ export class Resolver {
       revision,
       fetchJson: (url, options) => api.fetchJson(url, options),
       fetchHead: (url, options) => api.fetchHead(url, options),
-      readTextFile,
+      readTextFile: tokens ? readTextFile : () => Promise.resolve(null),
     }
     try {
       const resolution = await source.resolve(ref, context)
@@ -149,9 +156,23 @@ export class Resolver {
   }
 
   #client(remote: RemoteGrant | null): HttpClient {
-    const { tuning, clock } = this.#init
-    return new HttpClient({ connectTimeoutMs: tuning.connectTimeoutMs, remote, clock })
+    const { tuning, ca, clock } = this.#init
+    return new HttpClient({ connectTimeoutMs: tuning.connectTimeoutMs, remote, ca, clock })
   }
+}
+
+/** The variables from which the built-in sources take tokens, or the paths of files with tokens. */
+const tokenVariables: ReadonlySet<string> = new Set([
+  'GH_TOKEN',
+  'GITHUB_TOKEN',
+  'HF_TOKEN',
+  'HF_TOKEN_PATH',
+  'HUGGING_FACE_HUB_TOKEN',
+  'MODELSCOPE_API_TOKEN',
+])
+
+function withoutTokens(env: ResolveContext['env']): ResolveContext['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !tokenVariables.has(name)))
 }
 
 /** Validates a file before the engine gets it: the source may be a third party's. */

@@ -96,6 +96,11 @@ export interface JsonAnswer extends ApiAnswer {
 export interface ResolveContext {
   /** The environment, which may hold tokens and endpoints. */
   readonly env: Readonly<Record<string, string | undefined>>
+  /**
+   * Whether this host's tokens may be used. False for a remote caller, unless the manager has the option
+   * `remoteTokens`; then `env` contains no tokens of the built-in sources, and no file is read.
+   */
+  readonly tokens?: boolean | undefined
   /** Aborts when the result is no longer needed. The requests below are then aborted automatically. */
   readonly signal: AbortSignal
   /** Timeout of one request, not counting its retries, in milliseconds. */

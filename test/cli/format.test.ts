@@ -5,6 +5,7 @@ import {
   displayWidth,
   finishedLine,
   fit,
+  jsonLine,
   type LineState,
   progressLine,
   plain,
@@ -24,6 +25,22 @@ const running: LineState = {
   connections: 4,
   retry: null,
 }
+
+describe('a text of a server', () => {
+  const hostile = 'a\u001b[31mb\u009b31mc\u0085d\u202ee\u2066f\u061cg\u200bh\ufeffi\u2028j\u{e0041}k'
+
+  it('reaches a terminal as one line without controls and without characters that hide or reorder', () => {
+    expect(plain(hostile)).not.toMatch(/[\p{Cc}\u061c\u200b\u2028\u202e\u2066\ufeff\u{e0041}]/u)
+    expect(plain('👩‍💻 模型 é')).toBe('👩‍💻 模型 é')
+  })
+
+  it('reaches --json escaped, and means the same', () => {
+    const line = jsonLine({ message: hostile })
+    expect(line.slice(0, -1)).toMatch(/^[^\p{Cc}\u061c\u200b\u2028\u202e\u2066\ufeff\u{e0041}]*$/u)
+    expect(line.endsWith('\n')).toBe(true)
+    expect(JSON.parse(line)).toEqual({ message: hostile })
+  })
+})
 
 describe('fit', () => {
   it('counts wide characters as two cells and marks as none', () => {

@@ -1,13 +1,13 @@
 /** FAULTS.md row 23: a certificate that can't be trusted. */
 import { createServer, type AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
-import { caPath, type CertificateName } from '../support/certificate.js'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { caPath, caPem, type CertificateName } from '../support/certificate.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { runCli } from '../support/process.js'
 import { listTree, tempDir } from '../support/temp.js'
-import { expectInvariant, fails, startBench } from './harness.js'
+import { arrives, expectInvariant, fails, makeManager, startBench } from './harness.js'
 
 const content = randomContent(200_000)
 
@@ -43,6 +43,20 @@ describe('row 23: a certificate that cannot be trusted', () => {
     expect(origin.requests()).toEqual([])
     await expectInvariant(directory, 'model.bin', 'N')
     expect(await listTree(dirname(directory))).toEqual([])
+  })
+
+  it('row 23: not even with NODE_TLS_REJECT_UNAUTHORIZED=0; with the option `ca`', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await using bench = await startBench({ origin: { tls: true } })
+    const { origin, manager } = bench
+    origin.serve('/model.bin', { content })
+    expect((await fails(await manager.download({ url: origin.url('/model.bin') }))).code).toBe('TLS_ERROR')
+    await expect(manager.plan({ url: origin.url('/model.bin') })).rejects.toMatchObject({ code: 'TLS_ERROR' })
+    expect(origin.requests()).toEqual([])
+    await using trusting = makeManager(tempDir('tls'), { ca: caPem })
+    await arrives(await trusting.download({ url: origin.url('/model.bin') }))
+    expect(() => makeManager(tempDir('tls'), { ca: 'ca.pem' })).toThrow(/certificates in PEM/)
   })
 
   it('row 23: expired: TLS_ERROR, one attempt, nothing written', async () => {

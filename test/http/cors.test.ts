@@ -179,7 +179,7 @@ describe('origins', () => {
   it('are compared as browsers write them', () => {
     expect(normalOrigin('HTTPS://App.Example:443/')).toBe(app)
     expect(normalOrigin('http://localhost:5173')).toBe('http://localhost:5173')
-    expect(normalOrigin('null')).toBe('null')
+    expect(() => normalOrigin('null')).toThrow(/is not an origin/)
   })
 
   it('match themselves in every spelling, and nothing else', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
-import { listTree } from '../support/temp.js'
+import { listTree, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 import type { WireDownload } from '../../src/http/schemas.js'
 import { byUrl, startHttp, untilHas } from './bench.js'
@@ -375,6 +375,14 @@ describe('control', () => {
       expect(await listTree(directory)).toEqual(query.endsWith('true') ? ['llm/'] : ['llm/', 'llm/a.bin'])
       await bench.problem(404, 'UNKNOWN_DOWNLOAD', 'GET', `/api/models/download/status${byUrl(url)}`)
     }
+    // The host application may have put a file anywhere, but callers delete only below the server's folder.
+    const elsewhere = tempDir('elsewhere')
+    await (
+      await bench.manager.download({ url, directory: elsewhere })
+    ).finished
+    await bench.problem(403, 'ACCESS_DENIED', 'DELETE', `/api/models/download${byUrl(url)}&delete_file=true`)
+    expect((await remove('')).status).toBe(200)
+    expect(await listTree(elsewhere)).toEqual(['llm/', 'llm/a.bin'])
     await bench.problem(400, 'INVALID_OPTIONS', 'DELETE', '/api/models/download')
     await bench.problem(
       400,
