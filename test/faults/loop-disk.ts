@@ -1,4 +1,4 @@
-/** A separate disk whose power can be cut: ext4 in a file that is shut down by force. Requires vitest. */
+/** A separate disk whose power can be cut: ext4 or XFS in a file that is shut down by force. Requires vitest. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,31 +13,44 @@ import { deadline } from '../support/wait.js'
  */
 export type Cut = 'nothing' | 'metadata'
 
-// EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32), with EXT4_GOING_FLAGS_LOGFLUSH (1) or _NOLOGFLUSH (2).
+/** The file system of a disk. */
+export type DiskKind = 'ext4' | 'xfs'
+
+// EXT4_IOC_SHUTDOWN, _IOR('X', 125, __u32), with EXT4_GOING_FLAGS_LOGFLUSH (1) or _NOLOGFLUSH (2). XFS_IOC_GOINGDOWN is
+// the same call with the same flags.
 const shutdown = `
 import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', int(sys.argv[2])))
 `
 
 /** Creates, cuts and restores disks. */
-export const loopDisks: Need = {
-  missing:
-    'cutting the power takes root on Linux, loop devices, mkfs.ext4 and python3: apt-get install e2fsprogs python3, as root',
-  available: () => {
-    if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/dev/loop-control'))
-      return false
-    if (spawnSync('python3', ['-c', 'import fcntl'], { stdio: 'ignore' }).status !== 0) return false
-    try {
-      const disk = new LoopDisk(16 * 1024 * 1024)
-      disk.cut('nothing')
-      disk.restart()
-      disk.remove()
-      return true
-    } catch {
-      return false
-    }
-  },
+export const loopDisks: Need = needOf('ext4', 'e2fsprogs')
+
+/** The same with XFS, which keeps a rename without the content that was not synced. */
+export const xfsDisks: Need = needOf('xfs', 'xfsprogs')
+
+function needOf(kind: DiskKind, tools: string): Need {
+  return {
+    missing: `cutting the power takes root on Linux, loop devices, mkfs.${kind} and python3: apt-get install ${tools} python3, as root`,
+    available: () => {
+      if (process.platform !== 'linux' || process.getuid?.() !== 0 || !existsSync('/dev/loop-control'))
+        return false
+      if (spawnSync('python3', ['-c', 'import fcntl'], { stdio: 'ignore' }).status !== 0) return false
+      try {
+        const disk = new LoopDisk(16 * 1024 * 1024, kind)
+        disk.cut('nothing')
+        disk.restart()
+        disk.remove()
+        return true
+      } catch {
+        return false
+      }
+    },
+  }
 }
+
+/** A smaller disk is refused by mkfs.xfs, in bytes. */
+const minXfsBytes = 320 * 1024 * 1024
 
 const disks = new Set<LoopDisk>()
 afterAll(() => {
@@ -51,14 +64,14 @@ export class LoopDisk {
   readonly #image: string
   #mounted = false
 
-  constructor(sizeBytes: number) {
+  constructor(sizeBytes: number, kind: DiskKind = 'ext4') {
     const folder = tempDir('disk')
     this.#image = join(folder, 'image')
     this.path = join(folder, 'mounted')
     mkdirSync(this.path)
     writeFileSync(this.#image, '')
-    truncateSync(this.#image, sizeBytes)
-    run('mkfs.ext4', ['-q', '-F', this.#image])
+    truncateSync(this.#image, kind === 'xfs' ? Math.max(sizeBytes, minXfsBytes) : sizeBytes)
+    run(`mkfs.${kind}`, ['-q', kind === 'xfs' ? '-f' : '-F', this.#image])
     disks.add(this)
     this.#mount()
   }
