@@ -6,7 +6,7 @@ import { parseJournal } from '../../src/engine/part/journal.js'
 import { internals } from '../../src/manager/internals.js'
 import { ManualClock } from '../support/clock.js'
 import { randomContent } from '../support/content.js'
-import { describeWith, type Need, namespaces, spawnUnder } from '../support/machine.js'
+import { container, describeWith, namespaces, spawnUnder } from '../support/machine.js'
 import { startOrigin } from '../support/origin.js'
 import { cliPath } from '../support/process.js'
 import { tempDir } from '../support/temp.js'
@@ -17,15 +17,7 @@ import { lengthOf } from './leftovers.js'
 const content = randomContent(2 * MiB, 'container')
 const name = 'model.bin'
 
-/** Command prefix that runs a command as a container does: it is process 1, and its host has a name of its own. */
-const container = (host: string) => [
-  ...['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', '--uts'],
-  ...['sh', '-c', `hostname ${host}; exec "$@"`, 'sh'],
-]
-
-const containers: Need = namespaces
-
-describeWith(containers, 'row 62: a container that is killed and started again', () => {
+describeWith(namespaces, 'row 62: a container that is killed and started again', () => {
   it('goes on when the lock of the dead one has been silent for a minute', async () => {
     const directory = tempDir('container')
     await using origin = await startOrigin()

@@ -1,9 +1,11 @@
 /** Kills the command line again and again, and lets the same command go on (FAULTS row 30). */
+import { utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Content } from '../support/content.js'
 import type { Origin } from '../support/origin.js'
-import { spawnCli } from '../support/process.js'
+import { spawnUnder } from '../support/machine.js'
+import { cliPath, spawnCli } from '../support/process.js'
 import { listTree, sha256File } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 
@@ -28,6 +30,8 @@ export interface KillPlan {
   kills: number
   /** More arguments of the command. */
   args?: readonly string[]
+  /** Command prefix under which each run takes place, see `spawnUnder`. Locks are then a minute old at the next run. */
+  wrapper?: readonly string[]
   random: () => number
 }
 
@@ -55,11 +59,17 @@ export async function killAndResume(plan: KillPlan): Promise<KillOutcome> {
   const { origin, path, content, directory, random } = plan
   const name = path.slice(path.lastIndexOf('/') + 1)
   const command = ['get', origin.url(path), '-d', directory, '--quiet', ...(plan.args ?? [])]
+  const start = async () => {
+    if (plan.wrapper === undefined) return spawnCli(command)
+    const then = Date.now() / 1_000 - 61
+    await utimes(join(directory, `${name}.part.lock`), then, then).catch(() => undefined)
+    return spawnUnder(plan.wrapper, [cliPath, ...command])
+  }
   const moments = Array.from({ length: plan.kills }, () => random() * 0.95 * content.size)
   moments.sort((a, b) => a - b)
   let kills = 0
   for (const moment of moments) {
-    const run = spawnCli(command)
+    const run = await start()
     await waitFor(() => origin.bytesSent(path) >= moment || !run.running, {
       timeoutMs: 30_000,
       what: `byte ${Math.round(moment)} of ${path}`,
@@ -72,7 +82,7 @@ export async function killAndResume(plan: KillPlan): Promise<KillOutcome> {
   let stuck = false
   let last: string
   try {
-    const { code, stderr } = await spawnCli(command).finished(30_000)
+    const { code, stderr } = await (await start()).finished(30_000)
     last = `exit ${String(code)} ${stderr}`
   } catch (error) {
     stuck = true

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { MiB } from '../faults/harness.js'
 import { killAndResume, seededRandom, type KillOutcome } from '../faults/killing.js'
 import { randomContent } from '../support/content.js'
+import { container, describeWith, namespaces } from '../support/machine.js'
 import { startOrigin } from '../support/origin.js'
 import { tempDir } from '../support/temp.js'
 
@@ -56,3 +57,27 @@ describe('row 30: 30 files of 24 MiB, each killed three times with -9', () => {
     expect(again / killed).toBeLessThanOrEqual(2)
   })
 })
+
+describeWith(
+  namespaces,
+  'row 62: 30 files, each killed three times and started again in another container',
+  () => {
+    it('goes on from what was synced', async () => {
+      await using origin = await startOrigin()
+      const seed = Date.now()
+      const random = seededRandom(seed)
+      const content = randomContent(8 * MiB, 'container')
+      const outcomes: KillOutcome[] = []
+      for (let number = 0; number < files; number++) {
+        const path = `/container-${number}.bin`
+        origin.serve(path, { content, bytesPerSecond: speed })
+        const directory = join(tempDir('soak-container'), 'models')
+        const wrapper = container(`pod-${number}`)
+        outcomes.push(await killAndResume({ origin, path, content, directory, kills, wrapper, random }))
+      }
+      const killed = outcomes.reduce((sum, outcome) => sum + outcome.kills, 0)
+      console.log(`${killed} kills of ${files} containers (seed ${seed})`)
+      expect(outcomes.filter(({ right, stuck, tidy }) => !right || stuck || !tidy)).toEqual([])
+    })
+  },
+)

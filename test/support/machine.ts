@@ -44,6 +44,14 @@ export const namespaces: Need = {
   available: () => works('unshare', ['-n', '-m', 'ip', 'link', 'set', 'lo', 'up']),
 }
 
+/** Command prefix that runs a command as a container does: it is process 1, and its host has a name of its own. */
+export function container(host: string): readonly string[] {
+  return [
+    ...['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', '--uts'],
+    ...['sh', '-c', `hostname ${host}; exec "$@"`, 'sh'],
+  ]
+}
+
 /** The right to mount file systems. */
 export const mounting: Need = {
   missing: 'mounting a tmpfs takes root on Linux: apt-get install mount util-linux, as root',
