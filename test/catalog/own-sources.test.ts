@@ -109,7 +109,7 @@ describe('what may be a ref of a source of the host', () => {
     'C:\\mine\\a.gguf',
     'host:8080/mine',
     'a mine b',
-    'https://mine.example/owner%2Frepo.x',
+    'https://mine.example/owner%5Crepo.x',
   ])('is accepted as ref (%s), with and without globs, and refused when no source knows it', async (ref) => {
     const other: CatalogModel = { key: 'one', url: 'https://a.example/1.gguf' }
     const mine = sourceAt('https://host/a', { match: (text) => text === ref })

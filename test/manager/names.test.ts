@@ -11,6 +11,7 @@ import {
 } from '../support/content.js'
 import type { Resource } from '../support/origin.js'
 import { listTree, tempDir } from '../support/temp.js'
+import { waitFor } from '../support/wait.js'
 import { EventLog } from './events.js'
 
 const content = ggufContent(128 * KiB)
@@ -164,7 +165,7 @@ describe('the name of a file', () => {
     })
     const url = origin.url('/models/7')
     const download = await manager.download({ url })
-    await origin.waitForBytes('/models/7', 100_000)
+    await waitFor(() => download.current.downloaded > 0, { what: 'bytes on disk' })
     await manager.pause(url)
     await expectInvariant(directory, 'download-7.safetensors', 'K')
     await manager.close()
