@@ -3,7 +3,6 @@
  * the rest fits on the disk.
  */
 import { join } from 'node:path'
-import { isConfigName } from '../disk/config-names.js'
 import { requireNoLinks } from '../disk/links.js'
 import { cleanFilename } from '../disk/names.js'
 import { isUnchanged } from '../disk/stamp.js'
@@ -19,6 +18,9 @@ import type { JobHost } from './job.js'
 
 /** Folder of a group whose source does not name it. */
 const fallbackFolder = 'model'
+
+/** Folders that tools look into on their own: a source must not choose one of these names. */
+const unwantedFolder = /^(?:\.|node_modules$|__pycache__$)/i
 
 /** A group that is ready to be fetched. */
 export interface PreparedGroup {
@@ -105,7 +107,7 @@ export function groupFolder(
 ): string {
   if (named && layout === 'flat') return filename
   const folder = cleanFilename(name) ?? fallbackFolder
-  return isConfigName(folder) ? `_${folder}` : folder
+  return unwantedFolder.test(folder) ? `_${folder}` : folder
 }
 
 /**

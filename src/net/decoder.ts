@@ -3,6 +3,7 @@ import type { Transform } from 'node:stream'
 import * as nodeZlib from 'node:zlib'
 import { DownloadError } from '../errors.js'
 import type { Coding } from './content-coding.js'
+import { deterministic } from './errors.js'
 import type { Exchange } from './http.js'
 
 /** What only newer versions of Node have. */
@@ -190,5 +191,5 @@ function decodingError(error: unknown, codings: readonly Coding[]): DownloadErro
     code === 'ERR_BUFFER_TOO_LARGE'
       ? 'The decoded response is too large.'
       : `The body is not encoded as Content-Encoding says (${codings.join(', ')}).`
-  return new DownloadError('PROTOCOL_ERROR', message, { cause: error, retryable: true })
+  return deterministic(new DownloadError('PROTOCOL_ERROR', message, { cause: error, retryable: true }))
 }

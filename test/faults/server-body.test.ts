@@ -210,6 +210,8 @@ describe('rows 18 and 55: Content-Encoding although identity was asked', () => {
     const scene = await openScene()
     scene.origin.serve(path, { content, faults: [{ type: 'contentEncoding', plain: true }] })
     failure(await scene.fetch(path), 'PROTOCOL_ERROR')
+    // Asked again once, and told that it is not gzip twice.
+    expect(scene.origin.requests(path)).toHaveLength(3)
     expect(
       scene.origin.requests(path).every(({ headers }) => headers['accept-encoding'] === 'identity'),
     ).toBe(true)

@@ -1,8 +1,8 @@
 import fc, { anyText } from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
-import { checkFilename } from '../../../src/disk/names.js'
-import { safePath } from '../../../src/disk/names.js'
+import { checkFilename, safePath } from '../../../src/disk/names.js'
+import { groupFolder } from '../../../src/job/group-start.js'
 import { maxGroupFiles, planGroup } from '../../../src/job/group-rules.js'
 
 const file = (filename: string) => ({ filename, urls: ['https://a.example/f'], headers: {} })
@@ -112,5 +112,26 @@ describe('the plan of a group', () => {
     const many = Array.from({ length: maxGroupFiles + 1 }, (_, index) => String(index))
     expect(codeOf(...many)).toBe('INVALID_OPTIONS')
     expect(codeOf(...many.slice(1))).toBeNull()
+  })
+})
+
+describe('the folder of a group', () => {
+  const unnamed = { named: false, layout: 'flat', filename: 'model.gguf' } as const
+  it.each([
+    ['model', 'model'],
+    ['Makefile', 'Makefile'],
+    ['a:b', 'a_b'],
+    ['aux', '_aux'],
+    ['.github', '_.github'],
+    ['node_modules', '_node_modules'],
+    ['..', 'model'],
+    ['x'.repeat(300), 'x'.repeat(238)],
+  ])('of the source named %j is %j', (name, folder) => {
+    expect(groupFolder(unnamed, { name, files: [] })).toBe(folder)
+  })
+
+  it('is the one that the caller names', () => {
+    const named = { ...unnamed, named: true, filename: '.mine' }
+    expect(groupFolder(named, { name: 'model', files: [] })).toBe('.mine')
   })
 })
