@@ -202,6 +202,8 @@ export function createProgram(version: string, commands: Commands): Command {
       'allow such URLs to reach this host at any address, but not hosts it redirects to; may be repeated',
       addText,
     )
+    .option('--remote-tokens', "use this machine's tokens, such as HF_TOKEN, for refs given by callers")
+    .option('--linked-modes', 'allow the folders of the modes to be symbolic links')
 
   addNetworkOptions(serve)
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')

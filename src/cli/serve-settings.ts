@@ -19,6 +19,10 @@ export interface ServeOptions extends NetworkOptions {
   allowHost?: string[] | undefined
   /** Whether to serve the dashboard. Commander sets it to false for `--no-ui`. */
   ui?: boolean | undefined
+  /** See `DownloadManagerOptions.linkedModes`. */
+  linkedModes?: boolean | undefined
+  /** See `DownloadManagerOptions.remoteTokens`. */
+  remoteTokens?: boolean | undefined
   quiet?: boolean | undefined
 }
 

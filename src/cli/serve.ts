@@ -62,6 +62,8 @@ export async function serve(options: ServeOptions): Promise<number> {
         directory: options.directory,
         modes: modesFor(catalog),
         ...networkSettings(options),
+        linkedModes: options.linkedModes ?? false,
+        remoteTokens: options.remoteTokens ?? false,
       }),
   )
   log.follow(manager)

@@ -48,6 +48,7 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     }),
     hashes,
     gate: new HostGate(),
+    remoteGate: new HostGate(),
     batchesFor: batchPools(),
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null, clock),
   }

@@ -90,6 +90,8 @@ export interface TransferResources {
   shares: Shares
   hashes: HashService
   gate: HostGate
+  /** That of remote callers, whose requests must not make those of trusted ones wait. */
+  remoteGate: HostGate
   /** The pool of buffers for a transfer with the given number of connections. */
   batchesFor: (connections: number) => BufferPool
   /** Rate limit for all transfers together. */

@@ -201,9 +201,10 @@ export class Transfer {
   }
 
   async #fetch(): Promise<'complete' | 'nothing'> {
-    const { tuning, clock, gate, bucket } = this.#shared
+    const { tuning, clock, bucket } = this.#shared
     const http = this.#share.open()
     const spec = this.#spec
+    const gate = spec.remote === null ? this.#shared.gate : this.#shared.remoteGate
     const batches = this.#shared.batchesFor(spec.connections)
     const fetcher = new Fetcher({
       spec,

@@ -179,10 +179,10 @@ export const downloadRoutes: readonly Route[] = [
     query: eventsQuery,
     answer: 'event stream',
     errors: [400, 404],
-    handle: async ({ services: { manager, downloadEvents }, request, query }) => {
+    handle: async ({ services: { manager, downloadEvents }, request, query, caller }) => {
       if (query.url !== undefined) await known(manager, query.url)
       else await manager.ready
-      return eventStream(downloadEvents, request, query.url ?? null)
+      return eventStream(downloadEvents, request, query.url ?? null, caller)
     },
   }),
 ]

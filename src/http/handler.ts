@@ -217,7 +217,14 @@ async function run(
     const given = (await readJson(request, context.body)) ?? missing
     body = parseOptions(components[route.body], given, 'The body')
   }
-  const result = await route.handle({ services, request, query, body, permission })
+  const result = await route.handle({
+    services,
+    request,
+    query,
+    body,
+    permission,
+    caller: context.remoteAddress,
+  })
   return result instanceof Response ? result : json(result, 200, {})
 }
 

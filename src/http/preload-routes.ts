@@ -133,10 +133,10 @@ export const preloadRoutes: readonly Route[] = [
     summary: 'Server-sent events: `status` first and after each change, and `log`.',
     answer: 'event stream',
     errors: [],
-    handle: async ({ services, request }) => {
+    handle: async ({ services, request, caller }) => {
       const { preloader, events } = preloaderOf(services)
       await preloader.ready
-      return eventStream(events, request, null)
+      return eventStream(events, request, null, caller)
     },
   }),
 ]

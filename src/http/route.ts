@@ -63,6 +63,8 @@ export interface RouteCall<Query, Body> {
   body: Body
   /** Whether the caller has a permission. */
   permission: (action: Action) => Promise<Permission>
+  /** Remote address of the connection; undefined if the host application does not tell it. */
+  caller?: string | undefined
 }
 
 /** A route. */

@@ -46,7 +46,17 @@ export interface SseTuning {
   maxMessages?: number
   /** Maximum total bytes of such messages. Default 4 MiB. */
   maxBytes?: number
+  /** Maximum number of readers. Default 1,000. */
+  maxReaders?: number
+  /** Maximum number of readers of one caller. Default 64. */
+  maxReadersOfCaller?: number
 }
+
+/**
+ * A snapshot of all topics is shared by readers that join until so many messages have followed it. A list of
+ * thousands of downloads takes a megabyte, which readers that do not read would otherwise keep for each of them.
+ */
+const maxSnapshotAge = 200
 
 /** Delay before a browser reconnects, in milliseconds. */
 const retryMs = 2000
@@ -61,6 +71,7 @@ const ping = encoder.encode(': ping\n\n')
 /** A reader: its topic, its position and its stream. */
 interface Reader {
   topic: string | null
+  caller: string
   /** Number of the last message that was sent to it. */
   position: number
   needsSnapshot: boolean
@@ -83,14 +94,26 @@ export class SseChannel {
   #unsubscribe: (() => void) | null = null
   #pings: Timer | null = null
   #closed = false
+  readonly #maxReaders: number
+  readonly #maxReadersOfCaller: number
+  /** The last snapshot of all topics, and the number of the last message before it. */
+  #shared: { position: number; bytes: Uint8Array } | null = null
 
   constructor(
     source: SseSource,
-    { pingMs = 15_000, maxMessages = 1_000, maxBytes = 4 * 1024 * 1024 }: SseTuning = {},
+    {
+      pingMs = 15_000,
+      maxMessages = 1_000,
+      maxBytes = 4 * 1024 * 1024,
+      maxReaders = 1_000,
+      maxReadersOfCaller = 64,
+    }: SseTuning = {},
     clock: Clock = systemClock,
   ) {
     this.#source = source
     this.#pingMs = pingMs
+    this.#maxReaders = maxReaders
+    this.#maxReadersOfCaller = maxReadersOfCaller
     this.#clock = clock
     this.#backlog = new Backlog({ maxMessages, maxBytes })
   }
@@ -116,8 +139,11 @@ export class SseChannel {
     topic: string | null
     lastEventId: string | null
     signal: AbortSignal
+    /** Address of the caller. Default: unknown, which counts as one caller. */
+    caller?: string | undefined
   }): ReadableStream<Uint8Array> {
-    const { topic, lastEventId, signal } = options
+    const { topic, lastEventId, signal, caller = '' } = options
+    this.#requireRoom(caller)
     let reader: Reader | null = null
     return new ReadableStream<Uint8Array>(
       {
@@ -132,6 +158,7 @@ export class SseChannel {
           }
           const made: Reader = {
             topic,
+            caller,
             position: this.#backlog.last,
             needsSnapshot: true,
             controller,
@@ -229,16 +256,41 @@ export class SseChannel {
     }
   }
 
+  /** @throws DownloadError `QUEUE_FULL` when there are too many readers. */
+  #requireRoom(caller: string): void {
+    const own = [...this.#readers].filter((reader) => reader.caller === caller).length
+    if (this.#readers.size < this.#maxReaders && own < this.#maxReadersOfCaller) return
+    throw new DownloadError(
+      'QUEUE_FULL',
+      'Too many event streams are open; close some, or try again later.',
+      {
+        retryable: true,
+      },
+    )
+  }
+
   #feedSnapshot(reader: Reader): void {
     reader.needsSnapshot = false
+    if (reader.topic === null && this.#feedShared(reader)) return
     reader.position = this.#backlog.last
     const snapshot = this.#source.snapshot(reader.topic)
     if (snapshot === null) {
       this.#end(reader)
       return
     }
-    const text = textOf(snapshot.event, snapshot.data)
-    reader.controller.enqueue(this.#encode(reader.position, text))
+    const bytes = this.#encode(reader.position, textOf(snapshot.event, snapshot.data))
+    if (reader.topic === null) this.#shared = { position: reader.position, bytes }
+    reader.controller.enqueue(bytes)
+  }
+
+  /** Sends the last snapshot again if the messages after it are still there. */
+  #feedShared(reader: Reader): boolean {
+    const shared = this.#shared
+    if (shared === null || !this.#backlog.reaches(shared.position)) return false
+    if (this.#backlog.last - shared.position > maxSnapshotAge) return false
+    reader.position = shared.position
+    reader.controller.enqueue(shared.bytes)
+    return true
   }
 
   /** Ends the stream of a reader. */
@@ -260,6 +312,7 @@ export class SseChannel {
     this.#unsubscribe = null
     this.#pings?.cancel()
     this.#pings = null
+    this.#shared = null
     this.#backlog.clear()
     return true
   }
@@ -275,12 +328,18 @@ function textOf(event: string, data: unknown): string {
  * Creates a response that streams the events of a channel.
  *
  * @param topic - the topic to follow, or null for all.
- * @throws DownloadError `CLOSED` when the channel is closed.
+ * @param caller - address of the caller, whose streams are limited.
+ * @throws DownloadError `CLOSED` when the channel is closed; `QUEUE_FULL` when there are too many streams.
  */
-export function eventStream(channel: SseChannel, request: Request, topic: string | null): Response {
+export function eventStream(
+  channel: SseChannel,
+  request: Request,
+  topic: string | null,
+  caller?: string,
+): Response {
   if (channel.closed) throw new DownloadError('CLOSED', 'The server is closing.')
   const lastEventId = request.headers.get('last-event-id')
-  return new Response(channel.open({ topic, lastEventId, signal: request.signal }), {
+  return new Response(channel.open({ topic, lastEventId, signal: request.signal, caller }), {
     headers: {
       'Content-Type': 'text/event-stream; charset=utf-8',
       'Cache-Control': 'no-cache, no-transform',

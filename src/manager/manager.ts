@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { Destinations } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
 import { SafeEmitter } from '../download/events.js'
@@ -23,15 +23,17 @@ import { WorkerEngine } from '../engine/worker.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { defaultTuning } from '../net/tuning.js'
 import { Resolver, sourceRegistry } from '../sources/resolver.js'
-import { FileStore } from '../store/file.js'
-import { createMemoryStore } from '../store/memory.js'
-import type { DownloadStore } from '../store/store.js'
-import { type Clock, systemClock } from '../util/clock.js'
+import { systemClock } from '../util/clock.js'
 import { Serial } from '../util/schedule.js'
 import { internals, type ManagerInternals, servicesOf } from './internals.js'
-import { type DownloadManagerOptions, managerOptionsSchema, type ResolvedManagerOptions } from './options.js'
+import {
+  defaultMaxRecords,
+  type DownloadManagerOptions,
+  managerOptionsSchema,
+  type ResolvedManagerOptions,
+} from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
-import { Registry } from './registry.js'
+import { openStore, Registry } from './registry.js'
 import { Interest, Scheduler } from './scheduler.js'
 
 /**
@@ -133,6 +135,7 @@ export class DownloadManager extends SafeEmitter {
       places: this.#places,
       emitter: this,
       concurrency: this.#options.concurrency,
+      remoteConcurrency: this.#options.remoteConcurrency,
       connections: this.#options.connections,
       proxy: this.#options.proxy,
       isClosed: () => this.#closed !== null,
@@ -214,6 +217,8 @@ export class DownloadManager extends SafeEmitter {
     if (validated.wanted.signal?.aborted === true)
       throw new DownloadError('CANCELED', 'The signal is already aborted.')
 
+    if (validated.wanted.remote !== null) await this.#forgetOldest()
+    // Nothing may be awaited between looking the URL up and adding it, because another call may do the same.
     const request = await this.#claimFromStrangers(validated)
     const { wanted } = request
     const known = this.#registry.get(wanted.url)
@@ -366,8 +371,6 @@ export class DownloadManager extends SafeEmitter {
     await this.close()
   }
 
-  // ---- internals ----
-
   async #load(): Promise<void> {
     const context = { places: this.#places, sources: this[internals].sources }
     await this.#registry.load(this.#owner, this.#options.autoResume, {
@@ -403,6 +406,15 @@ export class DownloadManager extends SafeEmitter {
     })
   }
 
+  /** Removes the oldest settled downloads of remote callers beyond `maxRecords`; their finished files stay. */
+  async #forgetOldest(): Promise<void> {
+    const { maxRecords = defaultMaxRecords } = this.#options
+    if (this.#registry.size <= maxRecords) return
+    const settled = this.list().filter(({ state, record }) => record.remote !== null && isSettled(state))
+    settled.length = Math.max(0, settled.length - maxRecords)
+    for (const { url } of settled) await this.remove(url)
+  }
+
   /**
    * Removes a remote caller's download that has claimed the file of a trusted request. Its file is fetched
    * again then, because only a digest can tell whether it is the one that the trusted caller wants.
@@ -415,9 +427,8 @@ export class DownloadManager extends SafeEmitter {
     const place = joins ? known.record : destinationFor(request)
     const holder = place.named ? this.#registry.holderOf(place) : undefined
     if (holder === undefined || holder === known || holder.record.remote === null) return request
-    if (holder.state !== 'failed' && holder.state !== 'canceled') {
-      const message =
-        'A download of a remote caller was removed, because the host application needs its file name.'
+    if (!['failed', 'canceled'].includes(holder.state)) {
+      const message = 'A download of a remote caller was removed: the host application needs its file name.'
       this.emit('log', { download: holder, level: 'warn', message })
       await this.remove(holder.url)
     }
@@ -479,14 +490,4 @@ export class DownloadManager extends SafeEmitter {
     // If the URL was removed and requested again in the meantime, the call applies to the new download.
     return done ? download : await this.#control(url, task)
   }
-}
-
-/** Opens the store that the manager options select. */
-export function openStore(
-  store: ResolvedManagerOptions['store'],
-  directory: string,
-  clock: Clock,
-): DownloadStore {
-  if (store === 'file') return new FileStore(join(directory, '.model-downloader'), clock)
-  return store === 'memory' ? createMemoryStore() : store
 }

@@ -18,6 +18,16 @@ export interface DownloadManagerOptions {
    * `manager.concurrency = n`.
    */
   concurrency?: number
+  /**
+   * How many of the slots downloads of `remote` callers may take at the same time, 1 to 1,000. Default: all but one,
+   * and at least one. Downloads of trusted callers are also the first to get a free slot.
+   */
+  remoteConcurrency?: number
+  /**
+   * How many settled downloads of `remote` callers are kept in the list, 0 to 1,000,000; beyond that, the oldest ones
+   * are removed when further ones are requested. Their files stay. Default 10,000.
+   */
+  maxRecords?: number
   /** Maximum number of connections per download, 1 to 64. Default 8. */
   connections?: number
   /**
@@ -93,6 +103,9 @@ export interface DownloadManagerOptions {
   tuning?: Partial<TransferTuning>
 }
 
+/** See {@link DownloadManagerOptions.maxRecords}. */
+export const defaultMaxRecords = 10_000
+
 const pem = z.string().includes('-----BEGIN CERTIFICATE-----', 'must be certificates in PEM')
 
 const modeName = z
@@ -154,6 +167,8 @@ function withoutUndefined(tuning: object): Partial<TransferTuning> {
 export const managerOptionsSchema = z.strictObject({
   directory: folder.default('./models'),
   concurrency: count(1000).default(3),
+  remoteConcurrency: count(1000).optional(),
+  maxRecords: z.number().int().min(0).max(1_000_000).optional(),
   connections: count(64).default(8),
   maxBytesPerSecond: rate.default(null),
   modes: z.array(modeName).default(['llm', 'embed', 'rerank']),

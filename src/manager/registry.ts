@@ -7,8 +7,11 @@ import type { DownloadRecord } from '../download/record.js'
 import { isSettled } from '../download/states.js'
 import { DownloadError } from '../errors.js'
 import { FileStore } from '../store/file.js'
+import { createMemoryStore } from '../store/memory.js'
 import { type DownloadStore, storeError } from '../store/store.js'
+import type { Clock } from '../util/clock.js'
 import { type ModeFolder, restoreLost } from './lost-records.js'
+import type { ResolvedManagerOptions } from './options.js'
 
 /** Downloads of a manager: by URL, by the files that they write, and in the store. */
 export class Registry {
@@ -96,6 +99,11 @@ export class Registry {
   /** Whether a download is still registered; its URL may belong to a newer download by now. */
   has(download: Download): boolean {
     return this.#byUrl.get(download.url) === download
+  }
+
+  /** Number of registered downloads. */
+  get size(): number {
+    return this.#byUrl.size
   }
 
   /** Returns all downloads in order of arrival. */
@@ -245,4 +253,14 @@ function keyOf(place: Place): string {
   const { directory, mode } = place
   // Joined, so that a mode and a folder of the same name are treated as the same folder.
   return join(directory ?? '', mode ?? '', ...pathBelow(place)).toLowerCase()
+}
+
+/** Opens the store that the manager options select. */
+export function openStore(
+  store: ResolvedManagerOptions['store'],
+  directory: string,
+  clock: Clock,
+): DownloadStore {
+  if (store === 'file') return new FileStore(join(directory, '.model-downloader'), clock)
+  return store === 'memory' ? createMemoryStore() : store
 }

@@ -33,6 +33,8 @@ export interface SchedulerInit {
   places: Destinations
   emitter: SafeEmitter
   concurrency: number
+  /** Number of slots that downloads of remote callers may take. Default: all but one, and at least one. */
+  remoteConcurrency?: number | undefined
   /** Connections per download, unless the download sets its own number. */
   connections: number
   proxy: ProxySetting
@@ -57,13 +59,17 @@ export class Scheduler {
 
   constructor(init: SchedulerInit) {
     this.#init = init
-    const queue = (slots: number) =>
+    const queue = (slots: number, limit?: QueueLimit<Download>) =>
       new DownloadQueue<Download>(
         slots,
         (download) => download.record,
         (download) => this.#run(download),
+        limit,
       )
-    this.#queue = queue(init.concurrency)
+    this.#queue = queue(init.concurrency, {
+      applies: (download) => download.record.remote !== null,
+      slots: (all) => Math.min(init.remoteConcurrency ?? Math.max(1, all - 1), all),
+    })
     this.#checks = queue(maxParallelChecks)
   }
 
@@ -389,13 +395,28 @@ export interface Queued {
   readonly priority: number
   /** Order of arrival; lower numbers come first. */
   readonly sequence: number
+  /** Set for a download of a remote caller. */
+  readonly remote?: object | null
 }
 
 /**
- * Compares two items by the order in which they take free slots: higher priority first, then earlier arrival.
+ * Compares two items by the order in which they take free slots: those of trusted callers before those of remote
+ * ones, whatever priority these ask for, then higher priority first, then earlier arrival.
  */
 export function compareQueued(a: Queued, b: Queued): number {
-  return b.priority - a.priority || a.sequence - b.sequence
+  return rankOf(a) - rankOf(b) || b.priority - a.priority || a.sequence - b.sequence
+}
+
+function rankOf({ remote = null }: Queued): number {
+  return remote === null ? 0 : 1
+}
+
+/** Items that may not take all slots of a {@link DownloadQueue}. */
+export interface QueueLimit<T> {
+  /** Whether the limit applies to an item. Must not change while the item waits or runs. */
+  applies: (item: T) => boolean
+  /** Returns the number of slots for such items, given that of all slots. */
+  slots: (all: number) => number
 }
 
 /**
@@ -407,6 +428,9 @@ export class DownloadQueue<T extends object> {
   readonly #slots: LimitFunction
   readonly #run: (item: T) => Promise<void>
   readonly #order: (item: T) => Queued
+  readonly #limit: QueueLimit<T> | null
+  /** Running items that the limit applies to. */
+  #limited = 0
   /** Sorted in the order in which the items will run. */
   readonly #waiting: T[] = []
 
@@ -414,9 +438,16 @@ export class DownloadQueue<T extends object> {
    * @param concurrency - number of slots.
    * @param order - returns the order of an item, which must not change while the item waits.
    * @param run - runs an item; must not reject.
+   * @param limit - items that may not take all slots. Default: none.
    */
-  constructor(concurrency: number, order: (item: T) => Queued, run: (item: T) => Promise<void>) {
+  constructor(
+    concurrency: number,
+    order: (item: T) => Queued,
+    run: (item: T) => Promise<void>,
+    limit: QueueLimit<T> | null = null,
+  ) {
     this.#slots = pLimit(concurrency)
+    this.#limit = limit
     this.#order = order
     this.#run = run
   }
@@ -428,6 +459,8 @@ export class DownloadQueue<T extends object> {
 
   set concurrency(slots: number) {
     this.#slots.concurrency = slots
+    // The limit may have risen as well, and items that it held back have no task of their own any more.
+    if (this.#limit !== null) for (let item = 0; item < this.#waiting.length; item += 1) this.#addTask()
   }
 
   /** Number of waiting items. */
@@ -442,10 +475,34 @@ export class DownloadQueue<T extends object> {
     // Most new items belong at the end, so the search starts there.
     const before = this.#waiting.findLastIndex((other) => compareQueued(this.#order(other), order) <= 0)
     this.#waiting.splice(before + 1, 0, item)
+    this.#addTask()
+  }
+
+  #addTask(): void {
     void this.#slots(async () => {
-      const next = this.#waiting.shift()
-      if (next !== undefined) await this.#run(next)
+      const next = this.#take()
+      if (next === undefined) return
+      if (this.#limit?.applies(next) !== true) {
+        await this.#run(next)
+        return
+      }
+      this.#limited += 1
+      try {
+        await this.#run(next)
+      } finally {
+        this.#limited -= 1
+        // The tasks of the items that the limit held back have ended without running any.
+        this.#addTask()
+      }
     })
+  }
+
+  /** Removes and returns the first item that may run now. */
+  #take(): T | undefined {
+    const limit = this.#limit
+    const isFull = limit !== null && this.#limited >= limit.slots(this.concurrency)
+    const index = isFull ? this.#waiting.findIndex((item) => !limit.applies(item)) : 0
+    return index === -1 ? undefined : this.#waiting.splice(index, 1)[0]
   }
 
   /** Removes an item from the queue. Returns whether it was waiting. */

@@ -1,7 +1,7 @@
 /** The event stream alone: ids, replay, slow readers, pings, and nothing left behind. */
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { SseChannel, type SseMessage, type SseTuning } from '../../src/http/sse.js'
+import { SseChannel, type SseMessage, type SseSource, type SseTuning } from '../../src/http/sse.js'
 import { ManualClock } from '../support/clock.js'
 import { waitFor } from '../support/wait.js'
 import { EventReader } from './bench.js'
@@ -278,5 +278,56 @@ describe('pings', () => {
     expect(reader.text).not.toContain('ping')
     await reader.leave()
     await quick.leave()
+  })
+})
+
+describe('many readers', () => {
+  const source = () => {
+    let snapshots = 0
+    let publish: (message: SseMessage) => void = () => undefined
+    const channelSource: SseSource = {
+      subscribe: (given) => {
+        publish = given
+        return () => undefined
+      },
+      snapshot: () => {
+        snapshots += 1
+        return { event: 'snapshot', data: { number: snapshots } }
+      },
+    }
+    return {
+      channelSource,
+      publish: (data: number) => publish({ event: 'state', data, topic: 'a' }),
+      count: () => snapshots,
+    }
+  }
+  const open = (channel: SseChannel, caller: string) =>
+    channel.open({ topic: null, lastEventId: null, signal: new AbortController().signal, caller })
+
+  it('share a snapshot as long as the events after it are there', async () => {
+    const { channelSource, publish, count } = source()
+    const channel = new SseChannel(channelSource, { maxMessages: 3 })
+    const first = open(channel, 'a')
+    publish(1)
+    const second = open(channel, 'b')
+    expect(count()).toBe(1)
+    for (let data = 2; data < 9; data += 1) publish(data)
+    open(channel, 'c')
+    expect(count()).toBe(2)
+    channel.close()
+    const text = await new Response(second).text()
+    expect(text).toMatch(/"number":1[^]*data: 1/)
+    await first.cancel()
+  })
+
+  it('are refused beyond the bounds, in all and of one caller', () => {
+    const { channelSource } = source()
+    const channel = new SseChannel(channelSource, { maxReaders: 3, maxReadersOfCaller: 2 })
+    open(channel, 'a')
+    open(channel, 'a')
+    expect(() => open(channel, 'a')).toThrow(/Too many event streams/)
+    open(channel, 'b')
+    expect(() => open(channel, 'c')).toThrow(/Too many event streams/)
+    channel.close()
   })
 })
