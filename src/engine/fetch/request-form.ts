@@ -10,7 +10,7 @@
  * `range`: a range, without an end for the first request. `plain`: no `Range` at all. `bounded`: a range of limited
  * length, also for the first request.
  */
-export type RequestForm = 'range' | 'plain' | 'bounded'
+type RequestForm = 'range' | 'plain' | 'bounded'
 
 /** The most that a bounded request asks for, in bytes. */
 export const maxBoundedBytes = 64 * 1024 * 1024
@@ -22,7 +22,7 @@ const formless = new Set([401, 402, 405, 407, 410, 451])
 const unbounded = new Set([403, 404])
 
 /** What is known about the file when a request fails. */
-export interface FormSituation {
+interface FormSituation {
   /** Bytes are on disk, which only a range can complete. */
   midWay: boolean
   /** Whether the caller gave the size of the file. */
