@@ -19,8 +19,8 @@ export interface DownloadManagerOptions {
    */
   concurrency?: number
   /**
-   * How many of the slots downloads of `remote` callers may take at the same time, 1 to 1,000. Default: all but one,
-   * and at least one. Downloads of trusted callers are also the first to get a free slot.
+   * How many of the slots downloads of `remote` callers may take at the same time, 1 to 1,000. Default: all but one
+   * of three or more slots. Downloads of trusted callers are also the first to get a free slot.
    */
   remoteConcurrency?: number
   /**

@@ -33,7 +33,7 @@ export interface SchedulerInit {
   places: Destinations
   emitter: SafeEmitter
   concurrency: number
-  /** Number of slots that downloads of remote callers may take. Default: all but one, and at least one. */
+  /** Number of slots that downloads of remote callers may take. Default: all but one of three or more. */
   remoteConcurrency?: number | undefined
   /** Connections per download, unless the download sets its own number. */
   connections: number
@@ -68,7 +68,7 @@ export class Scheduler {
       )
     this.#queue = queue(init.concurrency, {
       applies: (download) => download.record.remote !== null,
-      slots: (all) => Math.min(init.remoteConcurrency ?? Math.max(1, all - 1), all),
+      slots: (all) => Math.min(init.remoteConcurrency ?? (all < 3 ? all : all - 1), all),
     })
     this.#checks = queue(maxParallelChecks)
   }
