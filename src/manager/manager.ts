@@ -25,6 +25,7 @@ import { defaultTuning } from '../net/tuning.js'
 import { Resolver, sourceRegistry } from '../sources/resolver.js'
 import { systemClock } from '../util/clock.js'
 import { Serial } from '../util/schedule.js'
+import { Interest } from './interest.js'
 import { internals, type ManagerInternals, servicesOf } from './internals.js'
 import {
   defaultMaxRecords,
@@ -34,7 +35,7 @@ import {
 } from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
 import { openStore, Registry } from './registry.js'
-import { Interest, Scheduler } from './scheduler.js'
+import { Scheduler } from './scheduler.js'
 
 /**
  * Manages downloads: a queue with a limited number of slots, a registry by URL, events, and state that

@@ -13,6 +13,7 @@ import { StartOver } from '../part/start-over.js'
 import { ConnectionPool, type LiveConnection, Requests } from './connection-pool.js'
 import { endedEarly, type Outcome } from './connection.js'
 import type { FetcherInit } from './contract.js'
+import { isAnswer, judgeFailure } from './failure-rules.js'
 import { ForcedCoding } from './forced-coding.js'
 import { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
@@ -244,7 +245,8 @@ export class Fetcher {
       }
       this.#part = part
       if (connection.isDecoded) part.forgoResuming()
-      this.#noteFirst(live, head, verdict.ranges)
+      if (!mirror.noteFirst(head, { plain: live.plain, ranges: verdict.ranges, single: this.#init.single }))
+        this.#log('warn', 'The server does not serve ranges: this is one stream, which cannot be resumed.')
       if (part.writtenBytes > 0) {
         // A part from an earlier run was found once the file had a name: request only the missing bytes.
         this.mirrors.useKeptPart(part)
@@ -313,18 +315,6 @@ export class Fetcher {
     if (meaning === 'refuse') this.#refuse(live, error)
     else if (meaning === 'look-again') connection.stop()
     else this.#ruleOut(mirror, new StartOver(error, meaning))
-  }
-
-  /** The first accepted response shows what the server can do. */
-  #noteFirst({ mirror, plain }: LiveConnection, { headers }: ResponseHead, ranges: boolean): void {
-    const { forms } = mirror
-    const offered = /\bbytes\b/i.test(String(headers['accept-ranges'] ?? ''))
-    // A server that has refused or ignored ranges may still claim to serve them.
-    const claimed = plain && offered && !forms.refusesRanges && !this.#init.single
-    mirror.ranges = ranges || claimed
-    if (plain && forms.refusesRanges)
-      this.#log('warn', 'The server does not serve ranges: this is one stream, which cannot be resumed.')
-    forms.noteFirst()
   }
 
   #onChanged(live: LiveConnection, { by, seen, error }: Verdict & { kind: 'changed' }): void {
@@ -447,24 +437,20 @@ export class Fetcher {
     const { retryBudget, context, host, tuning } = this.#init
     const now = context.clock.now()
     const { several } = this.mirrors
-    // If there is another address, a stalled one is given up together with its other connections.
-    if (mirror.live > 0 && !(several && error.code === 'STALLED')) {
-      if (connection.receivedBytes < refusalBytes) mirror.poolSize.refused(mirror.live, now)
+    const { forms, live: others } = mirror
+    const meaning = judgeFailure(
+      error,
+      { others, beside: live.beside, several, forms },
+      tuning.maxRetryAfterMs,
+    )
+    if (meaning === 'crowded') {
+      if (others === 0 || connection.receivedBytes < refusalBytes)
+        mirror.poolSize.refused(Math.max(others, 1), now)
       return
     }
-    if (live.beside && !error.retryable && error.status !== undefined) {
-      // The server may have refused it only because there were others: the address is judged by a request alone.
-      mirror.poolSize.refused(1, now)
-      return
-    }
-    if (several && (error.retryAfterMs ?? 0) > tuning.maxRetryAfterMs) {
-      this.#ruleOut(mirror, error)
-      return
-    }
-    const answered = error.status !== undefined || error.code === 'PROTOCOL_ERROR'
-    const { forms } = mirror
-    if (!error.retryable || (answered && forms.servesPlainOnly) || forms.isRefusal(error.status)) {
-      this.#onRefused(mirror, error)
+    if (meaning !== 'retry') {
+      if (meaning === 'busy') this.#ruleOut(mirror, error)
+      else this.#onRefused(mirror, error)
       return
     }
     this.mirrors.noteFailure(mirror, now)
@@ -484,7 +470,8 @@ export class Fetcher {
       this.#end({ error: this.mirrors.lastResort() ?? error })
       return
     }
-    if (answered && !several) forms.afterFailure(verdict.attempt, tuning.maxAttempts, this.#part !== null)
+    if (isAnswer(error) && !several)
+      forms.afterFailure(verdict.attempt, tuning.maxAttempts, this.#part !== null)
     this.#notBefore = now + verdict.delayMs
     host.emit({ type: 'retrying', attempt: verdict.attempt, delayMs: verdict.delayMs, error: error.toJSON() })
   }

@@ -1,5 +1,6 @@
 /** One of the addresses of a file, and what this download knows about it. */
 import type { DownloadError } from '../../errors.js'
+import type { ResponseHead } from '../../net/http.js'
 import { firstHop, type Hop } from '../../net/redirects.js'
 import { type Identity, sizeOnly } from '../part/identity.js'
 import type { PartFile } from '../part/part-file.js'
@@ -68,6 +69,25 @@ export class Mirror {
       ? unvalidated
       : this.identity
     return { total: this.identity.total ?? total, etag, lastModified, lastModifiedStrong }
+  }
+
+  /**
+   * Notes what the first accepted response shows of the server.
+   *
+   * @param request - `plain`: without a range; `ranges`: the response was one; `single`: no other will be requested.
+   * @returns whether the server did not refuse ranges for good, so that the download can be resumed.
+   */
+  noteFirst(
+    { headers }: ResponseHead,
+    { plain, ranges, single }: { plain: boolean; ranges: boolean; single: boolean },
+  ): boolean {
+    const { forms } = this
+    const offered = /\bbytes\b/i.test(String(headers['accept-ranges'] ?? ''))
+    // A server that has refused or ignored ranges may still claim to serve them.
+    this.ranges = ranges || (plain && offered && !forms.refusesRanges && !single)
+    const resumable = !(plain && forms.refusesRanges)
+    forms.noteFirst()
+    return resumable
   }
 
   /** The host, for log messages; the rest of the URL may contain secrets. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Download, type DownloadOwner } from '../../../src/download/download.js'
 import { DownloadError } from '../../../src/errors.js'
-import { Interest } from '../../../src/manager/scheduler.js'
+import { Interest } from '../../../src/manager/interest.js'
 import { recordOf } from '../../store/conformance.js'
 
 const nobody: DownloadOwner = {

@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { compareQueued, DownloadQueue, type Queued } from '../../../src/manager/scheduler.js'
+import { compareQueued, DownloadQueue, type Queued } from '../../../src/manager/queue.js'
 import { waitFor } from '../../support/wait.js'
 
 interface Item extends Queued {
