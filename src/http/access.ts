@@ -154,6 +154,19 @@ export function isProxyHeader(name: string): boolean {
   return proxyHeaders.has(name) || proxyPrefixes.some((prefix) => name.startsWith(prefix))
 }
 
+/** The header that shows that a proxy has passed on a request; null if there is none. */
+function proxyHeaderOf({ headers }: RequestHead): string | null {
+  for (const name of headers.keys()) if (isProxyHeader(name)) return name
+  return null
+}
+
+/**
+ * The address of the caller, or null when it is unknown: behind a proxy all callers have the same one.
+ */
+export function callerOf(request: RequestHead, { remoteAddress }: RequestContext): string | null {
+  return proxyHeaderOf(request) === null ? (remoteAddress ?? null) : null
+}
+
 /**
  * The rule when there is no `authorize`: only callers on this machine that address it by a loopback name.
  * Checking the name protects against web pages whose own name resolves to 127.0.0.1 (DNS rebinding). Any header
@@ -171,12 +184,11 @@ export function requireLocal(request: RequestHead, context: RequestContext): voi
       'Only callers on the same machine are allowed, unless the host application passes `authorize`.',
     )
   }
-  for (const name of request.headers.keys()) {
-    if (isProxyHeader(name)) {
-      throw denied(
-        `A proxy has passed on this request (${name}), so its caller may be anywhere; the host application must pass \`authorize\`.`,
-      )
-    }
+  const proxy = proxyHeaderOf(request)
+  if (proxy !== null) {
+    throw denied(
+      `A proxy has passed on this request (${proxy}), so its caller may be anywhere; the host application must pass \`authorize\`.`,
+    )
   }
   if (!isLoopbackHost(hostOf(request, context))) {
     throw denied(

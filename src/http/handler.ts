@@ -7,6 +7,7 @@ import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { redactUrls } from '../util/redact.js'
 import {
+  callerOf,
   type Action,
   type Authorize,
   type Permission,
@@ -223,7 +224,7 @@ async function run(
     query,
     body,
     permission,
-    caller: context.remoteAddress,
+    caller: callerOf(request, context),
   })
   return result instanceof Response ? result : json(result, 200, {})
 }

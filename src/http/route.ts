@@ -63,8 +63,8 @@ export interface RouteCall<Query, Body> {
   body: Body
   /** Whether the caller has a permission. */
   permission: (action: Action) => Promise<Permission>
-  /** Remote address of the connection; undefined if the host application does not tell it. */
-  caller?: string | undefined
+  /** Address of the caller; null when it is unknown, or that of a proxy. */
+  caller: string | null
 }
 
 /** A route. */

@@ -71,7 +71,7 @@ const ping = encoder.encode(': ping\n\n')
 /** A reader: its topic, its position and its stream. */
 interface Reader {
   topic: string | null
-  caller: string
+  caller: string | null
   /** Number of the last message that was sent to it. */
   position: number
   needsSnapshot: boolean
@@ -139,10 +139,10 @@ export class SseChannel {
     topic: string | null
     lastEventId: string | null
     signal: AbortSignal
-    /** Address of the caller. Default: unknown, which counts as one caller. */
-    caller?: string | undefined
+    /** Address of the caller; null (the default) when it is unknown, so that only the number of all readers counts. */
+    caller?: string | null
   }): ReadableStream<Uint8Array> {
-    const { topic, lastEventId, signal, caller = '' } = options
+    const { topic, lastEventId, signal, caller = null } = options
     this.#requireRoom(caller)
     let reader: Reader | null = null
     return new ReadableStream<Uint8Array>(
@@ -257,8 +257,8 @@ export class SseChannel {
   }
 
   /** @throws DownloadError `QUEUE_FULL` when there are too many readers. */
-  #requireRoom(caller: string): void {
-    const own = [...this.#readers].filter((reader) => reader.caller === caller).length
+  #requireRoom(caller: string | null): void {
+    const own = caller === null ? 0 : [...this.#readers].filter((reader) => reader.caller === caller).length
     if (this.#readers.size < this.#maxReaders && own < this.#maxReadersOfCaller) return
     throw new DownloadError(
       'QUEUE_FULL',
@@ -328,14 +328,14 @@ function textOf(event: string, data: unknown): string {
  * Creates a response that streams the events of a channel.
  *
  * @param topic - the topic to follow, or null for all.
- * @param caller - address of the caller, whose streams are limited.
+ * @param caller - address of the caller, whose streams are limited; null when it is unknown.
  * @throws DownloadError `CLOSED` when the channel is closed; `QUEUE_FULL` when there are too many streams.
  */
 export function eventStream(
   channel: SseChannel,
   request: Request,
   topic: string | null,
-  caller?: string,
+  caller: string | null,
 ): Response {
   if (channel.closed) throw new DownloadError('CLOSED', 'The server is closing.')
   const lastEventId = request.headers.get('last-event-id')

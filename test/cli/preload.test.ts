@@ -228,7 +228,7 @@ describe('preload, asked in a wrong way', () => {
     expect(await listTree(cwd)).toEqual([])
   })
 
-  it.each(['hf:owner', 'nobody:knows', '@nobody/knows', 'nobody knows', 'https://host/owner%2Frepo.x'])(
+  it.each(['hf:owner', 'nobody:knows', '@nobody/knows', 'nobody knows', 'https://host/owner%3Arepo.x'])(
     'ends with 2 for the ref %s, as serve does, and downloads nothing',
     async (ref) => {
       await using origin = await startOrigin()

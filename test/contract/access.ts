@@ -64,13 +64,14 @@ export function accessTests({ open, traits }: Subject): void {
         const host = `Host: localhost:${scene.port}`
         for (const line of [
           'X-Forwarded-For: 203.0.113.7',
+          'X-Forwarded-For: 127.0.0.1',
           'X-Forwarded-For: 127.0.0.1, 203.0.113.7',
+          'Via: 1.1 proxy',
           'Forwarded: for=203.0.113.7;proto=https',
           'X-Real-IP: 203.0.113.7',
         ]) {
           expect([line, (await ask(scene, host, line)).status]).toEqual([line, 403])
         }
-        expect((await ask(scene, host, 'X-Forwarded-For: 127.0.0.1')).status).toBe(200)
       })
 
       it('lets no page of another origin write', async () => {

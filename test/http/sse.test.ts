@@ -301,7 +301,7 @@ describe('many readers', () => {
       count: () => snapshots,
     }
   }
-  const open = (channel: SseChannel, caller: string) =>
+  const open = (channel: SseChannel, caller: string | null) =>
     channel.open({ topic: null, lastEventId: null, signal: new AbortController().signal, caller })
 
   it('share a snapshot as long as the events after it are there', async () => {
@@ -329,5 +329,10 @@ describe('many readers', () => {
     open(channel, 'b')
     expect(() => open(channel, 'c')).toThrow(/Too many event streams/)
     channel.close()
+    // Callers that can't be told apart, as behind a proxy, share the bound for all.
+    const behindProxy = new SseChannel(source().channelSource, { maxReaders: 3, maxReadersOfCaller: 2 })
+    for (let reader = 0; reader < 3; reader++) open(behindProxy, null)
+    expect(() => open(behindProxy, null)).toThrow(/Too many event streams/)
+    behindProxy.close()
   })
 })

@@ -25,9 +25,9 @@ export const mutants: Readonly<Record<string, Mutation>> = {
   },
   'a file gets its name before it is synced': {
     file: 'engine/part/part-file.ts',
-    find: `      await io.fchmod(this.fd, options.mode)
+    find: `io.fchmod(this.fd, options.mode))
       await this.#datasync()`,
-    replace: '      await io.fchmod(this.fd, options.mode)',
+    replace: 'io.fchmod(this.fd, options.mode))',
   },
   'after a power cut the journal is believed as after a kill': {
     file: 'engine/part/journal.ts',
