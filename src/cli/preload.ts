@@ -18,6 +18,7 @@ import { begunGroups, finishedOnly } from './stores.js'
 
 /** Parsed options of `preload`. */
 export interface PreloadCommandOptions extends NetworkOptions {
+  linkedModes?: boolean | undefined
   directory: string
   /** Keys of the models. Default: every model with `auto_download`. */
   models?: string[] | undefined
@@ -104,6 +105,7 @@ function createManager(
         ),
         autoResume: false,
         ...networkSettings(options),
+        linkedModes: options.linkedModes ?? false,
         worker: false,
       }),
   )

@@ -176,6 +176,7 @@ export function createProgram(version: string, commands: Commands): Command {
     )
 
   addNetworkOptions(preload)
+    .option('--linked-modes', 'allow the folders of the modes to be symbolic links')
     .option('--force', 'download again even if files exist; they are replaced when the new ones are complete')
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')

@@ -1,18 +1,13 @@
 import { createServer, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { createServer as createTlsServer } from 'node:tls'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { HttpClient, type Exchange } from '../../src/net/http.js'
-import { certificate } from '../support/certificate.js'
+import { caPem, certificate } from '../support/certificate.js'
 import { withTimeout } from '../support/wait.js'
 
-const http = new HttpClient({ connectTimeoutMs: 5_000 })
-// The client takes no authority of our own.
-beforeAll(() => vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0'))
-afterAll(async () => {
-  vi.unstubAllEnvs()
-  await http.close()
-})
+const http = new HttpClient({ connectTimeoutMs: 5_000, ca: [caPem] })
+afterAll(() => http.close())
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
