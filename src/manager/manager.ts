@@ -24,7 +24,7 @@ import { DownloadError, toDownloadError } from '../errors.js'
 import { defaultTuning } from '../net/tuning.js'
 import { Resolver, sourceRegistry } from '../sources/resolver.js'
 import { systemClock } from '../util/clock.js'
-import { Serial } from '../util/schedule.js'
+import { Arrivals, Serial } from '../util/schedule.js'
 import { Interest } from './interest.js'
 import { internals, type ManagerInternals, servicesOf } from './internals.js'
 import {
@@ -64,6 +64,7 @@ export class DownloadManager extends SafeEmitter {
   readonly #scheduler: Scheduler
   readonly #owner: DownloadOwner
   readonly #serial = new Serial<Download>()
+  readonly #arrivals = new Arrivals()
   readonly #interest = new Interest((download) => {
     if (this.#closed !== null) return
     this.cancel(download.url).catch((error: unknown) => {
@@ -231,7 +232,7 @@ export class DownloadManager extends SafeEmitter {
     const record = newRecord(wanted, { ...destinationFor(request), sequence: this.#registry.nextSequence() })
     const download = new Download(record, this.#owner)
     this.#registry.add(download)
-    await this.#serial.run(download, async () => {
+    const insert = async (pass: () => Promise<void>) => {
       try {
         await this.#registry.insert(download)
       } catch (error) {
@@ -239,10 +240,13 @@ export class DownloadManager extends SafeEmitter {
         throw error
       }
       const fileExists = await this.#places.holds(record)
+      // Records are written at the same time, and the last one may be on disk first.
+      await pass()
       this.#requireOpen()
       this.#scheduler.enqueue(download, fileExists)
       this.#interest.add(download, wanted.signal)
-    })
+    }
+    await this.#arrivals.run((pass) => this.#serial.run(download, () => insert(pass)))
     return download
   }
 

@@ -22,6 +22,34 @@ export class Serial<K extends object> {
   }
 }
 
+// ---- arrivals
+
+/** Lets tasks that run at the same time pass one point in the order in which they arrived. */
+export class Arrivals {
+  #last: Promise<unknown> = Promise.resolve()
+
+  /**
+   * Runs a task. `pass` resolves when all tasks that arrived earlier have passed, or ended without.
+   *
+   * @param task - calls `pass` at most once.
+   */
+  async run<T>(task: (pass: () => Promise<void>) => Promise<T>): Promise<T> {
+    const earlier = this.#last
+    let leave = () => undefined as void
+    const left = new Promise<void>((resolve) => (leave = resolve))
+    this.#last = earlier.then(() => left)
+    try {
+      return await task(async () => {
+        await earlier
+        // What follows in the task without waiting is done before any later task continues.
+        queueMicrotask(leave)
+      })
+    } finally {
+      leave()
+    }
+  }
+}
+
 // ---- latest
 
 /**
