@@ -34,6 +34,8 @@ export interface TransferSpec {
   size: number | null
   /** Headers of the caller, sent to the origin of `url` only. */
   headers: Record<string, string>
+  /** A source named `url` and `headers`, and can be asked again when they have expired. Default false. */
+  renewable?: boolean
   /** Maximum number of connections for this file. */
   connections: number
   /** Limit for this transfer in bytes per second, or null. */

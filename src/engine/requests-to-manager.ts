@@ -9,7 +9,10 @@ export type Reply = Extract<TransferCommand, { requestId: number }>
 /** How long to wait for a reply, in milliseconds. */
 const replyTimeoutMs = 60_000
 
-/** The pending requests. Each one fails when the signal aborts, or after a minute. */
+/** The same for a new address, which a source may only name after the waits that it asks for. */
+const refreshTimeoutMs = 3_600_000
+
+/** The pending requests. Each one fails when the signal aborts, or after its time. */
 export class ManagerRequests {
   readonly #emit: (event: TransferEvent) => void
   readonly #signal: AbortSignal
@@ -35,7 +38,10 @@ export class ManagerRequests {
    * @throws DownloadError `CANCELED`, `INTERNAL`.
    */
   async refresh(status: number): Promise<{ url: string; headers: Record<string, string> }> {
-    const reply = await this.#request((requestId) => ({ type: 'refresh', requestId, status }))
+    const reply = await this.#request(
+      (requestId) => ({ type: 'refresh', requestId, status }),
+      refreshTimeoutMs,
+    )
     if (reply.type !== 'refreshed')
       throw new DownloadError('INTERNAL', 'The manager sent a reply of the wrong type.')
     return reply
@@ -51,7 +57,7 @@ export class ManagerRequests {
     if (reply.type === 'claimed' && reply.error !== null) throw deserializeError(reply.error)
   }
 
-  #request(createEvent: (requestId: number) => TransferEvent): Promise<Reply> {
+  #request(createEvent: (requestId: number) => TransferEvent, timeoutMs = replyTimeoutMs): Promise<Reply> {
     const requestId = this.#nextId++
     return new Promise((resolve, reject) => {
       const end = () => {
@@ -66,7 +72,7 @@ export class ManagerRequests {
       const timer = this.#clock.timer(() => {
         end()
         reject(new DownloadError('INTERNAL', 'The manager did not answer in time.', { retryable: true }))
-      }, replyTimeoutMs)
+      }, timeoutMs)
       this.#signal.addEventListener('abort', onAbort)
       this.#waiting.set(requestId, (reply) => {
         end()

@@ -40,10 +40,18 @@ interface Active {
   connections: number
 }
 
+/** Finds the addresses of files. */
+interface GroupAddresses {
+  /** The latest known address of a file. */
+  latest(file: ResolvedFile): ResolvedFile
+  /** An address that works now for a file whose address was refused. */
+  refresh(file: ResolvedFile): Promise<ResolvedFile>
+}
+
 /** Job of a download that consists of several files. */
 export class GroupJob implements Job {
   readonly #host: JobHost
-  readonly #refresh: (file: ResolvedFile) => Promise<ResolvedFile>
+  readonly #addresses: GroupAddresses
   readonly #active = new Map<GroupEntry, Active>()
   readonly #failures = new FailureStreak()
   readonly #progress: Throttle
@@ -57,9 +65,9 @@ export class GroupJob implements Job {
   /** Highest number of bytes reported so far: progress does not go back when a file starts over. */
   #peak = 0
 
-  constructor(host: JobHost, resolution: Resolution, refresh: (file: ResolvedFile) => Promise<ResolvedFile>) {
+  constructor(host: JobHost, resolution: Resolution, addresses: GroupAddresses) {
     this.#host = host
-    this.#refresh = refresh
+    this.#addresses = addresses
     this.#budget = this.#makeBudget([])
     this.#progress = new Throttle(
       () => host.tuning.progressIntervalMs,
@@ -144,8 +152,10 @@ export class GroupJob implements Job {
 
   #start(group: GroupFiles, entry: GroupEntry, connections: number): void {
     const host = this.#host
-    const file = this.#sources.get(entry)
-    if (file === undefined) throw new DownloadError('INTERNAL', 'A file of the group has no source.')
+    const resolved = this.#sources.get(entry)
+    if (resolved === undefined) throw new DownloadError('INTERNAL', 'A file of the group has no source.')
+    // The credentials of the first address may have expired since.
+    const file = this.#addresses.latest(resolved)
     const { record } = host.download
     const { directory: root } = host.spec()
     const { cache = null, ...destination } = destinationOf(file, record, {
@@ -158,6 +168,7 @@ export class GroupJob implements Job {
       {
         ...host.spec(),
         ...destination,
+        renewable: true,
         // The ref is written only when all files are complete.
         cache: cache === null ? null : { ...cache, ref: null },
         connections,
@@ -229,7 +240,7 @@ export class GroupJob implements Job {
   async #onRefresh(entry: GroupEntry, requestId: number): Promise<void> {
     const active = this.#active.get(entry)
     if (active === undefined) return
-    active.file = await this.#refresh(active.file)
+    active.file = await this.#addresses.refresh(active.file)
     const { url, headers } = addressOf(active.file, this.#host.download.record.headers)
     active.handle.send({ type: 'refreshed', requestId, url, headers })
   }

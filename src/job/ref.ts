@@ -1,13 +1,18 @@
 /** Resolves the addresses of a ref's files during one run of its download. */
 import type { Download } from '../download/download.js'
-import { isDownloadError, toDownloadError } from '../errors.js'
+import { type DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { Resolver, ResolveRequest } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
+import type { Clock } from '../util/clock.js'
 
 /**
- * Timeout in milliseconds for requesting a fresh address during a transfer, which waits for it for a minute.
+ * How long a request for a fresh address may take, in milliseconds, besides the waits that the source asks for. It is
+ * less than what a transfer waits for it.
  */
 const refreshMs = 45_000
+
+/** A source that has just named the same addresses again is not asked another time for so long, in milliseconds. */
+const unchangedMs = 10_000
 
 /** Callbacks for retries and log messages. */
 export interface RefListener {
@@ -24,11 +29,20 @@ export class RefAddress {
   readonly #files = new Map<string, ResolvedFile>()
   #revision: string | undefined
   #refreshing: Promise<void> | null = null
+  /** When the source last named the same addresses again. */
+  #unchangedAt = -Infinity
+  readonly #clock: Clock
 
-  constructor(resolver: Resolver, download: Pick<Download, 'record' | 'groupFiles'>, listener: RefListener) {
+  constructor(
+    resolver: Resolver,
+    download: Pick<Download, 'record' | 'groupFiles'>,
+    listener: RefListener,
+    clock: Clock,
+  ) {
     this.#resolver = resolver
     this.#download = download
     this.#listener = listener
+    this.#clock = clock
   }
 
   /**
@@ -55,41 +69,76 @@ export class RefAddress {
     return resolution
   }
 
+  /** The latest known address of a file. */
+  latest(file: ResolvedFile): ResolvedFile {
+    return this.#files.get(file.filename) ?? file
+  }
+
   /**
-   * Returns an address that works now for the file that is being fetched. If the source can't be reached, or
+   * Returns an address that works now for a file whose address was refused. If the source can't be reached, or
    * has a different file by now, the previous address is returned; it is bound to its revision if the source
    * has revisions. Concurrent calls share one request to the source.
    *
-   * @param file - the file as it was last resolved; if a newer result exists, no request is made.
+   * @param file - the file as the transfer knows it; if a newer result exists, no request is made.
    */
   async refresh(file: ResolvedFile, signal: AbortSignal): Promise<ResolvedFile> {
-    const latest = () => this.#files.get(file.filename) ?? file
-    if (latest() !== file) return latest()
+    if (this.latest(file) !== file) return this.latest(file)
+    if (this.#clock.now() - this.#unchangedAt < unchangedMs) return file
     this.#refreshing ??= this.#refreshFiles(signal).finally(() => {
       this.#refreshing = null
     })
     await this.#refreshing
-    return latest()
+    return this.latest(file)
   }
 
   async #refreshFiles(signal: AbortSignal): Promise<void> {
+    const limit = new AbortController()
+    const start = (ms: number) =>
+      this.#clock.timer(() => {
+        limit.abort()
+      }, ms)
+    let timer = start(refreshMs)
     try {
-      const within = AbortSignal.any([signal, AbortSignal.timeout(refreshMs)])
-      const { files } = await this.#resolveRef(this.#revision, within)
+      const { files } = await this.#resolveRef(
+        this.#revision,
+        AbortSignal.any([signal, limit.signal]),
+        ({ retryAfterMs }, delayMs) => {
+          if (retryAfterMs === undefined) return
+          timer.cancel()
+          timer = start(delayMs + refreshMs)
+        },
+      )
+      let changed = false
       for (const file of files) {
         const last = this.#files.get(file.filename)
         if (last === undefined) continue
-        if (isSame(file, last)) this.#files.set(file.filename, file)
-        else if (sameOrigin(file, last)) this.#files.set(file.filename, { ...last, headers: file.headers })
+        const fresh = isSame(file, last)
+          ? file
+          : sameOrigin(file, last)
+            ? { ...last, headers: file.headers }
+            : last
+        if (hasSameAddress(fresh, last)) continue
+        this.#files.set(file.filename, fresh)
+        changed = true
       }
+      if (!changed) this.#unchangedAt = this.#clock.now()
     } catch (error) {
       this.#listener.onLog(`Requesting a fresh address failed: ${toDownloadError(error).message}`)
+    } finally {
+      timer.cancel()
     }
   }
 
-  #resolveRef(revision: string | undefined, signal: AbortSignal): Promise<Resolution> {
+  #resolveRef(
+    revision: string | undefined,
+    signal: AbortSignal,
+    onWait: (error: DownloadError, delayMs: number) => void = () => undefined,
+  ): Promise<Resolution> {
     const { url, remote, include, exclude } = this.#download.record
-    const { onRetry } = this.#listener
+    const onRetry: RefListener['onRetry'] = (error, attempt, delayMs) => {
+      onWait(error, delayMs)
+      this.#listener.onRetry(error, attempt, delayMs)
+    }
     return this.#resolver.resolve(url, { remote, signal, onRetry, include, exclude, revision })
   }
 }
@@ -100,6 +149,12 @@ function isSame(a: ResolvedFile, b: ResolvedFile): boolean {
     (a.sha256 !== undefined && a.sha256 === b.sha256) ||
     (a.revision !== undefined && a.revision === b.revision && a.filename === b.filename)
   )
+}
+
+/** Whether two results lead to the same requests. */
+function hasSameAddress(a: ResolvedFile, b: ResolvedFile): boolean {
+  const textOf = ({ urls, headers }: ResolvedFile) => JSON.stringify([urls, Object.entries(headers)])
+  return textOf(a) === textOf(b)
 }
 
 function sameOrigin(a: ResolvedFile, b: ResolvedFile): boolean {

@@ -64,14 +64,19 @@ export class DownloadRun {
     // knows it.
     this.#address = !isRef(download.url, resolver)
       ? null
-      : new RefAddress(resolver, download, {
-          onRetry: (error, attempt, delayMs) => {
-            this.#on({ type: 'retrying', error, attempt, delayMs })
+      : new RefAddress(
+          resolver,
+          download,
+          {
+            onRetry: (error, attempt, delayMs) => {
+              this.#on({ type: 'retrying', error, attempt, delayMs })
+            },
+            onLog: (message) => {
+              this.#on({ type: 'log', level: 'warn', message })
+            },
           },
-          onLog: (message) => {
-            this.#on({ type: 'log', level: 'warn', message })
-          },
-        })
+          init.clock,
+        )
   }
 
   /**
@@ -145,7 +150,10 @@ export class DownloadRun {
       const message = 'Mirrors (urls) apply to a single file, but the ref names several.'
       return new DownloadError('INVALID_OPTIONS', message).toJSON()
     }
-    this.#job = new GroupJob(this.#host, resolution, (one) => address.refresh(one, this.#aborted.signal))
+    this.#job = new GroupJob(this.#host, resolution, {
+      latest: (one) => address.latest(one),
+      refresh: (one) => address.refresh(one, this.#aborted.signal),
+    })
     return null
   }
 
@@ -166,6 +174,7 @@ export class DownloadRun {
     const spec = {
       ...this.#host.spec(),
       ...destination,
+      renewable: true,
       filename: cache === null ? filename : cache.blob,
       known: stamp,
     }

@@ -209,8 +209,8 @@ async function ask(session: Session, reference: string): Promise<JsonAnswer> {
       maxBytes: maxManifestBytes,
       explain: (answer) => explain(answer, ref),
     })
-  if (session.headers['authorization'] !== undefined) return request(session.headers, [])
-  const answer = await request({}, [401])
+  // A token that is refused may have expired while the registry asked to wait.
+  const answer = await request(session.headers, [401])
   if (answer.status !== 401) return answer
   session.headers = { authorization: `Bearer ${await tokenFor(session, answer)}` }
   return request(session.headers, [])

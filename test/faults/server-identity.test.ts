@@ -280,7 +280,7 @@ function signed(
 }
 
 describe('row 12: signed URL expires mid-way', () => {
-  const refusals = [401, 403, 410]
+  const refusals = [400, 401, 403, 410]
   const cut: Fault = { type: 'truncate', afterBytes: 100_000, times: 1 }
 
   it.each(refusals)(
@@ -313,6 +313,7 @@ describe('row 12: signed URL expires mid-way', () => {
   })
 
   it.each([
+    [400, 'HTTP_ERROR'],
     [401, 'ACCESS_DENIED'],
     [403, 'ACCESS_DENIED'],
     [410, 'NOT_FOUND'],

@@ -134,6 +134,63 @@ describe('a group', () => {
     expect(asked).toBeLessThanOrEqual(3)
   })
 
+  it.each([400, 401, 403, 404, 410])(
+    'goes on when its credentials expire before the first request for some files: %i',
+    async (refusal) => {
+      await using origin = await startOrigin()
+      const names = Array.from({ length: 12 }, (_, index) => `file-${index}.bin`)
+      const files = filesOf(names, 8 * KiB)
+      // Each token is good for the first requests for three files.
+      let tokens = 0
+      const seen = new Map<string, Set<string>>()
+      for (const name of names) {
+        origin.serve(`/${name}`, {
+          content: files[name] ?? textContent(''),
+          requires: ({ headers, path }) => {
+            const token = headers['authorization'] ?? ''
+            const paths = seen.get(token) ?? new Set()
+            seen.set(token, paths.add(path))
+            return token === `Bearer ${tokens}` && paths.size <= 3 ? undefined : refusal
+          },
+        })
+      }
+      const source: Source = {
+        name: 'mine',
+        match: (text) => text.startsWith('mine:'),
+        resolve: () => {
+          const headers = { authorization: `Bearer ${(tokens += 1)}` }
+          return Promise.resolve({
+            name: 'model',
+            files: names.map((filename) => ({ filename, urls: [origin.url(`/${filename}`)], headers })),
+          })
+        },
+      }
+      const directory = tempDir('group-tokens')
+      await using manager = makeManager(directory, { sources: [source], connections: 1 })
+      await arrives(await manager.download({ url: 'mine:model' }))
+      await expectFiles(join(directory, 'model'), files)
+      // What was renewed for one file serves the ones after it.
+      expect(tokens).toBe(4)
+      expect(origin.requests().filter(({ status }) => status === refusal)).toHaveLength(3)
+    },
+  )
+
+  it('that its source can give no other credentials for asks once, and fails as the server says', async () => {
+    await using origin = await startOrigin()
+    origin.serve('*', { status: 401 })
+    let asked = 0
+    const source = sourceOf(() => {
+      asked += 1
+      return ['a.bin', 'b.bin', 'c.bin'].map((filename) => ({ filename, url: origin.url(`/${filename}`) }))
+    })
+    await using manager = makeManager(tempDir('group-refused'), { sources: [source], connections: 1 })
+    expect(await fails(await manager.download({ url: 'mine:model' }))).toMatchObject({
+      code: 'ACCESS_DENIED',
+      status: 401,
+    })
+    expect([asked, origin.requests().length]).toEqual([2, 3])
+  })
+
   it('comes out right of a storm of pauses, resumes and cancels', async () => {
     await using scene = await startScene({ connections: 4 })
     const { hub, manager, directory } = scene

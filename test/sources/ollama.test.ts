@@ -163,6 +163,24 @@ describe('a registry', () => {
     expect(JSON.stringify(other.asked)).not.toContain(token)
   })
 
+  it('is asked for another token when the first one has expired', async () => {
+    let tokens = 0
+    const child = `sha256:${sha256(manifest)}`
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+    const index = { manifests: [{ mediaType, digest: child, size: manifest.length }] }
+    // Two manifests are requested, and each token is good for one of them.
+    const brief: Answer = ({ path, headers }, origin) => {
+      if (path.startsWith('/token')) return { body: { token: `t${(tokens += 1)}` } }
+      const isIndex = path.endsWith('/latest')
+      if (headers.authorization === (isIndex ? 'Bearer t1' : 'Bearer t2'))
+        return { body: isIndex ? index : manifest }
+      return { status: 401, headers: { 'www-authenticate': `Bearer realm="${origin}/token"` } }
+    }
+    const { resolving } = await against(brief, 'me/llama')
+    expect(await resolving).toMatchObject([{ headers: { authorization: 'Bearer t2' } }])
+    expect(tokens).toBe(2)
+  })
+
   it('that refuses its own token is believed', async () => {
     const never: Answer = ({ path }, origin) =>
       path.startsWith('/token')

@@ -18,6 +18,7 @@ import { ForcedCoding } from './forced-coding.js'
 import { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import { LimitedGrowth } from './pool-size.js'
+import { Refusals } from './refusals.js'
 import { judge, protocolError, type Verdict } from './response-rules.js'
 
 /** A connection that failed before it received this many bytes counts as refused by the server. */
@@ -29,6 +30,7 @@ export class Fetcher {
   readonly #pool: ConnectionPool
   readonly #requests: Requests
   readonly #growth: LimitedGrowth
+  readonly #refusals: Refusals
   readonly mirrors: MirrorSet
   #part: PartFile | null
   /** Only one connection is used until bytes arrive. */
@@ -61,7 +63,22 @@ export class Fetcher {
         this.#onClose(live, outcome)
       },
     })
-    const { minSegmentBytes } = init.tuning
+    const { minSegmentBytes, minDelayMs } = init.tuning
+    this.#refusals = new Refusals({
+      mirrors: this.mirrors,
+      sized: init.spec.size !== null,
+      midWay: () => this.#part !== null,
+      askAgain: (pause) => {
+        if (pause) this.#notBefore = init.context.clock.now() + minDelayMs
+        this.#pump()
+      },
+      ruleOut: (mirror, why) => {
+        this.#ruleOut(mirror, why)
+      },
+      log: (message) => {
+        this.#log('info', message)
+      },
+    })
     this.#forcedCoding = new ForcedCoding((message) => {
       init.host.emit({ type: 'log', level: 'warn', message })
     })
@@ -207,9 +224,12 @@ export class Fetcher {
         return
       case 'expired':
         // An address that has never worked can't have expired. One that serves another connection may only allow few.
-        if ((mirror.identity ?? this.#init.versionSize) !== null && !live.beside)
-          this.#onExpired(mirror, verdict.error)
-        else {
+        if ((mirror.identity ?? this.#init.versionSize) !== null && !live.beside) {
+          this.#probing = true
+          this.#refusals.onExpired(mirror, verdict.error)
+          // Requests without a response were sent to the old address, and say nothing about the new one.
+          this.#pool.stopUnanswered(mirror)
+        } else {
           if (mirror.access === 'open') mirror.access = 'doubted'
           this.#refuse(live, verdict.error)
         }
@@ -329,43 +349,6 @@ export class Fetcher {
     }
   }
 
-  #onExpired(mirror: Mirror, error: DownloadError): void {
-    this.#probing = true
-    const again = mirror.address.refreshes > 0
-    mirror.address.refresh(error).then(
-      (fresh) => {
-        if (!fresh) return
-        this.#log('info', `${error.message} Requested a new address.`)
-        // Refusals of further connections may have had the same cause.
-        mirror.access = 'open'
-        mirror.poolSize.reset()
-        // A server that allows few connections may still count one that has just been closed.
-        if (again) this.#notBefore = this.#init.context.clock.now() + this.#init.tuning.minDelayMs
-        this.#pump()
-      },
-      (failure: unknown) => {
-        if (failure === error) this.#onRefused(mirror, error)
-        else this.#ruleOut(mirror, asDownloadError(failure))
-      },
-    )
-    // Requests without a response were sent to the old address, so their refusals say nothing about the new one.
-    this.#pool.stopUnanswered(mirror)
-  }
-
-  /** The same request will be refused again: tries another form of it, or excludes the address. */
-  #onRefused(mirror: Mirror, error: DownloadError): void {
-    const { forms } = mirror
-    const situation = { midWay: this.#part !== null, sized: this.#init.spec.size !== null }
-    const form = this.mirrors.several ? null : forms.afterRefusal(error.status ?? 0, situation)
-    if (forms.servesPlainOnly) this.#ruleOut(mirror, new StartOver(error, 'no-ranges'))
-    else if (form === null) this.#ruleOut(mirror, error)
-    else {
-      const what = form === 'plain' ? 'without a range' : 'with a shorter range'
-      this.#log('info', `${error.message} Trying a request ${what}.`)
-      this.#pump()
-    }
-  }
-
   /** Excludes an address. The others continue; if there are none, the fetch ends. */
   #ruleOut(mirror: Mirror, why: DownloadError | StartOver): void {
     this.mirrors.ruleOut(mirror, why)
@@ -450,7 +433,7 @@ export class Fetcher {
     }
     if (meaning !== 'retry') {
       if (meaning === 'busy') this.#ruleOut(mirror, error)
-      else this.#onRefused(mirror, error)
+      else this.#refusals.onRefused(mirror, error)
       return
     }
     this.mirrors.noteFailure(mirror, now)

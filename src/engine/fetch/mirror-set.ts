@@ -54,7 +54,9 @@ export class MirrorSet {
     const make = (url: string, index: number) => {
       const given = { url, headers: headersFor(url, spec) }
       const ask = (status: number) => (url === spec.url ? init.host.refresh(status) : Promise.resolve(given))
-      return new Mirror(index, given, { connections: this.#connections, plain: plain && kept === null }, ask)
+      const renewable = spec.renewable === true && url === spec.url
+      const settings = { connections: this.#connections, plain: plain && kept === null, renewable }
+      return new Mirror(index, given, settings, ask)
     }
     const [first = spec.url, ...others] = urls
     this.#current = make(first, 0)

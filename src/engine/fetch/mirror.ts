@@ -47,12 +47,12 @@ export class Mirror {
   constructor(
     index: number,
     given: FreshAddress,
-    { connections, plain }: { connections: number; plain: boolean },
+    { connections, plain, renewable }: { connections: number; plain: boolean; renewable: boolean },
     ask: (status: number) => Promise<FreshAddress>,
   ) {
     this.index = index
     this.url = given.url
-    this.address = new Address(given, ask)
+    this.address = new Address(given, ask, renewable)
     this.poolSize = new PoolSize(connections)
     this.forms = new RequestForms(plain ? 'plain' : 'range')
   }
@@ -116,11 +116,17 @@ export class Address {
   #redirected: Hop | null = null
   #refreshes = 0
   #refreshing = false
+  /** The manager may know a fresher address than the one that has never worked here. */
+  #renewable: boolean
 
-  /** @param ask - requests a new address from the manager. */
-  constructor(given: FreshAddress, ask: (status: number) => Promise<FreshAddress>) {
+  /**
+   * @param ask - requests a new address from the manager.
+   * @param renewable - whether the manager may have another one than the given one.
+   */
+  constructor(given: FreshAddress, ask: (status: number) => Promise<FreshAddress>, renewable = false) {
     this.#given = given
     this.#ask = ask
+    this.#renewable = renewable
   }
 
   /** Whether a new address has been requested and not received yet. */
@@ -146,6 +152,7 @@ export class Address {
   /** Notes that bytes were received, so the address works. */
   noteBytes(): void {
     this.#refreshes = 0
+    this.#renewable = false
   }
 
   /**
@@ -166,12 +173,46 @@ export class Address {
     if (this.#refreshing) return false
     this.#refreshes += 1
     if (this.#refreshes > maxRefreshes) throw error
+    this.#given = await this.#askOnce(error.status ?? 0)
+    return true
+  }
+
+  /** Whether a refusal of the first request may only mean that the token or the signature has expired meanwhile. */
+  mayBeStale(status: number | undefined): boolean {
+    return this.#renewable && !this.#refreshing && this.#refreshes === 0 && expiryStatuses.has(status ?? 0)
+  }
+
+  /**
+   * Requests a fresher address than the given one, which has been refused without ever having worked. Done once.
+   *
+   * @returns false if there is none, so that the refusal counts.
+   */
+  async renew(status: number): Promise<boolean> {
+    this.#renewable = false
+    this.#redirected = null
+    const before = this.#given
+    this.#given = await this.#askOnce(status)
+    return !isSameAddress(before, this.#given)
+  }
+
+  async #askOnce(status: number): Promise<FreshAddress> {
     this.#refreshing = true
     try {
-      this.#given = await this.#ask(error.status ?? 0)
-      return true
+      return await this.#ask(status)
     } finally {
       this.#refreshing = false
     }
   }
+}
+
+/** Statuses of servers when a token or a signed URL has expired; some stores answer 400. */
+const expiryStatuses = new Set([400, 401, 402, 403, 404, 410])
+
+function isSameAddress(a: FreshAddress, b: FreshAddress): boolean {
+  const [names, others] = [Object.keys(a.headers), Object.keys(b.headers)]
+  return (
+    a.url === b.url &&
+    names.length === others.length &&
+    names.every((name) => a.headers[name] === b.headers[name])
+  )
 }

@@ -184,8 +184,10 @@ function judgeError(expected: Expectation, head: ResponseHead): Verdict {
   const retryable = isRetryableStatus(status)
   const error = new DownloadError(code, `The server answered HTTP ${status}.`, { status, retryable })
   if (retryable) return { kind: 'retry', error }
-  // A gate that wants to be paid (402) is passed like one that wants to know who asks.
-  return { kind: status === 402 && expected.identity !== null ? 'expired' : 'fail', error }
+  // A gate that wants to be paid (402) is passed like one that wants to know who asks. S3, with temporary credentials,
+  // and Google Cloud Storage answer 400 to a signature that has expired.
+  const mayExpire = status === 400 || status === 402
+  return { kind: mayExpire && expected.identity !== null ? 'expired' : 'fail', error }
 }
 
 function checkVersion(expected: Expectation, seen: Identity): Verdict | null {

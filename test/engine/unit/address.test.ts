@@ -6,11 +6,11 @@ const given = { url: 'https://host/a', headers: { cookie: 'x' } }
 const refused = new DownloadError('ACCESS_DENIED', 'HTTP 403', { status: 403 })
 
 /** An address whose requests are answered by the test. */
-function make() {
+function make(renewable = false) {
   const asked: { status: number; answer: (fresh: FreshAddress) => void; fail: (error: Error) => void }[] = []
-  const address = new Address(given, (status) => {
-    return new Promise((answer, fail) => asked.push({ status, answer, fail }))
-  })
+  const ask = (status: number) =>
+    new Promise<FreshAddress>((answer, fail) => asked.push({ status, answer, fail }))
+  const address = new Address(given, ask, renewable)
   return { address, asked }
 }
 
@@ -44,6 +44,43 @@ describe('Address', () => {
       url: new URL('https://host/fresh'),
       headers: { cookie: 'y' },
       count: 0,
+    })
+  })
+
+  describe('that a source has named', () => {
+    const fresh = { url: given.url, headers: { cookie: 'y' } }
+
+    it.each([400, 401, 402, 403, 404, 410])('may be stale when its first request gets %i', (status) => {
+      expect(make(true).address.mayBeStale(status)).toBe(true)
+      expect(make().address.mayBeStale(status)).toBe(false)
+    })
+
+    it.each([undefined, 405, 407, 416, 451, 501])('is not stale because of %s', (status) => {
+      expect(make(true).address.mayBeStale(status)).toBe(false)
+    })
+
+    it.each([
+      ['another token', fresh, true],
+      ['another URL', { ...given, url: 'https://host/b' }, true],
+      ['a further header', { ...given, headers: { cookie: 'x', range: 'x' } }, true],
+      ['the same address', { ...given, headers: { ...given.headers } }, false],
+    ])('is renewed once, and %s says whether that helps', async (_name, answer, helps) => {
+      const { address, asked } = make(true)
+      const renewed = address.renew(401)
+      expect([address.refreshing, address.mayBeStale(401)]).toEqual([true, false])
+      asked[0]?.answer(answer)
+      expect(await renewed).toBe(helps)
+      expect(address.hop()).toMatchObject({ url: new URL(answer.url), headers: answer.headers })
+      expect([address.refreshing, address.mayBeStale(401)]).toEqual([false, false])
+    })
+
+    it('is not stale once it has worked, or has been refreshed', () => {
+      const { address } = make(true)
+      address.noteBytes()
+      expect(address.mayBeStale(401)).toBe(false)
+      const other = make(true)
+      void other.address.refresh(refused)
+      expect(other.address.mayBeStale(401)).toBe(false)
     })
   })
 

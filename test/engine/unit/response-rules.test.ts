@@ -384,7 +384,8 @@ describe('judge: a further answer', () => {
 
 describe('judge: errors', () => {
   it.each([
-    [400, 'fail HTTP_ERROR', 'fail HTTP_ERROR'],
+    [400, 'fail HTTP_ERROR', 'expired HTTP_ERROR'],
+    [402, 'fail HTTP_ERROR', 'expired HTTP_ERROR'],
     [401, 'fail ACCESS_DENIED', 'expired ACCESS_DENIED'],
     [403, 'fail ACCESS_DENIED', 'expired ACCESS_DENIED'],
     [404, 'fail NOT_FOUND', 'expired NOT_FOUND'],
