@@ -60,6 +60,7 @@ const pure = new Set(
     'net/address-policy.ts',
     'net/content-range.ts',
     'net/redirects.ts',
+    'net/requested-wait.ts',
     'net/retry.ts',
     'sources/globs.ts',
     'sources/quantisation.ts',

@@ -57,7 +57,7 @@ export interface DownloadErrorDetails {
   retryable?: boolean
   /** HTTP status that caused the error, if there is one. */
   status?: number
-  /** How long the server asked the client to wait, in milliseconds (`Retry-After`, RFC 9110 section 10.2.3). */
+  /** How long the server asked the client to wait, in milliseconds (`Retry-After` or `RateLimit`). */
   retryAfterMs?: number
   /** For `INVALID_OPTIONS`: every problem found. For a group: every missing file. */
   issues?: OptionIssue[]

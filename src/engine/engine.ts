@@ -1,11 +1,11 @@
 /** The engine in this thread: creates what all transfers share, and starts transfers. */
 import { CacheIndex } from '../layouts/cache-index.js'
 import type { AddressResolver } from '../net/guard.js'
+import { HostGates } from '../net/host-gate.js'
 import { HttpClient } from '../net/http.js'
 import { defaultTuning, type TransferTuning } from '../net/tuning.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { TokenBucket } from './fetch/rate-limit.js'
-import { HostGate } from './fetch/retry-budget.js'
 import { HashService } from './hash/hasher.js'
 import { batchPools } from './part/batch-writer.js'
 import type { TransferEngine, TransferEvent, TransferHandle, TransferSpec } from './protocol.js'
@@ -26,6 +26,8 @@ export interface EngineOptions {
   ca?: readonly string[] | undefined
   /** Times everything that transfers do. Default: the system clock. */
   clock?: Clock
+  /** Servers that asked to wait. Default: none yet. */
+  gates?: HostGates
 }
 
 /** Creates an engine that runs in the calling thread. */
@@ -47,8 +49,7 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
       makeBucket: (limit) => new TokenBucket(limit, clock),
     }),
     hashes,
-    gate: new HostGate(),
-    remoteGate: new HostGate(),
+    gates: options.gates ?? new HostGates(),
     batchesFor: batchPools(),
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null, clock),
   }

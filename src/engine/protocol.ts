@@ -9,6 +9,7 @@ import type { SerializedDownloadError } from '../errors.js'
 import type { CacheSpec } from '../layouts/hf-paths.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { RemoteGrant } from '../net/address-policy.js'
+import type { HostWait } from '../net/host-gate.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 
@@ -186,6 +187,8 @@ export interface WorkerInit {
   ca?: readonly string[] | undefined
   /** Threads that have exited, so that their locks are no longer held; see `disk/lock.ts`. */
   deadThreads: readonly string[]
+  /** Servers that have asked to wait. */
+  waits: readonly HostWait[]
 }
 
 /** To the worker. `id` is the number of a run, not the id of the download. */
@@ -193,6 +196,8 @@ export type WorkerRequest =
   | { type: 'start'; id: number; spec: TransferSpec }
   | { type: 'command'; id: number; command: TransferCommand }
   | { type: 'limit'; maxBytesPerSecond: number | null }
+  /** A server asked a request for metadata to wait. */
+  | { type: 'wait'; wait: HostWait }
   | { type: 'close' }
 
 /** From the worker. */
@@ -202,4 +207,6 @@ export type WorkerReply =
   /** The events of one turn of the event loop, in order. */
   | { type: 'events'; events: readonly (readonly [id: number, event: TransferEvent])[] }
   | { type: 'log'; level: 'warn'; message: string }
+  /** A server asked a transfer to wait. */
+  | { type: 'wait'; wait: HostWait }
   | { type: 'closed' }

@@ -1,11 +1,11 @@
 /** Resources that transfers share: rate limits, connections, and the index of other programs' caches. */
 import type { CacheIndex } from '../layouts/cache-index.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
+import type { HostGates } from '../net/host-gate.js'
 import type { HttpClient } from '../net/http.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
 import type { TokenBucket } from './fetch/rate-limit.js'
-import type { HostGate } from './fetch/retry-budget.js'
 import type { HashService } from './hash/hasher.js'
 import type { BufferPool } from './part/batch-writer.js'
 import type { TransferSpec } from './protocol.js'
@@ -89,9 +89,7 @@ export interface TransferResources {
   /** Connections and rate limits of downloads. */
   shares: Shares
   hashes: HashService
-  gate: HostGate
-  /** That of remote callers, whose requests must not make those of trusted ones wait. */
-  remoteGate: HostGate
+  gates: HostGates
   /** The pool of buffers for a transfer with the given number of connections. */
   batchesFor: (connections: number) => BufferPool
   /** Rate limit for all transfers together. */

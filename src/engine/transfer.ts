@@ -204,14 +204,21 @@ export class Transfer {
     const { tuning, clock, bucket } = this.#shared
     const http = this.#share.open()
     const spec = this.#spec
-    const gate = spec.remote === null ? this.#shared.gate : this.#shared.remoteGate
+    const gate = this.#shared.gates.for({ remote: spec.remote !== null })
     const batches = this.#shared.batchesFor(spec.connections)
     const fetcher = new Fetcher({
       spec,
       urls: this.#mirrorTrust.urls,
       tuning,
-      context: { http, tuning, buckets: [bucket, this.#share.bucket], proxy: spec.proxy, batches, clock },
-      gate,
+      context: {
+        http,
+        tuning,
+        buckets: [bucket, this.#share.bucket],
+        proxy: spec.proxy,
+        batches,
+        clock,
+        gate,
+      },
       retryBudget: this.#retryBudget,
       kept: this.#kept,
       single: this.#single,

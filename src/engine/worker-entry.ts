@@ -3,6 +3,8 @@ import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { useSyncIo } from '../disk/io.js'
 import { declareDead, thread } from '../disk/lock.js'
+import { HostGates } from '../net/host-gate.js'
+import { systemClock } from '../util/clock.js'
 import { createEngine } from './engine.js'
 import type { TransferEvent, TransferHandle, WorkerInit, WorkerReply, WorkerRequest } from './protocol.js'
 
@@ -19,7 +21,16 @@ useSyncIo()
 
 declareDead(init.deadThreads)
 
+const gates = new HostGates()
+
+for (const wait of init.waits) gates.take(wait, systemClock.now())
+
+gates.onWait((wait) => {
+  reply({ type: 'wait', wait })
+})
+
 const engine = createEngine({
+  gates,
   tuning: init.tuning,
   maxBytesPerSecond: init.maxBytesPerSecond,
   ca: init.ca,
@@ -42,6 +53,9 @@ port.on('message', (request: WorkerRequest) => {
       return
     case 'limit':
       engine.setMaxBytesPerSecond(request.maxBytesPerSecond)
+      return
+    case 'wait':
+      gates.take(request.wait, systemClock.now())
       return
     case 'close':
       void engine.close().finally(() => {

@@ -3,6 +3,7 @@ import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { declareDead } from '../disk/lock.js'
 import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
+import { HostGates } from '../net/host-gate.js'
 import { systemClock } from '../util/clock.js'
 import type { EngineOptions } from './engine.js'
 import {
@@ -56,10 +57,16 @@ export class WorkerEngine implements TransferEngine {
   #losses = 0
   #exitReason = 'it exited unexpectedly'
   #onClosed: (() => void) | null = null
+  readonly #gates: HostGates
+  readonly #forgetGates: () => void
 
   constructor(options: WorkerEngineOptions) {
     this.#options = options
     this.#limit = options.maxBytesPerSecond ?? null
+    this.#gates = options.gates ?? new HostGates()
+    this.#forgetGates = this.#gates.onWait((wait) => {
+      this.#post({ type: 'wait', wait })
+    })
   }
 
   start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {
@@ -85,6 +92,7 @@ export class WorkerEngine implements TransferEngine {
   }
 
   async close(): Promise<void> {
+    this.#forgetGates()
     await Promise.all([this.#closeWorker(), this.#fallback?.close()])
   }
 
@@ -153,6 +161,7 @@ export class WorkerEngine implements TransferEngine {
       maxBytesPerSecond: this.#limit,
       ca: this.#options.ca,
       deadThreads: this.#deadThreads,
+      waits: this.#gates.waits(this.#now()),
     }
     try {
       // Don't inherit the loaders and inspectors of the host, but share its environment, which may name a proxy.
@@ -184,9 +193,16 @@ export class WorkerEngine implements TransferEngine {
       case 'log':
         this.#options.onLog?.(message.level, message.message)
         return
+      case 'wait':
+        this.#gates.take(message.wait, this.#now())
+        return
       case 'closed':
         this.#onClosed?.()
     }
+  }
+
+  #now(): number {
+    return (this.#options.clock ?? systemClock).now()
   }
 
   #onExit(): void {
@@ -235,6 +251,7 @@ export class WorkerEngine implements TransferEngine {
       maxBytesPerSecond: this.#limit,
       ca: this.#options.ca,
       clock,
+      gates: this.#gates,
     })
   }
 }

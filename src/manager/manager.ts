@@ -21,6 +21,7 @@ import { createEngine, type EngineOptions } from '../engine/engine.js'
 import type { TransferEngine } from '../engine/protocol.js'
 import { WorkerEngine } from '../engine/worker.js'
 import { DownloadError, toDownloadError } from '../errors.js'
+import { HostGates } from '../net/host-gate.js'
 import { defaultTuning } from '../net/tuning.js'
 import { Resolver, sourceRegistry } from '../sources/resolver.js'
 import { systemClock } from '../util/clock.js'
@@ -100,11 +101,13 @@ export class DownloadManager extends SafeEmitter {
       clock,
       holderOf: (place) => this.#registry.holderOf(place),
     }
+    const gates = new HostGates()
     const engineOptions: EngineOptions = {
       tuning: this.#options.tuning,
       maxBytesPerSecond: this.#maxBytesPerSecond,
       ca: this.#options.ca,
       clock,
+      gates,
       onLog: (level, message) => {
         this.emit('log', { level, message })
       },
@@ -119,6 +122,7 @@ export class DownloadManager extends SafeEmitter {
       proxy: this.#options.proxy,
       ca: this.#options.ca,
       remoteTokens: this.#options.remoteTokens ?? false,
+      gates,
       clock,
     })
     this.#context = {

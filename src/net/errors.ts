@@ -135,7 +135,7 @@ export function isNetworkFailure({ code, retryable }: DownloadError): boolean {
   return code === 'CONNECT_FAILED' || code === 'NAME_RESOLUTION' || (code === 'TLS_ERROR' && retryable)
 }
 
-/** The same error without the delay that the server requested in `Retry-After`. */
+/** The same error without the delay that the server requested. */
 export function withoutWait(error: DownloadError): DownloadError {
   if (error.retryAfterMs === undefined) return error
   const { code, message, status, retryable } = error

@@ -114,9 +114,17 @@ export interface RetryableFailure {
   now: number
   /** Whether the network itself failed: connection refused or reset, host unreachable, no DNS. */
   networkFailure: boolean
-  /** Delay that the server requested in `Retry-After`, if any. */
+  /** Delay that the server requested, if any; see `requestedWaitMs`. */
   retryAfterMs?: number
+  /** Whether the server has served others since the failure before this one. Default false. */
+  othersServed?: boolean
 }
+
+/**
+ * How long waits that the server asks for are not counted as failures while it serves others, in milliseconds since
+ * the last progress.
+ */
+const turnMs = 3_600_000
 
 /**
  * What to do after a failure. `wait`: retry after `delayMs`, where `attempt` is the number of failures since
@@ -129,9 +137,10 @@ export type RetryVerdict =
 /**
  * Decides what to do after a retryable failure (transfer rule 5).
  *
- * The transfer fails after `maxAttempts` failures in a row without progress. Only a network outage is given
- * more time: a transfer that has already received data is retried until `outageMs` have passed since the last
- * data.
+ * The transfer fails after `maxAttempts` failures in a row without progress. A network outage is given more time: a
+ * transfer that has already received data is retried until `outageMs` have passed since the last data. And when a
+ * server limits the rate, says how long to wait, and serves others meanwhile, they have only been faster: with many
+ * files, some would otherwise fail by bad luck.
  *
  * @param random - returns a number in [0, 1), like `Math.random`.
  */
@@ -145,6 +154,10 @@ export function onFailure(
   const next: RetryState = { ...state, attempts: attempt }
   if (failure.retryAfterMs !== undefined && failure.retryAfterMs > tuning.maxRetryAfterMs) {
     return { state: next, verdict: { kind: 'give-up', reason: 'retry-after' } }
+  }
+  const { retryAfterMs = 0, othersServed = false } = failure
+  if (retryAfterMs > 0 && othersServed && failure.now - state.lastProgressAt < turnMs) {
+    return { state, verdict: { kind: 'wait', attempt, delayMs: retryAfterMs } }
   }
   const outage =
     failure.networkFailure && state.hadProgress && failure.now - state.lastProgressAt < tuning.outageMs

@@ -29,7 +29,7 @@ export interface TransferTuning {
    * attempts. Default 120,000.
    */
   outageMs: number
-  /** Longest `Retry-After` to wait for; a longer one fails the transfer. Default 600,000. */
+  /** Longest wait that a server may ask for, by `Retry-After` or `RateLimit`; a longer one fails. Default 600,000. */
   maxRetryAfterMs: number
   /** Maximum number of redirects per request. Default 10. */
   maxRedirects: number

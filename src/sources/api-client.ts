@@ -4,12 +4,13 @@ import { codeOfStatus, DownloadError, isRetryableStatus, toDownloadError } from 
 import { contentCodingOf } from '../net/content-coding.js'
 import { canDecode, decodeBody } from '../net/decoder.js'
 import { isNetworkFailure, isRepeated } from '../net/errors.js'
+import type { HostGate } from '../net/host-gate.js'
 import type { HttpClient, ResponseHead } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
 import { firstHop, followRedirect, headersOf, type Hop, isRedirect } from '../net/redirects.js'
-import { growingTimeout, initialRetryState, onFailure, parseRetryAfter } from '../net/retry.js'
+import { growingTimeout, initialRetryState, onFailure } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
-import { type Clock, systemClock } from '../util/clock.js'
+import type { Clock } from '../util/clock.js'
 import type { ApiAnswer, ApiRequest, JsonAnswer } from './source.js'
 
 /** Dependencies of an {@link Api}. */
@@ -25,7 +26,9 @@ export interface ApiInit {
    * it has passed.
    */
   timeoutMs: number
-  /** Called before each wait for a retry. */
+  /** Servers that asked to wait. */
+  gate: HostGate
+  /** Called before each wait: for a retry, or because the server has asked others to wait. */
   onRetry?: ((error: DownloadError, attempt: number, delayMs: number) => void) | undefined
 }
 
@@ -43,12 +46,17 @@ const maxErrorBytes = 64 * 1024
  */
 type ReadLimit = number | 'head' | 'own-head' | 'beginning'
 
+/** A wait for a host that is longer than this is worth telling, in milliseconds. */
+const tellMs = 1_000
+
 /** How to make one attempt of a request. */
 interface Attempt {
   limit: ReadLimit
   /** Headers besides those of the caller. */
   own: Readonly<Record<string, string>>
   timeoutMs: number
+  /** Set to the origin of each request. */
+  last: { origin: string }
 }
 
 /** Makes the requests for resolving one ref. */
@@ -92,14 +100,17 @@ export class Api {
     limit: ReadLimit,
     own: Readonly<Record<string, string>>,
   ): Promise<ApiAnswer> {
-    const { tuning, clock, signal, onRetry } = this.#init
+    const { tuning, clock, signal, gate, onRetry } = this.#init
     const hop = firstHop(new URL(url), request.headers ?? {})
     let state = initialRetryState(clock.now())
+    let failedAt = clock.now()
     let silences = 0
     let before: DownloadError | null = null
     for (;;) {
       const timeoutMs = growingTimeout(this.#init.timeoutMs, silences)
-      const outcome = await this.#follow(hop, request, { limit, own, timeoutMs }).catch(toDownloadError)
+      // The host that answered last; with redirects it need not be that of the URL.
+      const last = { origin: hop.url.origin }
+      const outcome = await this.#follow(hop, request, { limit, own, timeoutMs, last }).catch(toDownloadError)
       throwIfAborted(signal)
       if (!(outcome instanceof DownloadError)) return outcome
       if (!outcome.retryable || isRepeated(outcome, before)) throw outcome
@@ -108,10 +119,12 @@ export class Api {
       const failure = {
         now: clock.now(),
         networkFailure: isNetworkFailure(outcome),
+        othersServed: gate.hasServedSince(last.origin, failedAt),
         ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
       }
       const next = onFailure(state, failure, tuning, Math.random)
       state = next.state
+      failedAt = failure.now
       if (next.verdict.kind === 'give-up') throw outcome
       const { attempt, delayMs } = next.verdict
       onRetry?.(outcome, attempt, delayMs)
@@ -122,14 +135,17 @@ export class Api {
 
   /** Makes one attempt, following redirects. */
   async #follow(start: Hop, request: ApiRequest, attempt: Attempt): Promise<ApiAnswer> {
-    const { limit } = attempt
+    const { limit, last } = attempt
+    const { tuning, clock, gate } = this.#init
     let hop = start
     let hopHeaders: Record<string, string> = {}
     for (;;) {
+      const { origin } = hop.url
+      last.origin = origin
+      await this.#waitForHost(hop.url)
       const { answer: got, head } = await this.#exchange(hop, attempt)
       const answer = limit === 'own-head' ? { ...got, headers: { ...hopHeaders, ...got.headers } } : got
       if (isRedirect(answer.status)) {
-        const { tuning, clock } = this.#init
         const next = followRedirect(hop, head, tuning.maxRedirects, clock.wallNow())
         if (limit === 'own-head' && next.url.origin !== hop.url.origin) return answer
         hop = next
@@ -140,8 +156,25 @@ export class Api {
         continue
       }
       const { status } = answer
-      if ((status >= 200 && status < 300) || request.accept?.includes(status) === true) return answer
-      throw failureOf(answer, request.explain, this.#init.clock)
+      if ((status >= 200 && status < 300) || request.accept?.includes(status) === true) {
+        gate.noteServed(origin, clock.now())
+        return answer
+      }
+      const error = failureOf(answer, request.explain)
+      const times = { now: clock.now(), wallNow: clock.wallNow(), maxMs: tuning.maxRetryAfterMs }
+      throw error.retryable ? gate.heed(origin, head, error, times) : error
+    }
+  }
+
+  /** Waits while a host gets no request, because it asked another request to wait. */
+  async #waitForHost({ origin, host }: URL): Promise<void> {
+    const { clock, signal, gate, onRetry } = this.#init
+    for (;;) {
+      const waitMs = Math.ceil(gate.wait(origin, clock.now()))
+      if (waitMs === 0) return
+      if (waitMs > tellMs) onRetry?.(askedToWait(host, waitMs), 1, waitMs)
+      await clock.sleep(waitMs, signal)
+      throwIfAborted(signal)
     }
   }
 
@@ -247,22 +280,17 @@ function parseJson({ status, text, url }: ApiAnswer): unknown {
 }
 
 /** Creates the error for an unexpected status. */
-function failureOf(answer: ApiAnswer, explain: ApiRequest['explain'], clock: Clock): DownloadError {
-  const { status, headers } = answer
+function failureOf(answer: ApiAnswer, explain: ApiRequest['explain']): DownloadError {
+  const { status } = answer
   const { host } = new URL(answer.url)
   const explained = explain?.(answer) ?? null
   if (explained !== null) return explained
   if (isRetryableStatus(status)) {
-    const retryAfterMs = retryAfterOf(headers, clock)
     const message =
       status === 429
         ? `The rate limit of ${host} is exceeded (HTTP 429).`
         : `${host} reported a server error (HTTP ${String(status)}).`
-    return new DownloadError('HTTP_ERROR', message, {
-      status,
-      retryable: true,
-      ...(retryAfterMs === null ? {} : { retryAfterMs }),
-    })
+    return new DownloadError('HTTP_ERROR', message, { status, retryable: true })
   }
   const code = codeOfStatus(status)
   const messages = {
@@ -273,25 +301,9 @@ function failureOf(answer: ApiAnswer, explain: ApiRequest['explain'], clock: Clo
   return new DownloadError(code, messages[code], { status })
 }
 
-/**
- * How long to wait before the next request, in milliseconds: from `Retry-After`, else the rest of the window
- * in `RateLimit` (draft-ietf-httpapi-ratelimit-headers, such as `"api";r=0;t=55`); null when neither is
- * present.
- */
-export function retryAfterOf(
-  headers: Readonly<Record<string, string>>,
-  clock: Clock = systemClock,
-): number | null {
-  const asked = parseRetryAfter(headers['retry-after'], timeOf(headers, clock))
-  if (asked !== null) return asked
-  const left = /;\s*t=(\d{1,9})(?:\s*[;,]|\s*$)/.exec(headers['ratelimit'] ?? '')?.[1]
-  return left === undefined ? null : Number(left) * 1000
-}
-
-/** The time according to the server; that of this machine if the server does not tell. */
-export function timeOf(headers: Readonly<Record<string, string>>, clock: Clock = systemClock): number {
-  const date = Date.parse(headers['date'] ?? '')
-  return Number.isNaN(date) ? clock.wallNow() : date
+function askedToWait(host: string, retryAfterMs: number): DownloadError {
+  const message = `${host} asked another request to wait (HTTP 429).`
+  return new DownloadError('HTTP_ERROR', message, { status: 429, retryable: true, retryAfterMs })
 }
 
 function tooLong(url: URL): DownloadError {

@@ -1,8 +1,9 @@
 /** The source for release assets on GitHub and on GitHub Enterprise servers. */
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
+import { serverTime } from '../net/requested-wait.js'
+import { systemClock } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
-import { timeOf } from './api-client.js'
 import { selector } from './globs.js'
 import type { ApiAnswer, ResolveContext, ResolvedFile, Source } from './source.js'
 import {
@@ -251,7 +252,7 @@ function limitOf(answer: ApiAnswer, token: string | null): DownloadError {
   const reset = Number(headers['x-ratelimit-reset'] ?? Number.NaN)
   const isUsedUp = headers['x-ratelimit-remaining'] === '0' && Number.isSafeInteger(reset) && reset < 1e11
   if (!isUsedUp) return rateLimited(answer, `wait a minute or more${hint}`)
-  const now = timeOf(headers)
+  const now = serverTime(headers) ?? systemClock.wallNow()
   const until = new Date(reset * 1000).toISOString().replace('.000', '')
   const message = `GitHub's rate limit is exceeded until ${until}: wait${hint}.`
   return new DownloadError('HTTP_ERROR', message, {

@@ -5,6 +5,7 @@ import { realpath } from '../disk/fs.js'
 import { homeFolder } from '../disk/system.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
+import { HostGates } from '../net/host-gate.js'
 import { HttpClient } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
@@ -35,6 +36,8 @@ export interface ResolverInit {
   ca?: readonly string[] | undefined
   /** Whether this host's tokens are used for remote callers. Default false. */
   remoteTokens?: boolean
+  /** Servers that asked to wait. Default: none yet. */
+  gates?: HostGates
   /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>>
   clock: Clock
@@ -59,9 +62,11 @@ const maxTextBytes = 64 * 1024
 export class Resolver {
   readonly #init: ResolverInit
   #http: HttpClient | null = null
+  readonly #gates: HostGates
 
   constructor(init: ResolverInit) {
     this.#init = init
+    this.#gates = init.gates ?? new HostGates()
   }
 
   /** The source that a ref belongs to; null for a plain URL. */
@@ -144,8 +149,9 @@ export class Resolver {
     const { tuning, proxy, clock } = this.#init
     const http = remote === null ? this.#shared() : this.#client(remote)
     const timeoutMs = tuning.headersTimeoutMs
+    const gate = this.#gates.for({ remote: remote !== null })
     return {
-      api: new Api({ http, proxy, tuning, clock, signal, timeoutMs, onRetry }),
+      api: new Api({ http, proxy, tuning, clock, signal, timeoutMs, gate, onRetry }),
       close: () => (remote === null ? Promise.resolve() : http.close()),
     }
   }

@@ -120,7 +120,7 @@ export interface ResolveContext {
   readonly revision?: string | undefined
   /**
    * Sends a GET request for metadata. Redirects are followed. 429 and 5xx are retried, honouring
-   * `Retry-After`. For a remote caller the address policy applies.
+   * `Retry-After` and `RateLimit`. For a remote caller the address policy applies.
    *
    * @throws DownloadError for an unexpected status, for a body that is too long or not JSON, and for network
    * failures. No message contains a header, a query or a body.

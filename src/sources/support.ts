@@ -1,6 +1,5 @@
 /** Helpers that the sources share: checks of refs, settings from the environment, and common errors. */
 import { DownloadError } from '../errors.js'
-import { retryAfterOf } from './api-client.js'
 import type { ApiAnswer, ResolveContext } from './source.js'
 
 // ---- Checks of refs and their parts. Pure.
@@ -124,15 +123,14 @@ export function requireToken(token: string, setting: string): string {
   )
 }
 
-/** Creates the error for a rate limit. `remedy` says what the user can do about it. */
-export function rateLimited({ headers, status, url }: ApiAnswer, remedy: string): DownloadError {
-  const retryAfterMs = retryAfterOf(headers)
+/**
+ * Creates the error for a rate limit. How long to wait is added from the headers of the answer.
+ *
+ * @param remedy - what the user can do about it.
+ */
+export function rateLimited({ status, url }: ApiAnswer, remedy: string): DownloadError {
   const message = `The rate limit of ${new URL(url).host} is exceeded (HTTP ${String(status)}): ${remedy}.`
-  return new DownloadError('HTTP_ERROR', message, {
-    status,
-    retryable: true,
-    ...(retryAfterMs === null ? {} : { retryAfterMs }),
-  })
+  return new DownloadError('HTTP_ERROR', message, { status, retryable: true })
 }
 
 /** Creates the error for a response whose content is not what the API documents. */

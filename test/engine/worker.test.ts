@@ -17,6 +17,8 @@ import type {
   TransferSpec,
 } from '../../src/engine/protocol.js'
 import { WorkerEngine } from '../../src/engine/worker.js'
+import { DownloadError } from '../../src/errors.js'
+import { HostGates } from '../../src/net/host-gate.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { dist, root } from '../support/process.js'
@@ -37,7 +39,7 @@ afterEach(async () => {
   await Promise.all(origins.splice(0).map((origin) => origin.close()))
 })
 
-function start(file?: URL | null): WorkerEngine {
+function start(file?: URL | null, gates = new HostGates()): WorkerEngine {
   warnings = []
   const options: EngineOptions = {
     tuning: { minDelayMs: 1, maxDelayMs: 5, progressIntervalMs: 20, journalIntervalMs: 20 },
@@ -46,6 +48,7 @@ function start(file?: URL | null): WorkerEngine {
   const engine = new WorkerEngine({
     ...options,
     fallback: createEngine,
+    gates,
     ...(file === undefined ? {} : { file }),
   })
   engines.push(engine)
@@ -165,6 +168,53 @@ describe('the worker', () => {
     stopped.handle.send({ type: 'stop', mode: 'cancel' })
     expect(await stopped.end()).toEqual({ type: 'stopped', mode: 'cancel' })
     expect(await listTree(stopped.directory)).toEqual([])
+  })
+})
+
+describe('a server that asks to wait', () => {
+  const limits = { ratelimit: '"api";r=0;t=300' }
+  const trusted = { remote: false }
+  const waitFrom = (gates: HostGates, from: Origin) => gates.for(trusted).wait(from.origin, performance.now())
+  /** What a request for metadata does when it gets a 429. */
+  const limit = (gates: HostGates, from: Origin) =>
+    gates
+      .for(trusted)
+      .heed(from.origin, { status: 429, headers: limits }, new DownloadError('HTTP_ERROR', 'x'), {
+        now: performance.now(),
+        wallNow: Date.now(),
+        maxMs: 600_000,
+      })
+  const stop = async (one: Run) => {
+    one.handle.send({ type: 'stop', mode: 'cancel' })
+    await one.end()
+  }
+
+  it.each([
+    ['in the worker', undefined],
+    ['without a worker', null],
+  ])('tells a transfer %s, and requests for metadata wait too', async (_name, file) => {
+    const from = await origin()
+    from.serve('/model.bin', { status: 429, headers: limits })
+    const gates = new HostGates()
+    const limited = run(start(file, gates), from)
+    await waitFor(() => waitFrom(gates, from) > 0, { what: 'the wait' })
+    expect(waitFrom(gates, from)).toBeGreaterThan(200_000)
+    await stop(limited)
+  })
+
+  it('tells a request for metadata, and transfers wait too, before and after the worker has begun', async () => {
+    const [first, second, free] = [await origin(), await origin(), await origin()]
+    const gates = new HostGates()
+    const engine = start(undefined, gates)
+    limit(gates, first)
+    const early = run(engine, first)
+    await expectFile(run(engine, free))
+    limit(gates, second)
+    const late = run(engine, second)
+    await expectFile(run(engine, free))
+    expect([first.requests(), second.requests()]).toEqual([[], []])
+    await stop(early)
+    await stop(late)
   })
 })
 

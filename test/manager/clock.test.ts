@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { internals } from '../../src/manager/internals.js'
 import { arrives, KiB, MiB, startBench } from '../faults/harness.js'
 import { ManualClock } from '../support/clock.js'
-import { randomContent } from '../support/content.js'
-import type { DownloadManagerOptions } from '../../src/index.js'
-import type { Fault } from '../support/origin.js'
+import { randomContent, textContent } from '../support/content.js'
+import type { DownloadManagerOptions, Source } from '../../src/index.js'
+import { startOrigin, type Fault } from '../support/origin.js'
 import { waitFor } from '../support/wait.js'
 
 const content = randomContent(2 * MiB)
@@ -128,5 +128,127 @@ describe('the clock of a manager', () => {
     const { downloaded } = download.current
     await waitFor(() => (clock.advance(1_000), download.state === 'completed'))
     expect(clock.now() - begun).toBeGreaterThan(((content.size - downloaded) * 1_000) / limit / 2)
+  })
+})
+
+describe('a server that limits the rate with RateLimit and without Retry-After', () => {
+  const limited = { status: 429, headers: { ratelimit: '"minute";r=3;t=1, "hour";r=0;t=300' } }
+  const patient = { ...slow, maxDelayMs: 1, maxAttempts: 4 }
+
+  /** A source that asks the origin for each ref. */
+  const sourceAt = (origin: () => string, names: readonly string[], about: { size?: number }): Source => ({
+    name: 'mine',
+    match: (text) => text.startsWith('mine:'),
+    resolve: async (_ref, context) => {
+      await context.fetchJson(`${origin()}/api`)
+      const urlOf = (name: string) => `${origin()}/${name}`
+      return {
+        name: 'model',
+        files: names.map((filename) => ({ filename, urls: [urlOf(filename)], headers: {}, ...about })),
+      }
+    },
+  })
+
+  async function open(names: readonly string[], connections: number, about: { size?: number } = {}) {
+    const clock = new ManualClock()
+    const place = { origin: '' }
+    const sources = [sourceAt(() => place.origin, names, about)]
+    const services = { worker: false, [internals]: { clock } }
+    const bench = await startBench({ connections, sources, tuning: patient, ...services })
+    place.origin = bench.origin.origin
+    bench.origin.serve('/api', {
+      headers: { 'content-type': 'application/json' },
+      content: textContent('{}'),
+    })
+    bench.origin.serve('/a.bin', { content })
+    const retries: number[] = []
+    bench.manager.on('retrying', ({ delayMs }) => retries.push(delayMs))
+    const free = await startOrigin()
+    free.serve('/free.bin', { content })
+    let nth = 0
+    /** Downloads a file of another server, which everything that does not wait is faster than. */
+    const others = async () => {
+      const filename = `free-${(nth += 1)}.bin`
+      await arrives(await bench.manager.download({ url: free.url(`/free.bin?${nth}`), filename }))
+    }
+    return {
+      ...{ clock, retries, others, manager: bench.manager, origin: bench.origin },
+      async [Symbol.asyncDispose]() {
+        await bench[Symbol.asyncDispose]()
+        await free.close()
+      },
+    }
+  }
+
+  it.each([
+    ['metadata', '/api', 'mine:model', '/a.bin', (origin: string) => `${origin}/a.bin`],
+    ['a file', '/a.bin', (origin: string) => `${origin}/a.bin`, '/api', 'mine:model'],
+  ] as const)('holds everything from it when it limits %s', async (_name, path, one, otherPath, other) => {
+    await using scene = await open(['b.bin'], 1)
+    const { clock, origin, manager, retries, others } = scene
+    const urlOf = (name: string | ((origin: string) => string)) =>
+      typeof name === 'string' ? name : name(origin.origin)
+    origin.serve('/b.bin', { content })
+    origin.serve(path, ({ nth }) => (nth === 1 ? limited : path === '/api' ? { content: textContent('{}') } : { content })) // prettier-ignore
+    const first = await manager.download({ url: urlOf(one) })
+    await waitFor(() => retries.length === 1)
+    expect(retries).toEqual([300_000])
+    const second = await manager.download({ url: urlOf(other) })
+    await others()
+    await clock.advanceAsync(299_999)
+    await others()
+    expect([origin.requests(path).length, origin.requests(otherPath).length]).toEqual([1, 0])
+    clock.advance(1)
+    await Promise.all([arrives(first), arrives(second)])
+    expect(retries.every((ms) => ms <= 300_000)).toBe(true)
+  })
+
+  it('does not make a group fail, however few of its files are served at a time', async () => {
+    const names = Array.from({ length: 12 }, (_, nth) => `file-${nth}.bin`)
+    await using scene = await open(names, 8, { size: 4 * KiB })
+    const { clock, origin, manager } = scene
+    const windowMs = 60_000
+    let window = -1
+    let served = 0
+    for (const name of names) {
+      origin.serve(`/${name}`, () => {
+        const now = Math.floor(clock.now() / windowMs)
+        if (now > window) [window, served] = [now, 0]
+        served += 1
+        const rest = Math.ceil(((now + 1) * windowMs - clock.now()) / 1000)
+        if (served > 1) return { status: 429, headers: { ratelimit: `"files";r=0;t=${rest}` } }
+        return { content: randomContent(4 * KiB, name) }
+      })
+    }
+    const download = await manager.download({ url: 'mine:model' })
+    await waitFor(() => (clock.advance(10_000), ['completed', 'failed'].includes(download.state)))
+    expect(download.error).toBeNull()
+    expect(download.state).toBe('completed')
+  })
+
+  it('counts for a redirect to it as well: no request until then, and then a new link', async () => {
+    await using scene = await open([], 1)
+    const { clock, origin, manager, retries, others } = scene
+    const cdn = await startOrigin()
+    try {
+      cdn.serve('/limited.bin', ({ nth }) => (nth === 1 ? limited : { content }))
+      cdn.serve('/other.bin', { content })
+      let link = 0
+      origin.serve('/other.bin', { redirect: () => `${cdn.url('/other.bin')}?link=${(link += 1)}` })
+      const first = await manager.download({ url: cdn.url('/limited.bin') })
+      await waitFor(() => retries.length === 1)
+      const second = await manager.download({ url: origin.url('/other.bin') })
+      await waitFor(() => link === 1)
+      await others()
+      await clock.advanceAsync(299_999)
+      await others()
+      expect([link, cdn.requests('/other.bin').length]).toEqual([1, 0])
+      clock.advance(1)
+      await Promise.all([arrives(first), arrives(second)])
+      expect(cdn.requests('/other.bin').map(({ query }) => query.get('link'))).toEqual(['2'])
+      expect(retries).toHaveLength(1)
+    } finally {
+      await cdn.close()
+    }
   })
 })

@@ -48,6 +48,8 @@ describe('a metadata request', () => {
       45_000,
     ],
     ['RateLimit', { ratelimit: '"api";r=0;t=55' }, 55_000],
+    ['RateLimit of an older draft', { ratelimit: 'limit=9, remaining=0, reset=50' }, 50_000],
+    ['RateLimit-Reset', { 'ratelimit-remaining': '0', 'ratelimit-reset': '7' }, 7_000],
   ])('waits as long as %s says', async (_name, headers, delayMs) => {
     const { clock, server, result, delays, asked, waiting } = await resolving([{ status: 429, headers }])
     await asked(1)

@@ -295,15 +295,20 @@ describe('while it is resolved', () => {
   it('a download can be paused, resumed and canceled', async () => {
     await using hub = await startHub()
     hub.add('owner/model', { files })
-    hub.limit(1, { 'retry-after': '600' })
+    // What the hub asks for holds after a pause, too.
+    hub.limit(1, { 'retry-after': '1' })
     await using manager = managerOf(hub)
     const url = 'hf:owner/model/model-Q4_K_M.gguf'
+    let retrying = false
+    manager.on('retrying', () => (retrying = true))
     const download = await manager.download({ url })
-    await waitFor(() => hub.origin.requests().length === 1)
+    await waitFor(() => retrying)
     await manager.pause(url)
     expect(download.state).toBe('paused')
     await manager.resume(url)
     await arrives(download)
+    const [limited, next] = hub.origin.requests()
+    expect(next!.at - limited!.at).toBeGreaterThanOrEqual(990)
     hub.limit(1, { 'retry-after': '600' })
     const other = await manager.download({ url: 'hf:owner/model/README.md' })
     other.finished.catch(() => undefined)

@@ -3,6 +3,7 @@ import { asDownloadError } from '../../disk/errors.js'
 import { DownloadError } from '../../errors.js'
 import type { Coding } from '../../net/content-coding.js'
 import { BodyDecoder } from '../../net/decoder.js'
+import type { HostGate } from '../../net/host-gate.js'
 import { type Exchange, type HttpClient, requestHeaders, type ResponseHead } from '../../net/http.js'
 import type { ProxySetting } from '../../net/proxies.js'
 import { followRedirect, headersOf, type Hop, isRedirect } from '../../net/redirects.js'
@@ -22,6 +23,8 @@ export interface ConnectionContext {
   /** Buffers that collect bytes before they are written. */
   batches: BufferPool
   clock: Clock
+  /** Servers that asked to wait. */
+  gate: HostGate
 }
 
 /** How a connection ended. */
@@ -81,6 +84,7 @@ export class FetchConnection {
   answerMs: number | null = null
 
   readonly #headersTimeoutMs: number
+  readonly #firstHop: Hop
   readonly #context: ConnectionContext
   readonly #listener: ConnectionListener
   #writer: BatchWriter | null = null
@@ -109,6 +113,7 @@ export class FetchConnection {
   ) {
     this.id = id
     this.hop = segment.hop
+    this.#firstHop = segment.hop
     this.position = segment.start
     this.end = segment.end
     this.#headersTimeoutMs = segment.headersTimeoutMs
@@ -158,7 +163,7 @@ export class FetchConnection {
 
   #redirect(exchange: Exchange, head: ResponseHead, range: Readonly<Record<string, string>>): void {
     if (exchange !== this.#exchange) return
-    const { tuning, clock } = this.#context
+    const { tuning, clock, gate } = this.#context
     try {
       this.hop = followRedirect(this.hop, head, tuning.maxRedirects, clock.wallNow())
     } catch (error) {
@@ -166,8 +171,18 @@ export class FetchConnection {
       return
     }
     this.#exchange = null
-    dropBody(exchange, head, this.#context.clock)
-    this.#request(range)
+    dropBody(exchange, head, clock)
+    const waitMs = gate.wait(this.hop.url.origin, clock.now())
+    if (waitMs <= 0) {
+      this.#request(range)
+      return
+    }
+    // The target asked to wait. It is requested anew afterwards, because its signature may expire until then.
+    this.#limiter = clock.timer(() => {
+      this.#limiter = null
+      this.hop = this.#firstHop
+      this.#request(range)
+    }, Math.ceil(waitMs))
   }
 
   #onHead(head: ResponseHead): void {

@@ -6,7 +6,7 @@ import type { PartFile } from '../part/part-file.js'
 import type { TransferEvent, TransferSpec } from '../protocol.js'
 import type { ConnectionContext } from './connection.js'
 import type { FreshAddress } from './mirror.js'
-import type { HostGate, RetryBudget } from './retry-budget.js'
+import type { RetryBudget } from './retry-budget.js'
 
 /** The first acceptable response. */
 export interface FirstAnswer {
@@ -58,7 +58,6 @@ export interface FetcherInit {
   urls: readonly string[]
   tuning: TransferTuning
   context: ConnectionContext
-  gate: HostGate
   retryBudget: RetryBudget
   host: FetcherHost
   kept: KeptPart | null

@@ -304,6 +304,7 @@ export class Fetcher {
     }
     mirror.identity = identity
     mirror.address.useHop(connection.hop)
+    this.#init.context.gate.noteServed(connection.hop.url.origin, this.#init.context.clock.now())
     mirror.evidence.noteAccepted()
     if (mirror.access === 'doubted') mirror.access = 'limited'
     const { total } = identity
@@ -363,9 +364,9 @@ export class Fetcher {
   }
 
   #heed(live: LiveConnection, head: ResponseHead, error: DownloadError): DownloadError {
-    const { gate, context, tuning } = this.#init
+    const { context, tuning } = this.#init
     const { origin } = live.connection.hop.url
-    const { clock } = context
+    const { clock, gate } = context
     const times = { now: clock.now(), wallNow: clock.wallNow(), maxMs: tuning.maxRetryAfterMs }
     return gate.heed(origin, head, error, times)
   }
@@ -448,7 +449,9 @@ export class Fetcher {
       return
     }
     // With several addresses, each one waits for its own Retry-After.
-    const verdict = retryBudget.failed(several ? withoutWait(error) : error, now)
+    const { origin } = connection.hop.url
+    const hasServed = (since: number) => context.gate.hasServedSince(origin, since)
+    const verdict = retryBudget.failed(several ? withoutWait(error) : error, now, hasServed)
     if (verdict.kind === 'give-up') {
       this.#end({ error: this.mirrors.lastResort() ?? error })
       return

@@ -305,7 +305,7 @@ export class MirrorSet {
   }
 
   #waitMs({ address }: Mirror, now: number): number {
-    return address.refreshing ? Infinity : this.#init.gate.wait(address.hop().url.origin, now)
+    return address.refreshing ? Infinity : this.#init.context.gate.wait(address.hop().url.origin, now)
   }
 
   #room(mirror: Mirror, part: PartFile | null, idle: boolean, caps: readonly number[] | null): number {

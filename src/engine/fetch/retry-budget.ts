@@ -1,13 +1,11 @@
 /** The retry budget of a transfer, across all its connections and restarts. */
 import { isOutOfHandles } from '../../disk/errors.js'
-import { DownloadError } from '../../errors.js'
+import type { DownloadError } from '../../errors.js'
 import { isNetworkFailure, isRepeated } from '../../net/errors.js'
-import type { ResponseHead } from '../../net/http.js'
 import {
   initialRetryState,
   onFailure,
   onProgress,
-  parseRetryAfter,
   type RetryState,
   type RetryVerdict,
 } from '../../net/retry.js'
@@ -25,10 +23,13 @@ export class RetryBudget {
   #lastError: DownloadError | null = null
   /** Bytes and attempts at the last failure. */
   #before = { bytes: 0, attempts: 0 }
+  /** When the last failure was, or when the transfer began. */
+  #failedAt: number
 
   constructor(tuning: TransferTuning, now: number) {
     this.#tuning = tuning
     this.#state = initialRetryState(now)
+    this.#failedAt = now
   }
 
   /** Number of failures since the last progress. */
@@ -54,8 +55,18 @@ export class RetryBudget {
     this.#before = { ...this.#before, bytes: 0 }
   }
 
-  /** Notes a failure and decides whether to wait or to give up. */
-  failed(error: DownloadError, now: number): RetryVerdict {
+  /**
+   * Notes a failure and decides whether to wait or to give up.
+   *
+   * @param hasServed - whether the server has answered any request of this manager as wanted since then.
+   */
+  failed(
+    error: DownloadError,
+    now: number,
+    hasServed: (since: number) => boolean = () => false,
+  ): RetryVerdict {
+    const othersServed = hasServed(this.#failedAt)
+    this.#failedAt = now
     const before = this.#state.attempts === 0 ? null : this.#lastError
     this.#lastError = error
     // A server that has worked in this run will do so again, once its handshakes succeed.
@@ -75,6 +86,7 @@ export class RetryBudget {
     const failure = {
       now,
       networkFailure: isNetworkFailure(error),
+      othersServed,
       ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
     }
     const { state, verdict } = onFailure(this.#state, failure, this.#tuning, Math.random)
@@ -88,60 +100,4 @@ export class RetryBudget {
     const { lowSpeedBytesPerSecond, lowSpeedTimeMs } = this.#tuning
     return (lowSpeedBytesPerSecond * lowSpeedTimeMs) / 1000
   }
-}
-
-// ---- host-gate
-
-/** Origins that sent `Retry-After`, shared by all transfers. */
-export class HostGate {
-  readonly #until = new Map<string, number>()
-
-  /**
-   * Blocks requests to an origin.
-   *
-   * @param until - monotonic time in milliseconds; ignored if a later one is known.
-   */
-  close(origin: string, until: number): void {
-    this.#until.set(origin, Math.max(until, this.#until.get(origin) ?? 0))
-  }
-
-  /** Milliseconds to wait before the next request to an origin. */
-  wait(origin: string, now: number): number {
-    const until = this.#until.get(origin)
-    if (until === undefined) return 0
-    if (until > now) return until - now
-    this.#until.delete(origin)
-    return 0
-  }
-
-  /**
-   * Applies the `Retry-After` of a response to its origin, unless it is longer than `maxMs`.
-   *
-   * @param times - `now`: monotonic time; `wallNow`: time of day, for a server that does not send its own.
-   * @returns the error, with the time to wait added if the response has one.
-   */
-  heed(
-    origin: string,
-    head: ResponseHead,
-    error: DownloadError,
-    { now, wallNow, maxMs }: { now: number; wallNow: number; maxMs: number },
-  ): DownloadError {
-    const header = head.headers['retry-after']
-    const retryAfterMs = parseRetryAfter(
-      typeof header === 'string' ? header : null,
-      serverTime(head) ?? wallNow,
-    )
-    if (retryAfterMs === null) return error
-    if (retryAfterMs <= maxMs) this.close(origin, now + retryAfterMs)
-    const { code, message, status } = error
-    const details = { retryable: true, retryAfterMs, ...(status === undefined ? {} : { status }) }
-    return new DownloadError(code, message, details)
-  }
-}
-
-/** The time according to the server, so that a wrong local clock does not matter; null if it does not say. */
-function serverTime(head: ResponseHead): number | null {
-  const { date } = head.headers
-  const at = typeof date === 'string' ? Date.parse(date) : Number.NaN
-  return Number.isNaN(at) ? null : at
 }

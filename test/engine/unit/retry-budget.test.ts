@@ -173,6 +173,19 @@ describe('RetryBudget', () => {
     expect(budget.failed(asks(5_001), 2)).toEqual({ kind: 'give-up', reason: 'retry-after' })
   })
 
+  it('does not count a wait for a server that has served others since the failure before', () => {
+    const budget = make({ maxAttempts: 2 })
+    const limited = new DownloadError('HTTP_ERROR', 'HTTP 429', { retryable: true, retryAfterMs: 500 })
+    const sinces: number[] = []
+    const served = (answer: boolean) => (since: number) => (sinces.push(since), answer)
+    for (const now of [10, 20, 30]) {
+      expect(budget.failed(limited, now, served(true))).toEqual({ kind: 'wait', attempt: 1, delayMs: 500 })
+    }
+    expect(budget.failed(limited, 40, served(false))).toMatchObject({ kind: 'wait', attempt: 1 })
+    expect(budget.failed(limited, 50, served(false))).toEqual({ kind: 'give-up', reason: 'attempts' })
+    expect(sinces.slice(1)).toEqual([10, 20, 30, 40])
+  })
+
   describe('with an error that the next request will meet again', () => {
     const broken = (message = 'not HTTP') =>
       deterministic(new DownloadError('PROTOCOL_ERROR', message, { retryable: true }))

@@ -23,7 +23,7 @@ import { judgeHost, parseAllowedHost, publicOnly } from '../../../src/net/addres
 import { parseContentRange, statedSize } from '../../../src/net/content-range.js'
 import { nextHop } from '../../../src/net/redirects.js'
 import { parseRetryAfter } from '../../../src/net/retry.js'
-import { retryAfterOf } from '../../../src/sources/api-client.js'
+import { requestedWaitMs } from '../../../src/net/requested-wait.js'
 import { parseGitHubRef } from '../../../src/sources/github.js'
 import { matches, selector } from '../../../src/sources/globs.js'
 import {
@@ -96,8 +96,10 @@ const parsers: Record<string, (text: string) => unknown> = {
     statedSize({ status: 200, headers: { 'content-length': text } }),
   ],
   'Retry-After': (text) => parseRetryAfter(text, 0),
-  RateLimit: (text) => retryAfterOf({ ratelimit: text, date: text }),
-  'RateLimit with a window': (text) => retryAfterOf({ ratelimit: `a;t=1${text}` }),
+  RateLimit: (text) => requestedWaitMs({ status: 429, headers: { ratelimit: text, date: text } }, 0),
+  'RateLimit with a window': (text) =>
+    requestedWaitMs({ status: 429, headers: { ratelimit: `a;t=1${text}` } }, 0),
+  'RateLimit-Reset': (text) => requestedWaitMs({ status: 429, headers: { 'ratelimit-reset': text } }, 0),
   Location: (text) => nextHop({ url: new URL('https://h/'), headers: {}, count: 0 }, text, 5),
   parseHost,
   judgeHost: (text) => judgeHost(publicOnly, text, 80),

@@ -192,6 +192,33 @@ describe('onFailure', () => {
     })
   })
 
+  describe('of a server that limits the rate and serves others meanwhile', () => {
+    const state: RetryState = { attempts: 7, lastProgressAt: 0, hadProgress: false }
+    const turn = { now: 3_599_999, networkFailure: false, retryAfterMs: 9_000, othersServed: true }
+
+    it('is not counted for an hour', () => {
+      const result = onFailure(state, turn, defaultTuning, half)
+      expect(result.verdict).toEqual({ kind: 'wait', attempt: 8, delayMs: 9_000 })
+      expect(result.state).toBe(state)
+    })
+
+    it.each([
+      ['after that hour', { now: 3_600_000 }],
+      ['when nobody was served', { othersServed: false }],
+      ['when it asks for no wait', { retryAfterMs: 0 }],
+    ])('is counted %s', (_name, changes) => {
+      expect(onFailure(state, { ...turn, ...changes }, defaultTuning, half).verdict).toEqual({
+        kind: 'give-up',
+        reason: 'attempts',
+      })
+    })
+
+    it('is final all the same if the wait would be too long', () => {
+      const long = { ...turn, retryAfterMs: defaultTuning.maxRetryAfterMs + 1 }
+      expect(onFailure(state, long, defaultTuning, half).verdict.kind).toBe('give-up')
+    })
+  })
+
   describe('with the attempts used up', () => {
     const usedUp: RetryState = { attempts: 40, lastProgressAt: 10_000, hadProgress: true }
     const end = 10_000 + defaultTuning.outageMs
