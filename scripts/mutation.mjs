@@ -29,6 +29,7 @@ const files = [
   'src/http/problem.ts',
   'src/job/connection-budget.ts',
   'src/net/address-policy.ts',
+  'src/net/host-gate.ts',
   'src/net/redirects.ts',
   'src/net/retry.ts',
   'src/sources/identify.ts',

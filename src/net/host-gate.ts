@@ -54,8 +54,7 @@ export class HostGate {
 
   /** Whether an origin has answered any request as wanted since then. */
   hasServedSince(origin: string, since: number): boolean {
-    const at = this.#servedAt.get(origin)
-    return at !== undefined && at >= since
+    return (this.#servedAt.get(origin) ?? -Infinity) >= since
   }
 
   /**
