@@ -237,12 +237,7 @@ export class DownloadManager extends SafeEmitter {
     const download = new Download(record, this.#owner)
     this.#registry.add(download)
     const insert = async (pass: () => Promise<void>) => {
-      try {
-        await this.#registry.insert(download)
-      } catch (error) {
-        this.#registry.drop(download)
-        throw error
-      }
+      await this.#registry.insert(download)
       const fileExists = await this.#places.holds(record)
       // Records are written at the same time, and the last one may be on disk first.
       await pass()

@@ -186,7 +186,7 @@ export class Registry {
   }
 
   /**
-   * Stores the record of a new download.
+   * Stores the record of a new download. One that can't be stored is forgotten again.
    *
    * @throws DownloadError `STORE_ERROR`.
    */
@@ -194,6 +194,7 @@ export class Registry {
     try {
       await this.#store.save(download.toRecord())
     } catch (error) {
+      this.drop(download)
       throw storeError(error, 'The download could not be saved to the store.')
     }
   }

@@ -193,7 +193,11 @@ export class World implements AsyncDisposable {
       for (const rival of this.#rivals) rival.kill()
       this.#rival = null
       const journals = this.files.map(({ target }) => `${target}.part.json`)
-      const synced = journals.filter((journal) => journalIn(this.disk.durable(journal)) !== null)
+      // One whose part has been deleted, because the download starts over, is of no use any more.
+      const synced = journals.filter((journal) => {
+        const part = this.disk.find(journal.replace(/\.json$/, ''))
+        return part !== null && journalIn(this.disk.durable(journal))?.inode === String(part.ino)
+      })
       this.disk.cutPower(this.random)
       for (const journal of synced) {
         const inode = this.disk.find(journal)

@@ -38,6 +38,8 @@ export class Fetcher {
   #notBefore = 0
   #timer: Timer | null = null
   #opening = 0
+  /** Bodies without a byte and without a length, in a row. */
+  #emptyBodies = 0
   readonly #forcedCoding: ForcedCoding
   #ended: { error: unknown } | 'complete' | 'nothing' | null = null
   #settle: ((outcome: 'complete' | 'nothing') => void) | null = null
@@ -396,7 +398,11 @@ export class Fetcher {
   #onStreamEnd(live: LiveConnection): void {
     const { size } = this.#init.spec
     const { position } = live.connection
-    if (live.closeDelimited && live.mirror.ranges && size === null) return
+    if (live.closeDelimited && live.mirror.ranges && size === null) {
+      // An empty body that comes again is the file. Otherwise it would be requested for ever.
+      this.#emptyBodies = live.connection.receivedBytes > 0 ? 0 : this.#emptyBodies + 1
+      if (this.#emptyBodies < 2) return
+    }
     if (size === null || position >= size) this.#part?.setTotal(position)
     else this.#onFailed(live, { kind: 'failed', error: endedEarly(), local: false })
   }
