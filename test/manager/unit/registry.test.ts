@@ -134,13 +134,14 @@ describe('the store', () => {
       registry.add(download)
       for (const run of [
         () => registry.load(nobody, true),
-        () => registry.insert(download),
         () => registry.forget(download),
         () => registry.close(),
       ]) {
         await expect(run()).rejects.toMatchObject({ code: 'STORE_ERROR', cause: { message: 'no disk' } })
       }
       expect(registry.has(download)).toBe(true)
+      await expect(registry.insert(download)).rejects.toMatchObject({ code: 'STORE_ERROR' })
+      expect(registry.has(download), 'one that could not be stored').toBe(false)
     }
   })
 
