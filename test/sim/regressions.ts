@@ -1,16 +1,6 @@
 /** Worlds that once broke a promise, each as small as it could be made. A mended fault leaves its world here. */
-import type { FileSpec, ServerSpec, WorldSpec } from './spec.js'
-
-const server: ServerSpec = {
-  ranges: 'served',
-  refusal: 403,
-  length: 'told',
-  validator: 'strong',
-  redirect: 'none',
-  keepAlive: true,
-  faults: [],
-  changesAt: null,
-}
+import { plainServer as server } from './plain.js'
+import type { FileSpec, WorldSpec } from './spec.js'
 
 const file: FileSpec = {
   size: 1_000,

@@ -1,20 +1,10 @@
 /** Every file call of a few plain worlds fails once, in every way: FAULTS row 65. */
 import type { FileCall } from './file-system.js'
+import { plainServer as server } from './plain.js'
 import { Random } from './random.js'
 import { simulate } from './simulate.js'
 import type { CompiledPackage } from './process.js'
-import type { DiskFault, Errno, FileSpec, ServerSpec, WorldSpec } from './spec.js'
-
-const server: ServerSpec = {
-  ranges: 'served',
-  refusal: 403,
-  length: 'told',
-  validator: 'strong',
-  redirect: 'none',
-  keepAlive: true,
-  faults: [],
-  changesAt: null,
-}
+import type { DiskFault, Errno, FileSpec, WorldSpec } from './spec.js'
 
 const file: FileSpec = {
   size: 600_000,
