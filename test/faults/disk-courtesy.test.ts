@@ -1,16 +1,17 @@
 /** FAULTS.md rows 63 and 66: what a file system or a machine refuses without harm to the file. */
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { io } from '../../src/disk/io.js'
 import { Download } from '../../src/download/download.js'
-import type { DownloadManagerOptions, DownloadOptions } from '../../src/index.js'
+import type { DownloadOptions } from '../../src/index.js'
 import { randomContent } from '../support/content.js'
 import { asNobody, describeWith, nobody, spawnUnder } from '../support/machine.js'
 import { startOrigin } from '../support/origin.js'
 import { cliPath, dist } from '../support/process.js'
 import { listTree, tempDir } from '../support/temp.js'
+import { deadline } from '../support/wait.js'
 import { arrives, expectInvariant, fails, MiB, startBench } from './harness.js'
 
 const content = randomContent(2 * MiB, 'courtesy')
@@ -22,15 +23,13 @@ afterEach(() => {
 
 const systemError = (code: string, syscall: string) => Object.assign(new Error(code), { code, syscall })
 
-/** Downloads a file whose transfer takes long enough for a journal. Returns the warnings. */
-async function download(
-  directory: string,
-  options: Partial<DownloadOptions> = {},
-  managed: DownloadManagerOptions = {},
-): Promise<string[]> {
-  await using bench = await startBench({ ...managed, directory, worker: false })
+/** Downloads a file whose transfer does not end before there is a journal. Returns the warnings. */
+async function download(directory: string, options: Partial<DownloadOptions> = {}): Promise<string[]> {
+  const tuning = { bodyTimeoutMs: deadline(10_000) }
+  await using bench = await startBench({ directory, worker: false, tuning })
   const { manager, origin } = bench
-  origin.serve(`/${name}`, { content, bytesPerSecond: 8 * MiB })
+  const until = () => existsSync(join(directory, `${name}.part.json`))
+  origin.serve(`/${name}`, { content, faults: [{ type: 'stallBody', afterBytes: 1000, until }] })
   const warnings: string[] = []
   manager.on('log', ({ level, message }) => {
     if (level === 'warn' || level === 'error') warnings.push(message)

@@ -11,6 +11,8 @@ export interface BodyBreak {
   how: 'fin' | 'reset' | 'stall'
   /** Duration of a stall, in milliseconds; null means until the client closes the connection. */
   forMs: number | null
+  /** Ends a stall as soon as it holds. */
+  until: (() => boolean) | null
 }
 
 /** A response that is ready to be sent. */
@@ -267,7 +269,7 @@ function spoilContent(plan: Plan, fault: FaultKind): void {
 /** Applies faults in the head, the framing and the timing of the body. */
 function spoilFraming(plan: Plan, fault: FaultKind): void {
   const cut = (afterBytes: number, reset?: boolean): BodyBreak => {
-    return { afterBytes, how: reset === true ? 'reset' : 'fin', forMs: null }
+    return { afterBytes, how: reset === true ? 'reset' : 'fin', forMs: null, until: null }
   }
   switch (fault.type) {
     case 'truncate':
@@ -291,7 +293,12 @@ function spoilFraming(plan: Plan, fault: FaultKind): void {
       if (fault.chunked === true) plan.framing = 'chunked'
       break
     case 'stallBody':
-      plan.break = { afterBytes: fault.afterBytes, how: 'stall', forMs: fault.forMs ?? null }
+      plan.break = {
+        afterBytes: fault.afterBytes,
+        how: 'stall',
+        forMs: fault.forMs ?? null,
+        until: fault.until ?? null,
+      }
       break
     case 'trickle':
       plan.trickle = { bytesPerSecond: fault.bytesPerSecond, afterBytes: fault.afterBytes ?? 0 }

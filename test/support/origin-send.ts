@@ -1,7 +1,7 @@
 /** Sends the response of a {@link Plan} on a connection. */
 import { beforeResetMs, type OriginConnection } from './origin-connection.js'
 import { formatHead, type HeaderLines } from './origin-http.js'
-import { framingHeaders, type Plan } from './origin-plan.js'
+import { framingHeaders, type BodyBreak, type Plan } from './origin-plan.js'
 import type { Fault, OriginRequest } from './origin-types.js'
 
 const sliceMs = 20
@@ -36,12 +36,17 @@ class Pacer {
     if (this.#rate === Infinity) return want
     const now = performance.now()
     if (this.#due > now) await connection.sleep(this.#due - now)
-    // After a slow phase of the client, the unused budget is not sent in one burst.
-    this.#due = Math.max(this.#due, performance.now() - 100)
+    // After a slow phase of the client or of this machine, the unused budget is not sent in one burst.
+    this.#due = Math.max(this.#due, performance.now())
     const amount = Math.min(want, Math.max(1, Math.round((this.#rate * sliceMs) / 1000)))
     this.#due += (amount / this.#rate) * 1000
     return amount
   }
+}
+
+async function stall(connection: OriginConnection, { forMs, until }: BodyBreak): Promise<void> {
+  if (until === null) return connection.sleep(forMs)
+  while (!until()) await connection.sleep(5)
 }
 
 async function writeBody(connection: OriginConnection, plan: Plan, request: OriginRequest): Promise<boolean> {
@@ -54,7 +59,7 @@ async function writeBody(connection: OriginConnection, plan: Plan, request: Orig
   for (let sent = 0; ;) {
     if (pause !== null && sent >= Math.min(pause.afterBytes, pause.how === 'stall' ? Infinity : length)) {
       if (pause.how !== 'stall') return false
-      if (sent < length) await connection.sleep(pause.forMs)
+      if (sent < length) await stall(connection, pause)
       pause = null
     }
     if (sent >= length) return true

@@ -53,7 +53,10 @@ export interface Resource {
   date?: Date | null
   /** Whether ranges are supported: `Accept-Ranges`, 206, 416, `If-Range` (RFC 9110 section 13.1.5). Default: true. */
   ranges?: boolean
-  /** Speed limit of each response, sent evenly in slices of at most 20 ms. */
+  /**
+   * Speed limit of each response, sent evenly in slices of at most 20 ms. A response never makes up for lost time, so its
+   * length in slices is the least that a client sees, however busy the machine is.
+   */
   bytesPerSecond?: number
   /** Delay before the head of each response, in milliseconds. */
   latencyMs?: number
@@ -122,8 +125,8 @@ export type FaultKind =
   | ({ type: 'hangUp' } & Cut)
   /** Sends nothing instead of a head; with `forMs` the response follows after that time. */
   | { type: 'stallBeforeHeaders'; forMs?: number }
-  /** Stops in the body; with `forMs` the rest follows after that time. */
-  | { type: 'stallBody'; afterBytes: number; forMs?: number }
+  /** Stops in the body; the rest follows after `forMs` milliseconds, or as soon as `until` holds. */
+  | { type: 'stallBody'; afterBytes: number; forMs?: number; until?: () => boolean }
   /** Is very slow after `afterBytes` (default 0). */
   | { type: 'trickle'; bytesPerSecond: number; afterBytes?: number }
   /** A body that is longer than announced. */
