@@ -98,12 +98,10 @@ export default defineConfig(({ mode }) => ({
                   name: 'browser',
                   include: browser,
                   isolate: false,
-                  // A browser has processes of its own.
-                  maxWorkers: 2,
                   setupFiles: ['./test/support/setup.ts', './test/support/browser-setup.ts'],
                   testTimeout: 180_000 * slowness,
                   hookTimeout: 180_000 * slowness,
-                  sequence: { groupOrder: 2 },
+                  sequence: { groupOrder: 1 },
                   globalSetup: './scripts/vitest-build.ts',
                 },
               },
