@@ -125,7 +125,7 @@ describe('row 42: a forbidden host', () => {
   it('is not reached after a restart, waiting or failed', async () => {
     await using canary = await startCanary()
     await using origin = await startOrigin()
-    origin.serve('/slow.bin', { content: randomContent(4 * MiB), bytesPerSecond: 256 * KiB })
+    origin.serve('/slow.bin', { content: randomContent(256 * MiB), bytesPerSecond: 256 * KiB })
     const directory = tempDir('ssrf')
     const url = (host: string) => `http://${host}:${canary.port}/model.bin`
     const open = (options: DownloadManagerOptions = {}) =>

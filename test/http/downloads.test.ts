@@ -10,7 +10,7 @@ import type { WireDownload } from '../../src/http/schemas.js'
 import { byUrl, startHttp, untilHas } from './bench.js'
 
 const content = randomContent(256 * KiB)
-const slow = { content: randomContent(4 * MiB), bytesPerSecond: 256 * KiB }
+const slow = { content: randomContent(256 * MiB), bytesPerSecond: 256 * KiB }
 
 describe('POST /api/models/download', () => {
   it('answers at once, in the words of the contract, and the file arrives', async () => {
@@ -229,7 +229,7 @@ describe('GET /api/models/download/status', () => {
     }
     const moves = (download: WireDownload) => download.bytes_per_second > 0
     const moving = await untilHas(() => bench.status(url), moves, 'a speed')
-    expect(moving).toMatchObject({ state: 'downloading', total: 4 * MiB, finished_at: null })
+    expect(moving).toMatchObject({ state: 'downloading', total: slow.content.size, finished_at: null })
     expect(moving.progress.toFixed(1)).toMatch(/^\d+\.\d$/)
     expect(moving.progress).toBeLessThan(100)
     expect(moving.eta_seconds).toBeGreaterThan(0)

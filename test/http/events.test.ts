@@ -70,7 +70,7 @@ describe('GET /api/models/download/events', () => {
   it('tells of pause, resume, cancel and failure', async () => {
     await using bench = await startHttp()
     const { origin, handler, manager } = bench
-    origin.serve('/a.bin', { content: randomContent(4 * MiB), bytesPerSecond: 256 * KiB })
+    origin.serve('/a.bin', { content: randomContent(256 * MiB), bytesPerSecond: 256 * KiB })
     const url = origin.url('/a.bin')
     const reader = await openEvents(handler, path)
     await bench.post({ url })

@@ -15,7 +15,7 @@ it('every answer of every route is what its schema says, and no more', async () 
   const { origin, manager } = bench
   const content = randomContent(64 * KiB)
   for (const name of ['a', 'b']) origin.serve(`/${name}.bin`, { content })
-  origin.serve('/slow.bin', { content: randomContent(8 * MiB), bytesPerSecond: 256 * KiB })
+  origin.serve('/slow.bin', { content: randomContent(256 * MiB), bytesPerSecond: 256 * KiB })
   const [a, slow, missing] = ['/a.bin', '/slow.bin', '/missing.bin'].map((path) => origin.url(path)) as [
     string,
     string,

@@ -176,7 +176,7 @@ describe('a forbidden host', () => {
   it('is not reached after a restart: waiting, paused and resumed, or failed and retried', async () => {
     await using canary = await startCanary()
     await using origin = await startOrigin()
-    origin.serve('/slow.bin', { content: randomContent(4 * MiB), bytesPerSecond: 256 * KiB })
+    origin.serve('/slow.bin', { content: randomContent(256 * MiB), bytesPerSecond: 256 * KiB })
     const directory = tempDir('ssrf')
     const url = (host: string) => `http://${host}:${canary.port}/model.bin`
     const open = (manager: DownloadManagerOptions = {}) =>

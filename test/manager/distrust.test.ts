@@ -40,7 +40,7 @@ describe('a trusted request for a URL that a remote caller has requested', () =>
     const { manager, origin, url, asStranger, asOwner } = bench
     for (const state of ['queued', 'downloading', 'paused', 'ended']) {
       if (state === 'queued') await manager.download({ url: origin.url('/busy.bin') })
-      origin.serve('/busy.bin', { content: randomContent(4 * MiB), bytesPerSecond: 256 * KiB })
+      origin.serve('/busy.bin', { content: randomContent(256 * MiB), bytesPerSecond: 256 * KiB })
       origin.serve('/a.bin', state === 'ended' ? { content } : slow)
       const strangers = await asStranger(said)
       if (state === 'downloading' || state === 'paused') await waitFor(() => strangers.state !== 'queued')

@@ -5,7 +5,7 @@ import { randomContent } from '../support/content.js'
 import { waitFor } from '../support/wait.js'
 
 const content = randomContent(64 * KiB)
-const slow = { content: randomContent(4 * MiB), bytesPerSecond: 128 * KiB }
+const slow = { content: randomContent(256 * MiB), bytesPerSecond: 128 * KiB }
 const remote = { allowPrivateNetwork: true }
 
 it('remote callers leave a slot free, and trusted ones are the first to get any', async () => {

@@ -8,10 +8,10 @@ let compiled: CompiledPackage
 let cases: SweepCase[]
 beforeAll(async () => {
   compiled = compilePackage(await bundlePackage())
-  cases = sample(await sweepCases(compiled), 300)
+  cases = sample(await sweepCases(compiled), 120)
 })
 
-const groups = 6
+const groups = 4
 
 // All of them are in the soak tests.
 it.each(Array.from({ length: groups }, (_, group) => group))('row 65: group %i', async (group) => {
