@@ -11,7 +11,8 @@ import {
 export interface ClientOptions {
   /**
    * Where the routes are mounted: everything before `/api`. An http or https URL without credentials, query and
-   * fragment, or in a browser also a path (`''` is the page's own origin).
+   * fragment, or a path (`''` is the page's own origin). A path needs a page when a request is made, not before, so
+   * a client may be created on a server that renders a page. There, requests fail with `INVALID_URL`.
    */
   baseUrl: string | URL
   /** Headers for every request, or a function that is called for each, so that a token can be fresh. Default: none. */
@@ -52,10 +53,12 @@ export interface Http {
  * @throws DownloadError `INVALID_URL`, `INVALID_OPTIONS`.
  */
 export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: ClientOptions): Http {
-  const base = checkBase(String(baseUrl), fetch !== undefined)
+  const base = checkBase(String(baseUrl))
   if (!(timeoutMs > 0)) throw new DownloadError('INVALID_OPTIONS', 'timeoutMs must be more than 0.')
 
   const open: Http['open'] = async (path, call, signal) => {
+    // Only pages and workers can resolve a path; a custom fetch may be able to as well.
+    if (fetch === undefined && !/^http/i.test(base) && !('location' in globalThis)) throw noPage(base)
     const all = new Headers(typeof headers === 'function' ? await freshHeaders(headers) : headers)
     for (const [name, value] of Object.entries(call.headers ?? {})) all.set(name, value)
     const init: RequestInit = { method: call.method ?? 'GET', headers: all, signal }
@@ -98,19 +101,28 @@ export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: Clie
   }
 }
 
-function checkBase(base: string, hasFetch: boolean): string {
-  const isAbsolute = /^https?:\/\//i.test(base)
-  // Only pages and workers can resolve a path; a custom fetch may be able to as well.
-  const isRelative = /^(?:$|\/(?!\/))/.test(base) && (hasFetch || 'location' in globalThis)
-  try {
-    if (isAbsolute) {
+function checkBase(base: string): string {
+  const trimmed = base.replace(/\/+$/, '')
+  if (/^https?:\/\//i.test(base)) {
+    try {
       const { username, password, search, hash } = new URL(base)
-      if (username + password + search + hash === '') return base.replace(/\/+$/, '')
-    } else if (isRelative) return base.replace(/\/+$/, '')
-  } catch {
-    // Reported below without the cause, which would contain the URL and any secret in it.
-  }
-  throw new DownloadError('INVALID_URL', 'baseUrl must be an http(s) URL without credentials and query.')
+      if (username + password + search + hash === '') return trimmed
+    } catch {
+      // Reported below without the cause, which would contain the URL and any secret in it.
+    }
+    // Browsers read a backslash as a slash, and two slashes begin with another host.
+  } else if (/^(?:\/(?![/\\])[^?#\\]*|)$/.test(trimmed)) return trimmed
+  throw new DownloadError(
+    'INVALID_URL',
+    'baseUrl must be an http(s) URL without credentials and query, or a path that begins with a slash.',
+  )
+}
+
+function noPage(base: string): DownloadError {
+  return new DownloadError(
+    'INVALID_URL',
+    `baseUrl is ${JSON.stringify(base)}, which only a page can resolve. On a server, use the whole URL.`,
+  )
 }
 
 async function freshHeaders(make: () => Record<string, string> | Promise<Record<string, string>>) {

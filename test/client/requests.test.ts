@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createClient, DownloadError, isDownloadError, type Client } from '../../src/client/index.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 import { json, modelUrl, paths, silence, startServer, text, wire, type Answer } from './server.js'
@@ -302,9 +302,12 @@ describe('options', () => {
     'http://host/?a',
     'http://host/#a',
     'host',
-    '',
-    '/api',
-  ])('baseUrl %j is refused where there is no page', (baseUrl) => {
+    '//host',
+    '/\\host',
+    '/ml?a',
+    '/ml#a',
+    './ml',
+  ])('baseUrl %j is refused', (baseUrl) => {
     expect(() => createClient({ baseUrl })).toThrow(
       expect.objectContaining({ code: 'INVALID_URL', message: expect.not.stringContaining('secret') }),
     )
@@ -325,6 +328,28 @@ describe('options', () => {
     })
     await client.list()
     expect(asked).toEqual([expected])
+  })
+
+  it.each(['', '/', '/ml', '/ml/'])(
+    'baseUrl %j is fine where a page is rendered, until a request',
+    async (baseUrl) => {
+      const client = createClient({ baseUrl })
+      const refused = { code: 'INVALID_URL', retryable: false, message: expect.stringContaining('whole URL') }
+      await expect(client.list()).rejects.toMatchObject(refused)
+      await expect(client.followAll().next()).rejects.toMatchObject(refused)
+    },
+  )
+
+  it('a page that appears after the client is used', async () => {
+    const { server } = await serve({ [`/ml${paths.status}`]: success({ downloads: {} }) })
+    const client = createClient({ baseUrl: '/ml' })
+    vi.stubGlobal('location', new URL(server.url))
+    const { fetch } = globalThis
+    vi.stubGlobal('fetch', (path: string, init: RequestInit) => fetch(new URL(path, server.url), init))
+    onTestFinished(() => {
+      vi.unstubAllGlobals()
+    })
+    expect(await client.list()).toMatchObject({ downloads: {} })
   })
 
   it.each([0, -1, NaN])('timeoutMs %d is refused', (timeoutMs) => {
