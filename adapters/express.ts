@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express'
+import type { Request, RequestHandler } from 'express'
 import { createHandler, type HandlerOptions } from '../src/http/handler.js'
 import { listen } from '../src/http/node.js'
 
@@ -16,7 +16,7 @@ export type ExpressMiddleware = RequestHandler & {
  * @example
  * app.use(modelDownloader({ manager }))
  */
-export function modelDownloader(options: HandlerOptions): ExpressMiddleware {
+export function modelDownloader(options: HandlerOptions<Request>): ExpressMiddleware {
   const handler = createHandler(options)
   const middleware: RequestHandler = (req, res, next) => {
     listen(handler, req, res, next)

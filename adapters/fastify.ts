@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import { createHandler, type HandlerOptions } from '../src/http/handler.js'
 import { answer, isOurs } from '../src/http/node.js'
@@ -14,7 +14,7 @@ import { routes } from '../src/http/routes.js'
  * @example
  * await app.register(modelDownloader, { manager })
  */
-export const modelDownloader: FastifyPluginAsync<HandlerOptions> = async (app, options) => {
+export const modelDownloader: FastifyPluginAsync<HandlerOptions<FastifyRequest>> = async (app, options) => {
   const base = (options.basePath ?? '').replace(/\/$/, '')
   const handler = createHandler({ ...options, basePath: app.prefix + base })
   // onClose runs only after the last request has ended, and an event stream never ends by itself.

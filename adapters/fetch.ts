@@ -17,7 +17,7 @@ export interface FetchHandler extends Pick<Handler, 'owns' | 'close'> {
  * const routes = modelDownloader({ manager, authorize, basePath: '/ml' })
  * app.all('/ml/*', (c) => routes(c.req.raw))
  */
-export function modelDownloader(options: HandlerOptions): FetchHandler {
+export function modelDownloader(options: HandlerOptions<undefined>): FetchHandler {
   const handler = createHandler(options)
   // Frameworks pass a second argument of their own (bindings, a server, route parameters), which is not our context.
   const answer = (request: Request) => handler(request)

@@ -16,7 +16,7 @@ export type KoaMiddleware = Middleware & {
  * @example
  * app.use(modelDownloader({ manager }))
  */
-export function modelDownloader(options: HandlerOptions): KoaMiddleware {
+export function modelDownloader(options: HandlerOptions<Parameters<Middleware>[0]>): KoaMiddleware {
   const handler = createHandler(options)
   const middleware: Middleware = async (ctx, next) => {
     if (!isOurs(handler, ctx.req.url)) {

@@ -18,7 +18,7 @@ export interface NodeListener {
  * @example
  * http.createServer(modelDownloader({ manager })).listen(8050, '127.0.0.1')
  */
-export function modelDownloader(options: HandlerOptions): NodeListener {
+export function modelDownloader(options: HandlerOptions<IncomingMessage>): NodeListener {
   const handler = createHandler(options)
   const listener = (req: IncomingMessage, res: ServerResponse, next?: () => void) => {
     listen(handler, req, res, next)

@@ -29,6 +29,7 @@ const gates = [
   ['docs', 'every public member is documented', script('tsdoc.mjs')],
   ['build', 'dist is built from these sources', [...script('build.mjs')]],
   ['exports', 'package.json and dist agree', script('exports.mjs')],
+  ['snippets', 'the code blocks of the documents compile', script('snippets.mjs')],
   ['size', 'the client is small', bin('size-limit', 'bin.js')],
   ['publint', 'publint', [...bin('publint', 'src/cli.js'), '--strict', '--pack', 'npm']],
   [

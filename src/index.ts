@@ -38,6 +38,7 @@ export {
   createHandler,
   type Action,
   type Authorize,
+  type AuthorizeContext,
   type CorsOptions,
   type Handler,
   type HandlerOptions,

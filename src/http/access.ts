@@ -32,17 +32,27 @@ export interface RequestContext {
  */
 export type Permission = boolean | 'unauthenticated'
 
+/** What {@link Authorize} is told about a request. `Native` is the type of the framework's request object. */
+export interface AuthorizeContext<Native = unknown> extends RequestContext {
+  /**
+   * The request object of the host's framework, in which `authorize` may find the current user: Express's `req`,
+   * Fastify's `request`, Koa's `ctx`, the `IncomingMessage` of `node:http`. Undefined for `fetch`.
+   */
+  native: Native
+}
+
 /**
  * Decides whether a request is permitted. Called for each request; when it throws, the request is refused.
+ * `Native` is the type of the framework's request object; the adapters know theirs.
  *
  * @param action - the permission that is needed.
  * @param request - its headers may be read; its body must not be consumed.
  * @param context - what the server knows besides the request.
  */
-export type Authorize = (
+export type Authorize<Native = unknown> = (
   action: Action,
   request: Request,
-  context: RequestContext,
+  context: AuthorizeContext<Native>,
 ) => Permission | Promise<Permission>
 
 /** A parsed `Host` header. */
@@ -216,7 +226,7 @@ export async function requirePermission(
   authorize: Authorize,
   action: Action,
   request: Request,
-  context: RequestContext,
+  context: AuthorizeContext,
 ): Promise<void> {
   const permission = await authorize(action, request, context)
   if (permission === true) return

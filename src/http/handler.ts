@@ -29,12 +29,15 @@ import { components, type Route, type Services } from './route.js'
 import { dashboardPath, routes, routesByPath } from './routes.js'
 import { SseChannel } from './sse.js'
 
-export type { Action, Authorize, Permission, RequestContext } from './access.js'
+export type { Action, Authorize, AuthorizeContext, Permission, RequestContext } from './access.js'
 
 export type { CorsOptions } from './cors.js'
 
-/** Options of {@link createHandler}. */
-export interface HandlerOptions {
+/**
+ * Options of {@link createHandler}. `Native` is the type of the request object that `authorize` receives as
+ * `context.native`.
+ */
+export interface HandlerOptions<Native = unknown> {
   /** The manager whose downloads are served. The handler never closes it. */
   manager: DownloadManager
   /** The preloader of a catalog. Without one, the preload routes answer 404. */
@@ -43,7 +46,7 @@ export interface HandlerOptions {
    * Decides which callers have which permissions. Default: only callers on this machine that address it by a
    * loopback name.
    */
-  authorize?: Authorize | undefined
+  authorize?: Authorize<Native> | undefined
   /** Which other origins may call. Default: none. */
   cors?: CorsOptions | undefined
   /** Prefix of every path: `/ml` gives `/ml/api/…`. Default: none. */
@@ -121,7 +124,7 @@ const optionsSchema = z.object({
  * const handler = createHandler({ manager, authorize: (action, request) => isMember(request) })
  * const response = await handler(new Request('http://localhost/api/models/download/status'), { remoteAddress })
  */
-export function createHandler(options: HandlerOptions): Handler {
+export function createHandler<Native = unknown>(options: HandlerOptions<Native>): Handler {
   const checked = parseOptions(optionsSchema, options, 'createHandler options')
   const { manager, authorize, ui } = checked
   const { preloader = null } = options
@@ -166,11 +169,12 @@ export function createHandler(options: HandlerOptions): Handler {
     if (route === undefined) return methodNotAllowed(request.method, allowed)
     if (method !== 'GET')
       requireOwnPage(request, context, (origin) => cors.allows(origin), authorize !== undefined)
+    const told = { ...context, native: context.native }
     if (authorize !== undefined && route.action !== null)
-      await requirePermission(authorize, route.action, request, context)
+      await requirePermission(authorize, route.action, request, told)
     // Without `authorize`, the caller is on this machine and may do everything.
     const permission = async (action: Action): Promise<Permission> =>
-      authorize === undefined || (await authorize(action, request, context))
+      authorize === undefined || (await authorize(action, request, told))
     return await run(route, services, request, url, context, permission)
   }
 

@@ -93,7 +93,7 @@ describe('a bearer token', () => {
     bearer(token)(
       'downloads:read',
       new Request('http://localhost', header === null ? {} : { headers: { authorization: header } }),
-      {},
+      { native: undefined },
     )
 
   it('lets in who has it and nobody else', () => {
