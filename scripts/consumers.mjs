@@ -199,6 +199,31 @@ export async function fetchModel(url: string): Promise<string> {
     node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', 'typed')
   },
 
+  'TypeScript understands it in older projects, and in those of CommonJS'() {
+    const imports = `import { DownloadManager } from '${manifest.name}'
+import { createClient } from '${manifest.name}/client'
+import { modelDownloader } from '${manifest.name}/node'
+
+export const manager: DownloadManager = new DownloadManager({ directory: './models' })
+// @ts-expect-error there is no such option
+modelDownloader({ manager, nonsense: true })
+// @ts-expect-error a base is needed
+createClient({})
+`
+    const common = { target: 'ES2022', strict: true, skipLibCheck: true, noEmit: true, types: ['node'] }
+    const projects = {
+      older: { module: 'ESNext', moduleResolution: 'node10' },
+      'older-commonjs': { module: 'CommonJS', moduleResolution: 'node10' },
+      commonjs: { module: 'NodeNext' },
+    }
+    for (const [name, settings] of Object.entries(projects)) {
+      write(`${name}/package.json`, JSON.stringify({ type: name === 'older' ? 'module' : 'commonjs' }))
+      write(`${name}/index.ts`, imports)
+      write(`${name}/tsconfig.json`, JSON.stringify({ compilerOptions: { ...common, ...settings } }))
+      node(path.join(root, 'node_modules/typescript/bin/tsc'), '-p', name)
+    }
+  },
+
   'the kit for stores works with the test runner of Node'() {
     write(
       'store/store.test.mjs',

@@ -35,6 +35,15 @@ for (const [name, value] of Object.entries(manifest.exports)) {
   }
 }
 
+// What `exports` says of types, for `moduleResolution: node10`, which doesn't read it.
+const older = manifest.typesVersions['*']
+for (const [name, value] of Object.entries(manifest.exports)) {
+  const subpath = name.slice(2)
+  if (subpath === '' || typeof value === 'string') continue
+  if (older[subpath]?.join() !== value.types)
+    problems.push(`typesVersions lacks "${subpath}": ${value.types}`)
+}
+
 for (const { trail, file } of named) {
   if (!existsSync(path.join(root, file))) problems.push(`${trail} names ${file}, which does not exist`)
 }
