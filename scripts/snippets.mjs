@@ -6,12 +6,17 @@
  * `snippets/given.d.ts` declares what the text around a block has introduced. An `app` is of the framework whose adapter
  * the block imports. A block whose first line is a comment with a file name is that file, so that others can import it.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
 
 const root = path.resolve(import.meta.dirname, '..')
 const given = ['given.d.ts', 'modules.d.ts'].map((file) => path.join(import.meta.dirname, 'snippets', file))
+
+if (!existsSync(path.join(root, 'dist/index.d.ts'))) {
+  console.error('dist has no types. Build it first: npm run build')
+  process.exit(1)
+}
 
 /** Where the blocks would be. Nothing is written there. */
 const home = path.join(root, '.cache/snippets')

@@ -1,20 +1,21 @@
-/** As much as the documents use of packages that are not installed here. */
+/** As much as the code blocks of the documents use of packages that are not installed here. */
 declare module 'node-windows' {
-  class Service {
-    constructor(options: {
-      name: string
-      script: string
-      scriptOptions?: string
-      env?: { name: string; value: string | undefined }[]
-    })
+  export interface ServiceOptions {
+    name: string
+    script: string
+    scriptOptions?: string
+    env?: { name: string; value: string | undefined }[]
+  }
+  export interface Service {
     on(event: 'install', listener: () => void): void
     start(): void
     install(): void
   }
-  const nodeWindows: { Service: typeof Service }
+  const nodeWindows: { Service: new (options: ServiceOptions) => Service }
   export default nodeWindows
 }
 
 declare module 'koa-mount' {
-  export default function mount(path: string, middleware: import('koa').Middleware): import('koa').Middleware
+  import type { Middleware } from 'koa'
+  export default function mount(path: string, middleware: Middleware): Middleware
 }

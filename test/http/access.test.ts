@@ -132,7 +132,7 @@ describe('with authorize', () => {
     expect(asked.map(([action, what]) => `${action} ${what}`)).toEqual(
       expected.map(([action, method, path]) => `${action} ${method} ${path}`),
     )
-    expect(asked[0]?.[2]).toBe(context)
+    expect(asked[0]?.[2]).toEqual(context)
   })
 
   it('false is 403, and nobody known is 401 with a challenge', async () => {
