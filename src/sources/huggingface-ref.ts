@@ -36,23 +36,24 @@ const pages = new Set(
   ),
 )
 
-/** Whether a text has the scheme `hf:`. */
+const scheme = /^(?:hf|huggingface):/i
+
+/** Whether a text has the scheme `hf:`, or `huggingface:`, which means the same. */
 export function isHubScheme(ref: string): boolean {
-  return /^hf:/i.test(ref)
+  return scheme.test(ref)
 }
 
 /**
  * Parses `hf:owner/repo`, `hf:owner/repo/path`, `hf:owner/repo/folder/` or `hf:owner/repo:Q4_K_M`, each
  * optionally followed by `@revision`. The owner may be preceded by `datasets/` or `spaces/`. The revision
- * begins at the last `@`.
+ * begins at the last `@`. After `hf://` it may also follow the repository, as in the URLs of huggingface_hub's file
+ * system: `hf://owner/repo@revision/path`.
  *
  * @throws DownloadError `INVALID_URL`.
  */
 export function parseHubRef(ref: string): HubRef {
-  const body = ref.replace(/^hf:(?:\/\/)?/i, '')
-  const at = body.lastIndexOf('@')
-  const revision = at === -1 ? null : checkRevision(body.slice(at + 1))
-  const { type, segments } = typed((at === -1 ? body : body.slice(0, at)).split('/'))
+  const body = ref.replace(scheme, '')
+  const { type, segments, revision } = body.startsWith('//') ? splitUri(body.slice(2)) : split(body)
   const [owner = '', second = '', ...rest] = segments
   const [repoName = '', quant, ...more] = second.split(':')
   if (more.length > 0 || (quant !== undefined && rest.length > 0)) throw bad('a quantisation must come last')
@@ -63,6 +64,31 @@ export function parseHubRef(ref: string): HubRef {
     return { type, repo, revision, what: { kind: 'quant', quant }, origin: null }
   }
   return { type, repo, revision, what: pathOf(rest), origin: null }
+}
+
+/** The parts of a ref, of which only the revision is checked. */
+type RefParts = Pick<HubRef, 'type' | 'revision'> & { segments: string[] }
+
+function split(body: string): RefParts {
+  const at = body.lastIndexOf('@')
+  const revision = at === -1 ? null : checkRevision(body.slice(at + 1))
+  return { ...typed((at === -1 ? body : body.slice(0, at)).split('/')), revision }
+}
+
+/**
+ * Splits what follows `hf://`. A revision after the repository is one segment, with its slashes escaped, or one of the
+ * hub's own, such as `refs/pr/1`.
+ */
+function splitUri(body: string): RefParts {
+  const all = body.split('/')
+  const { type, segments } = typed(all[0] === 'models' && all.length > 2 ? all.slice(1) : all)
+  const [owner = '', second = '', ...rest] = segments
+  const at = second.indexOf('@')
+  if (at === -1) return split(body.replace(/^models\/(?=[^/]+\/)/, ''))
+  const first = decodeSegment(second.slice(at + 1))
+  const own = first === 'refs' ? rest.splice(0, 2) : []
+  const revision = checkRevision([first, ...own].join('/'))
+  return { type, segments: [owner, second.slice(0, at), ...rest], revision }
 }
 
 /** Segments of the hub's links to files and folders, after the repository. */

@@ -42,10 +42,45 @@ export function identify(
 ): Identified {
   const source = registry.find(text)
   if (source === null) {
+    const likely = likelyMeaning(text, registry)
+    if (likely !== null)
+      throw new DownloadError('INVALID_URL', `The URL is not valid. Did you mean ${likely}?`)
     const url = parseUrl(text, remote)
     return { kind: 'url', url, filename: filenameFromUrl(url) }
   }
   return { kind: 'ref', source, filename: filenameFromRef(text, source) }
+}
+
+/** The parts of a path that hold nothing secret and need no quotes in a shell. */
+const plainPath = /^[\w.-]{1,96}(?:\/[\w.-]{1,96}){1,15}(?::[\w.-]{1,64})?(?:@[\w./-]{1,96})?$/
+
+/**
+ * What somebody most likely means by a text without a scheme: a URL that begins with its host, or the name of a
+ * repository or model as a hub's pages show it. Null for every other text.
+ */
+function likelyMeaning(text: string, registry: Pick<SourceRegistry, 'find'>): string | null {
+  const [first = ''] = text.split('/')
+  const isHost = /^(?:[a-z0-9-]+\.)+[a-z]{2,}$/i.test(first)
+  if (plainPath.test(text) && !/^\.{1,2}\//.test(text)) {
+    if (isHost) return `https://${text}`
+    if (isRefOf(`hf:${text}`, registry)) return `hf:${text}`
+  }
+  if (/^[a-z0-9][\w.-]{0,63}:[\w.-]{1,64}$/i.test(text) && !/^[a-z]:|^https?:|:\d+$/i.test(text)) {
+    if (isRefOf(`ollama:${text}`, registry)) return `ollama:${text}`
+  }
+  return null
+}
+
+/** Whether a source knows a ref and finds nothing wrong with it. */
+function isRefOf(ref: string, registry: Pick<SourceRegistry, 'find'>): boolean {
+  const source = registry.find(ref)
+  if (source === null) return false
+  try {
+    filenameFromRef(ref, source)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The source may belong to the host application, so it may throw anything and return values of the wrong type. */

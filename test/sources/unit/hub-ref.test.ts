@@ -51,6 +51,47 @@ describe('a ref', () => {
     )
   })
 
+  it('is written in other ways, too', () => {
+    fc.assert(
+      fc.property(type, owner, word, path, fc.option(revision), (kind, who, name, file, at) => {
+        const meant = parseHubRef(`hf:${prefixOf(kind)}${who}/${name}/${file}${at === null ? '' : `@${at}`}`)
+        const slug = at?.startsWith('refs/') === true ? at : encodeURIComponent(at ?? '')
+        const rest = `${prefixOf(kind)}${who}/${name}${at === null ? '' : `@${slug}`}/${file}`
+        for (const scheme of ['hf://', 'huggingface://', 'HF://'])
+          expect(parseHubRef(scheme + rest)).toEqual(meant)
+      }),
+    )
+  })
+
+  it.each([
+    ['hf://owner/repo', 'hf:owner/repo'],
+    ['hf://owner/repo/', 'hf:owner/repo/'],
+    ['hf://models/owner/repo/a.gguf', 'hf:owner/repo/a.gguf'],
+    ['hf://owner/repo@v1', 'hf:owner/repo@v1'],
+    ['hf://owner/repo/a.gguf@v1', 'hf:owner/repo/a.gguf@v1'],
+    ['hf://owner/repo:Q4_K_M@v1', 'hf:owner/repo:Q4_K_M@v1'],
+    ['hf://owner/repo@feature%2Fx/a.gguf', 'hf:owner/repo/a.gguf@feature/x'],
+    ['hf://owner/repo@refs/pr/1/dir/a.gguf', 'hf:owner/repo/dir/a.gguf@refs/pr/1'],
+    ['hf://owner/repo@refs/convert/parquet', 'hf:owner/repo@refs/convert/parquet'],
+    ['huggingface:owner/repo/a.gguf@v1', 'hf:owner/repo/a.gguf@v1'],
+    ['HuggingFace://datasets/owner/repo', 'hf:datasets/owner/repo'],
+  ])('%s means %s', (written, meant) => {
+    expect(parseHubRef(written)).toEqual(parseHubRef(meant))
+  })
+
+  it.each([
+    'hf://',
+    'hf://owner',
+    'hf://owner/repo@',
+    'hf://owner/repo@../x',
+    'hf://owner/repo@v1//x',
+    'hf://owner/repo@%zz/x',
+    'hf:///owner/repo',
+  ])('%s is refused', (text) => {
+    expect(surprise(() => parseHubRef(text), 'INVALID_URL')).toBe(null)
+    expect(() => parseHubRef(text)).toThrow()
+  })
+
   it('and the link of its page mean the same', () => {
     fc.assert(
       fc.property(

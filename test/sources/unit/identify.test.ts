@@ -48,6 +48,48 @@ describe('identify', () => {
     expect(isRef(text, builtIn)).toBe(true)
   })
 
+  it.each([
+    ['Qwen/Qwen2.5-0.5B-Instruct', 'hf:Qwen/Qwen2.5-0.5B-Instruct'],
+    ['datasets/owner/repo', 'hf:datasets/owner/repo'],
+    ['owner/repo/dir/a.gguf', 'hf:owner/repo/dir/a.gguf'],
+    ['owner/repo:Q4_K_M', 'hf:owner/repo:Q4_K_M'],
+    ['owner/repo@v1.0', 'hf:owner/repo@v1.0'],
+    ['example.com/model.gguf', 'https://example.com/model.gguf'],
+    ['huggingface.co/owner/repo', 'https://huggingface.co/owner/repo'],
+    ['llama3.2:1b', 'ollama:llama3.2:1b'],
+  ])('%s is no URL, but says what is meant', (text, meant) => {
+    const error = failure(() => identify(text, builtIn))
+    expect(error).toMatchObject({ code: 'INVALID_URL', retryable: false })
+    expect(error.message).toContain(`Did you mean ${meant}?`)
+    expect(identify(meant, builtIn).kind).toBeDefined()
+  })
+
+  it.each([
+    '',
+    'model.gguf',
+    './owner/repo',
+    '../x',
+    '/owner/repo',
+    'C:\\models\\a.gguf',
+    'c:model',
+    'owner//repo',
+    'a/b?token=x',
+    'owner/repo x',
+    '-/x',
+    'ftp://owner/repo',
+    'javascript:alert(1)',
+    'localhost:8080',
+  ])('%j is no URL, and nobody knows what is meant', (text) => {
+    const error = failure(() => identify(text, builtIn))
+    expect(error.code).toBe('INVALID_URL')
+    expect(error.message).not.toContain('mean')
+  })
+
+  it('suggests no source that the host does not have', () => {
+    const none = { find: () => null }
+    expect(failure(() => identify('owner/repo', none)).message).not.toContain('mean')
+  })
+
   it('asks the sources of the host first, also one in place of a built-in one', () => {
     expect(failure(() => identify('hf:internal-model', builtIn)).code).toBe('INVALID_URL')
     expect(identify('hf:internal-model', replaced)).toMatchObject({ kind: 'ref', filename: 'internal-model' })
