@@ -75,7 +75,18 @@ export default defineConfig(
   {
     files: ['src/**/*.ts', 'adapters/**/*.ts'],
     plugins: { rooms },
-    rules: { 'rooms/order': 'error', 'no-console': 'error' },
+    rules: {
+      'rooms/order': 'error',
+      'no-console': 'error',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ImportDeclaration[source.value=/^node:/] > ImportNamespaceSpecifier',
+          message:
+            'Import the default: a bundler turns a member of a namespace into a name that older versions of Node lack.',
+        },
+      ],
+    },
   },
   {
     files: ['src/**/*.ts', 'adapters/**/*.ts'],

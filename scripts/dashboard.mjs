@@ -18,7 +18,15 @@ const icon =
   "rx='8' fill='%233d5afe'/%3E%3Cpath d='M16 7v12m-5-5 5 5 5-5M9 24h14' fill='none' stroke='%23fff' stroke-width='2.5' " +
   "stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E"
 
-/** Writes `dashboard.html` into a folder. */
+/** Types of the page as a module. */
+const declaration = `/**
+ * The dashboard, a whole HTML page, for hosts that are bundled into one file: pass it as \`ui\` to an adapter or to
+ * \`createHandler\`.
+ */
+export declare const dashboardHtml: string
+`
+
+/** Writes the page into a folder: as `dashboard.html`, and as a module that exports its text. */
 export async function makeDashboard(folder) {
   const { outputFiles } = await build({
     entryPoints: [path.join(root, 'src/elements/page.ts')],
@@ -51,4 +59,6 @@ export async function makeDashboard(folder) {
 </html>
 `
   writeFileSync(path.join(folder, 'dashboard.html'), html)
+  writeFileSync(path.join(folder, 'dashboard.js'), `export const dashboardHtml = ${JSON.stringify(html)}\n`)
+  writeFileSync(path.join(folder, 'dashboard.d.ts'), declaration)
 }

@@ -1,4 +1,4 @@
-import * as nodePath from 'node:path'
+import nodePath from 'node:path'
 
 /**
  * Whether a path is a folder itself or is inside it. Only the paths are compared; symlinks are not resolved.

@@ -1,5 +1,6 @@
 import { homedir, hostname, uptime } from 'node:os'
-import { isAbsolute } from 'node:path'
+import { isAbsolute, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { systemClock } from '../util/clock.js'
 import { existsSync, readFileSync, readlinkSync } from './fs.js'
 
@@ -78,14 +79,12 @@ function processNamespace(): string {
  * @returns null when it doesn't exist, such as when the host has bundled this package without it.
  */
 export function builtFile(name: string): URL | null {
-  try {
-    const fromSource = import.meta.url.endsWith('.ts')
-    const file = new URL(fromSource ? `../../dist/${name}` : `./${name}`, import.meta.url)
-    return file.protocol === 'file:' && existsSync(file) ? file : null
-  } catch {
-    // In a CommonJS bundle `import.meta.url` is not set.
-    return null
-  }
+  // Bundlers write `import.meta.url` out as an address of the machine that they run on; these two they leave alone, or
+  // undefined, as it is in CommonJS.
+  const { dirname: folder, filename } = import.meta as Partial<ImportMeta>
+  if (folder === undefined || filename === undefined) return null
+  const file = join(folder, filename.endsWith('.ts') ? '../../dist' : '', name)
+  return existsSync(file) ? pathToFileURL(file) : null
 }
 
 // ---- umask

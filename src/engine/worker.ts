@@ -153,6 +153,7 @@ export class WorkerEngine implements TransferEngine {
   #startWorker(): void {
     const file = this.#options.file === undefined ? builtFile('engine-worker.js') : this.#options.file
     if (file === null) {
+      warnOfBundler()
       this.#fallBack('its file is missing')
       return
     }
@@ -254,4 +255,17 @@ export class WorkerEngine implements TransferEngine {
       gates: this.#gates,
     })
   }
+}
+
+let hasWarned = false
+
+/** Once per process, and where everybody sees it: a host that listens to no log would only notice that it is slow. */
+function warnOfBundler(): void {
+  if (hasWarned) return
+  hasWarned = true
+  process.emitWarning(
+    'engine-worker.js was not found beside the code of model-downloader, so downloads run in the main thread. ' +
+      'A bundler has most likely included the package: leave it out of the bundle.',
+    { type: 'ModelDownloaderWarning', code: 'MODEL_DOWNLOADER_BUNDLED' },
+  )
 }

@@ -10,20 +10,34 @@ interface Page {
   readonly headers: Readonly<Record<string, string>>
 }
 
-let page: Promise<Page> | null = null
+/** The page that comes with the package. It is read once. */
+let built: Promise<Page> | null = null
+
+/** Responds with the dashboard. */
+export type Dashboard = (request: Request) => Promise<Response>
 
 /**
- * Responds with the dashboard. The page contains no data and needs no permission; it requests its data with
- * the permissions of its user.
+ * Creates the function that responds with the dashboard. The page contains no data and needs no permission; it
+ * requests its data with the permissions of its user.
  *
- * @throws DownloadError `NOT_FOUND` when the file of the page is missing.
+ * @param html - the page, as the host has bundled it; null for the file that comes with the package.
+ * @returns rejects with a DownloadError `NOT_FOUND` when the file of the page is missing.
  */
-export async function dashboard(request: Request): Promise<Response> {
-  page ??= load().catch((error: unknown) => {
-    page = null
+export function createDashboard(html: string | null): Dashboard {
+  if (html === null) return async (request) => respond(request, await builtPage())
+  const page = pageOf(html)
+  return (request) => Promise.resolve(respond(request, page))
+}
+
+function builtPage(): Promise<Page> {
+  built ??= load().catch((error: unknown) => {
+    built = null
     throw error
   })
-  const { html, headers } = await page
+  return built
+}
+
+function respond(request: Request, { html, headers }: Page): Response {
   if (request.headers.get('if-none-match') === headers['ETag'])
     return new Response(null, { status: 304, headers })
   return new Response(html, { headers: { ...headers, 'Content-Length': String(html.byteLength) } })
@@ -33,10 +47,14 @@ async function load(): Promise<Page> {
   const file = builtFile('dashboard.html')
   if (file === null) {
     const message =
-      'The dashboard is not available: dashboard.html was not included when this server was bundled.'
+      'The dashboard is not available: dashboard.html was not included when this server was bundled. ' +
+      "Pass `ui: dashboardHtml` from 'model-downloader/dashboard'."
     throw new DownloadError('NOT_FOUND', message)
   }
-  const text = await readFile(file, 'utf8')
+  return pageOf(await readFile(file, 'utf8'))
+}
+
+function pageOf(text: string): Page {
   return {
     html: new TextEncoder().encode(text),
     headers: {

@@ -20,6 +20,7 @@ import {
 import { Admission } from './admission.js'
 import { readJson } from './body.js'
 import { type CorsOptions, CorsPolicy, isPreflight } from './cors.js'
+import { createDashboard } from './dashboard.js'
 import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
 import { preloadEvents } from './preload-routes.js'
@@ -66,10 +67,11 @@ export interface HandlerOptions<Native = unknown> {
   maxQueued?: number | undefined
   /**
    * Serve the dashboard, a page for people, at `/api/models/ui`. The page itself contains no data, so it is
-   * served without calling `authorize`; everything it shows and does goes through the other routes. Default
+   * served without calling `authorize`; everything it shows and does goes through the other routes. A string is the
+   * page itself, `dashboardHtml` from `model-downloader/dashboard`, for a host that is bundled into one file. Default
    * false.
    */
-  ui?: boolean | undefined
+  ui?: boolean | string | undefined
 }
 
 /**
@@ -111,7 +113,7 @@ const optionsSchema = z.object({
     .optional(),
   authorize: z.custom<Authorize>((value) => typeof value === 'function', 'must be a function').optional(),
   maxQueued: z.number().int().min(0).default(10_000),
-  ui: z.boolean().default(false),
+  ui: z.union([z.boolean(), z.string().min(1)], 'must be a boolean or the page').default(false),
 })
 
 /**
@@ -131,7 +133,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   const remote = { allowPrivateNetwork: checked.allowPrivateNetwork, allowedHosts: checked.allowedHosts }
   parseOptions(remoteSchema, remote, 'createHandler options')
   const base = checked.basePath.replace(/\/$/, '')
-  const served = ui ? routes : routes.filter(({ path }) => path !== dashboardPath)
+  const served = ui !== false ? routes : routes.filter(({ path }) => path !== dashboardPath)
   let document: object | null = null
   const { clock } = manager[internals]
   const services: Services = {
@@ -142,6 +144,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     admission: new Admission(manager, checked.maxQueued),
     downloadEvents: new SseChannel(downloadEvents(manager), {}, clock),
     preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader), {}, clock),
+    dashboard: createDashboard(typeof ui === 'string' ? ui : null),
     document: () => (document ??= openApiDocument(served, base)),
   }
   const cors = new CorsPolicy(checked.cors)
@@ -149,7 +152,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   const routesAt = (pathname: string) => {
     if (!pathname.startsWith(base)) return undefined
     const path = pathname.slice(base.length)
-    return path === dashboardPath && !ui ? undefined : routesByPath.get(path)
+    return path === dashboardPath && ui === false ? undefined : routesByPath.get(path)
   }
 
   const answer = async (request: Request, context: RequestContext): Promise<Response> => {

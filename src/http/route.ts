@@ -5,6 +5,7 @@ import type { Preloader } from '../catalog/preloader.js'
 import type { DownloadManager } from '../manager/manager.js'
 import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
+import type { Dashboard } from './dashboard.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
 
@@ -46,6 +47,8 @@ export interface Services {
   admission: Admission
   downloadEvents: SseChannel
   preloadEvents: SseChannel | null
+  /** Responds with the page for people. */
+  dashboard: Dashboard
   /** Returns the OpenAPI document. */
   document: () => object
 }

@@ -1,6 +1,5 @@
 import { DownloadError } from '../errors.js'
 import type { Permission } from './access.js'
-import { dashboard } from './dashboard.js'
 import { downloadRoutes } from './download-routes.js'
 import { preloadRoutes } from './preload-routes.js'
 import { type Route, route } from './route.js'
@@ -81,7 +80,7 @@ export const routes: readonly Route[] = [
     summary: 'The dashboard: a page for people.',
     answer: 'page',
     errors: [404],
-    handle: ({ request }) => dashboard(request),
+    handle: ({ request, services }) => services.dashboard(request),
   }),
   ...preloadRoutes,
 ]

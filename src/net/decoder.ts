@@ -1,6 +1,7 @@
 /** Undoes content codings with zlib: of a stream, or of a small body as a whole. */
 import type { Transform } from 'node:stream'
-import * as nodeZlib from 'node:zlib'
+// Not `* as`: a bundler would import a function by its name that this version of Node may lack.
+import nodeZlib from 'node:zlib'
 import { DownloadError } from '../errors.js'
 import type { Coding } from './content-coding.js'
 import { deterministic } from './errors.js'

@@ -3,7 +3,8 @@
  * response.
  */
 import { Duplex } from 'node:stream'
-import * as tls from 'node:tls'
+// Not `* as tls`: a bundler would import a function by its name that this version of Node may lack.
+import tls from 'node:tls'
 import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
