@@ -6,27 +6,42 @@ import { plain } from './format.js'
 const powers = ['', 'k', 'm', 'g', 't']
 
 /**
- * Parses a rate: `500k`, `10M`, `1.5G`, `10MiB`, `10MB`, or a plain number of bytes. A letter alone stands
- * for a power of 1024 in either case, as in curl, wget and aria2. With `B` after it, it is an SI unit as in
- * all output, a power of 1000; the GNU tools read sizes in the same way.
+ * Parses a rate in bytes per second; see {@link parseBytes}.
  *
- * @returns bytes per second, an integer of at least 1.
  * @throws InvalidArgumentError for any other text.
  */
 export function parseRate(text: string): number {
+  return parseBytes(text, { unit: 'bytes per second', least: 'rate must be at least 1 byte per second' })
+}
+
+/**
+ * Parses a size in bytes; see {@link parseBytes}.
+ *
+ * @throws InvalidArgumentError for any other text.
+ */
+export function parseSize(text: string): number {
+  return parseBytes(text, { unit: 'bytes', least: 'size must be at least 1 byte' })
+}
+
+/**
+ * Parses `500k`, `10M`, `1.5G`, `10MiB`, `10MB`, or a plain number of bytes. A letter alone stands
+ * for a power of 1024 in either case, as in curl, wget and aria2. With `B` after it, it is an SI unit as in
+ * all output, a power of 1000; the GNU tools read sizes in the same way.
+ *
+ * @returns an integer of at least 1.
+ */
+function parseBytes(text: string, { unit, least }: { unit: string; least: string }): number {
   const match = /^(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(i?b)?$/i.exec(text.trim())
   if (match === null) {
     throw new InvalidArgumentError(
-      'Expected a number of bytes per second, optionally followed by k, M or G: 500k, 10M, 1.5G.',
+      `Expected a number of ${unit}, optionally followed by k, M or G: 500k, 10M, 1.5G.`,
     )
   }
-  const [, number, letter = '', unit] = match
-  const base = unit?.toLowerCase() === 'b' ? 1000 : 1024
+  const [, number, letter = '', suffix] = match
+  const base = suffix?.toLowerCase() === 'b' ? 1000 : 1024
   const bytes = Math.floor(Number(number) * base ** powers.indexOf(letter.toLowerCase()))
   if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) {
-    throw new InvalidArgumentError(
-      'The rate must be at least 1 byte per second. Omit the option for no limit.',
-    )
+    throw new InvalidArgumentError(`The ${least}. Omit the option for no limit.`)
   }
   return bytes
 }

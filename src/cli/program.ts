@@ -5,6 +5,7 @@ import {
   parseKeys,
   parseOutputName,
   parseRate,
+  parseSize,
   parseSha256,
   wholeNumber,
 } from './arguments.js'
@@ -204,6 +205,16 @@ export function createProgram(version: string, commands: Commands): Command {
       addText,
     )
     .option('--remote-tokens', "use this machine's tokens, such as HF_TOKEN, for refs given by callers")
+    .option(
+      '--remote-max-size <size>',
+      'largest file that callers may download: 500M, 20G (powers of 1024; default: no limit)',
+      parseSize,
+    )
+    .option(
+      '--remote-min-rate <rate>',
+      'stop downloads of callers that are slower than this over 60 s, in bytes per second: 10k (default: none)',
+      parseRate,
+    )
     .option('--linked-modes', 'allow the folders of the modes to be symbolic links')
 
   addNetworkOptions(serve)

@@ -23,6 +23,10 @@ export interface ServeOptions extends NetworkOptions {
   linkedModes?: boolean | undefined
   /** See `DownloadManagerOptions.remoteTokens`. */
   remoteTokens?: boolean | undefined
+  /** See `DownloadManagerOptions.remoteMaxFileBytes`. */
+  remoteMaxSize?: number | undefined
+  /** See `DownloadManagerOptions.remoteMinBytesPerSecond`. */
+  remoteMinRate?: number | undefined
   quiet?: boolean | undefined
 }
 

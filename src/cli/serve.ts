@@ -64,6 +64,8 @@ export async function serve(options: ServeOptions): Promise<number> {
         ...networkSettings(options),
         linkedModes: options.linkedModes ?? false,
         remoteTokens: options.remoteTokens ?? false,
+        remoteMaxFileBytes: options.remoteMaxSize ?? null,
+        remoteMinBytesPerSecond: options.remoteMinRate ?? null,
       }),
   )
   log.follow(manager)

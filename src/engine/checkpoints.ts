@@ -5,6 +5,7 @@ import { DownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock, Timer } from '../util/clock.js'
 import type { Fetcher } from './fetch/fetcher.js'
+import type { Pace } from './fetch/remote-bounds.js'
 import type { FileHash } from './hash/hasher.js'
 import type { PartFile } from './part/part-file.js'
 import { partLost, StartOver } from './part/start-over.js'
@@ -14,9 +15,11 @@ import type { TransferEvent } from './protocol.js'
 export interface CheckpointsInit {
   tuning: TransferTuning
   clock: Clock
-  fetcher: Pick<Fetcher, 'tick' | 'stop' | 'total' | 'connections'>
+  fetcher: Pick<Fetcher, 'tick' | 'stop' | 'total' | 'connections' | 'fetchedBytes' | 'heldBack'>
   /** Expected size in bytes, or null. */
   size: number | null
+  /** Measures the speed of the download; null if it may have any. */
+  pace: Pace | null
   part: () => PartFile | null
   hash: () => FileHash | null
   emit: (event: TransferEvent) => void
@@ -40,6 +43,7 @@ export class Checkpoints {
   #syncAt: number
   #progressAt = 0
   #headChecked = false
+  #measuredBytes = 0
 
   constructor(init: CheckpointsInit) {
     const { clock } = init
@@ -69,6 +73,7 @@ export class Checkpoints {
     const { fetcher, part: current, hash, size, tuning, clock } = this.#init
     const now = clock.now()
     fetcher.tick(now)
+    this.#measure(now)
     const part = current()
     if (part === null) return
     hash()?.advance(part.frontier)
@@ -87,6 +92,13 @@ export class Checkpoints {
       .finally(() => {
         this.#busy = null
       })
+  }
+
+  #measure(now: number): void {
+    const { fetcher, pace } = this.#init
+    const tooSlow = pace?.note(now, fetcher.fetchedBytes - this.#measuredBytes, fetcher.heldBack) ?? null
+    this.#measuredBytes = fetcher.fetchedBytes
+    if (tooSlow !== null) fetcher.stop(tooSlow)
   }
 
   async #disk(part: PartFile, now: number): Promise<void> {

@@ -47,6 +47,8 @@ export interface TransferSpec {
   force: boolean
   /** Which addresses may be contacted if the URL comes from an untrusted caller; null for a trusted one. */
   remote: RemoteGrant | null
+  /** Bounds of an untrusted caller; null for none. Default: null. */
+  bounds?: RemoteBounds | null
   /** Some of `urls` were named by a remote caller, so a trusted one must not rely on the bytes. Default false. */
   untrusted?: boolean
   /** Which proxy to use; with `remote`, none from the environment. */
@@ -61,6 +63,14 @@ export interface TransferSpec {
   adopt?: AdoptSpec | null
   /** Its place in a cache; `directory` and `filename` are then those of the blob. */
   cache?: CacheSpec | null
+}
+
+/** Bounds for what is fetched for an untrusted caller. */
+export interface RemoteBounds {
+  /** Largest file, in bytes; null for no limit. */
+  maxFileBytes: number | null
+  /** Lowest speed of a download over a minute, in bytes per second; null for none. */
+  minBytesPerSecond: number | null
 }
 
 /** Which caches to look in for a copy, and whether a hard link is acceptable. */
@@ -128,7 +138,8 @@ export type TransferEvent =
   /** Requests a new address, because a signed one has expired; answered by a `refreshed` command. */
   | { type: 'refresh'; requestId: number; status: number }
   | { type: 'completed'; result: TransferResult }
-  | { type: 'failed'; error: SerializedDownloadError }
+  /** `whole`: the download that the transfer belongs to has failed, so its other files need not be tried. */
+  | { type: 'failed'; error: SerializedDownloadError; whole?: boolean }
   | { type: 'stopped'; mode: StopMode }
 
 /** From the manager to the transfer. */

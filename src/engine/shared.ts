@@ -6,6 +6,7 @@ import type { HttpClient } from '../net/http.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
 import type { TokenBucket } from './fetch/rate-limit.js'
+import { Pace } from './fetch/remote-bounds.js'
 import type { HashService } from './hash/hasher.js'
 import type { BufferPool } from './part/batch-writer.js'
 import type { TransferSpec } from './protocol.js'
@@ -14,6 +15,8 @@ import type { TransferSpec } from './protocol.js'
 export interface Share {
   /** Rate limit of the download that the transfer belongs to. */
   readonly bucket: TokenBucket
+  /** Measures the speed of the download if it must not be too slow; otherwise null. */
+  readonly pace: Pace | null
   /** Index of the caches. All transfers of a download must pass the same ones. */
   index(caches: KnownCaches): CacheIndex
   /** The HTTP client to fetch with; to be released with {@link close}. */
@@ -39,6 +42,7 @@ export interface SharesInit {
 /** What all transfers with the same share key use. */
 interface Common {
   readonly bucket: TokenBucket
+  readonly pace: Pace | null
   http: HttpClient | null
   index: CacheIndex | null
   members: number
@@ -54,10 +58,17 @@ export class Shares {
   }
 
   /** Creates the share of a transfer. Transfers with the same `share` key share its resources. */
-  enter({ share: key, remote, maxBytesPerSecond }: TransferSpec): Share {
+  enter({ share: key, remote, maxBytesPerSecond, bounds }: TransferSpec): Share {
     const { http, makeRemoteHttp, makeIndex, makeBucket } = this.#init
     const known = key === null ? undefined : this.#common.get(key)
-    const common = known ?? { bucket: makeBucket(maxBytesPerSecond), http: null, index: null, members: 0 }
+    const least = bounds?.minBytesPerSecond ?? null
+    const common = known ?? {
+      bucket: makeBucket(maxBytesPerSecond),
+      pace: least === null ? null : new Pace(least),
+      http: null,
+      index: null,
+      members: 0,
+    }
     common.members += 1
     if (key !== null) this.#common.set(key, common)
     const close = async () => {
@@ -67,6 +78,7 @@ export class Shares {
     }
     return {
       bucket: common.bucket,
+      pace: common.pace,
       index: (caches) => (common.index ??= makeIndex(caches)),
       open: () => (remote === null ? http : (common.http ??= makeRemoteHttp(remote))),
       close: () => (key === null ? close() : Promise.resolve()),

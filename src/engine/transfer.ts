@@ -15,6 +15,7 @@ import { formatBytes } from '../util/format.js'
 import { Checkpoints } from './checkpoints.js'
 import type { FirstAnswer, KeptPart } from './fetch/contract.js'
 import { Fetcher } from './fetch/fetcher.js'
+import { refuseSize } from './fetch/remote-bounds.js'
 import { RetryBudget } from './fetch/retry-budget.js'
 import type { FileHash } from './hash/hasher.js'
 import { MirrorTrust } from './mirror-trust.js'
@@ -107,6 +108,7 @@ export class Transfer {
       const done = await this.#prepare(this.#filename)
       if (done !== null) return await this.#finish(done)
     }
+    this.#requireAllowed(this.#spec.size)
     for (;;) {
       this.#throwIfStopped()
       try {
@@ -155,6 +157,7 @@ export class Transfer {
       return this.#fromExisting(existing)
     }
     target.requireWritable()
+    this.#requireAllowed(spec.size ?? leftover.resume?.identity.total ?? null)
     await this.#openKept(target, leftover)
     return null
   }
@@ -236,6 +239,7 @@ export class Transfer {
       clock,
       fetcher,
       size: spec.size,
+      pace: this.#share.pace,
       part: () => this.#part,
       hash: () => this.#hash,
       emit: this.#listener,
@@ -271,6 +275,7 @@ export class Transfer {
     const { url, sha256, remote, untrusted = false } = this.#spec
     const { identity } = first
     const { total } = identity
+    this.#requireAllowed(total)
     if (total !== null) await ensureSpace(target.paths.directory, total, 0, this.#shared.clock)
     this.#throwIfStopped()
     const part = await PartFile.open({
@@ -366,6 +371,7 @@ export class Transfer {
   async #startOverOrThrow(thrown: unknown): Promise<void> {
     this.#publishing = false
     this.#throwIfStopped()
+    if (thrown === this.#share.pace?.error) throw thrown
     if (isDownloadError(thrown) && this.#mirrorTrust.shouldRetry(thrown)) {
       this.#emit({ type: 'restarted', error: thrown.toJSON() })
       this.#versionSize = null
@@ -405,7 +411,10 @@ export class Transfer {
   async #fail(thrown: unknown): Promise<TransferEvent> {
     const error = thrown instanceof StartOver ? thrown.reason : asDownloadError(thrown)
     const changed = thrown instanceof StartOver && thrown.trigger === 'changed' && !thrown.keep
-    const drop = this.#stopMode === null ? changed || worthless.has(error.code) : this.#stopMode === 'cancel'
+    // Without the bytes of somebody else, a file that has proved too large only fills the disk.
+    const tooLarge = this.#kept === null && refuseSize(this.#part?.writtenBytes, this.#spec.bounds) !== null
+    const useless = changed || tooLarge || worthless.has(error.code)
+    const drop = this.#stopMode === null ? useless : this.#stopMode === 'cancel'
     try {
       if (drop && this.#part === null) await this.#target?.discardLeftover()
       await this.#close(drop ? 'drop' : 'keep')
@@ -413,7 +422,8 @@ export class Transfer {
       this.#logClosing(closing)
     }
     if (this.#stopMode !== null) return { type: 'stopped', mode: this.#stopMode }
-    return { type: 'failed', error: error.toJSON() }
+    const whole = error === this.#share.pace?.error
+    return { type: 'failed', error: error.toJSON(), ...(whole ? { whole } : {}) }
   }
 
   #logRefusal(error: unknown): void {
@@ -468,6 +478,12 @@ export class Transfer {
 
   #throwIfStopped(): void {
     if (this.#stopMode !== null && !this.#publishing) throw stopped()
+  }
+
+  /** @throws DownloadError `NO_SPACE` for a file that is too large for its caller. */
+  #requireAllowed(size: number | null): void {
+    const refusal = refuseSize(size, this.#spec.bounds)
+    if (refusal !== null) throw refusal
   }
 
   #log(level: 'info' | 'warn', message: string): void {

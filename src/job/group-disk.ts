@@ -8,6 +8,9 @@ import { discardIfFree, partPaths, removeFiles } from '../disk/part-paths.js'
 import { freeBytes, notEnoughSpace } from '../disk/space.js'
 import { isUnchanged } from '../disk/stamp.js'
 import type { GroupEntry, GroupFiles } from '../download/group.js'
+import { refuseSize } from '../engine/fetch/remote-bounds.js'
+import type { RemoteBounds } from '../engine/protocol.js'
+import { DownloadError } from '../errors.js'
 import { removeBlobs } from '../layouts/hf-files.js'
 import { repositoryOf } from '../layouts/hf-paths.js'
 
@@ -51,6 +54,25 @@ export async function ensureGroupSpace(folder: string, missing: readonly GroupEn
   const missingBytes = needed(missing) - present.reduce((sum, bytes) => sum + bytes, 0)
   if (missingBytes <= free) return
   throw notEnoughSpace(missingBytes, free)
+}
+
+/**
+ * Checks that none of the missing files is too large for a remote caller, before any of them is fetched: without it,
+ * the group could not be completed.
+ *
+ * @throws DownloadError `NO_SPACE`.
+ */
+export async function requireAllowedSizes(
+  missing: readonly GroupEntry[],
+  bounds: RemoteBounds | null | undefined,
+): Promise<void> {
+  for (const { filename, size, written } of missing) {
+    const refusal = refuseSize(size, bounds)
+    if (refusal === null) continue
+    const existing = await io.lstatIfThere(written).catch(() => null)
+    if (existing?.isFile() !== true || existing.size !== size)
+      throw new DownloadError(refusal.code, `${filename}: ${refusal.message}`)
+  }
 }
 
 /**

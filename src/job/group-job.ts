@@ -12,7 +12,7 @@ import {
   type TransferHandle,
   type TransferResult,
 } from '../engine/protocol.js'
-import { DownloadError, type SerializedDownloadError } from '../errors.js'
+import { DownloadError } from '../errors.js'
 import { pointRef } from '../layouts/hf-files.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
@@ -203,7 +203,7 @@ export class GroupJob implements Job {
         this.#onCompleted(group, entry, event.result)
         return
       case 'failed':
-        this.#onFailed(group, entry, event.error)
+        this.#onFailed(group, entry, event)
         return
       case 'stopped':
         this.#leave(group, entry)
@@ -255,10 +255,14 @@ export class GroupJob implements Job {
     this.#leave(group, entry)
   }
 
-  #onFailed(group: GroupFiles, entry: GroupEntry, error: SerializedDownloadError): void {
+  #onFailed(
+    group: GroupFiles,
+    entry: GroupEntry,
+    { error, whole = false }: TransferEvent & { type: 'failed' },
+  ): void {
     group.fail(entry, error)
     this.#warn(`${entry.filename}: ${error.message}`)
-    if (this.#failures.failed(error.code)) {
+    if (this.#failures.failed(error.code) || whole) {
       const rest = this.#budget.drain()
       if (rest.length > 0) this.#warn(`The remaining ${rest.length} files are skipped.`)
       for (const other of rest) group.fail(other, error)

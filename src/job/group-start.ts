@@ -12,7 +12,13 @@ import type { DownloadRecord } from '../download/record.js'
 import { DownloadError } from '../errors.js'
 import { cachePlaceOf } from '../layouts/hf-paths.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
-import { missingFiles, changedFiles, ensureGroupSpace, removeGroupFiles } from './group-disk.js'
+import {
+  missingFiles,
+  changedFiles,
+  ensureGroupSpace,
+  removeGroupFiles,
+  requireAllowedSizes,
+} from './group-disk.js'
 import { type Merged, merge, type PlacedFile, planGroup, type RefusedFile } from './group-rules.js'
 import type { JobHost } from './job.js'
 
@@ -34,7 +40,7 @@ export interface PreparedGroup {
  * @param isStopped - checked after each wait; once it returns true, the remaining checks are skipped.
  * @throws DownloadError the errors of {@link planGroup}; `INVALID_OPTIONS` when a digest or size was given,
  * which applies to a single file only; `CONFLICT` when another download writes to one of the files;
- * `NO_SPACE`.
+ * `NO_SPACE`, also for a file that is too large for a remote caller.
  */
 export async function prepareGroup(
   host: JobHost,
@@ -59,6 +65,8 @@ export async function prepareGroup(
   }
   for (const entry of await missingFiles(group.files.filter(({ stale }) => stale))) entry.stale = false
   if (!isStopped()) {
+    // Whether a cache has a file shows only when it is looked for.
+    if (record.adopt === false) await requireAllowedSizes(group.pending, host.spec().bounds)
     await host.save()
     await ensureGroupSpace(group.path, group.pending)
   }

@@ -4,7 +4,13 @@ import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'
 import { type DownloadState, isActive, isSettled } from '../download/states.js'
-import { type StopMode, strongerStop, type TransferEngine, type TransferPhase } from '../engine/protocol.js'
+import {
+  type RemoteBounds,
+  type StopMode,
+  strongerStop,
+  type TransferEngine,
+  type TransferPhase,
+} from '../engine/protocol.js'
 import { deserializeError, DownloadError, type SerializedDownloadError } from '../errors.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
@@ -29,6 +35,8 @@ export interface DownloadRunInit {
   /** See {@link JobHost.root}. */
   root: string
   connections: number
+  /** Bounds of the download if its caller is remote. */
+  remoteBounds: RemoteBounds
   proxy: ProxySetting
   emitter: SafeEmitter
   caches: JobHost['caches']
@@ -222,6 +230,7 @@ export class DownloadRun {
           checkFormat: record.checkFormat ?? true,
           force: record.force,
           remote: record.remote,
+          bounds: record.remote === null ? null : init.remoteBounds,
           untrusted: record.untrustedMirrors === true,
           proxy: init.proxy,
           share: null,

@@ -32,6 +32,7 @@ import {
   defaultMaxRecords,
   type DownloadManagerOptions,
   managerOptionsSchema,
+  remoteBounds,
   type ResolvedManagerOptions,
 } from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
@@ -142,6 +143,7 @@ export class DownloadManager extends SafeEmitter {
       emitter: this,
       concurrency: this.#options.concurrency,
       remoteConcurrency: this.#options.remoteConcurrency,
+      remoteBounds: remoteBounds(this.#options),
       connections: this.#options.connections,
       proxy: this.#options.proxy,
       isClosed: () => this.#closed !== null,
@@ -271,6 +273,7 @@ export class DownloadManager extends SafeEmitter {
         this.#registry.requireFree(place, filenames, existing)
       },
       closed: this.#closing.signal,
+      remoteBounds: remoteBounds(this.#options),
       clock: this[internals].clock,
     })
   }

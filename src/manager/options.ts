@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { adopt, count, folder, layout, milliseconds, rate } from '../download/options.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { parseProxy } from '../net/proxies.js'
+import type { RemoteBounds } from '../engine/protocol.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Source } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
@@ -28,6 +29,18 @@ export interface DownloadManagerOptions {
    * are removed when further ones are requested. Their files stay. Default 10,000.
    */
   maxRecords?: number
+  /**
+   * Largest file that is fetched for a `remote` caller, in bytes, 1 to 2^53 - 1; null for no limit. A larger one fails
+   * with `NO_SPACE`, before its first byte if its size is known, and a ref that names one before any of its files.
+   * Files that exist already, or are taken from another program's cache, may be larger. Default null.
+   */
+  remoteMaxFileBytes?: number | null
+  /**
+   * Lowest speed of a running download of a `remote` caller, in bytes per second; null for none. One that is slower
+   * over 60 seconds fails with `STALLED`, so that it does not hold its slot; its bytes are kept. Waiting for a server
+   * counts, waiting for a rate limit or the disk does not. The files of a ref are measured together. Default null.
+   */
+  remoteMinBytesPerSecond?: number | null
   /** Maximum number of connections per download, 1 to 64. Default 8. */
   connections?: number
   /**
@@ -169,6 +182,8 @@ export const managerOptionsSchema = z.strictObject({
   concurrency: count(1000).default(3),
   remoteConcurrency: count(1000).optional(),
   maxRecords: z.number().int().min(0).max(1_000_000).optional(),
+  remoteMaxFileBytes: count(Number.MAX_SAFE_INTEGER).nullish(),
+  remoteMinBytesPerSecond: rate.optional(),
   connections: count(64).default(8),
   maxBytesPerSecond: rate.default(null),
   modes: z.array(modeName).default(['llm', 'embed', 'rerank']),
@@ -201,3 +216,11 @@ export const managerOptionsSchema = z.strictObject({
 
 /** Manager options with every default filled in. */
 export type ResolvedManagerOptions = z.output<typeof managerOptionsSchema>
+
+/** The bounds for downloads of remote callers. */
+export function remoteBounds({
+  remoteMaxFileBytes,
+  remoteMinBytesPerSecond,
+}: Pick<ResolvedManagerOptions, 'remoteMaxFileBytes' | 'remoteMinBytesPerSecond'>): RemoteBounds {
+  return { maxFileBytes: remoteMaxFileBytes ?? null, minBytesPerSecond: remoteMinBytesPerSecond ?? null }
+}

@@ -25,7 +25,8 @@ import {
 } from '../download/request.js'
 import { size as sizeOf } from '../engine/part/intervals.js'
 import { peekLeftover } from '../engine/part/journal.js'
-import type { AdoptSpec } from '../engine/protocol.js'
+import { refuseSize } from '../engine/fetch/remote-bounds.js'
+import type { AdoptSpec, RemoteBounds } from '../engine/protocol.js'
 import { planGroup } from '../job/group-rules.js'
 import { cleansNames, groupFolder, requireNoDigest } from '../job/group-start.js'
 import { CacheIndex } from '../layouts/cache-index.js'
@@ -91,6 +92,8 @@ export interface PlanContext {
   requireFree: (place: DownloadRecord, filenames: readonly string[]) => void
   /** Aborted when the manager closes. */
   closed: AbortSignal
+  /** Bounds if the caller is remote. */
+  remoteBounds: RemoteBounds
   clock: Clock
 }
 
@@ -109,7 +112,7 @@ interface PlanEntry {
  */
 export async function planDownload(
   request: ValidatedRequest,
-  { places, resolver, known, requireFree, closed, clock }: PlanContext,
+  { places, resolver, known, requireFree, closed, remoteBounds, clock }: PlanContext,
 ): Promise<DownloadPlan> {
   const { wanted } = request
   if (known !== undefined) requireSame(known, wanted, request)
@@ -134,6 +137,11 @@ export async function planDownload(
   const files = await pLimit(maxParallelChecks).map(entries, (entry) =>
     inspect(entry, index, { force: wanted.force, trusted: remote === null }),
   )
+  for (const { size, status } of remote === null ? [] : files) {
+    const isFetched = status === 'missing' || status === 'partial'
+    const refusal = isFetched ? refuseSize(size, remoteBounds) : null
+    if (refusal !== null) throw refusal
+  }
   return summary(url, [...files, ...leftOut], await freeBytes(root))
 }
 

@@ -7,7 +7,7 @@ import type { ResolvedDownloadOptions } from '../download/options.js'
 import type { DownloadRecord } from '../download/record.js'
 import { mirrorTrust, renewal } from '../download/request.js'
 import { isSettled } from '../download/states.js'
-import type { TransferEngine } from '../engine/protocol.js'
+import type { RemoteBounds, TransferEngine } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
 import { cancelGroup, removeGroup } from '../job/group-disk.js'
 import { DownloadRun } from '../job/run.js'
@@ -34,6 +34,8 @@ export interface SchedulerInit {
   concurrency: number
   /** Number of slots that downloads of remote callers may take. Default: all but one of three or more. */
   remoteConcurrency?: number | undefined
+  /** Bounds for downloads of remote callers. */
+  remoteBounds: RemoteBounds
   /** Connections per download, unless the download sets its own number. */
   connections: number
   proxy: ProxySetting
@@ -300,6 +302,7 @@ export class Scheduler {
       directory: init.places.folderOf(download.record),
       root: init.places.rootOf(download.record),
       connections: download.record.connections ?? init.connections,
+      remoteBounds: init.remoteBounds,
       proxy: init.proxy,
       emitter: init.emitter,
       caches: this.#caches,

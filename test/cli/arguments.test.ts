@@ -7,9 +7,19 @@ import {
   parseOutputName,
   parseRate,
   parseSha256,
+  parseSize,
   wholeNumber,
 } from '../../src/cli/arguments.js'
 import { formatBytes } from '../../src/util/format.js'
+
+describe('parseSize', () => {
+  it('reads the same numbers, and speaks of bytes', () => {
+    expect(parseSize('20G')).toBe(20 * 1024 ** 3)
+    expect(parseSize('4GB')).toBe(4e9)
+    for (const text of ['', '0', '-1', '20X', '1e3'])
+      expect(() => parseSize(text), text).toThrow(/^(?:Expected a number of bytes, |The size must)/)
+  })
+})
 
 describe('parseRate', () => {
   it.each([

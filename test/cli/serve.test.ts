@@ -211,6 +211,14 @@ describe('where URLs of callers may lead', () => {
     expect(other.totalConnections).toBe(0)
   })
 
+  it('may be bounded in size and in speed', async () => {
+    await using origin = await startOrigin()
+    const { entry } = serveModel(origin, 'model', 10_000)
+    const bounds = ['--remote-max-size', '9k', '--remote-min-rate', '1k']
+    await using serving = await startServe(['--allow-private-network', ...bounds])
+    expect(await codeOf(serving, entry.url)).toBe('NO_SPACE')
+  })
+
   it('is anywhere with --allow-private-network', async () => {
     await using origin = await startOrigin()
     const { entry } = serveModel(origin, 'model', 10_000)

@@ -65,6 +65,7 @@ describe('wrong usage ends with 2, a message, and nothing fetched', () => {
     ['no connection', ['get', 'URL', '--connections', '0'], /from 1 to 64/],
     ['a bad concurrency', ['get', 'URL', '--concurrency', '1001'], /from 1 to 1000/],
     ['a bad rate', ['get', 'URL', '--limit-rate', '10X'], /bytes per second/],
+    ['a bad size', ['serve', '--remote-max-size', 'big'], /number of bytes/],
     ['a bad header', ['get', 'URL', '--header', 'nothing'], /Name: value/],
     ['a header of the engine', ['get', 'URL', '--header', 'Range: bytes=0-1'], /INVALID_OPTIONS/],
   ])('%s', async (_name, args, message) => {

@@ -58,6 +58,17 @@ describe('a file of another cache', () => {
       })
     }))
 
+  it.each(['', '/model.gguf'])('may be larger than what a remote caller may download', (path) =>
+    inScene(async ({ hub, home }) => {
+      const original = await put(join(home, blobPath), model)
+      await using manager = managerOf(hub, { remoteMaxFileBytes: 1_000 })
+      const remote = { allowPrivateNetwork: true }
+      const download = await manager.download({ url: `hf:owner/model${path}`, remote, adopt: true })
+      expect(await arrives(download)).toMatchObject({ adoptedFrom: path === '' ? null : original })
+      expect(hub.cdn.bytesSent()).toBe(0)
+    }),
+  )
+
   it('is taken for a plain URL whose digest is given, and not without one', () =>
     inScene(async ({ hub, home }) => {
       await put(join(home, '.lmstudio', 'models', 'owner', 'model', 'model.gguf'), model)

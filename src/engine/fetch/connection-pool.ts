@@ -139,6 +139,11 @@ export class ConnectionPool {
     return count
   }
 
+  /** Whether a connection is being held back by a rate limit or by the disk. */
+  get heldBack(): boolean {
+    return [...this.#live.values()].some(({ connection }) => connection.isHeldBack)
+  }
+
   /** Bytes received over the network so far. */
   get fetchedBytes(): number {
     return this.#fetchedBytes

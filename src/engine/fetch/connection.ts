@@ -11,6 +11,7 @@ import type { TransferTuning } from '../../net/tuning.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { BatchWriter, type BufferPool, type ByteSink } from '../part/batch-writer.js'
 import type { TokenBucket } from './rate-limit.js'
+import { dropBody } from './redirect-body.js'
 
 /** Settings and services that a connection needs. */
 export interface ConnectionContext {
@@ -61,12 +62,6 @@ const limiterSliceMs = 200
 /** How long to wait for the end of a message after its last byte, in milliseconds. */
 const messageEndMs = 1_000
 
-/** A longer body of a redirect is not read, in bytes. */
-const maxRedirectBodyBytes = 16 * 1024
-
-/** How long reading the body of a redirect may take, in milliseconds. */
-const redirectBodyMs = 1_000
-
 /** One connection. It is started once and ends with a single `onClose`. */
 export class FetchConnection {
   readonly id: number
@@ -93,6 +88,8 @@ export class FetchConnection {
   #state: 'idle' | 'waiting' | 'held' | 'body' | 'closing' | 'closed' = 'idle'
   /** One past the last byte of the response body; null if the head does not say. */
   #bodyEnd: number | null = null
+  /** One past the last byte to take while {@link end} is unknown. */
+  #limit: number | null = null
   /** Bytes on disk that the body must begin with. */
   #overlap: Buffer | null = null
   #held: Buffer[] = []
@@ -226,6 +223,11 @@ export class FetchConnection {
     return this.#decoder !== null
   }
 
+  /** Whether it reads nothing now, because of a rate limit or a slow disk. */
+  get isHeldBack(): boolean {
+    return this.#blocked > 0
+  }
+
   /** What the body is read from. */
   get #body(): Exchange | null {
     return this.#decoder ?? this.#exchange
@@ -267,16 +269,23 @@ export class FetchConnection {
    * Accepts the response and reads its body.
    *
    * @param options - `position`: first byte of the body, if it is not the one requested; `end`: one past the last
-   * byte to fetch; `bodyEnd`: one past the last byte of the body; `overlap`: bytes on disk that the body must begin
-   * with, or the connection fails with `SOURCE_CHANGED`.
+   * byte to fetch; `limit`: the same if `end` is unknown, though the body may end before; `bodyEnd`: one past the last
+   * byte of the body; `overlap`: bytes on disk that the body must begin with, or it fails with `SOURCE_CHANGED`.
    */
   accept(
     sink: ByteSink,
-    options: { position?: number; end: number | null; bodyEnd: number | null; overlap?: Buffer | null },
+    options: {
+      position?: number
+      end: number | null
+      limit?: number | null
+      bodyEnd: number | null
+      overlap?: Buffer | null
+    },
   ): void {
     if (this.#state !== 'held') return
     this.position = options.position ?? this.position
     this.end = options.end
+    this.#limit = options.limit ?? null
     this.#bodyEnd = options.bodyEnd
     this.#overlap = options.overlap ?? null
     this.#state = 'body'
@@ -363,14 +372,15 @@ export class FetchConnection {
       data = rest
     }
     this.#extend(data.length)
-    const surplus = this.end !== null && data.length > this.end - this.position
-    if (surplus) data = data.subarray(0, (this.end ?? 0) - this.position)
+    const end = this.end ?? this.#limit
+    const surplus = end !== null && data.length > end - this.position
+    if (surplus) data = data.subarray(0, end - this.position)
     if (data.length > 0) this.#collect(data)
     // A synchronous write may have failed already.
     if ((this.#writer?.error ?? null) !== null) return
-    if (this.end !== null && this.position >= this.end) {
+    if (end !== null && this.position >= end) {
       // If the message ends here as well, wait for its end, so that the connection can be reused.
-      if (surplus || this.#bodyEnd !== this.end) this.#finish()
+      if (surplus || this.#bodyEnd !== end) this.#finish()
       return
     }
     this.#throttle(chunk.length)
@@ -474,14 +484,6 @@ export class FetchConnection {
       failed === null ? outcome : { kind: 'failed', error: asDownloadError(failed.cause), local: true },
     )
   }
-}
-
-/** Aborts the response of a redirect, unless its body is short: once it is read, the connection can be reused. */
-function dropBody(exchange: Exchange, { headers }: ResponseHead, clock: Clock): void {
-  const length = headers['content-length']
-  if (typeof length !== 'string' || !/^\d{1,5}$/.test(length) || Number(length) > maxRedirectBodyBytes)
-    exchange.abort()
-  else if (length !== '0') clock.timer(() => exchange.abort(), redirectBodyMs).unref()
 }
 
 /** The error for a body that ends before the file is complete. */

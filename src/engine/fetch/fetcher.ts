@@ -18,7 +18,8 @@ import { ForcedCoding } from './forced-coding.js'
 import { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import { LimitedGrowth } from './pool-size.js'
-import { Refusals } from './refusals.js'
+import { heed, Refusals } from './refusals.js'
+import { readLimit, refuseSize } from './remote-bounds.js'
 import { judge, protocolError, type Verdict } from './response-rules.js'
 
 /** A connection that failed before it received this many bytes counts as refused by the server. */
@@ -96,6 +97,11 @@ export class Fetcher {
   /** Bytes received over the network. */
   get fetchedBytes(): number {
     return this.#pool.fetchedBytes
+  }
+
+  /** Whether a rate limit or the disk holds a connection back. */
+  get heldBack(): boolean {
+    return this.#pool.heldBack
   }
 
   /** Size of the file in bytes, or null while unknown. */
@@ -237,7 +243,7 @@ export class Fetcher {
         }
         return
       case 'retry':
-        this.#refuse(live, this.#heed(live, head, verdict.error))
+        this.#refuse(live, heed(this.#init, live.connection, head, verdict.error))
         return
       case 'fail':
         this.#refuse(live, verdict.error)
@@ -294,6 +300,7 @@ export class Fetcher {
     const part = this.#part
     if (part === null) return
     const { identity, bodyEnd } = verdict
+    if (this.#isTooLarge(identity.total)) return
     if (connection.isDecoded) part.forgoResuming()
     if (!mirror.joined && !live.compareOnly) {
       if (part.writtenBytes > 0 || this.#pool.size > 1) {
@@ -314,7 +321,8 @@ export class Fetcher {
     let { end } = connection
     if (end === null && total !== null) end = this.#requests.next(mirror, part, live)?.end ?? total
     if (bodyEnd !== null) end = Math.min(end ?? bodyEnd, bodyEnd)
-    connection.accept(part, { end, bodyEnd, overlap: live.overlap })
+    const limit = readLimit(this.#init.spec.bounds)
+    connection.accept(part, { end, limit, bodyEnd, overlap: live.overlap })
     if (total === 0) this.#end('complete')
   }
 
@@ -365,14 +373,6 @@ export class Fetcher {
     this.#pump()
   }
 
-  #heed(live: LiveConnection, head: ResponseHead, error: DownloadError): DownloadError {
-    const { context, tuning } = this.#init
-    const { origin } = live.connection.hop.url
-    const { clock, gate } = context
-    const times = { now: clock.now(), wallNow: clock.wallNow(), maxMs: tuning.maxRetryAfterMs }
-    return gate.heed(origin, head, error, times)
-  }
-
   // ---- ends of connections ----
 
   #onClose(live: LiveConnection, outcome: Outcome): void {
@@ -381,7 +381,7 @@ export class Fetcher {
     const part = this.#part
     if (part !== null) retryBudget.noteBytes(part.writtenBytes, context.clock.now())
     if (connection.receivedBytes > 0) mirror.address.noteBytes()
-    if (this.#ended !== null) {
+    if (this.#ended !== null || this.#isTooLarge(connection.position)) {
       this.#finish()
       return
     }
@@ -466,6 +466,13 @@ export class Fetcher {
       forms.afterFailure(verdict.attempt, tuning.maxAttempts, this.#part !== null)
     this.#notBefore = now + verdict.delayMs
     host.emit({ type: 'retrying', attempt: verdict.attempt, delayMs: verdict.delayMs, error: error.toJSON() })
+  }
+
+  /** Ends the fetch if a file with at least that many bytes is too large for its caller. */
+  #isTooLarge(bytes: number | null): boolean {
+    const error = refuseSize(bytes, this.#init.spec.bounds)
+    if (error !== null) this.#end({ error })
+    return error !== null
   }
 
   #log(level: 'info' | 'warn', message: string): void {

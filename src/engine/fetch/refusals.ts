@@ -4,7 +4,10 @@
  */
 import { asDownloadError } from '../../disk/errors.js'
 import type { DownloadError } from '../../errors.js'
+import type { ResponseHead } from '../../net/http.js'
 import { StartOver } from '../part/start-over.js'
+import type { FetchConnection } from './connection.js'
+import type { FetcherInit } from './contract.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 
@@ -19,6 +22,17 @@ interface RefusalsHost {
   askAgain: (pause: boolean) => void
   ruleOut: (mirror: Mirror, why: DownloadError | StartOver) => void
   log: (message: string) => void
+}
+
+/** Notes that a server asks to wait, and returns the error with the wait that it asks for. */
+export function heed(
+  { context: { clock, gate }, tuning }: Pick<FetcherInit, 'context' | 'tuning'>,
+  { hop }: FetchConnection,
+  head: ResponseHead,
+  error: DownloadError,
+): DownloadError {
+  const times = { now: clock.now(), wallNow: clock.wallNow(), maxMs: tuning.maxRetryAfterMs }
+  return gate.heed(hop.url.origin, head, error, times)
 }
 
 /** Handles refusals. */

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { partPaths } from '../../../src/disk/part-paths.js'
 import { Checkpoints } from '../../../src/engine/checkpoints.js'
+import { Pace, slowWindowMs } from '../../../src/engine/fetch/remote-bounds.js'
 import { parseJournal } from '../../../src/engine/part/journal.js'
 import { PartFile } from '../../../src/engine/part/part-file.js'
 import type { TransferEvent } from '../../../src/engine/protocol.js'
@@ -14,7 +15,8 @@ import { waitFor } from '../../support/wait.js'
 const total = 10_000_000
 const identity = { total, etag: '"1"', lastModified: null, lastModifiedStrong: false }
 
-async function begin() {
+async function begin(minBytesPerSecond: number | null = null) {
+  const fetched = { bytes: 0 }
   const paths = partPaths(tempDir('checkpoints'), 'a')
   const part = await PartFile.open({ paths, url: 'https://host/a', sha256: null, identity, resume: null })
   const clock = new ManualClock()
@@ -29,8 +31,13 @@ async function begin() {
       stop: (error) => void stopped.push(error),
       total,
       connections: 1,
+      get fetchedBytes() {
+        return fetched.bytes
+      },
+      heldBack: false,
     },
     size: total,
+    pace: minBytesPerSecond === null ? null : new Pace(minBytesPerSecond),
     part: () => part,
     hash: () => null,
     emit: (event) => void events.push(event),
@@ -44,7 +51,7 @@ async function begin() {
       for (let turn = 0; turn < 5; turn += 1) await setImmediate()
     }
   }
-  return { part, clock, checkpoints, events, ticks, stopped, journal, pass }
+  return { fetched, part, clock, checkpoints, events, ticks, stopped, journal, pass }
 }
 
 describe('checkpoints', () => {
@@ -92,6 +99,19 @@ describe('checkpoints', () => {
     await checkpoints.stop()
     expect(events).toHaveLength(4)
     expect(stopped).toEqual([])
+    await part.close()
+  })
+
+  it('stop the fetcher of a download that is slower than it must be', async () => {
+    const { part, fetched, checkpoints, clock, stopped } = await begin(1_000)
+    for (let second = 0; second < slowWindowMs / 1_000; second += 1) {
+      fetched.bytes += 1_000
+      clock.advance(1_000)
+    }
+    expect(stopped).toEqual([])
+    clock.advance(slowWindowMs + 25)
+    expect(stopped[0]).toMatchObject({ code: 'STALLED' })
+    await checkpoints.stop()
     await part.close()
   })
 })
