@@ -118,8 +118,10 @@ class DistinctPaths {
     const below = this.#folders.get(key)
     if (below !== undefined) return `has ${path} as a file and as the folder of ${below}`
     const folders: string[] = []
-    for (let slash = key.indexOf('/'); slash !== -1; slash = key.indexOf('/', slash + 1)) {
+    // The folders around one that is known are known, too.
+    for (let slash = key.lastIndexOf('/'); slash > 0; slash = key.lastIndexOf('/', slash - 1)) {
       const folder = key.slice(0, slash)
+      if (this.#folders.has(folder)) break
       const file = this.#files.get(folder)
       if (file !== undefined) return `has ${file} as a file and as the folder of ${path}`
       folders.push(folder)

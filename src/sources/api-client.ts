@@ -11,6 +11,7 @@ import { firstHop, followRedirect, headersOf, type Hop, isRedirect } from '../ne
 import { growingTimeout, initialRetryState, onFailure } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
+import { parseJson } from './json.js'
 import type { ApiAnswer, ApiRequest, JsonAnswer } from './source.js'
 
 /** Dependencies of an {@link Api}. */
@@ -72,7 +73,7 @@ export class Api {
     const answer = await this.#requestWithRetries(url, request, request.maxBytes ?? defaultMaxBytes, {
       accept: 'application/json',
     })
-    return { ...answer, json: parseJson(answer) }
+    return { ...answer, json: await jsonOf(answer) }
   }
 
   /** See `ResolveContext.fetchHead`. */
@@ -268,14 +269,16 @@ function joined(headers: ResponseHead['headers']): Record<string, string> {
   return result
 }
 
-function parseJson({ status, text, url }: ApiAnswer): unknown {
+async function jsonOf({ status, text, url }: ApiAnswer): Promise<unknown> {
   try {
-    const value: unknown = JSON.parse(text)
-    return value
+    return await parseJson(text)
   } catch {
     if (status >= 300) return null
     // Probably an HTML page of a captive portal or proxy. No cause: its message would quote the page.
-    throw new DownloadError('PROTOCOL_ERROR', `The response from ${new URL(url).host} is not JSON.`)
+    throw new DownloadError(
+      'PROTOCOL_ERROR',
+      `The response from ${new URL(url).host} is not JSON, or too complex.`,
+    )
   }
 }
 

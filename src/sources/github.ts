@@ -90,18 +90,26 @@ interface Place {
 const releaseSchema = lazily(() =>
   z.object({
     tag_name: z.string(),
-    assets: z.array(
-      z.object({
-        name: z.string(),
-        size: z.number().int().min(0),
-        digest: z.string().nullish(),
-        state: z.string().optional(),
-        url: z.url(),
-        browser_download_url: z.url(),
-      }),
+    assets: z.custom<unknown[]>(isShortList, 'must be a list of assets').pipe(
+      z.array(
+        z.object({
+          name: z.string(),
+          size: z.number().int().min(0),
+          digest: z.string().nullish(),
+          state: z.string().optional(),
+          url: z.url(),
+          browser_download_url: z.url(),
+        }),
+      ),
     ),
   }),
 )
+
+/** GitHub allows 1,000 assets in a release. */
+const maxAssets = 1_000
+
+/** Checked before the assets are, so that a long list costs nothing. */
+const isShortList = (value: unknown) => Array.isArray(value) && value.length <= maxAssets
 
 type Release = z.output<ReturnType<typeof releaseSchema>>
 
@@ -109,6 +117,9 @@ type Asset = Release['assets'][number]
 
 /** https://docs.github.com/rest/repos/repos */
 const repositorySchema = lazily(() => z.object({ private: z.boolean() }))
+
+/** About three times the size of a release with the most assets and the longest text. */
+const maxReleaseBytes = 8 * 1024 * 1024
 
 const version = { 'x-github-api-version': '2022-11-28' }
 
@@ -151,6 +162,7 @@ const repositoryUrl = ({ endpoint, ref }: Place): string => `${endpoint}/repos/$
 async function ask(url: string, place: Place, context: ResolveContext): Promise<unknown> {
   const { json } = await context.fetchJson(url, {
     headers: { accept: 'application/vnd.github+json', ...version, ...credentials(place) },
+    maxBytes: maxReleaseBytes,
     explain: (answer) => explain(answer, place),
   })
   return json

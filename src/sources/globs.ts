@@ -1,5 +1,6 @@
 /** Globs over paths with slashes. Pure. */
 import { DownloadError } from '../errors.js'
+import type { Slices } from '../util/slices.js'
 
 /**
  * How many comparisons one {@link selector} makes at most. That is far more than a list of ten thousand files
@@ -7,9 +8,14 @@ import { DownloadError } from '../errors.js'
  */
 const maxSteps = 20_000_000
 
+/** How many of them one path may need, so that the event loop can have its turn after each path. */
+const maxStepsPerPath = 1_000_000
+
 /** Counts comparisons, so that the globs and paths of strangers can't keep the event loop busy. */
 interface Meter {
   left: number
+  /** For the current path. */
+  leftForPath: number
 }
 
 /** A glob, divided once for all paths. */
@@ -33,22 +39,28 @@ interface DividedPath {
  * slash, such as `*.gguf`, is matched against the file name in any folder, and one that ends with a slash
  * matches everything below.
  *
+ * @param slices - counts the comparisons.
  * @throws DownloadError `INVALID_OPTIONS` for a glob of more than 1,000 characters; the function throws it
- * when the globs take too many comparisons for all of its paths together.
+ * when the globs take too many comparisons for a path, or for all paths together.
  */
 export function selector(
   include: readonly string[] | undefined,
   exclude: readonly string[] | undefined,
+  slices: Slices | null = null,
 ): (path: string) => boolean {
   const wanted = (include ?? []).map(divideGlob)
   const unwanted = (exclude ?? []).map(divideGlob)
-  const meter: Meter = { left: maxSteps }
+  const meter: Meter = { left: maxSteps, leftForPath: 0 }
   return (path) => {
     if (wanted.length + unwanted.length === 0) return true
+    const before = meter.left
+    meter.leftForPath = maxStepsPerPath
     spend(meter, path.length)
     const divided = dividePath(path)
     const fits = (glob: Glob) => fitGlob(glob, divided, meter)
-    return (wanted.length === 0 || wanted.some(fits)) && !unwanted.some(fits)
+    const isSelected = (wanted.length === 0 || wanted.some(fits)) && !unwanted.some(fits)
+    slices?.spend(before - meter.left)
+    return isSelected
   }
 }
 
@@ -72,7 +84,10 @@ export function selects(
  * @throws DownloadError `INVALID_OPTIONS` for a glob of more than 1,000 characters.
  */
 export function matches(glob: string, path: string): boolean {
-  return fitGlob(divideGlob(glob), dividePath(path), { left: maxSteps })
+  return fitGlob(divideGlob(glob), dividePath(path), {
+    left: maxSteps,
+    leftForPath: maxSteps,
+  })
 }
 
 function divideGlob(glob: string): Glob {
@@ -113,7 +128,8 @@ function fitSegment(glob: readonly string[], text: readonly string[], meter: Met
 
 function spend(meter: Meter, steps: number): void {
   meter.left -= steps
-  if (meter.left >= 0) return
+  meter.leftForPath -= steps
+  if (meter.left >= 0 && meter.leftForPath >= 0) return
   const message = 'take too long to match against so many files; use fewer or simpler ones'
   throw new DownloadError('INVALID_OPTIONS', `The globs of include and exclude ${message}.`, {
     issues: [{ path: 'include', message }],

@@ -1,6 +1,7 @@
 /** The source for the Hugging Face hub and everything with the same API: mirrors, proxies and self-hosted hubs. */
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 import { statedSize } from '../net/content-range.js'
+import { Slices } from '../util/slices.js'
 import { selector } from './globs.js'
 import {
   escapePath,
@@ -46,6 +47,13 @@ const maxPages = 1_000
 
 /** Several times the size of a page with 1,000 long paths. */
 const maxPageBytes = 4 * 1024 * 1024
+
+/** How many entries of a page are checked at once. */
+const entriesPerChunk = 250
+
+/** What checking an entry costs, and what naming the address of a file costs, in units of {@link Slices}. */
+const entryUnits = 100
+const fileUnits = 500
 
 /** Twice as many files as a group may have. Beyond that, there is no use in reading the rest of the list. */
 const maxListedFiles = 20_000
@@ -139,8 +147,9 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
   const { commit, gated } = await revisionOf(hub, ref, context)
   const { what } = ref
   const folder = what.kind === 'folder' ? what.path : ''
-  const isWanted = what.kind === 'quant' ? isGguf : selector(context.include, context.exclude)
-  const listed = await listTree(hub, ref, commit, folder, isWanted, context)
+  const slices = new Slices()
+  const isWanted = what.kind === 'quant' ? isGguf : selector(context.include, context.exclude, slices)
+  const listed = await listTree(hub, ref, { commit, folder, isWanted, slices }, context)
   const files = what.kind === 'quant' ? selectQuant(listed, what.quant) : listed
   if (files.length === 0) {
     const where = folder === '' ? 'The repository' : 'The folder'
@@ -151,16 +160,21 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
   if (gated && first !== undefined) await oneFile(hub, ref, first.path, context)
   return {
     name: ref.repo.slice(ref.repo.lastIndexOf('/') + 1),
-    files: files.map(({ path, size, sha256, gitOid }) => ({
-      filename: path,
-      urls: [fileUrl(hub, ref, commit, path)],
-      size,
-      sha256: sha256 ?? undefined,
-      gitOid: gitOid ?? undefined,
-      revision: commit,
-      repository: repositoryOf(ref),
-      headers: authorization(hub),
-    })),
+    files: await slices.flatMap(files, fileUnits, ({ path, size, sha256, gitOid }) => {
+      slices.spend(path.length)
+      return [
+        {
+          filename: path,
+          urls: [fileUrl(hub, ref, commit, path)],
+          size,
+          sha256: sha256 ?? undefined,
+          gitOid: gitOid ?? undefined,
+          revision: commit,
+          repository: repositoryOf(ref),
+          headers: authorization(hub),
+        },
+      ]
+    }),
   }
 }
 
@@ -230,9 +244,12 @@ async function revisionOf(
 async function listTree(
   hub: Hub,
   ref: HubRef,
-  commit: string,
-  folder: string,
-  isWanted: (path: string) => boolean,
+  {
+    commit,
+    folder,
+    isWanted,
+    slices,
+  }: { commit: string; folder: string; isWanted: (path: string) => boolean; slices: Slices },
   context: ResolveContext,
 ): Promise<TreeFile[]> {
   const below = folder === '' ? '' : `/${escapePath(folder)}`
@@ -244,15 +261,30 @@ async function listTree(
       maxBytes: maxPageBytes,
       explain: (answer) => explain(answer, hub, ref),
     })
-    for (const file of parseTreePage(json)) {
+    const wanted = await slices.flatMap(chunksOf(json), 0, (entries) => {
+      slices.spend(entriesPerChunk * entryUnits)
+      return parseTreePage(entries)
+    })
+    for (const file of wanted) {
       if (isWanted(file.path)) files.push(file)
+      if (slices.isOver) await slices.rest()
+      if (files.length > maxListedFiles) throw tooManyFiles()
     }
-    if (files.length > maxListedFiles) throw tooManyFiles()
     const next = nextPage(headers['link'])
     if (next === null) return files
     url = onHub(next, url, hub)
   }
   throw new DownloadError('PROTOCOL_ERROR', "The hub's list of files is endless.")
+}
+
+/** A page in chunks that can each be checked at once. */
+function chunksOf(page: unknown): readonly unknown[] {
+  // What is no list is not valid.
+  if (!Array.isArray(page) || page.length === 0) return [page]
+  const entries: readonly unknown[] = page
+  return Array.from({ length: Math.ceil(entries.length / entriesPerChunk) }, (_, chunk) =>
+    entries.slice(chunk * entriesPerChunk, (chunk + 1) * entriesPerChunk),
+  )
 }
 
 function tooManyFiles(): DownloadError {

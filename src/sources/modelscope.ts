@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
+import { Slices } from '../util/slices.js'
 import { selector } from './globs.js'
 import type { ApiAnswer, JsonAnswer, Resolution, ResolveContext, Source } from './source.js'
 import {
@@ -142,22 +143,26 @@ interface Place {
 const listing = lazily(() =>
   z.object({
     Code: z.number(),
-    Data: z
-      .object({
-        Files: z
-          .array(
-            z.object({
-              Path: z.string(),
-              Type: z.string(),
-              Size: z.number().int().min(0).optional(),
-              Sha256: z.string().nullish(),
-            }),
-          )
-          .nullish(),
-      })
-      .nullish(),
+    // The entries are checked one by one, because there may be many.
+    Data: z.object({ Files: z.custom<unknown[]>(Array.isArray).nullish() }).nullish(),
   }),
 )
+
+const listEntry = lazily(() =>
+  z.object({
+    Path: z.string(),
+    Type: z.string(),
+    Size: z.number().int().min(0).optional(),
+    Sha256: z.string().nullish(),
+  }),
+)
+
+/** Ten times as many files as a group may have. */
+const maxEntries = 100_000
+
+/** What checking an entry of the list costs, and what handling one file costs, in units of {@link Slices}. */
+const entryUnits = 500
+const fileUnits = 1_000
 
 interface RepoFile {
   path: string
@@ -165,10 +170,7 @@ interface RepoFile {
   sha256: string | undefined
 }
 
-/**
- * The list of a repository with ten times as many files as a group may have. It is parsed at once, so a longer
- * one would take noticeable time.
- */
+/** More than the list of a repository with {@link maxEntries} files has, in bytes. */
 const maxListBytes = 24 * 1024 * 1024
 
 /** Files that are left out, as the hub's own tools do. */
@@ -191,8 +193,9 @@ export function modelScope(options: ModelScopeOptions = {}): Source {
     resolve: async (ref, context) => {
       const parsed = parseModelScopeRef(ref)
       const place = placeOf(parsed, options, context)
-      const files = filesOf(await ask(place, context), place)
-      return resolutionOf(chosen(files, parsed, place, context), place)
+      const slices = new Slices()
+      const files = await filesOf(await ask(place, context), place, slices)
+      return await resolutionOf(await chosen(files, parsed, place, context, slices), place, slices)
     },
   }
 }
@@ -230,13 +233,18 @@ function credentials({ token }: Place): Record<string, string> {
   return token === null ? {} : { authorization: `Bearer ${token}`, cookie: `m_session_id=${token}` }
 }
 
-function filesOf({ json, url }: JsonAnswer, place: Place): RepoFile[] {
+async function filesOf({ json, url }: JsonAnswer, place: Place, slices: Slices): Promise<RepoFile[]> {
   const parsed = listing().safeParse(json)
   if (!parsed.success) throw unusable(url)
   const { Code: code, Data: data } = parsed.data
   // Some of the hub's errors have HTTP status 200.
   if (code !== 200) throw failureOf(code, place)
-  return (data?.Files ?? []).flatMap(({ Path: path, Type: type, Size: size, Sha256: sha256 }) => {
+  if ((data?.Files?.length ?? 0) > maxEntries) throw unusable(url)
+  return await slices.flatMap(data?.Files ?? [], entryUnits, (entry) => {
+    const checked = listEntry().safeParse(entry)
+    if (!checked.success) throw unusable(url)
+    const { Path: path, Type: type, Size: size, Sha256: sha256 } = checked.data
+    slices.spend(path.length)
     if (type === 'tree' || gitFiles.has(path)) return []
     if (!staysBelow(path)) throw unusable(url)
     const digest = sha256?.toLowerCase() ?? ''
@@ -244,17 +252,18 @@ function filesOf({ json, url }: JsonAnswer, place: Place): RepoFile[] {
   })
 }
 
-function chosen(
+async function chosen(
   files: readonly RepoFile[],
   { path }: ModelScopeRef,
   { endpoint, repo, revision }: Place,
   { include, exclude }: ResolveContext,
-): RepoFile[] {
+  slices: Slices,
+): Promise<RepoFile[]> {
   const isFile = path !== null && !path.endsWith('/')
-  const isWanted = selector(include, exclude)
-  const found = files.filter((file) =>
-    isFile ? file.path === path : file.path.startsWith(path ?? '') && isWanted(file.path),
-  )
+  const isWanted = selector(include, exclude, slices)
+  const fits = (file: RepoFile) =>
+    isFile ? file.path === path : file.path.startsWith(path ?? '') && isWanted(file.path)
+  const found = await slices.flatMap(files, 1, (file) => (fits(file) ? [file] : []))
   if (found.length > 0) return found
   const what = isFile ? `no file ${JSON.stringify(path)}` : 'no matching files'
   const has = files.length === 0 ? 'It is empty.' : `It has ${fewOf(likely(files, path ?? ''))}.`
@@ -271,19 +280,15 @@ function likely(files: readonly RepoFile[], path: string): string[] {
   return [...paths.filter((one) => one.endsWith(ending)), ...paths.filter((one) => !one.endsWith(ending))]
 }
 
-function resolutionOf(files: readonly RepoFile[], place: Place): Resolution {
+async function resolutionOf(files: readonly RepoFile[], place: Place, slices: Slices): Promise<Resolution> {
   const { endpoint, repo, revision } = place
   return {
     name: repo.slice(repo.lastIndexOf('/') + 1),
-    files: files.map(({ path, size, sha256 }) => {
+    files: await slices.flatMap(files, fileUnits, ({ path, size, sha256 }) => {
+      slices.spend(path.length)
       const query = new URLSearchParams({ Revision: revision, FilePath: path })
-      return {
-        filename: path,
-        urls: [`${endpoint}/api/v1/models/${repo}/repo?${query.toString()}`],
-        size,
-        sha256,
-        headers: credentials(place),
-      }
+      const urls = [`${endpoint}/api/v1/models/${repo}/repo?${query.toString()}`]
+      return [{ filename: path, urls, size, sha256, headers: credentials(place) }]
     }),
   }
 }

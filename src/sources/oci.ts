@@ -66,13 +66,26 @@ function isPlainHttpOnSameHost(home: URL, url: URL): boolean {
 
 // ---- Manifests and their layers.
 
+/** Registries allow far fewer annotations. Checked before each of them is. */
+function hasFewKeys(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length <= 1_000
+}
+
+/** As many as a group may have files. */
+export const maxLayers = 10_000
+
+/** A list whose length is checked before its items are. */
+function shortList(maxLength: number) {
+  return z.custom<unknown[]>((value) => Array.isArray(value) && value.length <= maxLength)
+}
+
 /** https://github.com/opencontainers/image-spec/blob/main/descriptor.md */
 const descriptor = lazily(() =>
   z.object({
     mediaType: z.string().max(255),
     digest: z.string().regex(/^[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,256}$/),
     size: z.number().int().min(0),
-    annotations: z.record(z.string(), z.string()).nullish(),
+    annotations: z.custom<object>(hasFewKeys).pipe(z.record(z.string(), z.string())).nullish(),
     platform: z.object({ os: z.string(), architecture: z.string() }).partial().nullish(),
   }),
 )
@@ -84,8 +97,8 @@ export type Descriptor = z.output<ReturnType<typeof descriptor>>
 export const manifestSchema = lazily(() =>
   z.object({
     config: descriptor().nullish(),
-    layers: z.array(descriptor()).max(100_000).nullish(),
-    manifests: z.array(descriptor()).max(1_000).nullish(),
+    layers: shortList(maxLayers).pipe(z.array(descriptor())).nullish(),
+    manifests: shortList(1_000).pipe(z.array(descriptor())).nullish(),
   }),
 )
 

@@ -3,12 +3,14 @@ import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
+import { Slices } from '../util/slices.js'
 import { selector } from './globs.js'
 import {
   chooseLayers,
   chooseManifest,
   type Manifest,
   manifestSchema,
+  maxLayers,
   parseChallenge,
   requireOwnRealm,
 } from './oci.js'
@@ -188,14 +190,39 @@ async function readManifest(
   reference: string,
 ): Promise<{ manifest: Manifest; digest: string }> {
   const answer = await ask(session, reference)
-  const parsed = manifestSchema().safeParse(answer.json)
-  if (!parsed.success) throw unusable(answer.url)
+  const manifest = await parseManifest(answer)
   const digest = `sha256:${createHash('sha256').update(answer.text).digest('hex')}`
   if (reference.startsWith('sha256:') && reference !== digest) {
     const message = `The manifest that ${session.ref.origin} sent for ${nameOf(session.ref)} does not have the requested digest.`
     throw new DownloadError('CHECKSUM_MISMATCH', message)
   }
-  return { manifest: parsed.data, digest }
+  return { manifest, digest }
+}
+
+/** How many layers are checked at once. */
+const layersPerChunk = 250
+
+/** What checking a layer costs, in units of {@link Slices}. */
+const layerUnits = 1_000
+
+/** Checks a manifest, its layers in slices. */
+async function parseManifest({ json, url }: JsonAnswer): Promise<Manifest> {
+  const check = (value: unknown) => {
+    const parsed = manifestSchema().safeParse(value)
+    if (!parsed.success) throw unusable(url)
+    return parsed.data
+  }
+  const layers: unknown = typeof json === 'object' && json !== null && 'layers' in json ? json.layers : null
+  if (!Array.isArray(layers) || layers.length > maxLayers) return check(json)
+  const slices = new Slices()
+  const starts = Array.from(
+    { length: Math.ceil(layers.length / layersPerChunk) },
+    (_, n) => n * layersPerChunk,
+  )
+  const checked = await slices.flatMap(starts, layersPerChunk * layerUnits, (start) => {
+    return check({ layers: layers.slice(start, start + layersPerChunk) }).layers ?? []
+  })
+  return { ...check({ ...json, layers: [] }), layers: checked }
 }
 
 /** Requests a manifest, obtaining a token first if the registry requires one. */

@@ -10,6 +10,7 @@ import { HttpClient } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
+import { Slices } from '../util/slices.js'
 import { Api, type ApiInit } from './api-client.js'
 import { gitHub } from './github.js'
 import { selector } from './globs.js'
@@ -54,6 +55,10 @@ export interface ResolveRequest {
   /** See {@link ResolveContext.revision}. */
   revision?: string | undefined
 }
+
+/** What checking a file costs, and what each of its addresses adds to that, in units of {@link Slices}. */
+const fileUnits = 50
+const urlUnits = 1_000
 
 /** Far larger than any token. */
 const maxTextBytes = 64 * 1024
@@ -104,9 +109,14 @@ export class Resolver {
     try {
       const resolution = await source.resolve(ref, context)
       // A source may have applied the globs already, but it doesn't have to.
-      const isWanted = selector(include, exclude)
-      const files = resolution.files.filter(({ filename }) => isWanted(filename))
-      for (const file of files) requireUsable(file, source)
+      const slices = new Slices()
+      const isWanted = selector(include, exclude, slices)
+      const files = await slices.flatMap(resolution.files, fileUnits, (file) => {
+        if (!isWanted(file.filename)) return []
+        for (const url of file.urls) slices.spend(urlUnits + url.length)
+        requireUsable(file, source)
+        return [file]
+      })
       if (files.length === 0) {
         throw new DownloadError('NOT_FOUND', 'No file matches the ref and its include and exclude globs.')
       }

@@ -64,7 +64,10 @@ export interface ApiRequest {
   headers?: Readonly<Record<string, string>>
   /** Statuses other than 2xx that are not errors, such as 401 for a source that then requests a token. */
   accept?: readonly number[]
-  /** Maximum size of the body, in bytes; a larger one is an error. Default 16 MiB. */
+  /**
+   * Maximum size of the body, in bytes; a larger one is an error. Default 16 MiB. JSON is parsed in slices, and one
+   * with far more values than a list of files has is an error, too.
+   */
   maxBytes?: number
   /**
    * Creates the error for an unexpected status. If it is missing or returns null, the error is a generic one.
