@@ -55,7 +55,7 @@ export interface GetOptions extends NetworkOptions {
  * @throws UsageError before anything is downloaded.
  */
 export async function get(urls: readonly string[], options: GetOptions): Promise<number> {
-  const wanted = distinctUrls(urls)
+  const wanted = distinctUrls(urls, options.restrictNames)
   if (wanted.size > 1) {
     for (const name of ['output', 'sha256', 'size', 'mirror'] as const) {
       if (options[name] !== undefined)
@@ -105,12 +105,15 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
 }
 
 /** Maps each normalized URL to the first spelling of it that was given. */
-function distinctUrls(urls: readonly string[]): Map<string, string> {
+function distinctUrls(urls: readonly string[], restrictNames?: boolean): Map<string, string> {
   const sources = sourceRegistry()
   const wanted = new Map<string, string>()
   for (const url of urls) {
     // Invalid refs are reported before anything is downloaded.
-    const identified = asUsageError(() => identify(url, sources), `${plain(displayName(url, sources))}: `)
+    const identified = asUsageError(
+      () => identify(url, sources, null, restrictNames),
+      `${plain(displayName(url, sources))}: `,
+    )
     const key = identified.kind === 'url' ? identified.url.href : url
     if (!wanted.has(key)) wanted.set(key, url)
   }

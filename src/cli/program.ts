@@ -113,7 +113,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--no-format-check', 'do not check that the content is of the format that the file name says')
     .option(
       '--restrict-names',
-      'store files of a ref that have unsafe names under cleaned ones, instead of leaving them out',
+      'store files with unsafe names under cleaned ones, instead of refusing them or leaving them out',
     )
     .option('--dry-run', 'print what would be downloaded, without downloading it')
     .option(

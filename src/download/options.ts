@@ -116,9 +116,10 @@ export interface DownloadOptions {
    */
   checkFormat?: boolean
   /**
-   * For a ref that names several files: whether those whose names can't be used on every system are stored under
-   * cleaned names, such as `_aux.json` for `aux.json`. Otherwise they are missing in the end, each with its
-   * reason. Files in a cache always keep their names. Default false; for a known URL, the earlier value.
+   * Whether files whose names can't be used on every system are stored under cleaned names, such as `_aux.json` for
+   * `aux.json`. Otherwise those of a ref that names several files are missing in the end, each with its reason, and
+   * a URL or a ref of a single file is refused. Files in a cache always keep their names, and so does a `filename`.
+   * Default false; for a known URL, the earlier value.
    */
   restrictNames?: boolean
   /**

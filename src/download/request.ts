@@ -96,7 +96,7 @@ function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: Downloa
 
 /** Returns the file name that the URL or the ref implies. Validates both. */
 function filenameIn(wanted: ResolvedDownloadOptions, resolver: Resolver): string | null {
-  const identified = identify(wanted.url, resolver, wanted.remote)
+  const identified = identify(wanted.url, resolver, wanted.remote, wanted.restrictNames)
   if (identified.kind === 'url') requireNoGlobs(wanted)
   return identified.filename
 }

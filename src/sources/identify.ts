@@ -3,7 +3,7 @@
  * is called. The manager, the catalog, the CLI and the logs all use this, each with its own registry of
  * sources.
  */
-import { checkFilename, filenameFromUrl } from '../disk/names.js'
+import { checkFilename, cleanFilename, filenameFromUrl } from '../disk/names.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { redactUrl } from '../util/redact.js'
@@ -31,6 +31,7 @@ export type Identified =
  * @param registry - the sources to consider. They come before plain URLs, so a source can claim links to its
  * web pages.
  * @param remote - set for a remote caller, whose URL must not contain a user name or password.
+ * @param restrictNames - whether a name that can't be used is cleaned instead of being refused.
  * @throws DownloadError `INVALID_URL` for a text that is neither a ref nor an http or https URL, and for a
  * ref that its source rejects; `UNSAFE_FILENAME` when it gives the file a name that can't be
  * used; `INTERNAL` when the source throws anything but a DownloadError.
@@ -39,16 +40,20 @@ export function identify(
   text: string,
   registry: Pick<SourceRegistry, 'find'>,
   remote: RemoteGrant | null = null,
+  restrictNames = false,
 ): Identified {
+  const accept = restrictNames
+    ? (name: string) => cleanFilename(name) ?? checkFilename(name)
+    : (name: string) => checkFilename(name)
   const source = registry.find(text)
   if (source === null) {
     const likely = likelyMeaning(text, registry)
     if (likely !== null)
       throw new DownloadError('INVALID_URL', `The URL is not valid. Did you mean ${likely}?`)
     const url = parseUrl(text, remote)
-    return { kind: 'url', url, filename: filenameFromUrl(url) }
+    return { kind: 'url', url, filename: filenameFromUrl(url, accept) }
   }
-  return { kind: 'ref', source, filename: filenameFromRef(text, source) }
+  return { kind: 'ref', source, filename: filenameFromRef(text, source, accept) }
 }
 
 /** The parts of a path that hold nothing secret and need no quotes in a shell. */
@@ -84,13 +89,13 @@ function isRefOf(ref: string, registry: Pick<SourceRegistry, 'find'>): boolean {
 }
 
 /** The source may belong to the host application, so it may throw anything and return values of the wrong type. */
-function filenameFromRef(ref: string, source: Source): string | null {
+function filenameFromRef(ref: string, source: Source, accept: (name: string) => string): string | null {
   try {
     const filename: unknown = source.filenameOf?.(ref) ?? null
     if (filename === null) return null
     if (typeof filename !== 'string')
       throw new TypeError(`filenameOf of the source ${source.name} returned neither a string nor null`)
-    return checkFilename(filename)
+    return accept(filename)
   } catch (error) {
     throw toDownloadError(error)
   }

@@ -277,6 +277,18 @@ describe('a group', () => {
     })
   })
 
+  it('row 59: a single file that the caller names is cleaned if the caller wants that', async () => {
+    await using scene = await startScene()
+    const { hub, manager, directory } = scene
+    const content = textContent('x')
+    hub.add('owner/model', { files: { 'sub/aux.json': content } })
+    const url = 'hf:owner/model/sub/aux.json'
+    await expect(manager.download({ url })).rejects.toMatchObject({ code: 'UNSAFE_FILENAME' })
+    const download = await manager.download({ url, restrictNames: true })
+    expect((await arrives(download)).filename).toBe('_aux.json')
+    await expectFiles(directory, { '_aux.json': content })
+  })
+
   it('row 59: a single file that the source names is cleaned, but does not configure programs', async () => {
     await using origin = await startOrigin()
     const content = textContent('x')

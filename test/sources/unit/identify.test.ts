@@ -90,6 +90,23 @@ describe('identify', () => {
     expect(failure(() => identify('owner/repo', none)).message).not.toContain('mean')
   })
 
+  it.each([
+    ['hf:owner/repo/dir/aux.json', '_aux.json'],
+    ['https://huggingface.co/owner/repo/blob/main/aux.json', '_aux.json'],
+    ['ms:owner/repo/con.gguf', '_con.gguf'],
+    ['gh:owner/repo@v1/a:b.gguf', 'a_b.gguf'],
+    ['hf:owner/repo/a.gguf.part', 'a.gguf.part_'],
+    ['https://host/nul.bin', '_nul.bin'],
+    ['https://host/a%3Ab.bin', 'a_b.bin'],
+    ['hf:owner/repo/a.gguf', 'a.gguf'],
+    ['https://host/a.gguf', 'a.gguf'],
+  ])('%s has a name that is cleaned only if the caller wants that', (text, filename) => {
+    expect(identify(text, builtIn, null, true)).toMatchObject({ filename })
+    const isSafe = text.endsWith(`/${filename}`)
+    if (isSafe) expect(identify(text, builtIn)).toMatchObject({ filename })
+    else expect(failure(() => identify(text, builtIn)).code).toBe('UNSAFE_FILENAME')
+  })
+
   it('asks the sources of the host first, also one in place of a built-in one', () => {
     expect(failure(() => identify('hf:internal-model', builtIn)).code).toBe('INVALID_URL')
     expect(identify('hf:internal-model', replaced)).toMatchObject({ kind: 'ref', filename: 'internal-model' })
