@@ -12,6 +12,7 @@ import type { Clock, Timer } from '../../util/clock.js'
 import { BatchWriter, type BufferPool, type ByteSink } from '../part/batch-writer.js'
 import type { TokenBucket } from './rate-limit.js'
 import { dropBody } from './redirect-body.js'
+import { endedEarly, type Outcome } from './outcome.js'
 
 /** Settings and services that a connection needs. */
 export interface ConnectionContext {
@@ -27,15 +28,6 @@ export interface ConnectionContext {
   /** Servers that asked to wait. */
   gate: HostGate
 }
-
-/** How a connection ended. */
-export type Outcome =
-  /** Every byte of its range is written. */
-  | { kind: 'done' }
-  /** Stopped by us; the bytes received until then are written. */
-  | { kind: 'stopped' }
-  /** `local` if the disk failed rather than the network. */
-  | { kind: 'failed'; error: DownloadError; local: boolean }
 
 /** Callbacks of a connection. */
 export interface ConnectionListener {
@@ -94,6 +86,8 @@ export class FetchConnection {
   #overlap: Buffer | null = null
   #held: Buffer[] = []
   #heldEnd = false
+  /** Why a held response was cut. What has been received of it is used before. */
+  #heldError: DownloadError | null = null
   /** Somebody waits for the first bytes of a held response. */
   #peek: { bytes: number; settle: () => void } | null = null
   #deadline: number | null = null
@@ -151,7 +145,7 @@ export class FetchConnection {
           else this.#decoder.end()
         },
         onError: (error) => {
-          if (exchange === this.#exchange) void this.#close({ kind: 'failed', error, local: false })
+          if (exchange === this.#exchange) this.#onError(error)
         },
       },
     )
@@ -164,7 +158,7 @@ export class FetchConnection {
     try {
       this.hop = followRedirect(this.hop, head, tuning.maxRedirects, clock.wallNow())
     } catch (error) {
-      void this.#close({ kind: 'failed', error: asDownloadError(error), local: false })
+      this.#fail(asDownloadError(error))
       return
     }
     this.#exchange = null
@@ -203,7 +197,7 @@ export class FetchConnection {
         this.#onEnd()
       },
       onError: (error) => {
-        void this.#close({ kind: 'failed', error, local: false })
+        this.#fail(error)
       },
     })
     const held = this.#held
@@ -247,12 +241,12 @@ export class FetchConnection {
   async peek(bytes: number): Promise<Buffer> {
     const enough = () => this.#heldEnd || this.#held.reduce((sum, { length }) => sum + length, 0) >= bytes
     this.#lastByteAt = this.#context.clock.now()
-    if (this.#state === 'held' && !enough()) {
+    if (this.#state === 'held' && this.#heldError === null && !enough()) {
       await new Promise<void>((resolve) => {
         this.#peek = {
           bytes,
           settle: () => {
-            if (!this.isClosed && !enough()) return
+            if (!this.isClosed && this.#heldError === null && !enough()) return
             this.#peek = null
             this.#body?.pause()
             resolve()
@@ -261,6 +255,8 @@ export class FetchConnection {
         this.#body?.resume()
       })
     }
+    // Without the first bytes, what follows is of no use either.
+    if (this.#heldError !== null && !enough()) this.#fail(this.#heldError)
     if (this.#state !== 'held') throw endedEarly()
     return Buffer.concat(this.#held).subarray(0, bytes)
   }
@@ -309,7 +305,9 @@ export class FetchConnection {
     this.#held = []
     for (const chunk of held) this.#onData(chunk)
     if (this.#heldEnd) this.#onEnd()
-    else this.#body?.resume()
+    else if (this.#heldError === null) this.#body?.resume()
+    else if (this.end !== null && this.position >= this.end) this.#finish()
+    else this.#fail(this.#heldError)
   }
 
   /** Stops this connection at `end`, because another one fetches the rest. */
@@ -351,8 +349,19 @@ export class FetchConnection {
   }
 
   #stall(message: string): void {
-    const error = new DownloadError('STALLED', message, { retryable: true })
+    this.#fail(new DownloadError('STALLED', message, { retryable: true }))
+  }
+
+  #fail(error: DownloadError): void {
     void this.#close({ kind: 'failed', error, local: false })
+  }
+
+  #onError(error: DownloadError): void {
+    if (this.#state !== 'held') this.#fail(error)
+    else {
+      this.#heldError = error
+      this.#peek?.settle()
+    }
   }
 
   #onData(chunk: Buffer): void {
@@ -396,8 +405,7 @@ export class FetchConnection {
     const count = Math.min(overlap.length, data.length)
     if (data.compare(overlap, 0, count, 0, count) !== 0) {
       const message = 'The bytes on disk differ from those on the server.'
-      const error = new DownloadError('SOURCE_CHANGED', message, { retryable: true })
-      void this.#close({ kind: 'failed', error, local: false })
+      this.#fail(new DownloadError('SOURCE_CHANGED', message, { retryable: true }))
       return null
     }
     this.position += count
@@ -460,7 +468,7 @@ export class FetchConnection {
       this.#finish()
       return
     }
-    void this.#close({ kind: 'failed', error: endedEarly(), local: false })
+    this.#fail(endedEarly())
   }
 
   #finish(): void {
@@ -484,11 +492,4 @@ export class FetchConnection {
       failed === null ? outcome : { kind: 'failed', error: asDownloadError(failed.cause), local: true },
     )
   }
-}
-
-/** The error for a body that ends before the file is complete. */
-export function endedEarly(): DownloadError {
-  return new DownloadError('TRUNCATED', 'The response ended before the file was complete.', {
-    retryable: true,
-  })
 }
