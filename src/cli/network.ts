@@ -1,5 +1,7 @@
 /** Options about the network that all commands share. */
 import { type Command, InvalidArgumentError } from 'commander'
+import { errnoOf } from '../disk/errors.js'
+import { readFileSync } from '../disk/fs.js'
 import type { DownloadManagerOptions } from '../manager/options.js'
 import { parseProxy } from '../net/proxies.js'
 import { wholeNumber } from './arguments.js'
@@ -12,6 +14,8 @@ export interface NetworkOptions {
   connectTimeout?: number | undefined
   retries?: number | undefined
   proxy?: string | undefined
+  /** Contents of the files with certificates. */
+  ca?: string[] | undefined
 }
 
 const seconds = wholeNumber(1, 86_400)
@@ -35,6 +39,11 @@ export function addNetworkOptions(command: Command): Command {
       'proxy for all requests: http, https, socks5 or socks5h (default: taken from the environment)',
       checkProxy,
     )
+    .option(
+      '--ca <file>',
+      'certificates in PEM of authorities to trust besides those of Node; may be repeated',
+      readCertificates,
+    )
 }
 
 /** Converts the options to those of a manager. */
@@ -43,15 +52,29 @@ export function networkSettings({
   connectTimeout,
   retries,
   proxy,
-}: NetworkOptions): Pick<DownloadManagerOptions, 'proxy' | 'tuning'> {
+  ca,
+}: NetworkOptions): Pick<DownloadManagerOptions, 'ca' | 'proxy' | 'tuning'> {
   return {
     ...(proxy === undefined ? {} : { proxy }),
+    ...(ca === undefined ? {} : { ca }),
     tuning: {
       ...(timeout === undefined ? {} : { headersTimeoutMs: timeout * 1000, bodyTimeoutMs: timeout * 1000 }),
       ...(connectTimeout === undefined ? {} : { connectTimeoutMs: connectTimeout * 1000 }),
       ...(retries === undefined ? {} : { maxAttempts: retries + 1 }),
     },
   }
+}
+
+/** Reads a file with certificates and adds its content to those given so far. */
+function readCertificates(file: string, previous: readonly string[] = []): string[] {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new InvalidArgumentError(`The file can't be read (${errnoOf(error) ?? 'unknown reason'}).`)
+  }
+  if (text.includes('-----BEGIN CERTIFICATE-----')) return [...previous, text]
+  throw new InvalidArgumentError('Expected a file with certificates in PEM (-----BEGIN CERTIFICATE-----).')
 }
 
 /** As with curl, an address without a scheme is one of an http proxy. Messages leave out what may be a password. */

@@ -212,7 +212,8 @@ async function parseManifest({ json, url }: JsonAnswer): Promise<Manifest> {
     if (!parsed.success) throw unusable(url)
     return parsed.data
   }
-  const layers: unknown = typeof json === 'object' && json !== null && 'layers' in json ? json.layers : null
+  if (typeof json !== 'object' || json === null || !('layers' in json)) return check(json)
+  const { layers } = json
   if (!Array.isArray(layers) || layers.length > maxLayers) return check(json)
   const slices = new Slices()
   const starts = Array.from(

@@ -1,5 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { textContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { run, temporaryFolder } from './run.js'
 
@@ -66,6 +68,8 @@ describe('wrong usage ends with 2, a message, and nothing fetched', () => {
     ['a bad concurrency', ['get', 'URL', '--concurrency', '1001'], /from 1 to 1000/],
     ['a bad rate', ['get', 'URL', '--limit-rate', '10X'], /bytes per second/],
     ['a bad size', ['serve', '--remote-max-size', 'big'], /number of bytes/],
+    ['a missing file of certificates', ['get', 'URL', '--ca', 'no.pem'], /can't be read \(ENOENT\)/],
+    ['no certificate', ['get', 'URL', '--ca', '/dev/null'], /certificates in PEM/],
     ['a bad header', ['get', 'URL', '--header', 'nothing'], /Name: value/],
     ['a header of the engine', ['get', 'URL', '--header', 'Range: bytes=0-1'], /INVALID_OPTIONS/],
   ])('%s', async (_name, args, message) => {
@@ -78,6 +82,20 @@ describe('wrong usage ends with 2, a message, and nothing fetched', () => {
     expect(ended.stderr).not.toMatch(/\n\s+at /)
     expect(origin.requests()).toEqual([])
     expect(await readdir(folder.path)).toEqual([])
+  })
+
+  it('trusts the authorities of --ca, and no others', async () => {
+    await using folder = await temporaryFolder()
+    await using origin = await startOrigin({ tls: true })
+    origin.serve('/a.bin', { content: textContent('x') })
+    const args = ['get', origin.url('/a.bin'), '-d', folder.path]
+    // The tests trust their authority by NODE_EXTRA_CA_CERTS.
+    const env = { NODE_EXTRA_CA_CERTS: '' }
+    const refused = await run([...args, '--retries', '0'], { env })
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain('TLS_ERROR')
+    const ca = fileURLToPath(new URL('../support/certs/ca.pem', import.meta.url))
+    expect(await run([...args, '--ca', ca], { env })).toMatchObject({ code: 0 })
   })
 
   it('keeps passwords and tokens out of the message', async () => {
