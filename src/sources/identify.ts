@@ -81,7 +81,7 @@ function isRefOf(ref: string, registry: Pick<SourceRegistry, 'find'>): boolean {
   const source = registry.find(ref)
   if (source === null) return false
   try {
-    filenameFromRef(ref, source)
+    filenameFromRef(ref, source, checkFilename)
     return true
   } catch {
     return false

@@ -70,7 +70,7 @@ async function run(file: string): Promise<Told> {
   const models = path.join(folder, `${path.basename(file)}-models`)
   const { code, stdout, stderr } = await spawnNode(file, [origin.url('/model.gguf'), models]).finished()
   expect(code, stderr).toBe(0)
-  return JSON.parse(stdout)
+  return JSON.parse(stdout) as Told
 }
 
 async function bundle(name: string, options: Parameters<typeof build>[0]): Promise<string> {
