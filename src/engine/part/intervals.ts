@@ -16,7 +16,7 @@ export type IntervalSet = readonly Interval[]
 export function add(set: IntervalSet, start: number, end: number): IntervalSet {
   if (end <= start) return set
   let first = 0
-  while (first < set.length && endAt(set, first) < start) first++
+  while (endAt(set, first) < start) first++
   let after = first
   let from = start
   let to = end
@@ -34,7 +34,7 @@ export function add(set: IntervalSet, start: number, end: number): IntervalSet {
 export function subtract(set: IntervalSet, start: number, end: number): IntervalSet {
   if (end <= start) return set
   let first = 0
-  while (first < set.length && endAt(set, first) <= start) first++
+  while (endAt(set, first) <= start) first++
   let after = first
   const kept: Interval[] = []
   for (let run = set[after]; run !== undefined && run[0] < end; run = set[++after]) {
@@ -49,31 +49,21 @@ export function subtract(set: IntervalSet, start: number, end: number): Interval
 
 /** The union of two sets. */
 export function union(a: IntervalSet, b: IntervalSet): IntervalSet {
-  if (a.length === 0) return b
-  if (b.length === 0) return a
-  const result: Interval[] = []
+  const result: [number, number][] = []
   let i = 0
   let j = 0
-  let from = -1
-  let to = -1
   for (;;) {
     const left = a[i]
     const right = b[j]
     const takeLeft = left !== undefined && (right === undefined || left[0] <= right[0])
     const next = takeLeft ? left : right
-    if (next === undefined) break
+    if (next === undefined) return result
     if (takeLeft) i++
     else j++
-    if (next[0] <= to) {
-      to = Math.max(to, next[1])
-    } else {
-      if (to >= 0) result.push([from, to])
-      from = next[0]
-      to = next[1]
-    }
+    const last = result.at(-1)
+    if (last !== undefined && next[0] <= last[1]) last[1] = Math.max(last[1], next[1])
+    else result.push([next[0], next[1]])
   }
-  result.push([from, to])
-  return result
 }
 
 /** Number of bytes in a set. */
@@ -101,8 +91,7 @@ export function frontier(set: IntervalSet): number {
 
 /** The part of a set within `[0, total)`. */
 export function clip(set: IntervalSet, total: number): IntervalSet {
-  const last = set.at(-1)
-  return last === undefined || last[1] <= total ? set : subtract(set, total, last[1])
+  return subtract(set, total, set.at(-1)?.[1] ?? 0)
 }
 
 /**
@@ -127,13 +116,10 @@ export function parseIntervals(value: unknown): IntervalSet | null {
 }
 
 function isPair(value: unknown): value is [number, number] {
-  return Array.isArray(value) && value.length === 2 && isOffset(value[0]) && isOffset(value[1])
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger)
 }
 
-function isOffset(value: unknown): boolean {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
-}
-
+/** The end of an interval; infinite behind the last one. */
 function endAt(set: IntervalSet, index: number): number {
   return set[index]?.[1] ?? Infinity
 }

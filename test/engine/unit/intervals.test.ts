@@ -16,7 +16,11 @@ import {
 const width = 48
 type Bitmap = readonly boolean[]
 
-const bitmaps = fc.array(fc.boolean(), { minLength: width, maxLength: width })
+/** Runs of different lengths, so that there are short and long ones, none, and one that holds everything. */
+const bitmaps = fc
+  .array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: width })), { maxLength: 12 })
+  .map((runs) => runs.flatMap(([bit, length]) => new Array<boolean>(length).fill(bit)))
+  .map((bits) => Array.from({ length: width }, (_, index) => bits[index] ?? false))
 const offsets = fc.nat({ max: width })
 
 function toSet(bits: Bitmap): IntervalSet {
@@ -99,9 +103,16 @@ describe('interval sets agree with a bitmap', () => {
   it('gives the same set back when nothing changes', () => {
     const set: IntervalSet = [[0, 10]]
     expect(add(set, 2, 8)).toBe(set)
+    expect(add(set, 0, 10)).toBe(set)
     expect(add(set, 5, 5)).toBe(set)
+    expect(subtract(set, 5, 5)).toBe(set)
     expect(subtract(set, 10, 20)).toBe(set)
+    expect(subtract([], 0, 20)).toEqual([])
+    const later: IntervalSet = [[10, 20]]
+    expect(subtract(later, 0, 10)).toBe(later)
     expect(clip(set, 10)).toBe(set)
+    expect(clip([], 0)).toEqual([])
+    expect(frontier([])).toBe(0)
   })
 
   it('holds past 2^32', () => {
