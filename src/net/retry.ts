@@ -78,14 +78,13 @@ function utc(
   day: string | undefined,
   time: readonly string[],
 ): number | null {
-  const monthIndex = months.indexOf(month?.toLowerCase() ?? '')
-  const [hour, minute, second] = time.map(Number)
-  if (monthIndex < 0 || hour === undefined || minute === undefined || second === undefined) return null
+  const monthIndex = months.indexOf(String(month).toLowerCase())
+  const [hour = 0, minute = 0, second = 0] = time.map(Number)
   // 60 is a leap second.
   if (hour > 23 || minute > 59 || second > 60) return null
-  const dayNumber = Number(day)
-  const midnight = new Date(Date.UTC(Number(year), monthIndex, dayNumber))
-  if (midnight.getUTCMonth() !== monthIndex || midnight.getUTCDate() !== dayNumber) return null
+  const midnight = new Date(Date.UTC(Number(year), monthIndex, Number(day)))
+  // A day that the month does not have is one of another month, and no date is in the month −1 of an unknown name.
+  if (midnight.getUTCMonth() !== monthIndex) return null
   return midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1000
 }
 
@@ -152,10 +151,10 @@ export function onFailure(
 ): { state: RetryState; verdict: RetryVerdict } {
   const attempt = state.attempts + 1
   const next: RetryState = { ...state, attempts: attempt }
-  if (failure.retryAfterMs !== undefined && failure.retryAfterMs > tuning.maxRetryAfterMs) {
+  const { retryAfterMs = 0, othersServed = false } = failure
+  if (retryAfterMs > tuning.maxRetryAfterMs) {
     return { state: next, verdict: { kind: 'give-up', reason: 'retry-after' } }
   }
-  const { retryAfterMs = 0, othersServed = false } = failure
   if (retryAfterMs > 0 && othersServed && failure.now - state.lastProgressAt < turnMs) {
     return { state, verdict: { kind: 'wait', attempt, delayMs: retryAfterMs } }
   }

@@ -92,6 +92,8 @@ describe('parseRetryAfter', () => {
     '2030-06-15T12:01:30Z',
     'Sat, 31 Feb 2030 12:00:00 GMT',
     'Sat, 00 Jun 2030 12:00:00 GMT',
+    'Sat, 31 Jun 2030 12:00:00 GMT',
+    'Sat, 99 Dec 2030 12:00:00 GMT',
     'Sat, 15 Foo 2030 12:00:00 GMT',
     'Sat, 15 Jun 2030 24:00:00 GMT',
     'Sat, 15 Jun 2030 12:60:00 GMT',
