@@ -26,7 +26,7 @@ export function requestedWaitMs(
   if (asked !== null) return asked
   if (status !== 429 && status !== 503) return null
   const waits = limitsOf(headers, now)
-    .filter(({ remaining }) => remaining === null || remaining <= 0)
+    .filter(({ remaining }) => (remaining ?? 0) <= 0)
     .map(({ resetMs }) => resetMs ?? 0)
   const longest = waits.reduce((longer, wait) => Math.max(longer, wait), 0)
   // A window that ends at this moment says no more than a response without these headers.
@@ -59,7 +59,7 @@ function limitsOf(headers: Headers, now: number): readonly Limit[] {
 
 /** All lines of a header as one list (RFC 9110 section 5.3). */
 function textOf(headers: Headers, name: string): string {
-  return [headers[name] ?? []].flat().join(', ').trim()
+  return [headers[name] ?? []].flat().join(', ')
 }
 
 /**
