@@ -70,8 +70,8 @@ export class DownloadQueue<T extends object> {
 
   set concurrency(slots: number) {
     this.#slots.concurrency = slots
-    // The limit may have risen as well, and items that it held back have no task of their own any more.
-    if (this.#limit !== null) for (let item = 0; item < this.#waiting.length; item += 1) this.#addTask()
+    // A limit may have risen as well, and items that it held back have no task of their own any more.
+    for (let item = 0; item < this.#waiting.length; item += 1) this.#addTask()
   }
 
   /** Number of waiting items. */

@@ -1,6 +1,6 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { compareQueued, DownloadQueue, type Queued } from '../../../src/manager/queue.js'
+import { compareQueued, DownloadQueue, type Queued, type QueueLimit } from '../../../src/manager/queue.js'
 import { waitFor } from '../../support/wait.js'
 
 interface Item extends Queued {
@@ -8,7 +8,7 @@ interface Item extends Queued {
 }
 
 /** A queue whose items work until they are told to end. */
-function makeQueue(concurrency: number) {
+function makeQueue(concurrency: number, limit?: QueueLimit<Item>) {
   const started: string[] = []
   const running = new Map<string, () => void>()
   let most = 0
@@ -25,6 +25,7 @@ function makeQueue(concurrency: number) {
         most = Math.max(most, running.size)
       })
     },
+    limit,
   )
   let sequence = 0
   return {
@@ -32,8 +33,8 @@ function makeQueue(concurrency: number) {
     started,
     running,
     most: () => most,
-    add: (name: string, priority = 0) => {
-      const item = { name, priority, sequence: sequence++ }
+    add: (name: string, priority = 0, remote: object | null = null) => {
+      const item = { name, priority, sequence: sequence++, remote }
       queue.add(item)
       return item
     },
@@ -57,6 +58,16 @@ describe('compareQueued', () => {
       { priority: 5, sequence: 2 },
     ]
     expect([...items].sort(compareQueued).map((item) => item.sequence)).toEqual([2, 3, 1, 0])
+  })
+
+  it('puts trusted callers before remote ones, whatever priority these ask for', () => {
+    const items = [
+      { priority: 9, sequence: 0, remote: {} },
+      { priority: 0, sequence: 1, remote: null },
+      { priority: -9, sequence: 2 },
+      { priority: 0, sequence: 3, remote: {} },
+    ]
+    expect([...items].sort(compareQueued).map((item) => item.sequence)).toEqual([1, 2, 0, 3])
   })
 })
 
@@ -122,6 +133,45 @@ describe('DownloadQueue', () => {
     await end('c')
     await runs('d')
     expect(most()).toBe(3)
+  })
+
+  describe('with items that may not take all slots', () => {
+    const limit: QueueLimit<Item> = { applies: ({ remote }) => remote !== null, slots: (all) => all - 1 }
+
+    it('keeps one free for the others', async () => {
+      const { queue, add, runs, end, started } = makeQueue(2, limit)
+      add('a', 0, {})
+      add('b', 0, {})
+      await runs('a')
+      expect(queue.waiting).toBe(1)
+      add('c')
+      await runs('a', 'c')
+      await end('c')
+      add('d')
+      await runs('a', 'd')
+      await end('a')
+      await runs('b', 'd')
+      add('e', 0, {})
+      await end('b')
+      await runs('d', 'e')
+      expect(started).toEqual(['a', 'c', 'd', 'b', 'e'])
+    })
+
+    it('runs those that waited for it when there are more slots', async () => {
+      const { queue, add, runs } = makeQueue(2, limit)
+      for (const name of ['a', 'b', 'c', 'd']) add(name, 0, {})
+      await runs('a')
+      queue.concurrency = 4
+      await runs('a', 'b', 'c')
+      expect(queue.waiting).toBe(1)
+    })
+
+    it('lets those whom it does not concern have all slots', async () => {
+      const { add, runs } = makeQueue(2, limit)
+      add('a')
+      add('b')
+      await runs('a', 'b')
+    })
   })
 
   it('runs everything once, in order, whatever comes', async () => {
