@@ -62,6 +62,10 @@ describe('the table', () => {
     expect(codeOf(() => move(from, to))).toBe('INVALID_STATE')
   })
 
+  it('says which move is not allowed', () => {
+    expect(() => move('completed', 'paused')).toThrow('A download that is completed cannot become paused.')
+  })
+
   it('leaves a settled or paused download only by the queue, or by giving it up', () => {
     for (const from of downloadStates.filter((state) => isSettled(state) || state === 'paused')) {
       expect(transitions[from]).toContain('queued')

@@ -58,6 +58,12 @@ describe('bytes that differ from those on disk', () => {
     expect(evidence.weighBytes(false)).toBe('changed')
   })
 
+  it('count among the two also when the first were those of a complete body', () => {
+    const evidence = new ChangeEvidence()
+    expect(evidence.weighBytes(true)).toBe('refuse')
+    expect(evidence.weighBytes(false)).toBe('changed')
+  })
+
   it('show nothing in a complete body without a validator', () => {
     const evidence = new ChangeEvidence()
     for (let n = 0; n < 3; n += 1) expect(evidence.weighBytes(true)).toBe('refuse')
@@ -75,5 +81,14 @@ describe('a complete body instead of a range', () => {
     const evidence = new ChangeEvidence()
     expect(evidence.weighWhole(false, true)).toBe('look-again')
     expect(evidence.weighWhole(false, true)).toBe('ranges-lost')
+  })
+
+  it('of an unknown version counts also while other connections are open, and one of the known version does not', () => {
+    const beside = new ChangeEvidence()
+    expect(beside.weighWhole(false, false)).toBe('refuse')
+    expect(beside.weighWhole(false, true)).toBe('ranges-lost')
+    const known = new ChangeEvidence()
+    expect(known.weighWhole(true, false)).toBe('refuse')
+    expect(known.weighWhole(false, true)).toBe('look-again')
   })
 })

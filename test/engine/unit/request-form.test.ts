@@ -88,6 +88,31 @@ describe('a failure that may pass', () => {
 })
 
 describe('what a server accepts', () => {
+  it('is not known at first, and is any range once a range was accepted', () => {
+    const forms = new RequestForms('range')
+    const nothing = { next: 'range', bounded: false, refusesRanges: false, servesPlainOnly: false }
+    expect(forms).toMatchObject(nothing)
+    forms.noteFirst()
+    expect(forms).toMatchObject(nothing)
+  })
+
+  it('is no range once an attempt without one was made, which is then not repeated', () => {
+    const forms = new RequestForms('range')
+    forms.afterFailure(1, 8, false)
+    expect(forms).toMatchObject({ next: 'range', refusesRanges: false })
+    forms.afterFailure(2, 8, false)
+    expect(forms).toMatchObject({ next: 'plain', refusesRanges: true })
+    expect(forms.afterRefusal(404, fresh)).toBeNull()
+    forms.afterFailure(3, 8, false)
+    expect(forms.next).toBe('range')
+    forms.afterFailure(7, 8, false)
+    expect(forms.next).toBe('range')
+  })
+
+  it('416 to a request without a range is no refusal of ranges', () => {
+    expect(new RequestForms('plain').isRefusal(416)).toBe(false)
+  })
+
   it('a first response ends the search', () => {
     const forms = new RequestForms('range')
     forms.afterRefusal(400, { midWay: false, sized: true })
