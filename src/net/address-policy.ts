@@ -124,10 +124,11 @@ export function parseAllowedHost(entry: string): { host: string; port: number | 
   const [, name, digits] = /^(\[[\da-f:.]+\]|[^\s/?#@:\\[\]*]+)(?::(\d{1,5}))?$/i.exec(entry) ?? []
   if (name === undefined || !URL.canParse(`http://${name}`)) return null
   const port = digits === undefined ? null : Number(digits)
-  if (port !== null && port > 65_535) return null
+  if ((port ?? 0) > 65_535) return null
   return { host: withoutBrackets(new URL(`http://${name}`).hostname), port }
 }
 
-function withoutBrackets(host: string): string {
-  return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
+/** A host as in `URL.hostname`, without the brackets that enclose an IPv6 address there. */
+export function withoutBrackets(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host
 }

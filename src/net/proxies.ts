@@ -4,6 +4,7 @@
  */
 import ipaddr from 'ipaddr.js'
 import { DownloadError } from '../errors.js'
+import { withoutBrackets } from './address-policy.js'
 
 /** `true`: the proxies of the environment; `false`: none; a text: the address of a proxy for all requests. */
 export type ProxySetting = boolean | string
@@ -180,10 +181,6 @@ function decode(text: string): string {
     if (escape !== undefined) at += 2
   }
   return Buffer.from(bytes).toString()
-}
-
-function withoutBrackets(host: string): string {
-  return host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
 }
 
 function unusable(what: string): DownloadError {

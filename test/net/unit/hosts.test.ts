@@ -88,6 +88,10 @@ describe('allowed hosts', () => {
     expect(judgeUrl(allowing(entry), new URL(url))).toBe('refuse')
   })
 
+  it('are none by default', () => {
+    expect(publicOnly).toEqual({ allowPrivateNetwork: false, allowedHosts: [] })
+  })
+
   it('say nothing about names beside them', () => {
     expect(judgeUrl(allowing('intranet'), new URL('http://intranet.example.com/'))).toBe('check')
     expect(judgeUrl(allowing('example.com'), new URL('http://example.com.evil.test/'))).toBe('check')
@@ -117,6 +121,8 @@ describe('allowed hosts', () => {
     expect(parseAllowedHost('Host.Example:8080')).toEqual({ host: 'host.example', port: 8080 })
     expect(parseAllowedHost('[0::1]:80')).toEqual({ host: '::1', port: 80 })
     expect(parseAllowedHost('0x7f.1')).toEqual({ host: '127.0.0.1', port: null })
+    expect(parseAllowedHost('a:65535')).toEqual({ host: 'a', port: 65_535 })
+    expect(parseAllowedHost('a:0')).toEqual({ host: 'a', port: 0 })
   })
 
   it('that are garbage exempt nothing and throw nothing', () => {
