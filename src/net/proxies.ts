@@ -65,7 +65,7 @@ export function parseProxy(address: string): Proxy | null {
   const plain = `http://${rest}`
   if (!URL.canParse(plain)) return null
   const url = new URL(plain)
-  if (url.hostname === '' || url.pathname !== '/' || url.search !== '' || url.hash !== '') return null
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') return null
   const hasCredentials = url.username !== '' || url.password !== ''
   return {
     protocol,

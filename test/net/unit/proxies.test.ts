@@ -21,6 +21,8 @@ describe('parseProxy', () => {
     ['socks5://host:80/', proxy('socks5', 'host', 80)],
     ['SOCKS5H://Host:9', proxy('socks5h', 'host', 9)],
     ['socks://host', proxy('socks5', 'host', 1080)],
+    ['SOCKS://host', proxy('socks5', 'host', 1080)],
+    ['socks5://me:80@host', proxy('socks5', 'host', 1080, 'me', '80')],
     ['socks4://host', proxy('socks4', 'host', 1080)],
     ['socks4a://host', proxy('socks4a', 'host', 1080)],
     [' host:1 ', proxy('http', 'host', 1)],
@@ -47,6 +49,8 @@ describe('parseProxy', () => {
     'http://host:65536',
     'http://host/path',
     'http://host?a',
+    'http://host#a',
+    'constructor://host',
     'socks6://host',
     'file:///etc/passwd',
   ])('refuses %j', (address) => {
@@ -109,6 +113,24 @@ describe('isExcluded', () => {
     ['gpu-*.lan', 'http://gpu-7.lan/', true],
     ['gpu-*.lan', 'http://gpu-.lanx/', false],
     ['a*a', 'http://a/', false],
+    ['gpu-*-*.lan', 'http://gpu-7-a.lan/', true],
+    ['gpu-*-*.lan', 'http://gpu-7.lan/', false],
+    ['*pu*', 'http://gpu-7/', true],
+    ['*pu*', 'http://gu-7/', false],
+    ['a*b*c', 'http://abc/', true],
+    ['a*bc*c', 'http://abc/', false],
+    ['a*b*b*c', 'http://abc/', false],
+    ['ab*ba', 'http://aba/', false],
+    ['ab*ba', 'http://abba/', true],
+    ['.', 'http://a../', false],
+    ['host:', 'http://host/', false],
+    ['a:b:c', 'http://a/', false],
+    ['fd00::/8', 'http://10.1.2.3/', false],
+    ['10.0.0.0/8', 'http://[fd12::1]/', false],
+    ['socks5h://host/', 'http://host/', true],
+    ['host/8', 'http://host/', true],
+    ['<local>', 'http://127.0.0.1/', false],
+    ['<local>', 'http://[::1]/', false],
     ['<local>', 'http://models/', true],
     ['<local>', 'http://models.lan/', false],
     ['http://host:80/', 'http://host/', true],
@@ -153,6 +175,8 @@ describe('proxyFor', () => {
     expect(at(plain, { HTTPS_PROXY: 's' })).toBeNull()
     expect(at(plain, { all_proxy: 'socks5h://a' })).toBe('a')
     expect(at(plain, {})).toBeNull()
+    expect(at(secure, { https_proxy: 's', all_proxy: 'a' })).toBe('s')
+    expect(at(plain, { all_proxy: 'small', ALL_PROXY: 'big' })).toBe('small')
   })
 
   it('prefers lower case, and takes an empty one for none', () => {

@@ -181,7 +181,12 @@ describe('identify', () => {
   it('refuses userinfo in the URL of a remote caller only', () => {
     const remote = { allowPrivateNetwork: false, allowedHosts: [] }
     expect(identify('https://me:pw@host/a', builtIn).kind).toBe('url')
-    expect(failure(() => identify('https://me:pw@host/a', builtIn, remote)).code).toBe('INVALID_URL')
+    for (const url of ['https://me:pw@host/a', 'https://me@host/a', 'https://:pw@host/a'])
+      expect(failure(() => identify(url, builtIn, remote))).toMatchObject({
+        code: 'INVALID_URL',
+        message: 'The URL must not contain a user name or password.',
+      })
+    expect(identify('https://host/a', builtIn, remote).kind).toBe('url')
   })
 })
 
@@ -191,6 +196,9 @@ describe('hasRefScheme', () => {
     ['HF:owner/repo', true],
     ['host:8080/x', true],
     ['git+ssh:x', true],
+    ['x-1.a:x', true],
+    [' mine:x', false],
+    ['mine', false],
     ['https:x', false],
     ['HTTP://host/a', false],
     ['httpsx:a', true],
@@ -209,6 +217,9 @@ describe('canonicalText', () => {
   it.each([
     ['HTTPS://HOST:443/a/../b#x', 'https://host/b'],
     ['https://host/a?b#c', 'https://host/a?b'],
+    ['http://HOST:80/a#b', 'http://host/a'],
+    ['MINE:https://Host/a#b', 'mine:https://Host/a#b'],
+    ['X-1.A+B:C', 'x-1.a+b:C'],
     ['https://', 'https://'],
     ['HF:Owner/Repo#x', 'hf:Owner/Repo#x'],
     ['MINE://Host/a/../b?c#d', 'mine://Host/a/../b?c#d'],
@@ -300,6 +311,17 @@ describe('parseUrl', () => {
     'https://ho st/',
   ])('refuses %j', (input) => {
     expect(failure(() => parseUrl(input)).code).toBe('INVALID_URL')
+  })
+
+  it.each([
+    [' https://host/a', 'The URL contains white space, a backslash or a control character.'],
+    ['https://host/a\u001fb', 'The URL contains white space, a backslash or a control character.'],
+    ['https://host/a\u007fb', 'The URL contains white space, a backslash or a control character.'],
+    ['https://host/a\\b', 'The URL contains white space, a backslash or a control character.'],
+    ['https://', 'The URL is not valid.'],
+    ['ftp://host/a', 'Only http and https URLs can be downloaded, not ftp:'],
+  ])('says of %j: %s', (input, message) => {
+    expect(failure(() => parseUrl(input)).message).toBe(message)
   })
 
   it('keeps tokens out of the error and of its cause', () => {
