@@ -81,7 +81,6 @@ function describe(mutant, lines) {
 /** Further unit tests of some files, by the names of the tests; those that have the name of the file count anyway. */
 const furtherTests = {
   'src/download/request.ts': ['requested-again'],
-  'src/engine/part/identity.ts': ['response-rules', 'change-evidence'],
   'src/engine/part/journal.ts': ['leftover'],
   'src/job/group-rules.ts': ['group-merge', 'group-plan'],
   'src/net/address-policy.ts': ['hosts'],

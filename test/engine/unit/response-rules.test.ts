@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import {
-  compareIdentity,
   hasStrongValidator,
   ifRangeOf,
   strongEtag,
@@ -465,21 +464,5 @@ describe('identity', () => {
     expect(identity.lastModifiedStrong).toBe(strong)
     expect(hasStrongValidator(identity)).toBe(strong)
     expect(ifRangeOf(identity)).toBe(strong ? lastModified : null)
-  })
-
-  it('prefers the entity tag for If-Range', () => {
-    expect(ifRangeOf(known)).toBe('"a"')
-    expect(ifRangeOf({ ...known, etag: 'W/"a"' })).toBe(modified)
-  })
-
-  it.each([
-    ['equal tags', known, { ...known, lastModified: 'other' }, 'same'],
-    ['equal strong dates', { ...known, etag: null }, { ...known, etag: '"b"' }, 'same'],
-    ['dates of which one is weak', { ...known, etag: null, lastModifiedStrong: false }, known, 'unsure'],
-    ['nothing', bare, bare, 'unsure'],
-    ['another total', bare, { ...bare, total: 1 }, 'changed'],
-    ['an unknown total', known, { ...known, total: null }, 'same'],
-  ] as const)('%s', (_, one, other, expected) => {
-    expect(compareIdentity(one, other, false)).toBe(expected)
   })
 })

@@ -26,6 +26,8 @@ describe('Content-Range', () => {
     'bytes 0-9',
     'bytes=0-9/10',
     'bytes 0-9/10, bytes 0-9/10',
+    'kilobytes 0-9/10',
+    'bytes0-9/10',
     'bytes 0x0-0x9/10',
     'bytes 1.0-9/10',
     'bytes +1-9/10',
@@ -35,6 +37,10 @@ describe('Content-Range', () => {
     '',
   ])('refuses %j', (header) => {
     expect(parseContentRange(header)).toBeNull()
+  })
+
+  it.each([' bytes 0-9/10 ', 'BYTES 0-9/10', 'bytes \t 0-9/10'])('takes %j', (header) => {
+    expect(parseContentRange(header)).toEqual({ start: 0, end: 10, total: 10 })
   })
 
   it('refuses none, and several', () => {
@@ -66,6 +72,8 @@ describe('the size that an answer states', () => {
     ['an empty file', 200, { 'content-length': '0' }, 0],
     ['a range of a file that is still written', 206, { 'content-range': 'bytes 0-0/*' }, null],
     ['a range and no word of it', 206, { 'content-length': '1' }, null],
+    ['a range, answered with 200', 200, { 'content-range': 'bytes 0-9/20', 'content-length': '10' }, 20],
+    ['a body of a coding that cannot be undone', 200, { 'content-length': '10', 'content-encoding': 'compress' }, null], // prettier-ignore
     ['a coded body', 200, { 'content-length': '10', 'content-encoding': 'gzip' }, null],
     ['a body without length', 200, {}, null],
     ['a redirect', 302, { 'content-length': '10' }, null],
@@ -79,6 +87,11 @@ describe('the size that an answer states', () => {
     ['a length that no number holds', 200, { 'content-length': '9007199254740993' }, null],
   ])('with %s', (_, status, headers: Record<string, string>, size) => {
     expect(statedSize({ status, headers })).toBe(size)
+  })
+
+  it('is that of an archive whose coding is its own', () => {
+    const headers = { 'content-length': '10', 'content-encoding': 'gzip' }
+    expect(statedSize({ status: 200, headers, url: 'https://host/model.tar.gz' })).toBe(10)
   })
 
   it('is a size that a file can have, whatever the answer says', () => {
