@@ -48,7 +48,7 @@ const schema = lazily(() => {
   const intervals = z.unknown().transform((value, context): IntervalSet => {
     const parsed = parseIntervals(value)
     if (parsed !== null) return parsed
-    context.addIssue({ code: 'custom', message: 'not a set of intervals' })
+    context.addIssue('not a set of intervals')
     return z.NEVER
   })
 

@@ -38,7 +38,16 @@ const journals: fc.Arbitrary<Journal> = fc
     etag: fc.option(anyText()),
     lastModified: fc.option(fc.string()),
     lastModifiedStrong: fc.boolean(),
+    mirror: fc.option(fc.string(), { nil: undefined }),
+    remote: fc.option(
+      fc.record(
+        { allowPrivateNetwork: fc.boolean(), allowedHosts: fc.array(fc.string(), { maxLength: 2 }) },
+        { noNullPrototype: true },
+      ),
+    ),
+    untrusted: fc.constantFrom(true as const, undefined),
     bootId: fc.constantFrom('boot 1', 'boot 2', ''),
+    host: fc.option(fc.string(), { nil: undefined }),
     writer: fc.string(),
     inode: fc.bigInt({ min: 0n, max: 2n ** 64n }).map(String),
     progress,
@@ -67,6 +76,11 @@ describe('a journal', () => {
         expect(parseJournal(encodeJournal(any))).toEqual(any)
       }),
     )
+  })
+
+  it('may have no bytes yet', () => {
+    const empty: Journal = { ...journal, written: [], synced: [] }
+    expect(parseJournal(encodeJournal(empty))).toEqual(empty)
   })
 
   it('is read from nothing but a journal, without throwing', () => {
@@ -110,6 +124,8 @@ describe('a journal', () => {
     ['a negative offset', { written: [[-1, 300]] }],
     ['half a byte', { written: [[0, 300.5]] }],
     ['no identity', { identity: null }],
+    ['addresses of another kind', { remote: { allowPrivateNetwork: 'no', allowedHosts: [] } }],
+    ['a mark of another kind', { untrusted: false }],
     ['a negative total', { identity: { ...journal.identity, total: -1 } }],
   ])('with %s is none', (_, change) => {
     expect(parseJournal(JSON.stringify(journal))).toEqual(journal)
@@ -183,6 +199,7 @@ describe('resumable', () => {
     const fromB = { ...journal, mirror: mirrorId(b) }
     expect(resumable(fromB, { ...here, urls: [b, a] })?.mirror).toBe(mirrorId(b))
     expect(resumable(fromB, { ...here, urls: [b] })?.mirror).toBe(mirrorId(b))
+    expect(resumable(fromB, { ...here, urls: ['https://third/model.gguf', b] })?.mirror).toBe(mirrorId(b))
     expect(resumable(fromB, here)?.mirror).toBe(mirrorId(b))
     expect(resumable(journal, { ...here, urls: [b, a] })?.mirror).toBe(mirrorId(a))
     expect(resumable(journal, { ...here, urls: [b] })).toBeNull()

@@ -101,12 +101,62 @@ describe('what an earlier run left', () => {
     })
   })
 
+  describe('beside a journal that was synced: one that is newer', () => {
+    /** What is resumed of a part of eight bytes with both journals. */
+    const resumed = async (recent: string, saved?: string) => {
+      const { paths, text } = scene()
+      writeFileSync(paths.part, '12345678')
+      writeFileSync(paths.journal, saved ?? text)
+      writeFileSync(paths.recent, recent)
+      return (await peekLeftover(paths, [url], null)).resume?.done
+    }
+    const newer = (changes: Partial<Journal> = {}) =>
+      encodeJournal({ ...scene().journal, written: [[0, 8]], ...changes })
+
+    it('counts if the same run has written it', async () => {
+      expect(await resumed(newer())).toEqual([[0, 8]])
+    })
+
+    it.each([
+      ['is of another run', newer({ writer: 'x' })],
+      ['is of another boot', newer({ bootId: 'another' })],
+      ['is of another part', newer({ inode: '43' })],
+      ['is of another URL', newer({ url: 'https://host/b' })],
+      ['is damaged', newer().slice(0, -1)],
+      ['is empty', ''],
+    ])('does not count if it %s', async (_, recent) => {
+      expect(await resumed(recent)).toEqual([[0, 5]])
+    })
+
+    it('does not count if it cannot be read, or alone', async () => {
+      const { paths, text } = scene()
+      writeFileSync(paths.part, '12345678')
+      writeFileSync(paths.journal, text)
+      mkdirSync(paths.recent)
+      expect((await peekLeftover(paths, [url], null)).resume?.done).toEqual([[0, 5]])
+      expect(await resumed(newer(), 'damaged')).toBeUndefined()
+    })
+  })
+
+  it('is for a trusted caller, unless it says otherwise', async () => {
+    const { paths, journal } = scene()
+    writeFileSync(paths.journal, encodeJournal({ ...journal, untrusted: true }))
+    writeFileSync(paths.part, '12345')
+    for (const look of [peekLeftover, inspectLeftover]) {
+      expect((await look(paths, [url], null)).resume).toBeNull()
+      expect((await look(paths, [url], null, true)).resume).toBeNull()
+      expect((await look(paths, [url], null, false)).resume).toMatchObject({ untrusted: true })
+    }
+  })
+
   it('includes a journal of up to one MiB, and no longer one', async () => {
     const { paths, text, journal } = scene()
     const most = 1024 * 1024
     writeFileSync(paths.journal, text.padEnd(most))
     expect((await peekLeftover(paths, [url], null)).journal).toEqual(journal)
     writeFileSync(paths.journal, text.padEnd(most + 1))
+    expect(await readText(paths.journal)).toBe('')
+    expect(await readText(paths.directory)).toBe('')
     expect(await peekLeftover(paths, [url], null)).toMatchObject({ journal: null, found: true })
   })
 })
