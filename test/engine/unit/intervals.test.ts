@@ -16,10 +16,15 @@ import {
 const width = 48
 type Bitmap = readonly boolean[]
 
-/** Runs of different lengths, so that there are short and long ones, none, and one that holds everything. */
+/** Short runs, and long ones, among them none and one that holds everything. */
 const bitmaps = fc
-  .array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: width })), { maxLength: 12 })
-  .map((runs) => runs.flatMap(([bit, length]) => new Array<boolean>(length).fill(bit)))
+  .oneof(
+    fc.array(fc.boolean(), { minLength: width, maxLength: width }),
+    fc
+      .array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: width / 3 })), { maxLength: 8 })
+      .map((runs) => runs.flatMap(([bit, length]) => new Array<boolean>(length).fill(bit))),
+    fc.constant(new Array<boolean>(width).fill(true)),
+  )
   .map((bits) => Array.from({ length: width }, (_, index) => bits[index] ?? false))
 const offsets = fc.nat({ max: width })
 
@@ -105,6 +110,8 @@ describe('interval sets agree with a bitmap', () => {
     expect(add(set, 2, 8)).toBe(set)
     expect(add(set, 0, 10)).toBe(set)
     expect(add(set, 5, 5)).toBe(set)
+    expect(add(set, 15, 15)).toBe(set)
+    expect(covers(set, 15, 15)).toBe(true)
     expect(subtract(set, 5, 5)).toBe(set)
     expect(subtract(set, 10, 20)).toBe(set)
     expect(subtract([], 0, 20)).toEqual([])
@@ -113,6 +120,29 @@ describe('interval sets agree with a bitmap', () => {
     expect(clip(set, 10)).toBe(set)
     expect(clip([], 0)).toEqual([])
     expect(frontier([])).toBe(0)
+  })
+
+  it('ends where a run ends', () => {
+    const set: IntervalSet = [
+      [0, 10],
+      [20, 30],
+    ]
+    expect([covers(set, 0, 10), covers(set, 20, 30), covers(set, 20, 21), covers(set, 29, 30)]).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ])
+    expect([covers(set, 0, 11), covers(set, 19, 30), covers(set, 9, 21), covers(set, 29, 31)]).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ])
+    expect(add(set, 10, 20)).toEqual([[0, 30]])
+    expect(subtract(set, 10, 20)).toBe(set)
+    expect(subtract(set, 0, 10)).toEqual([[20, 30]])
+    expect(subtract(set, 20, 30)).toEqual([[0, 10]])
   })
 
   it('holds past 2^32', () => {
