@@ -238,6 +238,8 @@ describe('displayName', () => {
     ['mine:owner/repo@v1?token=SECRET', 'mine:owner/repo@v1?…'],
     ['mine:owner/repo#SECRET', 'mine:owner/repo'],
     ['mine:https://me:SECRET@host/x@v1', 'mine:https://host/x@v1'],
+    ['mine://me:SECRET@host/x', 'mine://host/x'],
+    ['mine:owner/x:https://me:SECRET@host/a', 'host/a'],
     ['hf:owner/repo@refs/pr/1', 'hf:owner/repo@refs/pr/1'],
     ['hf://owner/repo@v1', 'hf://owner/repo@v1'],
     [
