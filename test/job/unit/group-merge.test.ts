@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FailureStreak, groupError, merge, planGroup } from '../../../src/job/group-rules.js'
+import { commonRevision, FailureStreak, groupError, merge, planGroup } from '../../../src/job/group-rules.js'
 import type { ResolvedFile } from '../../../src/sources/source.js'
 import type { GroupRecord } from '../../../src/download/record.js'
 
@@ -64,6 +64,74 @@ describe('a group that is asked for again', () => {
   })
 })
 
+describe('a group', () => {
+  it.each([
+    ['the one of all files', ['r1', 'r1'], 'r1'],
+    ['none if they differ', ['r1', 'r2'], null],
+    ['none if one has none', ['r1', undefined], null],
+    ['none if the first has none', [undefined, 'r1'], null],
+    ['none if no file has one', [undefined, undefined], null],
+    ['none without files', [], null],
+  ])('is bound to a revision: %s', (_, revisions, expected) => {
+    const files = revisions.map((revision) => file('a', revision === undefined ? {} : { revision }))
+    expect(commonRevision(files)).toBe(expected)
+  })
+
+  it('is all new without a record, and knows which files need one to be trusted', () => {
+    const merged = merge(
+      placed([
+        file('a', { revision: 'r1' }),
+        file('b', { revision: 'r1', size: 2, sha256: digest('b') }),
+        file('c', { size: 3 }),
+      ]),
+      null,
+    )
+    expect(merged).toEqual({
+      revision: null,
+      files: [
+        { path: 'a', stale: true },
+        { path: 'b', size: 2, sha256: digest('b') },
+        { path: 'c', size: 3 },
+      ],
+      outdated: [],
+    })
+  })
+
+  it('keeps everything that it knew of a file that is the same', () => {
+    const state = { done: true as const, stamp: stampOf(digest('a')), fetched: true as const, downloaded: 7 }
+    const old = { path: 'a', size: 1, sha256: digest('a'), ...state }
+    const same = { size: 1, sha256: digest('a'), revision: 'r2' }
+    expect(merge(placed([file('a', same)]), known('r1', [old])).files).toEqual([
+      { path: 'a', size: 1, sha256: digest('a'), ...state },
+    ])
+    // What is downloaded again was fetched before, whichever version it was.
+    expect(merge(placed([file('a', { ...same, sha256: digest('b') })]), known('r1', [old])).files).toEqual([
+      { path: 'a', size: 1, sha256: digest('b'), fetched: true },
+    ])
+  })
+
+  it.each([
+    ['no size before', { sha256: digest('a') }, { size: 1 }, true],
+    ['no size now', { size: 1 }, { sha256: digest('a') }, true],
+    ['a digest before only, and another size', { size: 1, sha256: digest('a') }, { size: 2 }, false],
+    ['a digest now only, and another size', { size: 1 }, { size: 2, sha256: digest('a') }, false],
+    [
+      'another digest, and the same size',
+      { size: 1, sha256: digest('a') },
+      { size: 1, sha256: digest('b') },
+      false,
+    ],
+  ])(
+    'keeps a file of the same revision by its size where no two digests decide: %s',
+    (_, before, now, kept) => {
+      const old = known('r1', [{ path: 'a', done: true, ...before }])
+      const { files, outdated } = merge(placed([file('a', { revision: 'r1', ...now })]), old)
+      expect(files[0]?.done === true).toBe(kept)
+      expect(outdated).toHaveLength(kept ? 0 : 1)
+    },
+  )
+})
+
 describe('the end of a group', () => {
   const failure = (code: 'NOT_FOUND' | 'ACCESS_DENIED' | 'NO_SPACE', retryable = false) => ({
     code,
@@ -80,7 +148,41 @@ describe('the end of a group', () => {
     expect(groupError([failure('NOT_FOUND')], all).code).toBe('GROUP_INCOMPLETE')
     const mixed = groupError([failure('NOT_FOUND'), failure('NO_SPACE', true)], all)
     expect(mixed).toMatchObject({ code: 'GROUP_INCOMPLETE', retryable: true })
-    expect(mixed.message).toContain('3 of 3')
+    expect(mixed.message).toBe('3 of 3 files could not be fetched; the first: It is NOT_FOUND.')
+    expect(groupError([], some)).toEqual({
+      code: 'GROUP_INCOMPLETE',
+      message: '3 of 4 files could not be fetched',
+      retryable: false,
+    })
+    expect(groupError([failure('NO_SPACE'), failure('NO_SPACE', true)], some)).toEqual({
+      code: 'NO_SPACE',
+      message: 'It is NO_SPACE. 3 of 4 files are missing.',
+      retryable: true,
+    })
+    expect(groupError([failure('ACCESS_DENIED'), failure('NO_SPACE')], all).code).toBe('GROUP_INCOMPLETE')
+  })
+
+  it.each([
+    ...(['NO_SPACE', 'READ_ONLY', 'ACCESS_DENIED', 'HTTP_ERROR', 'STALLED', 'SSRF_BLOCKED'] as const),
+    ...(['REDIRECT_BLOCKED', 'NAME_RESOLUTION', 'CONNECT_FAILED', 'TLS_ERROR', 'PERMISSION'] as const),
+    ...(['TARGET_LOCKED'] as const),
+  ])('may have the cause %s', (code) => {
+    expect(groupError([{ code, message: 'No.', retryable: false }], { missing: 1, total: 1 }).code).toBe(code)
+    const streak = new FailureStreak()
+    for (let times = 1; times < 8; times += 1) streak.failed(code)
+    expect(streak.failed(code)).toBe(true)
+  })
+
+  it.each(['READ_ONLY', 'NO_SPACE'] as const)('comes at once after %s', (code) => {
+    expect(new FailureStreak().failed(code)).toBe(true)
+  })
+
+  it('does not come early while the causes change', () => {
+    const streak = new FailureStreak()
+    for (let round = 0; round < 5; round += 1) {
+      for (let times = 1; times < 8; times += 1) expect(streak.failed('ACCESS_DENIED')).toBe(false)
+      expect(streak.failed('NOT_FOUND')).toBe(false)
+    }
   })
 
   it('comes early when there is no hope: at once on a full disk, after a row of refusals, never for missing files', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
 import { checkFilename, safePath } from '../../../src/disk/names.js'
 import { groupFolder } from '../../../src/job/group-start.js'
+import { failure } from '../../support/failure.js'
 import { maxGroupFiles, planGroup } from '../../../src/job/group-rules.js'
 
 const file = (filename: string) => ({ filename, urls: ['https://a.example/f'], headers: {} })
@@ -86,6 +87,24 @@ describe('the plan of a group', () => {
     expect(codeOf(...paths)).toBe(code)
   })
 
+  it.each([
+    [['a/b', 'a/b'], 'The source names a/b twice; choose one with include or exclude.'],
+    [
+      ['a', 'A'],
+      'The source has both a and A, which are the same file on many systems; choose one with include or exclude.',
+    ],
+    [
+      ['a/b/c', 'A/b'],
+      'The source has A/b as a file and as the folder of a/b/c; choose one with include or exclude.',
+    ],
+    [
+      ['a', 'a/b/c'],
+      'The source has a as a file and as the folder of a/b/c; choose one with include or exclude.',
+    ],
+  ])('says what is wrong with %j', (paths, message) => {
+    expect(() => planGroup(paths.map(file))).toThrow(message)
+  })
+
   const odd = ['a\\b.bin', 'aux.json', 'dir./a', 'a.part', 'a\u202eb', `${'x'.repeat(300)}.bin`, 'x/y\n']
 
   it('leaves out files with odd names only', () => {
@@ -110,8 +129,33 @@ describe('the plan of a group', () => {
     expect(codeOf('x'.repeat(200) + '/y'.repeat(500))).toBe('UNSAFE_FILENAME')
     expect(() => safePath('x/'.repeat(400) + 'y')).not.toThrow()
     const many = Array.from({ length: maxGroupFiles + 1 }, (_, index) => String(index))
-    expect(codeOf(...many)).toBe('INVALID_OPTIONS')
+    const message = 'names 10001 files, more than 10000; choose some with include or exclude'
+    expect(failure(() => planGroup(many.map(file)))).toMatchObject({
+      code: 'INVALID_OPTIONS',
+      message: `The ref ${message}.`,
+      issues: [{ path: 'url', message }],
+    })
     expect(codeOf(...many.slice(1))).toBeNull()
+  })
+
+  it('has bounds for its folders, too', () => {
+    const deep = (segments: number) => Array.from({ length: segments }, () => 'x').join('/')
+    const most = Array.from({ length: 640 }, (_, index) => file(`${index}/${deep(499)}`))
+    expect(planGroup(most).placed).toHaveLength(640)
+    const message = 'names files in too many folders inside each other; choose some with include or exclude'
+    expect(failure(() => planGroup([...most, file('x')]))).toMatchObject({
+      code: 'INVALID_OPTIONS',
+      message: `The ref ${message}.`,
+      issues: [{ path: 'url', message }],
+    })
+  })
+
+  it('refuses a file whose cleaned path is still too long, without a path of its own', () => {
+    const long = 'x/'.repeat(600) + 'y'
+    const longer = 'x/'.repeat(3_000) + 'y'
+    const { placed, refused } = planGroup(['a', long, longer].map(file), true)
+    expect(placed.map((one) => one.path)).toEqual(['a'])
+    expect(refused.map((one) => one.path)).toEqual(['_', '_'])
   })
 })
 
