@@ -107,6 +107,8 @@ describe('quoting for cmd', () => {
     ['my models', '"my models"'],
     ['a&b', '"a&b"'],
     ['C:\\my models\\', '"C:\\my models\\\\"'],
+    ['C:\\my models\\\\', '"C:\\my models\\\\\\\\"'],
+    ['a"b', '"a\\"b"'],
     ['100%', '"100"^%'],
     ['%TEMP%\\x y', '^%"TEMP"^%"\\x y"'],
     ['模型', '"模型"'],
