@@ -89,12 +89,11 @@ export function isExcluded(url: URL, exclusions: string): boolean {
   const address = ipaddr.isValid(host) ? ipaddr.process(host) : null
   return exclusions
     .toLowerCase()
-    .split(/[,;\s]+/)
-    .filter((entry) => entry !== '')
+    .split(/[,;\s]/)
     .some((entry) => {
       const plain = entry.replace(/^[a-z][a-z0-9+.-]*:\/\//, '')
       if (/^[\da-f.:[\]]+\/\d+$/.test(plain)) return address !== null && isInRange(address, plain)
-      const { name, port: only } = splitPort(plain.replace(/\/.*$/, ''))
+      const { name, port: only } = splitPort(plain.replace(/\/.*/, ''))
       return (only === null || only === port) && matches(host, address, name)
     })
 }
@@ -102,14 +101,13 @@ export function isExcluded(url: URL, exclusions: string): boolean {
 type Address = ReturnType<typeof ipaddr.process>
 
 function matches(host: string, address: Address | null, entry: string): boolean {
-  if (entry === '*') return true
   if (entry === '<local>') return address === null && !host.includes('.')
   if (ipaddr.isValid(entry)) {
     return address !== null && ipaddr.process(entry).toNormalizedString() === address.toNormalizedString()
   }
   const name = entry.replace(/\.$/, '').replace(/^\*?\./, '')
   if (name.includes('*')) return matchesPattern(host, name)
-  return name !== '' && (host === name || (address === null && host.endsWith(`.${name}`)))
+  return name !== '' && (host === name || host.endsWith(`.${name}`))
 }
 
 /** Looks for the parts between the stars from left to right, which takes linear time. */

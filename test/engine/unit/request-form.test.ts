@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { RequestForms } from '../../../src/engine/fetch/request-form.js'
+import { maxBoundedBytes, RequestForms } from '../../../src/engine/fetch/request-form.js'
 import fc from '../../support/properties.js'
 
 const fresh = { midWay: false, sized: false }
 const midWay = { midWay: true, sized: false }
+
+/** What is known about a server. */
+const known = ({ next, bounded, refusesRanges, servesPlainOnly }: RequestForms) => ({
+  next,
+  bounded,
+  refusesRanges,
+  servesPlainOnly,
+})
 
 /** The forms that are tried while every one is refused with this status. */
 function triedAfter(status: number, situation = fresh, first: 'range' | 'plain' = 'range'): string[] {
@@ -91,22 +99,32 @@ describe('what a server accepts', () => {
   it('is not known at first, and is any range once a range was accepted', () => {
     const forms = new RequestForms('range')
     const nothing = { next: 'range', bounded: false, refusesRanges: false, servesPlainOnly: false }
-    expect(forms).toMatchObject(nothing)
+    expect(known(forms)).toMatchObject(nothing)
     forms.noteFirst()
-    expect(forms).toMatchObject(nothing)
+    expect(known(forms)).toMatchObject(nothing)
   })
 
   it('is no range once an attempt without one was made, which is then not repeated', () => {
     const forms = new RequestForms('range')
     forms.afterFailure(1, 8, false)
-    expect(forms).toMatchObject({ next: 'range', refusesRanges: false })
+    expect(known(forms)).toMatchObject({ next: 'range', refusesRanges: false })
     forms.afterFailure(2, 8, false)
-    expect(forms).toMatchObject({ next: 'plain', refusesRanges: true })
+    expect(known(forms)).toMatchObject({ next: 'plain', refusesRanges: true })
     expect(forms.afterRefusal(404, fresh)).toBeNull()
     forms.afterFailure(3, 8, false)
     expect(forms.next).toBe('range')
     forms.afterFailure(7, 8, false)
     expect(forms.next).toBe('range')
+  })
+
+  it('is a bounded range, also after a failure that may pass, until that was tried without a range', () => {
+    const forms = new RequestForms('range')
+    expect(forms.afterRefusal(400, { midWay: false, sized: true })).toBe('bounded')
+    forms.afterFailure(1, 8, false)
+    expect(forms.next).toBe('bounded')
+    forms.afterFailure(2, 8, false)
+    expect(forms.next).toBe('plain')
+    expect(maxBoundedBytes).toBe(64 * 2 ** 20)
   })
 
   it('416 to a request without a range is no refusal of ranges', () => {
@@ -117,14 +135,14 @@ describe('what a server accepts', () => {
     const forms = new RequestForms('range')
     forms.afterRefusal(400, { midWay: false, sized: true })
     forms.noteFirst()
-    expect(forms).toMatchObject({ next: 'range', bounded: true, refusesRanges: true })
+    expect(known(forms)).toMatchObject({ next: 'range', bounded: true, refusesRanges: true })
   })
 
   it('the complete file mid-way is followed by one more range', () => {
     const forms = new RequestForms('range')
     expect(forms.afterRefusal(403, midWay)).toBe('plain')
     forms.notePlain()
-    expect(forms).toMatchObject({ next: 'range', servesPlainOnly: true, bounded: false })
+    expect(known(forms)).toMatchObject({ next: 'range', servesPlainOnly: true, bounded: false })
   })
 
   it('416 is a refusal as long as the complete file has not been requested', () => {
@@ -135,6 +153,9 @@ describe('what a server accepts', () => {
     forms.afterRefusal(416, midWay)
     expect(forms.isRefusal(416)).toBe(false)
     expect(forms.afterRefusal(416, midWay)).toBeNull()
+    expect(forms.isRefusal(416)).toBe(false)
+    forms.afterFailure(1, 8, true)
+    expect(forms.next).toBe('range')
     expect(forms.isRefusal(416)).toBe(false)
   })
 })
