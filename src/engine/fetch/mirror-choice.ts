@@ -114,8 +114,8 @@ export function pick(
     ({ waitMs, room, health }) => waitMs <= 0 && room > 0 && health.backoffUntil <= now,
   )
   const stays = spread ? undefined : ready.find(({ index }) => index === current)
-  const [first] = ready.sort(spread ? byLoad : byFailures)
-  if (stays !== undefined || first !== undefined) return { index: (stays ?? first)?.index ?? 0 }
+  const chosen = stays ?? ready.sort(spread ? byLoad : byFailures)[0]
+  if (chosen !== undefined) return { index: chosen.index }
   const idle = candidates.every(({ live }) => live === 0)
   const [soonest] = order.filter(({ waitMs, room }) => waitMs <= 0 && room > 0).sort(byBackoff)
   if (idle && soonest !== undefined) return { index: soonest.index }
@@ -125,18 +125,18 @@ export function pick(
   return { waitMs: Math.min(Infinity, ...waits) }
 }
 
-type Ranked = MirrorCandidate & { index: number }
+// Sorting keeps the order of the list among equal addresses.
 
-function byFailures(a: Ranked, b: Ranked): number {
-  return a.health.failures - b.health.failures || a.index - b.index
+function byFailures(a: MirrorCandidate, b: MirrorCandidate): number {
+  return a.health.failures - b.health.failures
 }
 
-function byLoad(a: Ranked, b: Ranked): number {
+function byLoad(a: MirrorCandidate, b: MirrorCandidate): number {
   return a.live - b.live || byFailures(a, b)
 }
 
-function byBackoff(a: Ranked, b: Ranked): number {
-  return a.health.backoffUntil - b.health.backoffUntil || a.index - b.index
+function byBackoff(a: MirrorCandidate, b: MirrorCandidate): number {
+  return a.health.backoffUntil - b.health.backoffUntil
 }
 
 /**

@@ -116,6 +116,7 @@ describe('pick', () => {
       ['has all its connections', { room: 0 }, { waitMs: Infinity }],
       ['asked to wait', { waitMs: 500 }, { waitMs: 500 }],
       ['has just ended its backoff', { health: backingOff(0) }, { index: 1 }],
+      ['has just ended its backoff, and asked to wait', { health: backingOff(0), waitMs: 5 }, { waitMs: 5 }],
       ['backs off', { health: backingOff(1) }, { index: 0 }],
       ['has been excluded', { usable: false }, { index: 0 }],
     ])('it %s', (_, change, choice) => {
