@@ -54,7 +54,59 @@ describe('a Content-Encoding', () => {
     },
   )
 
+  it.each<[string | string[], string]>([
+    [' aws-chunked ', 'aws-chunked'],
+    [['a', 'b'], 'a, b'],
+    ['identity, none', 'identity, none'],
+  ])('of %j is ignored as %j', (encoding, ignored) => {
+    expect(of(encoding)).toEqual({ codings: [], ignored, unsupported: null })
+  })
+
+  it('can be undone up to three times, beside words that mean nothing', () => {
+    const three = ['gzip', 'gzip', 'gzip']
+    expect(of(three)).toEqual({ codings: three, ignored: null, unsupported: null })
+    expect(of('UTF-8, gzip')).toEqual({ codings: ['gzip'], ignored: 'UTF-8, gzip', unsupported: null })
+  })
+
+  it('is not that of the file itself if there are several, or if no file has it', () => {
+    const at = new URL('/model.gz', url)
+    expect(of('gzip, br', {}, at).codings).toEqual(['gzip', 'br'])
+    expect(of('deflate', {}, at).codings).toEqual(['deflate'])
+  })
+
+  it.each([
+    ...['application/gzip', 'application/x-gzip', 'application/x-tgz', 'application/x-gtar'],
+    ...['application/x-compressed', 'application/x-compressed-tar', 'APPLICATION/GZIP; charset=binary'],
+  ])('is that of the file itself with the type %s', (type) => {
+    expect(of('gzip', { 'content-type': type }).codings).toEqual([])
+  })
+
+  it.each([
+    ['gzip', 'application/xgzip'],
+    ['gzip', 'application/gzipped'],
+    ['gzip', 'text/application/gzip'],
+    ['gzip', 'application/zstd'],
+    ['br', 'application/brx'],
+    ['br', 'x-application/br'],
+    ['zstd', 'application/zstdx'],
+    ['zstd', 'x-application/zstd'],
+  ])('is not that of the file itself: %s with the type %s', (encoding, type) => {
+    expect(of(encoding, { 'content-type': type }).codings).toEqual([encoding])
+  })
+
   it.each<[string, Record<string, string>, string]>([
+    ['zstd', { 'content-type': 'application/zstd' }, '/download'],
+    ['zstd', { 'content-type': 'application/x-zstd' }, '/download'],
+    ['zstd', {}, '/model.tzst'],
+    ['br', { 'content-type': 'application/br' }, '/download'],
+    ['br', { 'content-type': 'application/x-br' }, '/download'],
+    ['br', { 'content-type': 'application/brotli' }, '/download'],
+    ['gzip', {}, '/a.gzip'],
+    ['gzip', {}, '/a.svgz'],
+    ['gzip', { 'content-disposition': 'attachment; filename=a.gz; size=1' }, '/download'],
+    ['zstd', { 'content-disposition': 'attachment; filename="a.zst"' }, '/download'],
+    ['zstd', { 'content-disposition': 'attachment; filename=a.zst ; size=1' }, '/download'],
+    ['br', { 'content-disposition': 'attachment; filename="a.br"' }, '/download'],
     ['x-gzip', {}, '/model.tar.gz'],
     ['gzip', {}, '/model.TGZ'],
     ['gzip', { 'content-type': 'application/x-gzip' }, '/download'],
@@ -69,7 +121,7 @@ describe('a Content-Encoding', () => {
     })
   })
 
-  it.each(['/model.gz.bin', '/gz', '/model.zst'])('is not that of %s', (path) => {
+  it.each(['/model.gz.bin', '/gz', '/model.zst', '/model.gzx', '/modelgz'])('is not that of %s', (path) => {
     expect(of('gzip', { 'content-type': 'application/octet-stream' }, new URL(path, url)).codings).toEqual([
       'gzip',
     ])
