@@ -303,11 +303,27 @@ describe('straggler', () => {
 
   it('is none while no other speed is known', () => {
     expect(straggler([connection(1, 1)], [], minAgeMs)).toBeNull()
+    expect(straggler([connection(1, 0)], [], minAgeMs)).toBeNull()
   })
 
   it('is the one with most time left', () => {
     const all = [connection(1, 2_000), connection(2, 1_000), connection(3, 3_000, { remaining: 4 * MiB })]
     expect(straggler(all, [MiB], minAgeMs)).toBe(3)
+    expect(straggler(all.toReversed(), [MiB], minAgeMs)).toBe(3)
+    expect(straggler([connection(1, 2_000), connection(2, 2_000)], [MiB], minAgeMs)).toBe(1)
+  })
+
+  it.each([
+    ['twice as long', 500, 10_000],
+    ['five seconds longer', 200, 1_250],
+  ])('takes %s with it as with another', (_, own, remaining) => {
+    expect(straggler([connection(1, own, { remaining })], [1_000], minAgeMs)).toBe(1)
+    expect(straggler([connection(1, own + 1, { remaining })], [1_000], minAgeMs)).toBeNull()
+  })
+
+  it('is compared with the middle one, in whatever order they finished', () => {
+    expect(straggler([connection(1, 2_000)], [MiB, 2_000, MiB], minAgeMs)).toBe(1)
+    expect(straggler([connection(1, 2_000)], [2_000, MiB, 2_000], minAgeMs)).toBeNull()
   })
 
   it('is none when most of them were slow in the end', () => {
