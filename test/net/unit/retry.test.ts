@@ -195,8 +195,8 @@ describe('onFailure', () => {
   })
 
   describe('of a server that limits the rate and serves others meanwhile', () => {
-    const state: RetryState = { attempts: 7, lastProgressAt: 0, hadProgress: false }
-    const turn = { now: 3_599_999, networkFailure: false, retryAfterMs: 9_000, othersServed: true }
+    const state: RetryState = { attempts: 7, lastProgressAt: 1_000, hadProgress: false }
+    const turn = { now: 3_600_999, networkFailure: false, retryAfterMs: 9_000, othersServed: true }
 
     it('is not counted for an hour', () => {
       const result = onFailure(state, turn, defaultTuning, half)
@@ -205,7 +205,7 @@ describe('onFailure', () => {
     })
 
     it.each([
-      ['after that hour', { now: 3_600_000 }],
+      ['after that hour', { now: 3_601_000 }],
       ['when nobody was served', { othersServed: false }],
       ['when it asks for no wait', { retryAfterMs: 0 }],
     ])('is counted %s', (_name, changes) => {
