@@ -11,6 +11,10 @@ const of = (encoding: string | string[], more: Record<string, string> = {}, at =
   contentCodingOf({ 'content-encoding': encoding, ...more }, at)
 
 describe('a Content-Encoding', () => {
+  it('means nothing where there is none', () => {
+    expect(contentCodingOf({}, url)).toEqual({ codings: [], ignored: null, unsupported: null })
+  })
+
   it.each(['', 'identity', 'Identity, identity', ' , '])('of %j means nothing', (encoding) => {
     expect(of(encoding)).toEqual({ codings: [], ignored: null, unsupported: null })
   })
@@ -72,6 +76,8 @@ describe('a Content-Encoding', () => {
     const at = new URL('/model.gz', url)
     expect(of('gzip, br', {}, at).codings).toEqual(['gzip', 'br'])
     expect(of('deflate', {}, at).codings).toEqual(['deflate'])
+    expect(of('br', {}, new URL('/model.brx', url)).codings).toEqual(['br'])
+    expect(of('zstd', {}, new URL('/model.zstx', url)).codings).toEqual(['zstd'])
   })
 
   it.each([
@@ -107,6 +113,7 @@ describe('a Content-Encoding', () => {
     ['zstd', { 'content-disposition': 'attachment; filename="a.zst"' }, '/download'],
     ['zstd', { 'content-disposition': 'attachment; filename=a.zst ; size=1' }, '/download'],
     ['br', { 'content-disposition': 'attachment; filename="a.br"' }, '/download'],
+    ['br', { 'content-disposition': 'attachment; filename=a.br ; size=1' }, '/download'],
     ['x-gzip', {}, '/model.tar.gz'],
     ['gzip', {}, '/model.TGZ'],
     ['gzip', { 'content-type': 'application/x-gzip' }, '/download'],

@@ -64,6 +64,8 @@ describe('a cookie that a redirect sets', () => {
     ['a=b; Max-Age=1', 'https://host/', 'https://host/', 'a=b'],
     ['a=b; Max-Age=0x', 'https://host/', 'https://host/', 'a=b'],
     ['a=b; Max-Age=x0', 'https://host/', 'https://host/', 'a=b'],
+    ['a=b; Max-Age=x1; Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'https://host/', 'https://host/', null],
+    ['a=b; Max-Age=1x; Expires=Thu, 01 Jan 1970 00:00:00 GMT', 'https://host/', 'https://host/', null],
     ['a=b; Max-Age=00', 'https://host/', 'https://host/', null],
     ['a=b; Expires=Tue, 01 Jan 2030 00:00:00 GMT', 'https://host/', 'https://host/', null],
     ['a=b; Expires=Tue, 01 Jan 2030 00:00:01 GMT', 'https://host/', 'https://host/', 'a=b'],
@@ -92,6 +94,7 @@ describe('a cookie that a redirect sets', () => {
     const to = 'https://host/'
     expect(sent(to, ['a=1'], to, ' a =0 ;; c = 4;flag')).toBe('c = 4; flag; a=1')
     expect(sent(to, ['a=1'], 'https://other/', 'a=0')).toBe('a=0')
+    expect(sent(to, ['ab=1'], to, 'ab=0; ac=2')).toBe('ac=2; ab=1')
     expect(sent(to, [], to, ' ; ')).toBeNull()
     expect(sent(to, ['a=1', 'bad', 'b=2'], to)).toBe('a=1; b=2')
   })
