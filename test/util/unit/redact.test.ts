@@ -17,6 +17,15 @@ describe('redactUrl', () => {
     ['me:pw@host/file?x', 'host/file?…'],
     ['not a url?secret', 'not a url?…'],
     ['hf://me:pw@host/a', 'hf://host/a'],
+    ['h2+f.x-y://me:pw@host/a', 'h2+f.x-y://host/a'],
+    ['2://me:pw@host/a', 'host/a'],
+    ['x hf://me:pw@host/a', 'host/a'],
+    ['HTTPS://me:pw@host/@a', 'HTTPS://host/@a'],
+    ['http:me:pw@host/@a', 'http:host/@a'],
+    ['https:\\\\me:pw@host\\@a', 'https:\\\\host\\@a'],
+    ['https:///me:pw@host/@a', 'https:///host/@a'],
+    ['https://me:pw@host/a\n@b', 'https://host/a\n@b'],
+    ['https://host', 'https://host'],
     ['', ''],
   ])('%s → %s', (url, expected) => {
     expect(redactUrl(url)).toBe(expected)
@@ -53,5 +62,23 @@ describe('redactUrls', () => {
       'See https://host/a?…, then (http://b/c?…).',
     )
     expect(redactUrls('no address here?')).toBe('no address here?')
+  })
+
+  it.each(['.', ',', ';', ':', '!', "'", ')', ']', '}', '.)', "'],", ''])(
+    'takes %j for what follows it',
+    (end) => {
+      expect(redactUrls(`At http://me:pw@host/a?b${end}`)).toBe(`At http://host/a?…${end}`)
+      expect(redactUrls(`At http://me:pw@host/a${end} or b`)).toBe(`At http://host/a${end} or b`)
+    },
+  )
+
+  it.each([
+    ['<https://me:pw@host/a?b>', '<https://host/a?…>'],
+    ['"HTTPS://me:pw@host/a?b" c', '"HTTPS://host/a?…" c'],
+    ['http:\\\\me:pw@host/a?b\nc?d', 'http:\\\\host/a?…\nc?d'],
+    ['http:/me@host', 'http:/me@host'],
+    ['ftp://me@host', 'ftp://me@host'],
+  ])('%j → %j', (text, expected) => {
+    expect(redactUrls(text)).toBe(expected)
   })
 })
