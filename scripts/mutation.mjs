@@ -6,7 +6,7 @@
  * `npm run mutation -- src/net/retry.ts` looks at that file only, and `npm run mutation -- src/net/retry.ts:40-60` at these
  * lines of it, without judging the share that is noticed.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
 
@@ -94,15 +94,16 @@ const furtherTests = {
 }
 
 /**
- * The unit tests of a file: those in the `unit/` folder of its room that have its name, such as `retry.test.ts` and
- * `retry-properties.test.ts` for `retry.ts`, and the further ones. All others of the room would notice a few more
- * changes, mostly by chance, and take most of the time.
+ * The unit tests of a file: those in the `unit/` folder of its room whose names begin with its name, such as
+ * `retry.test.ts` and `retry-properties.test.ts` for `retry.ts`, and the further ones. All others of the room would
+ * notice a few more changes, mostly by chance, and take most of the time.
  */
 function testsOf(file) {
-  const name = path.basename(file, '.ts')
-  return [name, `${name}-properties`, ...(furtherTests[file] ?? [])]
-    .map((test) => `test/${file.split('/')[1]}/unit/${test}.test.ts`)
-    .filter((test) => existsSync(path.join(root, test)))
+  const folder = `test/${file.split('/')[1]}/unit`
+  const names = [path.basename(file, '.ts'), ...(furtherTests[file] ?? [])]
+  return readdirSync(path.join(root, folder))
+    .filter((test) => names.some((name) => test === `${name}.test.ts` || test.startsWith(`${name}-`)))
+    .map((test) => `${folder}/${test}`)
 }
 
 async function survivorsOf(file, range) {

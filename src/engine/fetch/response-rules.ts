@@ -55,13 +55,14 @@ export type Verdict =
 export function identityOf(head: ResponseHead, total: number | null): Identity {
   const etag = first(head, 'etag')
   const lastModified = first(head, 'last-modified')
-  const modifiedAt = lastModified === null ? Number.NaN : Date.parse(lastModified)
+  const modifiedAt = Date.parse(lastModified ?? '')
   const date = Date.parse(first(head, 'date') ?? '')
   return {
     total,
     etag: etag !== null && /^(?:W\/)?"[^"]*"$/.test(etag) ? etag : null,
     lastModified: Number.isNaN(modifiedAt) ? null : lastModified,
-    lastModifiedStrong: !Number.isNaN(modifiedAt) && !Number.isNaN(date) && date - modifiedAt >= 1000,
+    // False as well if one of the dates is missing or invalid.
+    lastModifiedStrong: date - modifiedAt >= 1000,
   }
 }
 
