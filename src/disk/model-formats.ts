@@ -6,8 +6,6 @@ import { substituteBytes, substituteIn } from './substitutes.js'
 
 /** A format that a file name may promise. */
 interface Format {
-  /** For messages: `a ZIP archive`. */
-  name: string
   /** Endings of names, in lower case. */
   extensions: readonly string[]
   /**
@@ -58,7 +56,7 @@ function by(
   fits: (head: Uint8Array, total: number | null) => boolean,
 ): Format {
   const wrong = `The content does not begin as ${name}, which the file name stands for.`
-  return { name, extensions, check: (head, total) => (fits(head, total) ? null : wrong) }
+  return { extensions, check: (head, total) => (fits(head, total) ? null : wrong) }
 }
 
 const hasAny = (head: Uint8Array, ...lists: readonly (readonly Magic[])[]) =>
@@ -69,8 +67,8 @@ const hasAny = (head: Uint8Array, ...lists: readonly (readonly Magic[])[]) =>
  * and `.db` may have any content.
  */
 const formats: readonly Format[] = [
-  { name: 'a GGUF file', extensions: ['.gguf'], check: checkGgufHead },
-  { name: 'a safetensors file', extensions: ['.safetensors'], check: checkSafetensorsHead },
+  { extensions: ['.gguf'], check: checkGgufHead },
+  { extensions: ['.safetensors'], check: checkSafetensorsHead },
   byMagic('a ZIP archive', ['.zip', '.npz', '.dduf', '.pt2'], zip),
   byMagic('a gzip file', ['.gz', '.tgz'], gzip),
   byMagic('a Zstandard file', ['.zst', '.tzst'], zstd),
@@ -237,14 +235,12 @@ export async function checkFormat(
 }
 
 function checkSafetensorsHeader(bytes: Uint8Array, dataBytes: number): string | null {
-  let header: unknown
+  let header: Record<string, unknown>
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    // An object, since it begins with a brace.
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Record<string, unknown>
   } catch {
     return 'The safetensors header is not valid JSON.'
-  }
-  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
-    return 'The safetensors header is not an object.'
   }
   let dataEnd = 0
   for (const [name, entry] of Object.entries(header)) {
@@ -261,8 +257,8 @@ function checkSafetensorsHeader(bytes: Uint8Array, dataBytes: number): string | 
 /** Offset of the end of a tensor's data, relative to the end of the header; null for a malformed entry. */
 function tensorEnd(entry: unknown): number | null {
   if (typeof entry !== 'object' || entry === null) return null
-  if (!('dtype' in entry && 'shape' in entry && 'data_offsets' in entry)) return null
-  const { dtype, shape, data_offsets: offsets } = entry
+  // Any object can be read like this; each value is checked.
+  const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>
   if (typeof dtype !== 'string' || dtype === '') return null
   if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) return null
   const [begin = 0, end = 0] = offsets

@@ -148,7 +148,6 @@ const maxKeptExtension = 20
  * @returns a name that {@link checkFilename} accepts; null when nothing is left, or for `.` and `..`.
  */
 export function cleanFilename(segment: string): string | null {
-  if (/^\.{0,2}$/.test(segment)) return null
   const printable = segment.normalize('NFC').replace(invisible, '').replace(replaced, '_')
   let name = withoutTail(printable.replace(/^ +/, ''))
   if (name === '') return null
@@ -161,7 +160,7 @@ export function cleanFilename(segment: string): string | null {
 /** The name without dots and spaces at its end. A pattern for that would take quadratic time. */
 function withoutTail(name: string): string {
   let end = name.length
-  while (end > 0 && (name[end - 1] === '.' || name[end - 1] === ' ')) end -= 1
+  while (name[end - 1] === '.' || name[end - 1] === ' ') end -= 1
   return name.slice(0, end)
 }
 
@@ -169,11 +168,11 @@ function withoutTail(name: string): string {
 function shortened(name: string): string {
   if (Buffer.byteLength(name) + longestSuffix <= maxNameBytes) return name
   const dot = name.lastIndexOf('.')
-  const kept = dot > 0 && name.length - dot <= maxKeptExtension ? name.slice(dot) : ''
+  const kept = name.length - dot <= maxKeptExtension ? name.slice(dot) : ''
   const room = maxNameBytes - longestSuffix - Buffer.byteLength(kept)
   let stem = ''
   let bytes = 0
-  for (const character of name.slice(0, name.length - kept.length)) {
+  for (const character of name) {
     bytes += Buffer.byteLength(character)
     if (bytes > room) break
     stem += character
@@ -260,7 +259,7 @@ function decodeSegment(raw: string): string | null {
 export function filenameFromContentDisposition(header: string): string | null {
   const { parameters } = parse(header)
   const name = parameters.filename
-  if (name === undefined || name === '') return null
+  if (name === undefined) return null
   if (parameters['filename*'] !== undefined) return nameFromServer(name)
   return nameFromServer(decodeRawUtf8(unescapedPath(header) ?? name))
 }
@@ -273,15 +272,15 @@ export function filenameFromContentDisposition(header: string): string | null {
  */
 function unescapedPath(header: string): string | null {
   if (!header.replace(/\\["\\]/g, '').includes('\\')) return null
-  const raw = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(header)
-  return (raw?.[1] ?? raw?.[2])?.replaceAll('\\"', '"') ?? null
+  const raw = /;\s*filename\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(header)?.[1]
+  return raw?.replaceAll('\\"', '"') ?? null
 }
 
 /** Node decodes headers as Latin-1, but many servers send UTF-8, against the RFC. */
 function decodeRawUtf8(value: string): string {
   if (/[^\0-\xff]/.test(value) || !/[\x80-\xff]/.test(value)) return value
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(value, 'latin1'))
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'))
   } catch {
     return value
   }

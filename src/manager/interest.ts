@@ -22,7 +22,7 @@ export class Interest {
       this.#callers.set(finished, left)
       if (left <= 0 && download.finished === finished && !isSettled(download.state)) this.#abandoned(download)
     }
-    signal.addEventListener('abort', aborted, { once: true })
+    signal.addEventListener('abort', aborted)
     const forget = () => {
       signal.removeEventListener('abort', aborted)
     }

@@ -54,8 +54,21 @@ describe('checkHead', () => {
     ['a header that is no object', 'a.safetensors', safetensors('[]', 10), /header/],
     ['a header past the end', 'a.safetensors', safetensors('{}', 10, 13n), /longer than the whole file/],
     ['a GGUF model', 'a.safetensors', gguf(3), /header/],
+    ['a header of 8 bytes', 'a.gguf', gguf(3).subarray(0, 7), /too short/],
   ])('refuses %s as %s', (_what, name, bytes, reason) => {
     expect(checkHead(name, bytes, bytes.length)).toMatch(reason)
+  })
+
+  it('needs no more than the bytes that it looks at', () => {
+    expect(checkHead('a.gguf', gguf(3).subarray(0, 8), null)).toBeNull()
+    expect(checkHead('a.safetensors', safetensors('{}', 10).subarray(0, 9), null)).toBeNull()
+    expect(checkHead('a.safetensors', safetensors('{}', 10).subarray(0, 8), null)).toMatch(/too short/)
+  })
+
+  it('takes a safetensors header of up to 100 MB', () => {
+    const of = (length: bigint) => checkHead('a.safetensors', safetensors('{}', 10, length), null)
+    expect(of(100_000_000n)).toBeNull()
+    expect(of(100_000_001n)).toMatch(/does not begin with/)
   })
 
   it('looks at the right bytes of a view into a larger buffer', () => {
@@ -97,14 +110,39 @@ describe('checkFormat', () => {
     ['a file with more behind it', safetensors({ a: tensor(0, 8) }, 9), /8 bytes of tensors, .* contains 9/],
     ['broken JSON', safetensors('{"a":', 0), /JSON/],
     ['broken UTF-8', safetensors('{"\u00ff":1}', 0, 4n), /JSON/],
-    ['a tensor without a type', safetensors({ a: { shape: [1], data_offsets: [0, 4] } }, 4), /tensor/],
-    ['a tensor without a shape', safetensors({ a: { dtype: 'F32', data_offsets: [0, 4] } }, 4), /tensor/],
-    ['a tensor without a place', safetensors({ a: { dtype: 'F32', shape: [1] } }, 4), /tensor/],
-    ['a tensor that ends before it begins', safetensors({ a: tensor(4, 0) }, 4), /tensor/],
-    ['a negative place', safetensors({ a: tensor(-4, 4) }, 4), /tensor/],
-    ['a fractional place', safetensors({ a: tensor(0, 4.5) }, 4), /tensor/],
-    ['a negative shape', safetensors({ a: { ...tensor(0, 4), shape: [-1] } }, 4), /tensor/],
-    ['a tensor that is null', safetensors({ a: null }, 4), /tensor/],
+    [
+      'a tensor without a type',
+      safetensors({ a: { shape: [1], data_offsets: [0, 4] } }, 4),
+      /describes a tensor incorrectly/,
+    ],
+    [
+      'a tensor without a shape',
+      safetensors({ a: { dtype: 'F32', data_offsets: [0, 4] } }, 4),
+      /describes a tensor incorrectly/,
+    ],
+    [
+      'a tensor without a place',
+      safetensors({ a: { dtype: 'F32', shape: [1] } }, 4),
+      /describes a tensor incorrectly/,
+    ],
+    [
+      'a tensor that ends before it begins',
+      safetensors({ a: tensor(4, 0) }, 4),
+      /describes a tensor incorrectly/,
+    ],
+    ['a negative place', safetensors({ a: tensor(-4, 4) }, 4), /describes a tensor incorrectly/],
+    ['a fractional place', safetensors({ a: tensor(0, 4.5) }, 4), /describes a tensor incorrectly/],
+    [
+      'a negative shape',
+      safetensors({ a: { ...tensor(0, 4), shape: [-1] } }, 4),
+      /describes a tensor incorrectly/,
+    ],
+    ['a tensor that is null', safetensors({ a: null }, 4), /describes a tensor incorrectly/],
+    ['a tensor that is a number', safetensors({ a: 5 }, 4), /describes a tensor incorrectly/],
+    ['a tensor with an empty type', safetensors({ a: { ...tensor(0, 4), dtype: '' } }, 4), /describes a tensor incorrectly/], // prettier-ignore
+    ['a tensor whose type is a number', safetensors({ a: { ...tensor(0, 4), dtype: 16 } }, 4), /describes a tensor incorrectly/], // prettier-ignore
+    ['a tensor with three offsets', safetensors({ a: { ...tensor(0, 4), data_offsets: [0, 4, 4] } }, 4), /describes a tensor incorrectly/], // prettier-ignore
+    ['a name in Latin-1', Uint8Array.from([...safetensors('{"?":1}', 0)].map((byte) => (byte === 63 ? 255 : byte))), /JSON/], // prettier-ignore
     ['a page', page, /HTML/],
     ['an empty file', new Uint8Array(0), /too short/],
   ])('refuses %s', async (_what, bytes, reason) => {
@@ -117,6 +155,16 @@ describe('checkFormat', () => {
       bytes.subarray(position, position + Math.min(length, 30)),
     )
     expect(wrong).toMatch(/cut off/)
+  })
+
+  it('reads nothing behind the end', async () => {
+    const bytes = safetensors({ a: tensor(0, 4) }, 4)
+    const reads: number[] = []
+    await checkFormat('a.safetensors', bytes.length, async (position, length) => {
+      reads.push(position + length)
+      return bytes.subarray(position, position + length)
+    })
+    expect(reads).toEqual([bytes.length, bytes.length - 4])
   })
 
   it('lets failures of the disk through', async () => {
@@ -159,7 +207,7 @@ describe('the formats of the table', () => {
   const pickled = bytes([0x80, 0x02, 0x7d, 0x71, 0x00])
   const hdf5 = '\x89HDF\r\n\x1a\n'
 
-  it.each([
+  it.each<readonly [string, Uint8Array]>([
     ['a.zip', bytes('PK\x03\x04 and so on')],
     ['empty.zip', bytes('PK\x05\x06', '\0'.repeat(18))],
     ['a.npz', bytes('PK\x03\x04 and so on')],
@@ -173,6 +221,9 @@ describe('the formats of the table', () => {
     ['protocol-0.pkl', bytes('(dp0\n')],
     ['protocol-0.pickle', bytes('ccollections\nOrderedDict\np0\n')],
     ['zlib.joblib', bytes([0x78, 0x9c, 1, 2])],
+    ...[2, 3, 4, 5].map((version) => [`protocol-${version}.pkl`, bytes([0x80, version])] as const),
+    ['one header.tar', tar('').subarray(0, 512)],
+    ['of 2,048 bytes.onnx', bytes([0x08, 0x08, 0x3a, 0x80, 0x10], '\0'.repeat(2048))],
     ['a.onnx', onnx],
     ['of two bytes.onnx', bytes([0x08, 0x08])],
     ['a.ort', bytes([0x20, 0, 0, 0], 'ORTM')],
@@ -203,6 +254,58 @@ describe('the formats of the table', () => {
   ])('take %s', async (name, content) => {
     expect(await check(name, content)).toBeNull()
     if (content.length > 1024) expect(checkHead(name, content.subarray(0, 1024), null)).toBeNull()
+  })
+
+  it.each([
+    ['protocol-1.pkl', bytes([0x80, 1])],
+    ['protocol-6.pkl', bytes([0x80, 6])],
+    ['no zlib.joblib', bytes([0x78, 0x9d])],
+    ['no zlib either.joblib', bytes([0, 0x9c])],
+    ['changed.tar', Buffer.from(tar('').map((byte, at) => (at === 0 ? byte + 1 : byte)))],
+    ['shifted.tar', Buffer.from(tar('').map((byte, at, all) => (at < 148 || at > 155 ? byte : at === 148 ? 0x78 : (all[at - 1] ?? 0))))], // prettier-ignore
+    ['an unknown field.onnx', bytes([0x08, 0x08, 0x7a, 1, 0])],
+    ['a number without an end.onnx', bytes([0x08, ...new Array<number>(10).fill(0x80), 1])],
+  ])('do not take %s', async (name, content) => {
+    expect(await check(name, content)).toMatch(/does not begin as/)
+  })
+
+  it.each([
+    ['in the middle of a tag', [0x08, 0x08, 0xd2], true],
+    ['behind a tag', [0x08, 0x08, 0x3a], true],
+    ['behind an unknown tag', [0x08, 0x08, 0x7a], false],
+  ])('take an ONNX model whose beginning ends %s: %s', (_, head, more) => {
+    expect(checkHead('a.onnx', Uint8Array.from(head), 2_000) === null).toBe(more)
+    expect(checkHead('a.onnx', Uint8Array.from(head), null) === null).toBe(more)
+    expect(checkHead('a.onnx', Uint8Array.from(head), head.length)).not.toBeNull()
+  })
+
+  it.each([
+    ['zip', 'a ZIP archive'],
+    ['gz', 'a gzip file'],
+    ['zst', 'a Zstandard file'],
+    ['xz', 'an xz file'],
+    ['bz2', 'a bzip2 file'],
+    ['lz4', 'an LZ4 file'],
+    ['7z', 'a 7z archive'],
+    ['rar', 'a RAR archive'],
+    ['tar', 'a tar archive'],
+    ['nemo', 'a NeMo archive'],
+    ['pt', 'a PyTorch file'],
+    ['ckpt', 'a checkpoint'],
+    ['pkl', 'a pickle'],
+    ['onnx', 'an ONNX model'],
+    ['ort', 'an ONNX Runtime model'],
+    ['h5', 'an HDF5 file'],
+    ['keras', 'a Keras model'],
+    ['npy', 'a NumPy array'],
+    ['tflite', 'a TensorFlow Lite model'],
+    ['ggml', 'a GGML file'],
+    ['sqlite', 'an SQLite database'],
+    ['parquet', 'a Parquet file'],
+  ])('are named: .%s is %s', (extension, name) => {
+    expect(checkHead(`a.${extension}`, text('words'), 5)).toBe(
+      `The content does not begin as ${name}, which the file name stands for.`,
+    )
   })
 
   const extensions =
@@ -248,6 +351,13 @@ describe('the formats of the table', () => {
     ['json', bytes('{}'), 'application/json; charset=utf-8'],
     ['txt', bytes('words'), 'text/plain'],
     ['bin', bytes(''), null],
+    ['bin', bytes(''), 'text/plain'],
+    ['yaml', bytes('a: b'), 'application/yaml'],
+    ['csv', bytes('a,b'), ' Text/CSV ; charset=utf-8'],
+    ['md', bytes('# a'), 'text/markdown'],
+    ['bin', bytes([0x12, 0x07], 'pytorch'), null],
+    ['zip', bytes('PK\x03\x04', '\0'.repeat(22), [10, 0, 0, 0], 'a/version2'), null],
+    ['pt', bytes('PK\x03\x04', '\0'.repeat(22), [4, 2, 0, 0], 'x'.repeat(507), '/data.pkl'), null],
   ])('are recognized where nobody names the file: %s (%#)', (extension, content, type) => {
     expect(extensionFor(content.subarray(0, 1024), type)).toBe(extension)
   })

@@ -8,7 +8,6 @@ import {
   filenameFromServer,
   filenameFromUrl,
   longestSuffix,
-  madeUpFilename,
 } from '../../../src/disk/names.js'
 
 /** What happened: the name, null, or the code of the error. */
@@ -281,6 +280,12 @@ describe('filenameFromUrl', () => {
     expect(outcome(() => filenameFromUrl(new URL(url)))).toBe(expected)
   })
 
+  it('says that a path leads upwards', () => {
+    expect(() => filenameFromUrl(new URL('https://host/a%2f..%2fb.gguf'))).toThrow(
+      'The file name "a/../b.gguf" can\'t be used: it leads to another folder.',
+    )
+  })
+
   it('gives a safe name, null or UNSAFE_FILENAME for any path', () => {
     fc.assert(
       fc.property(fc.webUrl({ withQueryParameters: true }), anyText(), (base, tail) => {
@@ -372,6 +377,29 @@ describe('filenameFromContentDisposition', () => {
     expect(outcome(() => filenameFromContentDisposition(header))).toBe(expected)
   })
 
+  it.each([
+    ['attachment; name="; filename=b.gguf"; filename="a.gguf"', 'a.gguf'],
+    ['attachment; name="a\\b"; filename=c.gguf', 'c.gguf'],
+    ['attachment;filename="C:\\models\\m.gguf"', 'm.gguf'],
+    ['attachment; filename = "C:\\models\\m.gguf"', 'm.gguf'],
+    ['attachment; filename="C:\\models\\m\\"x.gguf"', 'm_x.gguf'],
+  ])('%s → %j, among other parameters', (header, expected) => {
+    expect(outcome(() => filenameFromContentDisposition(header))).toBe(expected)
+  })
+
+  it.each([
+    ['../evil.gguf', 'it leads to another folder'],
+    ['.npmrc', 'the server chose it, and it is that of a hidden file; give a file name yourself'],
+    [
+      'package.json',
+      'the server chose it, and programs read such a file on their own; give a file name yourself',
+    ],
+  ])('says why %j is refused', (name, reason) => {
+    expect(() => filenameFromContentDisposition(`attachment; filename="${name}"`)).toThrow(
+      `The file name "${name}" can't be used: ${reason}.`,
+    )
+  })
+
   it('gives a safe name, null or UNSAFE_FILENAME for any header', () => {
     const parts = fc.array(
       fc.oneof(
@@ -434,8 +462,14 @@ describe('cleanFilename', () => {
     ['.gitattributes', '.gitattributes'],
     ['gro\u0308\u00dfe.bin', 'gr\u00f6\u00dfe.bin'],
     ['..', null],
+    ['.', null],
     ['', null],
     ['\u200b', null],
+    [`${'x'.repeat(238)}y`, 'x'.repeat(238)],
+    [`a.${'x'.repeat(250)}`, `a.${'x'.repeat(236)}`],
+    [`${'x'.repeat(250)}.${'y'.repeat(19)}`, `${'x'.repeat(218)}.${'y'.repeat(19)}`],
+    [`${'x'.repeat(250)}.${'y'.repeat(20)}`, 'x'.repeat(238)],
+    [`${'x'.repeat(200)}. ${'y'.repeat(50)}.gguf`, `${'x'.repeat(200)}. ${'y'.repeat(31)}.gguf`],
   ])('%j → %j', (name, expected) => {
     expect(cleanFilename(name)).toBe(expected)
   })
@@ -457,23 +491,5 @@ describe('cleanFilename', () => {
       }),
       { numRuns: 500 },
     )
-  })
-})
-
-describe('madeUpFilename', () => {
-  it.each([
-    ['https://civitai.com/api/download/models/128713?type=Model', 'download-128713.bin'],
-    ['https://host/files/42/download', 'download-42.bin'],
-    ['https://drive.example/uc?export=download&id=1AbC_d-9', 'download-1AbC_d-9.bin'],
-    ['https://host/api/v3/download', 'model.bin'],
-    ['https://host/download', 'model.bin'],
-    ['https://host/', 'model.bin'],
-    ['https://host/?id=../../1', 'model.bin'],
-    ['https://host/a%2f1', 'model.bin'],
-    [`https://host/${'1'.repeat(65)}`, 'model.bin'],
-  ])('%s → %s', (url, expected) => {
-    const name = madeUpFilename(new URL(url), 'bin')
-    expect(name).toBe(expected)
-    expect(checkFilename(name)).toBe(name)
   })
 })

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Download, type DownloadOwner } from '../../../src/download/download.js'
 import { DownloadError } from '../../../src/errors.js'
 import { Interest } from '../../../src/manager/interest.js'
@@ -67,11 +67,29 @@ describe('Interest', () => {
   it('does not bother about a settled download, and lets go of its signal', async () => {
     const { interest, download, abandoned } = make()
     const caller = new AbortController()
+    const [added, removed] = [
+      vi.spyOn(caller.signal, 'addEventListener'),
+      vi.spyOn(caller.signal, 'removeEventListener'),
+    ]
     interest.add(download, caller.signal)
     download.move('failed', { error: new DownloadError('HTTP_ERROR', 'No.').toJSON() })
     await download.finished.catch(() => undefined)
+    expect(removed.mock.calls).toEqual(added.mock.calls)
+    expect(removed).toHaveBeenCalledOnce()
     caller.abort()
     expect(abandoned).toEqual([])
+  })
+
+  it('is not that of before when the download is requested again at once', async () => {
+    const { interest, download, abandoned } = make()
+    const caller = new AbortController()
+    interest.add(download, caller.signal)
+    const ended = download.finished.catch(() => undefined)
+    download.move('failed', { error: new DownloadError('HTTP_ERROR', 'No.').toJSON() })
+    download.move('queued')
+    caller.abort()
+    expect(abandoned).toEqual([])
+    await ended
   })
 
   it('begins anew when a settled download is asked for again', async () => {
