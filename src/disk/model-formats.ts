@@ -256,9 +256,8 @@ function checkSafetensorsHeader(bytes: Uint8Array, dataBytes: number): string | 
 
 /** Offset of the end of a tensor's data, relative to the end of the header; null for a malformed entry. */
 function tensorEnd(entry: unknown): number | null {
-  if (typeof entry !== 'object' || entry === null) return null
-  // Any object can be read like this; each value is checked.
-  const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>
+  // Any value but null can be read like this; what is read is checked.
+  const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>
   if (typeof dtype !== 'string' || dtype === '') return null
   if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) return null
   const [begin = 0, end = 0] = offsets

@@ -279,6 +279,12 @@ describe('the formats of the table', () => {
     expect(checkHead('a.onnx', Uint8Array.from(head), head.length)).not.toBeNull()
   })
 
+  it('take an ONNX model whose beginning ends in the middle of a length', () => {
+    const head = Uint8Array.from([0x08, 0x08, 0x3a, 0xff])
+    expect(checkHead('a.onnx', head, 100)).toBeNull()
+    expect(checkHead('a.onnx', head, 4)).not.toBeNull()
+  })
+
   it.each([
     ['zip', 'a ZIP archive'],
     ['gz', 'a gzip file'],

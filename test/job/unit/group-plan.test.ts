@@ -80,6 +80,11 @@ describe('the plan of a group', () => {
     // Composed and decomposed spelling of one name.
     [['caf\u00e9', 'cafe\u0301'], 'CONFLICT'],
     [['stra\u00dfe', 'STRASSE'], 'CONFLICT'],
+    // Two capital letters of one small one.
+    [['\u03f4', '\u03b8'], 'CONFLICT'],
+    [['a', '../b'], 'UNSAFE_FILENAME'],
+    [['a', 'b/./c'], 'UNSAFE_FILENAME'],
+    [['a', 'b//c'], 'UNSAFE_FILENAME'],
     [['onnx', 'onnx/model.onnx'], 'CONFLICT'],
     [['onnx/model.onnx', 'ONNX'], 'CONFLICT'],
     [['a', 'a.b', 'b/a'], null],
@@ -148,6 +153,21 @@ describe('the plan of a group', () => {
       message: `The ref ${message}.`,
       issues: [{ path: 'url', message }],
     })
+  })
+
+  it.each([
+    ['nothing is left of a folder', '\u200b/a', '_/a'],
+    ['it then has 1,024 bytes', `${'ab/'.repeat(340)}a:bc`, `${'ab/'.repeat(340)}a_bc`],
+    ['it had 4,096 characters', `${'\u200b'.repeat(4_095)}a`, 'a'],
+  ])('stores a file under its cleaned path, also if %s', (_, name, path) => {
+    expect(planGroup([file(name)], true).placed.map((one) => one.path)).toEqual([path])
+  })
+
+  it.each([
+    ['1,025 bytes', `${'ab/'.repeat(340)}a:bcd`],
+    ['4,097 characters', `${'\u200b'.repeat(4_096)}a`],
+  ])('does not store a path of %s', (_, name) => {
+    expect(planGroup([file('x'), file(name)], true).refused).toHaveLength(1)
   })
 
   it('refuses a file whose cleaned path is still too long, without a path of its own', () => {
