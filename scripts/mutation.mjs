@@ -90,7 +90,6 @@ const furtherTests = {
   'src/engine/part/journal.ts': ['leftover'],
   'src/job/group-rules.ts': ['group-merge', 'group-plan'],
   'src/net/address-policy.ts': ['hosts'],
-  'src/sources/globs.ts': ['hub-ref'],
 }
 
 /**

@@ -17,23 +17,51 @@ describe('a web page', () => {
     for (const content of [page, form]) expect(of(`model.${extension}`, content)).toMatch(/HTML page/)
   })
 
-  it.each(['index.html', 'INDEX.HTM', 'a.xhtml', 'a.php', 'a.mhtml'])('may be %s', (name) => {
+  it.each([
+    ...[
+      'index.html',
+      'INDEX.HTM',
+      'a.xhtml',
+      'a.xht',
+      'a.dhtml',
+      'a.shtm',
+      'a.mht',
+      'a.mhtml',
+      'a.php',
+      'a.php5',
+    ],
+    ...['a.phtml', 'a.asp', 'a.aspx', 'a.jsp', 'a.jspx', 'a.cfm', 'a.cgi'],
+  ])('may be %s', (name) => {
     expect(of(name, page)).toBeNull()
     expect(of(name, form)).toBeNull()
   })
 
-  it.each(['README.md', 'LICENSE', 'notes.txt', 'chat_template.jinja', 'data.csv', 'openvino_model.xml'])(
-    'is not %s, which may begin with a piece of one',
-    (name) => {
-      expect(of(name, page)).toMatch(/HTML page/)
-      expect(of(name, text('<!-- markdownlint-disable -->\n<div align="center">\n'))).toBeNull()
-      expect(of(name, text('<p align="center"><img src="logo.png"></p>'))).toBeNull()
-    },
-  )
+  it.each(['a.html.bin', 'a.qhtml', 'html.bin', 'a.md.bin', 'a.LICENSE'])('is not %s', (name) => {
+    for (const content of [page, form]) expect(of(name, content)).toMatch(/HTML page/)
+  })
+
+  it.each([
+    ...[
+      'README.md',
+      'LICENSE',
+      'notes.txt',
+      'notes.text',
+      'data.csv',
+      'openvino_model.xml',
+      'a.xsl',
+      'a.xslt',
+    ],
+    ...['chat_template.jinja', 'a.jinja2', 'a.j2', 'a.svg'],
+  ])('is not %s, which may begin with a piece of one', (name) => {
+    expect(of(name, page)).toMatch(/HTML page/)
+    expect(of(name, text('<!-- markdownlint-disable -->\n<div align="center">\n'))).toBeNull()
+    expect(of(name, text('<p align="center"><img src="logo.png"></p>'))).toBeNull()
+  })
 
   it('is recognized in UTF-16', () => {
     expect(of('a.bin', Buffer.from('\ufeff<!doctype html><p>', 'utf16le'))).toMatch(/HTML page/)
     expect(of('a.bin', Buffer.from('\ufeff<!doctype html><p>', 'utf16le').swap16())).toMatch(/HTML page/)
+    expect(of('a.bin', Buffer.from('<!doctype html>\xff\xfe', 'latin1'))).toMatch(/HTML page/)
   })
 })
 
@@ -65,9 +93,19 @@ describe('a Git LFS pointer', () => {
     pointer.replace(sha256, 'abc'),
     ` ${pointer}`,
     `${pointer}${'# more\n'.repeat(200)}`,
+    pointer.padEnd(1025, '\n'),
+    pointer.replace('oid', 'void'),
+    pointer.replace(sha256, `${sha256}0`),
+    pointer.replace('size', 'oversize'),
+    pointer.replace('12345678901', '12345678901x'),
     '',
   ])('is not just anything (%#)', (content) => {
     expect(of('model.bin', text(content))).toBeNull()
+  })
+
+  it('is recognized in a file of up to 1,024 bytes, also of unknown size', () => {
+    expect(parseLfsPointer(text(pointer.padEnd(1024, '\n')))).not.toBeNull()
+    expect(substituteIn('model.bin', text(pointer), null)).toContain(sha256)
   })
 
   it('is not the beginning of a larger file', () => {
