@@ -18,7 +18,6 @@ const leastScore = 92
 const files = [
   'src/catalog/tip.ts',
   'src/disk/config-names.ts',
-  'src/disk/errors.ts',
   'src/disk/model-formats.ts',
   'src/disk/names.ts',
   'src/disk/substitutes.ts',
@@ -45,7 +44,6 @@ const files = [
   'src/net/content-coding.ts',
   'src/net/content-range.ts',
   'src/net/cookies.ts',
-  'src/net/errors.ts',
   'src/net/host-gate.ts',
   'src/net/proxies.ts',
   'src/net/redirects.ts',

@@ -379,6 +379,7 @@ describe('filenameFromContentDisposition', () => {
 
   it.each([
     ['attachment; name="; filename=b.gguf"; filename="a.gguf"', 'a.gguf'],
+    ['attachment; filename=a.gguf; name="; filename="; more="b.gguf"', 'a.gguf'],
     ['attachment; name="a\\b"; filename=c.gguf', 'c.gguf'],
     ['attachment;filename="C:\\models\\m.gguf"', 'm.gguf'],
     ['attachment; filename = "C:\\models\\m.gguf"', 'm.gguf'],

@@ -127,3 +127,33 @@ describe('etaSeconds', () => {
     expect(etaSeconds(downloaded, total, speed)).toBe(expected)
   })
 })
+
+describe('SpeedMeter, at the limits of its window', () => {
+  const speedOf = (...samples: [at: number, bytes: number][]) => {
+    const meter = new SpeedMeter(5_000)
+    for (const [at, bytes] of samples) meter.add(at, bytes)
+    return meter.bytesPerSecond()
+  }
+
+  it('goes by the newest sample, and by the oldest within the window', () => {
+    expect(speedOf([0, 0], [1_000, 1_000], [2_000, 4_000])).toBe(2_000)
+    expect(speedOf([0, 0], [5_000, 5_000], [9_999, 20_000])).toBe(2_000)
+    expect(speedOf([0, 0], [5_000, 5_000], [10_000, 20_000])).toBe(3_000)
+    expect(speedOf([0, 0], [10_000, 10_000])).toBe(1_000)
+  })
+
+  it('starts a new window with fewer bytes than before, and not with as many', () => {
+    expect(speedOf([0, 0], [1_000, 1_000], [2_000, 5_000], [3_000, 4_000])).toBe(0)
+    expect(speedOf([0, 100], [1_000, 200], [2_000, 200])).toBe(50)
+  })
+
+  it('knows no speed without two samples', () => {
+    expect(speedOf()).toBe(0)
+    expect(speedOf([0, 5])).toBe(0)
+    const meter = new SpeedMeter()
+    meter.add(0, 0)
+    meter.add(1_000, 1_000)
+    meter.reset()
+    expect(meter.bytesPerSecond()).toBe(0)
+  })
+})
