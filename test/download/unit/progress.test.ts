@@ -155,5 +155,8 @@ describe('SpeedMeter, at the limits of its window', () => {
     meter.add(1_000, 1_000)
     meter.reset()
     expect(meter.bytesPerSecond()).toBe(0)
+    meter.add(2_000, 1_000)
+    meter.add(3_000, 1_500)
+    expect(meter.bytesPerSecond()).toBe(500)
   })
 })
