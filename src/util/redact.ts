@@ -17,7 +17,7 @@ const placeholder = '…'
 export function redactUrl(url: string): string {
   const cut = url.search(/[?#]/)
   const bare = cut === -1 ? url : url.slice(0, cut)
-  const query = cut !== -1 && url[cut] === '?' ? `?${placeholder}` : ''
+  const query = url[cut] === '?' ? `?${placeholder}` : ''
   return dropUserinfo(bare) + query
 }
 
@@ -32,7 +32,7 @@ export function redactUrls(text: string): string {
     // A full stop, quote or bracket after the address belongs to the sentence. A pattern would start to search
     // at each of them, which takes quadratic time.
     let end = url.length
-    while (end > 0 && closing.has(url.charAt(end - 1))) end -= 1
+    while (closing.has(url.charAt(end - 1))) end -= 1
     return redactUrl(url.slice(0, end)) + url.slice(end)
   })
 }
@@ -42,7 +42,7 @@ export function redactUrls(text: string): string {
  * (WHATWG URL, authority state).
  */
 function dropUserinfo(bare: string): string {
-  const match = /^(https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/)([^\\/]*)(.*)$/is.exec(bare)
+  const match = /^(https?:[\\/]*|[a-z][a-z0-9+.-]*:\/\/)([^\\/]*)(.*)/is.exec(bare)
   if (match === null) return bare.slice(bare.lastIndexOf('@') + 1)
   const [, scheme = '', authority = '', path = ''] = match
   return scheme + authority.slice(authority.lastIndexOf('@') + 1) + path
