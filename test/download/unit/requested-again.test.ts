@@ -11,6 +11,7 @@ import { downloadRecordSchema, type DownloadRecord } from '../../../src/download
 import {
   expectations,
   isStricter,
+  mirrorTrust,
   newRecord,
   outranks,
   renewal,
@@ -185,6 +186,46 @@ it('expectations keeps those that a new request does not replace', () => {
   expect(expectations(record, optionsOf({ size: 0 }))).toEqual({ sha256: digest, size: 0 })
 })
 
+describe('a remote caller who knows the digest or the size', () => {
+  const message =
+    'This URL is already being downloaded for the host application, without that sha256 or size.'
+  const check = (record: Partial<DownloadRecord>, given: Record<string, unknown>) => {
+    const unsaid = { directory: undefined, mode: undefined, givenFilename: null }
+    requireSame(
+      new Download(recordOf(1, { url, sha256: null, size: null, ...record }), nobody),
+      optionsOf(given),
+      unsaid,
+    )
+  }
+
+  it.each(['queued', 'paused', 'downloading'] as const)(
+    'does not change a %s download of the host',
+    (state) => {
+      expect(failure(() => check({ state, remote: null }, { remote: true, size: 5 }))).toMatchObject({
+        code: 'CONFLICT',
+        message,
+      })
+    },
+  )
+
+  it('may change one that has ended, that of another remote caller, or be trusted', () => {
+    check({ state: 'failed', remote: null }, { remote: true, size: 5 })
+    check({ state: 'queued', remote: publicOnly }, { remote: true, size: 5 })
+    check({ state: 'queued', remote: null }, { size: 5 })
+    check({ state: 'queued', remote: null }, { remote: true })
+  })
+})
+
+describe('mirrorTrust', () => {
+  it('marks the mirrors of remote callers, and nothing else', () => {
+    const urls = ['https://mirror/model.gguf']
+    expect(mirrorTrust({ remote: publicOnly, urls })).toEqual({ untrustedMirrors: true })
+    expect(mirrorTrust({ remote: publicOnly, urls: [] })).toEqual({})
+    expect(mirrorTrust({ remote: publicOnly })).toEqual({})
+    expect(mirrorTrust({ remote: null, urls })).toEqual({})
+  })
+})
+
 describe('renewal', () => {
   const fresh = { error: null, finishedAt: null, startedAt: null, verified: false, downloaded: 0 }
 
@@ -268,6 +309,28 @@ describe('a request of more trust', () => {
     expect(renewal(remote, optionsOf({ remote: true }))).toMatchObject({ urls: record.urls })
     const wider = { allowedHosts: ['10.0.0.1'] }
     expect(renewal(remote, optionsOf({ remote: wider }))).toMatchObject({ urls: [], headers: {} })
+    const all = { allowPrivateNetwork: true }
+    expect(renewal(remote, optionsOf({ remote: all }))).toMatchObject({ urls: [], headers: {} })
+    const narrower = { ...record, remote: { allowPrivateNetwork: false, allowedHosts: ['b', 'a'] } }
+    for (const allowedHosts of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ])
+      // prettier-ignore
+      expect(renewal(narrower, optionsOf({ remote: { allowedHosts } }))).toMatchObject({ urls: record.urls })
+    const sorted = { ...record, remote: { allowPrivateNetwork: false, allowedHosts: ['a', 'b'] } }
+    expect(renewal(sorted, optionsOf({ remote: { allowedHosts: ['b', 'a'] } }))).toMatchObject({
+      urls: record.urls,
+      headers: record.headers,
+    })
+    expect(renewal(sorted, optionsOf({ remote: true }))).toMatchObject({ urls: [] })
+  })
+
+  it('replaces the headers of the same caller, and keeps its clean names unless it says otherwise', () => {
+    const record = { ...fullRecord(), remote: null, restrictNames: true }
+    expect(renewal(record, optionsOf({ headers: { cookie: 'x' } })).headers).toEqual({ cookie: 'x' })
+    expect(renewal(record, optionsOf({})).restrictNames).toBe(true)
+    expect(renewal(record, optionsOf({ restrictNames: false })).restrictNames).toBe(false)
   })
 })
 
