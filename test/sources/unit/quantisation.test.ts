@@ -24,6 +24,12 @@ describe('quantOf', () => {
     expect(quantOf(file)).toBe(quant)
   })
 
+  it('is only looked for in paths of up to 1,024 characters', () => {
+    const path = (length: number) => 'm-Q8_0.gguf'.padStart(length, 'x')
+    expect(quantOf(path(1_024))).toBe('Q8_0')
+    expect(quantOf(path(1_025))).toBeNull()
+  })
+
   it.each([
     ['no quantisation', 'Qwen3-8B.gguf'],
     ['a longer word', 'mQ4_0.gguf'],
