@@ -221,7 +221,7 @@ describe('mirrorTrust', () => {
     const urls = ['https://mirror/model.gguf']
     expect(mirrorTrust({ remote: publicOnly, urls })).toEqual({ untrustedMirrors: true })
     expect(mirrorTrust({ remote: publicOnly, urls: [] })).toEqual({})
-    expect(mirrorTrust({ remote: publicOnly })).toEqual({})
+    expect(mirrorTrust({ remote: publicOnly, urls: undefined })).toEqual({})
     expect(mirrorTrust({ remote: null, urls })).toEqual({})
   })
 })
