@@ -2,10 +2,10 @@ import { expect, it } from 'vitest'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
 import { MiB } from './harness.js'
-import { loopDisks } from './loop-disk.js'
+import { diskNeeds } from './loop-disk.js'
 import { cutAndResume } from './power.js'
 
-describeWith(loopDisks, 'row 30b: the power is cut', () => {
+describeWith(diskNeeds.ext4, 'row 30b: the power is cut', () => {
   const content = randomContent(4 * MiB, 'power')
   const old = Buffer.from('the file that was there before')
 

@@ -1,5 +1,5 @@
 /** One download with a power cut in the middle, and what must hold after it (FAULTS row 30b). */
-import { mkdir, open, readFile, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
@@ -11,11 +11,13 @@ import { listTree } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 import { arrives, expectInvariant, makeManager, MiB } from './harness.js'
 import { lengthOf } from './leftovers.js'
-import { LoopDisk, type Cut } from './loop-disk.js'
+import { LoopDisk, type Cut, type DiskKind } from './loop-disk.js'
 
 /** How a round goes. */
 export interface PowerRound {
   content: Content
+  /** Default ext4. */
+  disk?: DiskKind
   how: Cut
   /** When the power is cut: milliseconds after the request, or as soon as the journal vouches for some bytes. */
   cut: number | 'when synced'
@@ -37,7 +39,14 @@ export interface PowerOutcome {
 const name = 'model.bin'
 
 /** Runs one round on a new disk. Throws when anything is not as expected. */
-export async function cutAndResume({ content, how, cut, old, options }: PowerRound): Promise<PowerOutcome> {
+export async function cutAndResume({
+  content,
+  disk: kind = 'ext4',
+  how,
+  cut,
+  old,
+  options,
+}: PowerRound): Promise<PowerOutcome> {
   await using origin = await startOrigin()
   const path = `/${name}`
   // Two connections: a file takes about a second, or long enough for the first bytes to be synced before the
@@ -45,7 +54,7 @@ export async function cutAndResume({ content, how, cut, old, options }: PowerRou
   const seconds = cut === 'when synced' ? 20 : 1
   origin.serve(path, { content, bytesPerSecond: content.size / 2 / seconds })
   const url = origin.url(path)
-  const disk = new LoopDisk(content.size * 3 + 16 * MiB)
+  const disk = new LoopDisk(content.size * 3 + 16 * MiB, kind)
   // A folder below: the root has a lost+found of its own.
   const directory = join(disk.path, 'models')
   try {
@@ -77,8 +86,8 @@ export async function cutAndResume({ content, how, cut, old, options }: PowerRou
     disk.restart()
 
     const final = await finalOf(directory, content, old)
-    const synced = await checkJournal(directory, content)
-    await ageLock(directory)
+    const synced = await checkJournal(directory, name, content)
+    await reboot(directory)
     origin.serve(path, { content })
     await using after = makeManager(directory)
     const file = await arrives(await after.download({ url, ...options }))
@@ -115,13 +124,9 @@ async function hasSynced(directory: string): Promise<boolean> {
   return (parseJournal(text)?.synced.length ?? 0) > 0
 }
 
-/**
- * Looks whether the part holds what the journal vouches for, and makes the journal one of another boot: here
- * none took place.
- */
-async function checkJournal(directory: string, content: Content): Promise<number> {
-  const path = join(directory, `${name}.part.json`)
-  const text = await readFile(path, 'utf8').catch(() => '')
+/** Looks whether the part of a file holds what its journal vouches for, and returns how many bytes that is. */
+export async function checkJournal(directory: string, name: string, content: Content): Promise<number> {
+  const text = await readFile(join(directory, `${name}.part.json`), 'utf8').catch(() => '')
   const journal = parseJournal(text)
   if (journal === null) return 0
   const part = await readFile(join(directory, `${name}.part`)).catch(() => null)
@@ -131,20 +136,18 @@ async function checkJournal(directory: string, content: Content): Promise<number
     const same = part.subarray(from, to).equals(content.slice(from, to))
     expect(same, `the journal vouches for ${from} to ${to}, but the bytes are not there`).toBe(true)
   }
-  await writeFile(path, JSON.stringify({ ...journal, bootId: 'before-the-cut' }))
   return lengthOf(journal.synced)
 }
 
-/** Makes the lock one of another boot, too: it was a minute until the machine was up again. */
-async function ageLock(directory: string): Promise<void> {
-  const path = join(directory, `${name}.part.lock`)
-  const text = await readFile(path, 'utf8').catch(() => null)
-  if (text === null) return
-  if (text.startsWith('{')) {
-    const owner: unknown = JSON.parse(text)
-    if (typeof owner !== 'object') throw new Error(`This is no lock: ${text}`)
-    await writeFile(path, JSON.stringify({ ...owner, bootId: 'before-the-cut' }))
+/**
+ * Makes the journals and locks in a folder, and in those below it, those of another boot, since here none took place.
+ * One that the cut has torn stays as it is.
+ */
+export async function reboot(directory: string): Promise<void> {
+  for (const path of await listTree(directory)) {
+    if (!/\.part\.(?:json|live|lock)$/.test(path)) continue
+    const text = await readFile(join(directory, path), 'utf8')
+    if (!text.startsWith('{') || !text.endsWith('}')) continue
+    await writeFile(join(directory, path), text.replace(/"bootId":"[^"]*"/, '"bootId":"before-the-cut"'))
   }
-  const then = Date.now() / 1000 - 61
-  await utimes(path, then, then)
 }

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { loopDisks } from '../faults/loop-disk.js'
+import { diskNeeds } from '../faults/loop-disk.js'
 import * as machine from './machine.js'
 import { nginx } from './nginx.js'
 import { ociRegistry } from './oci-registry.js'
@@ -74,7 +74,7 @@ describe('the summary of a run', () => {
 })
 
 it('every need names a command', () => {
-  const needs = [...Object.values(machine), loopDisks, nginx, ociRegistry].filter(
+  const needs = [...Object.values(machine), ...Object.values(diskNeeds), nginx, ociRegistry].filter(
     (each) => typeof each === 'object' && 'missing' in each,
   )
   expect(needs.length).toBeGreaterThan(8)
