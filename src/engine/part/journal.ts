@@ -33,6 +33,8 @@ export interface Journal {
   host?: string | undefined
   /** Id of the run that wrote it last. If it is not ours, another run has taken over the part. */
   writer: string
+  /** How many that run had written before; undefined in journals of the first versions. */
+  serial?: number | undefined
   /** Inode of the part file; shows after a kill whether the rename took place. A string, as it may exceed 2^53. */
   inode: string
   /** Bytes handed to the kernel; they survive the death of the process. */
@@ -73,6 +75,7 @@ const schema = lazily(() => {
     bootId: z.string(),
     host: z.string().optional(),
     writer: z.string(),
+    serial: count.optional(),
     inode: z.string(),
     written: intervals,
     synced: intervals,
@@ -216,13 +219,14 @@ export async function peekLeftover(
 
 /**
  * The newest state that a run has written: a journal that was synced is not replaced by one that is not, which lies
- * beside it instead. That one counts only together with the journal of the same run and boot.
+ * beside it instead. That one counts only together with the journal of the same run and boot. It may be the older one:
+ * its deletion is not synced, so it can be back after a power cut, without what was synced since.
  */
 function newest(saved: Journal, recentText: string | null): Journal {
   const recent = recentText === null ? null : parseJournal(recentText)
   if (recent === null) return saved
   const together = (['writer', 'bootId', 'inode', 'url'] as const).every((key) => recent[key] === saved[key])
-  return together ? recent : saved
+  return together && (recent.serial ?? 0) >= (saved.serial ?? 0) ? recent : saved
 }
 
 /**

@@ -58,6 +58,7 @@ export class PartFile {
   readonly #sized: boolean
   /** Random id of this run; created with the first journal, which a small file does not need. */
   #writer: string | null = null
+  #serial = 0
   readonly #url: string
   readonly #sha256: string | null
   // The kernel allows one write to a file at a time. More of them would only occupy threads that others need.
@@ -442,6 +443,7 @@ export class PartFile {
       bootId: bootId(),
       host: hostId(),
       writer: (this.#writer ??= randomBytes(8).toString('hex')),
+      serial: this.#serial++,
       inode: String(ino),
       written: this.#written,
       synced: this.#synced,
@@ -459,7 +461,7 @@ export class PartFile {
       const how = sync ? 'replacement' : keepsOld ? 'content' : undefined
       await replaceFile(paths.journal, text, { mode: 0o600, ...(how === undefined ? {} : { sync: how }) })
       this.#journal = how === undefined ? 'unsynced' : 'synced'
-      // It would count beside a journal of the same run. If it stays, a resume finds a state that is a little older.
+      // If it stays, it is older than the journal, and doesn't count.
       if (this.#recentExists) await removeFiles([paths.recent]).catch(() => undefined)
       this.#recentExists = false
     } catch (error) {

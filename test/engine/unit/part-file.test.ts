@@ -79,6 +79,20 @@ describe('the journal of a part', () => {
     expect(await found()).toMatchObject({ done: [[0, 30]], synced: [[0, 20]] })
   })
 
+  it('is the forced one when the older one that lay beside it is back after a power cut', async () => {
+    const { paths, part } = await open()
+    part.writeNow(ten, 0)
+    await part.sync()
+    part.writeNow(ten, 10)
+    await part.saveJournal()
+    const older = readFileSync(paths.recent)
+    await part.sync()
+    await part.close()
+    writeFileSync(paths.recent, older)
+    const { resume } = await peekLeftover(paths, ['https://host/a'], null)
+    expect(resume).toMatchObject({ done: [[0, 20]], synced: [[0, 20]] })
+  })
+
   it.each([
     ['of another run', { writer: 'other' }],
     ['of another boot', { bootId: 'other' }],
