@@ -1,6 +1,6 @@
 /** A separate disk whose power can be cut: ext4, XFS or btrfs in a file. Requires vitest. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import type { Need } from '../support/machine.js'
@@ -70,9 +70,15 @@ const MiB = 1024 * 1024
 const minBytes: Readonly<Record<DiskKind, number>> = { ext4: 0, xfs: 320 * MiB, btrfs: 128 * MiB }
 
 const disks = new Set<LoopDisk>()
-afterAll(() => {
+
+function removeAll(): void {
   for (const disk of [...disks]) disk.remove()
-})
+}
+
+afterAll(removeAll)
+// A run that is ended from outside, too, leaves no mounts behind; nor does one whose runner is gone.
+process.once('exit', removeAll)
+for (const event of ['SIGINT', 'SIGTERM', 'disconnect']) process.once(event, () => process.exit(1))
 
 /**
  * One disk, mounted at {@link path} from the start.
@@ -86,6 +92,7 @@ export class LoopDisk {
   /** Where it is mounted. */
   readonly path: string
   readonly #kind: DiskKind
+  readonly #folder: string
   readonly #carrier: LoopDisk | null = null
   readonly #image: string
   #mounted = false
@@ -93,11 +100,11 @@ export class LoopDisk {
   constructor(sizeBytes: number, kind: DiskKind = 'ext4') {
     const size = Math.max(sizeBytes, minBytes[kind])
     this.#kind = kind
-    const folder = tempDir('disk')
-    this.path = join(folder, 'mounted')
+    this.#folder = tempDir('disk')
+    this.path = join(this.#folder, 'mounted')
     mkdirSync(this.path)
     if (kind === 'btrfs') this.#carrier = new LoopDisk(size + 32 * MiB)
-    this.#image = join(this.#carrier?.path ?? folder, 'image')
+    this.#image = join(this.#carrier?.path ?? this.#folder, 'image')
     disks.add(this)
     try {
       if (this.#carrier === null) {
@@ -138,6 +145,8 @@ export class LoopDisk {
     if (this.#mounted) run('umount', ['-l', this.path])
     this.#mounted = false
     this.#carrier?.remove()
+    // Otherwise the disks of many rounds would fill that of the machine.
+    rmSync(this.#folder, { recursive: true, force: true })
   }
 
   #mount(): void {

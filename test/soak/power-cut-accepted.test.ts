@@ -137,6 +137,7 @@ for (const kind of diskKinds) {
           seen.push(await round(kind, how, random))
         } catch (error) {
           wrong.push(new Error(`seed ${seed}, round ${number}`, { cause: error }))
+          console.error(wrong.at(-1))
         }
       }
       const sum = (what: 'accepted' | 'synced' | 'fetched') =>

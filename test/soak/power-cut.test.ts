@@ -28,6 +28,7 @@ for (const disk of diskKinds) {
           seen.push(await cutAndResume({ content, disk, how, cut, old, options }))
         } catch (error) {
           wrong.push(new Error(`seed ${seed}, round ${round}`, { cause: error }))
+          console.error(wrong.at(-1))
         }
       }
       const count = (final: PowerOutcome['final']) => seen.filter((outcome) => outcome.final === final).length
