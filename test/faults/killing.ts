@@ -118,6 +118,9 @@ async function exitsWell(last: RunningProcess): Promise<void> {
   if (code !== 0) throw new Error(`exit ${String(code)}: ${stdout} ${stderr}`)
 }
 
+/** What `findFiles` finds in a cache besides the links: the blobs, each named by its digest, and the ref. */
+export const cacheFiles = /^models--owner--model\/(?:blobs\/[0-9a-f]+|refs\/main)$/
+
 /** Looks for files by their paths in a folder, which has nothing else but what `others` matches. */
 export async function findFiles(
   directory: string,

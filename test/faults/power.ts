@@ -1,15 +1,18 @@
 /** One download with a power cut in the middle, and what must hold after it (FAULTS row 30b). */
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { DownloadOptions } from '../../src/index.js'
 import { parseJournal } from '../../src/engine/part/journal.js'
-import type { Content } from '../support/content.js'
+import { randomContent, textContent, type Content } from '../support/content.js'
+import { startHub } from '../support/hub.js'
 import { startOrigin } from '../support/origin.js'
-import { listTree } from '../support/temp.js'
+import { runCli, spawnCli } from '../support/process.js'
+import { listTree, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 import { arrives, expectInvariant, makeManager, MiB } from './harness.js'
+import { cacheFiles, findFiles } from './killing.js'
 import { lengthOf } from './leftovers.js'
 import { LoopDisk, type Cut, type DiskKind } from './loop-disk.js'
 
@@ -97,6 +100,82 @@ export async function cutAndResume({
     if (final !== 'new') expect(file.fetchedBytes).toBeLessThanOrEqual(content.size - synced)
     await after.close()
     return { final, synced, fetched: file.fetchedBytes }
+  } finally {
+    disk.remove()
+  }
+}
+
+/** What a group of a hub has, in a round of {@link cutGroup}. */
+const group = {
+  'a.bin': randomContent(3 * MiB, 'a'),
+  'b/c.bin': randomContent(5 * MiB, 'c'),
+  'b/d.bin': randomContent(300_000, 'd'),
+}
+
+/** Served by the hub itself. */
+const small = { 'config.json': textContent('{}') }
+
+/**
+ * Cuts the power while the command fetches a group, so many milliseconds after it has asked for the first byte, and lets
+ * the same command go on. Throws when anything is not as expected.
+ *
+ * @returns how many bytes were complete or vouched for after the cut, and how many were fetched then.
+ */
+export async function cutGroup({
+  disk: kind,
+  how,
+  cut,
+  layout,
+}: {
+  disk: DiskKind
+  how: Cut
+  cut: number
+  layout: 'flat' | 'hf-cache'
+}): Promise<{ synced: number; fetched: number }> {
+  await using hub = await startHub()
+  const commit = hub.add('owner/model', { files: { ...group, ...small } })
+  hub.cdnBehaviour = { bytesPerSecond: MiB / 4 }
+  const disk = new LoopDisk(64 * MiB, kind)
+  const directory = join(disk.path, 'models')
+  const home = tempDir('power-home')
+  const env = { HF_ENDPOINT: hub.url, HOME: home, HF_HOME: join(home, 'hf') }
+  const args = ['get', 'hf:owner/model', '-d', directory, '--layout', layout, '--connections', '4', '--json']
+  const isFlat = layout === 'flat'
+  try {
+    {
+      await using before = spawnCli(args, { env })
+      await waitFor(() => hub.cdn.requests().length > 0 || !before.running, {
+        timeoutMs: 15_000,
+        what: 'the first request',
+      })
+      await sleep(cut)
+      disk.cut(how)
+    }
+    disk.restart()
+
+    let synced = 0
+    for (const [path, content] of Object.entries(group)) {
+      const at = isFlat ? `model/${path}` : `models--owner--model/blobs/${content.sha256()}`
+      const file = await readFile(join(directory, at)).catch(() => null)
+      if (file !== null) expect(file.equals(content.slice(0, content.size)), `${at} is torn`).toBe(true)
+      const kept = await checkJournal(dirname(join(directory, at)), basename(at), content)
+      synced += file === null ? kept : content.size
+    }
+    await reboot(directory)
+    hub.cdnBehaviour = {}
+    const after = await runCli(args, { env, timeoutMs: 30_000 })
+    expect(after.code, after.stdout + after.stderr).toBe(0)
+    const folder = isFlat ? 'model' : `models--owner--model/snapshots/${commit}`
+    const files = Object.entries({ ...group, ...small }).map(
+      ([path, one]) => [`${folder}/${path}`, one] as const,
+    )
+    const others = isFlat ? /^$/ : cacheFiles
+    const found = await findFiles(directory, Object.fromEntries(files), others)
+    expect(found).toMatchObject({ right: true, tidy: true })
+    const fetched = Number(/"type":"completed".*?"fetchedBytes":(\d+)/.exec(after.stdout)?.[1])
+    const all = Object.values({ ...group, ...small }).reduce((sum, { size }) => sum + size, 0)
+    expect(fetched, `${synced} of ${all} bytes were there`).toBeLessThanOrEqual(all - synced)
+    return { synced, fetched }
   } finally {
     disk.remove()
   }

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { MiB } from '../faults/harness.js'
 import { seededRandom } from '../faults/killing.js'
 import { diskKinds, diskNeeds } from '../faults/loop-disk.js'
-import { cutAndResume, type PowerOutcome } from '../faults/power.js'
+import { cutAndResume, cutGroup, type PowerOutcome } from '../faults/power.js'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
 import { roundsOf, soakSeed } from './rounds.js'
@@ -11,7 +11,7 @@ import { roundsOf, soakSeed } from './rounds.js'
 for (const disk of diskKinds) {
   describeWith(diskNeeds[disk], `row 30b: the power is cut on ${disk} at random moments`, () => {
     it.each(['nothing', 'metadata'] as const)('with %s flushed', { timeout: 3_600_000 }, async (how) => {
-      const rounds = roundsOf('SOAK_CUTS', 1 / 6)
+      const rounds = roundsOf('SOAK_CUTS', 1 / 9)
       const seed = soakSeed()
       const random = seededRandom(seed)
       const seen: PowerOutcome[] = []
@@ -38,6 +38,36 @@ for (const disk of diskKinds) {
         `${disk}, ${how}: ${rounds} cuts, ${wrong.length} wrong; under the final name ${count('absent')} × nothing, ` +
           `${count('old')} × the old file, ${count('new')} × the new one; ${sum('synced')} MiB were synced, ` +
           `${sum('fetched')} MiB fetched afterwards, ${Math.round((performance.now() - start) / 1_000)} s (seed ${seed})`,
+      )
+      expect(wrong).toEqual([])
+    })
+
+    it('in the middle of a group', { timeout: 3_600_000 }, async () => {
+      const rounds = roundsOf('SOAK_CUTS', 1 / 9)
+      const seed = soakSeed()
+      const random = seededRandom(seed)
+      const wrong: unknown[] = []
+      let synced = 0
+      let fetched = 0
+      const start = performance.now()
+      for (let round = 0; round < rounds; round++) {
+        const layout = round % 2 === 0 ? 'flat' : 'hf-cache'
+        const how = random() < 0.5 ? 'nothing' : 'metadata'
+        // Bytes are synced every 5 s, and it takes a little longer than that.
+        const cut = random() * 7_000
+        try {
+          const outcome = await cutGroup({ disk, how, layout, cut })
+          synced += outcome.synced
+          fetched += outcome.fetched
+        } catch (error) {
+          wrong.push(new Error(`seed ${seed}, round ${round}`, { cause: error }))
+          console.error(wrong.at(-1))
+        }
+      }
+      console.log(
+        `${disk}, groups: ${rounds} cuts, ${wrong.length} wrong; ${(synced / MiB).toFixed(1)} MiB were synced, ` +
+          `${(fetched / MiB).toFixed(1)} MiB fetched afterwards, ` +
+          `${Math.round((performance.now() - start) / 1_000)} s (seed ${seed})`,
       )
       expect(wrong).toEqual([])
     })
