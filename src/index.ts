@@ -4,7 +4,7 @@ export { Catalog, type CatalogEntry, type CatalogModel } from './catalog/catalog
 
 export { Preloader } from './catalog/preloader.js'
 
-export type { Locale } from './catalog/messages.js'
+export type { Locale } from './util/locale.js'
 export type {
   ModelsStatus,
   ModelStatus,

@@ -1,7 +1,6 @@
 /** Human-readable messages of preloads in all supported languages. Pure. */
 
-/** Supported languages; the first is the default. */
-export const locales = ['en-US', 'zh-CN'] as const
+import type { Locale } from '../util/locale.js'
 
 /** All messages in one language. */
 export interface Messages {
@@ -9,8 +8,6 @@ export interface Messages {
   started: (count: number) => string
   failed: (keys: readonly string[], total: number) => string
   interrupted: string
-  running: string
-  unknownKey: (key: string) => string
   noLongerInCatalog: string
   // Current status of a model.
   ready: string
@@ -50,6 +47,8 @@ export interface Messages {
   tipMissing: (names: readonly string[]) => string
   tipBeingFetched: (names: readonly string[]) => string
   tipFetch: string
+  /** Stands before what follows a command. */
+  tipSeparator: string
   tipFromRoot: (folder: string) => string
   tipFromBackend: (folder: string) => string
   tipNoFile: string
@@ -60,8 +59,6 @@ const english: Messages = {
     count === 1 ? 'The preload of 1 model has started.' : `The preload of ${count} models has started.`,
   failed: (keys, total) => `${keys.length} of ${total} models failed: ${keys.join(', ')}`,
   interrupted: 'interrupted',
-  running: 'A preload is already running.',
-  unknownKey: (key) => `the catalog has no model "${key}"`,
   noLongerInCatalog: 'it is no longer in the catalog',
   ready: 'Ready.',
   readyChecked: 'Ready, digest checked.',
@@ -99,8 +96,9 @@ const english: Messages = {
   tipMissing: (names) => `Missing: ${names.join(', ')}.`,
   tipBeingFetched: (names) => `Downloading now: ${names.join(', ')}.`,
   tipFetch: 'Download with one of these commands:',
+  tipSeparator: '; ',
   tipFromRoot: (folder) => `From the project root (${folder}):`,
-  tipFromBackend: (folder) => `From the backend folder (${folder}):`,
+  tipFromBackend: (folder) => `; or from the backend folder (${folder}):`,
   tipNoFile: 'Start a preload to download them.',
 }
 
@@ -108,8 +106,6 @@ const chinese: Messages = {
   started: (count) => `已开始预下载 ${count} 个模型。`,
   failed: (keys, total) => `共 ${total} 个模型，${keys.length} 个失败：${keys.join('、')}`,
   interrupted: '已中断',
-  running: '预下载正在进行中。',
-  unknownKey: (key) => `模型清单中没有模型 "${key}"`,
   noLongerInCatalog: '该模型已不在模型清单中',
   ready: '已就绪。',
   readyChecked: '已就绪，校验和正确。',
@@ -146,8 +142,9 @@ const chinese: Messages = {
   tipMissing: (names) => `缺少：${names.join('、')}。`,
   tipBeingFetched: (names) => `正在下载：${names.join('、')}。`,
   tipFetch: '可用以下任一命令下载：',
+  tipSeparator: '；',
   tipFromRoot: (folder) => `在项目根目录（${folder}）运行：`,
-  tipFromBackend: (folder) => `在后端目录（${folder}）运行：`,
+  tipFromBackend: (folder) => `；或在后端目录（${folder}）运行：`,
   tipNoFile: '启动预下载即可下载这些模型。',
 }
 
@@ -155,6 +152,3 @@ const chinese: Messages = {
 export function messagesOf(locale: Locale): Messages {
   return locale === 'zh-CN' ? chinese : english
 }
-
-/** A supported language of human-readable messages. */
-export type Locale = 'en-US' | 'zh-CN'

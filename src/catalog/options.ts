@@ -6,8 +6,8 @@ import { parseOptions } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
+import { type Locale, locales } from '../util/locale.js'
 import { Catalog, type IdentifiedCatalog } from './catalog.js'
-import { type Locale, locales } from './messages.js'
 import type { TipInput } from './tip.js'
 
 const path = z

@@ -1,12 +1,14 @@
+import { sentenceError, sentenceIssue } from '../download/error-text.js'
 import { isActive, isSettled } from '../download/states.js'
-import { DownloadError, type OptionIssue } from '../errors.js'
+import { DownloadError } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import { GuardedEmitter } from '../util/emitter.js'
 import type { Timer } from '../util/clock.js'
+import type { Locale } from '../util/locale.js'
 import { redactUrls } from '../util/redact.js'
 import { Serial } from '../util/schedule.js'
 import type { CatalogEntry } from './catalog.js'
-import { type Locale, type Messages, messagesOf } from './messages.js'
+import { type Messages, messagesOf } from './messages.js'
 import { locationIn } from './model-files.js'
 import { checkLocation, surveyModels } from './models-status.js'
 import {
@@ -111,7 +113,8 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     await this.ready
     return this.#turns.run(this, async () => {
       this.#requireOpen()
-      if (this.#state.running !== null) throw new DownloadError('CONFLICT', this.#messages.running)
+      if (this.#state.running !== null)
+        throw sentenceError('CONFLICT', 'preloadRunning', [], {}, this.#options.locale)
       const { manager, roots } = this.#options
       const entries = this.#choose(models)
       const modes = [...new Set(entries.map((entry) => entry.mode))]
@@ -274,14 +277,13 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     const keys = models === 'all' ? [] : (models ?? []).map((key) => key.trim()).filter((key) => key !== '')
     if (keys.length === 0 || keys.includes('all'))
       return catalog.entries.filter((entry) => entry.auto_download)
-    const issues: OptionIssue[] = []
-    for (const key of new Set(keys)) {
-      if (catalog.get(key) === undefined)
-        issues.push({ path: 'models', message: this.#messages.unknownKey(key.slice(0, 64)) })
-    }
-    if (issues.length > 0) {
-      const text = issues.map((issue) => issue.message).join('; ')
-      throw new DownloadError('INVALID_OPTIONS', `models: ${text}`, { issues })
+    const unknown = [...new Set(keys)]
+      .filter((key) => catalog.get(key) === undefined)
+      .map((key) => key.slice(0, 64))
+    if (unknown.length > 0) {
+      const { locale } = this.#options
+      const issues = unknown.map((key) => sentenceIssue('models', 'unknownModel', [key], locale))
+      throw sentenceError('INVALID_OPTIONS', 'unknownModels', unknown, { issues }, locale)
     }
     return catalog.entries.filter((entry) => keys.includes(entry.key))
   }

@@ -23,7 +23,10 @@ export interface TipInput {
   platform: NodeJS.Platform
 }
 
-/** Formats the tip. */
+/**
+ * Formats the tip. Pages may show it without its line breaks, so punctuation separates the commands as well. It
+ * comes before what follows a command, because a command is copied up to the end of its line.
+ */
 export function firstUseTip(facts: TipInput, messages: Messages): string {
   const { missing, catalogFile } = facts
   if (missing.length === 0) return messages.tipAllReady
@@ -32,14 +35,18 @@ export function firstUseTip(facts: TipInput, messages: Messages): string {
   if (catalogFile === null) return `${messages.tipMissing(names)}\n${messages.tipNoFile}`
   const lines = [messages.tipMissing(names), messages.tipFetch]
   const block = (title: string, place: TipInput['projectRoot']) => {
-    lines.push(title, ...commandsFor(place, { ...facts, catalogFile }))
+    lines.push(title, ...commandsFor(place, { ...facts, catalogFile }, messages.tipSeparator))
   }
   block(messages.tipFromRoot(facts.projectRoot.folder), facts.projectRoot)
   block(messages.tipFromBackend(facts.backendDir.folder), facts.backendDir)
   return lines.join('\n')
 }
 
-function commandsFor(place: TipInput['projectRoot'], facts: TipInput & { catalogFile: string }): string[] {
+function commandsFor(
+  place: TipInput['projectRoot'],
+  facts: TipInput & { catalogFile: string },
+  separator: string,
+): string[] {
   const path = facts.platform === 'win32' ? win32 : posix
   const words = [
     'npx',
@@ -51,11 +58,10 @@ function commandsFor(place: TipInput['projectRoot'], facts: TipInput & { catalog
     ...(facts.keys === null ? [] : ['--models', facts.keys.join(',')]),
   ]
   if (facts.platform !== 'win32') return [`  ${quoteCommand(words, 'posix')}`]
-  const shells: [string, Shell][] = [
-    ['PowerShell', 'powershell'],
-    ['cmd', 'cmd'],
+  return [
+    `  PowerShell: ${quoteCommand(words, 'powershell')}`,
+    `  ${separator}cmd: ${quoteCommand(words, 'cmd')}`,
   ]
-  return shells.map(([name, shell]) => `  ${name}: ${quoteCommand(words, shell)}`)
 }
 
 function pathFrom(place: TipInput['projectRoot'], target: string, path: PlatformPath): string {

@@ -3,6 +3,7 @@ import { DownloadError, type OptionIssue, toDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { parseUrl } from '../sources/identify.js'
 import type { RemoteGrant } from '../net/address-policy.js'
+import { issueOfKind } from './error-text.js'
 
 // ---- Headers that callers may set.
 
@@ -269,10 +270,9 @@ export type ResolvedDownloadOptions = z.output<typeof downloadOptionsSchema>
 export function parseOptions<S extends z.ZodType>(schema: S, input: unknown, what: string): z.output<S> {
   const result = schema.safeParse(input)
   if (result.success) return result.data
-  const issues: OptionIssue[] = result.error.issues.map((issue) => ({
-    path: issue.path.join('.'),
-    message: issue.message,
-  }))
+  const issues: OptionIssue[] = result.error.issues.map((issue) =>
+    issueOfKind({ path: issue.path.join('.'), message: issue.message }, issue.code),
+  )
   const text = issues
     .map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`))
     .join('; ')

@@ -1,13 +1,14 @@
 /** Validates requests for downloads, and adds the settings of the manager. */
 import { hash } from 'node:crypto'
 import { checkFilename, fallbackFilename } from '../disk/names.js'
-import { DownloadError, invalidOption } from '../errors.js'
+import { invalidOption } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { identify } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
 import { environmentCache, type Destinations } from './destination.js'
 import type { Download } from './download.js'
+import { sentenceError } from './error-text.js'
 import { checkMirrors, downloadOptionsSchema, parseOptions, type ResolvedDownloadOptions } from './options.js'
 import type { DownloadRecord } from './record.js'
 import { isActive, isSettled } from './states.js'
@@ -195,11 +196,7 @@ export function requireSame(
   place: Pick<ValidatedRequest, 'directory' | 'mode' | 'givenFilename'>,
 ): void {
   const { record } = known
-  const differs = (name: string) =>
-    new DownloadError(
-      'CONFLICT',
-      `This URL is already known with a different ${name}; remove that download first.`,
-    )
+  const differs = (name: string) => sentenceError('CONFLICT', 'knownDifferently', [name])
   if (wanted.layout !== undefined && wanted.layout !== record.layout) throw differs('layout')
   // A cache has no modes.
   if (place.mode !== undefined && record.layout === 'flat' && place.mode !== record.mode)
@@ -213,16 +210,10 @@ export function requireSame(
   if (wanted.exclude !== undefined && !sameList(wanted.exclude, record.exclude)) throw differs('exclude')
   const stricter = isStricter(record, wanted)
   if (stricter && wanted.remote !== null && record.remote === null && !isSettled(known.state)) {
-    throw new DownloadError(
-      'CONFLICT',
-      'This URL is already being downloaded for the host application, without that sha256 or size.',
-    )
+    throw sentenceError('CONFLICT', 'activeForHost', [])
   }
   if (stricter && isActive(known.state)) {
-    throw new DownloadError(
-      'CONFLICT',
-      'This URL is already being downloaded without that sha256 or size; wait until it has ended.',
-    )
+    throw sentenceError('CONFLICT', 'activeOtherwise', [])
   }
 }
 

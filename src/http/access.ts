@@ -1,6 +1,8 @@
 /** Access control: the decision of the host application, or by default callers on this machine only. */
 import ipaddr from 'ipaddr.js'
-import { DownloadError } from '../errors.js'
+import { sentenceError } from '../download/error-text.js'
+import type { ErrorSentences } from '../download/error-sentences.js'
+import type { DownloadError } from '../errors.js'
 
 /**
  * The permission that a request needs.
@@ -187,23 +189,17 @@ export function callerOf(request: RequestHead, { remoteAddress }: RequestContext
 export function requireLocal(request: RequestHead, context: RequestContext): void {
   const { remoteAddress } = context
   if (remoteAddress === undefined) {
-    throw denied('The address of the caller is unknown; the host application must pass `authorize`.')
+    throw denied('unknownCaller', [])
   }
   if (!isLoopbackAddress(remoteAddress)) {
-    throw denied(
-      'Only callers on the same machine are allowed, unless the host application passes `authorize`.',
-    )
+    throw denied('localOnly', [])
   }
   const proxy = proxyHeaderOf(request)
   if (proxy !== null) {
-    throw denied(
-      `A proxy has passed on this request (${proxy}), so its caller may be anywhere; the host application must pass \`authorize\`.`,
-    )
+    throw denied('behindProxy', [proxy])
   }
   if (!isLoopbackHost(hostOf(request, context))) {
-    throw denied(
-      'This host name is not allowed, unless the host application passes `authorize`; use localhost.',
-    )
+    throw denied('foreignHost', [])
   }
 }
 
@@ -214,7 +210,7 @@ export function requireLocal(request: RequestHead, context: RequestContext): voi
  */
 export function requireHost(request: Request, context: RequestContext): void {
   if (parseHost(hostOf(request, context)) !== null) return
-  throw new DownloadError('INVALID_OPTIONS', 'The Host header does not name a valid host.', { status: 400 })
+  throw sentenceError('INVALID_OPTIONS', 'badHost', [], { status: 400 })
 }
 
 /**
@@ -231,9 +227,9 @@ export async function requirePermission(
   const permission = await authorize(action, request, context)
   if (permission === true) return
   if (permission === 'unauthenticated') {
-    throw new DownloadError('ACCESS_DENIED', 'This requires authentication.', { status: 401 })
+    throw sentenceError('ACCESS_DENIED', 'unauthenticated', [], { status: 401 })
   }
-  throw denied(`You don't have permission for this (${action}).`)
+  throw denied('forbidden', [action])
 }
 
 /**
@@ -271,10 +267,25 @@ export function requireOwnPage(
   if (!isOwn && !(origin === null && isAllowed(page))) throw foreignPage()
 }
 
+/**
+ * The origin of a request from a web page of another site, or null for all other requests.
+ *
+ * @param behindProxy - see {@link requireOwnPage}.
+ */
+export function foreignOriginOf(
+  request: RequestHead,
+  context: RequestContext,
+  behindProxy: boolean,
+): string | null {
+  const { headers } = request
+  const origin = headers.get('origin')
+  if (origin === null || headers.get('sec-fetch-site') === 'same-origin') return null
+  const hosts = [hostOf(request, context), behindProxy ? headers.get('x-forwarded-host') : null]
+  return hosts.some((host) => host !== null && isSameHost(origin, host)) ? null : origin
+}
+
 function foreignPage(): DownloadError {
-  return denied(
-    'Pages of this origin are not allowed to do this; the host application can list the origin in `cors`.',
-  )
+  return denied('foreignPage', [])
 }
 
 function originOf(referer: string | null): string | null {
@@ -289,9 +300,7 @@ function requireNoForm(headers: Pick<Headers, 'get'>): void {
   const type = headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase() ?? ''
   const isBrowser = headers.get('cookie') !== null || /^mozilla\//i.test(headers.get('user-agent') ?? '')
   if (!isBrowser || !formTypes.includes(type)) return
-  throw new DownloadError('INVALID_OPTIONS', 'The body must be JSON (Content-Type: application/json).', {
-    status: 415,
-  })
+  throw sentenceError('INVALID_OPTIONS', 'notJson', [], { status: 415 })
 }
 
 /** Whether an `Origin` header matches a `Host` header. Either may omit the default port. */
@@ -302,6 +311,9 @@ function isSameHost(origin: string, host: string): boolean {
   return own !== '' && URL.canParse(asked) && new URL(asked).host === own
 }
 
-function denied(message: string): DownloadError {
-  return new DownloadError('ACCESS_DENIED', message, { status: 403 })
+function denied<Key extends keyof ErrorSentences>(
+  key: Key,
+  names: Parameters<ErrorSentences[Key]>,
+): DownloadError {
+  return sentenceError('ACCESS_DENIED', key, names, { status: 403 })
 }

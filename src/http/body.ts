@@ -1,5 +1,7 @@
 /** Reads request bodies: JSON of at most 64 KiB. */
-import { DownloadError } from '../errors.js'
+import type { ErrorSentences } from '../download/error-sentences.js'
+import { sentenceError } from '../download/error-text.js'
+import type { DownloadError } from '../errors.js'
 
 /** Maximum size of a request body, in bytes. */
 export const maxBodyBytes = 64 * 1024
@@ -34,7 +36,7 @@ export async function readJson(request: Request, given: unknown): Promise<unknow
     return JSON.parse(text) as unknown
   } catch {
     // The cause is omitted, because it quotes the body.
-    throw refused(400, 'The body is not valid JSON.')
+    throw refused(400, 'bodyInvalidJson', [])
   }
 }
 
@@ -58,15 +60,14 @@ function bytesOf(given: unknown): Uint8Array {
  */
 function requireJson(headers: Headers): void {
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')
-  if (!jsonType.test(type.trim()))
-    throw refused(415, 'The body must be JSON (Content-Type: application/json).')
+  if (!jsonType.test(type.trim())) throw refused(415, 'notJson', [])
   const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith('charset='))
   // RFC 8259 section 8.1: JSON exchanged between systems is UTF-8.
   if (charset !== undefined && !/^charset="?utf-?8"?$/.test(charset)) {
-    throw refused(415, 'The body must be encoded as UTF-8.')
+    throw refused(415, 'bodyNotUtf8', [])
   }
   const coding = headers.get('content-encoding') ?? 'identity'
-  if (coding.toLowerCase() !== 'identity') throw refused(415, 'The body must not be compressed.')
+  if (coding.toLowerCase() !== 'identity') throw refused(415, 'bodyCompressed', [])
 }
 
 async function readText(request: Request): Promise<string> {
@@ -78,7 +79,7 @@ async function readText(request: Request): Promise<string> {
   let size = 0
   for (;;) {
     const { done, value } = await reader.read().catch(() => {
-      throw refused(400, 'The body ended too early.')
+      throw refused(400, 'bodyEndedEarly', [])
     })
     if (done) return decode(chunks)
     size += value.byteLength
@@ -94,14 +95,18 @@ function decode(chunks: readonly Uint8Array[]): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
   } catch {
-    throw refused(400, 'The body is not valid UTF-8.')
+    throw refused(400, 'bodyInvalidUtf8', [])
   }
 }
 
 function tooLarge(): DownloadError {
-  return refused(413, `The body is larger than ${maxBodyBytes} bytes.`)
+  return refused(413, 'bodyTooLarge', [String(maxBodyBytes)])
 }
 
-function refused(status: number, message: string): DownloadError {
-  return new DownloadError('INVALID_OPTIONS', message, { status })
+function refused<Key extends keyof ErrorSentences>(
+  status: number,
+  key: Key,
+  names: Parameters<ErrorSentences[Key]>,
+): DownloadError {
+  return sentenceError('INVALID_OPTIONS', key, names, { status })
 }

@@ -1,5 +1,6 @@
 /** Server-sent events of the downloads of a manager. */
 import type { Download } from '../download/download.js'
+import { retryText, type Voice } from '../download/error-text.js'
 import type { DownloadEvents } from '../download/events.js'
 import { type DownloadState, isSettled } from '../download/states.js'
 import type { DownloadManager } from '../manager/manager.js'
@@ -9,11 +10,11 @@ import type { DownloadSseEvents, WireLog } from './schemas.js'
 import type { SseMessage, SseSource } from './sse.js'
 import { toFullWire, toWire, toWireMap } from './wire.js'
 
-/** Source of the events of `GET /api/models/download/events`; the topic is the URL. */
-export function downloadEvents(manager: DownloadManager): SseSource {
+/** Source of the events of `GET /api/models/download/events` in one language; the topic is the URL. */
+export function downloadEvents(manager: DownloadManager, voice: Voice): SseSource {
   return {
     subscribe: (publish) => {
-      const listeners = listenersFor(publish)
+      const listeners = listenersFor(publish, voice)
       // Object.keys loses the type of the keys. The cast is safe because each listener is registered for its
       // own event.
       const names = Object.keys(listeners) as 'queued'[]
@@ -23,26 +24,26 @@ export function downloadEvents(manager: DownloadManager): SseSource {
       }
     },
     snapshot: (url) => {
-      if (url === null) return { event: 'snapshot', data: { downloads: toWireMap(manager.list()) } }
+      if (url === null) return { event: 'snapshot', data: { downloads: toWireMap(manager.list(), voice) } }
       const download = manager.get(url)
-      return download === undefined ? null : { event: 'snapshot', data: toFullWire(download) }
+      return download === undefined ? null : { event: 'snapshot', data: toFullWire(download, voice) }
     },
   }
 }
 
 type Publish = (message: SseMessage) => void
 
-function listenersFor(publish: Publish): DownloadEvents {
+function listenersFor(publish: Publish, voice: Voice): DownloadEvents {
   /** Last published state of each unsettled download. */
   const published = new Map<string, DownloadState>()
 
   const publishDownload = (event: keyof DownloadSseEvents, download: Download) => {
     publish({
       event,
-      data: toWire(download),
+      data: toWire(download, voice),
       topic: download.url,
       replaceable: event === 'progress',
-      ...(download.group === null ? {} : { detail: () => toFullWire(download) }),
+      ...(download.group === null ? {} : { detail: () => toFullWire(download, voice) }),
     })
   }
   const publishState = (download: Download) => {
@@ -77,7 +78,7 @@ function listenersFor(publish: Publish): DownloadEvents {
     },
     retrying: ({ download, error, delayMs }) => {
       const seconds = (delayMs / 1000).toFixed(1)
-      log(download, 'warn', `${publicMessage(error)} Retrying in ${seconds} s.`)
+      log(download, 'warn', retryText(publicMessage(error, voice), seconds, voice))
     },
     log: ({ download, level, message }) => {
       // Messages about the server itself are meant for the host application only.

@@ -1,9 +1,10 @@
 import { lstat } from '../disk/fs.js'
 import { isInside } from '../disk/inside.js'
 import type { Download } from '../download/download.js'
+import { sentenceError } from '../download/error-text.js'
 import type { DownloadOptions } from '../download/options.js'
 import { isSettled } from '../download/states.js'
-import { DownloadError, invalidOption } from '../errors.js'
+import { invalidOption } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { type Route, route, type Services } from './route.js'
@@ -82,7 +83,7 @@ async function known(manager: DownloadManager, url: string): Promise<Download> {
   await manager.ready
   const download = manager.get(url)
   if (download !== undefined) return download
-  throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
+  throw sentenceError('UNKNOWN_DOWNLOAD', 'unknownDownload', [])
 }
 
 /**
@@ -94,9 +95,7 @@ async function known(manager: DownloadManager, url: string): Promise<Download> {
 function requireOwnFile(manager: DownloadManager, url: string): void {
   const download = manager.get(url)
   if (download === undefined || isInside(manager.directory, download.path)) return
-  const message =
-    "The file is outside the server's folder, so it can't be deleted here; remove only the download."
-  throw new DownloadError('ACCESS_DENIED', message, { status: 403 })
+  throw sentenceError('ACCESS_DENIED', 'outsideFolder', [], { status: 403 })
 }
 
 /** Creates one of the four control routes. */
@@ -109,9 +108,9 @@ function control(name: 'pause' | 'resume' | 'cancel' | 'retry', summary: string)
     body: 'ControlRequest',
     answer: 'ControlResult',
     errors: [400, 404, 409, 413, 415],
-    handle: async ({ services, body }): Promise<ControlResult> => ({
+    handle: async ({ services, body, voice }): Promise<ControlResult> => ({
       success: true,
-      download: toFullWire(await services.manager[name](body.url)),
+      download: toFullWire(await services.manager[name](body.url), voice),
     }),
   })
 }
@@ -155,15 +154,15 @@ export const downloadRoutes: readonly Route[] = [
     query: statusQuery,
     answer: 'DownloadStatusOrList',
     errors: [400, 404],
-    handle: async ({ services: { manager }, query }): Promise<DownloadStatus | DownloadList> => {
+    handle: async ({ services: { manager }, query, voice }): Promise<DownloadStatus | DownloadList> => {
       const { url, state, mode, limit } = query
-      if (url !== undefined) return { success: true, download: toFullWire(await known(manager, url)) }
+      if (url !== undefined) return { success: true, download: toFullWire(await known(manager, url), voice) }
       await manager.ready
       const matching = manager
         .list()
         .filter((each) => (state ?? each.state) === each.state && (mode ?? each.mode) === each.mode)
       const { items, next } = pageOf(matching, query, ({ record }) => record.sequence)
-      const downloads = toWireMap(items)
+      const downloads = toWireMap(items, voice)
       return { success: true, downloads, ...(limit === undefined ? {} : { next_cursor: next }) }
     },
   }),
@@ -179,10 +178,10 @@ export const downloadRoutes: readonly Route[] = [
     query: eventsQuery,
     answer: 'event stream',
     errors: [400, 404],
-    handle: async ({ services: { manager, downloadEvents }, request, query, caller }) => {
+    handle: async ({ services: { manager, downloadEvents }, request, query, caller, voice }) => {
       if (query.url !== undefined) await known(manager, query.url)
       else await manager.ready
-      return eventStream(downloadEvents, request, query.url ?? null, caller)
+      return eventStream(downloadEvents[voice.locale], request, query.url ?? null, caller)
     },
   }),
 ]

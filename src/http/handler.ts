@@ -1,13 +1,15 @@
 import * as z from 'zod'
-import type { Locale } from '../catalog/messages.js'
 import type { Preloader } from '../catalog/preloader.js'
+import { sentenceError, type Voice } from '../download/error-text.js'
 import { parseOptions, remoteSchema } from '../download/options.js'
-import { DownloadError, toDownloadError } from '../errors.js'
+import { toDownloadError } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
+import { chooseLocale, type Locale, locales } from '../util/locale.js'
 import { redactUrls } from '../util/redact.js'
 import {
   callerOf,
+  foreignOriginOf,
   type Action,
   type Authorize,
   type Permission,
@@ -25,8 +27,9 @@ import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
 import { preloadEvents } from './preload-routes.js'
 import { isServerFault, jsonHeaders, problemHeaders, toProblem } from './problem.js'
+import { RefusedOrigins } from './refused-origins.js'
 import { type StatusFastPath, statusFastPath } from './status-fast-path.js'
-import { components, type Route, type Services } from './route.js'
+import { components, type Route, type RouteCall, type Services } from './route.js'
 import { dashboardPath, routes, routesByPath } from './routes.js'
 import { SseChannel } from './sse.js'
 
@@ -60,7 +63,8 @@ export interface HandlerOptions<Native = unknown> {
    */
   allowedHosts?: readonly string[] | undefined
   /**
-   * Language of human-readable messages when `Accept-Language` requests no supported one. Default `en-US`.
+   * Language of texts for people, such as `error` and `detail`, when `Accept-Language` requests no supported one;
+   * also that of the handler's own log messages. Default `en-US`.
    */
   locale?: Locale | undefined
   /** How many downloads may wait for a slot before further ones are refused with 429. Default 10,000. */
@@ -72,6 +76,12 @@ export interface HandlerOptions<Native = unknown> {
    * false.
    */
   ui?: boolean | string | undefined
+  /**
+   * Whether messages name the options of the command (`--cors`) instead of those above. Default false.
+   *
+   * @internal
+   */
+  command?: boolean | undefined
 }
 
 /**
@@ -104,7 +114,7 @@ const optionsSchema = z.object({
     .default(''),
   allowPrivateNetwork: z.boolean().default(false),
   allowedHosts: z.array(z.string()).default([]),
-  locale: z.enum(['en-US', 'zh-CN']).default('en-US'),
+  locale: z.enum(locales).default(locales[0]),
   cors: z
     .object({
       origins: z.union([z.literal('*'), z.array(z.string())], "must be '*' or a list of origins"),
@@ -114,6 +124,7 @@ const optionsSchema = z.object({
   authorize: z.custom<Authorize>((value) => typeof value === 'function', 'must be a function').optional(),
   maxQueued: z.number().int().min(0).default(10_000),
   ui: z.union([z.boolean(), z.string().min(1)], 'must be a boolean or the page').default(false),
+  command: z.boolean().default(false),
 })
 
 /**
@@ -128,7 +139,8 @@ const optionsSchema = z.object({
  */
 export function createHandler<Native = unknown>(options: HandlerOptions<Native>): Handler {
   const checked = parseOptions(optionsSchema, options, 'createHandler options')
-  const { manager, authorize, ui } = checked
+  const { manager, authorize, ui, locale, command } = checked
+  const hostVoice: Voice = { locale, command }
   const { preloader = null } = options
   const remote = { allowPrivateNetwork: checked.allowPrivateNetwork, allowedHosts: checked.allowedHosts }
   parseOptions(remoteSchema, remote, 'createHandler options')
@@ -139,15 +151,22 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   const services: Services = {
     manager,
     preloader,
-    locale: checked.locale,
     remote,
     admission: new Admission(manager, checked.maxQueued),
-    downloadEvents: new SseChannel(downloadEvents(manager), {}, clock),
-    preloadEvents: preloader === null ? null : new SseChannel(preloadEvents(preloader), {}, clock),
+    downloadEvents: inEachLanguage(
+      (one) => new SseChannel(downloadEvents(manager, { locale: one, command }), {}, clock),
+    ),
+    preloadEvents:
+      preloader === null
+        ? null
+        : inEachLanguage(
+            (one) => new SseChannel(preloadEvents(preloader, { locale: one, command }), {}, clock),
+          ),
     dashboard: createDashboard(typeof ui === 'string' ? ui : null),
     document: () => (document ??= openApiDocument(served, base)),
   }
   const cors = new CorsPolicy(checked.cors)
+  const refused = new RefusedOrigins(hostVoice)
 
   const routesAt = (pathname: string) => {
     if (!pathname.startsWith(base)) return undefined
@@ -155,10 +174,10 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     return path === dashboardPath && ui === false ? undefined : routesByPath.get(path)
   }
 
-  const answer = async (request: Request, context: RequestContext): Promise<Response> => {
+  const answer = async (request: Request, context: RequestContext, voice: Voice): Promise<Response> => {
     const url = new URL(request.url)
     const here = routesAt(url.pathname)
-    if (here === undefined) throw new DownloadError('NOT_FOUND', 'There is nothing at this path.')
+    if (here === undefined) throw sentenceError('NOT_FOUND', 'nothingHere', [])
     if (authorize === undefined) requireLocal(request, context)
     else requireHost(request, context)
     const allowed = allowedMethods(here)
@@ -169,7 +188,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     }
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const route = here.find((each) => each.method === method)
-    if (route === undefined) return methodNotAllowed(request.method, allowed)
+    if (route === undefined) return methodNotAllowed(request.method, allowed, voice)
     if (method !== 'GET')
       requireOwnPage(request, context, (origin) => cors.allows(origin), authorize !== undefined)
     const told = { ...context, native: context.native }
@@ -178,19 +197,28 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     // Without `authorize`, the caller is on this machine and may do everything.
     const permission = async (action: Action): Promise<Permission> =>
       authorize === undefined || (await authorize(action, request, told))
-    return await run(route, services, request, url, context, permission)
+    return await run(route, { services, request, permission, voice }, url, context)
+  }
+
+  /** The reason goes to the log, since a browser keeps the response from the page that would show it. */
+  const noteRefusedOrigin = (request: Request, context: RequestContext) => {
+    const origin = foreignOriginOf(request, context, authorize !== undefined)
+    const message = origin === null || cors.allows(origin) ? null : refused.note(origin)
+    if (message !== null) manager.emit('log', { level: 'warn', message })
   }
 
   const handle = async (request: Request, context: RequestContext = {}): Promise<Response> => {
+    const voice = { locale: chooseLocale(request.headers.get('accept-language'), locale), command }
+    noteRefusedOrigin(request, context)
     let response: Response
     try {
-      response = await answer(request, context)
+      response = await answer(request, context, voice)
     } catch (error) {
       if (isServerFault(error)) {
         const message = `A request failed: ${redactUrls(toDownloadError(error).message)}`
         manager.emit('log', { level: 'error', message })
       }
-      const problem = toProblem(error)
+      const problem = toProblem(error, voice)
       response = json(problem, problem.status, problemHeaders(problem.status))
     }
     cors.apply(request, response.headers)
@@ -200,23 +228,30 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   return Object.assign(handle, {
     owns: (pathname: string) => routesAt(pathname) !== undefined,
     // With `authorize` or CORS, the complete request is needed.
-    fastPath: authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base) : null,
+    fastPath:
+      authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base, hostVoice) : null,
     close: () => {
-      services.downloadEvents.close()
-      services.preloadEvents?.close()
+      for (const one of locales) {
+        services.downloadEvents[one].close()
+        services.preloadEvents?.[one].close()
+      }
     },
   })
+}
+
+/** Event streams contain texts for people, so each language has its own. Costs nothing without readers. */
+function inEachLanguage<T>(make: (locale: Locale) => T): Record<Locale, T> {
+  return { 'en-US': make('en-US'), 'zh-CN': make('zh-CN') }
 }
 
 /** Validates query and body with their schemas and runs the route. */
 async function run(
   route: Route,
-  services: Services,
-  request: Request,
+  call: Pick<RouteCall<unknown, unknown>, 'services' | 'request' | 'permission' | 'voice'>,
   url: URL,
   context: RequestContext,
-  permission: (action: Action) => Promise<Permission>,
 ): Promise<Response> {
+  const { request } = call
   const query =
     route.query === null ? {} : parseOptions(route.query, Object.fromEntries(url.searchParams), 'The query')
   let body: unknown
@@ -226,11 +261,9 @@ async function run(
     body = parseOptions(components[route.body], given, 'The body')
   }
   const result = await route.handle({
-    services,
-    request,
+    ...call,
     query,
     body,
-    permission,
     caller: callerOf(request, context),
   })
   return result instanceof Response ? result : json(result, 200, {})
@@ -241,9 +274,9 @@ function allowedMethods(here: readonly Route[]): string[] {
   return [...methods, ...(methods.includes('GET') ? ['HEAD'] : []), 'OPTIONS']
 }
 
-function methodNotAllowed(method: string, allowed: readonly string[]): Response {
-  const message = `${method} is not allowed here, only ${allowed.join(', ')}.`
-  const problem = toProblem(new DownloadError('INVALID_OPTIONS', message, { status: 405 }))
+function methodNotAllowed(method: string, allowed: readonly string[], voice: Voice): Response {
+  const names: [string, string] = [method, allowed.join(', ')]
+  const problem = toProblem(sentenceError('INVALID_OPTIONS', 'wrongMethod', names, { status: 405 }), voice)
   return json(problem, 405, { ...problemHeaders(405), Allow: allowed.join(', ') })
 }
 

@@ -1,7 +1,7 @@
-import type { Locale } from '../catalog/messages.js'
 import type { PreloadRunSnapshot } from '../catalog/options.js'
 import type { Preloader } from '../catalog/preloader.js'
-import { DownloadError } from '../errors.js'
+import { sentenceError, type Voice } from '../download/error-text.js'
+import type { Locale } from '../util/locale.js'
 import { type Route, route, type Services } from './route.js'
 import { type PreloadLog, preloadQuery, type PreloadStatus } from './schemas.js'
 import { eventStream, type SseChannel, type SseSource } from './sse.js'
@@ -11,23 +11,25 @@ import { toWire } from './wire.js'
 const topic = 'preload'
 
 /** Converts the status of the last run to its JSON form. */
-export function wireStatus({ downloads, ...status }: PreloadRunSnapshot): PreloadStatus {
+export function wireStatus({ downloads, ...status }: PreloadRunSnapshot, voice: Voice): PreloadStatus {
   return {
     success: true,
     ...status,
     downloads:
       downloads === null
         ? null
-        : Object.fromEntries(Object.entries(downloads).map(([key, download]) => [key, toWire(download)])),
+        : Object.fromEntries(
+            Object.entries(downloads).map(([key, download]) => [key, toWire(download, voice)]),
+          ),
   }
 }
 
 /** Source of the events of `GET /api/v1/models/preload/events`. */
-export function preloadEvents(preloader: Preloader): SseSource {
+export function preloadEvents(preloader: Preloader, voice: Voice): SseSource {
   return {
     subscribe: (publish) => {
       const onStatus = (status: PreloadRunSnapshot) => {
-        publish({ event: 'status', data: wireStatus(status), topic, replaceable: true })
+        publish({ event: 'status', data: wireStatus(status, voice), topic, replaceable: true })
       }
       const onLog = ({ line }: PreloadLog) => {
         publish({ event: 'log', data: { line }, topic })
@@ -37,18 +39,17 @@ export function preloadEvents(preloader: Preloader): SseSource {
         preloader.off('status', onStatus).off('log', onLog)
       }
     },
-    snapshot: () => ({ event: 'status', data: wireStatus(preloader.status()) }),
+    snapshot: () => ({ event: 'status', data: wireStatus(preloader.status(), voice) }),
   }
 }
 
 /** @throws DownloadError `NOT_FOUND` when the handler was created without a preloader. */
 function preloaderOf({ preloader, preloadEvents: events }: Services): {
   preloader: Preloader
-  events: SseChannel
+  events: Readonly<Record<Locale, SseChannel>>
 } {
   if (preloader !== null && events !== null) return { preloader, events }
-  const message = 'This server has no catalog of models: its handler was created without a preloader.'
-  throw new DownloadError('NOT_FOUND', message)
+  throw sentenceError('NOT_FOUND', 'noCatalog', [])
 }
 
 /**
@@ -70,11 +71,10 @@ export const preloadRoutes: readonly Route[] = [
     summary: 'Which models of the catalog are ready.',
     answer: 'ModelsStatus',
     errors: [],
-    handle: async ({ services, request }) => {
+    handle: async ({ services, voice }) => {
       const { preloader } = preloaderOf(services)
       await preloader.ready
-      const locale = chooseLocale(request.headers.get('accept-language'), services.locale)
-      return preloader.modelsStatus(locale)
+      return preloader.modelsStatus(voice.locale)
     },
   }),
   route({
@@ -107,10 +107,10 @@ export const preloadRoutes: readonly Route[] = [
     summary: 'Stop the preload. Does nothing when none is running.',
     answer: 'PreloadStatus',
     errors: [],
-    handle: async ({ services }) => {
+    handle: async ({ services, voice }) => {
       const { preloader } = preloaderOf(services)
       await preloader.cancel()
-      return wireStatus(preloader.status())
+      return wireStatus(preloader.status(), voice)
     },
   }),
   route({
@@ -120,10 +120,10 @@ export const preloadRoutes: readonly Route[] = [
     summary: 'Status of the running preload, or else of the last one.',
     answer: 'PreloadStatus',
     errors: [],
-    handle: async ({ services }) => {
+    handle: async ({ services, voice }) => {
       const { preloader } = preloaderOf(services)
       await preloader.ready
-      return wireStatus(preloader.status())
+      return wireStatus(preloader.status(), voice)
     },
   }),
   route({
@@ -133,50 +133,10 @@ export const preloadRoutes: readonly Route[] = [
     summary: 'Server-sent events: `status` first and after each change, and `log`.',
     answer: 'event stream',
     errors: [],
-    handle: async ({ services, request, caller }) => {
+    handle: async ({ services, request, caller, voice }) => {
       const { preloader, events } = preloaderOf(services)
       await preloader.ready
-      return eventStream(events, request, null, caller)
+      return eventStream(events[voice.locale], request, null, caller)
     },
   }),
 ]
-
-// ---- Language negotiation. Pure.
-
-/** Supported languages by primary subtag (RFC 5646 section 2.2.1). */
-const locales: ReadonlyMap<string, Locale> = new Map([
-  ['en', 'en-US'],
-  ['zh', 'zh-CN'],
-])
-
-/**
- * Chooses the best supported language for an `Accept-Language` header (RFC 9110 section 12.5.4). The region
- * is ignored.
- *
- * @param field - value of the header, or null.
- * @param fallback - used when the header requests no supported language, or any.
- */
-export function chooseLocale(field: string | null, fallback: Locale): Locale {
-  let best = fallback
-  let bestWeight = 0
-  for (const range of (field ?? '').split(',')) {
-    const [tag = '', ...parameters] = range.split(';')
-    const name = tag.trim().toLowerCase()
-    const locale = name === '*' ? fallback : locales.get(name.split('-')[0] ?? '')
-    if (locale === undefined) continue
-    const weight = weightOf(parameters)
-    if (weight > bestWeight) {
-      best = locale
-      bestWeight = weight
-    }
-  }
-  return best
-}
-
-function weightOf(parameters: readonly string[]): number {
-  for (const parameter of parameters) {
-    const weight = /^\s*q=([01](?:\.\d{0,3})?)\s*$/i.exec(parameter)?.[1]
-    if (weight !== undefined) return Math.min(1, Number(weight))
-  }
-  return 1
-}

@@ -1,5 +1,12 @@
 /** Errors as RFC 9457 problem details, with the members of the older format (`success`, `error`). Pure. */
 import { STATUS_CODES } from 'node:http'
+import {
+  type DescribedError,
+  englishVoice,
+  errorText,
+  issueText,
+  type Voice,
+} from '../download/error-text.js'
 import { type DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import type { Problem } from './schemas.js'
@@ -72,9 +79,9 @@ const fields: Partial<Record<DownloadErrorCode, string>> = {
  * The part of an error message that callers may see. The message of an unexpected error could contain
  * anything, so it is not exposed.
  */
-export function publicMessage(error: { code: DownloadErrorCode; message: string }): string {
-  if (error.code === 'INTERNAL') return 'Something went wrong inside the server.'
-  return redactUrls(error.message)
+export function publicMessage(error: DescribedError, voice: Voice = englishVoice): string {
+  if (error.code !== 'INTERNAL') return redactUrls(errorText(error, voice))
+  return errorText({ code: 'INTERNAL', message: 'Something went wrong inside the server.' }, voice)
 }
 
 /** The HTTP status for an error. */
@@ -82,17 +89,17 @@ export function statusOf(error: DownloadError): number {
   return (ownStatus.has(error.code) ? error.status : undefined) ?? statuses[error.code]
 }
 
-/** Converts any error to problem details. */
-export function toProblem(thrown: unknown): Problem {
+/** Converts any error to problem details. The title is the reason phrase of HTTP, which has no translations. */
+export function toProblem(thrown: unknown, voice: Voice = englishVoice): Problem {
   const error = toDownloadError(thrown)
   const { code } = error
   const status = statusOf(error)
-  const detail = publicMessage(error)
+  const detail = publicMessage(error, voice)
   const field = fields[code]
   const issues =
     error.issues.length === 0 && field !== undefined && status === 400
       ? [{ path: field, message: detail }]
-      : error.issues.map(({ path, message }) => ({ path, message: redactUrls(message) }))
+      : error.issues.map((issue) => ({ path: issue.path, message: redactUrls(issueText(issue, voice)) }))
   return {
     success: false,
     type: 'about:blank',

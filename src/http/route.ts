@@ -1,8 +1,9 @@
 /** Definition of routes: their data, schemas and handler functions. */
 import type * as z from 'zod'
-import type { Locale } from '../catalog/messages.js'
 import type { Preloader } from '../catalog/preloader.js'
+import type { Voice } from '../download/error-text.js'
 import type { DownloadManager } from '../manager/manager.js'
+import type { Locale } from '../util/locale.js'
 import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
 import type { Dashboard } from './dashboard.js'
@@ -40,13 +41,12 @@ export const components = {
 export interface Services {
   manager: DownloadManager
   preloader: Preloader | null
-  /** Language when the caller requests none. */
-  locale: Locale
   /** Which addresses URLs received over HTTP may reach. */
   remote: { allowPrivateNetwork: boolean; allowedHosts: string[] }
   admission: Admission
-  downloadEvents: SseChannel
-  preloadEvents: SseChannel | null
+  /** One channel per language. */
+  downloadEvents: Readonly<Record<Locale, SseChannel>>
+  preloadEvents: Readonly<Record<Locale, SseChannel>> | null
   /** Responds with the page for people. */
   dashboard: Dashboard
   /** Returns the OpenAPI document. */
@@ -66,6 +66,8 @@ export interface RouteCall<Query, Body> {
   body: Body
   /** Whether the caller has a permission. */
   permission: (action: Action) => Promise<Permission>
+  /** Language of the caller, and how settings are called. */
+  voice: Voice
   /** Address of the caller; null when it is unknown, or that of a proxy. */
   caller: string | null
 }

@@ -1,4 +1,4 @@
-import { DownloadError } from '../errors.js'
+import { sentenceError } from '../download/error-text.js'
 import type { Permission } from './access.js'
 import { downloadRoutes } from './download-routes.js'
 import { preloadRoutes } from './preload-routes.js'
@@ -22,7 +22,7 @@ export function permissionsOf(
   const values = Object.values(answers)
   const unauthenticated = values.includes('unauthenticated')
   if (unauthenticated && !values.includes(true)) {
-    throw new DownloadError('ACCESS_DENIED', 'This requires authentication.', { status: 401 })
+    throw sentenceError('ACCESS_DENIED', 'unauthenticated', [], { status: 401 })
   }
   return {
     success: true,

@@ -7,6 +7,7 @@
  * backlog gets a new snapshot. The same backlog serves `Last-Event-ID`.
  */
 import { randomBytes } from 'node:crypto'
+import { sentenceError } from '../download/error-text.js'
 import { DownloadError } from '../errors.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { Backlog } from './backlog.js'
@@ -260,13 +261,7 @@ export class SseChannel {
   #requireRoom(caller: string | null): void {
     const own = caller === null ? 0 : [...this.#readers].filter((reader) => reader.caller === caller).length
     if (this.#readers.size < this.#maxReaders && own < this.#maxReadersOfCaller) return
-    throw new DownloadError(
-      'QUEUE_FULL',
-      'Too many event streams are open; close some, or try again later.',
-      {
-        retryable: true,
-      },
-    )
+    throw sentenceError('QUEUE_FULL', 'tooManyStreams', [], { retryable: true })
   }
 
   #feedSnapshot(reader: Reader): void {

@@ -4,7 +4,9 @@
  * everything else. Every unusual request takes the regular path.
  */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Voice } from '../download/error-text.js'
 import type { DownloadManager } from '../manager/manager.js'
+import { chooseLocale } from '../util/locale.js'
 import { type RequestContext, requireLocal } from './access.js'
 import { type DownloadStatus, statusQuery } from './schemas.js'
 import { toFullWire } from './wire.js'
@@ -25,10 +27,12 @@ const path = '/api/models/download/status'
 export type StatusFastPath = (request: RawRequest) => DownloadStatus | null
 
 /** Creates the fast path for a handler without `authorize` and CORS. */
-export function statusFastPath(manager: DownloadManager, base: string): StatusFastPath {
+export function statusFastPath(manager: DownloadManager, base: string, fallback: Voice): StatusFastPath {
   const start = `${base}${path}?url=`
   return ({ method, target, headers, context }) => {
     if (method !== 'GET' || target?.startsWith(start) !== true) return null
+    // A page of another origin is refused or allowed there.
+    if (headers.origin !== undefined) return null
     // Requests with a body take the regular path.
     if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return null
     const query = [...new URLSearchParams(target.slice(target.indexOf('?')))]
@@ -45,7 +49,8 @@ export function statusFastPath(manager: DownloadManager, base: string): StatusFa
       )
       const { url } = statusQuery.parse({ url: only[1] })
       const download = url === undefined ? undefined : manager.get(url)
-      return download === undefined ? null : { success: true, download: toFullWire(download) }
+      const voice = { ...fallback, locale: chooseLocale(get('accept-language'), fallback.locale) }
+      return download === undefined ? null : { success: true, download: toFullWire(download, voice) }
     } catch {
       return null
     }

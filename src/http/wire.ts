@@ -3,6 +3,7 @@
  * downloads.
  */
 import type { Download } from '../download/download.js'
+import type { Voice } from '../download/error-text.js'
 import type { GroupFile } from '../download/group.js'
 import type { DownloadState } from '../download/states.js'
 import { publicMessage } from './problem.js'
@@ -18,7 +19,7 @@ export function coarseStatus(state: DownloadState): WireDownload['status'] {
  * A download in lists and in events of all downloads. A group comes without its files, of which there may be
  * thousands.
  */
-export function toWire(download: Download): WireDownload {
+export function toWire(download: Download, voice: Voice): WireDownload {
   const { record, current, sha256, group } = download
   const { state, error } = record
   const failure = state === 'failed' ? error : null
@@ -30,7 +31,7 @@ export function toWire(download: Download): WireDownload {
     downloaded: current.downloaded,
     total: current.total ?? 0,
     progress: current.percent,
-    error: state === 'canceled' ? 'canceled' : failure === null ? null : publicMessage(failure),
+    error: state === 'canceled' ? 'canceled' : failure === null ? null : publicMessage(failure, voice),
     state,
     code: state === 'canceled' ? 'CANCELED' : (failure?.code ?? null),
     bytes_per_second: current.bytesPerSecond,
@@ -48,11 +49,13 @@ export function toWire(download: Download): WireDownload {
 }
 
 /** A download in responses and events about this download alone: with the files of a group. */
-export function toFullWire(download: Download): WireDownload {
-  return { ...toWire(download), files: download.group?.files.map(toWireFile) ?? null }
+export function toFullWire(download: Download, voice: Voice): WireDownload {
+  const files = download.group?.files.map((file) => toWireFile(file, voice)) ?? null
+  return { ...toWire(download, voice), files }
 }
 
-function toWireFile({ filename, size, downloaded, state, sha256, verified, error }: GroupFile): WireFile {
+function toWireFile(file: GroupFile, voice: Voice): WireFile {
+  const { filename, size, downloaded, state, sha256, verified, error } = file
   return {
     filename,
     size,
@@ -60,14 +63,14 @@ function toWireFile({ filename, size, downloaded, state, sha256, verified, error
     state,
     sha256,
     verified,
-    error: error === null ? null : publicMessage(error),
+    error: error === null ? null : publicMessage(error, voice),
     code: error?.code ?? null,
   }
 }
 
 /** Several downloads by URL, in their order. */
-export function toWireMap(downloads: Iterable<Download>): Record<string, WireDownload> {
+export function toWireMap(downloads: Iterable<Download>, voice: Voice): Record<string, WireDownload> {
   const result: Record<string, WireDownload> = {}
-  for (const download of downloads) result[download.url] = toWire(download)
+  for (const download of downloads) result[download.url] = toWire(download, voice)
   return result
 }

@@ -22,6 +22,9 @@ export interface RemoteGrant {
 /** Allows global unicast addresses only. */
 export const publicOnly: RemoteGrant = { allowPrivateNetwork: false, allowedHosts: [] }
 
+/** What the host application can do about a refused address; ends the message of `SSRF_BLOCKED`. */
+export const allowedHostsHint = 'the host application can allow the host in `allowedHosts`'
+
 /**
  * The verdict on a host. `open`: exempt, connect to any address; `check`: connect if all of its addresses are
  * public; `refuse`: don't even resolve the name.

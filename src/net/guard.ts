@@ -6,7 +6,14 @@ import type { LookupAddress, LookupOptions } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { DownloadError } from '../errors.js'
-import { isPublicAddress, judgeHost, judgeUrl, portOf, type RemoteGrant } from './address-policy.js'
+import {
+  allowedHostsHint,
+  isPublicAddress,
+  judgeHost,
+  judgeUrl,
+  portOf,
+  type RemoteGrant,
+} from './address-policy.js'
 
 /** Resolves a name to all of its addresses, in the order in which to try them. */
 export type AddressResolver = (hostname: string, options: LookupOptions) => Promise<LookupAddress[]>
@@ -155,7 +162,7 @@ async function resolveBySystem(hostname: string, options: LookupOptions): Promis
 function blocked(): DownloadError {
   return new DownloadError(
     'SSRF_BLOCKED',
-    'The host does not exist, or is or resolves to an address that remote callers are not allowed to reach.',
+    `The host does not exist, or is or resolves to an address that remote callers are not allowed to reach; ${allowedHostsHint}.`,
   )
 }
 

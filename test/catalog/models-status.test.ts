@@ -84,7 +84,7 @@ describe('the status of the models', () => {
     expect((await scene.preloader.modelsStatus()).first_use_tip.split('\n').slice(2)).toEqual([
       `From the project root (${root}):`,
       "  npx model-downloader preload 'back end/models.json' -d models --models a,b",
-      `From the backend folder (${backend}):`,
+      `; or from the backend folder (${backend}):`,
       '  npx model-downloader preload models.json -d ../models --models a,b',
     ])
     mkdirSync(join(directory, 'llm'), { recursive: true })

@@ -2,7 +2,9 @@ import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { CorsPolicy, normalOrigin } from '../../src/http/cors.js'
 import { createHandler } from '../../src/http/handler.js'
-import { startHttp, type Sent } from './bench.js'
+import { RefusedOrigins } from '../../src/http/refused-origins.js'
+import type { DownloadManager } from '../../src/manager/manager.js'
+import { base, startHttp, type Sent } from './bench.js'
 
 const status = '/api/models/download/status'
 const app = 'https://app.example'
@@ -26,6 +28,79 @@ describe('without cors', () => {
     ] as const) {
       expect(corsOf((await bench.ask(method, status, sent)).headers)).toEqual({})
     }
+  })
+})
+
+describe('the log', () => {
+  const linesOf = (manager: DownloadManager) => {
+    const lines: string[] = []
+    manager.on('log', ({ download, level, message }) => {
+      if (download === undefined) lines.push(`${level}: ${message}`)
+    })
+    return lines
+  }
+
+  it('names each refused origin once, whatever its pages do, and no origin that may call', async () => {
+    await using bench = await startHttp({ cors: { origins: [app] } })
+    const lines = linesOf(bench.manager)
+    for (const origin of ['http://localhost:5173', app, base, 'http://localhost:5173'])
+      for (const [method, sent] of [
+        ['GET', { headers: { Origin: origin } }],
+        ['POST', { headers: { Origin: origin } }],
+        ['OPTIONS', preflight(origin)],
+      ] as const)
+        await bench.ask(method, status, sent)
+    await bench.ask('GET', status, {
+      headers: { Origin: 'https://proxied.example', 'Sec-Fetch-Site': 'same-origin' },
+    })
+    expect(lines).toEqual([
+      'warn: Web pages of http://localhost:5173 are refused; list the origin in `cors` to allow them.',
+    ])
+  })
+
+  it('names the option of the command in the language of the host', async () => {
+    for (const [locale, advice] of [
+      ['en-US', 'to allow them, start the server with --cors https://a.example:8443'],
+      [
+        'zh-CN',
+        '已拒绝来自 https://a.example:8443 的网页；如需放行，请在启动时加上 --cors https://a.example:8443',
+      ],
+    ] as const) {
+      await using bench = await startHttp({ command: true, locale })
+      const lines = linesOf(bench.manager)
+      await bench.ask('GET', status, {
+        headers: { Origin: 'https://a.example:8443', 'Accept-Language': 'fr' },
+      })
+      expect(lines).toEqual([expect.stringContaining(advice)])
+    }
+  })
+})
+
+describe('RefusedOrigins', () => {
+  const voice = { locale: 'en-US', command: true } as const
+
+  it('tells of everything that cannot be listed as one, and never repeats it', () => {
+    const refused = new RefusedOrigins(voice)
+    expect(refused.note('null')).toMatch(/without an origin of their own/)
+    for (const origin of [
+      'chrome-extension://abc',
+      'http://a$(reboot)',
+      'http://a;b',
+      'x',
+      '',
+      `http://${'a'.repeat(400)}`,
+    ])
+      expect([origin, refused.note(origin)]).toEqual([origin, null])
+    expect(refused.note('http://[::1]:5173')).toMatch(/--cors http:\/\/\[::1\]:5173$/)
+  })
+
+  it('is bounded, and says when it stops', () => {
+    const refused = new RefusedOrigins(voice)
+    const lines = Array.from({ length: 1_000 }, (_, n) => refused.note(`https://${n}.example`)).filter(
+      (line) => line !== null,
+    )
+    expect(lines).toHaveLength(101)
+    expect(lines.at(-1)).toMatch(/^Pages of further origins are refused, too/)
   })
 })
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { messagesOf } from '../../../src/catalog/messages.js'
 import { quoteCommand, quoteWord } from '../../../src/catalog/tip.js'
 import { firstUseTip, type TipInput } from '../../../src/catalog/tip.js'
+import { type Locale, locales } from '../../../src/util/locale.js'
 
 /** Any text that can be a word: without NUL, and valid in UTF-8. */
 const word = fc
@@ -150,7 +151,7 @@ describe('the tip', () => {
       'Download with one of these commands:',
       'From the project root (/srv/app):',
       "  npx model-downloader preload backend/models.json -d 'backend/my models'",
-      'From the backend folder (/srv/app/backend):',
+      '; or from the backend folder (/srv/app/backend):',
       "  npx model-downloader preload models.json -d 'my models'",
     ])
   })
@@ -168,11 +169,25 @@ describe('the tip', () => {
     expect(firstUseTip(windows, english).split('\n').slice(2)).toEqual([
       'From the project root (C:\\app):',
       "  PowerShell: npx model-downloader preload backend\\models.json -d 'D:\\my models' --models 'llm,bge'",
-      '  cmd: npx model-downloader preload backend\\models.json -d "D:\\my models" --models "llm,bge"',
-      'From the backend folder (C:\\app\\backend):',
+      '  ; cmd: npx model-downloader preload backend\\models.json -d "D:\\my models" --models "llm,bge"',
+      '; or from the backend folder (C:\\app\\backend):',
       "  PowerShell: npx model-downloader preload models.json -d 'D:\\my models' --models 'llm,bge'",
-      '  cmd: npx model-downloader preload models.json -d "D:\\my models" --models "llm,bge"',
+      '  ; cmd: npx model-downloader preload models.json -d "D:\\my models" --models "llm,bge"',
     ])
+  })
+
+  it('still separates the commands when a page collapses its line breaks', () => {
+    const collapsed = (locale: Locale, platform: NodeJS.Platform) =>
+      firstUseTip({ ...facts, platform }, messagesOf(locale)).replaceAll(/\s+/g, ' ')
+    expect(collapsed('zh-CN', 'linux')).toBe(
+      '缺少：Qwen 3 (llm)、bge。 可用以下任一命令下载： 在项目根目录（/srv/app）运行： ' +
+        "npx model-downloader preload backend/models.json -d 'backend/my models' " +
+        "；或在后端目录（/srv/app/backend）运行： npx model-downloader preload models.json -d 'my models'",
+    )
+    for (const locale of locales)
+      for (const platform of ['linux', 'win32'] as const)
+        for (const [between = ''] of collapsed(locale, platform).matchAll(/(?<=npx).*?(?=npx)/g))
+          expect(between).toMatch(/ (?:; |；)\S/)
   })
 
   it('speaks Chinese', () => {
@@ -181,7 +196,7 @@ describe('the tip', () => {
       '可用以下任一命令下载：',
       '在项目根目录（/srv/app）运行：',
       "  npx model-downloader preload backend/models.json -d 'backend/my models'",
-      '在后端目录（/srv/app/backend）运行：',
+      '；或在后端目录（/srv/app/backend）运行：',
       "  npx model-downloader preload models.json -d 'my models'",
     ])
   })

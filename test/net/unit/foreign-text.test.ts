@@ -13,7 +13,7 @@ import {
 import { checkHead, extensionFor } from '../../../src/disk/model-formats.js'
 import { identityOf, judge } from '../../../src/engine/fetch/response-rules.js'
 import { parseJournal } from '../../../src/engine/part/journal.js'
-import { chooseLocale } from '../../../src/http/preload-routes.js'
+import { chooseLocale } from '../../../src/util/locale.js'
 import { parseHost, requireLocal } from '../../../src/http/access.js'
 import { CorsPolicy } from '../../../src/http/cors.js'
 import { copyHeaders } from '../../../src/http/node.js'

@@ -1,6 +1,6 @@
-import fc from '../support/properties.js'
+import fc from '../../support/properties.js'
 import { expect, it } from 'vitest'
-import { chooseLocale } from '../../src/http/preload-routes.js'
+import { chooseLocale } from '../../../src/util/locale.js'
 
 it.each([
   [null, 'en-US'],

@@ -1,0 +1,134 @@
+/**
+ * Texts of errors for people, in their language. The message of a {@link DownloadError} is its English text;
+ * in other languages the text follows from the code, and from the sentence where one code has several causes
+ * that a caller can do something about. Pure.
+ */
+import {
+  DownloadError,
+  type DownloadErrorCode,
+  type DownloadErrorDetails,
+  type OptionIssue,
+} from '../errors.js'
+import type { Locale } from '../util/locale.js'
+import { chineseErrors } from './error-chinese.js'
+import {
+  englishHints,
+  englishSentences,
+  type ErrorFacts,
+  type ErrorSentences,
+  type ErrorTexts,
+} from './error-sentences.js'
+
+/** How to speak to whoever reads a text. */
+export interface Voice {
+  readonly locale: Locale
+  /** Whether settings are named as options of the command (`--cors`) instead of properties in code (`cors`). */
+  readonly command: boolean
+}
+
+/** The voice of the package as a library, in which all errors are created. */
+export const englishVoice: Voice = { locale: 'en-US', command: false }
+
+const languages: Readonly<Record<Exclude<Locale, 'en-US'>, ErrorTexts>> = { 'zh-CN': chineseErrors }
+
+/** The part of an error that its text depends on. */
+export interface DescribedError {
+  readonly code: DownloadErrorCode
+  readonly message: string
+  readonly status?: number | undefined
+  readonly issues?: readonly OptionIssue[]
+}
+
+/** How to say errors and issues in each language. Held weakly, since an error may be kept for long. */
+const translations = new WeakMap<object, (locale: Locale) => string>()
+
+/**
+ * Creates an error whose text is one of the sentences.
+ *
+ * @param names - the names that the sentence mentions.
+ * @param locale - language of the message. Default `en-US`.
+ */
+export function sentenceError<Key extends keyof ErrorSentences>(
+  code: DownloadErrorCode,
+  key: Key,
+  names: Parameters<ErrorSentences[Key]>,
+  details?: DownloadErrorDetails,
+  locale: Locale = 'en-US',
+): DownloadError {
+  const error = new DownloadError(code, sentence(locale, key, names), details)
+  translations.set(error, (wanted) => sentence(wanted, key, names))
+  return error
+}
+
+/** Creates an issue whose text is one of the sentences; see {@link sentenceError}. */
+export function sentenceIssue<Key extends keyof ErrorSentences>(
+  path: string,
+  key: Key,
+  names: Parameters<ErrorSentences[Key]>,
+  locale: Locale,
+): OptionIssue {
+  const issue = { path, message: sentence(locale, key, names) }
+  translations.set(issue, (wanted) => sentence(wanted, key, names))
+  return issue
+}
+
+/** A sentence in one language. */
+export function sentence<Key extends keyof ErrorSentences>(
+  locale: Locale,
+  key: Key,
+  names: Parameters<ErrorSentences[Key]>,
+): string {
+  const sentences: ErrorSentences = locale === 'en-US' ? englishSentences : languages[locale].sentences
+  const say: (...all: string[]) => string = sentences[key]
+  return say(...names)
+}
+
+/** Remembers what kind of problem an issue is, so that it can be said in other languages. */
+export function issueOfKind(issue: OptionIssue, kind: string): OptionIssue {
+  const { message } = issue
+  translations.set(issue, (locale) => (locale === 'en-US' ? message : languages[locale].issue(kind)))
+  return issue
+}
+
+/** The text of an error for people. In English it is the message, except for what the command calls otherwise. */
+export function errorText(error: DescribedError, { locale, command }: Voice): string {
+  const text = translations.get(error)?.(locale) ?? textOfCode(error, locale)
+  if (!command) return text
+  const hints = locale === 'en-US' ? englishHints : languages[locale].hints
+  const hint = Object.values(hints).find(({ code }) => text.includes(code))
+  return hint === undefined ? text : text.replace(hint.code, () => hint.command)
+}
+
+function textOfCode(error: DescribedError, locale: Locale): string {
+  // A host application may have written the message in its own language.
+  if (locale === 'en-US' || isChinese(error.message)) return error.message
+  return languages[locale].codes[error.code](factsOf(error))
+}
+
+/** Whether a text is a Chinese sentence, not an English one about something with a Chinese name. */
+function isChinese(text: string): boolean {
+  return /^\p{Script=Han}/u.test(text) && !/[a-z]+ [a-z]+/i.test(text)
+}
+
+function factsOf({ message, status, issues = [] }: DescribedError): ErrorFacts {
+  return {
+    status: status ?? null,
+    paths: [...new Set(issues.map(({ path }) => path))].filter((path) => path !== ''),
+    sizes: message.match(/\b\d+(?:\.\d)? [kMGTP]?B\b/g) ?? [],
+    cause: /\(([A-Z][A-Z0-9_]{2,})\)\.?$/.exec(message)?.[1] ?? null,
+  }
+}
+
+/** The text of one issue of an error for people. */
+export function issueText(issue: OptionIssue, { locale }: Voice): string {
+  const known = translations.get(issue)?.(locale)
+  if (known !== undefined) return known
+  return locale === 'en-US' || isChinese(issue.message) ? issue.message : languages[locale].issue('')
+}
+
+/** The text of a failure that is followed by another attempt. */
+export function retryText(reason: string, seconds: string, { locale }: Voice): string {
+  return locale === 'en-US'
+    ? `${reason} Retrying in ${seconds} s.`
+    : languages[locale].retrying(reason, seconds)
+}
