@@ -189,7 +189,11 @@ export function createProgram(version: string, commands: Commands): Command {
     .summary('serve downloads and preloads over HTTP')
     .description('Serves the REST API for downloads, their progress, and preloads of a catalog.')
     .option('--port <n>', 'port to listen on; 0 chooses a free one', wholeNumber(0, 65_535), 8050)
-    .option('--host <host>', 'address to listen on; any other than loopback requires a token', '127.0.0.1')
+    .option(
+      '--host <host>',
+      'address to listen on; localhost means 127.0.0.1 and ::1; any other than loopback requires a token',
+      'localhost',
+    )
     .option('-d, --directory <dir>', 'folder for the files; created if missing', 'models')
     .option('--catalog <file>', 'JSON file that lists the models that can be preloaded')
     .option('--token <token>', 'token that callers must send; alternatively, set MODEL_DOWNLOADER_TOKEN')

@@ -2,6 +2,7 @@
 import { DownloadError } from '../errors.js'
 import { isLoopbackAddress } from '../http/access.js'
 import { type CorsOptions, normalOrigin } from '../http/cors.js'
+import { dashboardPath } from '../http/routes.js'
 import { parseAllowedHost } from '../net/address-policy.js'
 import { UsageError } from './arguments.js'
 import { plain } from './format.js'
@@ -131,11 +132,12 @@ export interface BannerFacts extends ServeSettings {
 /** Text printed when the server starts: a block for a terminal, one line for a log or a script. */
 export function banner(isTerminal: boolean, facts: BannerFacts): string {
   const { url, directory, catalog, token, cors, ui } = facts
-  if (!isTerminal) return `listening on ${url}\n`
+  const page = ui ? `${url}${dashboardPath}` : null
+  if (!isTerminal) return `listening on ${url}\n${page === null ? '' : `dashboard at ${page}\n`}`
   const count = catalog?.entries.length ?? 0
   const models = `${count} ${count === 1 ? 'model' : 'models'}`
   const rows = [
-    ...(ui ? [['dashboard', `${url}/api/models/ui`] as const] : []),
+    ...(page === null ? [] : [['dashboard', page] as const]),
     ['directory', directory],
     ['catalog', catalog === null ? 'none (--catalog FILE)' : `${catalog.file ?? ''} (${models})`],
     ['callers', token === null ? 'on this machine only' : 'anyone with the token'],

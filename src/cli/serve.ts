@@ -3,10 +3,12 @@ import { constants } from 'node:os'
 import { Preloader } from '../catalog/preloader.js'
 import { logLine } from '../catalog/run.js'
 import type { Download } from '../download/download.js'
+import { errorText, type Voice } from '../download/error-text.js'
 import { isActive } from '../download/states.js'
 import { toDownloadError } from '../errors.js'
-import type { Authorize } from '../http/access.js'
-import { createHandler } from '../http/handler.js'
+import type { Authorize, RequestContext } from '../http/access.js'
+import { createHandler, type Handler } from '../http/handler.js'
+import { dashboardPath } from '../http/routes.js'
 import { DownloadManager } from '../manager/manager.js'
 import { systemClock, type Timer } from '../util/clock.js'
 import { formatDuration } from '../util/format.js'
@@ -72,17 +74,17 @@ export async function serve(options: ServeOptions): Promise<number> {
   manager.warmUp()
   const preloader = catalog === null ? undefined : asUsageError(() => new Preloader({ manager, catalog }))
   if (preloader !== undefined) log.followPreload(preloader)
-  server.attach(
-    createHandler({
-      manager,
-      preloader,
-      cors,
-      allowedHosts,
-      ui,
-      allowPrivateNetwork: options.allowPrivateNetwork ?? false,
-      ...(token === null ? {} : { authorize: bearer(token) }),
-    }),
-  )
+  const handler = createHandler({
+    manager,
+    preloader,
+    cors,
+    allowedHosts,
+    ui,
+    command: true,
+    allowPrivateNetwork: options.allowPrivateNetwork ?? false,
+    ...(token === null ? {} : { authorize: bearer(token) }),
+  })
+  server.attach(ui ? withHomePage(handler) : handler)
   let stop: () => void = () => undefined
   const stopped = new Promise<void>((resolve) => (stop = resolve))
   const interruption = onSignal(async () => {
@@ -136,6 +138,25 @@ async function drain({ server, preloader, manager, log }: ServerParts): Promise<
   }
 }
 
+// ---- Home page
+
+/** Leads from `/` to the dashboard. The location is relative, so that it is right below the prefix of a proxy, too. */
+export function withHomePage(handler: Handler): Handler {
+  const answer = async (request: Request, context?: RequestContext): Promise<Response> => {
+    const { pathname } = new URL(request.url)
+    const isHome = pathname === '/' && (request.method === 'GET' || request.method === 'HEAD')
+    if (!isHome) return await handler(request, context)
+    return new Response(null, { status: 302, headers: { Location: dashboardPath.slice(1) } })
+  }
+  return Object.assign(answer, {
+    owns: (pathname: string) => pathname === '/' || handler.owns(pathname),
+    close: () => {
+      handler.close()
+    },
+    fastPath: handler.fastPath ?? null,
+  })
+}
+
 // ---- Authorization
 
 /**
@@ -168,11 +189,13 @@ export type Level = 'info' | 'warning' | 'error'
 export class ServeLog {
   readonly #print: Print
   readonly #quiet: boolean
+  readonly #voice: Voice
 
   /** @param quiet - log errors only. */
-  constructor(print: Print, quiet: boolean) {
+  constructor(print: Print, quiet: boolean, voice: Voice = { locale: 'en-US', command: true }) {
     this.#print = print
     this.#quiet = quiet
+    this.#voice = voice
   }
 
   /**
@@ -199,11 +222,15 @@ export class ServeLog {
       this.line(nameOf(download), `completed: ${finishedLine({ ...file, seconds })}`)
     })
     manager.on('failed', ({ download, error }) =>
-      this.line(nameOf(download), `${error.message} (${error.code})`, 'error'),
+      this.line(nameOf(download), `${errorText(error, this.#voice)} (${error.code})`, 'error'),
     )
     manager.on('retrying', ({ download, error, delayMs }) => {
       const wait = formatDuration(Math.ceil(delayMs / 1000))
-      this.line(nameOf(download), `${error.message} (${error.code}); retrying in ${wait}`, 'warning')
+      this.line(
+        nameOf(download),
+        `${errorText(error, this.#voice)} (${error.code}); retrying in ${wait}`,
+        'warning',
+      )
     })
     manager.on('paused', ({ download }) => this.line(nameOf(download), 'paused'))
     manager.on('canceled', ({ download }) => this.line(nameOf(download), 'canceled'))

@@ -124,8 +124,11 @@ describe('the first words', () => {
     ui: true,
   }
 
-  it('are one line for a log', () => {
-    expect(banner(false, facts)).toBe('listening on http://127.0.0.1:4711\n')
+  it('are the addresses, one a line, for a log', () => {
+    expect(banner(false, facts)).toBe(
+      'listening on http://127.0.0.1:4711\ndashboard at http://127.0.0.1:4711/api/models/ui\n',
+    )
+    expect(banner(false, { ...facts, ui: false })).toBe('listening on http://127.0.0.1:4711\n')
   })
 
   it('tell a person what matters, without the token', () => {

@@ -13,7 +13,7 @@ import { MiB, serveModel, startServe, writeCatalog, type Serving } from './servi
 const token = 'correct-horse/battery+staple=='
 
 describe('serve', () => {
-  it('says in one line where it listens, downloads what it is asked for, and logs that', async () => {
+  it('says where it listens, downloads what it is asked for, and logs that', async () => {
     await using origin = await startOrigin()
     const model = serveModel(origin, 'model', 2 * MiB)
     await using serving = await startServe(['--allow-private-network'])
@@ -28,7 +28,7 @@ describe('serve', () => {
     await serving.client.download({ url: missing })
     await serving.process.waitForOutput(/NOT_FOUND/)
     const { stdout, stderr } = await serving.process.kill('SIGTERM')
-    expect(stdout).toBe(`listening on ${serving.url}\n`)
+    expect(stdout).toBe(`listening on ${serving.url}\ndashboard at ${serving.url}/api/models/ui\n`)
     const time = String.raw`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
     for (const line of [
       String.raw`\[llm/model\.gguf\] started: http://127\.0\.0\.1:\d+/model\.gguf\?…$`,
@@ -83,6 +83,28 @@ describe('serve', () => {
     await using serving = await startServe([], { directory })
     const { downloads } = await serving.client.list()
     expect(Object.keys(downloads)).toHaveLength(2_000)
+  })
+})
+
+describe('the home page of serve', () => {
+  const home = async (url: string) => {
+    const { status, headers } = await fetch(`${url}/`, { redirect: 'manual' })
+    return [status, headers.get('location')]
+  }
+
+  it('is the dashboard, for each name of this machine', async () => {
+    await using serving = await startServe()
+    for (const host of ['127.0.0.1', 'localhost'])
+      expect(await home(`http://${host}:${serving.port}`)).toEqual([302, 'api/models/ui'])
+    const page = await fetch(serving.url)
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/)
+    expect(page.url).toBe(`${serving.url}/api/models/ui`)
+  })
+
+  it('is nothing with --no-ui', async () => {
+    await using serving = await startServe(['--no-ui'])
+    expect(await home(serving.url)).toEqual([404, null])
+    expect(serving.process.stdout).not.toContain('dashboard')
   })
 })
 
@@ -157,8 +179,14 @@ describe('serve --cors', () => {
     const pages = ['https://app.example.com', 'http://localhost:5173']
     await using serving = await startServe(pages.flatMap((page) => ['--cors', page]))
     for (const page of pages) expect(await allowedFor(serving.url, page)).toBe(page)
-    expect(await allowedFor(serving.url, 'https://evil.example.com')).toBeNull()
     expect(serving.process.stderr).toBe('')
+    const refused = async () => await allowedFor(serving.url, 'https://evil.example.com')
+    expect([await refused(), await refused()]).toEqual([null, null])
+    const { stderr } = await serving.process.kill('SIGTERM')
+    expect(stderr.match(/evil/g)).toHaveLength(2)
+    expect(stderr).toMatch(
+      /\[server\] warning: web pages of https:\/\/evil\.example\.com .* --cors https:\/\/evil\.example\.com$/m,
+    )
   })
 
   it("lets all pages read with '*', and warns when there is no token", async () => {
@@ -195,6 +223,10 @@ describe('where URLs of callers may lead', () => {
     const { entry } = serveModel(origin, 'model', 10_000)
     await using serving = await startServe()
     expect(await codeOf(serving, entry.url)).toBe('SSRF_BLOCKED')
+    expect((await serving.client.status(entry.url)).error).toMatch(/start the server with --allow-host HOST/)
+    await serving.process.waitForOutput(
+      /\] error: .*--allow-host HOST\[:PORT\] to allow that\. \(SSRF_BLOCKED\)$/m,
+    )
     expect(origin.totalConnections).toBe(0)
   })
 

@@ -1,6 +1,13 @@
 import { once } from 'node:events'
-import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import {
+  connect,
+  createServer as createTcpServer,
+  Server as NetServer,
+  type AddressInfo,
+  type Socket,
+} from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ApiServer, type ServerTimes } from '../../src/cli/server.js'
 import type { Handler } from '../../src/http/handler.js'
 import { withTimeout } from '../support/wait.js'
@@ -123,6 +130,82 @@ describe('listening', () => {
     expect(server.url).toBe('')
     await server.listen('127.0.0.1', 0)
     expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+  })
+
+  const ask = async (host: string, port: number) => await (await fetch(`http://${host}:${port}/`)).text()
+  const hasIPv6 = Object.values(networkInterfaces()).some((all) =>
+    all?.some(({ address }) => address === '::1'),
+  )
+
+  it('means both loopback addresses by localhost, with the same free port', async () => {
+    const server = new ApiServer(long)
+    servers.push(server)
+    await server.listen('LOCALHOST', 0)
+    const { port, hostname } = new URL(server.url)
+    expect(hostname).toBe('127.0.0.1')
+    // A request that comes before the handler is answered, too.
+    const early = ask('127.0.0.1', Number(port))
+    server.attach(Object.assign(ok, { owns: () => true, close: () => undefined }))
+    expect(await early).toBe('fine')
+    if (hasIPv6) expect(await ask('[::1]', Number(port))).toBe('fine')
+    await server.close(0)
+    for (const host of ['127.0.0.1', '[::1]']) await expect(ask(host, Number(port))).rejects.toThrow()
+  })
+
+  it('listens on one address alone when it is named', async () => {
+    const server = new ApiServer(long)
+    servers.push(server)
+    await server.listen('127.0.0.1', 0)
+    server.attach(Object.assign(ok, { owns: () => true, close: () => undefined }))
+    await expect(ask('[::1]', Number(new URL(server.url).port))).rejects.toThrow()
+  })
+
+  it.skipIf(!hasIPv6)(
+    'does not share a port with another program on the other loopback address',
+    async () => {
+      const other = createTcpServer().listen({ host: '::1', port: 0, ipv6Only: true })
+      await once(other, 'listening')
+      const { port } = other.address() as AddressInfo // only a pipe has another kind
+      try {
+        const server = new ApiServer()
+        await expect(server.listen('localhost', port)).rejects.toThrow(/^\[::1\]:\d+ is already in use/)
+        // The other address is free again.
+        const free = createTcpServer().listen(port, '127.0.0.1')
+        await once(free, 'listening')
+        free.close()
+      } finally {
+        other.close()
+      }
+    },
+  )
+
+  it.each([
+    ['::1', 'EADDRNOTAVAIL', '127.0.0.1'],
+    ['::1', 'EAFNOSUPPORT', '127.0.0.1'],
+    ['127.0.0.1', 'EADDRNOTAVAIL', '[::1]'],
+  ])('goes on without %s where the machine lacks it (%s)', async (lacking, code, host) => {
+    // The type of a descriptor's value is `any`.
+    const original = Object.getOwnPropertyDescriptor(NetServer.prototype, 'listen')?.value as (
+      ...args: unknown[]
+    ) => NetServer
+    const listen = vi.spyOn(NetServer.prototype, 'listen').mockImplementation(function (
+      this: NetServer,
+      ...args
+    ) {
+      const [, address]: readonly unknown[] = args
+      if (address !== lacking) return original.apply(this, args)
+      process.nextTick(() => this.emit('error', Object.assign(new Error(code), { code })))
+      return this
+    })
+    try {
+      const server = new ApiServer(long)
+      servers.push(server)
+      if (host === '[::1]' && !hasIPv6) return
+      await server.listen('localhost', 0)
+      expect(new URL(server.url).hostname).toBe(host)
+    } finally {
+      listen.mockRestore()
+    }
   })
 
   it('says why it cannot', async () => {

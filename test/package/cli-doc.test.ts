@@ -35,11 +35,11 @@ describe('docs/cli.md', () => {
 
   it('tells the defaults of serve', () => {
     const defaults = program.commands.find((command) => command.name() === 'serve')?.opts()
-    expect(defaults).toMatchObject({ port: 8050, host: '127.0.0.1', directory: 'models' })
+    expect(defaults).toMatchObject({ port: 8050, host: 'localhost', directory: 'models' })
     const text = sections.get('serve') ?? ''
     for (const [option, value] of [
       ['--port', '8050'],
-      ['--host', '`127.0.0.1`'],
+      ['--host', '`localhost`'],
       ['--directory', '`models`'],
     ])
       expect(text).toMatch(new RegExp(`${option}.*Default: ${value}\\.`))
