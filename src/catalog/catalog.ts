@@ -5,6 +5,7 @@ import { readFile, stat } from '../disk/fs.js'
 import { checkFilename } from '../disk/names.js'
 import { globsSchema, mirrorsOf, parseOptions, sha256Schema, urlsSchema } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
+import { sentenceError } from '../download/error-text.js'
 import { canonicalText, hasRefScheme, identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
@@ -301,17 +302,16 @@ function findDuplicates(models: readonly ReadModel[]): OptionIssue[] {
 
 /** Symbolic links are allowed here, because configuration is often mounted into containers that way. */
 async function readText(file: string): Promise<string> {
-  const refused = (reason: string, cause?: unknown) =>
-    new DownloadError('INVALID_OPTIONS', `catalog ${file}: ${reason}`, { cause })
   try {
     const stats = await stat(file)
-    if (!stats.isFile()) throw refused('it is not a file')
-    if (stats.size > maxFileBytes) throw refused('it is larger than 4 MiB')
+    if (!stats.isFile()) throw sentenceError('INVALID_OPTIONS', 'catalogNoFile', [file])
+    if (stats.size > maxFileBytes) throw sentenceError('INVALID_OPTIONS', 'catalogTooLarge', [file, '4 MiB'])
     return await readFile(file, 'utf8')
   } catch (error) {
     if (isDownloadError(error)) throw error
-    if (isMissing(error)) throw refused('there is no such file', error)
-    throw refused(fsError(error, 'reading it').message, error)
+    if (isMissing(error)) throw sentenceError('INVALID_OPTIONS', 'catalogMissing', [file], { cause: error })
+    const reason = fsError(error, 'reading it').message
+    throw new DownloadError('INVALID_OPTIONS', `catalog ${file}: ${reason}`, { cause: error })
   }
 }
 
@@ -323,8 +323,7 @@ function parseJson(text: string, file: string): { models: CatalogModel[] } {
   } catch (error) {
     // The message of the error is omitted, because it quotes the file, which may contain tokens in URLs.
     const position = /position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1]
-    const line = position === undefined ? null : text.slice(0, Number(position)).split('\n').length
-    const where = line === null ? '' : ` (line ${line})`
-    throw new DownloadError('INVALID_OPTIONS', `catalog ${file}: it is not valid JSON${where}`)
+    const line = position === undefined ? '' : String(text.slice(0, Number(position)).split('\n').length)
+    throw sentenceError('INVALID_OPTIONS', 'catalogNotJson', [file, line])
   }
 }

@@ -1,9 +1,15 @@
 /** Human-readable messages of preloads in all supported languages. Pure. */
 
+import { type DescribedError, englishVoice, errorText } from '../download/error-text.js'
+import { logText } from '../download/log-text.js'
 import type { Locale } from '../util/locale.js'
 
 /** All messages in one language. */
 export interface Messages {
+  /** The text of an error, as part of other messages. */
+  reason: (error: DescribedError) => string
+  /** A message of the log of a download. */
+  log: (message: string) => string
   // Response to a start, and errors in the status.
   started: (count: number) => string
   failed: (keys: readonly string[], total: number) => string
@@ -55,6 +61,8 @@ export interface Messages {
 }
 
 const english: Messages = {
+  reason: (error) => errorText(error, englishVoice),
+  log: (message) => message,
   started: (count) =>
     count === 1 ? 'The preload of 1 model has started.' : `The preload of ${count} models has started.`,
   failed: (keys, total) => `${keys.length} of ${total} models failed: ${keys.join(', ')}`,
@@ -103,6 +111,8 @@ const english: Messages = {
 }
 
 const chinese: Messages = {
+  reason: (error) => errorText(error, { locale: 'zh-CN', command: false }),
+  log: (message) => logText(message, { locale: 'zh-CN' }),
   started: (count) => `已开始预下载 ${count} 个模型。`,
   failed: (keys, total) => `共 ${total} 个模型，${keys.length} 个失败：${keys.join('、')}`,
   interrupted: '已中断',

@@ -4,6 +4,7 @@ import pLimit from 'p-limit'
 import { errnoOf, fsError, isMissing } from '../disk/errors.js'
 import { lstat } from '../disk/fs.js'
 import { type FileStamp, isSame } from '../disk/stamp.js'
+import type { DownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import type { CatalogEntry } from './catalog.js'
 import type { Messages } from './messages.js'
@@ -99,7 +100,7 @@ function messageFor(
   switch (verdict.kind) {
     case 'missing':
       return known?.state === 'failed'
-        ? messages.modelFailed(redactUrls(known.error?.message ?? ''))
+        ? messages.modelFailed(known.error === null ? '' : redactUrls(messages.reason(known.error)))
         : messages.missing
     case 'wrongSize':
       return messages.wrongSize(verdict.found, entry.size ?? 0)
@@ -110,7 +111,7 @@ function messageFor(
     case 'notRegular':
       return messages.notRegular
     case 'unreadable':
-      return messages.unreadable(verdict.reason)
+      return messages.unreadable(messages.reason(verdict.error))
   }
 }
 
@@ -132,7 +133,7 @@ export type FileVerdict =
    */
   | { kind: 'notVerified' }
   | { kind: 'notRegular' }
-  | { kind: 'unreadable'; reason: string }
+  | { kind: 'unreadable'; error: DownloadError }
 
 /**
  * Checks a file with one `lstat`, whatever its size. Returns `right` exactly when a download would fetch
@@ -150,7 +151,7 @@ export async function checkFile(
     stats = await lstat(path)
   } catch (error) {
     if (isMissing(error) || errnoOf(error) === 'ENOTDIR') return { kind: 'missing' }
-    return { kind: 'unreadable', reason: fsError(error, 'looking at it').message }
+    return { kind: 'unreadable', error: fsError(error, 'looking at it') }
   }
   // Like the engine, this does not follow symbolic links.
   if (!stats.isFile()) return { kind: 'notRegular' }

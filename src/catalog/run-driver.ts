@@ -240,7 +240,7 @@ export class RunDriver {
       await call()
     } catch (error) {
       if (isDownloadError(error, 'CLOSED')) return
-      this.#fail(model, toDownloadError(error).message)
+      this.#fail(model, this.#init.messages.reason(toDownloadError(error)))
     }
   }
 
@@ -260,7 +260,7 @@ export class RunDriver {
         : messages.logCompleted(file.path, formatBytes(file.size))
       if (state.act({ type: 'settled', key, phase: 'completed' })) state.log(key, message)
     } else if (download.state === 'failed') {
-      const reason = error?.message ?? ''
+      const reason = error === null ? '' : messages.reason(error)
       if (state.act({ type: 'settled', key, phase: 'failed', error: reason }))
         state.log(key, messages.logModelFailed(reason))
     } else if (state.act({ type: 'settled', key, phase: 'canceled' })) {
@@ -328,7 +328,7 @@ export class RunDriver {
       }),
       retrying: on(({ key }, { error, attempt, delayMs }: Parameters<DownloadEvents['retrying']>[0]) => {
         const seconds = String(Math.round(delayMs / 100) / 10)
-        state.log(key, messages.logRetrying(seconds, attempt, error.message))
+        state.log(key, messages.logRetrying(seconds, attempt, messages.reason(error)))
       }),
       verifying: on(({ key }) => {
         state.log(key, messages.logVerifying)
@@ -338,7 +338,7 @@ export class RunDriver {
       // A removed download is canceled first.
       canceled: settle,
       log: on(({ key }, { level, message }: Parameters<DownloadEvents['log']>[0]) => {
-        if (level !== 'debug') state.log(key, message)
+        if (level !== 'debug') state.log(key, messages.log(message))
       }),
     }
   }

@@ -36,11 +36,13 @@ const plain = (text: string) => (): string => text
 
 /** Chinese texts of all errors. */
 export const chineseErrors: ErrorTexts = {
+  locale: 'zh-CN',
   hints,
   codes: {
-    INVALID_OPTIONS: ({ paths, status }) => {
+    INVALID_OPTIONS: ({ problems, status }) => {
       if (status === 413) return '请求体过大。'
-      return paths.length === 0 ? '参数无效。' : `参数无效：${paths.join('、')}。`
+      if (problems.length === 0) return '参数无效。'
+      return `参数无效：${problems.map(({ path, text }) => (path === '' ? text : `${path}（${text}）`)).join('、')}。`
     },
     INVALID_URL: plain('网址或模型名称无效。'),
     UNSAFE_FILENAME: plain('文件名或路径不安全，已拒绝。'),
@@ -67,10 +69,12 @@ export const chineseErrors: ErrorTexts = {
     NAME_RESOLUTION: because('域名解析失败，请检查网址和网络连接'),
     CONNECT_FAILED: because('无法连接到服务器'),
     TLS_ERROR: because('TLS 连接失败，服务器证书可能无效或不受信任'),
-    NO_SPACE: ({ sizes: [needed, free], cause }) =>
-      needed !== undefined && free !== undefined
+    NO_SPACE: (facts) => {
+      const [needed, free] = facts.sizes
+      return needed !== undefined && free !== undefined
         ? `磁盘空间不足：需要 ${needed}，可用 ${free}。`
-        : because('磁盘空间不足')({ status: null, paths: [], sizes: [], cause }),
+        : because('磁盘空间不足')(facts)
+    },
     DISK_IO: because('磁盘读写出错'),
     PERMISSION: because('没有读写该文件或文件夹的权限'),
     READ_ONLY: because('文件系统为只读'),
@@ -113,6 +117,11 @@ export const chineseErrors: ErrorTexts = {
     preloadRunning: () => '预下载正在进行中。',
     unknownModel: (key) => `模型清单中没有模型 "${key}"`,
     unknownModels: (...keys) => `models: ${keys.map((key) => `模型清单中没有模型 "${key}"`).join('；')}`,
+    catalogMissing: (file) => `模型清单 ${file}：文件不存在`,
+    catalogNoFile: (file) => `模型清单 ${file}：不是文件`,
+    catalogTooLarge: (file, limit) => `模型清单 ${file}：文件超过 ${limit}`,
+    catalogNotJson: (file, line) =>
+      `模型清单 ${file}：不是有效的 JSON${line === '' ? '' : `（第 ${line} 行）`}`,
     knownDifferently: (name) => `该网址已有下载任务，但 ${name} 不同；请先移除该任务。`,
     activeForHost: () => '宿主应用正在下载该网址，且未指定此 sha256 或 size。',
     activeOtherwise: () => '该网址正在下载，且未指定此 sha256 或 size；请等待其结束。',

@@ -4,6 +4,7 @@
  */
 import type { DownloadErrorCode } from '../errors.js'
 import { allowedHostsHint } from '../net/address-policy.js'
+import type { Locale } from '../util/locale.js'
 
 /** How to change a setting, in both kinds of host. */
 interface Hint {
@@ -72,6 +73,11 @@ export const englishSentences = {
   unknownModel: (key: string) => `the catalog has no model "${key}"`,
   unknownModels: (...keys: string[]) =>
     `models: ${keys.map((key) => `the catalog has no model "${key}"`).join('; ')}`,
+  catalogMissing: (file: string) => `catalog ${file}: there is no such file`,
+  catalogNoFile: (file: string) => `catalog ${file}: it is not a file`,
+  catalogTooLarge: (file: string, limit: string) => `catalog ${file}: it is larger than ${limit}`,
+  catalogNotJson: (file: string, line: string) =>
+    `catalog ${file}: it is not valid JSON${line === '' ? '' : ` (line ${line})`}`,
   knownDifferently: (name: string) =>
     `This URL is already known with a different ${name}; remove that download first.`,
   activeForHost: () =>
@@ -91,8 +97,10 @@ export type ErrorSentences = {
 export interface ErrorFacts {
   /** HTTP status, if one caused the error. */
   readonly status: number | null
-  /** Paths of the invalid options, without duplicates. */
+  /** The invalid options, or the files that are missing, without duplicates. */
   readonly paths: readonly string[]
+  /** What is wrong with each of them, by path. */
+  readonly problems: readonly { readonly path: string; readonly text: string }[]
   /** Sizes in the message, such as `1.5 GB`: what is needed, and what is there. */
   readonly sizes: readonly string[]
   /** Identifier of the cause that ends the message, such as `ECONNREFUSED`. */
@@ -101,6 +109,7 @@ export interface ErrorFacts {
 
 /** All texts of errors in a language other than English, whose texts are the messages. */
 export interface ErrorTexts {
+  readonly locale: Locale
   readonly hints: Hints
   /** A code without its own text does not compile. */
   readonly codes: Readonly<Record<DownloadErrorCode, (facts: ErrorFacts) => string>>

@@ -102,7 +102,7 @@ export function errorText(error: DescribedError, { locale, command }: Voice): st
 function textOfCode(error: DescribedError, locale: Locale): string {
   // A host application may have written the message in its own language.
   if (locale === 'en-US' || isChinese(error.message)) return error.message
-  return languages[locale].codes[error.code](factsOf(error))
+  return languages[locale].codes[error.code](factsOf(error, languages[locale]))
 }
 
 /** Whether a text is a Chinese sentence, not an English one about something with a Chinese name. */
@@ -110,10 +110,13 @@ function isChinese(text: string): boolean {
   return /^\p{Script=Han}/u.test(text) && !/[a-z]+ [a-z]+/i.test(text)
 }
 
-function factsOf({ message, status, issues = [] }: DescribedError): ErrorFacts {
+function factsOf({ message, status, issues = [] }: DescribedError, texts: ErrorTexts): ErrorFacts {
+  const stated = /\bHTTP (\d{3})\b/.exec(message)?.[1]
   return {
-    status: status ?? null,
+    // A stored or reported error has its status in the message only.
+    status: status ?? (stated === undefined ? null : Number(stated)),
     paths: [...new Set(issues.map(({ path }) => path))].filter((path) => path !== ''),
+    problems: issues.map((issue) => ({ path: issue.path, text: issueIn(issue, texts) })),
     sizes: message.match(/\b\d+(?:\.\d)? [kMGTP]?B\b/g) ?? [],
     cause: /\(([A-Z][A-Z0-9_]{2,})\)\.?$/.exec(message)?.[1] ?? null,
   }
@@ -123,7 +126,14 @@ function factsOf({ message, status, issues = [] }: DescribedError): ErrorFacts {
 export function issueText(issue: OptionIssue, { locale }: Voice): string {
   const known = translations.get(issue)?.(locale)
   if (known !== undefined) return known
-  return locale === 'en-US' || isChinese(issue.message) ? issue.message : languages[locale].issue('')
+  return locale === 'en-US' ? issue.message : issueIn(issue, languages[locale])
+}
+
+/** A problem without a known kind, unless a host application has described it in its own language. */
+function issueIn(issue: OptionIssue, texts: ErrorTexts): string {
+  return (
+    translations.get(issue)?.(texts.locale) ?? (isChinese(issue.message) ? issue.message : texts.issue(''))
+  )
 }
 
 /** The text of a failure that is followed by another attempt. */

@@ -2,6 +2,7 @@
 import type { Download } from '../download/download.js'
 import { retryText, type Voice } from '../download/error-text.js'
 import type { DownloadEvents } from '../download/events.js'
+import { logText } from '../download/log-text.js'
 import { type DownloadState, isSettled } from '../download/states.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { redactUrls } from '../util/redact.js'
@@ -82,7 +83,7 @@ function listenersFor(publish: Publish, voice: Voice): DownloadEvents {
     },
     log: ({ download, level, message }) => {
       // Messages about the server itself are meant for the host application only.
-      if (download !== undefined) log(download, level, message)
+      if (download !== undefined) log(download, level, logText(message, voice))
     },
     removed: ({ download }) => {
       published.delete(download.url)

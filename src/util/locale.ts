@@ -56,15 +56,15 @@ function weightOf(parameters: readonly string[]): number {
  * would be unreadable, so it counts as English.
  *
  * @param environment - the environment variables.
- * @param system - language tag of the system, used when none of the variables is set, as on Windows.
+ * @param systemTag - returns the language tag of the system; called when none of the variables is set, as on Windows.
  */
 export function localeOfEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
-  system: string,
+  systemTag: () => string,
 ): Locale {
   const names = ['LC_ALL', 'LC_MESSAGES', 'LANG']
   const value = names.map((name) => environment[name]).find((text) => text !== undefined && text !== '')
-  if (value === undefined) return localeOfTag(system) ?? locales[0]
+  if (value === undefined) return localeOfTag(systemTag()) ?? locales[0]
   const [tag = '', encoding = 'utf-8'] = value.replace(/@.*$/s, '').split('.')
   return /^utf-?8$/i.test(encoding) ? (localeOfTag(tag) ?? locales[0]) : locales[0]
 }
