@@ -1,7 +1,9 @@
 import { InvalidArgumentError } from 'commander'
+import { errorText } from '../download/error-text.js'
 import { type DownloadError, isDownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import { plain } from './format.js'
+import { texts, voice } from './language.js'
 
 const powers = ['', 'k', 'm', 'g', 't']
 
@@ -11,7 +13,7 @@ const powers = ['', 'k', 'm', 'g', 't']
  * @throws InvalidArgumentError for any other text.
  */
 export function parseRate(text: string): number {
-  return parseBytes(text, { unit: 'bytes per second', least: 'rate must be at least 1 byte per second' })
+  return parseBytes(text, texts().rateExpected, texts().rateTooSmall)
 }
 
 /**
@@ -20,7 +22,7 @@ export function parseRate(text: string): number {
  * @throws InvalidArgumentError for any other text.
  */
 export function parseSize(text: string): number {
-  return parseBytes(text, { unit: 'bytes', least: 'size must be at least 1 byte' })
+  return parseBytes(text, texts().sizeExpected, texts().sizeTooSmall)
 }
 
 /**
@@ -30,18 +32,16 @@ export function parseSize(text: string): number {
  *
  * @returns an integer of at least 1.
  */
-function parseBytes(text: string, { unit, least }: { unit: string; least: string }): number {
+function parseBytes(text: string, expected: string, tooSmall: string): number {
   const match = /^(\d+(?:\.\d+)?|\.\d+)\s*([kmgt]?)(i?b)?$/i.exec(text.trim())
   if (match === null) {
-    throw new InvalidArgumentError(
-      `Expected a number of ${unit}, optionally followed by k, M or G: 500k, 10M, 1.5G.`,
-    )
+    throw new InvalidArgumentError(expected)
   }
   const [, number, letter = '', suffix] = match
   const base = suffix?.toLowerCase() === 'b' ? 1000 : 1024
   const bytes = Math.floor(Number(number) * base ** powers.indexOf(letter.toLowerCase()))
   if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) {
-    throw new InvalidArgumentError(`The ${least}. Omit the option for no limit.`)
+    throw new InvalidArgumentError(tooSmall)
   }
   return bytes
 }
@@ -51,8 +51,7 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   return (text) => {
     const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
     if (!(value >= min && value <= max)) {
-      const bounds = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`
-      throw new InvalidArgumentError(`Expected a whole number ${bounds}.`)
+      throw new InvalidArgumentError(texts().wholeNumber(min, max === Number.MAX_SAFE_INTEGER ? null : max))
     }
     return value
   }
@@ -68,21 +67,17 @@ export function parseSha256(text: string): string {
     .trim()
     .toLowerCase()
     .replace(/^sha256[:-]/, '')
-  if (!/^[0-9a-f]{64}$/.test(hex))
-    throw new InvalidArgumentError('A SHA-256 digest has 64 hexadecimal digits.')
+  if (!/^[0-9a-f]{64}$/.test(hex)) throw new InvalidArgumentError(texts().digestExpected)
   return hex
 }
 
 /** Parses a file name of one segment. A path is refused, because the folder is set with `-d`. */
 export function parseOutputName(text: string): string {
-  if (text === '-')
-    throw new InvalidArgumentError('Files can only be written to disk, not to standard output.')
+  if (text === '-') throw new InvalidArgumentError(texts().outputIsStdout)
   if (/[\\/]/.test(text)) {
-    throw new InvalidArgumentError(
-      'Expected a file name without folders (UNSAFE_FILENAME). Set the folder with -d.',
-    )
+    throw new InvalidArgumentError(texts().outputHasFolder)
   }
-  if (text === '') throw new InvalidArgumentError('The file name is empty.')
+  if (text === '') throw new InvalidArgumentError(texts().outputEmpty)
   return text
 }
 
@@ -96,7 +91,7 @@ export function addHeader(text: string, previous: Record<string, string> = {}): 
   const value = text.slice(colon + 1).trim()
   // The text may contain a token, so the message does not repeat it.
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) {
-    throw new InvalidArgumentError("Write a header as 'Name: value'.")
+    throw new InvalidArgumentError(texts().headerExpected)
   }
   const known = Object.keys(previous).find((other) => other.toLowerCase() === name.toLowerCase())
   if (known === undefined) return { ...previous, [name]: value }
@@ -115,8 +110,7 @@ export function parseKeys(text: string): string[] {
     .split(',')
     .map((key) => key.trim())
     .filter((key) => key !== '')
-  if (keys.length === 0)
-    throw new InvalidArgumentError('Expected keys of the catalog, separated by commas: a,b.')
+  if (keys.length === 0) throw new InvalidArgumentError(texts().keysExpected)
   return keys
 }
 
@@ -156,7 +150,9 @@ export function isUsage(error: unknown): error is DownloadError {
 
 /** Converts such an error to a {@link UsageError}. */
 export function toUsageError(error: DownloadError, prefix = ''): UsageError {
-  return new UsageError(`${prefix}${plain(redactUrls(error.message))} (${error.code})`, { cause: error })
+  return new UsageError(`${prefix}${plain(redactUrls(errorText(error, voice())))} (${error.code})`, {
+    cause: error,
+  })
 }
 
 /** Calls a function and converts errors about invalid arguments to {@link UsageError}. */

@@ -2,6 +2,7 @@ import cliProgress from 'cli-progress'
 import { systemClock, type Timer } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { barLine, fit } from './format.js'
+import { texts } from './language.js'
 import { HumanReporter, type LineKind, type Print } from './reporters.js'
 
 /** The terminal on which the bars are drawn: standard error. */
@@ -88,8 +89,7 @@ export class BarReporter extends HumanReporter {
     if (this.totals.urls > 1) {
       const { urls, completed, failed } = this.totals
       const speed = active.reduce((sum, state) => sum + state.bytesPerSecond, 0)
-      const bad = failed === 0 ? '' : `  ${failed} failed`
-      const text = `${completed}/${urls} files${bad}  ${active.length} active  ${formatBytes(speed)}/s`
+      const text = texts().running(completed, urls, failed, active.length, formatBytes(speed))
       lines.push(fit(text, columns - 1).trimEnd())
     }
     this.#fill(lines)

@@ -2,12 +2,16 @@
 import { CommanderError } from 'commander'
 import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
+import { errorText } from '../download/error-text.js'
+import { isDownloadError } from '../errors.js'
 import { plain } from './format.js'
+import { localeOfRun, speak, texts, voice } from './language.js'
 import { createProgram } from './program.js'
 
 /** Runs the command and returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode = 0
+  speak(localeOfRun(argv.slice(2), process.env, () => Intl.DateTimeFormat().resolvedOptions().locale))
   const program = createProgram(packageVersion(), {
     // The engine is imported lazily, so that --help and usage errors are instant.
     get: async (urls, options) => {
@@ -31,8 +35,12 @@ async function main(argv: readonly string[]): Promise<number> {
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    const message = error instanceof Error ? error.message : String(error)
-    process.stderr.write(`error: ${plain(message)}\n`)
+    const message = isDownloadError(error)
+      ? errorText(error, voice())
+      : error instanceof Error
+        ? error.message
+        : String(error)
+    process.stderr.write(`${texts().error}${plain(message)}\n`)
     return error instanceof Error && error.name === 'UsageError' ? 2 : 1
   }
 }

@@ -2,6 +2,7 @@ import type { Download } from '../download/download.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { formatBytes } from '../util/format.js'
 import { redactUrls } from '../util/redact.js'
+import { texts } from './language.js'
 import { progressReport, type Report, type Reporter } from './report.js'
 import { JsonReporter, LineReporter, QuietReporter } from './reporters.js'
 
@@ -81,5 +82,5 @@ export function forwardEvents(
 export function interruptionSummary(downloads: readonly Download[]): string {
   const unfinished = downloads.filter((download) => download.file === null)
   const kept = unfinished.reduce((sum, download) => sum + download.current.downloaded, 0)
-  return `Interrupted. ${formatBytes(kept)} kept on disk; run the same command again to resume.`
+  return texts().interrupted(formatBytes(kept))
 }

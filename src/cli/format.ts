@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { DownloadState } from '../download/states.js'
 import { formatBytes, formatDuration } from '../util/format.js'
+import { texts } from './language.js'
 
 const wide =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\u30fb\u30fc\uff01-\uff60\uffe0-\uffe6]/u
@@ -108,11 +109,11 @@ function amount(state: LineState): string {
 
 /** Text for a download in another phase than downloading; null while it is downloading. */
 function special(state: LineState): string | null {
-  if (state.retry !== null)
-    return `retry ${formatDuration(Math.ceil(state.retry.seconds))} ${state.retry.code}`
-  if (state.phase === 'resolving') return 'connecting'
-  if (state.phase === 'verifying') return 'verifying'
-  if (state.phase === 'queued') return 'waiting'
+  const { retry, connecting, verifying, waiting } = texts()
+  if (state.retry !== null) return retry(formatDuration(Math.ceil(state.retry.seconds)), state.retry.code)
+  if (state.phase === 'resolving') return connecting
+  if (state.phase === 'verifying') return verifying
+  if (state.phase === 'queued') return waiting
   return null
 }
 
@@ -159,11 +160,12 @@ function drawBar(state: LineState, width: number): string {
 /** One line for a log: every known value, without padding. */
 export function progressLine(state: LineState): string {
   const busy = special(state)
-  const head = `${state.name}: ${amount(state)}${state.total === null ? '' : ` (${state.percent.toFixed(1)}%)`}`
-  if (busy !== null) return `${head}, ${busy}`
-  const eta = state.etaSeconds === null ? '' : `, ETA ${formatDuration(state.etaSeconds)}`
-  const plural = state.connections === 1 ? '' : 's'
-  return `${head}, ${formatBytes(state.bytesPerSecond)}/s${eta}, ${state.connections} connection${plural}`
+  const { colon, comma, connections } = texts()
+  const head = `${state.name}${colon}${amount(state)}${state.total === null ? '' : ` (${state.percent.toFixed(1)}%)`}`
+  if (busy !== null) return `${head}${comma}${busy}`
+  const parts = [head, `${formatBytes(state.bytesPerSecond)}/s`]
+  if (state.etaSeconds !== null) parts.push(`ETA ${formatDuration(state.etaSeconds)}`)
+  return [...parts, connections(state.connections)].join(comma)
 }
 
 /** State of a finished download, as its line shows it. */
@@ -182,14 +184,17 @@ export interface FinishedState {
 
 /** One line for a finished file, without its check mark. */
 export function finishedLine(state: FinishedState): string {
-  const digest = state.verified ? ', sha256 verified' : ''
-  if ((state.adoptedFrom ?? null) !== null)
-    return `${state.path}: ${formatBytes(state.size)}, taken from another cache${digest}`
-  if (state.existed) return `${state.path}: ${formatBytes(state.size)}, already exists${digest}`
-  const seconds = Math.max(state.seconds, 0.001)
-  const time = seconds < 10 ? `${seconds.toFixed(1)}s` : formatDuration(seconds)
-  const speed = formatBytes(state.fetchedBytes / seconds)
-  const resumed =
-    state.fetchedBytes < state.size ? `, ${formatBytes(state.size - state.fetchedBytes)} kept` : ''
-  return `${state.path}: ${formatBytes(state.size)} in ${time} (${speed}/s)${resumed}${digest}`
+  const { colon, comma, adopted, existed, digestVerified, fetched, kept } = texts()
+  const size = formatBytes(state.size)
+  const parts: string[] = []
+  if ((state.adoptedFrom ?? null) !== null) parts.push(size, adopted)
+  else if (state.existed) parts.push(size, existed)
+  else {
+    const seconds = Math.max(state.seconds, 0.001)
+    const time = seconds < 10 ? `${seconds.toFixed(1)}s` : formatDuration(seconds)
+    parts.push(fetched(size, time, formatBytes(state.fetchedBytes / seconds)))
+    if (state.fetchedBytes < state.size) parts.push(kept(formatBytes(state.size - state.fetchedBytes)))
+  }
+  if (state.verified) parts.push(digestVerified)
+  return `${state.path}${colon}${parts.join(comma)}`
 }

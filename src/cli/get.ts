@@ -14,7 +14,8 @@ import { sourceRegistry } from '../sources/resolver.js'
 import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
-import { jsonLine, plain } from './format.js'
+import { fit, jsonLine, plain } from './format.js'
+import { texts } from './language.js'
 import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
@@ -58,8 +59,7 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   const wanted = distinctUrls(urls, options.restrictNames)
   if (wanted.size > 1) {
     for (const name of ['output', 'sha256', 'size', 'mirror'] as const) {
-      if (options[name] !== undefined)
-        throw new UsageError(`--${name} can be used with a single URL only, but ${wanted.size} were given.`)
+      if (options[name] !== undefined) throw new UsageError(texts().singleUrlOnly(`--${name}`, wanted.size))
     }
   }
   requireLayout(options)
@@ -112,7 +112,7 @@ function distinctUrls(urls: readonly string[], restrictNames?: boolean): Map<str
     // Invalid refs are reported before anything is downloaded.
     const identified = asUsageError(
       () => identify(url, sources, null, restrictNames),
-      `${plain(displayName(url, sources))}: `,
+      `${plain(displayName(url, sources))}${texts().colon}`,
     )
     const key = identified.kind === 'url' ? identified.url.href : url
     if (!wanted.has(key)) wanted.set(key, url)
@@ -161,10 +161,7 @@ function notesOf(options: GetOptions): string {
 function requireLayout({ layout, output, mode }: GetOptions): void {
   if (layout !== 'hf-cache') return
   const given = output !== undefined ? 'output' : mode !== undefined ? 'mode' : null
-  if (given !== null)
-    throw new UsageError(
-      `--${given} cannot be combined with --layout hf-cache, which determines the file names.`,
-    )
+  if (given !== null) throw new UsageError(texts().layoutFixesNames(`--${given}`))
 }
 
 function createManager(urls: ReadonlySet<string>, options: GetOptions): DownloadManager {
@@ -203,15 +200,6 @@ async function settle(download: Download, url: string, report: (report: Report) 
 }
 
 // ---- Dry run
-
-/** Labels of the file statuses in a plan. */
-const words = {
-  missing: 'to fetch',
-  partial: 'partial',
-  complete: 'complete',
-  adoptable: 'in a cache',
-  refused: 'left out',
-} as const
 
 /**
  * Prints what downloading the URLs would do, and closes the manager.
@@ -255,10 +243,9 @@ export function planText({ files, totalBytes, missingBytes, freeBytes, fits }: D
   const size = (bytes: number | null) => (bytes === null ? '?' : formatBytes(bytes))
   const lines = files.map(({ status, size: bytes, path }) => {
     const shown = isInside(resolve(), path) ? relative('', path) : path
-    return `${words[status].padEnd(10)}  ${size(bytes).padStart(7)}  ${plain(shown)}\n`
+    return `${fit(texts().plan[status], 10)}  ${size(bytes).padStart(7)}  ${plain(shown)}\n`
   })
-  const count = files.length === 1 ? '1 file' : `${files.length} files`
-  const free = freeBytes === null ? '' : `, ${size(freeBytes)} free`
-  const verdict = fits === false ? ': not enough space' : ''
-  return `${lines.join('')}${count}, ${size(totalBytes)}; ${size(missingBytes)} to fetch${free}${verdict}\n`
+  const free = freeBytes === null ? null : size(freeBytes)
+  const { planSummary } = texts()
+  return `${lines.join('')}${planSummary(files.length, size(totalBytes), size(missingBytes), free, fits !== false)}\n`
 }

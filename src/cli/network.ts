@@ -5,6 +5,7 @@ import { readFileSync } from '../disk/fs.js'
 import type { DownloadManagerOptions } from '../manager/options.js'
 import { parseProxy } from '../net/proxies.js'
 import { wholeNumber } from './arguments.js'
+import { texts } from './language.js'
 
 /** The options as given on the command line. */
 export interface NetworkOptions {
@@ -81,7 +82,5 @@ function readCertificates(file: string, previous: readonly string[] = []): strin
 function checkProxy(address: string): string {
   const full = address.includes('://') ? address : `http://${address}`
   if (parseProxy(full) !== null) return full
-  throw new InvalidArgumentError(
-    'Expected the address of a proxy, such as http://host:3128 or socks5h://host:1080.',
-  )
+  throw new InvalidArgumentError(texts().proxyExpected)
 }

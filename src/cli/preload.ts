@@ -11,6 +11,7 @@ import { createFileStore } from '../store/file.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
+import { texts, voice } from './language.js'
 import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { onSignal } from './signals.js'
@@ -27,12 +28,6 @@ export interface PreloadCommandOptions extends NetworkOptions {
   quiet?: boolean | undefined
 }
 
-const nothingToDo = 'No model of the catalog has auto_download set; select models with --models.'
-
-const lockedHint = `Another process, perhaps a running \`serve\`, is downloading to the same location. Start the preload
-there (POST /api/v1/models/preload/start), or wait until it is done and run this command again.
-`
-
 /**
  * Downloads the models of a catalog and reports the progress.
  *
@@ -43,7 +38,7 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
   const catalog = await readCatalog(file)
   const count = countOf(catalog, options)
   const manager = createManager(catalog, count, options.directory, options)
-  const preloader = asUsageError(() => new Preloader({ manager, catalog }))
+  const preloader = asUsageError(() => new Preloader({ manager, catalog, locale: voice().locale }))
   const reporter = await createReporter(count, options)
   const close = async () => {
     reporter.close()
@@ -62,7 +57,7 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
       },
     })
     follow(manager, report)
-    if (count === 0) report({ type: 'log', level: 'warn', message: nothingToDo })
+    if (count === 0) report({ type: 'log', level: 'warn', message: texts().nothingToDo })
     const succeeded = await run({ manager, preloader, catalog, report }, options)
     if (interruption.exitCode !== null && succeeded !== true) {
       await interruption.closed
@@ -70,7 +65,7 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
       return interruption.exitCode
     }
     reporter.finish()
-    if (failures.has('TARGET_LOCKED')) process.stderr.write(lockedHint)
+    if (failures.has('TARGET_LOCKED')) process.stderr.write(`${texts().locked}\n`)
     return succeeded === true ? exitCodes.done : exitCodes.failed
   } finally {
     await close()

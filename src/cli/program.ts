@@ -10,6 +10,7 @@ import {
   wholeNumber,
 } from './arguments.js'
 import type { GetOptions } from './get.js'
+import { helpBelow, localize } from './localize.js'
 import { addNetworkOptions } from './network.js'
 import type { PreloadCommandOptions } from './preload.js'
 import type { ServeOptions } from './serve-settings.js'
@@ -79,7 +80,7 @@ Examples:
   MODEL_DOWNLOADER_TOKEN=… model-downloader serve --host 0.0.0.0 -d /srv/models
 `
 
-/** Creates the command-line parser. It throws a `CommanderError` instead of ending the process. */
+/** Creates the command-line parser in the language of this process. It throws a `CommanderError` instead of ending the process. */
 export function createProgram(version: string, commands: Commands): Command {
   const program = new Command('model-downloader')
     .description('Downloads AI-model files: resumable, verified, concurrent.')
@@ -161,7 +162,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--exclude <glob>', 'files to skip of a ref that stands for several; may be repeated', addText)
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')
-    .addHelpText('after', getHelp)
+    .addHelpText('after', () => helpBelow('get', getHelp))
     .action((urls: string[], options: GetOptions) => commands.get(urls, options))
 
   const preload = program
@@ -181,7 +182,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--force', 'download again even if files exist; they are replaced when the new ones are complete')
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')
-    .addHelpText('after', preloadHelp)
+    .addHelpText('after', () => helpBelow('preload', preloadHelp))
     .action((catalog: string, options: PreloadCommandOptions) => commands.preload(catalog, options))
 
   const serve = program
@@ -224,8 +225,8 @@ export function createProgram(version: string, commands: Commands): Command {
   addNetworkOptions(serve)
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')
     .option('--quiet', 'print errors only')
-    .addHelpText('after', serveHelp)
+    .addHelpText('after', () => helpBelow('serve', serveHelp))
     .action((options: ServeOptions) => commands.serve(options))
 
-  return program
+  return localize(program)
 }

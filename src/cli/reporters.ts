@@ -1,9 +1,12 @@
 import { relative } from 'node:path'
+import { errorText } from '../download/error-text.js'
+import { logText } from '../download/log-text.js'
 import { displayName } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { formatBytes, formatDuration } from '../util/format.js'
 import { finishedLine, jsonLine, type LineState, plain, progressLine } from './format.js'
+import { texts, voice } from './language.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
 
 /** The command uses only the sources of this package. */
@@ -58,7 +61,17 @@ export class JsonReporter implements Reporter {
 
 /** `error: <address>: <message> (<CODE>)`. */
 export function failedLine(report: FailedReport): string {
-  return `error: ${plain(displayName(report.url, sources))}: ${plain(report.message)} (${report.code})`
+  const { error, colon } = texts()
+  return `${error}${plain(displayName(report.url, sources))}${colon}${messageOf(report)} (${report.code})`
+}
+
+/** The message of a report in the language of this process. Reports themselves are English, as `--json` shows them. */
+function messageOf(report: Pick<FailedReport, 'code' | 'message'>): string {
+  return plain(errorText(report, voice()))
+}
+
+function notAttempted(message: string): string {
+  return voice().locale === 'en-US' ? plain(message) : texts().notAttempted
 }
 
 /** Maximum number of missing files of a group to list. */
@@ -66,14 +79,15 @@ const maxMissing = 20
 
 /** One line for each missing file of a group. */
 export function missingLines({ missing = [] }: FailedReport): string[] {
+  const all = texts()
   const lines = missing
     .slice(0, maxMissing)
     .map(
       ({ path, code, message }) =>
-        `  missing: ${plain(path)}: ${plain(message)}${code === null ? '' : ` (${code})`}`,
+        `  ${all.missing}${plain(path)}${all.colon}${code === null ? notAttempted(message) : `${messageOf({ code, message })} (${code})`}`,
     )
   const more = missing.length - lines.length
-  return more === 0 ? lines : [...lines, `  … and ${more} more`]
+  return more === 0 ? lines : [...lines, `  ${all.andMore(more)}`]
 }
 
 /** State of an active download in the human-readable reporters. */
@@ -162,12 +176,13 @@ export abstract class HumanReporter implements Reporter {
         }
         const wait = formatDuration(Math.ceil(report.delayMs / 1000))
         return this.line(
-          `${nameOf(active, report.url)}: ${plain(report.message)} (${report.code}); retrying in ${wait}`,
+          `${nameOf(active, report.url)}${texts().colon}${texts().retryingIn(messageOf(report), report.code, wait)}`,
           'note',
         )
       }
       case 'log':
-        if (report.level === 'warn' || report.level === 'error') this.line(plain(report.message), 'note')
+        if (report.level === 'warn' || report.level === 'error')
+          this.line(plain(logText(report.message, voice())), 'note')
         return
       case 'completed':
         return this.#completed(report)
@@ -187,8 +202,7 @@ export abstract class HumanReporter implements Reporter {
     const { urls, completed, failed, fetchedBytes } = this.totals
     if (urls < 2) return null
     const seconds = (this.#clock.now() - this.#beganAt) / 1000
-    const bad = failed === 0 ? '' : `, ${failed} failed`
-    return `${completed} of ${urls} files${bad}, ${formatBytes(fetchedBytes)} fetched in ${formatDuration(seconds)}`
+    return texts().summary(completed, urls, failed, formatBytes(fetchedBytes), formatDuration(seconds))
   }
 
   #progress(report: ProgressReport): void {
@@ -279,7 +293,8 @@ export class LineReporter extends HumanReporter {
   }
 
   protected line(text: string, kind: LineKind): void {
-    const prefix = { start: 'start: ', done: 'done: ', error: '', more: '', note: 'note: ', sum: '' }[kind]
+    const { start, done, note } = texts()
+    const prefix = { start, done, error: '', more: '', note, sum: '' }[kind]
     this.#stderr(`${prefix}${text}\n`)
   }
 

@@ -5,7 +5,8 @@ import { type CorsOptions, normalOrigin } from '../http/cors.js'
 import { dashboardPath } from '../http/routes.js'
 import { parseAllowedHost } from '../net/address-policy.js'
 import { UsageError } from './arguments.js'
-import { plain } from './format.js'
+import { displayWidth, plain } from './format.js'
+import { texts } from './language.js'
 import type { NetworkOptions } from './network.js'
 
 /** Options of `serve` as given on the command line. */
@@ -59,13 +60,11 @@ export function serveSettings(
   const host = options.host.replace(/^\[(.*)\]$/, '$1')
   // Node would treat an empty host as all addresses of the machine.
   if (host === '' || /[\s/\\@?#]/.test(host)) {
-    throw new UsageError(`--host: "${options.host}" is not an address or host name.`)
+    throw new UsageError(texts().badHost(options.host))
   }
   const token = tokenOf(options, environment)
   if (token === null && !isLoopback(host)) {
-    throw new UsageError(
-      `--host ${options.host} accepts callers from other machines, so it needs a token: use --token or set ${tokenVariable}.`,
-    )
+    throw new UsageError(texts().needsToken(options.host, tokenVariable))
   }
   return {
     host,
@@ -91,9 +90,7 @@ function tokenOf(
   if (token === undefined || (token === '' && source === tokenVariable)) return null
   // RFC 9110 section 5.5: other characters may not survive transport in a header field.
   if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new UsageError(
-      `${source}: a token must not be empty and may contain only visible ASCII characters, no spaces.`,
-    )
+    throw new UsageError(texts().badToken(source))
   }
   return token
 }
@@ -107,9 +104,7 @@ function corsOf(given: readonly string[]): CorsOptions | undefined {
         return normalOrigin(origin)
       } catch (error) {
         if (!(error instanceof DownloadError)) throw error
-        throw new UsageError(
-          `--cors: "${origin}" is neither * nor an origin such as https://app.example.com.`,
-        )
+        throw new UsageError(texts().badOrigin(origin))
       }
     }),
   }
@@ -117,7 +112,7 @@ function corsOf(given: readonly string[]): CorsOptions | undefined {
 
 function checkAllowedHost(given: string): string {
   if (given.length <= 300 && parseAllowedHost(given) !== null) return given
-  throw new UsageError(`--allow-host: "${given}" is not of the form host or host:port (IPv6 in brackets).`)
+  throw new UsageError(texts().badAllowedHost(given))
 }
 
 /** Information shown by the {@link banner}. */
@@ -134,25 +129,27 @@ export function banner(isTerminal: boolean, facts: BannerFacts): string {
   const { url, directory, catalog, token, cors, ui } = facts
   const page = ui ? `${url}${dashboardPath}` : null
   if (!isTerminal) return `listening on ${url}\n${page === null ? '' : `dashboard at ${page}\n`}`
-  const count = catalog?.entries.length ?? 0
-  const models = `${count} ${count === 1 ? 'model' : 'models'}`
+  const words = texts().banner
   const rows = [
-    ...(page === null ? [] : [['dashboard', page] as const]),
-    ['directory', directory],
-    ['catalog', catalog === null ? 'none (--catalog FILE)' : `${catalog.file ?? ''} (${models})`],
-    ['callers', token === null ? 'on this machine only' : 'anyone with the token'],
-    ['web pages', cors === undefined ? 'same origin only (--cors ORIGIN)' : originsOf(cors)],
-    ['API', `${url}/api/models/openapi.json`],
+    ...(page === null ? [] : [[words.dashboard, page] as const]),
+    [words.directory, directory],
+    [
+      words.catalog,
+      catalog === null ? words.noCatalog : words.models(catalog.file ?? '', catalog.entries.length),
+    ],
+    [words.callers, token === null ? words.localCallers : words.tokenCallers],
+    [words.pages, cors === undefined ? words.ownPages : originsOf(cors)],
+    [words.api, `${url}/api/models/openapi.json`],
   ] as const
   return `
-Listening on ${url}
+${words.listening} ${url}
 
-${rows.map(([name, value]) => `  ${name.padEnd(11)}${plain(value)}\n`).join('')}
-Press Ctrl-C to stop. Downloaded data is kept.
+${rows.map(([name, value]) => `  ${name}${' '.repeat(Math.max(1, 11 - displayWidth(name)))}${plain(value)}\n`).join('')}
+${words.howToStop}
 
 `
 }
 
 function originsOf({ origins }: CorsOptions): string {
-  return origins === '*' ? 'every origin' : origins.join(', ')
+  return origins === '*' ? texts().banner.allPages : origins.join(', ')
 }

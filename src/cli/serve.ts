@@ -3,7 +3,8 @@ import { constants } from 'node:os'
 import { Preloader } from '../catalog/preloader.js'
 import { logLine } from '../catalog/run.js'
 import type { Download } from '../download/download.js'
-import { errorText, type Voice } from '../download/error-text.js'
+import { errorText } from '../download/error-text.js'
+import { logText } from '../download/log-text.js'
 import { isActive } from '../download/states.js'
 import { toDownloadError } from '../errors.js'
 import type { Authorize, RequestContext } from '../http/access.js'
@@ -15,6 +16,7 @@ import { formatDuration } from '../util/format.js'
 import { asUsageError, exitCodes } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
 import { finishedLine, plain } from './format.js'
+import { texts, voice } from './language.js'
 import { networkSettings } from './network.js'
 import type { Print } from './reporters.js'
 import { banner, type ServeOptions, serveSettings } from './serve-settings.js'
@@ -51,6 +53,7 @@ interface ServerParts {
 export async function serve(options: ServeOptions): Promise<number> {
   const settings = serveSettings(options, process.env)
   const { token, cors, allowedHosts, ui } = settings
+  const { locale, command } = voice()
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
   const log = new ServeLog((text) => void process.stderr.write(text), options.quiet === true)
   const server = new ApiServer()
@@ -72,7 +75,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   )
   log.follow(manager)
   manager.warmUp()
-  const preloader = catalog === null ? undefined : asUsageError(() => new Preloader({ manager, catalog }))
+  const preloader =
+    catalog === null ? undefined : asUsageError(() => new Preloader({ manager, catalog, locale }))
   if (preloader !== undefined) log.followPreload(preloader)
   const handler = createHandler({
     manager,
@@ -80,7 +84,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     cors,
     allowedHosts,
     ui,
-    command: true,
+    command,
+    locale,
     allowPrivateNetwork: options.allowPrivateNetwork ?? false,
     ...(token === null ? {} : { authorize: bearer(token) }),
   })
@@ -95,12 +100,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   process.stdout.write(
     banner(process.stdout.isTTY, { ...settings, url: server.url, directory: manager.directory, catalog }),
   )
-  if (cors?.origins === '*' && token === null)
-    log.line(
-      'server',
-      'every web page open in a browser on this machine can call this server; set a token',
-      'warning',
-    )
+  if (cors?.origins === '*' && token === null) log.line('server', texts().openToAllPages, 'warning')
 
   try {
     await Promise.race([stopped, Promise.all([manager.ready, preloader?.ready])])
@@ -115,8 +115,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 /** Shuts everything down and keeps the downloaded data. Never rejects, and takes at most 4.5 s. */
 async function drain({ server, preloader, manager, log }: ServerParts): Promise<void> {
   const unfinished = manager.list().filter(({ state }) => state === 'queued' || isActive(state)).length
-  const resumed = unfinished === 1 ? '1 download resumes' : `${unfinished} downloads resume`
-  log.line('server', unfinished === 0 ? 'stopping' : `stopping; ${resumed} at the next start`)
+  log.line('server', texts().stopping(unfinished))
   const close = async () => {
     await preloader?.close()
     await manager.close()
@@ -124,7 +123,7 @@ async function drain({ server, preloader, manager, log }: ServerParts): Promise<
   let timer: Timer | undefined
   const late = new Promise<void>((resolve) => {
     timer = systemClock.timer(() => {
-      log.line('server', 'not everything stopped in time; downloaded data is kept', 'warning')
+      log.line('server', texts().stoppedLate, 'warning')
       resolve()
     }, drainMs)
   })
@@ -133,7 +132,8 @@ async function drain({ server, preloader, manager, log }: ServerParts): Promise<
 
   function logFailures(results: PromiseSettledResult<void>[]): void {
     for (const result of results) {
-      if (result.status === 'rejected') log.line('server', toDownloadError(result.reason).message, 'error')
+      if (result.status === 'rejected')
+        log.line('server', errorText(toDownloadError(result.reason), voice()), 'error')
     }
   }
 }
@@ -189,13 +189,11 @@ export type Level = 'info' | 'warning' | 'error'
 export class ServeLog {
   readonly #print: Print
   readonly #quiet: boolean
-  readonly #voice: Voice
 
   /** @param quiet - log errors only. */
-  constructor(print: Print, quiet: boolean, voice: Voice = { locale: 'en-US', command: true }) {
+  constructor(print: Print, quiet: boolean) {
     this.#print = print
     this.#quiet = quiet
-    this.#voice = voice
   }
 
   /**
@@ -205,7 +203,7 @@ export class ServeLog {
    */
   line(about: string, message: string, level: Level = 'info'): void {
     if (this.#quiet && level !== 'error') return
-    const mark = level === 'info' ? '' : `${level}: `
+    const mark = level === 'info' ? '' : texts()[level]
     this.#print(`${plain(logLine(new Date(), about, mark + message))}\n`)
   }
 
@@ -214,30 +212,26 @@ export class ServeLog {
     const began = new WeakMap<Download, number>()
     manager.on('started', ({ download }) => {
       began.set(download, systemClock.now())
-      this.line(nameOf(download), `started: ${download.url}`)
+      this.line(nameOf(download), texts().started(download.url))
     })
     manager.on('completed', ({ download, file }) => {
       const now = systemClock.now()
       const seconds = (now - (began.get(download) ?? now)) / 1000
-      this.line(nameOf(download), `completed: ${finishedLine({ ...file, seconds })}`)
+      this.line(nameOf(download), texts().completed(finishedLine({ ...file, seconds })))
     })
     manager.on('failed', ({ download, error }) =>
-      this.line(nameOf(download), `${errorText(error, this.#voice)} (${error.code})`, 'error'),
+      this.line(nameOf(download), `${errorText(error, voice())} (${error.code})`, 'error'),
     )
     manager.on('retrying', ({ download, error, delayMs }) => {
       const wait = formatDuration(Math.ceil(delayMs / 1000))
-      this.line(
-        nameOf(download),
-        `${errorText(error, this.#voice)} (${error.code}); retrying in ${wait}`,
-        'warning',
-      )
+      this.line(nameOf(download), texts().retryingIn(errorText(error, voice()), error.code, wait), 'warning')
     })
-    manager.on('paused', ({ download }) => this.line(nameOf(download), 'paused'))
-    manager.on('canceled', ({ download }) => this.line(nameOf(download), 'canceled'))
+    manager.on('paused', ({ download }) => this.line(nameOf(download), texts().paused))
+    manager.on('canceled', ({ download }) => this.line(nameOf(download), texts().canceled))
     manager.on('log', ({ download, level, message }) => {
       if (level !== 'warn' && level !== 'error') return
       const about = download === undefined ? 'server' : nameOf(download)
-      this.line(about, message, level === 'warn' ? 'warning' : 'error')
+      this.line(about, logText(message, voice()), level === 'warn' ? 'warning' : 'error')
     })
   }
 

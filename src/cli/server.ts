@@ -5,6 +5,7 @@ import { errnoOf } from '../disk/errors.js'
 import type { Handler } from '../http/handler.js'
 import { listen } from '../http/node.js'
 import { systemClock } from '../util/clock.js'
+import { texts } from './language.js'
 
 /** Time limits of an {@link ApiServer}, in milliseconds. */
 export interface ServerTimes {
@@ -185,14 +186,14 @@ function whyNot(error: unknown, host: string, port: number): string {
   const place = `${host.includes(':') ? `[${host}]` : host}:${port}`
   switch (errnoOf(error)) {
     case 'EADDRINUSE':
-      return `${place} is already in use, perhaps by another \`serve\`. Choose another port with --port; 0 picks a free one.`
+      return texts().inUse(place)
     case 'EACCES':
-      return `This user is not allowed to listen on ${place}. Ports from 1024 on need no special permission.`
+      return texts().notAllowedToListen(place)
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `${host} is not an address of this machine. Choose another one with --host.`
+      return texts().notAnAddress(host)
     default:
-      return `Listening on ${place} failed: ${error instanceof Error ? error.message : String(error)}`
+      return texts().cannotListen(place, error instanceof Error ? error.message : String(error))
   }
 }

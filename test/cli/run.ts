@@ -34,7 +34,7 @@ export function start(
   const child = spawn(process.execPath, [cli, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: options.cwd,
-    env: { ...process.env, NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1', ...options.env },
+    env: { ...process.env, LC_ALL: 'C', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1', ...options.env },
   })
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))

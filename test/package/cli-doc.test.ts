@@ -46,9 +46,12 @@ describe('docs/cli.md', () => {
   })
 })
 
-describe('docs/windows.md', () => {
+describe.each([
+  ['docs/windows.md', 'en-US', 'Missing: '],
+  ['docs/windows.zh-CN.md', 'zh-CN', '缺少：'],
+] as const)('%s', (document, locale, start) => {
   it('shows the tip as it is', () => {
-    const shown = blocksOf(read('docs/windows.md')).find(({ code }) => code.startsWith('Missing: '))?.code
+    const shown = blocksOf(read(document)).find(({ code }) => code.startsWith(start))?.code
     const backend = String.raw`C:\srv\app\backend`
     const tip = firstUseTip(
       {
@@ -64,7 +67,7 @@ describe('docs/windows.md', () => {
         backendDir: { folder: backend, relative: true },
         platform: 'win32',
       },
-      messagesOf('en-US'),
+      messagesOf(locale),
     )
     expect(shown).toBe(`${tip}\n`)
   })

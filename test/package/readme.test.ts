@@ -11,6 +11,7 @@ import {
   read,
   syntaxErrors,
 } from '../support/documents.js'
+import { downloadErrorCodes } from '../../src/errors.js'
 import { root } from '../support/process.js'
 
 const english = read('README.md')
@@ -41,6 +42,32 @@ describe('the two READMEs', () => {
     expect(install?.code).toContain(`npm install ${manifest.name}`)
     expect(script?.language).toBe('js')
     expect(script?.code.trim().split('\n').length).toBeLessThanOrEqual(8)
+  })
+})
+
+describe('the Chinese pages', () => {
+  it('about Windows hold the same commands', () => {
+    const commands = (file: string) => blocksOf(read(file)).filter(({ language }) => language !== '')
+    expect(commands('docs/windows.zh-CN.md')).toEqual(commands('docs/windows.md'))
+  })
+
+  it('explain every code, and link each page with its twin', () => {
+    const errors = read('docs/errors.zh-CN.md')
+    expect([...errors.matchAll(/^\| \[`([A-Z_]+)`\]/gm)].map(([, code]) => code).sort()).toEqual(
+      [...downloadErrorCodes].sort(),
+    )
+    for (const page of ['windows', 'errors', 'security']) {
+      expect(read(`docs/${page}.md`)).toContain(`[简体中文](${page}.zh-CN.md)`)
+      expect(read(`docs/${page}.zh-CN.md`)).toContain(`[English](${page}.md)`)
+    }
+  })
+
+  it('call a catalog 模型清单', () => {
+    for (const file of [
+      'README.zh-CN.md',
+      ...readdirSync(path.join(root, 'docs')).map((name) => `docs/${name}`),
+    ])
+      if (file.endsWith('.zh-CN.md')) expect(read(file)).not.toMatch(/模型目录|目录清单|模型列表/)
   })
 })
 

@@ -34,7 +34,8 @@ const notInherited =
 
 function environment(env: Record<string, string> = {}): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !notInherited.test(name))
-  return { ...Object.fromEntries(inherited), ...env }
+  // The language of the machine must not change what the tests read.
+  return { ...Object.fromEntries(inherited), LC_ALL: 'C', ...env }
 }
 
 /** A running program. */

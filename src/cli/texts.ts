@@ -1,0 +1,152 @@
+/** What the command says to people, and the English form of it. Its help is in `program.ts`. Pure. */
+
+/** The English texts. */
+export const englishTexts = {
+  /** Before the message of a failure. */
+  error: 'error: ',
+  /** Between a name and what is said about it. */
+  colon: ': ',
+  /** Between the parts of a line. */
+  comma: ', ',
+  // Arguments.
+  rateExpected: 'Expected a number of bytes per second, optionally followed by k, M or G: 500k, 10M, 1.5G.',
+  sizeExpected: 'Expected a number of bytes, optionally followed by k, M or G: 500k, 10M, 1.5G.',
+  sizeTooSmall: 'The size must be at least 1 byte. Omit the option for no limit.',
+  rateTooSmall: 'The rate must be at least 1 byte per second. Omit the option for no limit.',
+  wholeNumber: (min: number, max: number | null) =>
+    `Expected a whole number ${max === null ? `from ${min}` : `from ${min} to ${max}`}.`,
+  digestExpected: 'A SHA-256 digest has 64 hexadecimal digits.',
+  outputIsStdout: 'Files can only be written to disk, not to standard output.',
+  outputHasFolder: 'Expected a file name without folders (UNSAFE_FILENAME). Set the folder with -d.',
+  outputEmpty: 'The file name is empty.',
+  headerExpected: "Write a header as 'Name: value'.",
+  keysExpected: 'Expected keys of the catalog, separated by commas: a,b.',
+  proxyExpected: 'Expected the address of a proxy, such as http://host:3128 or socks5h://host:1080.',
+  localeExpected: 'Expected one of the supported languages: en-US, zh-CN.',
+  singleUrlOnly: (option: string, count: number) =>
+    `${option} can be used with a single URL only, but ${count} were given.`,
+  layoutFixesNames: (option: string) =>
+    `${option} cannot be combined with --layout hf-cache, which determines the file names.`,
+  // Wrong usage, as the parser reports it.
+  helpHint: '(use --help for usage information)',
+  missingArgument: (name: string) => `missing required argument '${name}'`,
+  missingValue: (flags: string) => `option '${flags}' argument missing`,
+  missingOption: (flags: string) => `required option '${flags}' not specified`,
+  unknownOption: (flag: string) => `unknown option '${flag}'`,
+  unknownCommand: (name: string) => `unknown command '${name}'`,
+  didYouMean: (names: string) => `(Did you mean ${names}?)`,
+  tooManyArguments: (expected: string, found: string) =>
+    `too many arguments. Expected ${expected} but got ${found}.`,
+  invalidOption: (flags: string, value: string, reason: string) =>
+    `option '${flags}' argument '${value}' is invalid. ${reason}`,
+  invalidArgument: (name: string, value: string, reason: string) =>
+    `command-argument value '${value}' is invalid for argument '${name}'. ${reason}`,
+  allowedChoices: (choices: string) => `Allowed choices are ${choices}.`,
+  // Downloads.
+  start: 'start: ',
+  done: 'done: ',
+  note: 'note: ',
+  retry: (wait: string, code: string) => `retry ${wait} ${code}`,
+  connecting: 'connecting',
+  verifying: 'verifying',
+  waiting: 'waiting',
+  connections: (count: number) => `${count} connection${count === 1 ? '' : 's'}`,
+  retryingIn: (reason: string, code: string, wait: string) => `${reason} (${code}); retrying in ${wait}`,
+  missing: 'missing: ',
+  notAttempted: 'It was not attempted.',
+  andMore: (count: number) => `… and ${count} more`,
+  summary: (completed: number, total: number, failed: number, size: string, time: string) =>
+    `${completed} of ${total} files${failed === 0 ? '' : `, ${failed} failed`}, ${size} fetched in ${time}`,
+  running: (completed: number, total: number, failed: number, active: number, speed: string) =>
+    `${completed}/${total} files${failed === 0 ? '' : `  ${failed} failed`}  ${active} active  ${speed}/s`,
+  adopted: 'taken from another cache',
+  existed: 'already exists',
+  digestVerified: 'sha256 verified',
+  fetched: (size: string, time: string, speed: string) => `${size} in ${time} (${speed}/s)`,
+  kept: (size: string) => `${size} kept`,
+  interrupted: (kept: string) => `Interrupted. ${kept} kept on disk; run the same command again to resume.`,
+  // Dry run.
+  plan: {
+    missing: 'to fetch',
+    partial: 'partial',
+    complete: 'complete',
+    adoptable: 'in a cache',
+    refused: 'left out',
+  },
+  planSummary: (count: number, total: string, missing: string, free: string | null, fits: boolean) =>
+    `${count === 1 ? '1 file' : `${count} files`}, ${total}; ${missing} to fetch${free === null ? '' : `, ${free} free`}${fits ? '' : ': not enough space'}`,
+  // Preload.
+  nothingToDo: 'No model of the catalog has auto_download set; select models with --models.',
+  locked: `Another process, perhaps a running \`serve\`, is downloading to the same location. Start the preload
+there (POST /api/v1/models/preload/start), or wait until it is done and run this command again.`,
+  // Serve.
+  warning: 'warning: ',
+  badHost: (host: string) => `--host: "${host}" is not an address or host name.`,
+  needsToken: (host: string, variable: string) =>
+    `--host ${host} accepts callers from other machines, so it needs a token: use --token or set ${variable}.`,
+  badToken: (source: string) =>
+    `${source}: a token must not be empty and may contain only visible ASCII characters, no spaces.`,
+  badOrigin: (origin: string) =>
+    `--cors: "${origin}" is neither * nor an origin such as https://app.example.com.`,
+  badAllowedHost: (host: string) =>
+    `--allow-host: "${host}" is not of the form host or host:port (IPv6 in brackets).`,
+  inUse: (place: string) =>
+    `${place} is already in use, perhaps by another \`serve\`. Choose another port with --port; 0 picks a free one.`,
+  notAllowedToListen: (place: string) =>
+    `This user is not allowed to listen on ${place}. Ports from 1024 on need no special permission.`,
+  notAnAddress: (host: string) =>
+    `${host} is not an address of this machine. Choose another one with --host.`,
+  cannotListen: (place: string, reason: string) => `Listening on ${place} failed: ${reason}`,
+  banner: {
+    listening: 'Listening on',
+    dashboard: 'dashboard',
+    directory: 'directory',
+    catalog: 'catalog',
+    callers: 'callers',
+    pages: 'web pages',
+    api: 'API',
+    noCatalog: 'none (--catalog FILE)',
+    models: (file: string, count: number) => `${file} (${count} ${count === 1 ? 'model' : 'models'})`,
+    localCallers: 'on this machine only',
+    tokenCallers: 'anyone with the token',
+    ownPages: 'same origin only (--cors ORIGIN)',
+    allPages: 'every origin',
+    howToStop: 'Press Ctrl-C to stop. Downloaded data is kept.',
+  },
+  openToAllPages: 'every web page open in a browser on this machine can call this server; set a token',
+  stopping: (unfinished: number) =>
+    unfinished === 0
+      ? 'stopping'
+      : `stopping; ${unfinished === 1 ? '1 download resumes' : `${unfinished} downloads resume`} at the next start`,
+  stoppedLate: 'not everything stopped in time; downloaded data is kept',
+  started: (url: string) => `started: ${url}`,
+  completed: (line: string) => `completed: ${line}`,
+  paused: 'paused',
+  canceled: 'canceled',
+}
+
+/** The texts of the command in one language. */
+export type CommandTexts = typeof englishTexts
+
+/** The help of one command in one language. A missing option does not compile. */
+export interface CommandHelp<Options> {
+  readonly summary: string
+  readonly description: string
+  /** In the order of the command line. */
+  readonly args: readonly string[]
+  readonly options: Readonly<Record<keyof Options, string>>
+  /** Text below the options. */
+  readonly after: string
+}
+
+/** What the help of all commands shares. */
+export interface SharedHelp {
+  readonly description: string
+  /** Headings by their English form, such as `Options:`. */
+  readonly titles: Readonly<Record<'Usage:' | 'Arguments:' | 'Options:' | 'Commands:', string>>
+  readonly help: string
+  readonly version: string
+  readonly locale: string
+  readonly default: (value: string) => string
+  readonly choices: (values: string) => string
+}
