@@ -22,8 +22,11 @@ export interface PowerRound {
   /** Default ext4. */
   disk?: DiskKind
   how: Cut
-  /** When the power is cut: milliseconds after the request, or as soon as the journal vouches for some bytes. */
-  cut: number | 'when synced'
+  /**
+   * When the power is cut: milliseconds after the request, or after the last byte was sent, or as soon as the journal
+   * vouches for some bytes.
+   */
+  cut: number | { afterLastByte: number } | 'when synced'
   /** A file that lies there before, and is to be replaced. */
   old: Buffer | null
   options: Omit<DownloadOptions, 'url'>
@@ -78,7 +81,13 @@ export async function cutAndResume({
     const download = await before.download({ url, ...options })
     if (cut === 'when synced')
       await waitFor(() => hasSynced(directory), { timeoutMs: 15_000, what: 'a sync' })
-    else await sleep(cut)
+    else if (typeof cut === 'object') {
+      await waitFor(() => origin.bytesSent(path) >= content.size, {
+        timeoutMs: 15_000,
+        what: 'the last byte',
+      })
+      await sleep(cut.afterLastByte)
+    } else await sleep(cut)
     disk.cut(how)
     await withTimeout(before.close(), 5_000, 'the manager to close on a dead disk')
     await withTimeout(

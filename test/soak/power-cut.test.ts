@@ -21,7 +21,7 @@ for (const disk of diskKinds) {
         const content = randomContent(Math.ceil((1 + random() * 7) * MiB), `cut ${round}`)
         const old = random() < 0.5 ? null : Buffer.from(`old ${round}`)
         // A file takes about a second; every other cut comes close to its end.
-        const cut = round % 2 === 0 ? random() * 1_000 : 950 + random() * 200
+        const cut = round % 2 === 0 ? random() * 1_000 : { afterLastByte: random() * 150 }
         const vouched = random() < 0.5 ? { sha256: content.sha256() } : {}
         const options = { ...vouched, force: old !== null }
         try {
