@@ -28,6 +28,7 @@ export const downloadErrorCodes = [
   'NAME_RESOLUTION',
   'CONNECT_FAILED',
   'TLS_ERROR',
+  'OFFLINE',
   'NO_SPACE',
   'DISK_IO',
   'PERMISSION',
@@ -162,6 +163,19 @@ export function codeOfStatus(status: number): 'ACCESS_DENIED' | 'NOT_FOUND' | 'H
  */
 export function isRetryableStatus(status: number): boolean {
   return [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505)
+}
+
+/** What to do about `OFFLINE`. */
+const offlineRemedy =
+  'Request it once with the network, or turn off what keeps it from being used (the option offline, --offline, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE).'
+
+/**
+ * Creates the error for something that only the network could give while it must not be used.
+ *
+ * @param what - what is missing, as sentences.
+ */
+export function offlineError(what: string): DownloadError {
+  return new DownloadError('OFFLINE', `${what} ${offlineRemedy}`)
 }
 
 /** Recreates an error from its plain form. */

@@ -123,6 +123,7 @@ export const sharedHelp: SharedHelp = {
 const network: Readonly<Record<keyof NetworkOptions, string>> = {
   timeout: '等待响应或后续数据的最长时间（默认：首次响应 30 秒，其后 15 秒）',
   connectTimeout: '建立连接的最长时间（默认：10 秒）',
+  offline: '仅使用磁盘上的文件，不发出任何请求',
   ca: 'PEM 格式的证书文件，除 Node 自带的机构外还信任其中的机构；可重复使用',
   retries: '在没有进展的情况下，可容忍的连续失败次数，0 到 999（默认：7）',
   proxy: '所有请求使用的代理：http、https、socks5 或 socks5h（默认：取自环境变量）',

@@ -17,6 +17,7 @@ export interface NetworkOptions {
   proxy?: string | undefined
   /** Contents of the files with certificates. */
   ca?: string[] | undefined
+  offline?: boolean | undefined
 }
 
 const seconds = wholeNumber(1, 86_400)
@@ -45,6 +46,7 @@ export function addNetworkOptions(command: Command): Command {
       'certificates in PEM of authorities to trust besides those of Node; may be repeated',
       readCertificates,
     )
+    .option('--offline', 'use only what is on disk, without any request')
 }
 
 /** Converts the options to those of a manager. */
@@ -54,10 +56,12 @@ export function networkSettings({
   retries,
   proxy,
   ca,
-}: NetworkOptions): Pick<DownloadManagerOptions, 'ca' | 'proxy' | 'tuning'> {
+  offline,
+}: NetworkOptions): Pick<DownloadManagerOptions, 'ca' | 'proxy' | 'tuning' | 'offline'> {
   return {
     ...(proxy === undefined ? {} : { proxy }),
     ...(ca === undefined ? {} : { ca }),
+    ...(offline === undefined ? {} : { offline }),
     tuning: {
       ...(timeout === undefined ? {} : { headersTimeoutMs: timeout * 1000, bodyTimeoutMs: timeout * 1000 }),
       ...(connectTimeout === undefined ? {} : { connectTimeoutMs: connectTimeout * 1000 }),

@@ -63,6 +63,8 @@ export interface CompletedReport {
   fetchedBytes: number
   /** The file in another program's cache that it was taken from; otherwise null. */
   adoptedFrom: string | null
+  /** Only if the source could not be asked, so that it may have a newer version. */
+  stale?: true
   /** Groups only: the files; `path` is the folder of the group. */
   files?: FileReport[]
 }
@@ -130,7 +132,7 @@ export function progressReport(
 
 /** Creates a `completed` report. */
 export function completedReport(url: string, file: DownloadedFile): CompletedReport {
-  const { path, size, sha256, verified, existed, fetchedBytes, adoptedFrom, files } = file
+  const { path, size, sha256, verified, existed, fetchedBytes, adoptedFrom, files, stale } = file
   const report: CompletedReport = {
     type: 'completed',
     url,
@@ -141,6 +143,7 @@ export function completedReport(url: string, file: DownloadedFile): CompletedRep
     existed,
     fetchedBytes,
     adoptedFrom,
+    ...(stale === true ? { stale } : {}),
   }
   return files === null ? report : { ...report, files: files.map(fileReport) }
 }

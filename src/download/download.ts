@@ -102,6 +102,14 @@ export class Download {
   }
 
   /**
+   * Whether the last run was answered from disk, because the source could not be reached or the network must not be
+   * used: the source may have a newer version. False if the ref names a revision whose content never changes.
+   */
+  get stale(): boolean {
+    return this.#record.stale === true
+  }
+
+  /**
    * The files, if the URL is a ref that names several; null for a single file, and while that is not known.
    */
   get group(): DownloadGroup | null {
@@ -166,6 +174,7 @@ export class Download {
       etaSeconds: state === 'completed' ? 0 : etaSeconds(downloaded, total, bytesPerSecond),
       connections: moving ? this.#connections : 0,
       phase: state,
+      ...(this.stale ? { stale: true } : {}),
     }
   }
 
@@ -329,6 +338,7 @@ export class Download {
       size: total ?? downloaded,
       sha256: resultSha256,
       verified,
+      ...(this.stale ? { stale: true } : {}),
       existed: run?.existed ?? true,
       fetchedBytes: run?.fetchedBytes ?? 0,
       files: this.#group?.files ?? null,
@@ -374,6 +384,8 @@ export interface DownloadedFile {
   sha256: string | null
   /** Whether a digest that was given in advance matched. */
   verified: boolean
+  /** True if the source could not be asked, see {@link Download.stale}; otherwise missing. */
+  stale?: boolean
   /** Whether the file already existed, so that nothing was fetched. */
   existed: boolean
   /** Bytes received over the network in this run. */

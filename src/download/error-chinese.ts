@@ -66,6 +66,9 @@ export const chineseErrors: ErrorTexts = {
     TOO_MANY_REDIRECTS: plain('重定向次数过多。'),
     REDIRECT_BLOCKED: plain('重定向的目标不安全，已拒绝。'),
     SSRF_BLOCKED: plain(`该主机不存在，或其地址不允许远程调用方访问；${hints.allowedHosts.code}。`),
+    OFFLINE: plain(
+      '磁盘上没有完整的文件，且不允许使用网络。请联网下载一次，或关闭离线模式（offline 选项、--offline、HF_HUB_OFFLINE 或 TRANSFORMERS_OFFLINE）。',
+    ),
     NAME_RESOLUTION: because('域名解析失败，请检查网址和网络连接'),
     CONNECT_FAILED: because('无法连接到服务器'),
     TLS_ERROR: because('TLS 连接失败，服务器证书可能无效或不受信任'),

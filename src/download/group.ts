@@ -143,6 +143,8 @@ export class GroupFiles implements DownloadGroup {
   readonly files: readonly GroupEntry[]
   readonly revision: string | null
   pinned: boolean
+  /** Whether the source has further files, which can't be stored under their names. */
+  readonly isIncomplete: boolean
   #completed = 0
   #downloaded = 0
   #total = 0
@@ -158,12 +160,14 @@ export class GroupFiles implements DownloadGroup {
       revision,
       pinned,
       files,
-    }: Pick<GroupRecord, 'revision' | 'pinned'> & { files: readonly GroupFileInit[] },
+      incomplete,
+    }: Pick<GroupRecord, 'revision' | 'pinned' | 'incomplete'> & { files: readonly GroupFileInit[] },
     state: DownloadState,
   ) {
     this.#folder = folder
     this.revision = revision
     this.pinned = pinned
+    this.isIncomplete = incomplete === true || files.some(({ refused }) => refused !== undefined)
     this.files = files.map((file) => new GroupEntry(folder, file, state))
     for (const { isDone, downloaded, size, isRefused } of this.files) {
       if (isRefused) continue
@@ -266,6 +270,7 @@ export class GroupFiles implements DownloadGroup {
   toRecord(): GroupRecord {
     const { revision, pinned } = this
     const files = this.files.filter(({ isRefused }) => !isRefused)
-    return { revision, pinned, files: files.map((entry) => entry.toRecord()) }
+    const incomplete = this.isIncomplete ? ({ incomplete: true } as const) : {}
+    return { revision, pinned, ...incomplete, files: files.map((entry) => entry.toRecord()) }
   }
 }

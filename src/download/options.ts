@@ -148,6 +148,12 @@ export interface DownloadOptions {
    */
   force?: boolean
   /**
+   * Whether to use only what is on disk, without any request: a ref that is complete there completes at once, marked as
+   * `stale`, and everything else fails with `OFFLINE`, as does `force`. False uses the network even if the environment
+   * says otherwise. Default: the manager's setting.
+   */
+  offline?: boolean
+  /**
    * For a ref that names several files: globs of the files to download, such as `*.gguf` or `onnx/**`. A glob
    * without a slash is matched against the file's own name in any folder. At most 100. Default: all files.
    */
@@ -239,6 +245,7 @@ const downloadOptionsObject = z.strictObject({
   maxBytesPerSecond: rate.optional(),
   remote: remoteSchema,
   force: z.boolean().default(false),
+  offline: z.boolean().optional(),
   include: globsSchema.optional(),
   exclude: globsSchema.optional(),
   signal: z.instanceof(AbortSignal).optional(),

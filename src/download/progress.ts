@@ -16,6 +16,8 @@ export interface Progress {
   connections: number
   /** Current state of the download. */
   phase: DownloadState
+  /** True if the files on disk were used without asking the source, see {@link Download.stale}; otherwise missing. */
+  stale?: boolean
 }
 
 /** Percentage for display: one decimal, and never 100 before the file is published. */

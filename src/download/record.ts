@@ -47,6 +47,8 @@ const group = z.object({
   revision: z.string().nullable(),
   /** The download has not ended since it was requested, so it continues with this revision. */
   pinned: z.boolean(),
+  /** The source has further files, which can't be stored under their names. Default false. */
+  incomplete: z.literal(true).optional(),
   files: z.array(groupFile),
 })
 
@@ -131,6 +133,13 @@ export const downloadRecordSchema = z.object({
   /** Digest of the published file, if it was computed. */
   resultSha256: hex256.nullable(),
   verified: z.boolean(),
+  /** The last run was answered from disk, because the source could not be asked. Default false. */
+  stale: z.literal(true).optional(),
+  /** Whether the network may be used; the manager decides if it is missing. */
+  offline: z.boolean().optional(),
+  /** What the source said about the only file of a ref when it was last complete. */
+  sourceSha256: hex256.optional(),
+  revision: z.string().optional(),
   stamp: stamp.nullable(),
   /** Globs that select among the files of a ref. */
   include: z.array(z.string()).default([]),

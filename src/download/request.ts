@@ -135,6 +135,7 @@ export function newRecord(
     error: null,
     resultSha256: null,
     verified: false,
+    ...(wanted.offline === undefined ? {} : { offline: wanted.offline }),
     stamp: null,
     include: wanted.include ?? [],
     exclude: wanted.exclude ?? [],
@@ -263,7 +264,14 @@ export function renewal(
   record: DownloadRecord,
   wanted: ResolvedDownloadOptions | null,
 ): Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>> {
-  const fresh = { error: null, finishedAt: null, startedAt: null, verified: false, downloaded: 0 }
+  const fresh = {
+    error: null,
+    finishedAt: null,
+    startedAt: null,
+    verified: false,
+    stale: undefined,
+    downloaded: 0,
+  }
   if (wanted === null) return fresh
   const { remote } = wanted
   // Mirrors and headers of one caller must not be used with the rights of another one.
@@ -274,6 +282,7 @@ export function renewal(
     checkFormat: wanted.checkFormat,
     restrictNames: wanted.restrictNames ?? record.restrictNames,
     force: wanted.force,
+    offline: wanted.offline,
     adopt: wanted.adopt ?? record.adopt,
     // The last caller decides: a trusted one may use any address, a remote one only those of its grant.
     remote,

@@ -45,6 +45,8 @@ export interface TransferSpec {
   checkFormat?: boolean
   /** Download again even if the file exists; it is replaced once the new one is verified. */
   force: boolean
+  /** Use only what is on disk, and make no request; what is missing fails with `OFFLINE`. Default false. */
+  offline?: boolean
   /** Which addresses may be contacted if the URL comes from an untrusted caller; null for a trusted one. */
   remote: RemoteGrant | null
   /** Bounds of an untrusted caller; null for none. Default: null. */

@@ -34,6 +34,7 @@ import {
 } from './protocol.js'
 import { ManagerRequests } from './requests-to-manager.js'
 import type { Share, TransferResources } from './shared.js'
+import { requireAllowedSize, requireNetwork } from './permission.js'
 import { type ExistingVerdict, findFile, resultOf, Target, wasPublished } from './target.js'
 import { headCheck, verify } from './verify.js'
 
@@ -108,7 +109,9 @@ export class Transfer {
       const done = await this.#prepare(this.#filename)
       if (done !== null) return await this.#finish(done)
     }
-    this.#requireAllowed(this.#spec.size)
+    this.#throwIfStopped()
+    requireNetwork(this.#spec)
+    requireAllowedSize(this.#spec, this.#spec.size)
     for (;;) {
       this.#throwIfStopped()
       try {
@@ -156,8 +159,11 @@ export class Transfer {
       this.#existing = existing
       return this.#fromExisting(existing)
     }
+    this.#throwIfStopped()
+    // Before anything of an earlier run is touched: the next one, with the network, resumes from there.
+    requireNetwork(this.#spec)
     target.requireWritable()
-    this.#requireAllowed(spec.size ?? leftover.resume?.identity.total ?? null)
+    requireAllowedSize(this.#spec, spec.size ?? leftover.resume?.identity.total ?? null)
     await this.#openKept(target, leftover)
     return null
   }
@@ -275,7 +281,7 @@ export class Transfer {
     const { url, sha256, remote, untrusted = false } = this.#spec
     const { identity } = first
     const { total } = identity
-    this.#requireAllowed(total)
+    requireAllowedSize(this.#spec, total)
     if (total !== null) await ensureSpace(target.paths.directory, total, 0, this.#shared.clock)
     this.#throwIfStopped()
     const part = await PartFile.open({
@@ -478,12 +484,6 @@ export class Transfer {
 
   #throwIfStopped(): void {
     if (this.#stopMode !== null && !this.#publishing) throw stopped()
-  }
-
-  /** @throws DownloadError `NO_SPACE` for a file that is too large for its caller. */
-  #requireAllowed(size: number | null): void {
-    const refusal = refuseSize(size, this.#spec.bounds)
-    if (refusal !== null) throw refusal
   }
 
   #log(level: 'info' | 'warn', message: string): void {

@@ -42,6 +42,7 @@ const statuses: Readonly<Record<DownloadErrorCode, number>> = {
   NAME_RESOLUTION: 502,
   CONNECT_FAILED: 502,
   TLS_ERROR: 502,
+  OFFLINE: 503,
   DISK_IO: 500,
   PERMISSION: 500,
   READ_ONLY: 500,

@@ -55,6 +55,12 @@ export const wireDownload = z.object({
   connections: bytes.describe('Number of active connections.'),
   sha256: hexDigest.nullable().describe('Computed when completed; until then the expected digest.'),
   verified: z.boolean().describe('Whether the file was verified against an expected digest.'),
+  stale: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether the source could not be asked and the files on disk were used, of which it may have newer ones. Older servers leave it out.',
+    ),
   created_at: time,
   started_at: time.nullable(),
   finished_at: time.nullable(),

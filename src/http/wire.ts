@@ -39,6 +39,7 @@ export function toWire(download: Download, voice: Voice): WireDownload {
     connections: current.connections,
     sha256,
     verified: record.verified,
+    stale: download.stale,
     created_at: record.createdAt,
     started_at: record.startedAt,
     finished_at: record.finishedAt,

@@ -220,6 +220,9 @@ const systemic: ReadonlySet<DownloadErrorCode> = new Set([
 /** Number of consecutive failures with one systemic cause after which the remaining files are skipped. */
 const streakLength = 8
 
+/** Errors that tell about the group as a whole, even if only some of its files have them. */
+const aboutGroup: ReadonlySet<DownloadErrorCode> = new Set([...fatalAtOnce, 'OFFLINE'])
+
 /** Detects failures that the remaining files of a group would hit as well. */
 export class FailureStreak {
   #last: DownloadErrorCode | null = null
@@ -247,7 +250,7 @@ export function groupError(
   const [first] = failures
   const retryable = failures.some((failure) => failure.retryable)
   const oneCause = first !== undefined && failures.every(({ code }) => code === first.code)
-  if (oneCause && systemic.has(first.code) && (missing === total || fatalAtOnce.has(first.code))) {
+  if (oneCause && (aboutGroup.has(first.code) || (systemic.has(first.code) && missing === total))) {
     return { ...first, retryable, message: `${first.message} ${missing} of ${total} files are missing.` }
   }
   return {

@@ -49,6 +49,7 @@ export async function prepareGroup(
 ): Promise<PreparedGroup> {
   const { download } = host
   const { record } = download
+  const { offline = false } = host.spec()
   requireNoDigest(record, resolution.files.length)
   const { placed: planned, refused } = planGroup(resolution.files, cleansNames(record))
   const before = download.groupFiles
@@ -57,10 +58,17 @@ export async function prepareGroup(
   const merged = record.layout === 'flat' ? byName : { ...byName, files: inCache(download, planned, byName) }
   host.claim(planned.map(({ path }) => `${folder}/${path}`))
   const files = [...merged.files, ...refused.map(refusedInit)]
-  const group = new GroupFiles(() => download.path, { ...merged, files, pinned: true }, 'queued')
+  const group = new GroupFiles(
+    () => download.path,
+    { ...merged, files, pinned: offline ? before?.pinned === true : true },
+    'queued',
+  )
   download.beginGroup(folder, group)
   if (before !== null) await handleOutdated(host, before, merged)
+  // Offline, what was computed when a file was last complete is all that tells whether it is still right.
+  const recorded = new Map<GroupEntry, string>()
   for (const entry of await changedFiles(group.files.filter(({ isDone }) => isDone))) {
+    if (offline && entry.stamp !== null) recorded.set(entry, entry.stamp.sha256)
     group.lose(entry, 'queued')
   }
   for (const entry of await missingFiles(group.files.filter(({ stale }) => stale))) entry.stale = false
@@ -68,12 +76,13 @@ export async function prepareGroup(
     // Whether a cache has a file shows only when it is looked for.
     if (record.adopt === false) await requireAllowedSizes(group.pending, host.spec().bounds)
     await host.save()
-    await ensureGroupSpace(group.path, group.pending)
+    if (!offline) await ensureGroupSpace(group.path, group.pending)
   }
   const sources = new Map<GroupEntry, ResolvedFile>()
   for (const [index, entry] of group.files.entries()) {
     const file = planned[index]?.file
-    if (file !== undefined) sources.set(entry, file)
+    const digest = recorded.get(entry)
+    if (file !== undefined) sources.set(entry, digest === undefined ? file : { sha256: digest, ...file })
   }
   return { group, sources }
 }

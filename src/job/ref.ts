@@ -49,20 +49,21 @@ export class RefAddress {
    * Resolves the ref. A group that has begun continues with the revision that it began with, as long as the
    * source has it.
    *
+   * @param brief - see {@link ResolveRequest.brief}.
    * @throws DownloadError the errors of the source.
    */
-  async resolve(signal: AbortSignal): Promise<Resolution> {
+  async resolve(signal: AbortSignal, brief = false): Promise<Resolution> {
     const { groupFiles: group } = this.#download
     const pinned = group?.pinned === true ? (group.revision ?? undefined) : undefined
     let resolution: Resolution
     try {
-      resolution = await this.#resolveRef(pinned, signal)
+      resolution = await this.#resolveRef(pinned, signal, { brief })
     } catch (error) {
       if (pinned === undefined || !isDownloadError(error, 'NOT_FOUND')) throw error
       this.#listener.onLog(
         'The source no longer has the revision that this download began with; its current revision is used.',
       )
-      resolution = await this.#resolveRef(undefined, signal)
+      resolution = await this.#resolveRef(undefined, signal, { brief })
     }
     for (const file of resolution.files) this.#files.set(file.filename, file)
     this.#revision = resolution.files[0]?.revision
@@ -99,15 +100,13 @@ export class RefAddress {
       }, ms)
     let timer = start(refreshMs)
     try {
-      const { files } = await this.#resolveRef(
-        this.#revision,
-        AbortSignal.any([signal, limit.signal]),
-        ({ retryAfterMs }, delayMs) => {
+      const { files } = await this.#resolveRef(this.#revision, AbortSignal.any([signal, limit.signal]), {
+        onWait: ({ retryAfterMs }, delayMs) => {
           if (retryAfterMs === undefined) return
           timer.cancel()
           timer = start(delayMs + refreshMs)
         },
-      )
+      })
       let changed = false
       for (const file of files) {
         const last = this.#files.get(file.filename)
@@ -132,14 +131,17 @@ export class RefAddress {
   #resolveRef(
     revision: string | undefined,
     signal: AbortSignal,
-    onWait: (error: DownloadError, delayMs: number) => void = () => undefined,
+    {
+      brief = false,
+      onWait,
+    }: { brief?: boolean; onWait?: (error: DownloadError, delayMs: number) => void } = {},
   ): Promise<Resolution> {
     const { url, remote, include, exclude } = this.#download.record
     const onRetry: RefListener['onRetry'] = (error, attempt, delayMs) => {
-      onWait(error, delayMs)
+      onWait?.(error, delayMs)
       this.#listener.onRetry(error, attempt, delayMs)
     }
-    return this.#resolver.resolve(url, { remote, signal, onRetry, include, exclude, revision })
+    return this.#resolver.resolve(url, { remote, signal, onRetry, include, exclude, revision, brief })
   }
 }
 

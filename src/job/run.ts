@@ -11,7 +11,8 @@ import {
   type TransferEngine,
   type TransferPhase,
 } from '../engine/protocol.js'
-import { deserializeError, DownloadError, type SerializedDownloadError } from '../errors.js'
+import { deserializeError, DownloadError, offlineError, type SerializedDownloadError } from '../errors.js'
+import { isUnreachable } from '../net/errors.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 import { isRef } from '../sources/identify.js'
@@ -21,6 +22,7 @@ import type { Clock } from '../util/clock.js'
 import { claimName, FileJob } from './file-job.js'
 import { GroupJob } from './group-job.js'
 import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
+import { recall, type Recalled, type RecallPlace, requireDescribed } from './recall.js'
 import { RefAddress } from './ref.js'
 
 /** Settings and services that a {@link DownloadRun} needs. */
@@ -45,6 +47,17 @@ export interface DownloadRunInit {
   claim: (filenames: readonly string[]) => void
 }
 
+/** What a run uses while its source is not asked. */
+interface DiskAnswer extends Recalled {
+  /** Why the source could not be reached; null if the network must not be used. */
+  reason: DownloadError | null
+}
+
+const unknownOffline =
+  'Which files this ref stands for is not known from the disk, and the network must not be used.'
+
+const forcedOffline = 'With force, the files have to be fetched again, and the network must not be used.'
+
 /** How long a run that has crashed waits for its transfers to stop, in milliseconds. */
 const crashMs = 5_000
 
@@ -59,6 +72,12 @@ export class DownloadRun {
   /** Null for a plain URL. */
   readonly #address: RefAddress | null
   readonly #host: JobHost
+  /** Whether the network must not be used. */
+  readonly #offline: boolean
+  /** Set while the ref is answered from disk. */
+  #disk: DiskAnswer | null = null
+  /** The only file of a ref, as its source describes it now. */
+  #file: ResolvedFile | null = null
   /** An error that nothing else has handled; the outcome of the run, whatever the job still reports. */
   #crashed: SerializedDownloadError | null = null
   #ended = false
@@ -67,6 +86,7 @@ export class DownloadRun {
     this.#init = init
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
     const { download, resolver } = init
+    this.#offline = resolver.isOffline(download.url, download.record.offline)
     this.#host = this.#makeHost(init)
     // A ref whose source the host no longer registers is still a ref: the resolver reports that no source
     // knows it.
@@ -133,23 +153,75 @@ export class DownloadRun {
   }
 
   async #startRef(address: RefAddress): Promise<void> {
-    let failure: SerializedDownloadError | null = null
-    try {
-      const resolution = await address.resolve(this.#aborted.signal)
-      if (this.#stopMode === null) {
-        failure = this.#startResolved(address, resolution)
-        if (failure === null) return
+    await this.#start(async () => {
+      const { record, groupFiles } = this.#init.download
+      const recalled = record.force ? null : await recall(record, groupFiles, this.#placeOf(record))
+      if (this.#offline) {
+        if (recalled === null)
+          throw new DownloadError('OFFLINE', record.force ? forcedOffline : unknownOffline)
+        return this.#useDisk(address, recalled, null)
       }
+      try {
+        const resolution = await address.resolve(this.#aborted.signal, recalled?.complete)
+        if (recalled !== null) requireDescribed(resolution, recalled)
+        return this.#startResolved(address, resolution)
+      } catch (error) {
+        const reason = asDownloadError(error)
+        if (recalled === null || !isUnreachable(reason)) throw reason
+        return this.#useDisk(address, recalled, reason)
+      }
+    })
+  }
+
+  #useDisk(
+    address: RefAddress,
+    recalled: Recalled,
+    reason: DownloadError | null,
+  ): SerializedDownloadError | null {
+    this.#disk = { ...recalled, reason }
+    return this.#startResolved(address, recalled.resolution)
+  }
+
+  /**
+   * Asks the source after all when the files on disk are not what they were: with patience, unless it has been asked so
+   * already.
+   *
+   * @param error - why the files on disk can't be used.
+   * @returns false if that is the outcome of the run.
+   */
+  #goOnline({ code }: SerializedDownloadError): boolean {
+    const disk = this.#disk
+    const address = this.#address
+    if (disk === null || address === null || this.#stopMode !== null || this.#crashed !== null) return false
+    // Other errors are those of the disk.
+    if (code !== 'OFFLINE' && code !== 'GROUP_INCOMPLETE') return false
+    const { reason, complete } = disk
+    if (reason === null) return false
+    this.#disk = null
+    this.#onPhase('resolving')
+    void this.#start(async () => {
+      if (!complete) throw reason
+      return this.#startResolved(address, await address.resolve(this.#aborted.signal))
+    })
+    return true
+  }
+
+  /** Starts a job, unless the run has been stopped; `begin` returns why it can't be started, or null. */
+  async #start(begin: () => Promise<SerializedDownloadError | null>): Promise<void> {
+    let failure: SerializedDownloadError | null
+    try {
+      failure = await begin()
+      if (failure === null) return
     } catch (error) {
       failure = asDownloadError(error).toJSON()
     }
     const mode = this.#stopMode
-    if (mode !== null) this.#end({ type: 'stopped', mode })
-    else if (failure !== null) this.#end({ type: 'failed', error: failure })
+    this.#end(mode === null ? { type: 'failed', error: failure } : { type: 'stopped', mode })
   }
 
   /** A download that was a group stays one, even if only one file is left. */
   #startResolved(address: RefAddress, resolution: Resolution): SerializedDownloadError | null {
+    if (this.#stopMode !== null) throw new DownloadError('CANCELED', 'The download was stopped.')
     const [file] = resolution.files
     if (file !== undefined && resolution.files.length === 1 && this.#init.download.group === null) {
       return this.#startFile(address, file)
@@ -186,6 +258,7 @@ export class DownloadRun {
       filename: cache === null ? filename : cache.blob,
       known: stamp,
     }
+    this.#file = file
     let current = file
     this.#job = new FileJob(this.#host, spec, async () => {
       current = await address.refresh(current, this.#aborted.signal)
@@ -229,6 +302,7 @@ export class DownloadRun {
           maxBytesPerSecond: record.maxBytesPerSecond,
           checkFormat: record.checkFormat ?? true,
           force: record.force,
+          offline: this.#offline || this.#disk !== null,
           remote: record.remote,
           bounds: record.remote === null ? null : init.remoteBounds,
           untrusted: record.untrustedMirrors === true,
@@ -246,6 +320,15 @@ export class DownloadRun {
       crash: (error) => {
         this.#crash(error)
       },
+    }
+  }
+
+  #placeOf({ url, adopt }: DownloadRecord): RecallPlace {
+    const { directory, resolver, caches } = this.#init
+    return {
+      folder: directory,
+      cached: resolver.find(url)?.cachedFile?.(url) ?? null,
+      caches: adopt === false ? [] : caches().hub,
     }
   }
 
@@ -295,8 +378,10 @@ export class DownloadRun {
         emitter.emit('log', { download, level, message })
         return
       }
-      case 'completed':
       case 'failed':
+        if (!this.#goOnline(event.error)) this.#end(event)
+        return
+      case 'completed':
       case 'stopped':
         this.#end(event)
     }
@@ -312,14 +397,40 @@ export class DownloadRun {
 
   #onCompleted({ patch, run }: JobOutcome & { type: 'completed' }): void {
     const { download, emitter } = this.#init
-    this.#settle('completed', { ...patch, force: false, error: null })
+    const known = this.#disk === null ? this.#described() : this.#onDisk(this.#disk, patch.verified)
+    this.#settle('completed', { ...patch, ...known, force: false, error: null })
     this.#emitProgress()
     const file = download.complete(run)
     emitter.emit('completed', { download, file })
   }
 
-  #onFailed(error: SerializedDownloadError): void {
+  /** What the source says about the only file, for the time when it can't be asked. */
+  #described(): Partial<DownloadRecord> {
+    if (this.#file === null) return {}
+    const { sha256, revision } = this.#file
+    return { sourceSha256: sha256, revision }
+  }
+
+  /** Marks a download that was answered from disk. */
+  #onDisk({ reason, pinned, verifies }: DiskAnswer, verified = false): Partial<DownloadRecord> {
     const { download, emitter } = this.#init
+    const why =
+      reason === null
+        ? 'The network must not be used (offline)'
+        : `The source can't be reached: ${reason.message}`
+    const end = /[.]$/.test(why) ? '' : '.'
+    const age = pinned ? '' : ' The source may have newer ones.'
+    const message = `${why}${end} The files on disk are complete and are used.${age}`
+    emitter.emit('log', { download, level: 'warn', message })
+    return { verified: verified && verifies, ...(pinned ? {} : { stale: true as const }) }
+  }
+
+  #onFailed(failure: SerializedDownloadError): void {
+    const { download, emitter } = this.#init
+    const error = failure.code === 'OFFLINE' ? offlineError(failure.message).toJSON() : failure
+    // That a file is not on disk does not explain why it could not be fetched.
+    const group = this.#offline ? null : download.groupFiles
+    for (const entry of group?.pending ?? []) if (entry.failure?.code === 'OFFLINE') group?.fail(entry, error)
     this.#settle('failed', { error })
     this.#emitProgress()
     emitter.emit('failed', { download, error: download.error ?? deserializeError(error) })

@@ -123,6 +123,7 @@ export class DownloadManager extends SafeEmitter {
       proxy: this.#options.proxy,
       ca: this.#options.ca,
       remoteTokens: this.#options.remoteTokens ?? false,
+      offline: this.#options.offline,
       gates,
       clock,
     })
@@ -416,10 +417,7 @@ export class DownloadManager extends SafeEmitter {
   /** Removes the oldest settled downloads of remote callers beyond `maxRecords`; their finished files stay. */
   async #forgetOldest(): Promise<void> {
     const { maxRecords = defaultMaxRecords } = this.#options
-    if (this.#registry.size <= maxRecords) return
-    const settled = this.list().filter(({ state, record }) => record.remote !== null && isSettled(state))
-    settled.length = Math.max(0, settled.length - maxRecords)
-    for (const { url } of settled) await this.remove(url)
+    for (const { url } of this.#registry.beyond(maxRecords)) await this.remove(url)
   }
 
   /**

@@ -108,6 +108,12 @@ export interface DownloadManagerOptions {
    */
   remoteTokens?: boolean
   /**
+   * Whether to use only what is on disk, without any request; see {@link DownloadOptions.offline}. Default: refs of the
+   * Hugging Face hub are offline if `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE` is set to `1`, `on`, `yes` or `true`, and
+   * nothing else is.
+   */
+  offline?: boolean
+  /**
    * Sources in addition to the built-in ones, at most 100. They are tried first, and a source with the name
    * of a built-in one replaces it. Default: none.
    */
@@ -210,6 +216,7 @@ export const managerOptionsSchema = z.strictObject({
     .transform((value) => (typeof value === 'string' ? [value] : value))
     .optional(),
   remoteTokens: z.boolean().optional(),
+  offline: z.boolean().optional(),
   sources: z.array(source).max(100).default([]),
   tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })

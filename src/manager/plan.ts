@@ -27,6 +27,10 @@ import { size as sizeOf } from '../engine/part/intervals.js'
 import { peekLeftover } from '../engine/part/journal.js'
 import { refuseSize } from '../engine/fetch/remote-bounds.js'
 import type { AdoptSpec, RemoteBounds } from '../engine/protocol.js'
+import { type DownloadError, isDownloadError, offlineError } from '../errors.js'
+import type { GroupFiles } from '../download/group.js'
+import { isUnreachable } from '../net/errors.js'
+import { recall, type Recalled, requireDescribed } from '../job/recall.js'
 import { planGroup } from '../job/group-rules.js'
 import { cleansNames, groupFolder, requireNoDigest } from '../job/group-start.js'
 import { CacheIndex } from '../layouts/cache-index.js'
@@ -80,6 +84,11 @@ export interface DownloadPlan {
   freeBytes: number | null
   /** Whether the bytes to fetch fit on that file system; null if unknown. */
   fits: boolean | null
+  /**
+   * True if the source could not be asked, so that these are the files as they were known before; otherwise missing.
+   * See {@link Download.stale}.
+   */
+  stale?: boolean
 }
 
 /** Settings and services of the manager that planning needs. */
@@ -117,7 +126,7 @@ export async function planDownload(
   const { wanted } = request
   if (known !== undefined) requireSame(known, wanted, request)
   const place = known?.record ?? destinationFor(request)
-  const { url, remote, include, exclude } = wanted
+  const { url, remote } = wanted
   const signal = AbortSignal.any(wanted.signal === undefined ? [closed] : [closed, wanted.signal])
   const root = places.folderOf(place)
   const record = {
@@ -125,11 +134,15 @@ export async function planDownload(
     ...place,
     ...adjustments(known?.record, wanted),
   }
-  const resolution =
-    resolver.find(url) === null
-      ? { files: [await probeFile(request, resolver, signal)] }
-      : await resolver.resolve(url, { remote, signal, include, exclude })
   const caches = machineCaches()
+  const remembered = () => recallFor(record, known?.groupFiles ?? null, { resolver, folder: root, caches })
+  const { resolution, reason, stale }: Answer =
+    resolver.find(url) === null
+      ? { resolution: { files: [await probeFile(request, resolver, signal)] }, reason: null, stale: false }
+      : await resolveOrRecall(request, resolver, {
+          signal,
+          recalled: wanted.force ? null : await remembered(),
+        })
   const { entries, filenames, leftOut } = planEntries(resolution, record, root, caches)
   // In a cache, downloads of the same blob share it.
   if (record.layout === 'flat') requireFree(record, filenames)
@@ -137,12 +150,55 @@ export async function planDownload(
   const files = await pLimit(maxParallelChecks).map(entries, (entry) =>
     inspect(entry, index, { force: wanted.force, trusted: remote === null }),
   )
+  if (reason !== null && files.some(({ status }) => status !== 'complete' && status !== 'adoptable'))
+    throw reason
   for (const { size, status } of remote === null ? [] : files) {
     const isFetched = status === 'missing' || status === 'partial'
     const refusal = isFetched ? refuseSize(size, remoteBounds) : null
     if (refusal !== null) throw refusal
   }
-  return summary(url, [...files, ...leftOut], await freeBytes(root))
+  const plan = summary(url, [...files, ...leftOut], await freeBytes(root))
+  return stale ? { ...plan, stale } : plan
+}
+
+function recallFor(
+  record: DownloadRecord,
+  group: GroupFiles | null,
+  { resolver, folder, caches }: { resolver: Resolver; folder: string; caches: KnownCaches },
+): Promise<Recalled | null> {
+  const cached = resolver.find(record.url)?.cachedFile?.(record.url) ?? null
+  return recall(record, group, { folder, cached, caches: record.adopt === false ? [] : caches.hub })
+}
+
+/** What a ref stands for. */
+interface Answer {
+  resolution: Resolution
+  /** Why it comes from the disk, which is the error of a download that needs more; null if the source has answered. */
+  reason: DownloadError | null
+  stale: boolean
+}
+
+/** Asks the source of a ref, or uses what is known of it if it can't be asked, as the download would. */
+async function resolveOrRecall(
+  { wanted }: ValidatedRequest,
+  resolver: Resolver,
+  { signal, recalled }: { signal: AbortSignal; recalled: Recalled | null },
+): Promise<Answer> {
+  const { url, remote, include, exclude, offline } = wanted
+  let reason = offlineError('The files are not complete on disk, and the network must not be used.')
+  if (!resolver.isOffline(url, offline)) {
+    try {
+      const brief = recalled?.complete ?? false
+      const resolution = await resolver.resolve(url, { remote, signal, include, exclude, brief })
+      if (recalled !== null) requireDescribed(resolution, recalled)
+      return { resolution, reason: null, stale: false }
+    } catch (error) {
+      if (recalled === null || !isDownloadError(error) || !isUnreachable(error)) throw error
+      reason = error
+    }
+  }
+  if (recalled === null) throw reason
+  return { resolution: recalled.resolution, reason, stale: !recalled.pinned }
 }
 
 /** The expectations of an earlier call for the file still apply. */
@@ -155,7 +211,13 @@ async function probeFile(
   resolver: Resolver,
   signal: AbortSignal,
 ): Promise<ResolvedFile> {
-  const { url, headers, remote } = wanted
+  const { url, headers, remote, offline } = wanted
+  if (resolver.isOffline(url, offline)) {
+    const named = givenFilename ?? derivedFilename
+    if (named === null)
+      throw offlineError('The server names this file, so it is not known whether it exists.')
+    return { filename: named, urls: [url], headers: {} }
+  }
   const madeUpName = async () => {
     const {
       status,

@@ -69,9 +69,14 @@ export class Registry {
       // Two processes that share a store may have assigned the same number.
       const sequence = Math.max(record.sequence, this.#sequence)
       this.#sequence = sequence + 1
-      const live = !isSettled(record.state) && record.state !== 'paused'
+      // What failed only because the network was not to be used is as unfinished as everything else.
+      const wasOffline = autoResume && record.state === 'failed' && record.error?.code === 'OFFLINE'
+      const live = (!isSettled(record.state) && record.state !== 'paused') || wasOffline
       const state = live ? (autoResume ? 'queued' : 'paused') : record.state
-      const download = new Download({ ...record, sequence, state }, owner)
+      const download = new Download(
+        { ...record, sequence, state, ...(wasOffline ? { error: null, finishedAt: null } : {}) },
+        owner,
+      )
       this.#byUrl.set(download.url, download)
     }
     const named = this.list().filter((download) => download.named)
@@ -99,6 +104,13 @@ export class Registry {
   /** Whether a download is still registered; its URL may belong to a newer download by now. */
   has(download: Download): boolean {
     return this.#byUrl.get(download.url) === download
+  }
+
+  /** The oldest settled downloads of remote callers, as many as there are more of these than `maxRecords`. */
+  beyond(maxRecords: number): Download[] {
+    if (this.size <= maxRecords) return []
+    const settled = this.list().filter(({ state, record }) => record.remote !== null && isSettled(state))
+    return settled.slice(0, Math.max(0, settled.length - maxRecords))
   }
 
   /** Number of registered downloads. */

@@ -1,5 +1,5 @@
 /** Turns errors of sockets, DNS, TLS and the HTTP parser into a {@link DownloadError}. Pure. */
-import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
+import { DownloadError, type DownloadErrorCode, isDownloadError, isRetryableStatus } from '../errors.js'
 
 /** What the certificate says, which another attempt won't change. In addition to those that begin with `ERR_TLS_CERT_`. */
 const certificateCodes = new Set([
@@ -133,6 +133,46 @@ function refusedByProxy(error: unknown): number | null {
 /** Whether no server could be reached at all, as opposed to one that sent a bad response. */
 export function isNetworkFailure({ code, retryable }: DownloadError): boolean {
   return code === 'CONNECT_FAILED' || code === 'NAME_RESOLUTION' || (code === 'TLS_ERROR' && retryable)
+}
+
+/** Codes that mean that the server's own answer has not arrived, whatever came instead of it. */
+const unreachableCodes: ReadonlySet<DownloadErrorCode> = new Set([
+  'NAME_RESOLUTION',
+  'CONNECT_FAILED',
+  'STALLED',
+  'TRUNCATED',
+  // Also for a certificate that is not accepted: somebody else has answered, such as a captive portal.
+  'TLS_ERROR',
+  // The page of a captive portal, or a redirect to it.
+  'PROTOCOL_ERROR',
+  'REDIRECT_BLOCKED',
+  'TOO_MANY_REDIRECTS',
+])
+
+/**
+ * Whether an error means that a server can't be reached now, so that its answer is unknown: the network, a proxy or a
+ * captive portal is in the way, or the server itself has no time (429) or is broken (5xx). Any other answer must be
+ * told, such as that something does not exist (404) or may not be read (401, 403).
+ */
+export function isUnreachable(error: DownloadError): boolean {
+  const { code, status = 0, cause } = error
+  if (unreachableCodes.has(code)) return true
+  if (code === 'HTTP_ERROR')
+    return isRetryableStatus(status) || status >= 500 || status === 407 || refusedByProxy(cause) !== null
+  // A source of the host application may use another client, whose errors only have codes of the system.
+  return code === 'INTERNAL' && isNetworkCause(cause)
+}
+
+function isNetworkCause(cause: unknown): boolean {
+  const isTimeout = cause instanceof Error && cause.name === 'TimeoutError'
+  const isNetworkCode = (code: string) =>
+    resolutionCodes.has(code) ||
+    connectCodes.has(code) ||
+    isCertificateCode(code) ||
+    isTlsCode(code) ||
+    ['ECONNRESET', 'EPIPE'].includes(code) ||
+    code.startsWith('UND_ERR_')
+  return isTimeout || codesOf(cause).some(isNetworkCode)
 }
 
 /** The same error without the delay that the server requested. */

@@ -31,7 +31,15 @@ export interface ApiInit {
   gate: HostGate
   /** Called before each wait: for a retry, or because the server has asked others to wait. */
   onRetry?: ((error: DownloadError, attempt: number, delayMs: number) => void) | undefined
+  /** Make one short attempt at each request, and don't wait for a server that has asked others to wait. */
+  brief?: boolean | undefined
 }
+
+/** Longest time until a short attempt is connected, in milliseconds. */
+const briefConnectMs = 5_000
+
+/** Longest time of a short attempt, in milliseconds. A server that is reached at all may be slow. */
+const briefTimeoutMs = 15_000
 
 /** Some hosts refuse requests without a User-Agent. */
 const userAgent = 'model-downloader'
@@ -101,20 +109,22 @@ export class Api {
     limit: ReadLimit,
     own: Readonly<Record<string, string>>,
   ): Promise<ApiAnswer> {
-    const { tuning, clock, signal, gate, onRetry } = this.#init
+    const { tuning, clock, signal, gate, onRetry, brief = false } = this.#init
     const hop = firstHop(new URL(url), request.headers ?? {})
     let state = initialRetryState(clock.now())
     let failedAt = clock.now()
     let silences = 0
     let before: DownloadError | null = null
     for (;;) {
-      const timeoutMs = growingTimeout(this.#init.timeoutMs, silences)
+      const timeoutMs = brief
+        ? Math.min(this.#init.timeoutMs, briefTimeoutMs)
+        : growingTimeout(this.#init.timeoutMs, silences)
       // The host that answered last; with redirects it need not be that of the URL.
       const last = { origin: hop.url.origin }
       const outcome = await this.#follow(hop, request, { limit, own, timeoutMs, last }).catch(toDownloadError)
       throwIfAborted(signal)
       if (!(outcome instanceof DownloadError)) return outcome
-      if (!outcome.retryable || isRepeated(outcome, before)) throw outcome
+      if (brief || !outcome.retryable || isRepeated(outcome, before)) throw outcome
       before = outcome
       if (outcome.code === 'STALLED') silences += 1
       const failure = {
@@ -169,10 +179,11 @@ export class Api {
 
   /** Waits while a host gets no request, because it asked another request to wait. */
   async #waitForHost({ origin, host }: URL): Promise<void> {
-    const { clock, signal, gate, onRetry } = this.#init
+    const { clock, signal, gate, onRetry, brief = false } = this.#init
     for (;;) {
       const waitMs = Math.ceil(gate.wait(origin, clock.now()))
       if (waitMs === 0) return
+      if (brief && waitMs > tellMs) throw askedToWait(host, waitMs)
       if (waitMs > tellMs) onRetry?.(askedToWait(host, waitMs), 1, waitMs)
       await clock.sleep(waitMs, signal)
       throwIfAborted(signal)
@@ -183,7 +194,7 @@ export class Api {
     hop: Hop,
     { limit, own, timeoutMs }: Attempt,
   ): Promise<{ answer: ApiAnswer; head: ResponseHead }> {
-    const { http, proxy, clock, signal } = this.#init
+    const { http, proxy, clock, signal, brief = false } = this.#init
     // Bodies are small, so compression isn't worth a decoder.
     const headers = { 'user-agent': userAgent, ...own, ...headersOf(hop), 'accept-encoding': 'identity' }
     return new Promise((resolve, reject) => {
@@ -192,6 +203,7 @@ export class Api {
       let bytes = 0
       const end = () => {
         timer.cancel()
+        connecting?.cancel()
         signal.removeEventListener('abort', onAbort)
       }
       const fail = (error: DownloadError) => {
@@ -231,10 +243,16 @@ export class Api {
           }),
         )
       }, timeoutMs)
+      const connecting = brief
+        ? clock.timer(() => {
+            const message = `${hop.url.host} did not accept a connection in time.`
+            fail(new DownloadError('CONNECT_FAILED', message, { retryable: true }))
+          }, briefConnectMs)
+        : null
       const exchange = http.exchange(
         { url: hop.url, headers, proxy },
         {
-          onSent: () => undefined,
+          onSent: () => connecting?.cancel(),
           onHead: (got) => {
             head = got
             const wanted = typeof limit === 'number' || limit === 'beginning' || got.status >= 400

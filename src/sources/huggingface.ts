@@ -80,6 +80,11 @@ export function huggingFace(options: HuggingFaceOptions = {}): Source {
       const { what } = read(ref, options)
       return what.kind === 'file' ? what.path.slice(what.path.lastIndexOf('/') + 1) : null
     },
+    cachedFile: (ref) => {
+      const hubRef = read(ref, options)
+      return hubRef.what.kind === 'file' ? { repository: repositoryOf(hubRef), path: hubRef.what.path } : null
+    },
+    isOffline: (env) => isTrue(variable(env, 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE')),
     resolve: async (ref, context) => {
       const hubRef = read(ref, options)
       const hub = await hubOf(hubRef, options, context)
@@ -129,10 +134,15 @@ async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: R
   return { endpoint, token: options.token === null ? null : requireToken(options.token, 'HF_TOKEN') }
 }
 
+/** How the hub's own tools read a boolean variable. */
+function isTrue(value: string | null): boolean {
+  return /^(?:1|on|yes|true)$/i.test(value ?? '')
+}
+
 /** Finds the token where the hub's own tools look for it. */
 async function findToken(context: ResolveContext): Promise<string | null> {
   const { env } = context
-  if (/^(?:1|on|yes|true)$/i.test(env['HF_HUB_DISABLE_IMPLICIT_TOKEN'] ?? '')) return null
+  if (isTrue(variable(env, 'HF_HUB_DISABLE_IMPLICIT_TOKEN'))) return null
   const given = variable(env, 'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN')
   if (given !== null) return requireToken(given, 'HF_TOKEN')
   const cache = variable(env, 'XDG_CACHE_HOME') ?? '~/.cache'

@@ -39,6 +39,8 @@ export interface ResolverInit {
   remoteTokens?: boolean
   /** Servers that asked to wait. Default: none yet. */
   gates?: HostGates
+  /** See `DownloadManagerOptions.offline`. */
+  offline?: boolean | undefined
   /** Default: `process.env`. */
   env?: Readonly<Record<string, string | undefined>>
   clock: Clock
@@ -54,6 +56,8 @@ export interface ResolveRequest {
   exclude?: readonly string[] | undefined
   /** See {@link ResolveContext.revision}. */
   revision?: string | undefined
+  /** Make one short attempt only, because there is another answer if the source can't be reached. Default false. */
+  brief?: boolean
 }
 
 /** What checking a file costs, and what each of its addresses adds to that, in units of {@link Slices}. */
@@ -77,6 +81,16 @@ export class Resolver {
   /** The source that a ref belongs to; null for a plain URL. */
   find(ref: string): Source | null {
     return this.#init.sources.find(ref)
+  }
+
+  /**
+   * Whether no request may be made for a URL or a ref.
+   *
+   * @param asked - what the download itself sets; it takes precedence over the manager, and that over the environment.
+   */
+  isOffline(ref: string, asked?: boolean): boolean {
+    const { offline, env = process.env } = this.#init
+    return asked ?? offline ?? this.find(ref)?.isOffline?.(env) ?? false
   }
 
   /**
@@ -155,13 +169,13 @@ export class Resolver {
     await this.#http?.close()
   }
 
-  #open({ remote, signal, onRetry }: ResolveRequest): { api: Api; close: () => Promise<void> } {
+  #open({ remote, signal, onRetry, brief }: ResolveRequest): { api: Api; close: () => Promise<void> } {
     const { tuning, proxy, clock } = this.#init
     const http = remote === null ? this.#shared() : this.#client(remote)
     const timeoutMs = tuning.headersTimeoutMs
     const gate = this.#gates.for({ remote: remote !== null })
     return {
-      api: new Api({ http, proxy, tuning, clock, signal, timeoutMs, gate, onRetry }),
+      api: new Api({ http, proxy, tuning, clock, signal, timeoutMs, gate, onRetry, brief }),
       close: () => (remote === null ? Promise.resolve() : http.close()),
     }
   }

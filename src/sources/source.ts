@@ -12,6 +12,14 @@ export interface HubRepository {
   revision: string
 }
 
+/** One file of a repository on the Hugging Face hub. */
+export interface CachedRef {
+  /** The repository, with the requested revision. */
+  repository: HubRepository
+  /** Path in the repository, with slashes. */
+  path: string
+}
+
 /** One file that a ref stands for. */
 export interface ResolvedFile {
   /**
@@ -176,6 +184,17 @@ export interface Source {
    * @throws DownloadError `INVALID_URL` for a ref that belongs to this source but is malformed.
    */
   filenameOf?(ref: string): string | null
+  /**
+   * The file in a Hugging Face cache that a ref stands for; null for several files, or if the ref alone does not
+   * determine it. Only for sources whose files can be stored in such a cache: without it, files that another program
+   * has put there are not found while the source can't be reached.
+   */
+  cachedFile?(ref: string): CachedRef | null
+  /**
+   * Whether the environment forbids requests to this source, as `HF_HUB_OFFLINE` does for the Hugging Face hub. It
+   * counts only where neither the download nor its manager sets `offline`. Default: it does not.
+   */
+  isOffline?(env: Readonly<Record<string, string | undefined>>): boolean
   /**
    * Resolves a ref to the files that it stands for now.
    *

@@ -209,8 +209,9 @@ describe('what a run says in Chinese', () => {
       code: 'CONNECT_FAILED',
       message: 'The connection was lost (ECONNRESET).',
     } as const
-    for (const report of [{ type: 'started', url }, retrying, { ...failed, missing: [] }] as const)
-      reporter.report(report)
+    reporter.report({ type: 'started', url })
+    reporter.report(retrying)
+    reporter.report({ ...failed, missing: [] })
     reporter.finish()
     expect(said.split('\n')).toEqual([
       `开始：${url}`,

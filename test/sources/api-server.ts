@@ -4,7 +4,7 @@ import { afterAll } from 'vitest'
 import { isDownloadError, type DownloadError } from '../../src/errors.js'
 import { Resolver, type ResolveRequest } from '../../src/sources/resolver.js'
 import { SourceRegistry, type ResolvedFile, type Source } from '../../src/sources/source.js'
-import { defaultTuning } from '../../src/net/tuning.js'
+import { defaultTuning, type TransferTuning } from '../../src/net/tuning.js'
 import { type Clock, systemClock } from '../../src/util/clock.js'
 
 /** A request to the server. */
@@ -67,9 +67,14 @@ export async function resolveWith(
   source: Source,
   ref: string,
   env: Readonly<Record<string, string>> = {},
-  { clock = systemClock, ...request }: Partial<ResolveRequest> & { clock?: Clock } = {},
+  {
+    clock = systemClock,
+    tuning: own = {},
+    ...request
+  }: Partial<ResolveRequest> & { clock?: Clock; tuning?: Partial<TransferTuning> } = {},
 ): Promise<readonly ResolvedFile[]> {
-  const tuning = { ...defaultTuning, maxAttempts: 2, minDelayMs: 1, maxDelayMs: 5, headersTimeoutMs: 5_000 }
+  const short = { maxAttempts: 2, minDelayMs: 1, maxDelayMs: 5, headersTimeoutMs: 5_000 }
+  const tuning = { ...defaultTuning, ...short, ...own }
   const sources = new SourceRegistry([], [source])
   const resolver = new Resolver({ sources, tuning, proxy: false, env, clock })
   try {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ResolveRequest } from '../../src/sources/resolver.js'
 import type { Source } from '../../src/sources/source.js'
+import { startOrigin } from '../support/origin.js'
 import { ManualClock } from '../support/clock.js'
 import { waitFor } from '../support/wait.js'
 import { failureOf, resolveWith, type Said, startApi } from './api-server.js'
@@ -67,6 +68,46 @@ describe('a metadata request', () => {
     const { clock, result, delays } = await resolving([{ status: 429, headers: { 'retry-after': '601' } }])
     expect(await failureOf(result)).toMatchObject({ code: 'HTTP_ERROR', retryAfterMs: 601_000 })
     expect([delays, clock.pending]).toEqual([[], []])
+  })
+
+  it('makes one short attempt when there is another answer', async () => {
+    const silent = await resolving([{ silent: true }], { brief: true })
+    await silent.asked(1)
+    await silent.clock.advanceAsync(4_999)
+    silent.clock.advance(1)
+    expect((await failureOf(silent.result)).code).toBe('STALLED')
+    const limited = await resolving([{ status: 429, headers: { 'retry-after': '1' } }], { brief: true })
+    expect((await failureOf(limited.result)).status).toBe(429)
+    expect([silent.delays, limited.delays, silent.clock.pending, limited.clock.pending]).toEqual([
+      [],
+      [],
+      [],
+      [],
+    ])
+  })
+
+  it('gives up a short attempt that is not connected after 5 s', async () => {
+    await using origin = await startOrigin()
+    // The handshake of TLS is never answered.
+    origin.pause()
+    const clock = new ManualClock(1_000, wallNow)
+    const source: Source = {
+      name: 'waits',
+      match: () => true,
+      resolve: async (_ref, context) => {
+        await context.fetchJson(origin.origin.replace('http:', 'https:'))
+        return { files: [] }
+      },
+    }
+    const tuning = { headersTimeoutMs: 60_000, connectTimeoutMs: 60_000 }
+    const result = resolveWith(source, 'waits:a', {}, { clock, brief: true, tuning })
+    result.catch(() => undefined)
+    await waitFor(() => clock.pending.includes(5_000) && origin.openConnections === 1)
+    await clock.advanceAsync(4_999)
+    expect(clock.pending).toContain(1)
+    clock.advance(1)
+    expect((await failureOf(result)).code).toBe('CONNECT_FAILED')
+    expect(clock.pending).toEqual([])
   })
 
   it('stops waiting when nobody wants the answer any more', async () => {

@@ -201,6 +201,7 @@ it('progress and file are plain data', () => {
     etaSeconds: number | null
     connections: number
     phase: DownloadState
+    stale?: boolean
   }>()
   expectTypeOf<DownloadedFile>().toEqualTypeOf<{
     url: string
@@ -209,6 +210,7 @@ it('progress and file are plain data', () => {
     size: number
     sha256: string | null
     verified: boolean
+    stale?: boolean
     existed: boolean
     fetchedBytes: number
     files: readonly GroupFile[] | null

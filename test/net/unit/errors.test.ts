@@ -1,7 +1,7 @@
 import fc from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
-import { isNetworkFailure, networkError, type ExchangePhase } from '../../../src/net/errors.js'
+import { isNetworkFailure, networkError, type ExchangePhase, isUnreachable } from '../../../src/net/errors.js'
 
 const failure = (code: string, message = 'secret detail') => Object.assign(new Error(message), { code })
 const phases: readonly ExchangePhase[] = ['connect', 'headers', 'body']
@@ -79,6 +79,55 @@ describe('networkError', () => {
         expect(networkError(thrown, phase)).toBeInstanceOf(DownloadError)
       }),
     )
+  })
+})
+
+describe('isUnreachable', () => {
+  const http = (status: number) => new DownloadError('HTTP_ERROR', 'no', { status })
+  const foreign = (cause: unknown) => new DownloadError('INTERNAL', 'fetch failed', { cause })
+
+  it.each([
+    ['no name', networkError(failure('ENOTFOUND'), 'connect')],
+    ['refused', networkError(failure('ECONNREFUSED'), 'connect')],
+    ['no network', networkError(failure('ENETUNREACH'), 'connect')],
+    ['a reset', networkError(failure('ECONNRESET'), 'headers')],
+    ['a cut body', networkError(failure('ECONNRESET'), 'body')],
+    ['an intercepted connection', networkError(failure('SELF_SIGNED_CERT_IN_CHAIN'), 'connect')],
+    ['a handshake without TLS', networkError(failure('ERR_SSL_WRONG_VERSION_NUMBER'), 'connect')],
+    ['garbage', networkError(failure('HPE_INVALID_CONSTANT'), 'headers')],
+    ['a page instead of JSON', new DownloadError('PROTOCOL_ERROR', 'no')],
+    ['a redirect to http', new DownloadError('REDIRECT_BLOCKED', 'no')],
+    ['a loop of redirects', new DownloadError('TOO_MANY_REDIRECTS', 'no')],
+    ['silence', new DownloadError('STALLED', 'no')],
+    ['408', http(408)],
+    ['429', http(429)],
+    ['500', http(500)],
+    ['501', http(501)],
+    ['503', http(503)],
+    ['511', http(511)],
+    ['a proxy that wants a password', http(407)],
+    [
+      'a proxy that refuses',
+      networkError(new Error('Proxy response (403) !== 200 when HTTP Tunneling'), 'connect'),
+    ],
+    ['a source with a client of its own', foreign(new TypeError('no', { cause: failure('ENOTFOUND') }))],
+    ['its timeout', foreign(new DOMException('no', 'TimeoutError'))],
+  ])('%s', (_, error) => {
+    expect(isUnreachable(error)).toBe(true)
+  })
+
+  it.each([
+    ['400', http(400)],
+    ['451', http(451)],
+    ['404', new DownloadError('NOT_FOUND', 'no', { status: 404 })],
+    ['401', new DownloadError('ACCESS_DENIED', 'no', { status: 401 })],
+    ['a blocked address', new DownloadError('SSRF_BLOCKED', 'no')],
+    ['a canceled request', new DownloadError('CANCELED', 'no')],
+    ['a wrong setting', new DownloadError('INVALID_OPTIONS', 'no')],
+    ['a bug of a source', foreign(new TypeError('undefined is not a function'))],
+    ['a full disk', foreign(failure('ENOSPC'))],
+  ])('not %s, which is an answer', (_, error) => {
+    expect(isUnreachable(error)).toBe(false)
   })
 })
 
