@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto'
-import { dirname, relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { isInside } from '../disk/inside.js'
 import { useSyncIo } from '../disk/io.js'
-import { environmentCache } from '../download/destination.js'
+import { environmentCache, userCache } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import { toDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { DownloadManager } from '../manager/manager.js'
 import type { DownloadPlan } from '../manager/plan.js'
-import { displayName, identify } from '../sources/identify.js'
+import { displayName, identify, isRef } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
+import type { DownloadStore } from '../store/store.js'
 import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
@@ -20,7 +21,7 @@ import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
 import { onSignal } from './signals.js'
-import { begunGroups } from './stores.js'
+import { begunGroups, withFinishedRefs } from './stores.js'
 
 /** Parsed options of `get`. */
 export interface GetOptions extends NetworkOptions {
@@ -158,6 +159,32 @@ function notesOf(options: GetOptions): string {
   return resolve(folderOf(options).directory ?? dirname(environmentCache()))
 }
 
+/** Folder for the records of finished refs; null if there is none. They hold for the same options in the same folder. */
+function finishedOf(options: GetOptions): string | null {
+  const cache = userCache()
+  const { output, mode, include, exclude, layout, restrictNames, sha256, size } = options
+  const wanted = {
+    folder: notesOf(options),
+    output,
+    mode,
+    include,
+    exclude,
+    layout,
+    restrictNames,
+    sha256,
+    size,
+  }
+  const key = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 32)
+  return cache === null ? null : join(cache, 'refs', key)
+}
+
+function storeOf(urls: ReadonlySet<string>, options: GetOptions): DownloadStore {
+  const sources = sourceRegistry()
+  const refs = new Set([...urls].filter((url) => isRef(url, sources)))
+  const begun = begunGroups(notesOf(options), ['get', groupsOf(options)], urls)
+  return withFinishedRefs(begun, finishedOf(options), refs)
+}
+
 function requireLayout({ layout, output, mode }: GetOptions): void {
   if (layout !== 'hf-cache') return
   const given = output !== undefined ? 'output' : mode !== undefined ? 'mode' : null
@@ -176,7 +203,7 @@ function createManager(urls: ReadonlySet<string>, options: GetOptions): Download
         maxBytesPerSecond: options.limitRate ?? null,
         modes: options.mode === undefined ? [] : [options.mode],
         defaultMode: options.mode ?? null,
-        store: begunGroups(notesOf(options), ['get', groupsOf(options)], urls),
+        store: storeOf(urls, options),
         autoResume: false,
         ...networkSettings(options),
         worker: false,

@@ -69,7 +69,48 @@ export function begunGroups(
 }
 
 /**
- * A store for a command that may run next to a server that uses the same directory. It loads and records only
+ * Adds to a store the records of finished refs, which tell what their files must be while their source can't be reached.
+ * They are kept in the user's cache folder and not beside the files, so that nothing but the files is left there. Without
+ * that folder, or if it can't be used, nothing is remembered.
+ *
+ * @param folder - for the records of one folder of files and one set of options; null if there is none.
+ * @param refs - the refs of this run.
+ */
+export function withFinishedRefs(
+  begun: DownloadStore,
+  folder: string | null,
+  refs: ReadonlySet<string>,
+): DownloadStore {
+  if (folder === null || refs.size === 0) return begun
+  const store = new FileStore(folder)
+  return {
+    async load() {
+      const [{ records, problems }, finished] = await Promise.all([
+        begun.load(),
+        store.load().catch(() => ({ records: [] })),
+      ])
+      const newer = new Set(records.map(({ id }) => id))
+      const known = finished.records.filter(
+        (one) => refs.has(one.url) && isFinished(one) && !newer.has(one.id),
+      )
+      return { records: [...known, ...records], problems }
+    },
+    async save(record) {
+      await begun.save(record)
+      // Headers may contain a token.
+      if (isFinished(record) && refs.has(record.url))
+        await store.save({ ...record, headers: {} }).catch(() => undefined)
+    },
+    remove: (id) => begun.remove(id),
+    async close() {
+      await begun.close?.()
+      await store.close()
+    },
+  }
+}
+
+/**
+ * A store for a command that may run next to a server that uses the same directory. It records only
  * completed downloads in the store of the server, so that both know which files were verified, and the queue
  * of the server stays its own. An interrupted run resumes from the journals next to the files, and for groups
  * from a record of its own.
@@ -82,7 +123,9 @@ export function finishedOnly(store: DownloadStore, begun: DownloadStore): Downlo
     async load() {
       const [known, notes] = await Promise.all([store.load(), begun.load()])
       const newer = new Set(notes.records.map(({ id }) => id))
-      const records = known.records.filter((record) => isFinished(record) && !newer.has(record.id))
+      const records = known.records.filter(
+        (record) => (isFinished(record) || wasFinished(record)) && !newer.has(record.id),
+      )
       return { records: [...records, ...notes.records], problems: [...known.problems, ...notes.problems] }
     },
     async save(record) {
@@ -96,6 +139,12 @@ export function finishedOnly(store: DownloadStore, begun: DownloadStore): Downlo
       await store.close?.()
     },
   }
+}
+
+/** Whether a download has failed although its files were complete before, such as for want of a network. */
+function wasFinished({ state, group, stamp }: DownloadRecord): boolean {
+  if (state !== 'failed') return false
+  return group === null ? stamp !== null : group.files.every(({ done }) => done === true)
 }
 
 function isFinished(record: DownloadRecord): boolean {

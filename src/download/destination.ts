@@ -14,7 +14,7 @@ import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
 import { DownloadError, invalidOption } from '../errors.js'
 import { removeBlobs } from '../layouts/hf-files.js'
 import { blobFolder, cachePlaceOf, snapshotPath } from '../layouts/hf-paths.js'
-import { hubCache, type KnownCaches, knownCaches } from '../layouts/known-caches.js'
+import { hubCache, type KnownCaches, knownCaches, programCache } from '../layouts/known-caches.js'
 import type { ResolvedFile } from '../sources/source.js'
 import type { DownloadRecord } from './record.js'
 
@@ -143,6 +143,14 @@ export function environmentCache(): string {
   const cache = hubCache({ env: process.env, home: homeFolder(), platform: process.platform })
   if (cache !== null) return cache
   throw invalidOption('directory', 'is needed, since there is no home folder; or set HF_HOME')
+}
+
+/** Returns the folder of this package in the user's cache folder; null if there is none. */
+export function userCache(): string | null {
+  return programCache(
+    { env: process.env, home: homeFolder(), platform: process.platform },
+    'model-downloader',
+  )
 }
 
 /** Returns the caches of this machine. */

@@ -55,12 +55,6 @@ export const wireDownload = z.object({
   connections: bytes.describe('Number of active connections.'),
   sha256: hexDigest.nullable().describe('Computed when completed; until then the expected digest.'),
   verified: z.boolean().describe('Whether the file was verified against an expected digest.'),
-  stale: z
-    .boolean()
-    .optional()
-    .describe(
-      'Whether the source could not be asked and the files on disk were used, of which it may have newer ones. Older servers leave it out.',
-    ),
   created_at: time,
   started_at: time.nullable(),
   finished_at: time.nullable(),
@@ -72,6 +66,12 @@ export const wireDownload = z.object({
     .array(wireFile)
     .nullable()
     .describe('The files of a group if only this download is requested; otherwise null.'),
+  stale: z
+    .literal(true)
+    .optional()
+    .describe(
+      'Present if the source could not be asked and the files on disk were used, of which it may have newer ones.',
+    ),
 })
 
 /** See {@link wireDownload}. */

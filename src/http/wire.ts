@@ -39,13 +39,13 @@ export function toWire(download: Download, voice: Voice): WireDownload {
     connections: current.connections,
     sha256,
     verified: record.verified,
-    stale: download.stale,
     created_at: record.createdAt,
     started_at: record.startedAt,
     finished_at: record.finishedAt,
     file_count: group?.files.length ?? null,
     files_completed: group?.completed ?? null,
     files: null,
+    ...(download.stale ? { stale: true } : {}),
   }
 }
 

@@ -43,15 +43,19 @@ export function knownCaches(machine: Machine): KnownCaches {
       ...service,
     ]),
     lmStudio: distinct([below(home, '.lmstudio', 'models'), below(home, '.cache', 'lm-studio', 'models')]),
-    llamaCpp: distinct([folder(machine, 'LLAMA_CACHE') ?? llamaCache(machine)]),
+    llamaCpp: distinct([folder(machine, 'LLAMA_CACHE') ?? programCache(machine, 'llama.cpp')]),
   }
 }
 
-function llamaCache(machine: Machine): string | null {
+/**
+ * Returns the folder in which a program keeps what it can do without, as the platform wants it; null if there is no home
+ * folder.
+ */
+export function programCache(machine: Machine, name: string): string | null {
   const { env, home, platform } = machine
-  if (platform === 'darwin') return below(home, 'Library', 'Caches', 'llama.cpp')
-  if (platform === 'win32') return below(env['LOCALAPPDATA'] ?? below(home, 'AppData', 'Local'), 'llama.cpp')
-  return below(cacheHome(machine), 'llama.cpp')
+  if (platform === 'darwin') return below(home, 'Library', 'Caches', name)
+  if (platform === 'win32') return below(env['LOCALAPPDATA'] ?? below(home, 'AppData', 'Local'), name)
+  return below(cacheHome(machine), name)
 }
 
 function cacheHome(machine: Machine): string | null {

@@ -1,5 +1,5 @@
 /** Groups from the command line: one bar, one line, and what a kill costs. */
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../faults/harness.js'
@@ -105,7 +105,73 @@ describe('get of a group', () => {
   })
 })
 
+describe('get without a network', () => {
+  it('answers from disk what it has once completed, and makes no request with --offline', async () => {
+    await using hub = await startHub()
+    hub.add('owner/model', { files })
+    const directory = tempDir('cli-offline')
+    const env = { HF_ENDPOINT: hub.url, XDG_CACHE_HOME: tempDir('cli-cache') }
+    const refs = [ref, 'hf:owner/model/a.bin']
+    const args = ['get', ...refs, '-d', directory, '--json']
+    expect((await run(args, { env })).code).toBe(0)
+    expect((await listTree(directory)).filter((path) => path.startsWith('.'))).toEqual([])
+    const before = hub.origin.totalConnections
+    for (const how of [{ flag: ['--offline'] }, { env: { HF_HUB_OFFLINE: '1' } }, { flag: [] }]) {
+      if (how.flag?.length === 0) hub.origin.stopListening()
+      const again = await run([...args, ...(how.flag ?? [])], { env: { ...env, ...how.env } })
+      expect(again.code, again.stderr).toBe(0)
+      const lines = jsonLines(again.stdout)
+      const done = lines.filter(({ type }) => type === 'completed')
+      expect(done.map(({ url, stale, existed, verified }) => [url, stale, existed, verified]).sort()).toEqual(
+        [
+          [ref, true, true, false],
+          [refs[1], true, true, true],
+        ],
+      )
+      expect(lines.filter(({ type, level }) => type === 'retrying' || level === 'error')).toEqual([])
+      expect(lines.find(({ level }) => level === 'warn')).toBeDefined()
+    }
+    const dry = await run([...args, '--dry-run', '--offline'], { env })
+    expect(dry.code, dry.stderr).toBe(0)
+    await writeFile(join(directory, 'a.bin'), 'changed')
+    const changed = await run(['get', refs[1] ?? '', '-d', directory, '--offline'], { env })
+    expect([changed.code, changed.stderr]).toEqual([1, expect.stringContaining('(OFFLINE)')])
+    const unknown = await run(['get', 'hf:owner/other', '-d', directory, '--offline'], { env })
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringMatching(/--offline.*\(OFFLINE\)/)])
+    expect(hub.origin.totalConnections).toBe(before)
+  })
+})
+
 describe('preload of a repository', () => {
+  it('succeeds without a network when the models are ready', async () => {
+    await using hub = await startHub()
+    hub.add('owner/model', { files })
+    const directory = tempDir('cli-offline')
+    const catalog = join(directory, 'models.json')
+    const models = [
+      { key: 'group', ref, mode: null },
+      { key: 'one', ref: 'hf:owner/model/a.bin', sha256: files['a.bin'].sha256() },
+      { key: 'cached', ref: 'hf:owner/model/big/b.bin' },
+    ]
+    await writeFile(catalog, JSON.stringify(models))
+    const args = ['preload', catalog, '-d', join(directory, 'models'), '--json']
+    const env = { HF_ENDPOINT: hub.url }
+    const first = await run(args, { env })
+    expect(first.code, first.stderr).toBe(0)
+    hub.origin.stopListening()
+    // The digests are checked again, without the source.
+    await utimes(join(directory, 'models', 'llm', 'a.bin'), 1, 1)
+    await utimes(join(directory, 'models', 'model', 'a.bin'), 1, 1)
+    const again = await run(args, { env })
+    expect(again.code, again.stderr).toBe(0)
+    const done = jsonLines(again.stdout).filter(({ type }) => type === 'completed')
+    expect(done.map(({ key }) => key).sort()).toEqual(['cached', 'group', 'one'])
+    const offline = await run([...args, '--offline', '--force'], { env })
+    expect([offline.code, offline.stderr]).toEqual([1, expect.stringContaining('OFFLINE')])
+    const after = await run([...args, '--offline'], { env })
+    expect(after.code, after.stderr).toBe(0)
+  })
+
   it('goes on after kill -9 with the commit that it began with, and fetches only what is missing', async () => {
     await using hub = await startHub()
     hub.add('owner/model', { files })
