@@ -109,7 +109,7 @@ export function createProgram(version: string, commands: Commands): Command {
     )
     .option(
       '--no-adopt',
-      'download files even if a cache of Hugging Face, Ollama, LM Studio or llama.cpp has them',
+      'download files even if a cache of Hugging Face, Ollama, LM Studio, ModelScope or llama.cpp has them',
     )
     .option('--no-format-check', 'do not check that the content is of the format that the file name says')
     .option(

@@ -100,7 +100,7 @@ export interface DownloadOptions {
   layout?: Layout
   /**
    * Whether a file whose SHA-256 is known may be adopted from a cache of the Hugging Face libraries, Ollama,
-   * LM Studio or llama.cpp on this machine instead of being fetched. It is hashed first. True shares its
+   * LM Studio, ModelScope or llama.cpp on this machine instead of being fetched. It is hashed first. True shares its
    * bytes if possible: by a reflink, otherwise by a hard link, in which case a change of the original in
    * place changes this file too. `copy` never uses a hard link. Default: the manager's setting; false for a
    * `remote` caller, who could otherwise find out which files exist.

@@ -4,7 +4,7 @@
  * The caches are listed once for all files of a download, because a repository may have thousands of files,
  * and so may a cache.
  */
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
 import { lstat, readdir } from '../disk/fs.js'
 import { type Clock, systemClock } from '../util/clock.js'
@@ -53,6 +53,8 @@ interface Listing {
   ollama: Map<string, string[]>
   /** Files by name. */
   lmStudio: Map<string, string[]>
+  /** Files by name, with their repository and the path in it. */
+  modelScope: Map<string, { path: string; repository: string; inside: string }[]>
   llamaCpp: { path: string; name: string; size: number }[]
 }
 
@@ -70,12 +72,14 @@ export class CacheIndex {
 
   /** Finds candidates, the most likely ones first. Files that can't be read are skipped. */
   async *find(wanted: WantedFile): AsyncGenerator<CachedFile> {
-    const { hub, ollama, lmStudio, llamaCpp } = await this.#current()
+    const { hub, ollama, lmStudio, modelScope, llamaCpp } = await this.#current()
     const { sha256, size, filename } = wanted
     for (const path of inHub(hub.get(sha256), wanted)) yield* fileAt(path, wanted, 'Hugging Face')
     for (const path of ollama.get(sha256) ?? []) yield* fileAt(path, wanted, 'Ollama')
     if (size === null || filename === null) return
     for (const path of lmStudio.get(lastOf(filename)) ?? []) yield* fileAt(path, wanted, 'LM Studio')
+    for (const path of inModelScope(modelScope.get(lastOf(filename)), wanted))
+      yield* fileAt(path, wanted, 'ModelScope')
     for (const entry of llamaCpp) {
       if (entry.size === size && (await mayMatch(entry, sha256, filename)))
         yield* fileAt(entry.path, wanted, 'llama.cpp')
@@ -93,13 +97,14 @@ export class CacheIndex {
 }
 
 async function listAll(caches: KnownCaches): Promise<Listing> {
-  const [hub, ollama, lmStudio, llamaCpp] = await Promise.all([
+  const [hub, ollama, lmStudio, modelScope, llamaCpp] = await Promise.all([
     listHub(caches.hub),
     listOllama(caches.ollama),
     listLmStudio(caches.lmStudio),
+    listModelScope(caches.modelScope ?? []),
     listLlamaCpp(caches.llamaCpp),
   ])
-  return { hub, ollama, lmStudio, llamaCpp }
+  return { hub, ollama, lmStudio, modelScope, llamaCpp }
 }
 
 async function listHub(roots: readonly string[]): Promise<Listing['hub']> {
@@ -138,6 +143,49 @@ async function listLmStudio(roots: readonly string[]): Promise<Listing['lmStudio
     }
   }
   return files
+}
+
+/** Folders in a cache of ModelScope that are not owners of models. Those of unfinished files begin with a dot. */
+const notOwners = new Set(['hub', 'models', 'datasets'])
+
+/**
+ * ModelScope stores files as `owner/name/path`, with `___` for each dot in the name. Files that begin with a dot are its
+ * own notes (`.msc`, `.mv`).
+ */
+async function listModelScope(roots: readonly string[]): Promise<Listing['modelScope']> {
+  const files: Listing['modelScope'] = new Map()
+  for (const root of roots) {
+    for (const owner of (await list(root)).filter((name) => !name.startsWith('.') && !notOwners.has(name))) {
+      for (const name of await list(join(root, owner))) {
+        const folder = join(root, owner, name)
+        const repository = `${owner}/${name.replaceAll('___', '.')}`
+        for (const inside of await listDeep(folder)) {
+          const last = inside.slice(inside.lastIndexOf('/') + 1)
+          if (!last.startsWith('.')) add(files, last, { path: join(folder, inside), repository, inside })
+        }
+      }
+    }
+  }
+  return files
+}
+
+/** Returns the paths of all files below a folder, with slashes. */
+async function listDeep(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
+  return entries
+    .filter((entry) => entry.isFile())
+    .slice(0, maxEntries)
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+}
+
+/** Returns files, those of the wanted repository and path first. */
+function inModelScope(
+  found: readonly { path: string; repository: string; inside: string }[] = [],
+  wanted: WantedFile,
+): string[] {
+  const likeness = ({ repository, inside }: { repository: string; inside: string }) =>
+    Number(repository === wanted.repository) * 2 + Number(inside === wanted.filename)
+  return [...found].sort((a, b) => likeness(b) - likeness(a)).map(({ path }) => path)
 }
 
 async function listLlamaCpp(roots: readonly string[]): Promise<Listing['llamaCpp']> {

@@ -9,6 +9,8 @@ export interface KnownCaches {
   ollama: string[]
   /** LM Studio: each contains `publisher/model/file`. */
   lmStudio: string[]
+  /** ModelScope: each contains `owner/name/path`. Default: none. */
+  modelScope?: string[]
   /** llama.cpp: each contains files. */
   llamaCpp: string[]
 }
@@ -43,8 +45,19 @@ export function knownCaches(machine: Machine): KnownCaches {
       ...service,
     ]),
     lmStudio: distinct([below(home, '.lmstudio', 'models'), below(home, '.cache', 'lm-studio', 'models')]),
+    modelScope: modelScopeRoots(machine),
     llamaCpp: distinct([folder(machine, 'LLAMA_CACHE') ?? programCache(machine, 'llama.cpp')]),
   }
+}
+
+/**
+ * ModelScope keeps models below `hub` in its cache folder, or directly in the folder that `MODELSCOPE_CACHE` names; newer
+ * versions put them into `models` there.
+ */
+function modelScopeRoots(machine: Machine): string[] {
+  const given = folder(machine, 'MODELSCOPE_CACHE')
+  const own = below(machine.home, '.cache', 'modelscope', 'hub')
+  return distinct([given, below(given, 'hub'), own].flatMap((base) => [below(base, 'models'), base]))
 }
 
 /**

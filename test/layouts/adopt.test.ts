@@ -37,6 +37,7 @@ function makeScene(target = join(tempDir('target'), 'mine.gguf')): Scene {
     hub: [join(root, 'hub')],
     ollama: [join(root, 'ollama')],
     lmStudio: [join(root, 'lm')],
+    modelScope: [join(root, 'ms', 'models'), join(root, 'ms')],
     llamaCpp: [join(root, 'llama')],
   }
   const refused: string[] = []
@@ -70,6 +71,8 @@ describe('a file is found', () => {
     ['in a data set of it', `hub/datasets--owner--name/blobs/${sha256}`],
     ["among Ollama's blobs", `ollama/blobs/sha256-${sha256}`],
     ['in LM Studio', 'lm/owner/name/model.gguf'],
+    ['in ModelScope', 'ms/models/owner/name/model.gguf'],
+    ['in the old folder of ModelScope', 'ms/owner/na___me/onnx/model.gguf'],
     ['in llama.cpp', 'llama/owner_name_model.gguf'],
     ['in llama.cpp, by its own name', 'llama/model.gguf'],
   ])('%s', async (_, path) => {
@@ -80,6 +83,21 @@ describe('a file is found', () => {
     expect(await readFile(scene.target)).toEqual(bytes)
     expect(await listTree(dirname(scene.target))).toEqual(['mine.gguf'])
     expect(await readFile(original)).toEqual(bytes)
+  })
+
+  it('in ModelScope by its repository and path first, and not among unfinished files', async () => {
+    const scene = makeScene()
+    const wanted = { ...wantedFile, filename: 'onnx/model.gguf', repository: 'owner/na.me' }
+    await put(scene.root, 'ms/models/else/x/model.gguf')
+    await put(scene.root, 'ms/models/owner/na___me/model.gguf')
+    const best = await put(scene.root, 'ms/models/owner/na___me/onnx/model.gguf')
+    await put(scene.root, 'ms/models/owner/na___me/.msc', 'notes')
+    await put(scene.root, 'ms/._____temp/owner/na___me/onnx/model.gguf')
+    const found = []
+    for await (const { path } of new CacheIndex(scene.caches).find(wanted)) found.push(path)
+    expect(found[0]).toBe(best)
+    expect(found).toHaveLength(3)
+    expect(await scene.adopt({ wanted })).toMatchObject({ from: best, cache: 'ModelScope' })
   })
 
   it('in llama.cpp by what its server called the content, whatever its name', async () => {

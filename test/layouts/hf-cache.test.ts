@@ -140,6 +140,10 @@ describe('the caches of this machine', () => {
     expect(caches.ollama[0]).toBe('/o')
     expect(caches.lmStudio).toEqual(['/home/me/.lmstudio/models', '/home/me/.cache/lm-studio/models'])
     expect(caches.llamaCpp).toEqual(['/l'])
+    const own = ['/home/me/.cache/modelscope/hub/models', '/home/me/.cache/modelscope/hub']
+    expect(caches.modelScope).toEqual(own)
+    const given = ['/ms/models', '/ms', '/ms/hub/models', '/ms/hub']
+    expect(knownCaches(machine({ MODELSCOPE_CACHE: '/ms' })).modelScope).toEqual([...given, ...own])
     expect(knownCaches(machine({}, 'darwin')).llamaCpp).toEqual(['/home/me/Library/Caches/llama.cpp'])
     expect(knownCaches(machine({})).ollama[0]).toBe('/home/me/.ollama/models')
   })
