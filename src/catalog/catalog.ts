@@ -3,9 +3,17 @@ import * as z from 'zod'
 import { fsError, isMissing } from '../disk/errors.js'
 import { readFile, stat } from '../disk/fs.js'
 import { checkFilename } from '../disk/names.js'
-import { globsSchema, mirrorsOf, parseOptions, sha256Schema, urlsSchema } from '../download/options.js'
+import {
+  globsSchema,
+  layout as layoutSchema,
+  mirrorsOf,
+  parseOptions,
+  sha256Schema,
+  urlsSchema,
+} from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { sentenceError } from '../download/error-text.js'
+import type { Layout } from '../layouts/hf-paths.js'
 import { canonicalText, hasRefScheme, identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
@@ -42,6 +50,11 @@ export interface CatalogModel {
   /** Sub-folder, one of the modes of the manager; null for the download directory itself. Default `llm`. */
   mode?: string | null
   /**
+   * Layout of the files: `hf-cache` stores a ref of the Hugging Face hub as the hub's own libraries do, and allows neither
+   * `mode` nor `filename`. Default: the manager's, which concerns models that set neither of these.
+   */
+  layout?: Layout
+  /**
    * File name of one path segment. Default: as for any download, the last segment of the URL, or else the
    * name given by the server.
    */
@@ -74,6 +87,8 @@ export interface CatalogEntry {
   readonly exclude: readonly string[]
   /** Sub-folder, or null for the download directory itself. */
   readonly mode: string | null
+  /** Layout of the files; missing for the manager's. A model in a Hugging Face cache has neither mode nor file name. */
+  readonly layout?: Layout
   /** File name; null when neither the catalog nor the URL determines it. */
   readonly filename: string | null
   /** Expected SHA-256 in lower-case hexadecimal digits, or null. */
@@ -104,7 +119,8 @@ const modelSchema = z.strictObject({
   ref: z.string().min(1).optional(),
   include: globsSchema.default([]),
   exclude: globsSchema.default([]),
-  mode: z.string().min(1).nullable().default('llm'),
+  mode: z.string().min(1).nullable().optional(),
+  layout: layoutSchema.optional(),
   filename: z.string().optional(),
   sha256: sha256Schema.optional(),
   size: z.number().int().min(0).optional(),
@@ -153,7 +169,7 @@ export class Catalog {
     const what = file === null ? 'catalog' : `catalog ${file}`
     const given = parseOptions(catalogSchema, Array.isArray(models) ? { models } : models, what)
     this.#models = given.models
-    this.entries = entriesOf(given.models, null, what)
+    this.entries = entriesOf(given.models, { registry: null, layout: 'flat' }, what)
     this.file = file
     this.#byKey = new Map(this.entries.map((entry) => [entry.key, entry]))
   }
@@ -177,12 +193,17 @@ export class Catalog {
   /**
    * @internal Returns the same catalog with all refs resolved by the sources of a manager.
    *
+   * @param layout - the layout of the manager.
    * @throws DownloadError `INVALID_OPTIONS` for refs that are invalid or that no source knows, as the
    * constructor.
    */
-  identifiedBy(registry: Pick<SourceRegistry, 'find'>): IdentifiedCatalog {
+  identifiedBy(registry: Pick<SourceRegistry, 'find'>, layout: Layout = 'flat'): IdentifiedCatalog {
     const { file } = this
-    const entries = entriesOf(this.#models, registry, file === null ? 'catalog' : `catalog ${file}`)
+    const entries = entriesOf(
+      this.#models,
+      { registry, layout },
+      file === null ? 'catalog' : `catalog ${file}`,
+    )
     const byKey = new Map(entries.map((entry) => [entry.key, entry]))
     return { entries, file, get: (key) => byKey.get(key) }
   }
@@ -191,13 +212,17 @@ export class Catalog {
 /** A catalog whose refs were validated by the sources of a manager. */
 export type IdentifiedCatalog = Pick<Catalog, 'entries' | 'file' | 'get'>
 
-function entriesOf(
-  models: readonly ParsedModel[],
-  registry: Pick<SourceRegistry, 'find'> | null,
-  what: string,
-): CatalogEntry[] {
+/** What a catalog is read with. */
+interface ReadWith {
+  /** Null while the sources of the manager are unknown. */
+  registry: Pick<SourceRegistry, 'find'> | null
+  /** Layout of the manager. */
+  layout: Layout
+}
+
+function entriesOf(models: readonly ParsedModel[], settings: ReadWith, what: string): CatalogEntry[] {
   const issues: OptionIssue[] = []
-  const read = models.map((model, index) => readModel(model, index, registry, issues))
+  const read = models.map((model, index) => readModel(model, index, settings, issues))
   issues.push(...findDuplicates(read))
   if (issues.length === 0) return read.map(({ entry }) => entry)
   const text = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
@@ -217,7 +242,7 @@ interface ReadModel {
 function readModel(
   model: ParsedModel,
   index: number,
-  registry: Pick<SourceRegistry, 'find'> | null,
+  { registry, layout: common }: ReadWith,
   issues: OptionIssue[],
 ): ReadModel {
   const issue = (field: string, message: string) => {
@@ -241,6 +266,12 @@ function readModel(
   }
   const given = model.filename
   if (given !== undefined) filename = attempt(() => checkFilename(given), 'filename', issue)
+  const fits = sources.find(url)?.layouts?.includes('hf-cache') === true
+  const isFree = (model.mode ?? null) === null && given === undefined
+  const layout = model.layout ?? (common === 'hf-cache' && fits && isFree ? common : undefined)
+  const inCache = layout === 'hf-cache'
+  if (inCache && !isFree) issue('layout', 'hf-cache can be combined with neither mode nor filename')
+  if (inCache && !fits && !isTentative) issue('layout', 'hf-cache supports only refs of the Hugging Face Hub')
   const entry = {
     key: model.key,
     name: model.name ?? model.key,
@@ -248,8 +279,10 @@ function readModel(
     urls,
     include: model.include,
     exclude: model.exclude,
-    mode: model.mode,
-    filename,
+    mode: inCache ? null : model.mode === undefined ? 'llm' : model.mode,
+    ...(layout === undefined ? {} : { layout }),
+    // A cache has the names of the hub.
+    filename: inCache ? null : filename,
     sha256: model.sha256 ?? null,
     size: model.size ?? null,
     required: model.required,

@@ -1,14 +1,14 @@
 /** Status of the models of a catalog. */
-import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { errnoOf, fsError, isMissing } from '../disk/errors.js'
-import { lstat } from '../disk/fs.js'
+import { lstat, stat } from '../disk/fs.js'
 import { type FileStamp, isSame } from '../disk/stamp.js'
 import type { DownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import type { CatalogEntry } from './catalog.js'
 import type { Messages } from './messages.js'
-import { type ModelLocation, modelLocations } from './model-files.js'
+import { internals } from '../manager/internals.js'
+import { folderFor, usesEnvironment, type ModelLocation, modelLocations } from './model-files.js'
 import type { ModelsStatus, ModelStatus, ResolvedPreloaderOptions } from './options.js'
 import { isRunning, isThrough, type Run } from './run.js'
 import { firstUseTip } from './tip.js'
@@ -45,6 +45,7 @@ export async function surveyModels(facts: StatusInputs): Promise<ModelsStatus> {
 
 function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: StatusInputs): string {
   const { manager, commands } = options
+  const { layout } = manager[internals]
   const fetching = new Set(
     isRunning(run) ? run.models.filter((model) => !isThrough(model)).map((model) => model.key) : [],
   )
@@ -55,7 +56,9 @@ function tipFor(missing: readonly CatalogEntry[], { options, run, messages }: St
       missing,
       keys: allAutomatic ? null : missing.map((entry) => entry.key),
       beingFetched: missing.every((entry) => fetching.has(entry.key)),
-      directory: manager.directory,
+      // With a folder of its own, the command would take that for the cache.
+      directory: missing.every((entry) => usesEnvironment(manager, entry)) ? null : manager.directory,
+      ...(layout === 'flat' ? {} : { layout }),
     },
     messages,
   )
@@ -67,9 +70,9 @@ async function checkModel(
 ): Promise<ModelStatus> {
   const { manager } = options
   const wasIn = run?.models.some((model) => model.key === entry.key) === true ? run.outputDir : null
-  const locations = modelLocations(manager, entry, wasIn)
+  const locations = await modelLocations(manager, entry, wasIn)
   const first = locations[0]
-  let hint = first?.path ?? join(manager.directory, entry.mode ?? '')
+  let hint = first?.path ?? folderFor(manager, entry)
   let verdict: FileVerdict = { kind: 'missing' }
   for (const location of locations) {
     const here = await checkLocation(location, entry)
@@ -161,18 +164,35 @@ export async function checkFile(
   return stamp.sha256 === expected.sha256 ? { kind: 'right', checked: true } : { kind: 'wrongDigest' }
 }
 
+/** Checks a file that may be in a Hugging Face cache: the bytes are in its blob, to which the snapshot must lead. */
+async function checkPlaced(
+  { path, blob }: { path: string; blob: string | null },
+  expected: Pick<CatalogEntry, 'size' | 'sha256'>,
+  stamp: FileStamp | null,
+): Promise<FileVerdict> {
+  if (blob === null) return await checkFile(path, expected, stamp)
+  const verdict = await checkFile(blob, expected, stamp)
+  if (verdict.kind !== 'right') return verdict
+  const linked = await stat(path).catch(() => null)
+  return linked?.isFile() === true ? verdict : { kind: 'missing' }
+}
+
 /**
  * Checks all files of a model. A group is right when each of its files is; otherwise the result is that of
  * its first wrong file.
  */
 export async function checkLocation(
-  { path, stamp, files, foreign }: ModelLocation,
+  { path, blob, stamp, files, foreign }: ModelLocation,
   expected: Pick<CatalogEntry, 'size' | 'sha256'>,
 ): Promise<FileVerdict> {
   if (foreign) return { kind: 'notVerified' }
-  if (files === null) return await checkFile(path, expected, stamp)
+  if (files === null) return await checkPlaced({ path, blob }, expected, stamp)
   const verdicts = await pLimit(maxParallelFiles).map(files, (file) =>
-    checkFile(file.path, { size: file.size, sha256: file.expected }, file.stamp),
+    checkPlaced(
+      { path: file.path, blob: file.blob === null ? null : file.written },
+      { size: file.size, sha256: file.expected },
+      file.stamp,
+    ),
   )
   const wrong = verdicts.find(({ kind }) => kind !== 'right')
   return wrong ?? { kind: 'right', checked: files.every(({ expected: digest }) => digest !== null) }

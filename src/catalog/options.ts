@@ -87,7 +87,9 @@ export function resolvePreloaderOptions(options: PreloaderOptions): ResolvedPrel
  * validated its refs itself.
  */
 function identified(catalog: Catalog, manager: DownloadManager): IdentifiedCatalog {
-  return has(catalog, 'identifiedBy') ? catalog.identifiedBy(manager[internals].sources) : catalog
+  return has(catalog, 'identifiedBy')
+    ? catalog.identifiedBy(manager[internals].sources, manager[internals].layout)
+    : catalog
 }
 
 function requireModes(manager: DownloadManager, catalog: IdentifiedCatalog): void {

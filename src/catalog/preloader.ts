@@ -298,7 +298,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   async #alreadyThere(entries: readonly CatalogEntry[], directory: string): Promise<string[]> {
     const keys = await Promise.all(
       entries.map(async (entry) => {
-        const location = locationIn(this.#options.manager, entry, directory)
+        const location = await locationIn(this.#options.manager, entry, directory)
         if (location === null) return null
         const { kind } = await checkLocation(location, entry)
         return kind === 'right' ? entry.key : null

@@ -5,11 +5,11 @@ import { isActive, isSettled } from '../download/states.js'
 import { isDownloadError, toDownloadError } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
-import { displayName, isRef } from '../sources/identify.js'
+import { displayName } from '../sources/identify.js'
 import type { CatalogEntry, IdentifiedCatalog } from './catalog.js'
 import { formatBytes } from '../util/format.js'
 import type { Messages } from './messages.js'
-import { isSameFile, locationIn } from './model-files.js'
+import { isSameFile, locationIn, requestFor } from './model-files.js'
 import type { RunState } from './run-store.js'
 import { completedModels, failedModels, isThrough, type RunModel } from './run.js'
 
@@ -163,16 +163,7 @@ export class RunDriver {
       if (this.#detached || now === undefined || isThrough(now)) return
       state.act({ type: 'asked', key: model.key })
       const download = await manager.download({
-        url,
-        mode: entry.mode,
-        directory: this.#outputDir,
-        ...(entry.urls.length === 0 ? {} : { urls: entry.urls }),
-        // Passed even if the catalog no longer has globs, because then more files are selected than in the
-        // earlier request.
-        ...(mayBeGroup(entry, manager) ? { include: entry.include, exclude: entry.exclude } : {}),
-        ...(entry.filename === null ? {} : { filename: entry.filename }),
-        ...(entry.sha256 === null ? {} : { sha256: entry.sha256 }),
-        ...(entry.size === null ? {} : { size: entry.size }),
+        ...requestFor(manager, entry, this.#outputDir),
         force: state.running?.force ?? false,
       })
       // Do not resume a download that somebody has paused in the meantime.
@@ -203,7 +194,9 @@ export class RunDriver {
    */
   async #freeTarget(entry: CatalogEntry): Promise<void> {
     const { manager } = this.#init
-    const path = locationIn(manager, entry, this.#outputDir)?.path.toLowerCase()
+    // A cache has no names that another download could have taken.
+    if (entry.layout === 'hf-cache') return
+    const path = (await locationIn(manager, entry, this.#outputDir))?.path.toLowerCase()
     const other = manager
       .list()
       .find(
@@ -356,9 +349,4 @@ export class RunDriver {
     }
     this.#init.moved()
   }
-}
-
-/** Whether a model may consist of several files. */
-function mayBeGroup({ url, include, exclude }: CatalogEntry, manager: DownloadManager): boolean {
-  return include.length > 0 || exclude.length > 0 || isRef(url, manager[internals].sources)
 }

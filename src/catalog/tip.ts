@@ -1,5 +1,6 @@
 /** Tip for people whose models are missing: which ones, and the commands that download them. Pure. */
 import { type PlatformPath, posix, win32 } from 'node:path'
+import type { Layout } from '../layouts/hf-paths.js'
 import type { Messages } from './messages.js'
 
 /** Inputs of {@link firstUseTip}. */
@@ -10,8 +11,10 @@ export interface TipInput {
   keys: readonly string[] | null
   /** Whether all missing models are being downloaded. */
   beingFetched: boolean
-  /** Absolute path of the directory of the manager. */
-  directory: string
+  /** Absolute path of the directory of the manager; null if the command must leave it to the environment. */
+  directory: string | null
+  /** Layout that the command must set. Default: none. */
+  layout?: Layout
   /** Absolute path of the catalog file, or null if there is none. */
   catalogFile: string | null
   /**
@@ -53,8 +56,8 @@ function commandsFor(
     'model-downloader',
     'preload',
     pathFrom(place, facts.catalogFile, path),
-    '-d',
-    pathFrom(place, facts.directory, path),
+    ...(facts.directory === null ? [] : ['-d', pathFrom(place, facts.directory, path)]),
+    ...(facts.layout === undefined ? [] : ['--layout', facts.layout]),
     ...(facts.keys === null ? [] : ['--models', facts.keys.join(',')]),
   ]
   if (facts.platform !== 'win32') return [`  ${quoteCommand(words, 'posix')}`]

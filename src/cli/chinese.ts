@@ -187,6 +187,7 @@ export const commandHelp: {
     options: {
       ...network,
       directory: '保存文件的文件夹，不存在时自动创建',
+      layout: '文件的存放方式：flat，或 hf-cache（与 Hugging Face 各库相同）',
       models: '要下载的模型的 key：a,b（默认：所有设置了 auto_download 的模型）',
       linkedModes: '允许各模式的文件夹是符号链接',
       force: '即使文件已存在也重新下载；新文件完整后才替换旧文件',
@@ -217,6 +218,7 @@ export const commandHelp: {
       port: '监听的端口；0 表示自动选择空闲端口',
       host: '监听的地址；localhost 表示 127.0.0.1 和 ::1；其他非本机地址必须设置令牌',
       directory: '保存文件的文件夹，不存在时自动创建',
+      layout: '文件的存放方式：flat，或 hf-cache（与 Hugging Face 各库相同）',
       catalog: '模型清单，即列出可预下载模型的 JSON 文件',
       token: '调用方必须提供的令牌；也可设置环境变量 MODEL_DOWNLOADER_TOKEN',
       cors: "允许哪个来源的网页调用：https://app.example，或 '*' 表示全部；可多次给出",

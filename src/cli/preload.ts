@@ -1,11 +1,13 @@
 import { basename, join, resolve } from 'node:path'
-import type { Catalog } from '../catalog/catalog.js'
+import type { Catalog, IdentifiedCatalog } from '../catalog/catalog.js'
 import { locationIn } from '../catalog/model-files.js'
 import { Preloader } from '../catalog/preloader.js'
 import type { RunModel } from '../catalog/run.js'
 import { stat } from '../disk/fs.js'
 import { useSyncIo } from '../disk/io.js'
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
+import type { Layout } from '../layouts/hf-paths.js'
+import { internals } from '../manager/internals.js'
 import { DownloadManager } from '../manager/manager.js'
 import { createFileStore } from '../store/file.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError } from './arguments.js'
@@ -21,6 +23,9 @@ import { begunGroups, finishedOnly } from './stores.js'
 export interface PreloadCommandOptions extends NetworkOptions {
   linkedModes?: boolean | undefined
   directory: string
+  /** False if `directory` is the default one: a Hugging Face cache is then where the environment says. */
+  ownDirectory?: boolean | undefined
+  layout?: Layout | undefined
   /** Keys of the models. Default: every model with `auto_download`. */
   models?: string[] | undefined
   force?: boolean | undefined
@@ -37,7 +42,7 @@ export interface PreloadCommandOptions extends NetworkOptions {
 export async function preload(file: string, options: PreloadCommandOptions): Promise<number> {
   const catalog = await readCatalog(file)
   const count = countOf(catalog, options)
-  const manager = createManager(catalog, count, options.directory, options)
+  const manager = createManager(catalog, count, options)
   const preloader = asUsageError(() => new Preloader({ manager, catalog, locale: voice().locale }))
   const reporter = await createReporter(count, options)
   const close = async () => {
@@ -58,7 +63,9 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
     })
     follow(manager, report)
     if (count === 0) report({ type: 'log', level: 'warn', message: texts().nothingToDo })
-    const succeeded = await run({ manager, preloader, catalog, report }, options)
+    const { sources, layout } = manager[internals]
+    const models = catalog.identifiedBy(sources, layout)
+    const succeeded = await run({ manager, preloader, catalog: models, report }, options)
     if (interruption.exitCode !== null && succeeded !== true) {
       await interruption.closed
       process.stderr.write(`${interruptionSummary(manager.list())}\n`)
@@ -80,18 +87,15 @@ function countOf(catalog: Catalog, { models }: PreloadCommandOptions): number {
     : new Set(models).size
 }
 
-function createManager(
-  catalog: Catalog,
-  count: number,
-  directory: string,
-  options: PreloadCommandOptions,
-): DownloadManager {
+function createManager(catalog: Catalog, count: number, options: PreloadCommandOptions): DownloadManager {
   // Blocking I/O is fine, because the process does nothing else.
   useSyncIo()
+  const { directory, ownDirectory, layout } = options
   return asUsageError(
     () =>
       new DownloadManager({
-        directory,
+        ...(ownDirectory === false ? {} : { directory }),
+        ...(layout === undefined ? {} : { layout }),
         ...defaultPools(count, {}),
         modes: modesFor(catalog),
         store: finishedOnly(
@@ -110,7 +114,7 @@ function createManager(
 interface RunParts {
   manager: DownloadManager
   preloader: Preloader
-  catalog: Catalog
+  catalog: IdentifiedCatalog
   report: (report: Report) => boolean
 }
 
@@ -159,7 +163,7 @@ async function reportExisting(
   { manager, catalog, report }: RunParts,
 ): Promise<void> {
   const entry = catalog.get(key)
-  const path = entry === undefined ? undefined : locationIn(manager, entry, manager.directory)?.path
+  const path = entry === undefined ? undefined : (await locationIn(manager, entry, manager.directory))?.path
   if (phase !== 'completed' || path === undefined) return
   const known = manager.get(url)
   if (known?.group !== null && known?.file !== undefined && known.file !== null) {

@@ -80,6 +80,20 @@ Examples:
   MODEL_DOWNLOADER_TOKEN=… model-downloader serve --host 0.0.0.0 -d /srv/models
 `
 
+/** Folder of `preload` and `serve`; it must be the default of a manager as well. */
+const defaultFolder = 'models'
+
+function isGiven(command: Command, option: string): boolean {
+  return command.getOptionValueSource(option) !== 'default'
+}
+
+function layoutOption(): Option {
+  return new Option(
+    '--layout <name>',
+    'how the files are stored: flat, or hf-cache to store them as the Hugging Face libraries do',
+  ).choices(['flat', 'hf-cache'])
+}
+
 /** Creates the command-line parser in the language of this process. It throws a `CommanderError` instead of ending the process. */
 export function createProgram(version: string, commands: Commands): Command {
   const program = new Command('model-downloader')
@@ -101,12 +115,7 @@ export function createProgram(version: string, commands: Commands): Command {
       '-d, --directory <dir>',
       'folder for the files; created if missing (default: working directory, or the cache with hf-cache)',
     )
-    .addOption(
-      new Option(
-        '--layout <name>',
-        'how the files are stored: flat, or hf-cache to store them as the Hugging Face libraries do',
-      ).choices(['flat', 'hf-cache']),
-    )
+    .addOption(layoutOption())
     .option(
       '--no-adopt',
       'download files even if a cache of Hugging Face, Ollama, LM Studio, ModelScope or llama.cpp has them',
@@ -170,7 +179,8 @@ export function createProgram(version: string, commands: Commands): Command {
     .summary('download the models of a catalog')
     .description('Downloads the models of a catalog that are missing or incorrect.')
     .argument('<catalog>', 'JSON file that lists the models')
-    .option('-d, --directory <dir>', 'folder for the files; created if missing', 'models')
+    .option('-d, --directory <dir>', 'folder for the files; created if missing', defaultFolder)
+    .addOption(layoutOption())
     .option(
       '--models <keys>',
       'keys of the models to download: a,b (default: all with auto_download)',
@@ -183,7 +193,9 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')
     .addHelpText('after', () => helpBelow('preload', preloadHelp))
-    .action((catalog: string, options: PreloadCommandOptions) => commands.preload(catalog, options))
+    .action((catalog: string, options: PreloadCommandOptions, command: Command) =>
+      commands.preload(catalog, { ...options, ownDirectory: isGiven(command, 'directory') }),
+    )
 
   const serve = program
     .command('serve')
@@ -195,7 +207,8 @@ export function createProgram(version: string, commands: Commands): Command {
       'address to listen on; localhost means 127.0.0.1 and ::1; any other than loopback requires a token',
       'localhost',
     )
-    .option('-d, --directory <dir>', 'folder for the files; created if missing', 'models')
+    .option('-d, --directory <dir>', 'folder for the files; created if missing', defaultFolder)
+    .addOption(layoutOption())
     .option('--catalog <file>', 'JSON file that lists the models that can be preloaded')
     .option('--token <token>', 'token that callers must send; alternatively, set MODEL_DOWNLOADER_TOKEN')
     .option(
@@ -226,7 +239,9 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')
     .option('--quiet', 'print errors only')
     .addHelpText('after', () => helpBelow('serve', serveHelp))
-    .action((options: ServeOptions) => commands.serve(options))
+    .action((options: ServeOptions, command: Command) =>
+      commands.serve({ ...options, ownDirectory: isGiven(command, 'directory') }),
+    )
 
   return localize(program)
 }

@@ -3,6 +3,7 @@ import { DownloadError } from '../errors.js'
 import { isLoopbackAddress } from '../http/access.js'
 import { type CorsOptions, normalOrigin } from '../http/cors.js'
 import { dashboardPath } from '../http/routes.js'
+import type { Layout } from '../layouts/hf-paths.js'
 import { parseAllowedHost } from '../net/address-policy.js'
 import { UsageError } from './arguments.js'
 import { displayWidth, plain } from './format.js'
@@ -14,6 +15,9 @@ export interface ServeOptions extends NetworkOptions {
   port: number
   host: string
   directory: string
+  /** False if `directory` is the default one: a Hugging Face cache is then where the environment says. */
+  ownDirectory?: boolean | undefined
+  layout?: Layout | undefined
   catalog?: string | undefined
   token?: string | undefined
   cors?: string[] | undefined

@@ -64,7 +64,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const manager = asUsageError(
     () =>
       new DownloadManager({
-        directory: options.directory,
+        ...(options.ownDirectory === false ? {} : { directory: options.directory }),
+        ...(options.layout === undefined ? {} : { layout: options.layout }),
         modes: modesFor(catalog),
         ...networkSettings(options),
         linkedModes: options.linkedModes ?? false,

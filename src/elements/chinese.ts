@@ -100,6 +100,7 @@ export const chinese: Language = {
     NAME_RESOLUTION: '域名解析失败',
     CONNECT_FAILED: '无法连接源服务器',
     TLS_ERROR: 'TLS 连接失败',
+    OFFLINE: '已设为离线，磁盘上没有完整的文件',
     NO_SPACE: '磁盘空间不足',
     DISK_IO: '磁盘读写出错',
     PERMISSION: '没有写入权限',

@@ -1,6 +1,9 @@
 /** Services of a manager that other parts of this package use, and that its users do not see. */
 import type { Destinations, Place } from '../download/destination.js'
 import type { Download } from '../download/download.js'
+import type { DownloadOptions } from '../download/options.js'
+import type { ValidatedRequest } from '../download/request.js'
+import type { Layout } from '../layouts/hf-paths.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
@@ -22,6 +25,10 @@ export interface ManagerInternals {
   readonly sources: SourceRegistry
   /** Times everything that the manager and the parts on top of it do, except transfers in a worker. */
   readonly clock: Clock
+  /** Layout of downloads that do not set one. */
+  readonly layout: Layout
+  /** Validates a request, and says where its files would be stored. */
+  readonly read: (options: DownloadOptions) => ValidatedRequest
   /** Returns the download that was the last to claim a file; see `Registry.holderOf`. */
   readonly holderOf: (place: Place) => Download | undefined
 }

@@ -100,6 +100,8 @@ export class DownloadManager extends SafeEmitter {
       destinations: this.#places,
       sources,
       clock,
+      layout: this.#options.layout,
+      read: (request) => readRequest(request, this.#context),
       holderOf: (place) => this.#registry.holderOf(place),
     }
     const gates = new HostGates()

@@ -151,7 +151,7 @@ describe('preload of a repository', () => {
     const models = [
       { key: 'group', ref, mode: null },
       { key: 'one', ref: 'hf:owner/model/a.bin', sha256: files['a.bin'].sha256() },
-      { key: 'cached', ref: 'hf:owner/model/big/b.bin' },
+      { key: 'cached', ref: 'hf:owner/model/big/b.bin', mode: null },
     ]
     await writeFile(catalog, JSON.stringify(models))
     const args = ['preload', catalog, '-d', join(directory, 'models'), '--json']
@@ -166,6 +166,18 @@ describe('preload of a repository', () => {
     expect(again.code, again.stderr).toBe(0)
     const done = jsonLines(again.stdout).filter(({ type }) => type === 'completed')
     expect(done.map(({ key }) => key).sort()).toEqual(['cached', 'group', 'one'])
+    const cache = tempDir('cli-hub')
+    const inCache = ['preload', catalog, '--layout', 'hf-cache', '--json', '--models', 'cached']
+    const cached = { env: { ...env, HF_HUB_CACHE: cache }, cwd: directory }
+    await hub.origin.listenAgain()
+    expect((await run(inCache, cached)).code).toBe(0)
+    hub.origin.stopListening()
+    const later = await run(inCache, cached)
+    expect([later.code, jsonLines(later.stdout).at(-1)?.['path']]).toEqual([
+      0,
+      expect.stringMatching(/models--owner--model.snapshots.[0-9a-f]{40}.big.b\.bin$/),
+    ])
+    expect(await listTree(directory)).not.toContain('models/llm/b.bin.part')
     const offline = await run([...args, '--offline', '--force'], { env })
     expect([offline.code, offline.stderr]).toEqual([1, expect.stringContaining('OFFLINE')])
     const after = await run([...args, '--offline'], { env })
