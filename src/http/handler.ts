@@ -31,7 +31,7 @@ import { RefusedOrigins } from './refused-origins.js'
 import { type StatusFastPath, statusFastPath } from './status-fast-path.js'
 import { components, type Route, type RouteCall, type Services } from './route.js'
 import { dashboardPath, routes, routesByPath } from './routes.js'
-import { SseChannel } from './sse.js'
+import { type CountedReader, SseChannel } from './sse.js'
 
 export type { Action, Authorize, AuthorizeContext, Permission, RequestContext } from './access.js'
 
@@ -154,13 +154,14 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     remote,
     admission: new Admission(manager, checked.maxQueued),
     downloadEvents: inEachLanguage(
-      (one) => new SseChannel(downloadEvents(manager, { locale: one, command }), {}, clock),
+      (one, counted) => new SseChannel(downloadEvents(manager, { locale: one, command }), { counted }, clock),
     ),
     preloadEvents:
       preloader === null
         ? null
         : inEachLanguage(
-            (one) => new SseChannel(preloadEvents(preloader, { locale: one, command }), {}, clock),
+            (one, counted) =>
+              new SseChannel(preloadEvents(preloader, { locale: one, command }), { counted }, clock),
           ),
     dashboard: createDashboard(typeof ui === 'string' ? ui : null),
     document: () => (document ??= openApiDocument(served, base)),
@@ -239,9 +240,15 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   })
 }
 
-/** Event streams contain texts for people, so each language has its own. Costs nothing without readers. */
-function inEachLanguage<T>(make: (locale: Locale) => T): Record<Locale, T> {
-  return { 'en-US': make('en-US'), 'zh-CN': make('zh-CN') }
+/**
+ * Event streams contain texts for people, so each language has its own channel, which costs nothing without readers.
+ * The limits apply to all of them together.
+ */
+function inEachLanguage(
+  make: (locale: Locale, counted: Set<CountedReader>) => SseChannel,
+): Record<Locale, SseChannel> {
+  const counted = new Set<CountedReader>()
+  return { 'en-US': make('en-US', counted), 'zh-CN': make('zh-CN', counted) }
 }
 
 /** Validates query and body with their schemas and runs the route. */

@@ -51,6 +51,13 @@ export interface SseTuning {
   maxReaders?: number
   /** Maximum number of readers of one caller. Default 64. */
   maxReadersOfCaller?: number
+  /** Readers that count for the two limits. Channels with the same events in several languages share it. */
+  counted?: Set<CountedReader>
+}
+
+/** What the limits know of a reader. */
+export interface CountedReader {
+  readonly caller: string | null
 }
 
 /**
@@ -87,6 +94,7 @@ export class SseChannel {
   readonly #clock: Clock
   readonly #backlog: Backlog
   readonly #readers = new Set<Reader>()
+  readonly #counted: Set<CountedReader>
   /**
    * Identifies one period of continuous subscription. An ID of another period does not tell which events were
    * missed.
@@ -108,12 +116,14 @@ export class SseChannel {
       maxBytes = 4 * 1024 * 1024,
       maxReaders = 1_000,
       maxReadersOfCaller = 64,
+      counted = new Set(),
     }: SseTuning = {},
     clock: Clock = systemClock,
   ) {
     this.#source = source
     this.#pingMs = pingMs
     this.#maxReaders = maxReaders
+    this.#counted = counted
     this.#maxReadersOfCaller = maxReadersOfCaller
     this.#clock = clock
     this.#backlog = new Backlog({ maxMessages, maxBytes })
@@ -190,6 +200,7 @@ export class SseChannel {
 
   #join(reader: Reader, lastEventId: string | null): void {
     this.#readers.add(reader)
+    this.#counted.add(reader)
     if (this.#unsubscribe === null) this.#listen()
     const position = this.#positionOf(lastEventId)
     if (position !== null) {
@@ -259,8 +270,8 @@ export class SseChannel {
 
   /** @throws DownloadError `QUEUE_FULL` when there are too many readers. */
   #requireRoom(caller: string | null): void {
-    const own = caller === null ? 0 : [...this.#readers].filter((reader) => reader.caller === caller).length
-    if (this.#readers.size < this.#maxReaders && own < this.#maxReadersOfCaller) return
+    const own = caller === null ? 0 : [...this.#counted].filter((reader) => reader.caller === caller).length
+    if (this.#counted.size < this.#maxReaders && own < this.#maxReadersOfCaller) return
     throw sentenceError('QUEUE_FULL', 'tooManyStreams', [], { retryable: true })
   }
 
@@ -301,6 +312,7 @@ export class SseChannel {
   /** Removes a reader. Without readers, the channel unsubscribes and clears its backlog. */
   #drop(reader: Reader): boolean {
     if (!this.#readers.delete(reader)) return false
+    this.#counted.delete(reader)
     reader.leave()
     if (this.#readers.size > 0) return true
     this.#unsubscribe?.()

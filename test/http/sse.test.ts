@@ -1,7 +1,13 @@
 /** The event stream alone: ids, replay, slow readers, pings, and nothing left behind. */
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { SseChannel, type SseMessage, type SseSource, type SseTuning } from '../../src/http/sse.js'
+import {
+  type CountedReader,
+  SseChannel,
+  type SseMessage,
+  type SseSource,
+  type SseTuning,
+} from '../../src/http/sse.js'
 import { ManualClock } from '../support/clock.js'
 import { waitFor } from '../support/wait.js'
 import { EventReader } from './bench.js'
@@ -329,6 +335,19 @@ describe('many readers', () => {
     open(channel, 'b')
     expect(() => open(channel, 'c')).toThrow(/Too many event streams/)
     channel.close()
+    // Channels of several languages share the bounds.
+    const counted = new Set<CountedReader>()
+    const bounds = { maxReaders: 3, maxReadersOfCaller: 2, counted }
+    const one = new SseChannel(source().channelSource, bounds)
+    const other = new SseChannel(source().channelSource, bounds)
+    open(one, 'a')
+    open(other, 'a')
+    for (const each of [one, other]) expect(() => open(each, 'a')).toThrow(/Too many event streams/)
+    one.close()
+    expect(counted.size).toBe(1)
+    open(other, 'a')
+    other.close()
+    expect(counted.size).toBe(0)
     // Callers that can't be told apart, as behind a proxy, share the bound for all.
     const behindProxy = new SseChannel(source().channelSource, { maxReaders: 3, maxReadersOfCaller: 2 })
     for (let reader = 0; reader < 3; reader++) open(behindProxy, null)
