@@ -42,6 +42,10 @@ const pure = new Set(
     'disk/model-formats.ts',
     'disk/names.ts',
     'disk/substitutes.ts',
+    'download/error-chinese.ts',
+    'download/error-sentences.ts',
+    'download/error-text.ts',
+    'download/log-text.ts',
     'download/progress.ts',
     'download/states.ts',
     'engine/fetch/change-evidence.ts',
@@ -65,6 +69,7 @@ const pure = new Set(
     'sources/globs.ts',
     'sources/quantisation.ts',
     'util/format.ts',
+    'util/locale.ts',
     'util/redact.ts',
   ].map((file) => `src/${file}`),
 )

@@ -1,7 +1,7 @@
 /** The help of the command and the messages of its parser, in the language of this process. */
 import { type Command, InvalidArgumentError, type Option } from 'commander'
 import { type Locale, localeOfTag } from '../util/locale.js'
-import { commandHelp, sharedHelp } from './chinese.js'
+import { commandHelp, sharedHelp } from './chinese-help.js'
 import { displayWidth } from './format.js'
 import { texts, voice } from './language.js'
 import type { CommandTexts } from './texts.js'

@@ -1,0 +1,150 @@
+/** The help of the command in Simplified Chinese. Pure. */
+import type { GetOptions } from './get.js'
+import type { NetworkOptions } from './network.js'
+import type { PreloadCommandOptions } from './preload.js'
+import type { ServeOptions } from './serve-settings.js'
+import type { CommandHelp, SharedHelp } from './texts.js'
+
+/** Parts of the help that all commands share. */
+export const sharedHelp: SharedHelp = {
+  description: '下载 AI 模型文件：可断点续传、会校验、支持并发。',
+  titles: { 'Usage:': '用法：', 'Arguments:': '参数：', 'Options:': '选项：', 'Commands:': '命令：' },
+  help: '显示此帮助',
+  version: '显示版本号',
+  locale: '提示信息的语言：en-US 或 zh-CN（默认由 LC_ALL、LC_MESSAGES、LANG 决定）',
+  default: (value) => `（默认：${value}）`,
+  choices: (values) => `（可选：${values}）`,
+}
+
+const network: Readonly<Record<keyof NetworkOptions, string>> = {
+  timeout: '等待响应或后续数据的最长时间（默认：首次响应 30 秒，其后 15 秒）',
+  connectTimeout: '建立连接的最长时间（默认：10 秒）',
+  offline: '仅使用磁盘上的文件，不发出任何请求',
+  ca: 'PEM 格式的证书文件，除 Node 自带的机构外还信任其中的机构；可重复使用',
+  retries: '在没有进展的情况下，可容忍的连续失败次数，0 到 999（默认：7）',
+  proxy: '所有请求使用的代理：http、https、socks5 或 socks5h（默认：取自环境变量）',
+}
+
+/** The help of each command. */
+export const commandHelp: {
+  readonly get: CommandHelp<GetOptions>
+  readonly preload: CommandHelp<Omit<PreloadCommandOptions, 'ownDirectory'>>
+  readonly serve: CommandHelp<Omit<ServeOptions, 'ownDirectory'>>
+} = {
+  get: {
+    summary: '下载文件',
+    description: '下载一个或多个网址。文件完整并通过校验后，才会使用最终的文件名。',
+    args: ['http 或 https 网址，或 hf:用户/仓库 这样的模型名称'],
+    options: {
+      ...network,
+      directory: '保存文件的文件夹，不存在时自动创建（默认：当前目录；使用 hf-cache 时为缓存目录）',
+      layout: '文件的存放方式：flat，或 hf-cache（与 Hugging Face 各库相同）',
+      adopt: '即使 Hugging Face、Ollama、LM Studio 或 llama.cpp 的缓存中已有文件，也重新下载',
+      formatCheck: '不检查内容是否符合文件名所示的格式',
+      restrictNames: '仓库中文件名不安全的文件改名后保存，而不是跳过',
+      dryRun: '只列出将要下载的内容，不下载',
+      output: '文件名；有多个文件时为文件夹名；只能用于单个网址（默认：取自网址）',
+      mode: '保存文件的子文件夹：DIR/MODE/NAME',
+      sha256: '文件应有的校验和；只能用于单个网址',
+      size: '文件应有的大小；只能用于单个网址',
+      mirror: '同一文件的其他网址，在首个网址失败或缓慢时使用；可多次给出',
+      spread: '同时从网址及其所有镜像下载',
+      connections: '每个文件的最大连接数，1 到 64（默认：8，网址较多时更少）',
+      concurrency: '同时下载的文件数，1 到 1000（默认：网址个数，3 到 16）',
+      header: "请求头 'Name: value'；可多次给出",
+      limitRate: '所有文件合计的速度上限，单位为字节每秒：500k、10M、1.5G（按 1024 进位）',
+      force: '即使文件已存在也重新下载；新文件完整后才替换旧文件',
+      include: '模型名称对应多个文件时，要下载哪些文件；可多次给出',
+      exclude: '模型名称对应多个文件时，要跳过哪些文件；可多次给出',
+      json: '在标准输出中为每个事件输出一个 JSON 对象',
+      quiet: '只显示错误',
+    },
+    after: `
+进度输出到标准错误：在终端中显示进度条，否则每隔几秒输出一行。标准输出不是终端
+时，每完成一个文件就向其输出该文件的路径。
+
+下载中断后，再次运行同一命令即可：磁盘上的数据会保留并检查，只下载其余部分。
+
+退出码：0 全部下载完成，1 有下载失败，2 用法错误，130 按了 Ctrl-C。
+
+示例：
+  model-downloader get https://example.com/llama.gguf
+  model-downloader get https://example.com/llama.gguf -d models --mode llm
+  model-downloader get hf:owner/repo --include '*.safetensors' --include '*.json'
+  model-downloader get --json https://example.com/llama.gguf | jq .
+  model-downloader get --dry-run hf:owner/model:Q4_K_M
+  model-downloader get --layout hf-cache hf:owner/model:Q4_K_M
+`,
+  },
+  preload: {
+    summary: '下载模型清单中的模型',
+    description: '下载模型清单中缺少或不正确的模型。',
+    args: ['列出各个模型的 JSON 文件'],
+    options: {
+      ...network,
+      directory: '保存文件的文件夹，不存在时自动创建',
+      layout: '文件的存放方式：flat，或 hf-cache（与 Hugging Face 各库相同）',
+      models: '要下载的模型的 key：a,b（默认：所有设置了 auto_download 的模型）',
+      linkedModes: '允许各模式的文件夹是符号链接',
+      force: '即使文件已存在也重新下载；新文件完整后才替换旧文件',
+      json: '在标准输出中为每个事件输出一个 JSON 对象',
+      quiet: '只显示错误',
+    },
+    after: `
+模型清单是一个 JSON 文件：{ "models": [ { "key": "llm", "url": "https://…",
+"sha256": "…" } ] }。文件保存为 DIR/MODE/NAME；模式默认为 llm，可在模型清单中
+指定。已存在且正确的模型不会重新下载。
+
+下载中断后，再次运行同一命令即可从中断处继续。
+
+退出码：0 所有必需的模型均已就绪，1 缺少必需的模型，2 用法错误，
+130 按了 Ctrl-C。
+
+示例：
+  model-downloader preload models.json
+  model-downloader preload models.json -d /srv/models --models llm,embed
+`,
+  },
+  serve: {
+    summary: '通过 HTTP 提供下载和预下载服务',
+    description: '提供 REST API，用于下载、查询进度，以及预下载模型清单中的模型。',
+    args: [],
+    options: {
+      ...network,
+      port: '监听的端口；0 表示自动选择空闲端口',
+      host: '监听的地址；localhost 表示 127.0.0.1 和 ::1；其他非本机地址必须设置令牌',
+      directory: '保存文件的文件夹，不存在时自动创建',
+      layout: '文件的存放方式：flat，或 hf-cache（与 Hugging Face 各库相同）',
+      catalog: '模型清单，即列出可预下载模型的 JSON 文件',
+      token: '调用方必须提供的令牌；也可设置环境变量 MODEL_DOWNLOADER_TOKEN',
+      cors: "允许哪个来源的网页调用：https://app.example，或 '*' 表示全部；可多次给出",
+      allowPrivateNetwork: '允许调用方给出的网址指向内网和本机地址',
+      allowHost: '允许此类网址指向该主机的任何地址，但不包括它重定向到的主机；可多次给出',
+      remoteMaxSize: '调用方可下载的最大文件：500M、20G（按 1024 的幂计算；默认：不限）',
+      remoteMinRate: '调用方的下载在 60 秒内低于此速度（字节每秒）时停止：10k（默认：不停止）',
+      remoteTokens: '下载调用方给出的模型时，使用本机的令牌，例如 HF_TOKEN',
+      linkedModes: '允许各模式的文件夹是符号链接',
+      ui: '不提供 /api/models/ui 处的仪表盘页面',
+      quiet: '只显示错误',
+    },
+    after: `
+除非设置了令牌，本机的调用方无需令牌。要接受来自其他机器的请求，请监听其他
+地址（例如 0.0.0.0），并设置令牌。命令行对机器上的所有用户可见，因此建议用环境
+变量 MODEL_DOWNLOADER_TOKEN 设置令牌。调用方须发送标头
+"Authorization: Bearer TOKEN"。
+
+调用方给出的网址只能指向公网主机。模型清单由您自己提供，因此可以指向任何主机。
+
+收到 SIGTERM 或按下 Ctrl-C 后，服务在 5 秒内停止。已下载的数据会保留，下次启动
+时继续下载。
+
+退出码：0 由 SIGTERM 停止，1 无法监听或无法读取下载任务列表，2 用法错误，
+130 按了 Ctrl-C。
+
+示例：
+  model-downloader serve --catalog models.json
+  model-downloader serve --cors http://localhost:5173
+  MODEL_DOWNLOADER_TOKEN=… model-downloader serve --host 0.0.0.0 -d /srv/models
+`,
+  },
+}
