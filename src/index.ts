@@ -33,6 +33,7 @@ export type { DownloadedFile } from './download/download.js'
 export type { DownloadEvents, LogEvent } from './download/events.js'
 
 export type { DownloadGroup, GroupFile } from './download/group.js'
+export type { SerializedDownload, SerializedFile } from './download/wire.js'
 
 export {
   createHandler,

@@ -1,8 +1,10 @@
 import { DownloadError } from '../errors.js'
+import { englishVoice } from './error-text.js'
 import { type DownloadGroup, type GroupFile, GroupFiles } from './group.js'
 import { etaSeconds, percentOf, type Progress, SpeedMeter } from './progress.js'
 import type { DownloadRecord } from './record.js'
 import { type DownloadState, isSettled, move } from './states.js'
+import { type SerializedDownload, toFullWire } from './wire.js'
 
 /** Services of the manager that a {@link Download} needs. */
 export interface DownloadOwner {
@@ -135,6 +137,11 @@ export class Download {
   /** The file once completed; otherwise null. */
   get file(): DownloadedFile | null {
     return this.#file
+  }
+
+  /** The JSON form, that of the REST API, so that `JSON.stringify(download)` can be sent as it is. */
+  toJSON(): SerializedDownload {
+    return toFullWire(this, englishVoice)
   }
 
   /** When the download was first requested. */

@@ -4,12 +4,11 @@ import { retryText, type Voice } from '../download/error-text.js'
 import type { DownloadEvents } from '../download/events.js'
 import { logText } from '../download/log-text.js'
 import { type DownloadState, isSettled } from '../download/states.js'
+import { publicMessage, toFullWire, toWire, toWireMap } from '../download/wire.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { redactUrls } from '../util/redact.js'
-import { publicMessage } from './problem.js'
 import type { DownloadSseEvents, WireLog } from './schemas.js'
 import type { SseMessage, SseSource } from './sse.js'
-import { toFullWire, toWire, toWireMap } from './wire.js'
 
 /** Source of the events of `GET /api/models/download/events` in one language; the topic is the URL. */
 export function downloadEvents(manager: DownloadManager, voice: Voice): SseSource {

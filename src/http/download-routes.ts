@@ -1,3 +1,4 @@
+import { toFullWire, toWireMap } from '../download/wire.js'
 import { lstat } from '../disk/fs.js'
 import { isInside } from '../disk/inside.js'
 import type { Download } from '../download/download.js'
@@ -21,7 +22,6 @@ import {
   statusQuery,
 } from './schemas.js'
 import { eventStream } from './sse.js'
-import { toFullWire, toWireMap } from './wire.js'
 
 /**
  * Maximum time to wait for the check of an existing file, in milliseconds: `plain` if the check needs no

@@ -1,3 +1,4 @@
+import { toWire } from '../download/wire.js'
 import type { PreloadRunSnapshot } from '../catalog/options.js'
 import type { Preloader } from '../catalog/preloader.js'
 import { sentenceError, type Voice } from '../download/error-text.js'
@@ -5,7 +6,6 @@ import type { Locale } from '../util/locale.js'
 import { type Route, route, type Services } from './route.js'
 import { type PreloadLog, preloadQuery, type PreloadStatus } from './schemas.js'
 import { eventStream, type SseChannel, type SseSource } from './sse.js'
-import { toWire } from './wire.js'
 
 /** Topic of all preload events. */
 const topic = 'preload'

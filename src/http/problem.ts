@@ -1,12 +1,7 @@
 /** Errors as RFC 9457 problem details, with the members of the older format (`success`, `error`). Pure. */
 import { STATUS_CODES } from 'node:http'
-import {
-  type DescribedError,
-  englishVoice,
-  errorText,
-  issueText,
-  type Voice,
-} from '../download/error-text.js'
+import { englishVoice, issueText, type Voice } from '../download/error-text.js'
+import { publicMessage } from '../download/wire.js'
 import { type DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
 import type { Problem } from './schemas.js'
@@ -74,15 +69,6 @@ const fields: Partial<Record<DownloadErrorCode, string>> = {
   INVALID_URL: 'url',
   SSRF_BLOCKED: 'url',
   UNSAFE_FILENAME: 'filename',
-}
-
-/**
- * The part of an error message that callers may see. The message of an unexpected error could contain
- * anything, so it is not exposed.
- */
-export function publicMessage(error: DescribedError, voice: Voice = englishVoice): string {
-  if (error.code !== 'INTERNAL') return redactUrls(errorText(error, voice))
-  return errorText({ code: 'INTERNAL', message: 'Something went wrong inside the server.' }, voice)
 }
 
 /** The HTTP status for an error. */

@@ -31,9 +31,6 @@ export const wireFile = z.object({
   code: z.enum(downloadErrorCodes).nullable().describe('Stable error code.'),
 })
 
-/** See {@link wireFile}. */
-export type WireFile = z.infer<typeof wireFile>
-
 /** A download, as in all routes and events. */
 export const wireDownload = z.object({
   url: z.string().describe('The requested URL, which identifies the download.'),

@@ -3,13 +3,13 @@
  * the same as on the regular path, but creating a `Request` and a `Response` for it would cost more than
  * everything else. Every unusual request takes the regular path.
  */
+import { toFullWire } from '../download/wire.js'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Voice } from '../download/error-text.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { chooseLocale } from '../util/locale.js'
 import { type RequestContext, requireLocal } from './access.js'
 import { type DownloadStatus, statusQuery } from './schemas.js'
-import { toFullWire } from './wire.js'
 
 /** A request as parsed by Node. */
 export interface RawRequest {

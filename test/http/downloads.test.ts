@@ -237,6 +237,25 @@ describe('GET /api/models/download/status', () => {
     expect(new Date(moving.started_at ?? '').toISOString()).toBe(moving.started_at)
   })
 
+  it('is what JSON.stringify makes of a download, and of the list', async () => {
+    await using bench = await startHttp()
+    const { origin, manager } = bench
+    const content = randomContent(64 * KiB)
+    origin.serve('/a.bin', { content })
+    const url = origin.url('/a.bin')
+    const failing = origin.url('/missing.bin')
+    await bench.post({ url })
+    await bench.post({ url: failing })
+    for (const each of [url, failing]) {
+      await manager.get(each)?.finished.catch(() => undefined)
+      expect(JSON.parse(JSON.stringify(manager.get(each)))).toEqual(await bench.status(each))
+    }
+    expect(JSON.parse(JSON.stringify(manager.list()))).toMatchObject([
+      { url, state: 'completed', sha256: content.sha256(), error: null },
+      { url: failing, state: 'failed', code: 'NOT_FOUND' },
+    ])
+  })
+
   it('has three values for status, whatever the state', async () => {
     await using bench = await startHttp({ of: { concurrency: 1 } })
     const { origin, manager } = bench

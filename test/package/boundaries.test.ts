@@ -199,7 +199,7 @@ describe('imports that are forbidden whatever the order says', () => {
     ['src/manager/manager.ts', use('../client/client.js')],
     ['src/elements/row.ts', use('node:fs')],
     ['src/elements/row.ts', use('../manager/manager.js')],
-    ['src/elements/row.ts', use('../http/wire.js')],
+    ['src/elements/row.ts', use('../http/problem.js')],
     ['src/client/client.ts', use('lit')],
     ['src/http/dashboard.ts', use('../elements/page.js')],
     ['src/http/dashboard.ts', use('lit/html.js')],

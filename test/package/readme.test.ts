@@ -2,15 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import {
-  anchorsOf,
-  blocksOf,
-  importsOf,
-  manifest,
-  namesOf,
-  read,
-  syntaxErrors,
-} from '../support/documents.js'
+import { anchorsOf, blocksOf, manifest, read, syntaxErrors } from '../support/documents.js'
 import { downloadErrorCodes } from '../../src/errors.js'
 import { root } from '../support/process.js'
 
@@ -82,16 +74,9 @@ describe.each(documents)('%s', (document) => {
   const text = read(document)
   const code = blocksOf(text).filter(({ language }) => language === 'js' || language === 'ts')
 
+  // That it fits the package, too, is checked by compiling it: `scripts/snippets.mjs`.
   it('holds code that parses', () => {
     for (const block of code) expect([block.code, ...syntaxErrors(block.code)]).toEqual([block.code])
-  })
-
-  it('imports only what there is', () => {
-    for (const { specifier, names } of code.flatMap((block) => importsOf(block.code))) {
-      if (specifier.split('/')[0] !== manifest.name) continue
-      const known = namesOf(specifier)
-      for (const name of names) expect(known, `${name} of ${specifier}`).toContain(name)
-    }
   })
 
   it('links to files and headings that exist', () => {

@@ -56,10 +56,6 @@ export function anchorsOf(markdown: string): string[] {
   )
 }
 
-function parse(name: string, code: string): ts.SourceFile {
-  return ts.createSourceFile(name, code, ts.ScriptTarget.ESNext, true)
-}
-
 /** The syntax errors that the compiler finds in a piece of code. */
 export function syntaxErrors(code: string): string[] {
   const { diagnostics = [] } = ts.transpileModule(code, {
@@ -68,49 +64,4 @@ export function syntaxErrors(code: string): string[] {
     compilerOptions: { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext },
   })
   return diagnostics.map((diagnostic) => ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n'))
-}
-
-/** Every `import { name } from 'specifier'` in a piece of code. */
-export function importsOf(code: string): { specifier: string; names: string[] }[] {
-  return parse('block.mts', code)
-    .statements.filter(ts.isImportDeclaration)
-    .map((statement) => {
-      const bindings = statement.importClause?.namedBindings
-      return {
-        specifier: (statement.moduleSpecifier as ts.StringLiteral).text, // The grammar allows nothing else.
-        names:
-          bindings && ts.isNamedImports(bindings)
-            ? bindings.elements.map((element) => (element.propertyName ?? element.name).text)
-            : // Imports for side effects have no names.
-              statement.importClause === undefined
-              ? []
-              : ['default'],
-      }
-    })
-}
-
-function publicNames(): Set<string> {
-  const names = parse('index.ts', read('src/index.ts'))
-    .statements.filter(ts.isExportDeclaration)
-    .flatMap((statement) => {
-      const clause = statement.exportClause
-      return clause && ts.isNamedExports(clause) ? clause.elements.map((element) => element.name.text) : []
-    })
-  return new Set(names)
-}
-
-/** The names that an entry point of the package exports, taken from its sources. */
-export function namesOf(specifier: string): Set<string> {
-  if (specifier === manifest.name) return publicNames()
-  const entry = specifier.slice(manifest.name.length + 1)
-  if (!(`./${entry}` in manifest.exports)) throw new Error(`There is no ${specifier}.`)
-  const isPart = entry === 'client' || entry === 'elements'
-  const file =
-    entry === 'testing'
-      ? 'src/store/conformance.ts'
-      : isPart
-        ? `src/${entry}/index.ts`
-        : `adapters/${entry}.ts`
-  const words = read(file).matchAll(/export (?:const|function|class) (\w+)|export \{([^}]*)\}/g)
-  return new Set([...words].flatMap(([, one, several]) => (one ?? several ?? '').split(/[\s,]+/)))
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { DownloadError, downloadErrorCodes } from '../../../src/errors.js'
+import { publicMessage } from '../../../src/download/wire.js'
 import {
   isServerFault,
   jsonHeaders,
   problemHeaders,
-  publicMessage,
   statusOf,
   titleOf,
   toProblem,
