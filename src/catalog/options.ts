@@ -93,19 +93,26 @@ function identified(catalog: Catalog, manager: DownloadManager): IdentifiedCatal
 }
 
 function requireModes(manager: DownloadManager, catalog: IdentifiedCatalog): void {
+  const { destinations } = manager[internals]
   const issues: OptionIssue[] = []
+  const unknown = new Set<string | null>()
   for (const [index, entry] of catalog.entries.entries()) {
     try {
-      manager[internals].destinations.modeOf(entry.mode)
+      destinations.modeOf(entry.mode)
     } catch (error) {
       if (!isDownloadError(error)) throw error
       const message = error.issues[0]?.message ?? error.message
       issues.push({ path: `models.${index}.mode`, message })
+      unknown.add(entry.mode)
     }
   }
   if (issues.length === 0) return
   const text = issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ')
-  throw new DownloadError('INVALID_OPTIONS', `catalog: ${text}`, { issues })
+  const all = [...destinations.modeFolders.map(({ mode }) => mode), ...unknown].filter(
+    (mode) => mode !== null,
+  )
+  const remedy = `Register further modes with the manager: new DownloadManager({ modes: ${JSON.stringify(all)} })`
+  throw new DownloadError('INVALID_OPTIONS', `catalog: ${text}. ${remedy}`, { issues })
 }
 
 const requestSchema = z.strictObject({

@@ -307,7 +307,10 @@ describe('a preload', () => {
     ])
     const make = (options: object) => () => new Preloader({ manager, catalog, ...options })
     expect(make({})).toThrow(
-      expect.objectContaining({ issues: [expect.objectContaining({ path: 'models.2.mode' })] }),
+      expect.objectContaining({
+        message: expect.stringContaining('new DownloadManager({ modes: ["llm","tts","vision"] })'),
+        issues: [expect.objectContaining({ path: 'models.2.mode' })],
+      }),
     )
     for (const odd of [{ catalog: {} }, { manager: {} }, { locale: 'de' }, { roots: [] }, { extra: 1 }])
       expect(make(odd)).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }))
