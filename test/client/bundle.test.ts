@@ -53,6 +53,6 @@ it('it runs with nothing but what the web has', async () => {
     .catch((error: unknown) => error)
   expect(isDownloadError(error, 'CANCELED')).toBe(true)
   expect(error).toBeInstanceOf(DownloadError)
-  // A path means nothing without a page, and does with one.
-  expect(() => createClient({ baseUrl: '/' })).toThrow(expect.objectContaining({ code: 'INVALID_URL' }))
+  // A path means nothing without a page.
+  await expect(createClient({ baseUrl: '/' }).list()).rejects.toMatchObject({ code: 'INVALID_URL' })
 })
