@@ -102,7 +102,7 @@ async function syncText(fd: number): Promise<void> {
  * @returns the first folder that was created; undefined if all exist.
  */
 export async function makeFolder(path: string, mode?: number): Promise<string | undefined> {
-  const first = await fs.mkdir(path, mode === undefined ? { recursive: true } : { recursive: true, mode })
+  const first = await createFolders(path, mode === undefined ? {} : { mode })
   if (first === undefined) return undefined
   const top = dirname(first)
   for (let folder = dirname(path); folder.length >= top.length; folder = dirname(folder)) {
@@ -111,6 +111,52 @@ export async function makeFolder(path: string, mode?: number): Promise<string | 
     if (folder === dirname(folder)) break
   }
   return first
+}
+
+/** How often the outermost folder is tried: others may delete the one around it again and again, but not for ever. */
+const maxTries = 20
+
+/**
+ * Creates a folder and its missing parents. The outermost one is created by itself: where the file system has no new
+ * folders, such as in `/proc`, Node's recursive mkdir would never end.
+ */
+async function createFolders(path: string, options: { mode?: number }): Promise<string | undefined> {
+  for (let tries = 0; tries < maxTries; tries += 1) {
+    const first = await firstMissing(path)
+    if (first === null) return await fs.mkdir(path, { ...options, recursive: true })
+    try {
+      await fs.mkdir(first, options)
+    } catch (error) {
+      // Somebody else has created it meanwhile, or deleted the one around it.
+      if (errnoOf(error) === 'EEXIST' || isMissing(error)) continue
+      throw error
+    }
+    if (first !== path) await fs.mkdir(path, { ...options, recursive: true })
+    return first
+  }
+  throw noNewFolders(path)
+}
+
+/** The outermost missing folder of a path; null if none is missing, or if that can't be told. */
+async function firstMissing(path: string): Promise<string | null> {
+  let missing: string | null = null
+  for (let folder = path; ; folder = dirname(folder)) {
+    try {
+      await fs.stat(folder)
+      return missing
+    } catch (error) {
+      if (!isMissing(error) || folder === dirname(folder)) return null
+      missing = folder
+    }
+  }
+}
+
+function noNewFolders(path: string): Error {
+  return Object.assign(new Error(`EACCES: this file system has no new folders, mkdir '${path}'`), {
+    code: 'EACCES',
+    syscall: 'mkdir',
+    path,
+  })
 }
 
 /**
