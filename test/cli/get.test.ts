@@ -20,6 +20,9 @@ describe('get', () => {
     expect(ended.stdout).toBe(`${path.join(directory, 'model.gguf')}\n`)
     expect(ended.stderr).toMatch(/^start: .*\ndone: .*model\.gguf: 5\.2 MB in .*\n$/)
     expect(await readdir(directory)).toEqual(['model.gguf'])
+    // The same without naming the command.
+    const again = await run(['-d', directory, origin.url('/dir/model.gguf')])
+    expect(again).toMatchObject({ code: 0, stdout: ended.stdout })
     expect(content.slice(0, content.size).equals(await readFile(path.join(directory, 'model.gguf')))).toBe(
       true,
     )

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest'
+import { withDefaultCommand } from '../../src/cli/default-command.js'
+
+const commands = ['get', 'preload', 'serve', 'help']
+
+describe('a command line without a command', () => {
+  it.each([
+    ['https://host/a.gguf'],
+    ['HF:owner/repo', '-d', 'models'],
+    ['-d', 'models', 'https://host/a.gguf'],
+    ['--locale', 'zh-CN', 'hf://owner/repo'],
+    ['--json', 'ms:owner/repo', 'get'],
+  ])('gets what %s names', (...args) => {
+    expect(withDefaultCommand(args, commands)).toEqual(['get', ...args])
+  })
+
+  it.each([
+    [],
+    ['--help'],
+    ['get', 'https://host/a.gguf'],
+    ['preload', 'https://host/models.json'],
+    ['--locale', 'zh-CN', 'get', 'hf:owner/repo'],
+    ['serve', '--proxy', 'http://host:1'],
+    ['serv'],
+    ['fetch', 'https://host/a.gguf'],
+    ['owner/repo'],
+    ['C:\\models\\a.gguf'],
+    ['help', 'get'],
+  ])('is left as it is where it names no URL, or a command: %s', (...args) => {
+    expect(withDefaultCommand(args, commands)).toBe(args)
+  })
+})
