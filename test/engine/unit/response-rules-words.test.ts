@@ -3,17 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type Expectation, judge } from '../../../src/engine/fetch/response-rules.js'
 import type { Identity } from '../../../src/engine/part/identity.js'
 import { type ResponseHead } from '../../../src/net/http.js'
-
-const total = 1000
-const date = 'Mon, 15 Jan 2024 12:00:00 GMT'
-const modified = 'Mon, 01 Jan 2024 00:00:00 GMT'
-const known: Identity = { total, etag: '"a"', lastModified: modified, lastModifiedStrong: true }
-const bare: Identity = { total, etag: null, lastModified: null, lastModifiedStrong: false }
-
-const first: Expectation = { start: 0, end: null, identity: null, digestKnown: false, size: null }
-const later: Expectation = { start: 400, end: 600, identity: known, digestKnown: false, size: null }
-
-const answer = (status: number, headers: ResponseHead['headers'] = {}): ResponseHead => ({ status, headers })
+import { answer, bare, date, first, known, later, modified, total } from './answers.js'
 
 /** The verdict in short: its kind, with the code of its error where it has one. */
 function short(expected: Expectation, head: ResponseHead): string {

@@ -1,23 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import {
-  hasStrongValidator,
-  ifRangeOf,
-  strongEtag,
-  type Identity,
-} from '../../../src/engine/part/identity.js'
+import { hasStrongValidator, ifRangeOf, strongEtag } from '../../../src/engine/part/identity.js'
 import { identityOf, judge, type Expectation } from '../../../src/engine/fetch/response-rules.js'
 import { type ResponseHead } from '../../../src/net/http.js'
-
-const total = 1000
-const date = 'Mon, 15 Jan 2024 12:00:00 GMT'
-const modified = 'Mon, 01 Jan 2024 00:00:00 GMT'
-const known: Identity = { total, etag: '"a"', lastModified: modified, lastModifiedStrong: true }
-const bare: Identity = { total, etag: null, lastModified: null, lastModifiedStrong: false }
-
-const first: Expectation = { start: 0, end: null, identity: null, digestKnown: false, size: null }
-const later: Expectation = { start: 400, end: 600, identity: known, digestKnown: false, size: null }
-
-const answer = (status: number, headers: ResponseHead['headers'] = {}): ResponseHead => ({ status, headers })
+import { answer, bare, date, first, known, later, modified, total } from './answers.js'
 
 /** A right answer to {@link later}, with whatever is given changed. */
 const part = (headers: ResponseHead['headers'] = {}): ResponseHead =>
