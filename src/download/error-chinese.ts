@@ -44,7 +44,7 @@ export const chineseErrors: ErrorTexts = {
       if (problems.length === 0) return '参数无效。'
       return `参数无效：${problems.map(({ path, text }) => (path === '' ? text : `${path}（${text}）`)).join('、')}。`
     },
-    INVALID_URL: plain('网址或模型名称无效。'),
+    INVALID_URL: ({ meant }) => `网址或模型名称无效。${meant === null ? '' : `您是否想用 ${meant}？`}`,
     UNSAFE_FILENAME: plain('文件名或路径不安全，已拒绝。'),
     CONFLICT: plain('与已有的下载任务或文件冲突。'),
     INVALID_STATE: plain('下载任务的当前状态不允许此操作。'),

@@ -105,6 +105,8 @@ export interface ErrorFacts {
   readonly sizes: readonly string[]
   /** Identifier of the cause that ends the message, such as `ECONNREFUSED`. */
   readonly cause: string | null
+  /** What was most likely meant, such as `hf:owner/repo`. */
+  readonly meant: string | null
 }
 
 /** All texts of errors in a language other than English, whose texts are the messages. */

@@ -12,7 +12,10 @@ import {
 import { parseOptions } from '../../../src/download/options.js'
 import { downloadOptionsSchema } from '../../../src/download/options.js'
 import { deserializeError, DownloadError, downloadErrorCodes } from '../../../src/errors.js'
+import { identify } from '../../../src/sources/identify.js'
+import { sourceRegistry } from '../../../src/sources/resolver.js'
 import { englishLeftIn } from '../../support/chinese.js'
+import { failure } from '../../support/failure.js'
 
 const chinese = { locale: 'zh-CN', command: false } as const
 const commandChinese = { locale: 'zh-CN', command: true } as const
@@ -47,6 +50,12 @@ describe('the text of an error', () => {
         },
       ),
     )
+  })
+
+  it('says what was most likely meant', () => {
+    const error = failure(() => identify('owner/repo', sourceRegistry()))
+    expect(errorText(error, english)).toBe('The URL is not valid. Did you mean hf:owner/repo?')
+    expect(errorText(error, chinese)).toBe('网址或模型名称无效。您是否想用 hf:owner/repo？')
   })
 
   it('is the same after the error was stored', () => {
