@@ -127,9 +127,9 @@ async function createFolders(path: string, options: { mode?: number }): Promise<
     try {
       await fs.mkdir(first, options)
     } catch (error) {
+      if (errnoOf(error) === 'EEXIST' ? await isDangling(first) : !isMissing(error)) throw error
       // Somebody else has created it meanwhile, or deleted the one around it.
-      if (errnoOf(error) === 'EEXIST' || isMissing(error)) continue
-      throw error
+      continue
     }
     if (first !== path) await fs.mkdir(path, { ...options, recursive: true })
     return first
@@ -149,6 +149,12 @@ async function firstMissing(path: string): Promise<string | null> {
       missing = folder
     }
   }
+}
+
+/** Whether a path is a link that leads nowhere. */
+async function isDangling(path: string): Promise<boolean> {
+  const stats = await fs.lstat(path).catch(() => null)
+  return stats?.isSymbolicLink() === true && (await firstMissing(path)) !== null
 }
 
 function noNewFolders(path: string): Error {

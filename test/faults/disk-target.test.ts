@@ -90,7 +90,15 @@ describe('row 26: something else lies at the target', () => {
     const root = tempDir('target')
     await symlink(join(root, 'nowhere'), join(root, 'models'))
     await using bench = await startBench({ directory: join(root, 'models') })
-    expect(['TARGET_NOT_REGULAR', 'DISK_IO']).toContain(await refused(bench, root))
+    expect(await refused(bench, root)).toBe('TARGET_NOT_REGULAR')
+    expect(existsSync(join(root, 'nowhere'))).toBe(false)
+  })
+
+  it('row 26: a dangling link where a folder above it should be', async () => {
+    const root = tempDir('target')
+    await symlink(join(root, 'nowhere'), join(root, 'models'))
+    await using bench = await startBench({ directory: join(root, 'models', 'llm') })
+    expect(await refused(bench, root)).toBe('TARGET_NOT_REGULAR')
     expect(existsSync(join(root, 'nowhere'))).toBe(false)
   })
 })
