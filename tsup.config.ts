@@ -1,8 +1,17 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { BuildOptions as EsbuildOptions } from 'esbuild'
 import { defineConfig, type Options } from 'tsup'
 import { entriesOf, pageAdapters, serverAdapters } from './scripts/adapters.mjs'
 import { templates } from './scripts/templates.mjs'
+
+/**
+ * Maps lead from a line of `dist` to a line of the source, which is what stack traces need. With the text of all sources in
+ * them they would be most of the package.
+ */
+function mapLinesOnly(options: EsbuildOptions): void {
+  options.sourcesContent = false
+}
 
 const common = {
   format: 'esm',
@@ -10,6 +19,7 @@ const common = {
   platform: 'node',
   sourcemap: true,
   splitting: true,
+  esbuildOptions: mapLinesOnly,
 } as const
 
 /** Which files of those packages load what for cases that never come up. */
@@ -45,6 +55,7 @@ const browser = {
   target: 'es2022',
   platform: 'neutral',
   sourcemap: true,
+  esbuildOptions: mapLinesOnly,
 } as const
 
 /** Frameworks of pages, over the client. */
@@ -72,6 +83,7 @@ function whole(parts: readonly string[], name: string): Options {
       },
     ],
     esbuildOptions(options) {
+      mapLinesOnly(options)
       options.chunkNames = `${name}-[name]-[hash]`
       // Half the text to read at the start; names stay, for stack traces.
       options.minifySyntax = true
@@ -127,6 +139,7 @@ export default defineConfig([
     minify: true,
     esbuildPlugins: [templates],
     esbuildOptions(options) {
+      mapLinesOnly(options)
       // Lit's build for servers runs in browsers too, and can be imported where there is no page.
       options.conditions = ['node']
       options.mainFields = ['module', 'main']

@@ -92,6 +92,19 @@ describe.each(documents)('%s', (document) => {
     expect(missing).toEqual([])
   })
 
+  it('links to what is packed with it', () => {
+    const packed = (file: string) =>
+      ['README.md', 'LICENSE', ...manifest.files].some(
+        (entry) => file === entry || file.startsWith(`${entry}/`),
+      )
+    const links = [...text.matchAll(/\]\(([^)\s#]+)[^)]*\)/g)]
+      .map((match) => match[1] ?? '')
+      .filter((link) => !/^[a-z]+:/.test(link))
+      .map((link) => path.posix.join(path.posix.dirname(document), link))
+    expect(packed(document)).toBe(true)
+    expect(links.filter((link) => !packed(link))).toEqual([])
+  })
+
   it('names npm scripts that exist', () => {
     const { scripts } = manifest
     const named = [...text.matchAll(/npm run ([a-z0-9:]+)/g)].map((match) => match[1] ?? '')

@@ -12,6 +12,7 @@ export const manifest = JSON.parse(read('package.json')) as {
   name: string
   exports: Record<string, unknown>
   scripts: Record<string, string>
+  files: string[]
 } // our own file
 
 /** A fenced code block. */

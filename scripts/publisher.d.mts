@@ -1,0 +1,5 @@
+export function withPublisher(
+  manifest: Record<string, unknown>,
+  page: string,
+  author: string,
+): Record<string, unknown>
