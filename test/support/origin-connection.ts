@@ -6,7 +6,17 @@ import { parseRequest, type ParsedRequest } from './origin-http.js'
  * Delay between the last data and an RST, in milliseconds. An RST discards data that is still in transit, and libuv
  * reports an orderly end to a client that sees data and RST in the same poll.
  */
-export const beforeResetMs = 50
+const beforeResetMs = 50
+
+/**
+ * Turns of the event loop after that delay. On a busy machine the timer may be long overdue when the loop comes round to it,
+ * before a client in this process has been able to read anything at all.
+ */
+const turnsBeforeReset = 4
+
+async function afterTurns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
 
 /** Thrown when the client (or the test) ended the connection during a response. */
 export class ConnectionGone extends Error {
@@ -121,12 +131,21 @@ export class OriginConnection {
     this.socket.destroy()
   }
 
+  /** Ends the connection with RST when a client in this process has been able to take what was sent. */
+  async resetAfterData(): Promise<void> {
+    await this.sleep(beforeResetMs)
+    await afterTurns(turnsBeforeReset)
+    this.reset()
+  }
+
   /** Stops sending, and ends the connection with RST shortly afterwards. */
   resetSoon(): void {
     this.#takenOver = true
     this.#gone.abort()
     setTimeout(() => {
-      this.reset()
+      void afterTurns(turnsBeforeReset).then(() => {
+        this.reset()
+      })
     }, beforeResetMs).unref()
   }
 

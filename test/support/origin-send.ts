@@ -1,5 +1,5 @@
 /** Sends the response of a {@link Plan} on a connection. */
-import { beforeResetMs, type OriginConnection } from './origin-connection.js'
+import type { OriginConnection } from './origin-connection.js'
 import { formatHead, type HeaderLines } from './origin-http.js'
 import { framingHeaders, type BodyBreak, type Plan } from './origin-plan.js'
 import type { Fault, OriginRequest } from './origin-types.js'
@@ -96,10 +96,8 @@ export async function sendPlan(
     const whole = await writeBody(connection, plan, request)
     if (!whole) {
       await connection.flush()
-      if (plan.break?.how === 'reset') {
-        await connection.sleep(beforeResetMs)
-        connection.reset()
-      } else connection.end()
+      if (plan.break?.how === 'reset') await connection.resetAfterData()
+      else connection.end()
       return false
     }
     if (plan.framing === 'chunked') await connection.write('0\r\n\r\n')
