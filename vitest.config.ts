@@ -1,122 +1,126 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type UserWorkspaceConfig } from 'vitest/config'
+import type { InlineConfig } from 'vitest/node'
 import LongestFirst from './scripts/vitest-sequencer.js'
 import { measureSlowness } from './test/support/slowness.js'
 
 const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
+const soak = ['test/soak/**/*.test.ts']
+/** They share a browser, and the bundles of their pages, as long as they share a process. */
+const browser = ['test/{elements,frontends}/*.test.ts']
 /** Each needs a process of its own: they replace modules of Node or its clock, or count what a process holds. */
 const alone = [
   'test/faults/{concurrency-failing,concurrency-storm,death-clock,death-close,disk-short-writes,disk-sync}.test.ts',
+]
+
+/**
+ * The same promises in more places: other frameworks and older versions, every call of a file system, whole programs where
+ * their parts are tested already. They would be half of `npm test`; `npm run test:more` and CI run them.
+ */
+const more = {
+  alone: ['test/faults/{concurrency-failing,concurrency-storm}.test.ts'],
+  browser: ['test/frontends/{examples,polling}.test.ts'],
+  others: [
+    'test/catalog/restart.test.ts',
+    'test/cli/{preload-tip,stop}.test.ts',
+    'test/contract/{express4,fastify,hono,koa2}.test.ts',
+    'test/engine/nginx-tls.test.ts',
+    'test/faults/{death-publish,ssrf-network}.test.ts',
+    'test/http/ssrf.test.ts',
+    'test/layouts/process.test.ts',
+    'test/manager/group-faults.test.ts',
+    'test/package/{bundling,rest-doc}.test.ts',
+    'test/sim/sweep.test.ts',
+    'test/support/summary.test.ts',
+  ],
+}
+
+/** What the engine says to the manager, and what it is told, is said once more between two threads. */
+const inWorker = [
+  'test/{engine,manager}/*.test.ts',
+  'test/faults/{concurrency-one-target,death-*,disk-*,integrity-*,mirrors,network-outage}.test.ts',
+  'test/faults/{redirect-credentials,server-cut,server-identity,ssrf}.test.ts',
 ]
 /** They never ask where the engine runs, or run it where they want it. Repeating them with another default shows nothing. */
 const sameInWorker = [
   'test/manager/directory.test.ts',
   'test/engine/worker.test.ts',
-  'test/faults/{disk-handles,disk-folder,disk-sync,reset-as-end}.test.ts',
+  'test/faults/{disk-handles,disk-folder,disk-sync}.test.ts',
 ]
-/** They share a browser, and the bundles of their pages, as long as they share a process. */
-const browser = ['test/{elements,frontends}/*.test.ts']
-const soak = ['test/soak/**/*.test.ts']
+
 /** Measured once per run, though each project evaluates this file; `deadline()` of `test/support/wait.ts` uses it. */
 const slowness = measureSlowness()
 process.env['TEST_SLOWNESS'] = String(slowness)
 
+const setup = ['./test/support/setup.ts']
+
 /**
- * Sets of tests. `unit` needs sources only and goes first; the others open sockets and run `dist`. All but `alone` share their
- * processes among files, since starting one and importing the package takes a second. Two more run when asked for:
- * `worker` takes those of the engine again, with the engine in its worker (`npm run test:worker`, and CI); `soak` takes
- * long (`npm run soak`).
+ * A set of tests, with the name that `--project` takes. Files share their processes, unless they are `isolated`, since
+ * starting one and importing the package takes a second. All but the unit tests run `dist`, so it is built first.
  */
+function set(
+  name: string,
+  include: string[],
+  options: InlineConfig = {},
+): UserWorkspaceConfig & { extends: true } {
+  return {
+    extends: true,
+    test: {
+      name,
+      include,
+      isolate: false,
+      globalSetup: './scripts/vitest-build.ts',
+      sequence: { groupOrder: 1 },
+      ...options,
+    },
+  }
+}
+
+const isolated = { isolate: true }
+const inBrowser = {
+  setupFiles: [...setup, './test/support/browser-setup.ts'],
+  testTimeout: 180_000 * slowness,
+  hookTimeout: 180_000 * slowness,
+}
+const engineInWorker = { env: { ENGINE: 'worker' } }
+
+/** What each mode runs, at the same time but for the unit tests, which go first. */
+const modes = {
+  test: [
+    set('unit', unit, { globalSetup: [], sequence: { groupOrder: 0 } }),
+    set('alone', alone, { ...isolated, exclude: more.alone }),
+    set('browser', browser, { ...inBrowser, exclude: more.browser }),
+    set('system', ['test/**/*.test.ts'], {
+      exclude: [...unit, ...alone, ...browser, ...soak, ...more.others],
+    }),
+  ],
+  more: [
+    set('more-alone', more.alone, isolated),
+    set('more-browser', more.browser, inBrowser),
+    set('more', more.others),
+    set('worker', inWorker, { ...engineInWorker, exclude: [...alone, ...sameInWorker] }),
+    set('worker-alone', alone, { ...engineInWorker, ...isolated, exclude: sameInWorker }),
+  ],
+  soak: [
+    set('soak', soak, { ...isolated, ...inBrowser, testTimeout: 900_000, maxWorkers: 1 }),
+    // The properties of pure logic, with cases that nobody has seen yet.
+    set('properties', unit, { globalSetup: [], env: { FC_SEED: 'random' } }),
+  ],
+}
+
 export default defineConfig(({ mode }) => ({
   test: {
     testTimeout: 60_000 * slowness,
     hookTimeout: 60_000 * slowness,
     expect: { poll: { timeout: 15_000 * slowness } },
     pool: 'forks',
-    setupFiles: ['./test/support/setup.ts'],
+    setupFiles: setup,
     // Most of what tests do is wait: for limits, stalls, processes. On CI the coverage takes its share.
     maxWorkers: process.env['CI'] ? 3 : 4,
     allowOnly: false,
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/vitest-summary.ts'],
-    env: { TEST_SLOWNESS: String(slowness), ...(mode === 'worker' ? { ENGINE: 'worker' } : {}) },
-    projects:
-      mode === 'worker'
-        ? [
-            {
-              extends: true,
-              test: {
-                name: 'worker',
-                include: ['test/{engine,faults,manager}/*.test.ts'],
-                exclude: [...alone, ...sameInWorker],
-                isolate: false,
-                globalSetup: './scripts/vitest-build.ts',
-              },
-            },
-            {
-              extends: true,
-              test: {
-                name: 'worker-alone',
-                include: alone,
-                exclude: sameInWorker,
-                globalSetup: './scripts/vitest-build.ts',
-              },
-            },
-          ]
-        : mode === 'soak'
-          ? [
-              {
-                extends: true,
-                test: {
-                  name: 'soak',
-                  include: soak,
-                  setupFiles: ['./test/support/setup.ts', './test/support/browser-setup.ts'],
-                  testTimeout: 900_000,
-                  maxWorkers: 1,
-                  globalSetup: './scripts/vitest-build.ts',
-                },
-              },
-              // The properties of pure logic, with cases that nobody has seen yet.
-              { extends: true, test: { name: 'properties', include: unit, env: { FC_SEED: 'random' } } },
-            ]
-          : [
-              {
-                extends: true,
-                test: { name: 'unit', include: unit, isolate: false, sequence: { groupOrder: 0 } },
-              },
-              {
-                extends: true,
-                test: {
-                  name: 'alone',
-                  include: alone,
-                  sequence: { groupOrder: 1 },
-                  globalSetup: './scripts/vitest-build.ts',
-                },
-              },
-              {
-                extends: true,
-                test: {
-                  name: 'browser',
-                  include: browser,
-                  isolate: false,
-                  setupFiles: ['./test/support/setup.ts', './test/support/browser-setup.ts'],
-                  testTimeout: 180_000 * slowness,
-                  hookTimeout: 180_000 * slowness,
-                  sequence: { groupOrder: 1 },
-                  globalSetup: './scripts/vitest-build.ts',
-                },
-              },
-              {
-                extends: true,
-                test: {
-                  name: 'system',
-                  include: ['test/**/*.test.ts'],
-                  exclude: [...unit, ...alone, ...browser, ...soak],
-                  isolate: false,
-                  sequence: { groupOrder: 1 },
-                  globalSetup: './scripts/vitest-build.ts',
-                },
-              },
-            ],
+    env: { TEST_SLOWNESS: String(slowness) },
+    projects: mode === 'more' || mode === 'soak' ? modes[mode] : modes.test,
     coverage: {
       // A run on CI is always a whole run; `npm run coverage` is the same at home.
       enabled: Boolean(process.env['CI']) && mode === 'test',

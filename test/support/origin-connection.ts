@@ -6,7 +6,7 @@ import { parseRequest, type ParsedRequest } from './origin-http.js'
  * Delay between the last data and an RST, in milliseconds. An RST discards data that is still in transit, and libuv
  * reports an orderly end to a client that sees data and RST in the same poll.
  */
-const beforeResetMs = 50
+export const beforeResetMs = 50
 
 /**
  * Turns of the event loop after that delay. On a busy machine the timer may be long overdue when the loop comes round to it,
@@ -14,8 +14,9 @@ const beforeResetMs = 50
  */
 const turnsBeforeReset = 4
 
-async function afterTurns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
+/** Resolves when a client in this process has been able to read what the kernel has for it. */
+export async function clientsTurn(): Promise<void> {
+  for (let turn = 0; turn < turnsBeforeReset; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Thrown when the client (or the test) ended the connection during a response. */
@@ -134,7 +135,7 @@ export class OriginConnection {
   /** Ends the connection with RST when a client in this process has been able to take what was sent. */
   async resetAfterData(): Promise<void> {
     await this.sleep(beforeResetMs)
-    await afterTurns(turnsBeforeReset)
+    await clientsTurn()
     this.reset()
   }
 
@@ -143,7 +144,7 @@ export class OriginConnection {
     this.#takenOver = true
     this.#gone.abort()
     setTimeout(() => {
-      void afterTurns(turnsBeforeReset).then(() => {
+      void clientsTurn().then(() => {
         this.reset()
       })
     }, beforeResetMs).unref()

@@ -1,6 +1,6 @@
 /** A TCP proxy on loopback whose connections can be delayed, stalled or cut. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { beforeResetMs } from './origin-connection.js'
+import { beforeResetMs, clientsTurn } from './origin-connection.js'
 import { withTimeout } from './wait.js'
 import { listenOnOwnPort } from './ports.js'
 
@@ -86,7 +86,9 @@ export class TcpProxy {
     for (const { client, target } of [...this.#links]) {
       for (const socket of [client, target]) socket.pause().removeAllListeners('drain')
       this.#after(beforeResetMs, () => {
-        for (const socket of [client, target]) socket.resetAndDestroy()
+        void clientsTurn().then(() => {
+          for (const socket of [client, target]) socket.resetAndDestroy()
+        })
       })
     }
   }
