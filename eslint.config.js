@@ -14,7 +14,8 @@ const useClock = 'Take the time from the Clock of the owner (src/util/clock.ts).
 const browserRooms = ['client', 'elements', 'live']
 
 export default defineConfig(
-  globalIgnores(['dist/', '.dist-*/', 'coverage/', '.cache/', 'models/']),
+  // The site has packages of its own, which are installed when it is built.
+  globalIgnores(['dist/', '.dist-*/', 'coverage/', '.cache/', 'models/', 'site/']),
   // No file excuses itself from a rule.
   { linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,

@@ -18,7 +18,7 @@ const alone = [
  */
 const more = {
   alone: ['test/faults/{concurrency-failing,concurrency-storm}.test.ts'],
-  browser: ['test/frontends/{examples,polling}.test.ts'],
+  browser: ['test/frontends/{examples,getting-started,polling}.test.ts'],
   others: [
     'test/catalog/restart.test.ts',
     'test/cli/{preload-tip,stop}.test.ts',

@@ -30,6 +30,7 @@ const gates = [
   ['build', 'dist is built from these sources', [...script('build.mjs')]],
   ['exports', 'package.json and dist agree', script('exports.mjs')],
   ['snippets', 'the code blocks of the documents compile', script('snippets.mjs')],
+  ['site', 'the documentation site builds, and no link in it is dead', [...script('docs.mjs'), 'build']],
   ['size', 'the client is small', bin('size-limit', 'bin.js')],
   ['publint', 'publint', [...bin('publint', 'src/cli.js'), '--strict', '--pack', 'npm']],
   [

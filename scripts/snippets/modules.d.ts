@@ -19,3 +19,17 @@ declare module 'koa-mount' {
   import type { Middleware } from 'koa'
   export default function mount(path: string, middleware: Middleware): Middleware
 }
+
+declare module '@nestjs/core' {
+  import type { RequestHandler } from 'express'
+  export interface NestApplication {
+    use(middleware: RequestHandler): void
+    listen(port: number, host: string): Promise<void>
+    close(): Promise<void>
+  }
+  export const NestFactory: { create(module: object): Promise<NestApplication> }
+}
+
+declare module '*/app.module.js' {
+  export class AppModule {}
+}

@@ -1,0 +1,16 @@
+/** A plugin of TypeDoc: entries of the package are called what they are imported as. */
+import { Converter } from 'typedoc'
+
+const names = new Map([
+  ['src', 'model-downloader'],
+  ['src/client', 'model-downloader/client'],
+  ['src/elements/types', 'model-downloader/elements'],
+  ['src/store/conformance', 'model-downloader/testing'],
+])
+
+export function load(app) {
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
+    for (const entry of project.children ?? [])
+      entry.name = names.get(entry.name) ?? entry.name.replace(/^adapters\//u, 'model-downloader/')
+  })
+}
