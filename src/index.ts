@@ -47,7 +47,8 @@ export {
   type RequestContext,
 } from './http/handler.js'
 
-export type { DownloadManagerOptions } from './manager/options.js'
+export type { DownloadManagerOptions, WhenFull } from './manager/options.js'
+export type { DiskUsage, DiskUsageEntry } from './manager/space/report.js'
 export type { DownloadOptions } from './download/options.js'
 export type { Layout } from './layouts/hf-paths.js'
 

@@ -5,6 +5,7 @@ import type {
   DownloadRequest,
   DownloadStarted,
   DownloadStatus,
+  WireDisk,
   WireModelsStatus,
   Permissions,
   PreloadStarted,
@@ -109,6 +110,8 @@ export interface Client {
   follow(url: string, options?: FollowOptions): AsyncGenerator<WireDownload, void, void>
   /** Follows all downloads endlessly: yields a snapshot at first and after each reconnect, then the changes. */
   followAll(options?: FollowOptions): AsyncGenerator<DownloadsChange, void, void>
+  /** What takes the disk space of the server, and its limits, in bytes. */
+  disk(options?: CallOptions): Promise<WireDisk>
   /**
    * The permissions of this caller, so that a page offers only what the server allows.
    *
@@ -210,6 +213,7 @@ export function createClient(options: ClientOptions): Client {
         allDownloads(`${downloads}/events`, (signal) => pages({}, { signal })),
         options,
       ),
+    disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
     permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),
     modelsStatus: ({ locale, signal } = {}) =>
       http.json('/api/v1/models/status', {

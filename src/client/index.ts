@@ -19,6 +19,7 @@ export type {
   DownloadList,
   DownloadRequest,
   DownloadStarted,
+  WireDisk as DiskUsage,
   WireModelsStatus as ModelsStatus,
   WireModelStatus as ModelStatus,
   Permissions,

@@ -32,6 +32,13 @@ export function partPaths(directory: string, filename: string): PartPaths {
   }
 }
 
+const partName = /^(.+)\.part(?:\.(?:json|live|lock|adopt))?$/s
+
+/** The path of the target, if a file is one of those that exist beside it while it is downloaded; otherwise null. */
+export function targetOfPart(path: string): string | null {
+  return partName.exec(path)?.[1] ?? null
+}
+
 /** Deletes part and journal, whatever they contain. */
 export async function discardLeftover(paths: PartPaths): Promise<void> {
   await removeFiles(leftoverFiles(paths))

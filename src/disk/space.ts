@@ -3,7 +3,7 @@ import { DownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { isMissing } from './errors.js'
-import { statfs } from './fs.js'
+import { stat, statfs } from './fs.js'
 
 /**
  * The free space on the file system of a folder, in bytes.
@@ -19,6 +19,35 @@ export async function freeBytes(directory: string): Promise<number> {
       return stats.blocks <= 0n || stats.bsize <= 0n ? Infinity : Number(stats.bavail * stats.bsize)
     } catch (error) {
       if (!isMissing(error) || dirname(folder) === folder) return Infinity
+    }
+  }
+}
+
+/** A file system. */
+export interface Volume {
+  /** Identifies the file system on this machine while it is mounted. */
+  id: string
+  /** Free space in bytes; `Infinity` if the file system doesn't report it. */
+  free: number
+  /** Size in bytes; `Infinity` if the file system doesn't report it. */
+  capacity: number
+}
+
+/** The file system of a folder, or of its nearest existing parent. Never rejects. */
+export async function volumeOf(directory: string): Promise<Volume> {
+  for (let folder = resolve(directory); ; folder = dirname(folder)) {
+    try {
+      const { dev } = await stat(folder)
+      const { blocks, bsize, bavail } = await statfs(folder, { bigint: true })
+      const reports = blocks > 0n && bsize > 0n
+      return {
+        id: String(dev),
+        free: reports ? Number(bavail * bsize) : Infinity,
+        capacity: reports ? Number(blocks * bsize) : Infinity,
+      }
+    } catch (error) {
+      if (!isMissing(error) || dirname(folder) === folder)
+        return { id: '', free: Infinity, capacity: Infinity }
     }
   }
 }

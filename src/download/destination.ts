@@ -244,6 +244,12 @@ export class Destinations {
     return join(this.folderOf(place), ...pathBelow(place))
   }
 
+  /** Returns the path of the file that is written, which in a cache is the blob; null for several files. */
+  writtenPath(place: Place): string | null {
+    const written = this.#written(place)
+    return written === null ? null : join(written.folder, written.filename)
+  }
+
   /** Returns the file that is written, which in a cache is the blob; null for several files. */
   #written(place: Place): { folder: string; filename: string } | null {
     const { cache = null, filename } = place

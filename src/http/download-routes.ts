@@ -20,6 +20,7 @@ import {
   type RemoveResult,
   type StartMessage,
   statusQuery,
+  type WireDisk,
 } from './schemas.js'
 import { eventStream } from './sse.js'
 
@@ -183,6 +184,18 @@ export const downloadRoutes: readonly Route[] = [
       else await manager.ready
       return eventStream(downloadEvents[voice.locale], request, query.url ?? null, caller)
     },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/models/disk',
+    action: 'downloads:read',
+    summary: 'What takes the disk space of the server, model by model, and its limits.',
+    answer: 'Disk',
+    errors: [],
+    handle: async ({ services: { manager } }): Promise<WireDisk> => ({
+      success: true,
+      ...(await manager.disk()),
+    }),
   }),
 ]
 

@@ -24,6 +24,7 @@ export const components = {
   ControlRequest: schemas.controlRequest,
   ControlResult: schemas.controlResult,
   RemoveResult: schemas.removeResult,
+  Disk: schemas.disk,
   Snapshot: schemas.wireSnapshot,
   Log: schemas.wireLog,
   ModelsStatus: schemas.modelsStatus,

@@ -205,6 +205,37 @@ export const removeResult = z.object({ success, url: z.string() })
 /** See {@link removeResult}. */
 export type RemoveResult = z.infer<typeof removeResult>
 
+// ---- Disk usage
+
+/** Response of `GET /api/models/disk`. */
+export const disk = z.object({
+  success,
+  used: bytes.describe('Bytes of all files in the folders of the server, unfinished ones included.'),
+  free: bytes.nullable().describe('Free space on the disk in bytes; null if the file system does not tell.'),
+  maxDiskBytes: bytes.nullable().describe('Disk budget in bytes; null for none.'),
+  minFreeBytes: bytes
+    .nullable()
+    .describe('How much of the disk must stay free, in bytes; null for no limit.'),
+  by: z
+    .array(
+      z.object({
+        mode: z.string().nullable().describe('Folder of the mode; null for the download directory itself.'),
+        filename: z.string().describe('Name of the file, or of the folder of several files.'),
+        name: z.string().describe('The same, for people: the repository in a Hugging Face cache.'),
+        url: z
+          .string()
+          .nullable()
+          .describe('The download that it belongs to; null if it belongs to none, or to several.'),
+        bytes,
+        pinned: z.boolean().describe('Whether it is never evicted: it was pinned, or a catalog requires it.'),
+      }),
+    )
+    .describe('What takes the space, the largest first; at most 1,000 entries.'),
+})
+
+/** See {@link disk}. */
+export type WireDisk = z.infer<typeof disk>
+
 // ---- Events of downloads
 
 /** Query of `GET /api/models/download/events`. */

@@ -17,13 +17,9 @@ import {
 } from '../download/request.js'
 import { isSettled } from '../download/states.js'
 import { recordProblem } from '../download/stored-record.js'
-import { createEngine, type EngineOptions } from '../engine/engine.js'
 import type { TransferEngine } from '../engine/protocol.js'
-import { WorkerEngine } from '../engine/worker.js'
 import { DownloadError, toDownloadError } from '../errors.js'
-import { HostGates } from '../net/host-gate.js'
-import { defaultTuning } from '../net/tuning.js'
-import { Resolver, sourceRegistry } from '../sources/resolver.js'
+import { type Resolver, sourceRegistry } from '../sources/resolver.js'
 import { systemClock } from '../util/clock.js'
 import { Arrivals, Serial } from '../util/schedule.js'
 import { Interest } from './interest.js'
@@ -38,6 +34,9 @@ import {
 import { type DownloadPlan, planDownload } from './plan.js'
 import { openStore, Registry } from './registry.js'
 import { Scheduler } from './scheduler.js'
+import { createServices } from './services.js'
+import { DiskBudget } from './space/budget.js'
+import type { DiskUsage } from './space/report.js'
 
 /**
  * Manages downloads: a queue with a limited number of slots, a registry by URL, events, and state that
@@ -64,6 +63,7 @@ export class DownloadManager extends SafeEmitter {
   readonly #resolver: Resolver
   readonly #registry: Registry
   readonly #scheduler: Scheduler
+  readonly #space: DiskBudget
   readonly #owner: DownloadOwner
   readonly #serial = new Serial<Download>()
   readonly #arrivals = new Arrivals()
@@ -104,29 +104,15 @@ export class DownloadManager extends SafeEmitter {
       read: (request) => readRequest(request, this.#context),
       holderOf: (place) => this.#registry.holderOf(place),
     }
-    const gates = new HostGates()
-    const engineOptions: EngineOptions = {
-      tuning: this.#options.tuning,
-      maxBytesPerSecond: this.#maxBytesPerSecond,
-      ca: this.#options.ca,
-      clock,
-      gates,
-      onLog: (level, message) => {
-        this.emit('log', { level, message })
-      },
-    }
-    this.#engine = this.#options.worker
-      ? new WorkerEngine({ ...engineOptions, fallback: createEngine })
-      : createEngine(engineOptions)
-    const tuning = { ...defaultTuning, ...engineOptions.tuning }
-    this.#resolver = new Resolver({
-      sources,
-      tuning,
-      proxy: this.#options.proxy,
-      ca: this.#options.ca,
-      remoteTokens: this.#options.remoteTokens ?? false,
-      offline: this.#options.offline,
-      gates,
+    const { engine, resolver, tuning } = createServices(this.#options, sources, clock, (level, message) => {
+      this.emit('log', { level, message })
+    })
+    this.#engine = engine
+    this.#resolver = resolver
+    this.#space = new DiskBudget({
+      limits: this.#options,
+      places: this.#places,
+      downloads: () => this.list(),
       clock,
     })
     this.#context = {
@@ -149,6 +135,7 @@ export class DownloadManager extends SafeEmitter {
       remoteBounds: remoteBounds(this.#options),
       connections: this.#options.connections,
       proxy: this.#options.proxy,
+      space: this.#space,
       isClosed: () => this.#closed !== null,
     })
     this.#owner = {
@@ -294,6 +281,18 @@ export class DownloadManager extends SafeEmitter {
   /** Returns all known downloads in order of arrival. */
   list(): Download[] {
     return this.#registry.list()
+  }
+
+  /**
+   * Reports what takes the disk space of this manager, model by model, and its limits. The disk is looked at no more
+   * often than every few seconds, or when this manager has changed something.
+   *
+   * @throws DownloadError `CLOSED`, `STORE_ERROR`.
+   */
+  async disk(): Promise<DiskUsage> {
+    this.#requireOpen()
+    await this.ready
+    return await this.#space.usage()
   }
 
   /**

@@ -41,6 +41,30 @@ export interface DownloadManagerOptions {
    * counts, waiting for a rate limit or the disk does not. The files of a ref are measured together. Default null.
    */
   remoteMinBytesPerSecond?: number | null
+  /**
+   * Disk budget of the manager in bytes, 1 to 2^53 - 1; null for none. Everything in its folders counts, whoever has put
+   * it there, and the files of its downloads elsewhere; see {@link DownloadManager.disk}. A download that would exceed
+   * it does what `whenFull` says. Default null.
+   */
+  maxDiskBytes?: number | null
+  /**
+   * How much of the disk must stay free, in bytes, 1 to 2^53 - 1; null for no more than a download checks anyway, which
+   * is that it fits. A download that would leave less does what `whenFull` says. Default null.
+   */
+  minFreeBytes?: number | null
+  /**
+   * What a download does that breaks `maxDiskBytes` or `minFreeBytes`; default `fail`:
+   *
+   * - `fail`: it fails with `NO_SPACE`.
+   * - `wait`: it waits in the queue, without a slot, until there is room; see {@link Download.waitingFor}. Those behind it
+   *   wait as well, so that a large one is not overtaken forever.
+   * - `evict`: the least recently used finished downloads are deleted, each as a whole, until there is room. Only what
+   *   this manager has fetched into its folders is deleted, and nothing that is pinned or required by a catalog; for a
+   *   `remote` caller only what remote callers have requested. If that is not enough, nothing is deleted and it fails.
+   *
+   * One that is larger than the budget or the disk fails at once.
+   */
+  whenFull?: WhenFull
   /** Maximum number of connections per download, 1 to 64. Default 8. */
   connections?: number
   /**
@@ -122,6 +146,9 @@ export interface DownloadManagerOptions {
   tuning?: Partial<TransferTuning>
 }
 
+/** See {@link DownloadManagerOptions.whenFull}. */
+export type WhenFull = 'fail' | 'wait' | 'evict'
+
 /** See {@link DownloadManagerOptions.maxRecords}. */
 export const defaultMaxRecords = 10_000
 
@@ -190,6 +217,9 @@ export const managerOptionsSchema = z.strictObject({
   maxRecords: z.number().int().min(0).max(1_000_000).optional(),
   remoteMaxFileBytes: count(Number.MAX_SAFE_INTEGER).nullish(),
   remoteMinBytesPerSecond: rate.optional(),
+  maxDiskBytes: count(Number.MAX_SAFE_INTEGER).nullish(),
+  minFreeBytes: count(Number.MAX_SAFE_INTEGER).nullish(),
+  whenFull: z.enum(['fail', 'wait', 'evict']).default('fail'),
   connections: count(64).default(8),
   maxBytesPerSecond: rate.default(null),
   modes: z.array(modeName).default(['llm', 'embed', 'rerank']),

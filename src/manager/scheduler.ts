@@ -18,6 +18,7 @@ import type { Clock } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
 import { DownloadQueue, type QueueLimit } from './queue.js'
 import type { Registry } from './registry.js'
+import type { DiskBudget } from './space/budget.js'
 
 /** Maximum number of existing files that are checked at the same time. */
 const maxParallelChecks = 16
@@ -39,6 +40,7 @@ export interface SchedulerInit {
   /** Connections per download, unless the download sets its own number. */
   connections: number
   proxy: ProxySetting
+  space: DiskBudget
   isClosed: () => boolean
 }
 
@@ -201,6 +203,7 @@ export class Scheduler {
     if (groupFiles !== null) await this.#removeGroup(download, groupFiles, deleteFile)
     else if (download.state === 'failed') await places.discardBytes(download.record)
     else if (deleteFile && download.state === 'completed') await places.deleteFile(download.record)
+    this.#init.space.noteChange()
     await registry.forget(download)
     emitter.emit('removed', { download })
   }
@@ -255,6 +258,7 @@ export class Scheduler {
       const message = `Partial files of the download could not be deleted: ${asDownloadError(error).message}`
       emitter.emit('log', { download, level: 'warn', message })
     }
+    this.#init.space.noteChange()
   }
 
   #dequeue(download: Download): void {
@@ -284,6 +288,7 @@ export class Scheduler {
       await run.run()
     } finally {
       this.#running.delete(download)
+      init.space.noteChange()
       // The slot becomes free only after this promise has settled.
       queueMicrotask(() => {
         this.#checkIdle()

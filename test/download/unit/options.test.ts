@@ -26,6 +26,7 @@ describe('manager options', () => {
     expect(managerOptions({})).toEqual({
       directory: './models',
       concurrency: 3,
+      whenFull: 'fail',
       connections: 8,
       maxBytesPerSecond: null,
       modes: ['llm', 'embed', 'rerank'],

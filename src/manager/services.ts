@@ -1,0 +1,29 @@
+/** Creates what a manager works with. */
+import { createEngine, type EngineOptions } from '../engine/engine.js'
+import type { TransferEngine } from '../engine/protocol.js'
+import { WorkerEngine } from '../engine/worker.js'
+import { HostGates } from '../net/host-gate.js'
+import { defaultTuning, type TransferTuning } from '../net/tuning.js'
+import { Resolver } from '../sources/resolver.js'
+import type { SourceRegistry } from '../sources/source.js'
+import type { Clock } from '../util/clock.js'
+import type { ResolvedManagerOptions } from './options.js'
+
+/** Creates the engine and the resolver of refs, which share what servers have asked for. */
+export function createServices(
+  options: ResolvedManagerOptions,
+  sources: SourceRegistry,
+  clock: Clock,
+  onLog: NonNullable<EngineOptions['onLog']>,
+): { engine: TransferEngine; resolver: Resolver; tuning: TransferTuning } {
+  const { tuning: overrides, ca, proxy, offline, maxBytesPerSecond, worker } = options
+  const gates = new HostGates()
+  const engineOptions: EngineOptions = { tuning: overrides, maxBytesPerSecond, ca, clock, gates, onLog }
+  const engine = worker
+    ? new WorkerEngine({ ...engineOptions, fallback: createEngine })
+    : createEngine(engineOptions)
+  const tuning = { ...defaultTuning, ...overrides }
+  const remoteTokens = options.remoteTokens ?? false
+  const resolver = new Resolver({ sources, tuning, proxy, ca, remoteTokens, offline, gates, clock })
+  return { engine, resolver, tuning }
+}
