@@ -6,6 +6,7 @@ import { parseOptions } from '../download/options.js'
 import { DownloadError, isDownloadError, type OptionIssue } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
+import { canonicalText } from '../sources/identify.js'
 import { type Locale, locales } from '../util/locale.js'
 import { Catalog, type IdentifiedCatalog } from './catalog.js'
 import type { TipInput } from './tip.js'
@@ -90,6 +91,16 @@ function identified(catalog: Catalog, manager: DownloadManager): IdentifiedCatal
   return has(catalog, 'identifiedBy')
     ? catalog.identifiedBy(manager[internals].sources, manager[internals].layout)
     : catalog
+}
+
+/** Returns a function that tells whether a download has a file that the catalog requires. */
+export function requirementsOf({ entries }: IdentifiedCatalog): (download: Download) => boolean {
+  const required = entries.filter((entry) => entry.required)
+  const urls = new Set(required.map(({ url }) => canonicalText(url)))
+  const files = new Set(
+    required.flatMap(({ mode, filename }) => (filename === null ? [] : `${mode ?? ''}/${filename}`)),
+  )
+  return ({ url, mode, filename }) => urls.has(canonicalText(url)) || files.has(`${mode ?? ''}/${filename}`)
 }
 
 function requireModes(manager: DownloadManager, catalog: IdentifiedCatalog): void {

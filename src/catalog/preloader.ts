@@ -14,6 +14,7 @@ import { checkLocation, surveyModels } from './models-status.js'
 import {
   type ModelsStatus,
   parseRequest,
+  requirementsOf,
   type PreloaderOptions,
   type PreloadEvents,
   type PreloadRequestOptions,
@@ -56,6 +57,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   readonly #waiters = new Set<() => void>()
   #timer: Timer | null = null
   #announcing = false
+  readonly #endProtection: () => void
   #closed: Promise<void> | null = null
 
   /**
@@ -69,6 +71,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     const { manager, catalog, locale } = this.#options
     this.#messages = messagesOf(locale)
     const { store, clock } = manager[internals]
+    this.#endProtection = manager[internals].protect(requirementsOf(catalog))
     this.#state = new RunState(
       store,
       {
@@ -263,6 +266,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   }
 
   async #close(): Promise<void> {
+    this.#endProtection()
     await this.ready.catch(() => undefined)
     const detached = this.#driver.detach()
     await this.#turns.settled()

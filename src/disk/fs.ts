@@ -52,6 +52,7 @@ export {
   readlink,
   realpath,
   rename,
+  rm,
   rmdir,
   stat,
   statfs,

@@ -82,6 +82,32 @@ export function notEnoughSpace(neededBytes: number, free: number): DownloadError
   )
 }
 
+/** The error for a download that would break a limit which the host application has set. */
+export function limitError(shortage: {
+  /** `budget` for what all files together may take, `free` for what must stay free. */
+  kind: 'budget' | 'free'
+  /** All in bytes. */
+  needed: number
+  available: number
+  limit: number
+  /** Whether it would not even fit if nothing else were there. */
+  never: boolean
+}): DownloadError {
+  const { kind, limit, never } = shortage
+  const needed = formatBytes(shortage.needed)
+  const available = formatBytes(Math.max(0, shortage.available))
+  const of = kind === 'budget' ? 'maxDiskBytes' : 'minFreeBytes'
+  const left =
+    kind === 'budget'
+      ? `${available} of the disk budget of ${formatBytes(limit)} are left (${of})`
+      : limit === 0
+        ? `${available} are free`
+        : `${available} are free beyond the ${formatBytes(limit)} that must stay free (${of})`
+  const remedy = never ? ' It would not fit even if nothing else were there.' : ''
+  const message = `Not enough disk space: ${needed} are needed, ${left}.${remedy}`
+  return new DownloadError('NO_SPACE', message, { retryable: !never })
+}
+
 /** The last result for a folder, cached so that not each of many small files queries the file system. */
 let recent = { directory: '', free: 0, at: 0, clock: systemClock }
 

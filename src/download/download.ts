@@ -40,6 +40,7 @@ export class Download {
   #group: GroupFiles | null = null
   /** Whether the manager has closed, so that nothing changes any more. */
   #abandoned = false
+  #waitingFor: DownloadError | null = null
   readonly #watchers = new Set<() => void>()
 
   /** @internal */
@@ -132,6 +133,19 @@ export class Download {
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       issues: this.#group?.issues ?? [],
     })
+  }
+
+  /**
+   * Why a queued download has no slot although one may be free: there is no disk space for it, and `whenFull` is `wait`.
+   * Otherwise null. It starts by itself when there is space.
+   */
+  get waitingFor(): DownloadError | null {
+    return this.state === 'queued' ? this.#waitingFor : null
+  }
+
+  /** Whether it is never evicted, see `DownloadManager.pin`. */
+  get pinned(): boolean {
+    return this.#record.pinned === true
   }
 
   /** The file once completed; otherwise null. */
@@ -298,6 +312,7 @@ export class Download {
   /** @internal */
   move(to: DownloadState, patch: Partial<Omit<DownloadRecord, 'state' | 'url' | 'id'>> = {}): void {
     const from = this.#record.state
+    this.#waitingFor = null
     this.#record = { ...this.#record, ...patch, state: move(from, to) }
     if (to === 'queued' || to === 'paused' || to === 'canceled' || to === 'failed')
       this.#group?.moveMissing(to)
@@ -310,6 +325,11 @@ export class Download {
       this.#connections = 0
     }
     if (to === 'failed' || to === 'canceled') this.#finished.reject(this.#outcomeError())
+  }
+
+  /** @internal Sets {@link waitingFor}; any move resets it. */
+  waitFor(reason: DownloadError | null): void {
+    this.#waitingFor = reason
   }
 
   /** @internal */

@@ -73,10 +73,15 @@ export const chineseErrors: ErrorTexts = {
     CONNECT_FAILED: because('无法连接到服务器'),
     TLS_ERROR: because('TLS 连接失败，服务器证书可能无效或不受信任'),
     NO_SPACE: (facts) => {
-      const [needed, free] = facts.sizes
-      return needed !== undefined && free !== undefined
-        ? `磁盘空间不足：需要 ${needed}，可用 ${free}。`
-        : because('磁盘空间不足')(facts)
+      const [needed, free, limit] = facts.sizes
+      if (needed === undefined || free === undefined) return because('磁盘空间不足')(facts)
+      const bound =
+        limit === undefined || facts.limit === null
+          ? ''
+          : facts.limit === 'maxDiskBytes'
+            ? `（空间配额 ${limit}）`
+            : `（须保留 ${limit}）`
+      return `磁盘空间不足：需要 ${needed}，可用 ${free}${bound}。`
     },
     DISK_IO: because('磁盘读写出错'),
     PERMISSION: because('没有读写该文件或文件夹的权限'),

@@ -103,6 +103,8 @@ export interface ErrorFacts {
   readonly problems: readonly { readonly path: string; readonly text: string }[]
   /** Sizes in the message, such as `1.5 GB`: what is needed, and what is there. */
   readonly sizes: readonly string[]
+  /** The option of the manager that sets the limit which would be broken; null if there is none. */
+  readonly limit: string | null
   /** Identifier of the cause that ends the message, such as `ECONNREFUSED`. */
   readonly cause: string | null
   /** What was most likely meant, such as `hf:owner/repo`. */

@@ -118,6 +118,7 @@ function factsOf({ message, status, issues = [] }: DescribedError, texts: ErrorT
     paths: [...new Set(issues.map(({ path }) => path))].filter((path) => path !== ''),
     problems: issues.map((issue) => ({ path: issue.path, text: issueIn(issue, texts) })),
     sizes: message.match(/\b\d+(?:\.\d)? [kMGTP]?B\b/g) ?? [],
+    limit: /\((maxDiskBytes|minFreeBytes)\)/.exec(message)?.[1] ?? null,
     meant: /\bDid you mean (\S+)\?/.exec(message)?.[1] ?? null,
     cause: /\(([A-Z][A-Z0-9_]{2,})\)\.?$/.exec(message)?.[1] ?? null,
   }

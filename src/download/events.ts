@@ -32,6 +32,11 @@ export interface DownloadEvents {
   canceled: (event: { download: Download }) => void
   /** The download was removed by `remove()`. */
   removed: (event: { download: Download }) => void
+  /**
+   * The files of a finished download were deleted, `bytes` of them, to make room for another one; see `whenFull`. The
+   * download is removed, and `removed` follows.
+   */
+  evicted: (event: { download: Download; bytes: number; neededFor: Download }) => void
   /** A message for users; `download` is missing when it concerns the manager. */
   log: (event: LogEvent) => void
 }

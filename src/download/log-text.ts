@@ -13,6 +13,12 @@ function causeOf(reason: string): string {
   return cause === undefined ? '' : `（${cause}）`
 }
 
+/** What is needed and what is left, such as `（需要 5 GB，可用 1 GB）`. */
+function sizesOf(reason: string): string {
+  const [needed, left] = reason.match(/\b\d+(?:\.\d)? [kMGTP]?B\b/g) ?? []
+  return needed === undefined || left === undefined ? '' : `（需要 ${needed}，可用 ${left}）`
+}
+
 const chineseForms: readonly [RegExp, Say][] = [
   [/^Starting over: (.*)$/s, (reason = '') => `从头重新下载${causeOf(reason)}。`],
   [/^(.*) Requested a new address\.$/s, (reason = '') => `地址已失效${causeOf(reason)}，已获取新地址。`],
@@ -90,6 +96,16 @@ const chineseForms: readonly [RegExp, Say][] = [
   [
     /^The download of (.*) was restored from the journal beside it; headers and other settings are lost\.$/s,
     (name = '') => `已根据旁边的日志恢复 ${name} 的下载任务；请求头等设置已丢失。`,
+  ],
+  [/^Waiting for disk space: (.*)$/s, (reason = '') => `等待磁盘空间${sizesOf(reason)}。`],
+  [
+    /^Evicted to make room for (.*): (\S+ \S+) were deleted\.$/s,
+    (name = '', size = '') => `为 ${name} 腾出空间，已删除 ${size}。`,
+  ],
+  [/^The files could not be evicted: (.*)$/s, (reason = '') => `无法删除文件以腾出空间${causeOf(reason)}。`],
+  [
+    /^Its partial files are deleted, since nothing else makes room for those that come first\.$/,
+    () => '为排在前面的任务腾出空间，已删除未完成的文件。',
   ],
   [/^The record (\S+) is not used: (.*)$/s, (id = '') => `任务记录 ${id} 无效，已忽略。`],
   [/^The record could not be saved: (.*)$/s, (reason = '') => `任务记录保存失败${causeOf(reason)}。`],

@@ -133,6 +133,10 @@ export const downloadRecordSchema = z.object({
   /** Digest of the published file, if it was computed. */
   resultSha256: hex256.nullable(),
   verified: z.boolean(),
+  /** The files were fetched by this download and did not exist before. Default false. */
+  fetched: z.literal(true).optional(),
+  /** It is never evicted. Default false. */
+  pinned: z.literal(true).optional(),
   /** The last run was answered from disk, because the source could not be asked. Default false. */
   stale: z.literal(true).optional(),
   /** Whether the network may be used; the manager decides if it is missing. */

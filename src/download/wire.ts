@@ -66,6 +66,8 @@ export interface SerializedDownload {
   files: SerializedFile[] | null
   /** Present if the source could not be asked and the files on disk were used. */
   stale?: true
+  /** Present while it is queued because there is no disk space for it: the reason. */
+  waiting?: string
 }
 
 /** What is told of a download. */
@@ -75,6 +77,7 @@ interface Described {
   readonly sha256: string | null
   readonly group: DownloadGroup | null
   readonly stale: boolean
+  readonly waitingFor: DescribedError | null
 }
 
 /**
@@ -97,7 +100,7 @@ function coarseStatus(state: DownloadState): SerializedDownload['status'] {
  * thousands.
  */
 export function toWire(download: Described, voice: Voice): SerializedDownload {
-  const { record, current, sha256, group } = download
+  const { record, current, sha256, group, waitingFor } = download
   const { state, error } = record
   const failure = state === 'failed' ? error : null
   return {
@@ -123,6 +126,7 @@ export function toWire(download: Described, voice: Voice): SerializedDownload {
     files_completed: group?.completed ?? null,
     files: null,
     ...(download.stale ? { stale: true } : {}),
+    ...(waitingFor === null ? {} : { waiting: publicMessage(waitingFor, voice) }),
   }
 }
 

@@ -10,6 +10,7 @@ import type { FileHash } from './hash/hasher.js'
 import type { PartFile } from './part/part-file.js'
 import { partLost, StartOver } from './part/start-over.js'
 import type { TransferEvent } from './protocol.js'
+import type { Reservation } from './reservation.js'
 
 /** Settings and services of {@link Checkpoints}. */
 export interface CheckpointsInit {
@@ -20,6 +21,8 @@ export interface CheckpointsInit {
   size: number | null
   /** Measures the speed of the download; null if it may have any. */
   pace: Pace | null
+  /** Disk space that the transfer may use. */
+  space: Pick<Reservation, 'isDue' | 'check'>
   part: () => PartFile | null
   hash: () => FileHash | null
   emit: (event: TransferEvent) => void
@@ -44,6 +47,7 @@ export class Checkpoints {
   #progressAt = 0
   #headChecked = false
   #measuredBytes = 0
+  #ended = false
 
   constructor(init: CheckpointsInit) {
     const { clock } = init
@@ -57,6 +61,7 @@ export class Checkpoints {
 
   /** Stops, waits for pending disk operations, and reports the progress a last time. */
   async stop(): Promise<void> {
+    this.#ended = true
     this.#interval.cancel()
     await this.#busy
     const part = this.#init.part()
@@ -70,7 +75,7 @@ export class Checkpoints {
   }
 
   #tick(): void {
-    const { fetcher, part: current, hash, size, tuning, clock } = this.#init
+    const { fetcher, part: current, hash, size, space, tuning, clock } = this.#init
     const now = clock.now()
     fetcher.tick(now)
     this.#measure(now)
@@ -78,6 +83,11 @@ export class Checkpoints {
     if (part === null) return
     hash()?.advance(part.frontier)
     if (size !== null && part.writtenBytes > size) fetcher.stop(tooMuch(size))
+    if (space.isDue(now, part.writtenBytes)) {
+      space.check(now, part.writtenBytes).catch((error: unknown) => {
+        if (!this.#ended) fetcher.stop(asDownloadError(error))
+      })
+    }
     if (now - this.#progressAt >= tuning.progressIntervalMs) {
       this.#progressAt = now
       this.#emitProgress(part)

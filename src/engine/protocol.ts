@@ -51,6 +51,8 @@ export interface TransferSpec {
   remote: RemoteGrant | null
   /** Bounds of an untrusted caller; null for none. Default: null. */
   bounds?: RemoteBounds | null
+  /** The manager has a disk budget: it must be asked before anything is written, and then from time to time. Default false. */
+  reserves?: boolean
   /** Some of `urls` were named by a remote caller, so a trusted one must not rely on the bytes. Default false. */
   untrusted?: boolean
   /** Which proxy to use; with `remote`, none from the environment. */
@@ -137,6 +139,8 @@ export type TransferEvent =
   | { type: 'log'; level: 'debug' | 'info' | 'warn' | 'error'; message: string }
   /** The server named the file. The transfer waits for a `claimed` command, which confirms that the name is free. */
   | { type: 'claim'; requestId: number; filename: string }
+  /** Asks for disk space, or whether the transfer may still use what it has; answered by a `reserved` command. */
+  | { type: 'reserve'; requestId: number; path: string; size: number | null; written: number }
   /** Requests a new address, because a signed one has expired; answered by a `refreshed` command. */
   | { type: 'refresh'; requestId: number; status: number }
   | { type: 'completed'; result: TransferResult }
@@ -151,6 +155,8 @@ export type TransferCommand =
   /** Changes the number of connections. */
   | { type: 'connections'; connections: number }
   | { type: 'claimed'; requestId: number; error: SerializedDownloadError | null }
+  /** `granted`: how many bytes the file may have. */
+  | { type: 'reserved'; requestId: number; granted: number; error: SerializedDownloadError | null }
   | { type: 'refreshed'; requestId: number; url: string; headers: Record<string, string> }
 
 /** One running transfer, seen from the manager. */

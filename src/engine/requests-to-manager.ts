@@ -12,6 +12,9 @@ const replyTimeoutMs = 60_000
 /** The same for a new address, which a source may only name after the waits that it asks for. */
 const refreshTimeoutMs = 3_600_000
 
+/** The same for disk space, for which the manager may have to walk through folders and delete files. */
+const reserveTimeoutMs = 600_000
+
 /** The pending requests. Each one fails when the signal aborts, or after its time. */
 export class ManagerRequests {
   readonly #emit: (event: TransferEvent) => void
@@ -55,6 +58,24 @@ export class ManagerRequests {
   async claim(filename: string): Promise<void> {
     const reply = await this.#request((requestId) => ({ type: 'claim', requestId, filename }))
     if (reply.type === 'claimed' && reply.error !== null) throw deserializeError(reply.error)
+  }
+
+  /**
+   * Asks for disk space for a file.
+   *
+   * @param path - absolute path of the file.
+   * @returns how many bytes the file may have.
+   * @throws DownloadError `NO_SPACE`, `CANCELED`, `INTERNAL`.
+   */
+  async reserve(path: string, wish: { size: number | null; written: number }): Promise<number> {
+    const reply = await this.#request(
+      (requestId) => ({ type: 'reserve', requestId, path, ...wish }),
+      reserveTimeoutMs,
+    )
+    if (reply.type !== 'reserved')
+      throw new DownloadError('INTERNAL', 'The manager sent a reply of the wrong type.')
+    if (reply.error !== null) throw deserializeError(reply.error)
+    return reply.granted
   }
 
   #request(createEvent: (requestId: number) => TransferEvent, timeoutMs = replyTimeoutMs): Promise<Reply> {

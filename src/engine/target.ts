@@ -15,6 +15,7 @@ import type { Clock } from '../util/clock.js'
 import type { HashService } from './hash/hasher.js'
 import { inspectLeftover, isForeign, type Leftover } from './part/journal.js'
 import { addressesOf, type TransferEvent, type TransferResult, type TransferSpec } from './protocol.js'
+import type { Reservation } from './reservation.js'
 import type { Share } from './shared.js'
 
 /** Either the lock on the target, or the reason why it can't be written. */
@@ -338,7 +339,11 @@ const adoptionMethods: Readonly<Record<AdoptedBy, string>> = {
 export async function findFile(
   target: Target,
   spec: TransferSpec,
-  { hashes, share: common }: { hashes: HashService; share: Pick<Share, 'index'> },
+  {
+    hashes,
+    share: common,
+    space,
+  }: { hashes: HashService; share: Pick<Share, 'index'>; space: Pick<Reservation, 'take'> },
   aborted: AbortSignal,
   emit: (event: TransferEvent) => void,
 ): Promise<ExistingVerdict> {
@@ -356,6 +361,7 @@ export async function findFile(
     share,
     hash: (path, bytes) => hashFile(path, bytes, hashes, aborted),
     signal: aborted,
+    reserve: (bytes) => space.take(bytes),
     onRefused: ({ cache }, reason) => {
       emit({ type: 'log', level: 'warn', message: `A file in the ${cache} cache ${reason}; it is not used.` })
     },

@@ -6,7 +6,6 @@ import { asDownloadError } from '../disk/errors.js'
 import type { LockWait } from '../disk/lock.js'
 import { extensionFor, headBytes } from '../disk/model-formats.js'
 import { filenameFromServer, madeUpFilename } from '../disk/names.js'
-import { ensureSpace } from '../disk/space.js'
 import { stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
@@ -33,6 +32,7 @@ import {
   type TransferSpec,
 } from './protocol.js'
 import { ManagerRequests } from './requests-to-manager.js'
+import { type AskForSpace, Reservation } from './reservation.js'
 import type { Share, TransferResources } from './shared.js'
 import { requireAllowedSize, requireNetwork } from './permission.js'
 import { type ExistingVerdict, findFile, resultOf, Target, wasPublished } from './target.js'
@@ -47,6 +47,7 @@ export class Transfer {
   readonly #retryBudget: RetryBudget
   readonly #aborted = new AbortController()
   readonly #requests: ManagerRequests
+  readonly #space: Reservation
   readonly #restarts = new Restarts()
   #stopMode: StopMode | null = null
   #publishing = false
@@ -69,6 +70,8 @@ export class Transfer {
     this.#shared = shared
     this.#listener = listener
     this.#requests = new ManagerRequests(listener, this.#aborted.signal, shared.clock)
+    const ask: AskForSpace = (wish) => this.#requests.reserve(this.#target?.paths.target ?? '', wish)
+    this.#space = new Reservation(spec.reserves === true ? ask : null, shared.clock)
     this.#mirrorTrust = new MirrorTrust(addressesOf(spec))
     this.#filename = spec.filename
     this.#share = shared.shares.enter(spec)
@@ -152,7 +155,7 @@ export class Transfer {
         stamp: published,
       })
     }
-    const common = { hashes: this.#shared.hashes, share: this.#share }
+    const common = { hashes: this.#shared.hashes, share: this.#share, space: this.#space }
     const existing = await findFile(target, spec, common, this.#aborted.signal, this.#listener)
     if (existing.kind === 'right') {
       if (leftover.found) await this.#tidy(target)
@@ -188,24 +191,14 @@ export class Transfer {
     const { identity } = resume
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
     const { untrusted = false } = this.#spec
-    const part = await PartFile.open({
-      paths: target.paths,
-      url,
-      sha256,
-      identity,
-      mirror,
-      remote,
-      untrusted,
-      resume,
-    })
+    const { paths } = target
+    const part = await PartFile.open({ paths, url, sha256, identity, mirror, remote, untrusted, resume })
     this.#kept = { part, identity }
     this.#mirrorTrust.noteKept()
     const { total } = identity
     this.#use(part, total)
-    if (total !== null) {
-      const allocated = await part.allocatedBytes()
-      await ensureSpace(part.paths.directory, total, allocated, this.#shared.clock)
-    }
+    const have = { written: part.writtenBytes, allocated: await part.allocatedBytes() }
+    await this.#space.secure(part.paths.directory, total, have)
     this.#log('info', `Resuming with ${formatBytes(part.writtenBytes)} from an earlier run.`)
   }
 
@@ -246,6 +239,7 @@ export class Transfer {
       fetcher,
       size: spec.size,
       pace: this.#share.pace,
+      space: this.#space,
       part: () => this.#part,
       hash: () => this.#hash,
       emit: this.#listener,
@@ -282,17 +276,10 @@ export class Transfer {
     const { identity } = first
     const { total } = identity
     requireAllowedSize(this.#spec, total)
-    if (total !== null) await ensureSpace(target.paths.directory, total, 0, this.#shared.clock)
+    await this.#space.secure(target.paths.directory, total)
     this.#throwIfStopped()
-    const part = await PartFile.open({
-      paths: target.paths,
-      url,
-      sha256,
-      identity,
-      remote,
-      untrusted,
-      resume: null,
-    })
+    const { paths } = target
+    const part = await PartFile.open({ paths, url, sha256, identity, remote, untrusted, resume: null })
     this.#use(part, total)
     const filename = shownName(this.#spec, this.#filename ?? '')
     this.#emit({ type: 'named', filename, path: target.paths.target })
@@ -328,6 +315,7 @@ export class Transfer {
     this.#emit({ type: 'phase', phase: 'verifying' })
     const spec = this.#spec
     const size = part.identity.total ?? part.writtenBytes
+    await this.#space.settle(size)
     let sha256: string
     try {
       sha256 = await verify({ part, hash, filename: shownName(spec, filename), size, expected: spec })

@@ -33,7 +33,7 @@ export function downloadEvents(manager: DownloadManager, voice: Voice): SseSourc
 
 type Publish = (message: SseMessage) => void
 
-function listenersFor(publish: Publish, voice: Voice): DownloadEvents {
+function listenersFor(publish: Publish, voice: Voice): Omit<DownloadEvents, 'evicted'> {
   /** Last published state of each unsettled download. */
   const published = new Map<string, DownloadState>()
 

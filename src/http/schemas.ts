@@ -69,6 +69,10 @@ export const wireDownload = z.object({
     .describe(
       'Present if the source could not be asked and the files on disk were used, of which it may have newer ones.',
     ),
+  waiting: z
+    .string()
+    .optional()
+    .describe('Present while it is queued because there is no disk space for it: the human-readable reason.'),
 })
 
 /** See {@link wireDownload}. */

@@ -2,6 +2,7 @@ import { asDownloadError } from '../disk/errors.js'
 import type { StopMode, TransferEvent, TransferHandle, TransferSpec } from '../engine/protocol.js'
 import { type SerializedDownloadError } from '../errors.js'
 import type { Job, JobHost } from './job.js'
+import { answerReserve } from './space.js'
 import { jobEventOf } from './transfer-events.js'
 
 /** Returns an address that works now. */
@@ -49,6 +50,11 @@ export class FileJob implements Job {
       case 'refresh':
         this.#onRefresh(event.requestId).catch((error: unknown) => {
           host.crash(error)
+        })
+        return
+      case 'reserve':
+        void answerReserve(host.space, event, (command) => {
+          this.#transfer.send(command)
         })
         return
       case 'restarted':

@@ -21,6 +21,7 @@ import { ConnectionBudget, usefulConnections } from './connection-budget.js'
 import { FailureStreak, groupError } from './group-rules.js'
 import { prepareGroup } from './group-start.js'
 import type { Job, JobHost } from './job.js'
+import { answerReserve } from './space.js'
 import { jobEventOf } from './transfer-events.js'
 
 /**
@@ -199,7 +200,13 @@ export class GroupJob implements Job {
           this.#host.crash(error)
         })
         return
+      case 'reserve':
+        void answerReserve(this.#host.space, event, (command) => {
+          this.#active.get(entry)?.handle.send(command)
+        })
+        return
       case 'completed':
+        this.#host.space?.completed(entry.written)
         this.#onCompleted(group, entry, event.result)
         return
       case 'failed':

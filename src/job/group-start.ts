@@ -21,6 +21,7 @@ import {
 } from './group-disk.js'
 import { type Merged, merge, type PlacedFile, planGroup, type RefusedFile } from './group-rules.js'
 import type { JobHost } from './job.js'
+import { reserveGroup } from './space.js'
 
 /** Folder of a group whose source does not name it. */
 const fallbackFolder = 'model'
@@ -76,6 +77,7 @@ export async function prepareGroup(
     // Whether a cache has a file shows only when it is looked for.
     if (record.adopt === false) await requireAllowedSizes(group.pending, host.spec().bounds)
     await host.save()
+    if (!offline && host.space !== null) await reserveGroup(host.space, group.files, record.force)
     if (!offline) await ensureGroupSpace(group.path, group.pending)
   }
   const sources = new Map<GroupEntry, ResolvedFile>()

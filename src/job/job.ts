@@ -7,6 +7,7 @@ import type { DownloadError, SerializedDownloadError } from '../errors.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
+import type { JobSpace } from './space.js'
 
 /** Outcome of a job. */
 export type JobOutcome =
@@ -35,6 +36,8 @@ export interface JobHost {
   readonly engine: Pick<TransferEngine, 'start'>
   readonly tuning: TransferTuning
   readonly clock: Clock
+  /** Null if there is no disk budget. */
+  readonly space: JobSpace | null
   /** Folder below which no folder may be a symbolic link; see `Destinations.rootOf`. */
   readonly root: string
   /** Returns the fields that the specs of all transfers of the download have in common. */

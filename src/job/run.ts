@@ -24,6 +24,8 @@ import { GroupJob } from './group-job.js'
 import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
 import { recall, type Recalled, type RecallPlace, requireDescribed } from './recall.js'
 import { RefAddress } from './ref.js'
+import { fromDiskMessage, isOfAnother, isOwn } from './outcomes.js'
+import type { RunSpace } from './space.js'
 
 /** Settings and services that a {@link DownloadRun} needs. */
 export interface DownloadRunInit {
@@ -40,6 +42,8 @@ export interface DownloadRunInit {
   /** Bounds of the download if its caller is remote. */
   remoteBounds: RemoteBounds
   proxy: ProxySetting
+  /** Null if there is no disk budget. */
+  space: ((stopped: AbortSignal) => RunSpace) | null
   emitter: SafeEmitter
   caches: JobHost['caches']
   save: () => Promise<void>
@@ -71,6 +75,7 @@ export class DownloadRun {
   #stopMode: StopMode | null = null
   /** Null for a plain URL. */
   readonly #address: RefAddress | null
+  readonly #space: RunSpace | null
   readonly #host: JobHost
   /** Whether the network must not be used. */
   readonly #offline: boolean
@@ -87,6 +92,7 @@ export class DownloadRun {
     this.#done = new Promise((resolve) => (this.#resolve = resolve))
     const { download, resolver } = init
     this.#offline = resolver.isOffline(download.url, download.record.offline)
+    this.#space = init.space?.(this.#aborted.signal) ?? null
     this.#host = this.#makeHost(init)
     // A ref whose source the host no longer registers is still a ref: the resolver reports that no source
     // knows it.
@@ -285,6 +291,7 @@ export class DownloadRun {
       },
       tuning: init.tuning,
       clock: init.clock,
+      space: this.#space,
       root: init.root,
       spec: () => {
         const { record } = download
@@ -307,6 +314,7 @@ export class DownloadRun {
           bounds: record.remote === null ? null : init.remoteBounds,
           untrusted: record.untrustedMirrors === true,
           proxy: init.proxy,
+          reserves: this.#space !== null,
           share: null,
           adopt: adoptSpecOf(record, caches(), record.named ? record.filename : null),
         }
@@ -398,7 +406,8 @@ export class DownloadRun {
   #onCompleted({ patch, run }: JobOutcome & { type: 'completed' }): void {
     const { download, emitter } = this.#init
     const known = this.#disk === null ? this.#described() : this.#onDisk(this.#disk, patch.verified)
-    this.#settle('completed', { ...patch, ...known, force: false, error: null })
+    const fetched = isOwn(download, run.existed) ? { fetched: true as const } : {}
+    this.#settle('completed', { ...patch, ...known, ...fetched, force: false, error: null })
     this.#emitProgress()
     const file = download.complete(run)
     emitter.emit('completed', { download, file })
@@ -414,13 +423,7 @@ export class DownloadRun {
   /** Marks a download that was answered from disk. */
   #onDisk({ reason, pinned, verifies }: DiskAnswer, verified = false): Partial<DownloadRecord> {
     const { download, emitter } = this.#init
-    const why =
-      reason === null
-        ? 'The network must not be used (offline)'
-        : `The source can't be reached: ${reason.message}`
-    const end = /[.]$/.test(why) ? '' : '.'
-    const age = pinned ? '' : ' The source may have newer ones.'
-    const message = `${why}${end} The files on disk are complete and are used.${age}`
+    const message = fromDiskMessage(reason, pinned)
     emitter.emit('log', { download, level: 'warn', message })
     return { verified: verified && verifies, ...(pinned ? {} : { stale: true as const }) }
   }
@@ -434,6 +437,16 @@ export class DownloadRun {
     this.#settle('failed', { error })
     this.#emitProgress()
     emitter.emit('failed', { download, error: download.error ?? deserializeError(error) })
+  }
+
+  #onWaiting(failure: SerializedDownloadError): void {
+    const { download, emitter } = this.#init
+    const error = deserializeError(failure)
+    download.move('queued')
+    download.waitFor(error)
+    emitter.emit('log', { download, level: 'warn', message: `Waiting for disk space: ${error.message}` })
+    emitter.emit('queued', { download })
+    download.wake()
   }
 
   #onStopped(mode: StopMode): void {
@@ -471,22 +484,17 @@ export class DownloadRun {
     try {
       if (this.#crashed !== null && this.#stopMode !== 'cancel') this.#onFailed(this.#crashed)
       else if (outcome.type === 'completed') this.#onCompleted(outcome)
+      else if (outcome.type === 'failed' && this.#space?.waitsFor(outcome.error) === true)
+        this.#onWaiting(outcome.error)
       else if (outcome.type === 'failed') this.#onFailed(outcome.error)
       else this.#onStopped(outcome.mode)
     } catch (error) {
       if (!isSettled(download.state)) this.#onFailed(asDownloadError(error).toJSON())
     }
     // The record may be that of another manager of the folder, which is downloading the files.
-    const saved = this.#isOfAnother() ? Promise.resolve() : this.#init.save()
+    const saved = isOfAnother(download) ? Promise.resolve() : this.#init.save()
     void saved.finally(() => {
       this.#resolve()
     })
-  }
-
-  /** Whether the download has failed because another process is writing its files. */
-  #isOfAnother(): boolean {
-    const { state, error, groupFiles } = this.#init.download
-    const codes = [error?.code, ...(groupFiles?.missing ?? []).map(({ failure }) => failure?.code)]
-    return state === 'failed' && codes.includes('TARGET_LOCKED')
   }
 }

@@ -34,6 +34,8 @@ export interface AdoptInit {
   /** Computes the SHA-256 of a file of the given size in bytes. */
   hash: (path: string, size: number) => Promise<string>
   signal: AbortSignal
+  /** Reserves disk space for the file, in bytes; rejects if there is none. */
+  reserve: (bytes: number) => Promise<void>
   /** Called for a candidate that has different content or can't be used. */
   onRefused: (candidate: CachedFile, reason: string) => void
 }
@@ -92,6 +94,7 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
 /** Tries to adopt a candidate. Returns null if it is not the wanted file. */
 async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted | null> {
   const { wanted, target, temporary, mode, hash } = init
+  await init.reserve(candidate.size)
   const by = await placeBeside(candidate, init)
   const stats = await lstat(temporary)
   if (!stats.isFile() || stats.size !== (wanted.size ?? stats.size)) return null

@@ -31,6 +31,8 @@ export interface ManagerInternals {
   readonly read: (options: DownloadOptions) => ValidatedRequest
   /** Returns the download that was the last to claim a file; see `Registry.holderOf`. */
   readonly holderOf: (place: Place) => Download | undefined
+  /** Keeps downloads from being evicted, until the returned function is called. */
+  readonly protect: (isProtected: (download: Download) => boolean) => () => void
 }
 
 /** Services that tests replace: they are given as the option {@link internals}, which is not a public one. */

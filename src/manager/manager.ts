@@ -35,6 +35,7 @@ import { type DownloadPlan, planDownload } from './plan.js'
 import { openStore, Registry } from './registry.js'
 import { Scheduler } from './scheduler.js'
 import { createServices } from './services.js'
+import { claimFromStrangers } from './strangers.js'
 import { DiskBudget } from './space/budget.js'
 import type { DiskUsage } from './space/report.js'
 
@@ -103,6 +104,7 @@ export class DownloadManager extends SafeEmitter {
       layout: this.#options.layout,
       read: (request) => readRequest(request, this.#context),
       holderOf: (place) => this.#registry.holderOf(place),
+      protect: (isProtected) => this.#space.protect(isProtected),
     }
     const { engine, resolver, tuning } = createServices(this.#options, sources, clock, (level, message) => {
       this.emit('log', { level, message })
@@ -114,6 +116,11 @@ export class DownloadManager extends SafeEmitter {
       places: this.#places,
       downloads: () => this.list(),
       clock,
+      enqueue: (download) => this.#scheduler.enqueue(download),
+      evict: (victim, bytes, neededFor) =>
+        this.#serial.run(victim, () => this.#scheduler.evict(victim, bytes, neededFor)),
+      discardParts: (download) => this.#scheduler.discardParts(download),
+      onNoneWaiting: () => this.#scheduler.checkIdle(),
     })
     this.#context = {
       places: this.#places,
@@ -144,9 +151,7 @@ export class DownloadManager extends SafeEmitter {
       resume: (url) => this.resume(url),
       cancel: (url) => this.cancel(url),
       retry: (url) => this.retry(url),
-      setLimit: (download, limit) => {
-        this.#setLimit(download, limit)
-      },
+      setLimit: (download, limit) => this.#setLimit(download, limit),
     }
     this.ready = this.#load()
     this.ready.catch(() => undefined)
@@ -217,7 +222,10 @@ export class DownloadManager extends SafeEmitter {
 
     if (validated.wanted.remote !== null) await this.#forgetOldest()
     // Nothing may be awaited between looking the URL up and adding it, because another call may do the same.
-    const request = await this.#claimFromStrangers(validated)
+    const request = await claimFromStrangers(validated, this.#registry, async (holder, message) => {
+      this.emit('log', { download: holder, level: 'warn', message })
+      await this.remove(holder.url)
+    })
     const { wanted } = request
     const known = this.#registry.get(wanted.url)
     if (known !== undefined) {
@@ -293,6 +301,19 @@ export class DownloadManager extends SafeEmitter {
     this.#requireOpen()
     await this.ready
     return await this.#space.usage()
+  }
+
+  /**
+   * Keeps a download from being evicted, see {@link DownloadManagerOptions.whenFull}, also after a restart.
+   *
+   * @param pinned - false to allow it again. Default true.
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`, `CLOSED`.
+   */
+  pin(url: string, pinned = true): Promise<Download> {
+    return this.#control(url, async (download) => {
+      download.update({ pinned: pinned ? true : undefined })
+      await this.#registry.save(download)
+    })
   }
 
   /**
@@ -386,6 +407,7 @@ export class DownloadManager extends SafeEmitter {
       folders: this.#places.modeFolders,
       problemOf: (record) => recordProblem(record, context),
     })
+    await this.#space.load()
     for (const download of this.list()) {
       if (download.state === 'queued') this.#scheduler.enqueue(download)
     }
@@ -421,31 +443,10 @@ export class DownloadManager extends SafeEmitter {
     for (const { url } of this.#registry.beyond(maxRecords)) await this.remove(url)
   }
 
-  /**
-   * Removes a remote caller's download that has claimed the file of a trusted request. Its file is fetched
-   * again then, because only a digest can tell whether it is the one that the trusted caller wants.
-   */
-  async #claimFromStrangers(request: ValidatedRequest): Promise<ValidatedRequest> {
-    const { wanted } = request
-    if (wanted.remote !== null) return request
-    const known = this.#registry.get(wanted.url)
-    const joins = known !== undefined && !outranks(wanted, known.record)
-    const place = joins ? known.record : destinationFor(request)
-    const holder = place.named ? this.#registry.holderOf(place) : undefined
-    if (holder === undefined || holder === known || holder.record.remote === null) return request
-    if (!['failed', 'canceled'].includes(holder.state)) {
-      const message = 'A download of a remote caller was removed: the host application needs its file name.'
-      this.emit('log', { download: holder, level: 'warn', message })
-      await this.remove(holder.url)
-    }
-    // Without a stamp, the file existed before and was not fetched for the remote caller.
-    const force = wanted.sha256 === undefined && holder.record.stamp !== null
-    return force ? { ...request, wanted: { ...wanted, force } } : request
-  }
-
   async #close(): Promise<void> {
     const error = new DownloadError('CLOSED', 'The manager was closed.', { retryable: true })
     await this.ready.catch(() => undefined)
+    this.#space.close()
     await this.#scheduler.stopAll()
     // Calls in progress, such as a cancel, finish before the manager does.
     await this.#serial.settled()

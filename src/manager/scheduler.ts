@@ -15,10 +15,12 @@ import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Clock } from '../util/clock.js'
+import { formatBytes } from '../util/format.js'
 import { lazily } from '../util/lazy.js'
 import { DownloadQueue, type QueueLimit } from './queue.js'
 import type { Registry } from './registry.js'
 import type { DiskBudget } from './space/budget.js'
+import { evictFiles, isEvictable } from './space/evict.js'
 
 /** Maximum number of existing files that are checked at the same time. */
 const maxParallelChecks = 16
@@ -87,7 +89,7 @@ export class Scheduler {
 
   /** Number of downloads that wait for a slot. */
   get waiting(): number {
-    return this.#queue.waiting + this.#checks.waiting
+    return this.#queue.waiting + this.#checks.waiting + this.#init.space.waiting
   }
 
   /**
@@ -109,12 +111,13 @@ export class Scheduler {
     const run = this.#running.get(download)
     if (run !== undefined) {
       await run.stop('pause')
-      return
+      // It may have ended at that very moment, to wait for disk space.
+      if (download.waitingFor === null) return
     }
     this.#dequeue(download)
     this.#moveTo(download, 'paused')
     await this.#save(download)
-    this.#checkIdle()
+    this.checkIdle()
   }
 
   /** See {@link DownloadManager.resume}. */
@@ -142,7 +145,7 @@ export class Scheduler {
     await this.#discard(download)
     this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
     await this.#save(download)
-    this.#checkIdle()
+    this.checkIdle()
   }
 
   /** See {@link DownloadManager.retry}. */
@@ -208,6 +211,47 @@ export class Scheduler {
     emitter.emit('removed', { download })
   }
 
+  /**
+   * Deletes the files of a finished download and forgets it, to make room for another one. Never rejects.
+   *
+   * @param bytes - what its files take.
+   * @returns false if nothing was deleted, since it is in use by now or its files are not those that were fetched.
+   */
+  async evict(download: Download, bytes: number, neededFor: Download): Promise<boolean> {
+    const { registry, places, emitter } = this.#init
+    await this.#lastRun(download)
+    try {
+      if (!registry.has(download) || !isEvictable(places, download)) return false
+      if (!(await evictFiles(places, download))) return false
+    } catch (error) {
+      const message = `The files could not be evicted: ${asDownloadError(error).message}`
+      emitter.emit('log', { download, level: 'warn', message })
+      return false
+    }
+    const message = `Evicted to make room for ${neededFor.filename}: ${formatBytes(bytes)} were deleted.`
+    emitter.emit('log', { download, level: 'info', message })
+    emitter.emit('evicted', { download, bytes, neededFor })
+    await registry.forget(download).catch((error: unknown) => {
+      emitter.emit('log', { download, level: 'error', message: asDownloadError(error).message })
+    })
+    emitter.emit('removed', { download })
+    return true
+  }
+
+  /** Deletes the partial bytes of a download that waits for disk space. Never rejects. */
+  async discardParts(download: Download): Promise<void> {
+    const { groupFiles } = download
+    const message = 'Its partial files are deleted, since nothing else makes room for those that come first.'
+    this.#init.emitter.emit('log', { download, level: 'warn', message })
+    if (groupFiles === null) await this.#discard(download)
+    else {
+      await this.#removeGroup(download, groupFiles, false).catch(() => undefined)
+      for (const entry of groupFiles.pending) groupFiles.lose(entry, 'queued')
+    }
+    const { total } = download.record
+    download.note(this.#init.clock.now(), { downloaded: groupFiles?.downloaded ?? 0, total, connections: 0 })
+  }
+
   async #removeGroup({ record }: Download, group: GroupFiles, deleteFiles: boolean): Promise<void> {
     if (!(await this.#init.places.isBehindLink(record, group.path))) await removeGroup(group, deleteFiles)
     else if (deleteFiles)
@@ -262,6 +306,7 @@ export class Scheduler {
   }
 
   #dequeue(download: Download): void {
+    this.#init.space.leave(download)
     this.#queue.delete(download)
     this.#checks.delete(download)
   }
@@ -288,10 +333,10 @@ export class Scheduler {
       await run.run()
     } finally {
       this.#running.delete(download)
-      init.space.noteChange()
+      init.space.ended(download)
       // The slot becomes free only after this promise has settled.
       queueMicrotask(() => {
-        this.#checkIdle()
+        this.checkIdle()
       })
     }
   }
@@ -304,6 +349,7 @@ export class Scheduler {
       resolver: init.resolver,
       tuning: init.tuning,
       clock: init.clock,
+      space: init.space.runOf(download),
       directory: init.places.folderOf(download.record),
       root: init.places.rootOf(download.record),
       connections: download.record.connections ?? init.connections,
@@ -344,7 +390,8 @@ export class Scheduler {
     return this.#init.registry.save(download)
   }
 
-  #checkIdle(): void {
+  /** Must be called when a download has left the queue other than by running. */
+  checkIdle(): void {
     if (this.isIdle) this.endIdle()
   }
 }

@@ -51,6 +51,7 @@ function makeScene(target = join(tempDir('target'), 'mine.gguf')): Scene {
       share: true,
       hash: (path) => sha256File(path),
       signal: new AbortController().signal,
+      reserve: () => Promise.resolve(),
       onRefused: ({ path }) => void refused.push(path),
       ...more,
     })

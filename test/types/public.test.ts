@@ -118,6 +118,7 @@ it('events carry their types', () => {
     | 'failed'
     | 'canceled'
     | 'removed'
+    | 'evicted'
     | 'log'
   >()
   const listen = (manager: DownloadManager) => {

@@ -75,7 +75,9 @@ export function count(
     const isPart = target !== null && path === `${target}.part`
     // Whoever holds the lock extends the part to the full length beforehand, and will fill it.
     const isForeign = isPart && paths.has(`${path}.lock`) && !isWriting(target)
-    const bytes = isPart && !isForeign ? allocated : size
+    // What is there beside the bytes themselves is too small to matter.
+    const isNote = target !== null && !isPart && !path.endsWith('.adopt')
+    const bytes = isNote ? 0 : isPart && !isForeign ? allocated : size
     const content = `${volume}:${inode}`
     const isFirst = links <= 1 || !inodes.has(content)
     if (links > 1) inodes.add(content)

@@ -19,6 +19,15 @@ describe('a message of the log', () => {
       'The source has changed: 2 files are downloaded again, 1 no longer exist there.',
       '源已发生变化：2 个文件重新下载，1 个文件已不存在。',
     ],
+    [
+      'Waiting for disk space: Not enough disk space: 5 GB are needed, 1.5 GB of the disk budget of 9 GB are left (maxDiskBytes).',
+      '等待磁盘空间（需要 5 GB，可用 1.5 GB）。',
+    ],
+    [
+      'Waiting for disk space: Downloads that were requested earlier wait for disk space and come first.',
+      '等待磁盘空间。',
+    ],
+    ['Evicted to make room for a.bin: 1.5 GB were deleted.', '为 a.bin 腾出空间，已删除 1.5 GB。'],
     ['Starting over: The file has changed.', '从头重新下载。'],
     [
       'The server encodes the file (gzip) although it was asked not to. It is decoded as one stream.',

@@ -5,6 +5,7 @@ import { partPaths } from '../../../src/disk/part-paths.js'
 import { Checkpoints } from '../../../src/engine/checkpoints.js'
 import { Pace, slowWindowMs } from '../../../src/engine/fetch/remote-bounds.js'
 import { parseJournal } from '../../../src/engine/part/journal.js'
+import { Reservation } from '../../../src/engine/reservation.js'
 import { PartFile } from '../../../src/engine/part/part-file.js'
 import type { TransferEvent } from '../../../src/engine/protocol.js'
 import { defaultTuning } from '../../../src/net/tuning.js'
@@ -38,6 +39,7 @@ async function begin(minBytesPerSecond: number | null = null) {
     },
     size: total,
     pace: minBytesPerSecond === null ? null : new Pace(minBytesPerSecond),
+    space: new Reservation(null, clock),
     part: () => part,
     hash: () => null,
     emit: (event) => void events.push(event),

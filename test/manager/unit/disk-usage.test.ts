@@ -24,7 +24,7 @@ describe('what files count', () => {
   it('is what is allocated of an unfinished file, and all of it while another process writes it', () => {
     const part = found('/m/a.part', 100, { allocated: 30 })
     expect(count([part])).toMatchObject([{ bytes: 30, pending: 0 }])
-    const locked = [part, found('/m/a.part.lock', 0)]
+    const locked = [part, found('/m/a.part.lock', 7)]
     expect(count(locked)[0]).toMatchObject({ bytes: 100, pending: 70 })
     expect(count(locked, (target) => target === '/m/a')[0]).toMatchObject({ bytes: 30, pending: 0 })
   })
@@ -44,7 +44,7 @@ describe('the usage by model', () => {
   it('adds up the files of a group with what is unfinished of it', () => {
     expect(told(['/m/llm/big/a', '/m/llm/big/sub/b.part'])).toEqual([['llm', 'big', 'https://a/', 199]])
     expect(told(['/m/llm/big', '/m/llm/big.part', '/m/llm/big.part.json'])).toEqual([
-      ['llm', 'big', 'https://a/', 297],
+      ['llm', 'big', 'https://a/', 199],
     ])
   })
 
