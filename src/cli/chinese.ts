@@ -103,4 +103,5 @@ export const chineseTexts: CommandTexts = {
   completed: (line) => `完成：${line}`,
   paused: '已暂停',
   canceled: '已取消',
+  evicted: (size, other) => `为 ${other} 腾出空间，已删除 ${size}`,
 }

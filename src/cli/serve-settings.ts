@@ -9,9 +9,10 @@ import { UsageError } from './arguments.js'
 import { displayWidth, plain } from './format.js'
 import { texts } from './language.js'
 import type { NetworkOptions } from './network.js'
+import type { LimitOptions } from './serve/limits.js'
 
 /** Options of `serve` as given on the command line. */
-export interface ServeOptions extends NetworkOptions {
+export interface ServeOptions extends NetworkOptions, LimitOptions {
   port: number
   host: string
   directory: string

@@ -1,10 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { constants } from 'node:os'
 import { Preloader } from '../catalog/preloader.js'
-import { logLine } from '../catalog/run.js'
-import type { Download } from '../download/download.js'
 import { errorText } from '../download/error-text.js'
-import { logText } from '../download/log-text.js'
 import { isActive } from '../download/states.js'
 import { toDownloadError } from '../errors.js'
 import type { Authorize, RequestContext } from '../http/access.js'
@@ -12,15 +9,14 @@ import { createHandler, type Handler } from '../http/handler.js'
 import { dashboardPath } from '../http/routes.js'
 import { DownloadManager } from '../manager/manager.js'
 import { systemClock, type Timer } from '../util/clock.js'
-import { formatDuration } from '../util/format.js'
 import { asUsageError, exitCodes } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
-import { finishedLine, plain } from './format.js'
 import { texts, voice } from './language.js'
 import { networkSettings } from './network.js'
-import type { Print } from './reporters.js'
 import { banner, type ServeOptions, serveSettings } from './serve-settings.js'
 import { ApiServer } from './server.js'
+import { limitSettings, logSettings } from './serve/limits.js'
+import { ServeLog } from './serve/log.js'
 import { onSignal } from './signals.js'
 
 /** How long pending responses may take when the server stops, in milliseconds. */
@@ -55,7 +51,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { token, cors, allowedHosts, ui } = settings
   const { locale, command } = voice()
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
-  const log = new ServeLog((text) => void process.stderr.write(text), options.quiet === true)
+  const log = new ServeLog((text) => void process.stderr.write(text), logSettings(options))
   const server = new ApiServer()
   // Listen first: a second server started by mistake must fail here, before it touches the files of the
   // first.
@@ -68,6 +64,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         ...(options.layout === undefined ? {} : { layout: options.layout }),
         modes: modesFor(catalog),
         ...networkSettings(options),
+        ...limitSettings(options),
         linkedModes: options.linkedModes ?? false,
         remoteTokens: options.remoteTokens ?? false,
         remoteMaxFileBytes: options.remoteMaxSize ?? null,
@@ -88,6 +85,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     command,
     locale,
     allowPrivateNetwork: options.allowPrivateNetwork ?? false,
+    ...(options.maxQueued === undefined ? {} : { maxQueued: options.maxQueued }),
     ...(token === null ? {} : { authorize: bearer(token) }),
   })
   server.attach(ui ? withHomePage(handler) : handler)
@@ -101,7 +99,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   process.stdout.write(
     banner(process.stdout.isTTY, { ...settings, url: server.url, directory: manager.directory, catalog }),
   )
-  if (cors?.origins === '*' && token === null) log.line('server', texts().openToAllPages, 'warning')
+  if (cors?.origins === '*' && token === null) log.server(texts().openToAllPages, 'warn')
 
   try {
     await Promise.race([stopped, Promise.all([manager.ready, preloader?.ready])])
@@ -116,7 +114,7 @@ export async function serve(options: ServeOptions): Promise<number> {
 /** Shuts everything down and keeps the downloaded data. Never rejects, and takes at most 4.5 s. */
 async function drain({ server, preloader, manager, log }: ServerParts): Promise<void> {
   const unfinished = manager.list().filter(({ state }) => state === 'queued' || isActive(state)).length
-  log.line('server', texts().stopping(unfinished))
+  log.server(texts().stopping(unfinished))
   const close = async () => {
     await preloader?.close()
     await manager.close()
@@ -124,7 +122,7 @@ async function drain({ server, preloader, manager, log }: ServerParts): Promise<
   let timer: Timer | undefined
   const late = new Promise<void>((resolve) => {
     timer = systemClock.timer(() => {
-      log.line('server', texts().stoppedLate, 'warning')
+      log.server(texts().stoppedLate, 'warn')
       resolve()
     }, drainMs)
   })
@@ -134,7 +132,7 @@ async function drain({ server, preloader, manager, log }: ServerParts): Promise<
   function logFailures(results: PromiseSettledResult<void>[]): void {
     for (const result of results) {
       if (result.status === 'rejected')
-        log.line('server', errorText(toDownloadError(result.reason), voice()), 'error')
+        log.server(errorText(toDownloadError(result.reason), voice()), 'error')
     }
   }
 }
@@ -176,75 +174,4 @@ export function bearer(token: string): Authorize {
 /** `timingSafeEqual` requires inputs of equal length, which digests have. */
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
-}
-
-// ---- Log of `serve` on standard error, for the person who runs it.
-
-/** Severity of a log line. */
-export type Level = 'info' | 'warning' | 'error'
-
-/**
- * Writes lines with a timestamp and without secrets: `2026-02-15T02:00:01Z [llm/model.gguf] started:
- * https://…`.
- */
-export class ServeLog {
-  readonly #print: Print
-  readonly #quiet: boolean
-
-  /** @param quiet - log errors only. */
-  constructor(print: Print, quiet: boolean) {
-    this.#print = print
-    this.#quiet = quiet
-  }
-
-  /**
-   * Writes a line.
-   *
-   * @param about - `server`, or the file that the line is about.
-   */
-  line(about: string, message: string, level: Level = 'info'): void {
-    if (this.#quiet && level !== 'error') return
-    const mark = level === 'info' ? '' : texts()[level]
-    this.#print(`${plain(logLine(new Date(), about, mark + message))}\n`)
-  }
-
-  /** Logs the start and end of every download, and problems in between. */
-  follow(manager: DownloadManager): void {
-    const began = new WeakMap<Download, number>()
-    manager.on('started', ({ download }) => {
-      began.set(download, systemClock.now())
-      this.line(nameOf(download), texts().started(download.url))
-    })
-    manager.on('completed', ({ download, file }) => {
-      const now = systemClock.now()
-      const seconds = (now - (began.get(download) ?? now)) / 1000
-      this.line(nameOf(download), texts().completed(finishedLine({ ...file, seconds })))
-    })
-    manager.on('failed', ({ download, error }) =>
-      this.line(nameOf(download), `${errorText(error, voice())} (${error.code})`, 'error'),
-    )
-    manager.on('retrying', ({ download, error, delayMs }) => {
-      const wait = formatDuration(Math.ceil(delayMs / 1000))
-      this.line(nameOf(download), texts().retryingIn(errorText(error, voice()), error.code, wait), 'warning')
-    })
-    manager.on('paused', ({ download }) => this.line(nameOf(download), texts().paused))
-    manager.on('canceled', ({ download }) => this.line(nameOf(download), texts().canceled))
-    manager.on('log', ({ download, level, message }) => {
-      if (level !== 'warn' && level !== 'error') return
-      const about = download === undefined ? 'server' : nameOf(download)
-      this.line(about, logText(message, voice()), level === 'warn' ? 'warning' : 'error')
-    })
-  }
-
-  /** Logs events of preloads as a whole; their files are covered by {@link follow}. */
-  followPreload(preloader: Preloader): void {
-    preloader.on('log', ({ line }) => {
-      const message = /^\S+ \[preload\] (.*)$/.exec(line)?.[1]
-      if (message !== undefined) this.line('preload', message)
-    })
-  }
-}
-
-function nameOf({ mode, filename }: Download): string {
-  return mode === null ? filename : `${mode}/${filename}`
 }

@@ -123,6 +123,7 @@ there (POST /api/v1/models/preload/start), or wait until it is done and run this
   completed: (line: string) => `completed: ${line}`,
   paused: 'paused',
   canceled: 'canceled',
+  evicted: (size: string, other: string) => `evicted to make room for ${other}: ${size} were deleted`,
 }
 
 /** The texts of the command in one language. */
