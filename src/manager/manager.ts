@@ -267,9 +267,8 @@ export class DownloadManager extends SafeEmitter {
     return await planDownload(request, {
       ...this.#context,
       known,
-      requireFree: (place, filenames) => {
-        this.#registry.requireFree(place, filenames, existing)
-      },
+      requireFree: (place, filenames) => void this.#registry.requireFree(place, filenames, existing),
+      allows: (folder, bytes) => this.#space.allows(folder, bytes),
       closed: this.#closing.signal,
       remoteBounds: remoteBounds(this.#options),
       clock: this[internals].clock,

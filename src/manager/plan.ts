@@ -82,7 +82,7 @@ export interface DownloadPlan {
   missingBytes: number | null
   /** Free bytes on the file system that the files would go to; null if it does not report them. */
   freeBytes: number | null
-  /** Whether the bytes to fetch fit on that file system; null if unknown. */
+  /** Whether the bytes to fetch fit on that file system, and into the disk budget of the manager; null if unknown. */
   fits: boolean | null
   /**
    * True if the source could not be asked, so that these are the files as they were known before; otherwise missing.
@@ -99,6 +99,8 @@ export interface PlanContext {
   known: Download | undefined
   /** Throws when another download has claimed one of the files. */
   requireFree: (place: DownloadRecord, filenames: readonly string[]) => void
+  /** Whether the disk budget leaves room for so many bytes in a folder. */
+  allows: (folder: string, bytes: number) => Promise<boolean>
   /** Aborted when the manager closes. */
   closed: AbortSignal
   /** Bounds if the caller is remote. */
@@ -121,7 +123,7 @@ interface PlanEntry {
  */
 export async function planDownload(
   request: ValidatedRequest,
-  { places, resolver, known, requireFree, closed, remoteBounds, clock }: PlanContext,
+  { places, resolver, known, requireFree, allows, closed, remoteBounds, clock }: PlanContext,
 ): Promise<DownloadPlan> {
   const { wanted } = request
   if (known !== undefined) requireSame(known, wanted, request)
@@ -158,6 +160,8 @@ export async function planDownload(
     if (refusal !== null) throw refusal
   }
   const plan = summary(url, [...files, ...leftOut], await freeBytes(root))
+  if (plan.fits !== false && plan.missingBytes !== null && !(await allows(root, plan.missingBytes)))
+    plan.fits = false
   return stale ? { ...plan, stale } : plan
 }
 

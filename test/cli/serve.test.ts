@@ -40,6 +40,37 @@ describe('serve', () => {
     expect(stderr).not.toContain('hunter2')
   })
 
+  it('makes room within its disk budget, and says so in the log, as JSON', async () => {
+    await using origin = await startOrigin()
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => serveModel(origin, name, MiB))
+    const args = [
+      '--max-disk',
+      '2.5M',
+      '--when-full',
+      'evict',
+      '--log-format',
+      'json',
+      '--log-level',
+      'debug',
+    ]
+    await using serving = await startServe(['--allow-private-network', ...args])
+    for (const model of [a, b, c]) {
+      const url = model?.entry.url ?? ''
+      await serving.client.download({ url })
+      await serving.until(url, 'completed')
+    }
+    expect(await serving.client.disk()).toMatchObject({ used: 2 * MiB, maxDiskBytes: 2.5 * MiB })
+    const { stderr } = await serving.process.kill('SIGTERM')
+    const lines = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(lines.filter(({ event }) => event === 'evicted')).toMatchObject([
+      { level: 'info', filename: 'a.gguf', mode: 'llm', bytes: MiB },
+    ])
+    expect(lines.at(-1)).toMatchObject({ level: 'info', event: 'server', msg: 'stopping' })
+  })
+
   it('writes errors only with --quiet', async () => {
     await using origin = await startOrigin()
     const model = serveModel(origin, 'model', 10_000)

@@ -60,6 +60,7 @@ it('every answer of every route is what its schema says, and no more', async () 
     for (const name of ['pause', 'resume', 'cancel', 'retry']) await post(`/${name}`, json(url))
   }
   await check('GET', '/api/models/openapi.json')
+  await check('GET', '/api/models/disk')
   await check('GET', '/api/v1/models/status')
   await check('POST', '/api/v1/models/preload/start')
   await check('POST', '/api/v1/models/preload/start')

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Catalog, type Download, type DownloadManagerOptions, Preloader } from '../../src/index.js'
 import { arrives, expectInvariant, fails, KiB, makeManager, MiB, startBench } from '../faults/harness.js'
+import { internals } from '../../src/manager/internals.js'
+import { ManualClock } from '../support/clock.js'
 import { type Content, randomContent } from '../support/content.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
@@ -39,6 +41,8 @@ describe('a download that would break the budget', () => {
       'Not enough disk space: 307 kB are needed, 205 kB of the disk budget of 512 kB are left (maxDiskBytes).',
     )
     await expectInvariant(space.directory, 'b', 'X', { others: ['a'] })
+    const plan = await space.manager.plan({ url: space.origin.url('/b'), filename: 'b' })
+    expect(plan).toMatchObject({ missingBytes: 300 * KiB, fits: false })
     // Nothing is refused for what exists already, nor what somebody has made room for.
     expect((await arrives(await space.fetch('a'))).existed).toBe(true)
     await rm(join(space.directory, 'a'))
@@ -157,6 +161,17 @@ describe('a download that waits for space', () => {
     await Promise.all([arrives(b), arrives(c)])
     expect([b.waitingFor, space.manager.waiting]).toEqual([null, 0])
     await space.manager.onIdle()
+  })
+
+  it('notices that somebody else has made room', async () => {
+    const clock = new ManualClock()
+    const services = { worker: false, [internals]: { clock } }
+    await using space = await startSpace({ a: 300, b: 300 }, { whenFull: 'wait', ...services })
+    await arrives(await space.fetch('a'))
+    const b = await space.fetch('b')
+    await waitFor(() => b.waitingFor !== null)
+    await rm(join(space.directory, 'a'))
+    await waitFor(() => (clock.advance(1_000), b.state === 'completed'))
   })
 
   it('fails at once if it is larger than all of the budget', async () => {

@@ -80,6 +80,8 @@ export class DiskBudget {
   #timer: Timer | null = null
   /** Number of the last event that changed what is on the disk. */
   #changed = 0
+  /** What {@link usage} was last told of. */
+  #reported = ''
   /** Number of the last event after which there may be files that nothing was reserved for. */
   #foundMore = 0
   #isClosed = false
@@ -101,6 +103,11 @@ export class DiskBudget {
   /** See {@link DownloadManager.disk}. */
   async usage(): Promise<DiskUsage> {
     const { limits, places, downloads } = this.#init
+    // A download has its new state a moment before its run has ended.
+    const ends = downloads().map(({ record }) => record.finishedAt ?? '')
+    const state = `${ends.length} ${ends.reduce((last, at) => (at > last ? at : last), '')}`
+    if (state !== this.#reported) this.noteChange()
+    this.#reported = state
     const { files, home } = await this.#meter.measure(this.#changed)
     const owners = downloads().flatMap((download) => this.#ownersOf(download))
     return {
@@ -110,6 +117,14 @@ export class DiskBudget {
       minFreeBytes: limits.minFreeBytes ?? null,
       by: usageByModel(files, owners, places.modeFolders),
     }
+  }
+
+  /** Whether there is room for so many further bytes in a folder, as far as the limits are concerned. */
+  async allows(folder: string, bytes: number): Promise<boolean> {
+    if (!this.#isLimited) return true
+    const { id: volume } = await volumeOf(folder)
+    const needs = [{ path: join(folder, '?'), bytes, volume }]
+    return (await this.#shortages('', needs, 0, this.#meter.event())).length === 0
   }
 
   /** Must be called when files have appeared or disappeared, other than by a run. */
@@ -353,17 +368,18 @@ export class DiskBudget {
   /** Queues the downloads that there is space for, in their order, up to the first that there is none for. */
   async #wake(): Promise<void> {
     this.#timer?.cancel()
-    for (let next = this.#first(); next !== undefined && !this.#isClosed; next = this.#first()) {
-      const download = next
-      if (!(await this.#turns.run(this, () => this.#admit(download)))) break
-    }
-    if (this.#waiting.size === 0) this.#init.onNoneWaiting()
-    else if (!this.#isClosed) {
-      this.#timer = this.#init.clock
-        .timer(() => {
+    try {
+      for (let next = this.#first(); next !== undefined && !this.#isClosed; next = this.#first()) {
+        const download = next
+        if (!(await this.#turns.run(this, () => this.#admit(download)))) break
+      }
+    } finally {
+      if (this.#waiting.size === 0) this.#init.onNoneWaiting()
+      // Other programs make room as well, and without a word.
+      else if (!this.#isClosed)
+        this.#timer = this.#init.clock.timer(() => {
           this.#wakeSoon()
         }, lookMs)
-        .unref()
     }
   }
 
