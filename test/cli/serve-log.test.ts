@@ -39,7 +39,7 @@ describe('the log of serve', () => {
         time: about.time,
         level: 'warn',
         event: 'log',
-        msg: expect.stringMatching(/^two\nlines \u001b\[31mred https:\/\/h\/\?/) as string,
+        msg: expect.stringContaining('two\nlines \u001b[31mred https://h/?') as string,
       },
       { ...about, level: 'error', event: 'failed', error: 'NOT_FOUND', msg: 'No such file. (NOT_FOUND)' },
       { ...about, ...message, level: 'info', event: 'evicted', bytes: 7 },

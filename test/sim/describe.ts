@@ -7,6 +7,7 @@ export function describeWorld(world: WorldSpec): string {
     `Seed ${world.seed}; a disk that is ${world.disk === 'ordered' ? 'ordered as ext4' : 'as loose as POSIX allows'}.`,
     `${world.connections} connections per download, ${world.concurrency} downloads at a time, segments of at least ${world.minSegmentBytes} bytes.`,
     ...(world.freeBytes === null ? [] : [`There is room for ${world.freeBytes} bytes.`]),
+    ...budgetOf(world),
     ...world.diskFaults.map(diskFault),
     ...world.deaths.map(death),
     ...(world.outage === null
@@ -22,6 +23,13 @@ export function describeWorld(world: WorldSpec): string {
     ...world.calls.map(call),
   ]
   return lines.join('\n')
+}
+
+function budgetOf({ budget = null }: WorldSpec): string[] {
+  if (budget === null) return []
+  return [
+    `The manager may use ${budget.bytes} bytes of the disk; when they are used up, whenFull is ${budget.whenFull}.`,
+  ]
 }
 
 function diskFault({ call: name, nth, errno, lasts }: DiskFault): string {

@@ -170,6 +170,16 @@ const anyWorld: fc.Arbitrary<WorldSpec> = fc.record({
     { weight: 1, arbitrary: fc.constant([]) },
     { weight: 1, arbitrary: fc.array(callSpec, { minLength: 1, maxLength: 6 }) },
   ),
+  budget: fc.oneof(
+    { weight: 5, arbitrary: fc.constant(null) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        bytes: fc.constantFrom(1_000, 100_000, 500_000, 3_000_000),
+        whenFull: fc.constantFrom('fail' as const, 'evict' as const),
+      }),
+    },
+  ),
 })
 
 /** Whole worlds. A group has several files. */

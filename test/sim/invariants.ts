@@ -60,6 +60,24 @@ const strangersStayOutside: Invariant = (world) => {
     world.violate('a connection to a forbidden address was opened for a stranger')
 }
 
+/** The files of a manager stay within its disk budget, unless somebody else has filled it or hides how large a file is. */
+const theBudgetHolds: Invariant = (world) => {
+  const { budget = null, files, rivalAtMs, adopts = false, inCache = false } = world.spec
+  const servers = files.flatMap((file) => file.servers)
+  const isKnown = servers.every(
+    ({ length, changesAt, faults }) =>
+      length === 'told' && changesAt === null && faults.every(({ fault }) => fault.kind !== 'encoded'),
+  )
+  if (budget === null || adopts || inCache || rivalAtMs !== null || !isKnown) return
+  if (files.some(({ existing }) => existing)) return
+  const bytesOf = (path: string) => {
+    const inode = world.disk.find(path)
+    return inode === null ? 0 : Math.min(inode.size, inode.allocated.size * 4096)
+  }
+  const used = world.files.reduce((sum, { target }) => sum + bytesOf(target) + bytesOf(`${target}.part`), 0)
+  if (used > budget.bytes) world.violate(`${used} bytes are used of a budget of ${budget.bytes}`)
+}
+
 /** All of them, in the order in which they are checked. */
 export const invariants: readonly Invariant[] = [
   finalNamesAreWhole,
@@ -67,4 +85,5 @@ export const invariants: readonly Invariant[] = [
   fairWorldsComplete,
   statesFollowTheMachine,
   strangersStayOutside,
+  theBudgetHolds,
 ]

@@ -88,6 +88,8 @@ export interface WorldSpec {
   readonly seed: number
   readonly disk: DiskModel
   readonly freeBytes: number | null
+  /** The manager has a disk budget until the calm. Default: none. */
+  readonly budget?: { readonly bytes: number; readonly whenFull: 'fail' | 'evict' } | null
   readonly diskFaults: readonly DiskFault[]
   /** Of the first process, the second one, and so on; who has none lives to the end. */
   readonly deaths: readonly Death[]
@@ -156,6 +158,7 @@ export function isFair(world: WorldSpec, index: number): boolean {
     world.diskFaults.length === 0 &&
     world.rivalAtMs === null &&
     world.freeBytes === null &&
+    (world.budget ?? null) === null &&
     (world.outage === null || world.outage.forMs < 20_000) &&
     !world.calls.some(
       (call) => (world.isGroup || call.file === index) && call.what !== 'restart' && call.what !== 'limit',

@@ -138,6 +138,8 @@ export class World implements AsyncDisposable {
       adopt: spec.adopts === true,
       connections: spec.connections,
       concurrency: spec.concurrency,
+      maxDiskBytes: this.isCalm ? null : (spec.budget?.bytes ?? null),
+      whenFull: spec.budget?.whenFull ?? ('fail' as const),
       tuning: { minSegmentBytes: spec.minSegmentBytes },
       sources: spec.isGroup ? [this.#source()] : [],
     }
@@ -251,8 +253,9 @@ export class World implements AsyncDisposable {
     for (const index of this.#wanted) {
       const file = this.files[index]
       if (file === undefined || manager.get(file.url) !== undefined) continue
-      // A disk that fails may hide it.
-      if (this.accepted.has(index) && this.spec.diskFaults.length === 0)
+      // A disk that fails may hide it, and one that was complete may have been evicted.
+      const mayBeGone = this.spec.diskFaults.length > 0 || this.spec.budget?.whenFull === 'evict'
+      if (this.accepted.has(index) && !mayBeGone)
         this.violate(`file ${index} was accepted, and is forgotten after a kill or power cut`)
       await this.#call(index, 'download')
     }
