@@ -53,7 +53,7 @@ export async function countFiles(
       }
     }
   }
-  return count(files, isWriting)
+  return countsOf(files, isWriting)
 }
 
 /** The files that a download writes: in a cache these are the blobs. Empty while they are not known. */
@@ -64,7 +64,7 @@ export function writtenFiles(places: Destinations, { record, groupFiles }: Downl
 }
 
 /** Decides what each file counts. Pure. */
-export function count(
+export function countsOf(
   files: readonly FoundFile[],
   isWriting: (target: string) => boolean = () => false,
 ): CountedFile[] {
