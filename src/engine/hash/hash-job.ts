@@ -6,9 +6,13 @@ import { DownloadError, type SerializedDownloadError } from '../../errors.js'
 /** How much is read and hashed at a time, in bytes. Other files and messages are handled in between. */
 export const stepBytes = 1024 * 1024
 
+/** How much is hashed between two reports of progress, in bytes. */
+const reportBytes = 16 * 1024 * 1024
+
 /** Messages from the service to its worker. `fd` is a number, because threads of one process share descriptors. */
 export type HashRequest =
-  | { type: 'open'; id: number; fd: number }
+  /** `reports`: whether progress is wanted. */
+  | { type: 'open'; id: number; fd: number; reports: boolean }
   | { type: 'advance'; id: number; frontier: number }
   | { type: 'digest'; id: number; size: number; fresh: boolean }
   | { type: 'dispose'; id: number }
@@ -17,6 +21,8 @@ export type HashRequest =
 export type HashReply =
   | { type: 'digest'; id: number; hex: string }
   | { type: 'error'; id: number; error: SerializedDownloadError }
+  /** The bytes [0, position) are hashed. */
+  | { type: 'progress'; id: number; position: number }
   /** The worker no longer uses the descriptor. */
   | { type: 'disposed'; id: number }
 
@@ -36,6 +42,8 @@ export interface Step {
 export class HashJob {
   readonly fd: number
   readonly #settle: (outcome: HashOutcome) => void
+  readonly #report: ((position: number) => void) | null
+  #reported = 0
   #hash = createHash('sha256')
   /** Bytes [0, position) are hashed. */
   #position = 0
@@ -48,10 +56,16 @@ export class HashJob {
   /**
    * @param fd - descriptor of the file, open for reading.
    * @param settle - called once for each {@link HashJob.want}.
+   * @param report - called from time to time while a digest is requested, with the number of bytes hashed so far.
    */
-  constructor(fd: number, settle: (outcome: HashOutcome) => void) {
+  constructor(
+    fd: number,
+    settle: (outcome: HashOutcome) => void,
+    report: ((position: number) => void) | null = null,
+  ) {
     this.fd = fd
     this.#settle = settle
+    this.#report = report
   }
 
   /** Notes that the bytes [0, frontier) have been written. */
@@ -68,6 +82,7 @@ export class HashJob {
     if (fresh || this.#position > size) {
       this.#hash = createHash('sha256')
       this.#position = 0
+      this.#reported = 0
     }
     this.#stalled = false
     this.#wanted = size
@@ -86,6 +101,10 @@ export class HashJob {
     if (chunk.length > 0) {
       this.#hash.update(chunk)
       this.#position += chunk.length
+      if (this.#wanted !== null && this.#position - this.#reported >= reportBytes) {
+        this.#reported = this.#position
+        this.#report?.(this.#position)
+      }
       this.#finishWhenDone()
     } else if (this.#wanted === null) {
       this.#stalled = true

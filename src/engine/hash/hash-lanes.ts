@@ -5,6 +5,9 @@ import { read } from '../../disk/fs.js'
 import { deserializeError } from '../../errors.js'
 import { HashJob, type HashOutcome, type HashReply, type HashRequest, stepBytes } from './hash-job.js'
 
+/** See {@link HashJob}. */
+export type HashReport = (position: number) => void
+
 const readAsync = promisify(read)
 
 /** One file that a lane hashes. See {@link HashJob}. */
@@ -22,8 +25,8 @@ export class LocalLane {
   #running = false
   #reading: { job: HashJob; done: Promise<unknown> } | null = null
 
-  open(fd: number, settle: (outcome: HashOutcome) => void): LaneJob {
-    const job = new HashJob(fd, settle)
+  open(fd: number, settle: (outcome: HashOutcome) => void, report: HashReport | null = null): LaneJob {
+    const job = new HashJob(fd, settle, report)
     this.#jobs.add(job)
     return {
       advance: (frontier) => {
@@ -82,6 +85,7 @@ interface RemoteJob {
   settle: (outcome: HashOutcome) => void
   /** Called if the worker exits while the job is open. */
   lost: () => void
+  report: HashReport | null
   /** Whether a digest has been requested. */
   wanted: boolean
   /** Resolves the disposal; null while the job is not being disposed. */
@@ -132,11 +136,16 @@ export class WorkerLane {
     })
   }
 
-  open(fd: number, settle: (outcome: HashOutcome) => void, lost: () => void): LaneJob {
+  open(
+    fd: number,
+    settle: (outcome: HashOutcome) => void,
+    lost: () => void,
+    report: HashReport | null = null,
+  ): LaneJob {
     const id = this.#nextId++
-    const job: RemoteJob = { settle, lost, wanted: false, disposed: null }
+    const job: RemoteJob = { settle, lost, report, wanted: false, disposed: null }
     this.#jobs.set(id, job)
-    this.#post({ type: 'open', id, fd })
+    this.#post({ type: 'open', id, fd, reports: report !== null })
     let announced = 0
     return {
       advance: (frontier) => {
@@ -182,6 +191,10 @@ export class WorkerLane {
   #onReply(message: HashReply): void {
     const job = this.#jobs.get(message.id)
     if (job === undefined) return
+    if (message.type === 'progress') {
+      if (job.disposed === null) job.report?.(message.position)
+      return
+    }
     if (message.type === 'disposed') {
       this.#jobs.delete(message.id)
       job.disposed?.()

@@ -32,10 +32,14 @@ function handle(request: HashRequest): void {
     case 'open':
       jobs.set(
         id,
-        new HashJob(request.fd, (outcome) => {
-          if ('hex' in outcome) reply({ type: 'digest', id, hex: outcome.hex })
-          else reply({ type: 'error', id, error: outcome.error.toJSON() })
-        }),
+        new HashJob(
+          request.fd,
+          (outcome) => {
+            if ('hex' in outcome) reply({ type: 'digest', id, hex: outcome.hex })
+            else reply({ type: 'error', id, error: outcome.error.toJSON() })
+          },
+          request.reports ? (position) => reply({ type: 'progress', id, position }) : null,
+        ),
       )
       break
     case 'advance':

@@ -8,7 +8,7 @@ import { existsSync, fstat } from '../../disk/fs.js'
 import { builtFile } from '../../disk/system.js'
 import { DownloadError } from '../../errors.js'
 import { type HashOutcome, shorterThan } from './hash-job.js'
-import { type LaneJob, LocalLane, WorkerLane } from './hash-lanes.js'
+import { type HashReport, type LaneJob, LocalLane, WorkerLane } from './hash-lanes.js'
 
 const fstatAsync = promisify(fstat)
 
@@ -43,13 +43,14 @@ export class HashService {
    *
    * @param fd - descriptor, open for reading; it must stay open until {@link FileHash.dispose} has resolved.
    * @param expectedBytes - size of the file, or null while it is unknown.
+   * @param report - called from time to time while a digest is computed, with the number of bytes hashed so far.
    * @throws DownloadError `CLOSED` after {@link close}.
    */
-  open(fd: number, expectedBytes: number | null): FileHash {
+  open(fd: number, expectedBytes: number | null, report: HashReport | null = null): FileHash {
     if (this.#closing !== null) throw new DownloadError('CLOSED', 'The hasher is closed.')
     const file: FileHash = new FileHash(fd, expectedBytes, {
-      large: (settle, lost) => this.#openLarge(fd, settle, lost),
-      local: (settle) => this.#local.open(fd, settle),
+      large: (settle, lost) => this.#openLarge({ fd, settle, lost, report }),
+      local: (settle) => this.#local.open(fd, settle, report),
       forget: () => this.#files.delete(file),
     })
     this.#files.add(file)
@@ -71,9 +72,11 @@ export class HashService {
     await Promise.all(disposals)
   }
 
-  #openLarge(fd: number, settle: (outcome: HashOutcome) => void, lost: () => void): LaneJob {
+  #openLarge({ fd, settle, lost, report }: LargeFile): LaneJob {
     if (!this.#fellBack && this.#worker === null) this.#startWorker()
-    return this.#worker === null ? this.#local.open(fd, settle) : this.#worker.open(fd, settle, lost)
+    return this.#worker === null
+      ? this.#local.open(fd, settle, report)
+      : this.#worker.open(fd, settle, lost, report)
   }
 
   #startWorker(): void {
@@ -93,6 +96,14 @@ export class HashService {
     this.#fellBack = true
     this.#onFallback(`The hash worker can't be used (${reason}); files are hashed in the main thread.`)
   }
+}
+
+/** A file for the worker. */
+interface LargeFile {
+  fd: number
+  settle: (outcome: HashOutcome) => void
+  lost: () => void
+  report: HashReport | null
 }
 
 /** How a {@link FileHash} uses the lanes of its service. */
