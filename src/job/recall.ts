@@ -9,7 +9,7 @@ import type { GroupEntry, GroupFiles } from '../download/group.js'
 import type { DownloadRecord } from '../download/record.js'
 import { DownloadError } from '../errors.js'
 import { findInCache } from '../layouts/hf-lookup.js'
-import { blobFolder } from '../layouts/hf-paths.js'
+import { blobFolder, repositoryOfFolder } from '../layouts/hf-paths.js'
 import type { CachedRef, HubRepository, Resolution, ResolvedFile } from '../sources/source.js'
 
 /** Files that a ref stood for when its source was last asked. */
@@ -183,11 +183,9 @@ function digestOf(digest: string | null): Pick<ResolvedFile, 'sha256' | 'gitOid'
  * back to it: another program may have fetched a newer one since.
  */
 function repositoryIn({ folder, commit }: { folder: string; commit: string }): HubRepository {
-  const [type = '', ...names] = folder.split('--')
-  const [owner = '', ...rest] = names
-  const name = rest.length === 0 ? owner : `${owner}/${rest.join('--')}`
-  // Records and places in a cache have only these types.
-  return { type: type as HubRepository['type'], name, revision: commit }
+  // Records and places in a cache have only folders of this form.
+  const { type = 'models', name = folder } = repositoryOfFolder(folder) ?? {}
+  return { type, name, revision: commit }
 }
 
 function isPinned({ url }: DownloadRecord, revision: string | null): boolean {

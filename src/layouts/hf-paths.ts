@@ -50,6 +50,21 @@ export function repositoryFolder(type: string, name: string): string {
   return [type, ...name.split('/')].join('--')
 }
 
+/** A repository whose files are in a cache. */
+export interface CachedRepository {
+  type: 'models' | 'datasets' | 'spaces'
+  /** `owner/name`, or `name` alone. */
+  name: string
+}
+
+/** Returns the repository of a folder such as `models--owner--name`; null if it is not the folder of one. */
+export function repositoryOfFolder(folder: string): CachedRepository | null {
+  const match = /^(models|datasets|spaces)--([^/\\\0]+)$/.exec(folder)
+  const [, type, rest = ''] = match ?? []
+  if (type !== 'models' && type !== 'datasets' && type !== 'spaces') return null
+  return { type, name: rest.replace('--', '/') }
+}
+
 /** What a source reports about a file of the Hub. */
 export interface HubFile {
   filename: string
