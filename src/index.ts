@@ -52,6 +52,10 @@ export type { DiskUsage, DiskUsageEntry } from './manager/space/report.js'
 export type { DownloadOptions } from './download/options.js'
 export type { Layout } from './layouts/hf-paths.js'
 
+export type { StoredFile, StoredMember, StoredState, VerifyStatus } from './files/stored.js'
+export type { VerifiedFile, VerifyProgress, VerifyReport } from './files/verify.js'
+export type { VerifyOptions } from './manager/stored-files.js'
+
 export type { DownloadPlan, PlannedFile } from './manager/plan.js'
 
 export type { RemoteGrant } from './net/address-policy.js'

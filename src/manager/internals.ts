@@ -29,6 +29,8 @@ export interface ManagerInternals {
   readonly layout: Layout
   /** Validates a request, and says where its files would be stored. */
   readonly read: (options: DownloadOptions) => ValidatedRequest
+  /** Aborted when the manager closes. */
+  readonly closed: AbortSignal
   /** Returns the download that was the last to claim a file; see `Registry.holderOf`. */
   readonly holderOf: (place: Place) => Download | undefined
   /** Keeps downloads from being evicted, until the returned function is called. */

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path'
 import { Destinations } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
-import { SafeEmitter } from '../download/events.js'
 import { type DownloadOptions, parseOptions } from '../download/options.js'
 import {
   type DownloadRequestContext,
@@ -38,6 +37,7 @@ import { createServices } from './services.js'
 import { claimFromStrangers } from './strangers.js'
 import { DiskBudget } from './space/budget.js'
 import type { DiskUsage } from './space/report.js'
+import { ManagerFiles } from './stored-files.js'
 
 /**
  * Manages downloads: a queue with a limited number of slots, a registry by URL, events, and state that
@@ -49,7 +49,7 @@ import type { DiskUsage } from './space/report.js'
  * const { path, sha256 } = await download.finished
  * await manager.close()
  */
-export class DownloadManager extends SafeEmitter {
+export class DownloadManager extends ManagerFiles {
   /** Resolves once the store is loaded; rejects with `STORE_ERROR`. Every async method waits for it. */
   readonly ready: Promise<void>
   /** Absolute path of the root folder of all files. */
@@ -103,6 +103,7 @@ export class DownloadManager extends SafeEmitter {
       clock,
       layout: this.#options.layout,
       read: (request) => readRequest(request, this.#context),
+      closed: this.#closing.signal,
       holderOf: (place) => this.#registry.holderOf(place),
       protect: (isProtected) => this.#space.protect(isProtected),
     }
@@ -156,7 +157,6 @@ export class DownloadManager extends SafeEmitter {
     this.ready = this.#load()
     this.ready.catch(() => undefined)
   }
-
   /** @internal Starts what the first download would otherwise have to wait for. Used by servers. */
   warmUp(): void {
     this.#engine.prepare?.()
