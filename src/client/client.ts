@@ -6,12 +6,15 @@ import type {
   DownloadStarted,
   DownloadStatus,
   WireDisk,
+  FileList,
   WireModelsStatus,
   Permissions,
   PreloadStarted,
   PreloadStatus,
   RemoveResult,
+  VerifyResult,
   WireDownload,
+  WireStoredFile,
 } from '../http/schemas.js'
 import {
   allDownloads,
@@ -23,6 +26,9 @@ import {
 } from './follow.js'
 import { type CallOptions, type ClientOptions, createHttp } from './http.js'
 
+/** How long a check may take by default, in milliseconds. */
+const dayMs = 24 * 60 * 60 * 1000
+
 /** Which downloads to list. */
 export interface ListQuery {
   /** Only downloads in this state. */
@@ -30,6 +36,20 @@ export interface ListQuery {
   /** Only downloads of this mode. */
   mode?: string | undefined
   /** Maximum number of downloads in one response, 1 to 10,000. Default: all. */
+  limit?: number | undefined
+  /** `next_cursor` of the previous page. */
+  cursor?: string | undefined
+}
+
+/** Which files on disk to list. */
+export interface FilesQuery {
+  /** Only the entry of this name, with the files of a group. */
+  name?: string | undefined
+  /** Only entries in this state. */
+  state?: WireStoredFile['state'] | undefined
+  /** Only entries of this mode. */
+  mode?: string | undefined
+  /** Maximum number of entries in one response, 1 to 10,000. Default: all. */
   limit?: number | undefined
   /** `next_cursor` of the previous page. */
   cursor?: string | undefined
@@ -112,6 +132,24 @@ export interface Client {
   followAll(options?: FollowOptions): AsyncGenerator<DownloadsChange, void, void>
   /** What takes the disk space of the server, and its limits, in bytes. */
   disk(options?: CallOptions): Promise<WireDisk>
+  /**
+   * Lists the files on disk below the server's folder, in order of their names, a group as one entry.
+   *
+   * @throws DownloadError `NOT_FOUND` for an unknown `name`, and from an older server.
+   */
+  files(query?: FilesQuery, options?: CallOptions): Promise<FileList>
+  /**
+   * Lets the server read files on disk again and compare their digests. It takes as long as reading them does; aborting the
+   * signal ends it. Damage is a result and no error.
+   *
+   * @param request - `names`: names of entries, or their URLs or refs. Default: everything.
+   * @param options - `timeoutMs`: how long the check may take, in milliseconds. Default 24 hours.
+   * @throws DownloadError `NOT_FOUND` for an unknown name; `QUEUE_FULL` while another check of this caller runs.
+   */
+  verify(
+    request?: { names?: readonly string[] },
+    options?: CallOptions & { timeoutMs?: number },
+  ): Promise<VerifyResult>
   /**
    * The permissions of this caller, so that a page offers only what the server allows.
    *
@@ -214,6 +252,9 @@ export function createClient(options: ClientOptions): Client {
         options,
       ),
     disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
+    files: (wanted = {}, { signal } = {}) => http.json(`/api/models/files${query(wanted)}`, { signal }),
+    verify: ({ names } = {}, { timeoutMs = dayMs, signal } = {}) =>
+      http.json('/api/models/verify', { method: 'POST', body: { names }, timeoutMs, signal }),
     permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),
     modelsStatus: ({ locale, signal } = {}) =>
       http.json('/api/v1/models/status', {
@@ -240,7 +281,7 @@ export function createClient(options: ClientOptions): Client {
 }
 
 /** A query string of the values that are defined. */
-function query(values: ListQuery & { url?: string; delete_file?: boolean }): string {
+function query(values: (ListQuery | FilesQuery) & { url?: string; delete_file?: boolean }): string {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(values)) if (value !== undefined) params.set(name, String(value))
   const text = params.toString()

@@ -35,6 +35,8 @@ export interface Call extends CallOptions {
   /** Sent as JSON. */
   body?: object
   headers?: Record<string, string>
+  /** Replaces {@link ClientOptions.timeoutMs}. */
+  timeoutMs?: number
 }
 
 /** Sends requests and reads responses; see {@link createHttp}. */
@@ -90,7 +92,11 @@ export function createHttp({ baseUrl, headers, fetch, timeoutMs = 30_000 }: Clie
       const controller = new AbortController()
       try {
         // The type of the response is trusted, see `Http.json`.
-        return (await within(() => exchange(path, call, controller.signal), timeoutMs, call.signal)) as T
+        return (await within(
+          () => exchange(path, call, controller.signal),
+          call.timeoutMs ?? timeoutMs,
+          call.signal,
+        )) as T
       } catch (error) {
         throw toClientError(error)
       } finally {

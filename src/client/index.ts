@@ -1,4 +1,4 @@
-export { createClient, type Client, type ListQuery, type PreloadOptions } from './client.js'
+export { createClient, type Client, type FilesQuery, type ListQuery, type PreloadOptions } from './client.js'
 
 export type { CallOptions, ClientOptions } from './http.js'
 
@@ -20,10 +20,13 @@ export type {
   DownloadRequest,
   DownloadStarted,
   WireDisk as DiskUsage,
+  FileList,
   WireModelsStatus as ModelsStatus,
   WireModelStatus as ModelStatus,
   Permissions,
   PreloadStarted,
   PreloadStatus,
+  VerifyResult,
   WireDownload,
+  WireStoredFile,
 } from '../http/schemas.js'

@@ -32,6 +32,7 @@ import { type StatusFastPath, statusFastPath } from './status-fast-path.js'
 import { components, type Route, type RouteCall, type Services } from './route.js'
 import { dashboardPath, routes, routesByPath } from './routes.js'
 import { type CountedReader, SseChannel } from './sse.js'
+import { StoredFileLists, VerifyQueue } from './stored-files.js'
 
 export type { Action, Authorize, AuthorizeContext, Permission, RequestContext } from './access.js'
 
@@ -153,6 +154,8 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     preloader,
     remote,
     admission: new Admission(manager, checked.maxQueued),
+    storedFiles: new StoredFileLists(manager),
+    verifications: new VerifyQueue(),
     downloadEvents: inEachLanguage(
       (one, counted) => new SseChannel(downloadEvents(manager, { locale: one, command }), { counted }, clock),
     ),

@@ -9,6 +9,7 @@ import type { Admission } from './admission.js'
 import type { Dashboard } from './dashboard.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
+import type { StoredFileLists, VerifyQueue } from './stored-files.js'
 
 // ---- Schemas by the names that the OpenAPI document and the routes use.
 
@@ -27,6 +28,11 @@ export const components = {
   Disk: schemas.disk,
   Snapshot: schemas.wireSnapshot,
   Log: schemas.wireLog,
+  FileList: schemas.fileList,
+  StoredFile: schemas.wireStoredFile,
+  StoredFileMember: schemas.wireStoredMember,
+  VerifyRequest: schemas.verifyRequest,
+  VerifyResult: schemas.verifyResult,
   ModelsStatus: schemas.modelsStatus,
   PreloadRequest: schemas.preloadRequest,
   PreloadStarted: schemas.preloadStarted,
@@ -45,6 +51,9 @@ export interface Services {
   /** Which addresses URLs received over HTTP may reach. */
   remote: { allowPrivateNetwork: boolean; allowedHosts: string[] }
   admission: Admission
+  /** Lists of the files on disk. */
+  storedFiles: StoredFileLists
+  verifications: VerifyQueue
   /** One channel per language. */
   downloadEvents: Readonly<Record<Locale, SseChannel>>
   preloadEvents: Readonly<Record<Locale, SseChannel>> | null

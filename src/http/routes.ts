@@ -1,6 +1,7 @@
 import { sentenceError } from '../download/error-text.js'
 import type { Permission } from './access.js'
 import { downloadRoutes } from './download-routes.js'
+import { fileRoutes } from './file-routes.js'
 import { preloadRoutes } from './preload-routes.js'
 import { type Route, route } from './route.js'
 import type { Permissions } from './schemas.js'
@@ -63,6 +64,7 @@ export const dashboardPath = '/api/models/ui'
 /** All routes, in the order of the OpenAPI document. */
 export const routes: readonly Route[] = [
   ...downloadRoutes,
+  ...fileRoutes,
   route({
     method: 'GET',
     path: '/api/models/openapi.json',

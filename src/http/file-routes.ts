@@ -1,0 +1,203 @@
+import type { Voice } from '../download/error-text.js'
+import { publicMessage } from '../download/wire.js'
+import { invalidOption } from '../errors.js'
+import type { StoredFile, StoredMember } from '../files/stored.js'
+import { targetsOf, verifyFiles, type VerifyReport } from '../files/verify.js'
+import { internals } from '../manager/internals.js'
+import type { DownloadManager } from '../manager/manager.js'
+import { chooseEntries, unknownFile } from '../manager/stored-files.js'
+import { displayName } from '../sources/identify.js'
+import { Slices } from '../util/slices.js'
+import { type Route, route, type RouteCall } from './route.js'
+import { type FileList, filesQuery, type VerifyResult, type WireStoredFile } from './schemas.js'
+
+/** What converting an entry costs, in units of {@link Slices}. */
+const entryUnits = 500
+
+/** How often a sign of life is sent while a check runs, in milliseconds. Proxies give up after 60 s or so. */
+const aliveMs = 15_000
+
+function toWireStored(entry: StoredFile, manager: DownloadManager, withFiles: boolean): WireStoredFile {
+  const { name, url, mode, layout, revision, state, finished, size, total, sha256, isGroup, files } = entry
+  // The address of a download that is not in the list was never told to callers, and may contain a token.
+  const isListed = url === null || manager.get(url) !== undefined
+  return {
+    name,
+    url: isListed ? url : displayName(url, manager[internals].sources),
+    mode,
+    layout,
+    revision,
+    state,
+    finished,
+    size,
+    total,
+    sha256,
+    digest_known: entry.digestKnown,
+    modified_at: entry.modifiedAt?.toISOString() ?? null,
+    file_count: isGroup ? files.length : null,
+    files: isGroup && withFiles ? files.map(toWireMember) : null,
+  }
+}
+
+function toWireMember({ filename, state, size, total, sha256, modifiedAt }: StoredMember) {
+  return { filename, state, size, total, sha256, modified_at: modifiedAt?.toISOString() ?? null }
+}
+
+async function listFiles(
+  call: Pick<RouteCall<unknown, unknown>, 'services'> & {
+    query: {
+      name?: string | undefined
+      state?: StoredFile['state'] | undefined
+      mode?: string | undefined
+      limit?: number | undefined
+      cursor?: string | undefined
+    }
+  },
+): Promise<FileList> {
+  const { services, query } = call
+  const { name, state, mode, limit, cursor } = query
+  const after = cursor === undefined ? null : decodeNameCursor(cursor)
+  const entries = await services.storedFiles.list()
+  if (name !== undefined && !entries.some((entry) => entry.name === name)) throw unknownFile()
+  const matching = entries.filter(
+    (entry) =>
+      (name ?? entry.name) === entry.name &&
+      (state ?? entry.state) === entry.state &&
+      (mode ?? entry.mode) === entry.mode &&
+      (after === null || entry.name > after),
+  )
+  const page = matching.slice(0, limit)
+  const files = await new Slices().flatMap(page, entryUnits, (entry) => [
+    toWireStored(entry, services.manager, name !== undefined),
+  ])
+  if (limit === undefined) return { success: true, files }
+  const last = page.at(-1)
+  const next = last === undefined || page.length === matching.length ? null : encodeNameCursor(last.name)
+  return { success: true, files, next_cursor: next }
+}
+
+/** Encodes the cursor of a page: the name of its last entry. */
+export function encodeNameCursor(name: string): string {
+  return `n${Buffer.from(name).toString('base64url')}`
+}
+
+/**
+ * Decodes the name of a cursor.
+ *
+ * @throws DownloadError `INVALID_OPTIONS` for anything that {@link encodeNameCursor} did not create.
+ */
+export function decodeNameCursor(cursor: string): string {
+  const name = Buffer.from(cursor.slice(1), 'base64url').toString()
+  if (encodeNameCursor(name) !== cursor) {
+    throw invalidOption('cursor', 'was not issued by this server', 'The query')
+  }
+  return name
+}
+
+function toWireReport({ ok, bytes, counts, files }: VerifyReport, voice: Voice): VerifyResult {
+  return {
+    success: true,
+    ok,
+    bytes,
+    counts,
+    files: files.map(
+      ({ name, filename, status, size, expectedSize, sha256, expectedSha256: expected, error }) => ({
+        name,
+        filename,
+        status,
+        size,
+        expected_size: expectedSize,
+        sha256,
+        expected_sha256: expected,
+        error: error === null ? null : publicMessage(error, voice),
+        code: error?.code ?? null,
+      }),
+    ),
+  }
+}
+
+/**
+ * A JSON response whose value takes long. Until then, spaces are sent from time to time, which JSON allows before a value
+ * (RFC 8259 section 2), so that nobody takes the connection for dead.
+ *
+ * @param work - its signal is aborted when the reader leaves.
+ */
+function slowJson(
+  work: (signal: AbortSignal) => Promise<object>,
+  { request, services }: Pick<RouteCall<unknown, unknown>, 'request' | 'services'>,
+): Response {
+  const left = new AbortController()
+  const encoder = new TextEncoder()
+  const { clock } = services.manager[internals]
+  const body = new ReadableStream<Uint8Array>({
+    start: async (controller) => {
+      const alive = clock.interval(() => {
+        // A reader that does not read gets no more spaces than it has room for.
+        if (!left.signal.aborted && (controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(' '))
+      }, aliveMs)
+      try {
+        const value = await work(AbortSignal.any([left.signal, request.signal]))
+        controller.enqueue(encoder.encode(JSON.stringify(value)))
+        controller.close()
+      } catch (error) {
+        // Too late for another status: the body is broken off, so that nobody takes it for a complete one.
+        if (!left.signal.aborted) controller.error(error)
+      } finally {
+        alive.cancel()
+      }
+    },
+    cancel: () => {
+      left.abort()
+    },
+  })
+  return new Response(body, {
+    headers: {
+      'Content-Type': 'application/json; charset=utf-8',
+      'Cache-Control': 'no-store',
+      'X-Accel-Buffering': 'no',
+      'X-Content-Type-Options': 'nosniff',
+    },
+  })
+}
+
+/** The routes about the files on disk. */
+export const fileRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/api/models/files',
+    action: 'downloads:read',
+    summary: 'The files on disk below the folder of the server, groups as one entry each.',
+    query: filesQuery,
+    answer: 'FileList',
+    errors: [400, 404],
+    handle: listFiles,
+  }),
+  route({
+    method: 'POST',
+    path: '/api/models/verify',
+    action: 'downloads:manage',
+    summary:
+      'Read files on disk again and compare their digests. Each caller has one check at a time; it ends when the caller disconnects.',
+    body: 'VerifyRequest',
+    bodyIsOptional: true,
+    answer: 'VerifyResult',
+    errors: [400, 404, 409, 413, 415, 429],
+    handle: async (call) => {
+      const { services, body, voice, caller } = call
+      const entries = await services.storedFiles.list()
+      const names = body?.names ?? null
+      const chosen = names === null ? entries : chooseEntries(entries, names)
+      const targets = targetsOf(chosen, names !== null)
+      const inTurn = services.verifications.enter(caller)
+      const { closed } = services.manager[internals]
+      return slowJson(
+        (left) =>
+          inTurn(left, async () => {
+            const signal = AbortSignal.any([left, closed])
+            return toWireReport(await verifyFiles(targets, { signal }), voice)
+          }),
+        call,
+      )
+    },
+  }),
+]
