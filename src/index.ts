@@ -79,6 +79,7 @@ export type {
   ResolveContext,
   ResolvedFile,
   Source,
+  SourceDescription,
 } from './sources/source.js'
 
 export { downloadStates, type DownloadState } from './download/states.js'

@@ -1,4 +1,5 @@
 /** The help of the command in Simplified Chinese. Pure. */
+import { type FileHelp, fileHelp } from './files/chinese-help.js'
 import type { GetOptions } from './get.js'
 import type { NetworkOptions } from './network.js'
 import type { PreloadCommandOptions } from './preload.js'
@@ -30,7 +31,8 @@ export const commandHelp: {
   readonly get: CommandHelp<GetOptions>
   readonly preload: CommandHelp<Omit<PreloadCommandOptions, 'ownDirectory'>>
   readonly serve: CommandHelp<Omit<ServeOptions, 'ownDirectory'>>
-} = {
+} & FileHelp = {
+  ...fileHelp(network),
   get: {
     summary: '下载文件',
     description: '下载一个或多个网址。文件完整并通过校验后，才会使用最终的文件名。',

@@ -30,6 +30,11 @@ async function main(argv: readonly string[]): Promise<number> {
       tuneCompilers()
       exitCode = await serve(options)
     },
+    files: async (command) => {
+      const { runFileCommand } = await import('./files/run.js')
+      tuneCompilers()
+      exitCode = await runFileCommand(command)
+    },
   })
   try {
     const names = [...program.commands.map((command) => command.name()), 'help']

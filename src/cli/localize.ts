@@ -22,7 +22,7 @@ export function helpBelow(name: keyof typeof commandHelp, english: string): stri
 
 /** Adds `--locale` to a program and its commands, and translates their help and the messages of the parser. */
 export function localize(program: Command): Command {
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command.option(
       '--locale <language>',
       'language of messages: en-US or zh-CN (default: that of LC_ALL, LC_MESSAGES or LANG)',
@@ -34,8 +34,19 @@ export function localize(program: Command): Command {
   return program
 }
 
+/** A command, its subcommands, and theirs. */
+export function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)]
+}
+
+/** The name of a command below the program, such as `cache ls`; empty for the program itself. */
+function nameOf(command: Command): string {
+  const { parent } = command
+  return parent === null ? '' : `${nameOf(parent)} ${command.name()}`.trim()
+}
+
 function translate(command: Command): void {
-  const name = command.name()
+  const name = nameOf(command)
   const help = isTranslated(name) ? commandHelp[name] : null
   const shared = { help: sharedHelp.help, version: sharedHelp.version, locale: sharedHelp.locale }
   const described: Readonly<Record<string, string>> = { ...help?.options, ...shared }

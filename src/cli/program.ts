@@ -9,6 +9,7 @@ import {
   parseSha256,
   wholeNumber,
 } from './arguments.js'
+import { addFileCommands, type FileCommand } from './files/program.js'
 import type { GetOptions } from './get.js'
 import { helpBelow, localize } from './localize.js'
 import { addNetworkOptions } from './network.js'
@@ -21,6 +22,8 @@ export interface Commands {
   get(urls: string[], options: GetOptions): Promise<void>
   preload(catalog: string, options: PreloadCommandOptions): Promise<void>
   serve(options: ServeOptions): Promise<void>
+  /** The commands about files on disk. */
+  files(command: FileCommand): Promise<void>
 }
 
 const getHelp = `
@@ -244,5 +247,6 @@ export function createProgram(version: string, commands: Commands): Command {
       commands.serve({ ...options, ownDirectory: isGiven(command, 'directory') }),
     )
 
+  addFileCommands(program, (command) => commands.files(command))
   return localize(program)
 }

@@ -28,6 +28,8 @@ export interface InventoryInit {
   records: readonly DownloadRecord[]
   /** Names of the sub-folders that are modes. */
   modes: ReadonlySet<string>
+  /** Folders in which to look for other files. Default: that of the manager. */
+  roots?: readonly string[]
 }
 
 /** Everything that was found. */
@@ -61,7 +63,7 @@ export async function takeInventory(init: InventoryInit): Promise<Inventory> {
     const stored = entryOf(entry, looked)
     if (stored.state !== 'missing' || stored.finished) entries.push(stored)
   }
-  const walked = await walk([places.directory, ...(await linkedModes(init))])
+  const walked = await walk(init.roots ?? [places.directory, ...(await linkedModes(init))])
   const free = walked.files.filter((path) => !claimed.has(path))
   const partials = new Set<string>()
   const complete: string[] = []

@@ -1,5 +1,5 @@
 /** Finds the files in a folder of models. */
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { isMissing } from '../disk/errors.js'
 import { readdir } from '../disk/fs.js'
 import { repositoryOfFolder } from '../layouts/hf-paths.js'
@@ -32,7 +32,9 @@ export interface Walked {
 export async function walk(roots: readonly string[], maxFiles = maxWalkedFiles): Promise<Walked> {
   const walked: Walked = { files: [], repositories: [], unreadable: [], isCut: false }
   const slices = new Slices()
-  const folders = roots.map((path) => ({ path, depth: 0 }))
+  const isRepository = (path: string) => repositoryOfFolder(basename(path)) !== null
+  walked.repositories.push(...roots.filter(isRepository))
+  const folders = roots.filter((path) => !isRepository(path)).map((path) => ({ path, depth: 0 }))
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     const { path, depth } = folder
     const entries = await readdir(path, { withFileTypes: true }).catch((error: unknown) => {
@@ -47,7 +49,7 @@ export async function walk(roots: readonly string[], maxFiles = maxWalkedFiles):
       if (name.startsWith('.') || name === 'node_modules') continue
       const inner = join(path, name)
       if (entry.isDirectory()) {
-        if (repositoryOfFolder(name) !== null) walked.repositories.push(inner)
+        if (isRepository(inner)) walked.repositories.push(inner)
         else if (depth < maxDepth) folders.push({ path: inner, depth: depth + 1 })
         else walked.isCut = true
       } else if (entry.isFile()) {

@@ -85,6 +85,16 @@ export function huggingFace(options: HuggingFaceOptions = {}): Source {
       return hubRef.what.kind === 'file' ? { repository: repositoryOf(hubRef), path: hubRef.what.path } : null
     },
     isOffline: (env) => isTrue(variable(env, 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE')),
+    describe: async (ref, context) => {
+      const hubRef = read(ref, options)
+      const hub = await hubOf(hubRef, options, context)
+      try {
+        const { gated, license } = await revisionOf(hub, hubRef, context)
+        return { page: pageOf(hub, hubRef), gated, ...(license === null ? {} : { license }) }
+      } catch (error) {
+        throw withRemedy(error, hub)
+      }
+    },
     resolve: async (ref, context) => {
       const hubRef = read(ref, options)
       const hub = await hubOf(hubRef, options, context)
@@ -236,7 +246,7 @@ async function revisionOf(
   hub: Hub,
   ref: HubRef,
   context: ResolveContext,
-): Promise<{ commit: string; gated: boolean }> {
+): Promise<{ commit: string; gated: boolean; license: string | null }> {
   const { type, repo } = ref
   const revision = context.revision ?? ref.revision ?? 'main'
   const url = `${hub.endpoint}/api/${type}/${repo}/revision/${encodeURIComponent(revision)}`
@@ -247,7 +257,22 @@ async function revisionOf(
   const commit = isRecord(json) ? commitIn(json['sha']) : null
   if (commit === null)
     throw new DownloadError('PROTOCOL_ERROR', 'The hub did not state the commit of the revision.')
-  return { commit, gated: isRecord(json) && (json['gated'] === 'auto' || json['gated'] === 'manual') }
+  const { gated, cardData, tags } = isRecord(json) ? json : {}
+  return { commit, gated: gated === 'auto' || gated === 'manual', license: licenseIn(cardData, tags) }
+}
+
+/** Names of licences are short; whatever else a repository states is not shown. */
+const maxLicenseLength = 100
+
+/** The licence that the card of a repository states, or else its tags. */
+function licenseIn(cardData: unknown, tags: unknown): string | null {
+  const stated: unknown = isRecord(cardData) ? (cardData['license_name'] ?? cardData['license']) : undefined
+  const tagged: unknown = Array.isArray(tags)
+    ? tags.find((tag: unknown) => typeof tag === 'string' && tag.startsWith('license:'))
+    : undefined
+  const name =
+    typeof stated === 'string' ? stated : typeof tagged === 'string' ? tagged.slice('license:'.length) : null
+  return name === null || name.length > maxLicenseLength ? null : name
 }
 
 /** Lists the files that are wanted. The others are dropped page by page, so that a long list needs no memory. */

@@ -24,6 +24,7 @@ import {
   type ResolveContext,
   type ResolvedFile,
   type Source,
+  type SourceDescription,
   SourceRegistry,
 } from './source.js'
 
@@ -101,25 +102,8 @@ export class Resolver {
    * globs select no file.
    */
   async resolve(ref: string, request: ResolveRequest): Promise<Resolution> {
-    const { tuning, env: all = process.env, remoteTokens = false } = this.#init
-    const tokens = request.remote === null || remoteTokens
-    const env = tokens ? all : withoutTokens(all)
-    const source = this.find(ref)
-    if (source === null) throw new DownloadError('INVALID_URL', 'No source recognises this ref.')
-    const { signal, include, exclude, revision } = request
-    const { api, close } = this.#open(request)
-    const context: ResolveContext = {
-      env,
-      tokens,
-      signal,
-      timeoutMs: tuning.headersTimeoutMs,
-      include,
-      exclude,
-      revision,
-      fetchJson: (url, options) => api.fetchJson(url, options),
-      fetchHead: (url, options) => api.fetchHead(url, options),
-      readTextFile: tokens ? readTextFile : () => Promise.resolve(null),
-    }
+    const { source, context, close } = this.#begin(ref, request)
+    const { include, exclude } = request
     try {
       const resolution = await source.resolve(ref, context)
       // A source may have applied the globs already, but it doesn't have to.
@@ -141,6 +125,48 @@ export class Resolver {
     } finally {
       await close()
     }
+  }
+
+  /**
+   * Describes what a ref belongs to, as far as its source can.
+   *
+   * @throws DownloadError whatever the source throws, with `INTERNAL` for other errors than a DownloadError.
+   */
+  async describe(ref: string, request: ResolveRequest): Promise<SourceDescription> {
+    const { source, context, close } = this.#begin(ref, request)
+    try {
+      return (await source.describe?.(ref, context)) ?? {}
+    } catch (error) {
+      throw toDownloadError(error)
+    } finally {
+      await close()
+    }
+  }
+
+  /** Finds the source of a ref, and opens what it needs for one call. */
+  #begin(
+    ref: string,
+    request: ResolveRequest,
+  ): { source: Source; context: ResolveContext; close: () => Promise<void> } {
+    const { tuning, env: all = process.env, remoteTokens = false } = this.#init
+    const tokens = request.remote === null || remoteTokens
+    const source = this.find(ref)
+    if (source === null) throw new DownloadError('INVALID_URL', 'No source recognises this ref.')
+    const { signal, include, exclude, revision } = request
+    const { api, close } = this.#open(request)
+    const context: ResolveContext = {
+      env: tokens ? all : withoutTokens(all),
+      tokens,
+      signal,
+      timeoutMs: tuning.headersTimeoutMs,
+      include,
+      exclude,
+      revision,
+      fetchJson: (url, options) => api.fetchJson(url, options),
+      fetchHead: (url, options) => api.fetchHead(url, options),
+      readTextFile: tokens ? readTextFile : () => Promise.resolve(null),
+    }
+    return { source, context, close }
   }
 
   /**

@@ -153,6 +153,16 @@ export interface ResolveContext {
   readTextFile(path: string): Promise<string | null>
 }
 
+/** What a source says about a repository or model as a whole. */
+export interface SourceDescription {
+  /** Web page for people. */
+  page?: string | undefined
+  /** Licence, as the source names it, such as `apache-2.0`. */
+  license?: string | undefined
+  /** Whether only accounts that have accepted its terms get the files. */
+  gated?: boolean | undefined
+}
+
 /**
  * A place that models are downloaded from, such as a hub or a registry.
  *
@@ -195,6 +205,12 @@ export interface Source {
    * counts only where neither the download nor its manager sets `offline`. Default: it does not.
    */
   isOffline?(env: Readonly<Record<string, string | undefined>>): boolean
+  /**
+   * Describes what a ref belongs to. Only shown to people, so what is unknown may be missing. Default: nothing is known.
+   *
+   * @throws DownloadError in the same cases as {@link resolve}.
+   */
+  describe?(ref: string, context: ResolveContext): Promise<SourceDescription>
   /**
    * Resolves a ref to the files that it stands for now.
    *

@@ -120,6 +120,15 @@ export class FileStore implements DownloadStore {
     return result
   }
 
+  /** Reads the records without changing anything: damaged ones are left out and stay where they are. */
+  async peek(): Promise<DownloadRecord[]> {
+    const names = (await this.#list()).filter((name) => recordName.test(name))
+    if (names.length > 0) this.#owner = await folderOwner(this.#folder).catch(() => nobody)
+    const result: LoadedRecords = { records: [], problems: [] }
+    await pLimit(parallelReads).map(names, (name) => this.#loadOne(name, result, io, true))
+    return result.records.sort(byArrival)
+  }
+
   /**
    * @param options - `lazy`: the old record may come back after a power failure. Default: whether the download is
    * running or has ended by itself.
@@ -261,7 +270,7 @@ export class FileStore implements DownloadStore {
     return []
   }
 
-  async #loadOne(name: string, result: LoadedRecords, files: FileIo): Promise<void> {
+  async #loadOne(name: string, result: LoadedRecords, files: FileIo, isPeek = false): Promise<void> {
     const path = join(this.#folder, name)
     if (!recordName.test(name)) {
       if (recordTemp.test(name) || documentTemp.test(name)) await unlink(path).catch(() => undefined)
@@ -290,6 +299,7 @@ export class FileStore implements DownloadStore {
         )
       return
     }
+    if (isPeek) return
     result.problems.push(setAsideMessage(name, record))
     this.#lost.push(name.slice(0, -'.json'.length))
     await setAside(path)

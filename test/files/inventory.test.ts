@@ -34,7 +34,7 @@ describe('manager.files()', () => {
     const slow = randomContent(8 * 1024 * 1024)
     origin.serve('/slow.bin', { content: slow, bytesPerSecond: 1024 * 1024 })
     const partial = await manager.download({ url: origin.url('/slow.bin'), mode: 'embed' })
-    await waitFor(() => partial.current.downloaded > 0, 'the first bytes')
+    await waitFor(() => partial.current.downloaded > 0)
     await manager.pause(partial.url)
     put(join(directory, 'rerank', 'own.gguf'), 'own')
     put(join(directory, 'node_modules', 'x.js'), 'x')

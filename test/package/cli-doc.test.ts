@@ -2,11 +2,12 @@
 import { describe, expect, it } from 'vitest'
 import { messagesOf } from '../../src/catalog/messages.js'
 import { firstUseTip } from '../../src/catalog/tip.js'
+import { withSubcommands } from '../../src/cli/localize.js'
 import { createProgram } from '../../src/cli/program.js'
 import { blocksOf, read } from '../support/documents.js'
 
 const nothing = () => Promise.resolve()
-const program = createProgram('0.0.0', { get: nothing, preload: nothing, serve: nothing })
+const program = createProgram('0.0.0', { get: nothing, preload: nothing, serve: nothing, files: nothing })
 const sections = new Map(
   read('docs/cli.md')
     .split(/^## /m)
@@ -26,7 +27,7 @@ describe('docs/cli.md', () => {
       const listed = [...text.matchAll(/^\| (`-.*?) +\|/gm)].flatMap(([, cell = '']) =>
         [...cell.matchAll(/`[^`]*?(--[a-z0-9-]+)/g)].map(([, option]) => option),
       )
-      const options = command.options.map(({ long }) => long)
+      const options = withSubcommands(command).flatMap((each) => each.options.map(({ long }) => long))
       // Two of every command stand with those of the first.
       const own = listed.filter((option) => option !== '--version' && option !== '--help')
       expect(new Set(own)).toEqual(new Set(options))

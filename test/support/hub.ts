@@ -20,12 +20,15 @@ export interface RepoInit {
   gated?: 'auto' | 'manual'
   /** Whether only accounts with access can see the repository. */
   private?: boolean
+  /** Licence that its card states. Default: none. */
+  license?: string
 }
 
 interface Repo extends Required<Pick<RepoInit, 'type'>> {
   readonly name: string
   readonly gated: 'auto' | 'manual' | false
   readonly private: boolean
+  readonly license: string | undefined
   /** By commit. */
   readonly commits: Map<string, ReadonlyMap<string, Content>>
   /** The commits that branches and tags point to. */
@@ -90,12 +93,13 @@ export class Hub implements AsyncDisposable {
   }
 
   /** Creates a repository and returns the commit of `main`. */
-  add(name: string, { files, type = 'models', gated, private: hidden = false }: RepoInit): string {
+  add(name: string, { files, type = 'models', gated, private: hidden = false, license }: RepoInit): string {
     const repo: Repo = {
       name,
       type,
       gated: gated ?? false,
       private: hidden,
+      license,
       commits: new Map(),
       refs: new Map(),
     }
@@ -232,6 +236,7 @@ export class Hub implements AsyncDisposable {
       sha: commit,
       private: repo.private,
       gated: repo.gated,
+      ...(repo.license === undefined ? {} : { cardData: { license: repo.license } }),
       downloads: 0,
       likes: 0,
       lastModified: '2026-01-01T00:00:00.000Z',

@@ -1,0 +1,147 @@
+import type { StoredFile } from '../../files/stored.js'
+import { displayName } from '../../sources/identify.js'
+import { sourceRegistry } from '../../sources/resolver.js'
+import { formatBytes } from '../../util/format.js'
+import { exitCodes } from '../arguments.js'
+import { jsonLine, plain } from '../format.js'
+import { listFolder, note, openFolder, requireFolder } from './folder.js'
+import { askSource, type SourceFile, type SourceOptions } from './sources.js'
+import { formatPercent, formatTable, formatTime } from './table.js'
+import { fileTexts } from './texts.js'
+
+/** Parsed options of `ls`. */
+export interface ListOptions extends SourceOptions {
+  directory: string
+  /** Whether the folder was named. */
+  ownDirectory: boolean
+  /** List the files of groups, too. */
+  files?: boolean | undefined
+  json?: boolean | undefined
+}
+
+/**
+ * Lists what is on disk, or what a ref stands for.
+ *
+ * @returns the exit code.
+ */
+export async function ls(ref: string | undefined, options: ListOptions): Promise<number> {
+  if (ref !== undefined) return await listSource(ref, options)
+  await requireFolder(options)
+  const { entries } = await listFolder(await openFolder(options.directory))
+  const shown = entries.filter(({ state }) => state !== 'missing')
+  if (options.json === true) {
+    for (const entry of shown) process.stdout.write(jsonLine(entryJson(entry)))
+    return exitCodes.done
+  }
+  if (shown.length === 0) {
+    note(fileTexts().noFiles(plain(options.directory)))
+    return exitCodes.done
+  }
+  process.stdout.write(entryTable(shown, options.files === true, terminalWidth()))
+  const size = shown.reduce((sum, entry) => sum + entry.size, 0)
+  note(fileTexts().total(shown.length, formatBytes(size)))
+  return exitCodes.done
+}
+
+/** Cells per line of the terminal; null if standard output is none. */
+export function terminalWidth(): number | null {
+  return process.stdout.isTTY ? process.stdout.columns : null
+}
+
+/** The JSON form of an entry, as a line of `ls --json`. */
+export function entryJson(entry: StoredFile): object {
+  const { isGroup, files, modifiedAt, ...rest } = entry
+  const time = (at: Date | null) => at?.toISOString() ?? null
+  return {
+    type: isGroup ? 'group' : 'file',
+    ...rest,
+    modifiedAt: time(modifiedAt),
+    files: isGroup ? files.map((file) => ({ ...file, modifiedAt: time(file.modifiedAt) })) : null,
+  }
+}
+
+/** The table of `ls`. */
+export function entryTable(entries: readonly StoredFile[], withFiles: boolean, width: number | null): string {
+  const { columns } = fileTexts()
+  const rows = entries.flatMap((entry) => [
+    rowOf(entry),
+    ...(withFiles && entry.isGroup ? entry.files.map((file) => memberRow(file)) : []),
+  ])
+  return formatTable(
+    [
+      { title: columns.name, shrinks: true },
+      { title: columns.size, align: 'right' },
+      { title: columns.files, align: 'right' },
+      { title: columns.digest },
+      { title: columns.modified },
+      { title: columns.from, shrinks: true },
+    ],
+    rows,
+    width,
+  )
+}
+
+const sources = sourceRegistry()
+
+function rowOf({ name, isGroup, files, digestKnown, modifiedAt, url, ...entry }: StoredFile): string[] {
+  const { known, unknownDigest } = fileTexts()
+  return [
+    plain(isGroup ? `${name}/` : name),
+    sizeText(entry),
+    isGroup ? String(files.length) : '',
+    digestKnown ? known : unknownDigest,
+    modifiedAt === null ? '' : formatTime(modifiedAt),
+    url === null ? '' : plain(displayName(url, sources)),
+  ]
+}
+
+function memberRow({ filename, sha256, gitOid, modifiedAt, ...file }: StoredFile['files'][number]): string[] {
+  const { known, unknownDigest } = fileTexts()
+  return [
+    `  ${plain(filename)}`,
+    sizeText(file),
+    '',
+    sha256 === null && gitOid === null ? unknownDigest : known,
+    modifiedAt === null ? '' : formatTime(modifiedAt),
+    '',
+  ]
+}
+
+function sizeText({ state, size, total }: Pick<StoredFile, 'state' | 'size' | 'total'>): string {
+  const { partial, missing } = fileTexts()
+  if (state === 'missing') return missing
+  if (state === 'complete') return formatBytes(size)
+  return partial(formatBytes(size), total === null ? null : formatBytes(total), formatPercent(size, total))
+}
+
+// ---- At a source
+
+async function listSource(ref: string, options: ListOptions): Promise<number> {
+  const { source, revision, files } = await askSource(ref, options, false)
+  if (options.json === true) {
+    for (const file of files) process.stdout.write(jsonLine({ type: 'file', ref, source, revision, ...file }))
+    return exitCodes.done
+  }
+  process.stdout.write(sourceTable(files, terminalWidth()))
+  const total = files.reduce((sum, { size }) => sum + (size ?? 0), 0)
+  note(fileTexts().sourceTotal(files.length, formatBytes(total)))
+  return exitCodes.done
+}
+
+/** The table of files at a source. */
+export function sourceTable(files: readonly SourceFile[], width: number | null): string {
+  const { columns } = fileTexts()
+  return formatTable(
+    [
+      { title: columns.name, shrinks: true },
+      { title: columns.size, align: 'right' },
+      { title: columns.digest, shrinks: true },
+    ],
+    files.map(({ path, size, sha256, gitOid }) => [
+      plain(path),
+      size === null ? '?' : formatBytes(size),
+      sha256 ?? (gitOid === null ? '' : `git:${gitOid}`),
+    ]),
+    width,
+  )
+}
