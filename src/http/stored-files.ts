@@ -1,5 +1,6 @@
 /** Bounds what callers can make the host do with the files on disk: list them, and read them again. */
 import { isAbsolute } from 'node:path'
+import { sentenceError } from '../download/error-text.js'
 import { DownloadError } from '../errors.js'
 import type { StoredFile } from '../files/stored.js'
 import type { ManagerFiles } from '../manager/stored-files.js'
@@ -52,10 +53,7 @@ export class VerifyQueue {
   enter(caller: string | null): <T>(signal: AbortSignal, task: () => Promise<T>) => Promise<T> {
     const isTaken = caller !== null && this.#callers.has(caller)
     if (isTaken || this.#count > maxWaiting) {
-      const message = isTaken
-        ? 'A check that this caller has requested is still running; try again later.'
-        : 'Too many checks are already waiting; try again later.'
-      throw new DownloadError('QUEUE_FULL', message, { retryable: true })
+      throw sentenceError('QUEUE_FULL', isTaken ? 'checkRunning' : 'tooManyChecks', [], { retryable: true })
     }
     if (caller !== null) this.#callers.add(caller)
     this.#count += 1

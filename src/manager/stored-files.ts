@@ -1,6 +1,7 @@
 /** What a manager tells about the files on disk. */
 import * as z from 'zod'
 import type { Download } from '../download/download.js'
+import { sentenceError } from '../download/error-text.js'
 import { SafeEmitter } from '../download/events.js'
 import { parseOptions } from '../download/options.js'
 import { DownloadError } from '../errors.js'
@@ -127,8 +128,7 @@ export function chooseEntries(entries: readonly StoredFile[], names: readonly st
     const [first] = found
     if (first === undefined) throw unknownFile()
     const isAmbiguous = found.length > 1 && found.some((entry) => entry.url !== name)
-    if (isAmbiguous)
-      throw new DownloadError('CONFLICT', 'Several files have this name; use the path below the folder.')
+    if (isAmbiguous) throw sentenceError('CONFLICT', 'ambiguousFile', [])
     for (const entry of found) chosen.add(entry)
   }
   return entries.filter((entry) => chosen.has(entry))
@@ -136,7 +136,7 @@ export function chooseEntries(entries: readonly StoredFile[], names: readonly st
 
 /** The error for a name that no entry has. */
 export function unknownFile(): DownloadError {
-  return new DownloadError('NOT_FOUND', 'No file of this name is on disk.')
+  return sentenceError('NOT_FOUND', 'unknownFile', [])
 }
 
 function closedError(): DownloadError {
