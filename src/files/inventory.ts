@@ -53,16 +53,16 @@ export async function takeInventory(init: InventoryInit): Promise<Inventory> {
   const slots = pLimit(maxParallelLooks)
   const slices = new Slices()
   const entries: StoredFile[] = []
-  for (const record of records) {
+  await pLimit(maxParallelLooks).map(records, async (record) => {
     slices.spend(entryUnits)
     await slices.rest()
     const { entry, members } = recorded(record, places)
     for (const { path } of members) claimed.add(path)
-    if (await links.isBehindLink(places.rootOf(record), members)) continue
+    if (await links.isBehindLink(places.rootOf(record), members)) return
     const looked = await slots.map(members, (member) => look(member))
     const stored = entryOf(entry, looked)
     if (stored.state !== 'missing' || stored.finished) entries.push(stored)
-  }
+  })
   const walked = await walk(init.roots ?? [places.directory, ...(await linkedModes(init))])
   const free = walked.files.filter((path) => !claimed.has(path))
   const partials = new Set<string>()

@@ -9,6 +9,7 @@ import { requireNoLinks } from '../disk/links.js'
 import { acquireLock } from '../disk/lock.js'
 import { partPaths, removeFiles } from '../disk/part-paths.js'
 import { DownloadError } from '../errors.js'
+import { removeBlobs, requireInside } from '../layouts/hf-files.js'
 import { readRepository, removeFromCache } from '../layouts/hf-inventory.js'
 import { planRemoval } from '../layouts/hf-usage.js'
 import { repositoryAbove } from './inventory.js'
@@ -30,7 +31,7 @@ export async function removeEntry(directory: string, entry: StoredFile): Promise
   if (![entry, ...files].every(({ path }) => path !== directory && isInside(directory, path)))
     throw new DownloadError('ACCESS_DENIED', 'The file is not below the folder of models.')
   if (entry.layout === 'hf-cache') {
-    await removeSnapshot(entry)
+    await removeCached(entry)
     return
   }
   const folders = new Set(files.map(({ path }) => dirname(path)))
@@ -65,8 +66,8 @@ async function removeEmptyFolders(group: string, folders: ReadonlySet<string>): 
     await rmdir(folder).catch(() => undefined)
 }
 
-/** Removes a snapshot from a cache, with the blobs that no other snapshot uses. */
-async function removeSnapshot({ path }: StoredFile): Promise<void> {
+/** Removes a snapshot, or one file of it, from a cache, with the blobs that no other snapshot uses. */
+async function removeCached({ path, isGroup, files }: StoredFile): Promise<void> {
   const above = repositoryAbove(path)
   const folder = above === null ? '' : basename(above)
   const repository = above === null ? null : await readRepository(above, folder)
@@ -76,5 +77,14 @@ async function removeSnapshot({ path }: StoredFile): Promise<void> {
     .filter((name) => name !== '')
   if (above === null || repository === null || commit === undefined)
     throw new DownloadError('TARGET_NOT_REGULAR', 'The file is not in a repository of a cache.')
-  await removeFromCache(dirname(above), repository, planRemoval(repository, [commit]))
+  const [only] = files
+  if (isGroup || only === undefined) {
+    await removeFromCache(dirname(above), repository, planRemoval(repository, [commit]))
+    return
+  }
+  await requireUnlocked(only)
+  const folders = path.slice(above.length + 1).split(sep)
+  await requireInside(above, folders.slice(0, -1))
+  await removeFiles([path])
+  await removeBlobs(above, [basename(only.path)])
 }

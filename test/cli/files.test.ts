@@ -144,6 +144,27 @@ describe('rm', () => {
     expect((await run(['rm', 'half.bin'], { cwd, env })).code).toBe(0)
     expect(await listTree(path.join(cwd, 'models'))).toEqual(['repo/', 'repo/own.txt'])
   })
+
+  it('deletes one file of a snapshot, and then the rest', async () => {
+    const cwd = tempDir('rm')
+    await using hub = await startHub()
+    const commit = hub.add('owner/repo', { files: { 'a.onnx': model, 'b.json': randomContent(100) } })
+    const env = { ...homeIn(cwd), HF_ENDPOINT: hub.url }
+    const get = async (ref: string) =>
+      (await run(['get', ref, '-d', 'cache', '--layout', 'hf-cache'], { cwd, env })).code
+    expect([await get('hf:owner/repo/a.onnx'), await get('hf:owner/repo/b.json')]).toEqual([0, 0])
+    const listed = jsonLines((await run(['ls', '-d', 'cache', '--json'], { cwd, env })).stdout)
+    expect(listed).toMatchObject([{ url: 'hf:owner/repo/a.onnx' }, { url: 'hf:owner/repo/b.json' }])
+    expect((await run(['verify', 'cache'], { cwd, env })).code).toBe(0)
+    expect((await run(['rm', 'a.onnx', '-d', 'cache'], { cwd, env })).code).toBe(0)
+    const snapshot = `models--owner--repo/snapshots/${commit}`
+    const left = (await listTree(path.join(cwd, 'cache'))).filter((entry) => entry.startsWith(`${snapshot}/`))
+    expect(left).toEqual([`${snapshot}/`, `${snapshot}/b.json`])
+    expect((await run(['rm', 'hf:owner/repo/b.json', '-d', 'cache'], { cwd, env })).code).toBe(0)
+    expect((await listTree(path.join(cwd, 'cache'))).filter((entry) => entry.startsWith('models--'))).toEqual(
+      [],
+    )
+  })
 })
 
 describe('verify', () => {
@@ -237,6 +258,13 @@ describe('info', () => {
     expect(jsonLines(plain.stdout)).toMatchObject([
       { source: null, files: [{ path: 'x.bin', size: model.size }] },
     ])
+    hub.add('owner/gated', { files: { 'a.bin': model }, gated: 'manual', license: 'llama3.1' })
+    const gated = await run(['info', 'hf:owner/gated'], { cwd, env })
+    expect([gated.code, gated.stderr]).toEqual([
+      1,
+      expect.stringMatching(/is gated: .* \(ACCESS_DENIED\)\n$/),
+    ])
+    expect(gated.stdout).toMatch(/^licence +llama3\.1\ngated +yes: its terms must be accepted\n$/m)
     const missing = await run(['info', 'hf:owner/none'], { cwd, env })
     expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('no repository owner/none')])
   })

@@ -1,4 +1,5 @@
 import { environmentCache } from '../../download/destination.js'
+import { errorText } from '../../download/error-text.js'
 import { readCache } from '../../layouts/hf-inventory.js'
 import { displayName } from '../../sources/identify.js'
 import { isGguf, quantOf } from '../../sources/quantisation.js'
@@ -6,8 +7,8 @@ import { sourceRegistry } from '../../sources/resolver.js'
 import { formatBytes } from '../../util/format.js'
 import { exitCodes } from '../arguments.js'
 import { displayWidth, fit, jsonLine, plain } from '../format.js'
-import { texts } from '../language.js'
-import { listFolder, openFolder } from './folder.js'
+import { texts, voice } from '../language.js'
+import { listFolder, note, openFolder } from './folder.js'
 import { terminalWidth } from './ls.js'
 import { askSource, type SourceContent, type SourceFile, type SourceOptions } from './sources.js'
 import { formatTable } from './table.js'
@@ -24,7 +25,7 @@ export interface InfoOptions extends SourceOptions {
 export type Whereabouts = 'here' | 'partial' | 'cached' | 'no'
 
 /** What `info` tells. */
-export interface RefInfo extends Omit<SourceContent, 'files'> {
+export interface RefInfo extends Omit<SourceContent, 'files' | 'error'> {
   files: (SourceFile & { quantisation: string | null; onDisk: Whereabouts })[]
   /** Quantisations of GGUF files, with the bytes of all their files. */
   quantisations: { name: string; size: number | null }[]
@@ -36,16 +37,19 @@ export interface RefInfo extends Omit<SourceContent, 'files'> {
  * @returns the exit code.
  */
 export async function info(ref: string, options: InfoOptions): Promise<number> {
-  const content = await askSource(ref, options, true)
+  const { error, ...content } = await askSource(ref, options, true)
   const facts = describe(content, await findOnDisk(ref, content.revision, options))
-  if (options.json === true) process.stdout.write(jsonLine({ type: 'info', ref, ...facts }))
+  const failure = error === null ? {} : { code: error.code, message: error.message }
+  if (options.json === true) process.stdout.write(jsonLine({ type: 'info', ref, ...facts, ...failure }))
   else process.stdout.write(infoText(ref, facts, terminalWidth()))
-  return exitCodes.done
+  if (error === null) return exitCodes.done
+  note(`${texts().error}${plain(errorText(error, voice()))} (${error.code})`)
+  return exitCodes.failed
 }
 
 /** Combines what the source says with what is on disk. */
 export function describe(
-  content: SourceContent,
+  content: Omit<SourceContent, 'error'>,
   whereIs: (file: SourceFile) => Whereabouts = () => 'no',
 ): RefInfo {
   const files = content.files.map((file) => ({
@@ -121,12 +125,12 @@ export function infoText(ref: string, facts: RefInfo, width: number | null): str
     [said.type, contentType],
     [said.licence, license],
     [said.gated, gated === undefined ? null : gated ? said.yes : said.no],
-    [said.size, fileTexts().sourceTotal(files.length, bytes(total))],
+    [said.size, files.length === 0 ? null : fileTexts().sourceTotal(files.length, bytes(total))],
     [
       said.quantisations,
       quantisations.map(({ name, size }) => `${name} (${bytes(size)})`).join(texts().comma),
     ],
-    [said.onDisk, onDisk],
+    [said.onDisk, files.length === 0 ? null : onDisk],
   ]
   const known = lines.flatMap(([title, value]) =>
     value === null || value === undefined || value === '' ? [] : [[title, value] as const],
@@ -139,6 +143,7 @@ export function infoText(ref: string, facts: RefInfo, width: number | null): str
     cached: said.cached,
     no: '',
   }
+  if (files.length === 0) return head
   const table = formatTable(
     [
       { title: columns.name, shrinks: true },

@@ -2,7 +2,7 @@
 import { defaultTuning } from '../../net/tuning.js'
 import { statedSize } from '../../net/content-range.js'
 import { filenameFromServer } from '../../disk/names.js'
-import { offlineError } from '../../errors.js'
+import { type DownloadError, isDownloadError, offlineError } from '../../errors.js'
 import { identify } from '../../sources/identify.js'
 import { Resolver, sourceRegistry } from '../../sources/resolver.js'
 import type { ResolvedFile, SourceDescription } from '../../sources/source.js'
@@ -24,6 +24,8 @@ export interface SourceContent extends SourceDescription {
   files: SourceFile[]
   /** Content type of a plain URL; otherwise null. */
   contentType: string | null
+  /** Why the files are unknown, although the source has described them; otherwise null. */
+  error: DownloadError | null
 }
 
 /** A file of a source. */
@@ -38,7 +40,8 @@ export interface SourceFile {
  * Asks for the files of a ref, or of a plain URL.
  *
  * @param withDescription - whether the source is asked about the repository as a whole, too.
- * @throws UsageError for what is neither a ref nor a URL; DownloadError the errors of the source.
+ * @throws UsageError for what is neither a ref nor a URL; DownloadError the errors of the source, unless it was able to
+ * describe the ref.
  */
 export async function askSource(
   text: string,
@@ -68,18 +71,18 @@ export async function askSource(
       const path = identified.filename ?? named ?? identified.url.host
       const file = { path, size: statedSize(answer), sha256: null, gitOid: null }
       const contentType = answer.headers['content-type'] ?? null
-      return { source: null, revision: null, files: [file], contentType }
+      return { source: null, revision: null, files: [file], contentType, error: null }
     }
-    // Before the files, because it also tells why access to them is refused.
-    const description = withDescription ? await resolver.describe(text, request) : {}
-    const { files } = await resolver.resolve(text, request)
-    const revision = files[0]?.revision ?? null
-    return {
-      ...description,
-      source: identified.source.name,
-      revision,
-      files: files.map(toFile),
-      contentType: null,
+    const description = withDescription ? await resolver.describe(text, request) : null
+    const known = { ...description, source: identified.source.name, contentType: null }
+    try {
+      const { files } = await resolver.resolve(text, request)
+      const revision = files[0]?.revision ?? null
+      return { ...known, revision, files: files.map(toFile), error: null }
+    } catch (error) {
+      // Of a gated repository, the description says what to do about it.
+      if (description === null || !isDownloadError(error)) throw error
+      return { ...known, revision: null, files: [], error }
     }
   } finally {
     await resolver.close()
