@@ -16,6 +16,7 @@ export interface StoredMember {
   readonly filename: string
   /** Absolute path of the bytes. In a Hugging Face cache, this is the blob. */
   readonly path: string
+  /** How much of it exists. */
   readonly state: StoredState
   /** Bytes on disk; 0 if it is missing. */
   readonly size: number
@@ -42,6 +43,7 @@ export interface StoredFile {
   readonly url: string | null
   /** Sub-folder of the manager; null if it is in none. */
   readonly mode: string | null
+  /** How its files are arranged. */
   readonly layout: Layout
   /** Revision that the source stated, such as a commit; null if unknown. */
   readonly revision: string | null

@@ -28,6 +28,7 @@ export interface VerifiedFile {
   readonly name: string
   /** Name of the file; in a group, its path inside the group's folder. */
   readonly filename: string
+  /** The result. */
   readonly status: VerifyStatus
   /** Bytes on disk; null if it can't be read. */
   readonly size: number | null

@@ -21,7 +21,7 @@ import { exitCodes, UsageError } from '../arguments.js'
 import { jsonLine, plain } from '../format.js'
 import { texts, voice } from '../language.js'
 import { confirm, type DeleteOptions } from './confirm.js'
-import { note } from './folder.js'
+import { printNote } from './folder.js'
 import { terminalWidth } from './ls.js'
 import { formatTable, formatTime } from './table.js'
 import { fileTexts } from './texts.js'
@@ -61,7 +61,7 @@ export async function cacheLs({ directory, revisions, json }: CacheListOptions):
     return exitCodes.done
   }
   if (repositories.length === 0) {
-    note(fileTexts().noFiles(plain(root)))
+    printNote(fileTexts().noFiles(plain(root)))
     return exitCodes.done
   }
   const width = terminalWidth()
@@ -72,7 +72,7 @@ export async function cacheLs({ directory, revisions, json }: CacheListOptions):
     const usage = usageOf(repository)
     return sum + usage.size + usage.unfinished
   }, 0)
-  note(fileTexts().total(repositories.length, formatBytes(size)))
+  printNote(fileTexts().total(repositories.length, formatBytes(size)))
   return exitCodes.done
 }
 
@@ -87,7 +87,7 @@ export async function cacheRm(targets: readonly string[], options: CacheRemoveOp
     if (target === null) throw new UsageError(fileTexts().badTarget(plain(text)))
     const found = findTarget(repositories, target)
     if (found.size === 0) {
-      note(`${texts().error}${fileTexts().notCached(plain(text))}`)
+      printNote(`${texts().error}${fileTexts().notCached(plain(text))}`)
       good = false
     }
     for (const [repository, commits] of found) {
@@ -116,11 +116,11 @@ export async function cachePrune(options: CachePruneOptions): Promise<number> {
     .filter(({ removal }) => !isNothing(removal))
   if (options.incomplete !== true && options.json !== true) {
     const kept = repositories.reduce((sum, repository) => sum + usageOf(repository).unfinished, 0)
-    if (kept > 0) note(fileTexts().unfinishedKept(formatBytes(kept)))
+    if (kept > 0) printNote(fileTexts().unfinishedKept(formatBytes(kept)))
   }
   if (steps.length > 0) return await remove(root, steps, options)
   if (options.json === true) process.stdout.write(summaryLine([], options))
-  else note(fileTexts().nothingToPrune)
+  else printNote(fileTexts().nothingToPrune)
   return exitCodes.done
 }
 
@@ -136,7 +136,7 @@ function rootOf(directory: string | undefined): string {
 async function read(root: string): Promise<CacheInventory> {
   const inventory = await readCache(root)
   for (const { folder, reason } of inventory.skipped)
-    note(`${texts().warning}${fileTexts().skipped(plain(folder), plain(reason))}`)
+    printNote(`${texts().warning}${fileTexts().skipped(plain(folder), plain(reason))}`)
   return inventory
 }
 
@@ -144,7 +144,7 @@ async function remove(root: string, steps: readonly Step[], options: CacheRemove
   const { dryRun = false, json = false } = options
   const total = steps.reduce((sum, { removal }) => sum + removal.freedBytes, 0)
   if (!(await confirm(fileTexts().confirm(steps.length, formatBytes(total)), options))) {
-    note(fileTexts().notDeleted)
+    printNote(fileTexts().notDeleted)
     return exitCodes.failed
   }
   const done: Step[] = []
@@ -163,13 +163,13 @@ async function remove(root: string, steps: readonly Step[], options: CacheRemove
         code === 'TARGET_LOCKED'
           ? fileTexts().downloading(name)
           : `${name}${texts().colon}${plain(errorText(error, voice()))}`
-      note(`${texts().error}${reason} (${code})`)
+      printNote(`${texts().error}${reason} (${code})`)
     }
   }
   if (json) process.stdout.write(summaryLine(done, options))
   else {
     const freed = formatBytes(done.reduce((sum, { removal }) => sum + removal.freedBytes, 0))
-    note(dryRun ? fileTexts().wouldFree(freed) : fileTexts().freed(freed))
+    printNote(dryRun ? fileTexts().wouldFree(freed) : fileTexts().freed(freed))
   }
   return done.length === steps.length ? exitCodes.done : exitCodes.failed
 }

@@ -84,13 +84,13 @@ async function hasItsFiles(record: DownloadRecord, directory: string): Promise<b
 /** Lists a folder, and reports on standard error what could not be listed. */
 export async function listFolder(folder: ModelFolder, roots?: readonly string[]): Promise<Inventory> {
   const inventory = await takeInventory({ ...folder, ...(roots === undefined ? {} : { roots }) })
-  for (const path of inventory.unreadable) note(fileTexts().unreadableFolder(plain(path)))
-  if (inventory.isCut) note(fileTexts().cut)
+  for (const path of inventory.unreadable) printNote(fileTexts().unreadableFolder(plain(path)))
+  if (inventory.isCut) printNote(fileTexts().cut)
   return inventory
 }
 
 /** Writes a line to standard error. */
-export function note(line: string): void {
+export function printNote(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
@@ -110,7 +110,7 @@ export async function requireFolder({
   if (stats !== null) return
   const message = fileTexts().noFolder(plain(directory))
   if (ownDirectory) throw new UsageError(message)
-  note(message)
+  printNote(message)
 }
 
 /** What a path on the command line means. */

@@ -8,7 +8,7 @@ import { formatBytes } from '../../util/format.js'
 import { exitCodes } from '../arguments.js'
 import { displayWidth, fit, jsonLine, plain } from '../format.js'
 import { texts, voice } from '../language.js'
-import { listFolder, note, openFolder } from './folder.js'
+import { listFolder, printNote, openFolder } from './folder.js'
 import { terminalWidth } from './ls.js'
 import { askSource, type SourceContent, type SourceFile, type SourceOptions } from './sources.js'
 import { formatTable } from './table.js'
@@ -43,7 +43,7 @@ export async function info(ref: string, options: InfoOptions): Promise<number> {
   if (options.json === true) process.stdout.write(jsonLine({ type: 'info', ref, ...facts, ...failure }))
   else process.stdout.write(infoText(ref, facts, terminalWidth()))
   if (error === null) return exitCodes.done
-  note(`${texts().error}${plain(errorText(error, voice()))} (${error.code})`)
+  printNote(`${texts().error}${plain(errorText(error, voice()))} (${error.code})`)
   return exitCodes.failed
 }
 

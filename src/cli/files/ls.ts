@@ -4,9 +4,9 @@ import { sourceRegistry } from '../../sources/resolver.js'
 import { formatBytes } from '../../util/format.js'
 import { exitCodes } from '../arguments.js'
 import { jsonLine, plain } from '../format.js'
-import { listFolder, note, openFolder, requireFolder } from './folder.js'
+import { listFolder, printNote, openFolder, requireFolder } from './folder.js'
 import { askSource, type SourceFile, type SourceOptions } from './sources.js'
-import { formatPercent, formatTable, formatTime } from './table.js'
+import { percentText, formatTable, formatTime } from './table.js'
 import { fileTexts } from './texts.js'
 
 /** Parsed options of `ls`. */
@@ -34,12 +34,12 @@ export async function ls(ref: string | undefined, options: ListOptions): Promise
     return exitCodes.done
   }
   if (shown.length === 0) {
-    note(fileTexts().noFiles(plain(options.directory)))
+    printNote(fileTexts().noFiles(plain(options.directory)))
     return exitCodes.done
   }
   process.stdout.write(entryTable(shown, options.files === true, terminalWidth()))
   const size = shown.reduce((sum, entry) => sum + entry.size, 0)
-  note(fileTexts().total(shown.length, formatBytes(size)))
+  printNote(fileTexts().total(shown.length, formatBytes(size)))
   return exitCodes.done
 }
 
@@ -111,7 +111,7 @@ function sizeText({ state, size, total }: Pick<StoredFile, 'state' | 'size' | 't
   const { partial, missing } = fileTexts()
   if (state === 'missing') return missing
   if (state === 'complete') return formatBytes(size)
-  return partial(formatBytes(size), total === null ? null : formatBytes(total), formatPercent(size, total))
+  return partial(formatBytes(size), total === null ? null : formatBytes(total), percentText(size, total))
 }
 
 // ---- At a source
@@ -124,7 +124,7 @@ async function listSource(ref: string, options: ListOptions): Promise<number> {
   }
   process.stdout.write(sourceTable(files, terminalWidth()))
   const total = files.reduce((sum, { size }) => sum + (size ?? 0), 0)
-  note(fileTexts().sourceTotal(files.length, formatBytes(total)))
+  printNote(fileTexts().sourceTotal(files.length, formatBytes(total)))
   return exitCodes.done
 }
 

@@ -10,7 +10,7 @@ import { exitCodes } from '../arguments.js'
 import { jsonLine, plain } from '../format.js'
 import { texts, voice } from '../language.js'
 import { confirm, type DeleteOptions } from './confirm.js'
-import { listFolder, type ModelFolder, note, openFolder, requireFolder } from './folder.js'
+import { listFolder, type ModelFolder, printNote, openFolder, requireFolder } from './folder.js'
 import { fileTexts } from './texts.js'
 
 /** Parsed options of `rm`. */
@@ -33,7 +33,7 @@ export async function rm(names: readonly string[], options: RemoveOptions): Prom
   const { dryRun = false, json = false } = options
   const total = chosen.reduce((sum, { size }) => sum + size, 0)
   if (!(await confirm(fileTexts().confirm(chosen.length, formatBytes(total)), options))) {
-    note(fileTexts().notDeleted)
+    printNote(fileTexts().notDeleted)
     return exitCodes.failed
   }
   let freed = 0
@@ -55,10 +55,11 @@ export async function rm(names: readonly string[], options: RemoveOptions): Prom
         code === 'TARGET_LOCKED'
           ? fileTexts().downloading(plain(name))
           : `${plain(name)}${texts().colon}${plain(errorText(error, voice()))}`
-      note(`${texts().error}${reason} (${code})`)
+      printNote(`${texts().error}${reason} (${code})`)
     }
   }
-  if (!json) note(dryRun ? fileTexts().wouldFree(formatBytes(freed)) : fileTexts().freed(formatBytes(freed)))
+  if (!json)
+    printNote(dryRun ? fileTexts().wouldFree(formatBytes(freed)) : fileTexts().freed(formatBytes(freed)))
   return good ? exitCodes.done : exitCodes.failed
 }
 
@@ -88,7 +89,7 @@ function choose(
   }
   for (const { name, code, message } of problems) {
     if (json === true) process.stdout.write(jsonLine({ type: 'failed', name, code, message }))
-    note(`${texts().error}${message}`)
+    printNote(`${texts().error}${message}`)
   }
   return problems.length === 0 ? [...chosen] : null
 }
@@ -104,7 +105,7 @@ async function removeWithRecords(folder: ModelFolder, entry: StoredFile): Promis
       await store.remove(hash('sha256', url))
     } catch (error) {
       // Without its file, a record is only out of date.
-      if (isDownloadError(error)) note(`${texts().warning}${plain(errorText(error, voice()))}`)
+      if (isDownloadError(error)) printNote(`${texts().warning}${plain(errorText(error, voice()))}`)
     } finally {
       await store.close()
     }

@@ -5,7 +5,7 @@ import type { FileCommand } from './program.js'
 import { info } from './info.js'
 import { ls } from './ls.js'
 import { rm } from './rm.js'
-import { verify } from './verify.js'
+import { verifyOnDisk } from './verify.js'
 
 /** Runs a command and returns the exit code. */
 export async function runFileCommand(command: FileCommand): Promise<number> {
@@ -17,7 +17,7 @@ export async function runFileCommand(command: FileCommand): Promise<number> {
     case 'rm':
       return await rm(command.names, command.options)
     case 'verify':
-      return await verify(command.what, command.options)
+      return await verifyOnDisk(command.what, command.options)
     case 'info':
       return await info(command.ref, command.options)
     case 'cache ls':

@@ -68,6 +68,6 @@ export function formatTime(date: Date): string {
 }
 
 /** `12.3 %` of a whole; null if that is unknown or 0. */
-export function formatPercent(part: number, whole: number | null): string | null {
+export function percentText(part: number, whole: number | null): string | null {
   return whole === null || whole === 0 ? null : `${((part / whole) * 100).toFixed(1)} %`
 }

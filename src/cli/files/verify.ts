@@ -23,7 +23,7 @@ import { displayWidth, fit, jsonLine, plain } from '../format.js'
 import { texts, voice } from '../language.js'
 import { networkSettings } from '../network.js'
 import { onSignal } from '../signals.js'
-import { listFolder, locate, note, openFolder, requireFolder } from './folder.js'
+import { listFolder, locate, printNote, openFolder, requireFolder } from './folder.js'
 import type { SourceOptions } from './sources.js'
 import { fileTexts } from './texts.js'
 
@@ -49,7 +49,7 @@ interface Sized {
  * @param what - folders, files, refs, or names as `ls` prints them. None: everything in the folder of models.
  * @returns the exit code: 0 if nothing is wrong.
  */
-export async function verify(what: readonly string[], options: VerifyCommandOptions): Promise<number> {
+export async function verifyOnDisk(what: readonly string[], options: VerifyCommandOptions): Promise<number> {
   const stop = new AbortController()
   const interruption = onSignal(async () => {
     stop.abort()
@@ -57,7 +57,7 @@ export async function verify(what: readonly string[], options: VerifyCommandOpti
   try {
     const found = await collect(what, options, stop.signal)
     if (found === null) return exitCodes.failed
-    if (found.length === 0) note(fileTexts().nothingToVerify)
+    if (found.length === 0) printNote(fileTexts().nothingToVerify)
     return await check(withDigest(found, options), options, stop.signal)
   } catch (error) {
     if (interruption.exitCode !== null) return interruption.exitCode
@@ -104,7 +104,7 @@ async function collectOne(
   const known = findEntries(entries, text)
   if (known.length > 1 && known.some(({ url }) => url !== text)) {
     const all = known.map(({ name }) => plain(name)).join(texts().comma)
-    note(`${texts().error}${fileTexts().ambiguous(plain(text), all)}`)
+    printNote(`${texts().error}${fileTexts().ambiguous(plain(text), all)}`)
     return null
   }
   if (isSource && isRef(text, sources) && options.offline !== true) {
@@ -112,7 +112,7 @@ async function collectOne(
     return sized(entries, asked)
   }
   if (known.length > 0) return sized(known, targetsOf(known, true))
-  note(`${texts().error}${fileTexts().notFound(plain(text), plain(options.directory))}`)
+  printNote(`${texts().error}${fileTexts().notFound(plain(text), plain(options.directory))}`)
   return null
 }
 
@@ -233,7 +233,7 @@ async function check(
   if (json) process.stdout.write(jsonLine({ type: 'summary', ok, counts, bytes }))
   else if (!quiet && found.length > 0) {
     const time = formatDuration((systemClock.now() - begun) / 1000)
-    note(fileTexts().verified(found.length, countsText(report.files), formatBytes(bytes), time))
+    printNote(fileTexts().verified(found.length, countsText(report.files), formatBytes(bytes), time))
   }
   return ok ? exitCodes.done : exitCodes.failed
 }

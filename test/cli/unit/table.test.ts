@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { formatPercent, formatTable, formatTime } from '../../../src/cli/files/table.js'
+import { percentText, formatTable, formatTime } from '../../../src/cli/files/table.js'
 import { displayWidth } from '../../../src/cli/format.js'
 import fc from '../../support/properties.js'
 
@@ -50,6 +50,6 @@ describe('formatTable', () => {
 describe('texts in cells', () => {
   it('are times to the minute, and percentages', () => {
     expect(formatTime(new Date(2026, 1, 5, 2, 3, 59))).toBe('2026-02-05 02:03')
-    expect([formatPercent(1, 8), formatPercent(1, null), formatPercent(0, 0)]).toEqual(['12.5 %', null, null])
+    expect([percentText(1, 8), percentText(1, null), percentText(0, 0)]).toEqual(['12.5 %', null, null])
   })
 })
