@@ -1,6 +1,5 @@
 /** Lists what is on disk in a folder of models, together with what the records of downloads tell about it. */
 import { basename, dirname, join, relative, sep } from 'node:path'
-import pLimit from 'p-limit'
 import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
 import { linkBelow } from '../disk/links.js'
@@ -10,16 +9,13 @@ import type { DownloadRecord } from '../download/record.js'
 import { readRepository } from '../layouts/hf-inventory.js'
 import { blobFolder, repositoryOfFolder } from '../layouts/hf-paths.js'
 import type { CacheRepository } from '../layouts/hf-usage.js'
-import { Slices } from '../util/slices.js'
+import { mapInTurn } from '../util/slices.js'
 import { partialOf, targetOfPart } from './partial.js'
 import { type EntryInit, entryOf, type StoredFile, type StoredMember } from './stored.js'
 import { walk } from './walk.js'
 
-/** Maximum number of files that are looked at at the same time. */
-const maxParallelLooks = 16
-
-/** What an entry costs, in units of {@link Slices}. */
-const entryUnits = 500
+/** How many files are looked at at the same time, and what looking at one costs. */
+const looking = { parallel: 16, units: 2_000 }
 
 /** What to list. */
 export interface InventoryInit {
@@ -50,16 +46,12 @@ export async function takeInventory(init: InventoryInit): Promise<Inventory> {
   const { places, records } = init
   const claimed = new Set<string>()
   const links = new LinkCheck()
-  const slots = pLimit(maxParallelLooks)
-  const slices = new Slices()
   const entries: StoredFile[] = []
-  await pLimit(maxParallelLooks).map(records, async (record) => {
-    slices.spend(entryUnits)
-    await slices.rest()
+  await mapInTurn(records, looking, async (record) => {
     const { entry, members } = recorded(record, places)
     for (const { path } of members) claimed.add(path)
     if (await links.isBehindLink(places.rootOf(record), members)) return
-    const looked = await slots.map(members, (member) => look(member))
+    const looked = await mapInTurn(members, looking, look)
     const stored = entryOf(entry, looked)
     if (stored.state !== 'missing' || stored.finished) entries.push(stored)
   })
@@ -72,8 +64,8 @@ export async function takeInventory(init: InventoryInit): Promise<Inventory> {
     if (target === null) complete.push(path)
     else if (!claimed.has(target)) partials.add(target)
   }
-  const found = await slots.map(complete, (path) => unrecorded(path, init))
-  const unfinished = await slots.map([...partials], (path) => unrecordedPart(path, init))
+  const found = await mapInTurn(complete, looking, (path) => unrecorded(path, init))
+  const unfinished = await mapInTurn([...partials], looking, (path) => unrecordedPart(path, init))
   for (const entry of [...found, ...unfinished]) if (entry !== null) entries.push(entry)
   for (const path of walked.repositories) {
     const folder = basename(path)
@@ -232,7 +224,7 @@ async function snapshotsOf(
       return claimed.has(bytes) ? [] : [{ filename, path: bytes, total: null, ...digestOf(blob) }]
     })
     if (members.length === 0) continue
-    const looked = await pLimit(maxParallelLooks).map(members, look)
+    const looked = await mapInTurn(members, looking, look)
     const { name, mode } = placeOf(folder, init)
     const url = `hf:${prefix}${repository.name}@${commit}`
     const entry = { name, path: folder, url, mode, revision: commit, finished: true }

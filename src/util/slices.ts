@@ -4,6 +4,32 @@ import { setImmediate } from 'node:timers/promises'
 const sliceUnits = 200_000
 
 /**
+ * Maps a long list with a number of tasks at the same time. Unlike a queue, it has no task before its turn, so that a list of
+ * many thousand items does not block the event loop when it begins.
+ *
+ * @param units - what starting a task costs, in units of {@link Slices}.
+ * @returns the results in the order of the items. Rejects with the first error; no further task is started then.
+ */
+export async function mapInTurn<T, R>(
+  items: readonly T[],
+  { parallel, units }: { parallel: number; units: number },
+  task: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = []
+  const slices = new Slices()
+  const rest = items.entries()
+  const work = async () => {
+    for (const [index, item] of rest) {
+      results[index] = await task(item)
+      slices.spend(units)
+      await slices.rest()
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, work))
+  return results
+}
+
+/**
  * Divides long work into slices, so that the event loop gets its turn in between. It counts the work and not the time,
  * so the same work always has the same slices.
  */

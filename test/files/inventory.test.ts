@@ -1,4 +1,5 @@
 /** Lists of what is on disk in a folder of models. */
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -116,6 +117,9 @@ describe('manager.files()', () => {
     unlinkSync(file.path)
     expect(await manager.files()).toMatchObject([{ name: 'a.bin', state: 'missing', size: 0 }])
     expect(await manager.verify()).toMatchObject({ ok: false, counts: { missing: 1 } })
+    // Neither does a pipe in the place of the file hold up the check.
+    execFileSync('mkfifo', [file.path])
+    expect(await manager.verify()).toMatchObject({ ok: false, counts: { unreadable: 1 } })
     const signal = AbortSignal.abort()
     await expect(manager.verify({ signal })).rejects.toMatchObject({ code: 'CANCELED' })
     await expect(manager.verify({ names: ['x'] })).rejects.toMatchObject({ code: 'NOT_FOUND' })
