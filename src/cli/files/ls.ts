@@ -45,7 +45,8 @@ export async function ls(ref: string | undefined, options: ListOptions): Promise
 
 /** Cells per line of the terminal; null if standard output is none. */
 export function terminalWidth(): number | null {
-  return process.stdout.isTTY ? process.stdout.columns : null
+  // A terminal that does not know its size has 0 columns.
+  return process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : null
 }
 
 /** The JSON form of an entry, as a line of `ls --json`. */

@@ -272,6 +272,11 @@ function countsText(files: readonly VerifiedFile[]): string {
 /** How often the line is written, in milliseconds: on a terminal it is rewritten, elsewhere it is a new one. */
 const intervalMs = { terminal: 100, elsewhere: 10_000 }
 
+/** Cells that can be written without a line break. A terminal that does not know its size has 0 columns. */
+function widthOf({ columns }: NodeJS.WriteStream): number {
+  return columns > 20 ? columns - 1 : 79
+}
+
 /** The progress on one line of standard error. */
 class ProgressLine {
   readonly #stream: NodeJS.WriteStream | null
@@ -303,12 +308,12 @@ class ProgressLine {
       stream.write(`${line}\n`)
       return
     }
-    stream.write(`\r${fit(line, Math.max(20, stream.columns - 1))}`)
+    stream.write(`\r${fit(line, widthOf(stream))}`)
     this.#isShown = true
   }
 
   clear(): void {
-    if (this.#isShown) this.#stream?.write(`\r${' '.repeat(Math.max(20, this.#stream.columns - 1))}\r`)
+    if (this.#isShown && this.#stream !== null) this.#stream.write(`\r${' '.repeat(widthOf(this.#stream))}\r`)
     this.#isShown = false
   }
 }
