@@ -36,7 +36,7 @@ export const commandHelp: {
   get: {
     summary: '下载文件',
     description: '下载一个或多个网址。文件完整并通过校验后，才会使用最终的文件名。',
-    args: ['http 或 https 网址，或 hf:用户/仓库 这样的模型名称'],
+    args: ['http 或 https 网址，或 hf:用户/仓库 这样的模型名称；NAME=URL 可指定文件名'],
     options: {
       ...network,
       directory: '保存文件的文件夹，不存在时自动创建（默认：当前目录；使用 hf-cache 时为缓存目录）',
@@ -45,6 +45,8 @@ export const commandHelp: {
       formatCheck: '不检查内容是否符合文件名所示的格式',
       restrictNames: '仓库中文件名不安全的文件改名后保存，而不是跳过',
       dryRun: '只列出将要下载的内容，不下载',
+      inputFile: '网址列表，每行一个；- 表示标准输入；可多次给出',
+      keepPaths: '按来源中的文件夹保存：DIR/owner/repo/NAME',
       output: '文件名；有多个文件时为文件夹名；只能用于单个网址（默认：取自网址）',
       mode: '保存文件的子文件夹：DIR/MODE/NAME',
       sha256: '文件应有的校验和；只能用于单个网址',
@@ -76,6 +78,8 @@ export const commandHelp: {
   model-downloader get --json https://example.com/llama.gguf | jq .
   model-downloader get --dry-run hf:owner/model:Q4_K_M
   model-downloader get --layout hf-cache hf:owner/model:Q4_K_M
+  model-downloader get a.gguf=https://example.com/1 b.gguf=https://example.com/2
+  model-downloader get -i urls.txt -d models --keep-paths
 `,
   },
   preload: {

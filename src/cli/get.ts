@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { dirname, join, relative, resolve } from 'node:path'
+import pLimit from 'p-limit'
 import { isInside } from '../disk/inside.js'
 import { useSyncIo } from '../disk/io.js'
 import { environmentCache, userCache } from '../download/destination.js'
@@ -7,21 +8,24 @@ import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import { toDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
+import { internals } from '../manager/internals.js'
 import { DownloadManager } from '../manager/manager.js'
 import type { DownloadPlan } from '../manager/plan.js'
-import { displayName, identify, isRef } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { DownloadStore } from '../store/store.js'
 import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
 import { fit, jsonLine, plain } from './format.js'
+import type { ListedOptions } from './input/list.js'
+import { readLists } from './input/read-list.js'
+import { foldersKept, modesOf, requestOf, type Wanted, wantedOf } from './input/wanted.js'
 import { texts } from './language.js'
 import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
 import { onSignal } from './signals.js'
-import { begunGroups, withFinishedRefs } from './stores.js'
+import { begunGroups, storeByUrl, withFinishedRefs } from './stores.js'
 
 /** Parsed options of `get`. */
 export interface GetOptions extends NetworkOptions {
@@ -33,7 +37,10 @@ export interface GetOptions extends NetworkOptions {
   formatCheck?: boolean | undefined
   restrictNames?: boolean | undefined
   dryRun?: boolean | undefined
+  /** Lists of URLs. */
+  inputFile?: string[] | undefined
   output?: string | undefined
+  keepPaths?: boolean | undefined
   mode?: string | undefined
   sha256?: string | undefined
   size?: number | undefined
@@ -53,19 +60,22 @@ export interface GetOptions extends NetworkOptions {
 /**
  * Downloads every URL and reports the progress.
  *
+ * @param urls - URLs and refs, each possibly preceded by `NAME=`.
  * @returns the exit code.
  * @throws UsageError before anything is downloaded.
  */
 export async function get(urls: readonly string[], options: GetOptions): Promise<number> {
-  const wanted = distinctUrls(urls, options.restrictNames)
-  if (wanted.size > 1) {
-    for (const name of ['output', 'sha256', 'size', 'mirror'] as const) {
-      if (options[name] !== undefined) throw new UsageError(texts().singleUrlOnly(`--${name}`, wanted.size))
-    }
+  const listed = await readLists(options.inputFile ?? [])
+  const wanted = wantedOf(urls, listed, { ...options, sources: sourceRegistry() })
+  if (wanted.size === 0) {
+    if (options.quiet !== true) process.stderr.write(`${texts().note}${texts().listEmpty}\n`)
+    return exitCodes.done
   }
+  requireSingle(wanted, options)
   requireLayout(options)
-  const manager = createManager(new Set(wanted.values()), options)
-  if (options.dryRun === true) return await dryRun(manager, wanted.values(), requestOptions(options), options)
+  const manager = createManager(wanted, options)
+  await requireValid(manager, wanted, options)
+  if (options.dryRun === true) return await dryRun(manager, requestsOf(manager, wanted, options), options)
   const reporter = await createReporter(wanted.size, options)
   const interruption = onSignal(() => {
     reporter.close()
@@ -76,20 +86,20 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
     const report = lastOnce(reporter)
     // With --quiet only the outcomes are reported, see below.
     if (options.quiet !== true)
-      forwardEvents(manager, report, (download) => wanted.get(download.url) ?? download.url)
+      forwardEvents(manager, report, (download) => wanted.get(download.url)?.url ?? download.url)
     const ends: Promise<boolean>[] = []
-    const request = requestOptions(options)
-    for (const url of wanted.values()) {
+    const start = async ({ url, prefix }: Wanted, request: () => Promise<DownloadOptions>) => {
       try {
-        const download = await manager.download({ ...request, url })
+        const download = await manager.download(await request())
         downloads.push(download)
-        ends.push(settle(download, url, report))
+        return await settle(download, url, report)
       } catch (error) {
-        if (isUsage(error)) throw toUsageError(error)
+        if (isUsage(error)) throw toUsageError(error, prefix)
         report(failedReport(url, toDownloadError(error)))
-        ends.push(Promise.resolve(false))
+        return false
       }
     }
+    for (const [one, request] of requestsOf(manager, wanted, options)) ends.push(start(one, request))
     const good = await Promise.all(ends)
     if (interruption.exitCode !== null && good.includes(false)) {
       await interruption.closed
@@ -105,25 +115,72 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   }
 }
 
-/** Maps each normalized URL to the first spelling of it that was given. */
-function distinctUrls(urls: readonly string[], restrictNames?: boolean): Map<string, string> {
-  const sources = sourceRegistry()
-  const wanted = new Map<string, string>()
-  for (const url of urls) {
-    // Invalid refs are reported before anything is downloaded.
-    const identified = asUsageError(
-      () => identify(url, sources, null, restrictNames),
-      `${plain(displayName(url, sources))}${texts().colon}`,
-    )
-    const key = identified.kind === 'url' ? identified.url.href : url
-    if (!wanted.has(key)) wanted.set(key, url)
+/** Options that say something about one file are refused if there are several. */
+function requireSingle(wanted: ReadonlyMap<string, Wanted>, options: GetOptions): void {
+  const [only] = wanted.values()
+  if (wanted.size === 1) {
+    if (options.output !== undefined && only?.options.filename !== undefined)
+      throw new UsageError(texts().namedTwice)
+    return
   }
-  return wanted
+  for (const name of ['output', 'sha256', 'size', 'mirror'] as const) {
+    if (options[name] !== undefined) throw new UsageError(texts().singleUrlOnly(`--${name}`, wanted.size))
+  }
+}
+
+/** Invalid requests are reported before anything is downloaded. */
+async function requireValid(
+  manager: DownloadManager,
+  wanted: ReadonlyMap<string, Wanted>,
+  options: GetOptions,
+): Promise<void> {
+  const shared = requestOptions(options)
+  try {
+    for (const one of wanted.values()) {
+      const request = { ...requestOf(one, shared, placeOf(options), null), url: one.url }
+      asUsageError(() => manager[internals].read(request), one.prefix)
+    }
+  } catch (error) {
+    await manager.close()
+    throw error
+  }
+}
+
+/** How many refs are asked at a time how many files they stand for. */
+const maxCounting = 8
+
+/** The requests of a run, in their order. */
+function requestsOf(
+  manager: DownloadManager,
+  wanted: ReadonlyMap<string, Wanted>,
+  options: GetOptions,
+): [Wanted, () => Promise<DownloadOptions>][] {
+  const shared = requestOptions(options)
+  const limit = pLimit(maxCounting)
+  const requestFor = async (one: Wanted): Promise<DownloadOptions> => {
+    const request = (folders: readonly string[] | null) => ({
+      ...requestOf(one, shared, placeOf(options), folders),
+      url: one.url,
+    })
+    if (one.kept === null) return request(null)
+    // A ref that is known already stays where it is.
+    await manager.ready
+    const known = manager.get(one.url)?.record
+    if (known !== undefined) return { ...request(null), mode: null, directory: known.directory ?? '.' }
+    const countFiles = () => limit(async () => (await manager.plan(request(null))).files.length)
+    return request(await foldersKept(one.kept, countFiles))
+  }
+  return [...wanted.values()].map((one) => [one, () => requestFor(one)])
+}
+
+/** The folder and the mode of the run. */
+function placeOf({ directory = '.', mode }: GetOptions): { folder: string; mode: string | undefined } {
+  return { folder: directory, mode }
 }
 
 /** Download options that all URLs of the run share. */
-function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
-  const request: Omit<DownloadOptions, 'url'> = {}
+function requestOptions(options: GetOptions): ListedOptions {
+  const request: ListedOptions = {}
   if (options.output !== undefined) request.filename = options.output
   if (options.sha256 !== undefined) request.sha256 = options.sha256
   if (options.size !== undefined) request.size = options.size
@@ -139,9 +196,14 @@ function requestOptions(options: GetOptions): Omit<DownloadOptions, 'url'> {
   return request
 }
 
+/** The options of a run, with those of one of its refs. */
+type RefOptions = GetOptions & { own: ListedOptions | undefined }
+
 /** Digest of the options that must be unchanged for a later run to resume a group. */
-function groupsOf({ output, mode, include, exclude, force, layout, restrictNames }: GetOptions): string {
-  const wanted = JSON.stringify({ output, mode, include, exclude, force, layout, restrictNames })
+function groupsOf(options: RefOptions): string {
+  const { output, mode, include, exclude, force, layout, restrictNames, keepPaths, own } = options
+  const given = { output, mode, include, exclude, force, layout, restrictNames, keepPaths, own }
+  const wanted = JSON.stringify(given)
   return createHash('sha256').update(wanted).digest('hex').slice(0, 16)
 }
 
@@ -160,9 +222,9 @@ function notesOf(options: GetOptions): string {
 }
 
 /** Folder for the records of finished refs; null if there is none. They hold for the same options in the same folder. */
-function finishedOf(options: GetOptions): string | null {
+function finishedOf(options: RefOptions): string | null {
   const cache = userCache()
-  const { output, mode, include, exclude, layout, restrictNames, sha256, size } = options
+  const { output, mode, include, exclude, layout, restrictNames, sha256, size, keepPaths, own } = options
   const wanted = {
     folder: notesOf(options),
     output,
@@ -173,25 +235,53 @@ function finishedOf(options: GetOptions): string | null {
     restrictNames,
     sha256,
     size,
+    keepPaths,
+    own,
   }
   const key = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 32)
   return cache === null ? null : join(cache, 'refs', key)
 }
 
-function storeOf(urls: ReadonlySet<string>, options: GetOptions): DownloadStore {
-  const sources = sourceRegistry()
-  const refs = new Set([...urls].filter((url) => isRef(url, sources)))
-  const begun = begunGroups(notesOf(options), ['get', groupsOf(options)], urls)
-  return withFinishedRefs(begun, finishedOf(options), refs)
+/** The store of a run. Refs with options of their own have a store for these options. */
+function storeOf(wanted: Iterable<Wanted>, options: GetOptions): DownloadStore {
+  const byOptions = new Map<
+    string,
+    { own: ListedOptions | undefined; urls: Set<string>; refs: Set<string> }
+  >()
+  for (const { url, options: given, isRef } of wanted) {
+    // A plain URL leaves no record behind.
+    const own = isRef ? deciding(given) : undefined
+    const key = JSON.stringify(own ?? null)
+    const known = byOptions.get(key) ?? { own, urls: new Set(), refs: new Set() }
+    byOptions.set(key, known)
+    known.urls.add(url)
+    if (isRef) known.refs.add(url)
+  }
+  const stores = [...byOptions.values()].map(({ own, urls, refs }): [ReadonlySet<string>, DownloadStore] => {
+    const all = { ...options, own }
+    const begun = begunGroups(notesOf(options), ['get', groupsOf(all)], urls)
+    return [urls, withFinishedRefs(begun, finishedOf(all), refs)]
+  })
+  const [only] = stores
+  return stores.length === 1 && only !== undefined ? only[1] : storeByUrl(stores)
 }
 
-function requireLayout({ layout, output, mode }: GetOptions): void {
+/** The options that decide what is downloaded, and where to; undefined if there are none. */
+function deciding(options: ListedOptions): ListedOptions | undefined {
+  const entries = Object.entries(options).filter(([name]) => name !== 'headers')
+  return entries.length === 0 ? undefined : Object.fromEntries(entries)
+}
+
+function requireLayout({ layout, output, mode, keepPaths }: GetOptions): void {
   if (layout !== 'hf-cache') return
-  const given = output !== undefined ? 'output' : mode !== undefined ? 'mode' : null
+  const names = { output, mode, 'keep-paths': keepPaths }
+  const given = Object.entries(names).find(([, value]) => value !== undefined)?.[0] ?? null
   if (given !== null) throw new UsageError(texts().layoutFixesNames(`--${given}`))
 }
 
-function createManager(urls: ReadonlySet<string>, options: GetOptions): DownloadManager {
+function createManager(wanted: ReadonlyMap<string, Wanted>, options: GetOptions): DownloadManager {
+  const modes = new Set(modesOf(wanted.values()))
+  if (options.mode !== undefined) modes.add(options.mode)
   // Blocking I/O is fine, because the process does nothing else.
   useSyncIo()
   return asUsageError(
@@ -199,11 +289,11 @@ function createManager(urls: ReadonlySet<string>, options: GetOptions): Download
       new DownloadManager({
         ...folderOf(options),
         adopt: options.adopt ?? true,
-        ...defaultPools(urls.size, options),
+        ...defaultPools(wanted.size, options),
         maxBytesPerSecond: options.limitRate ?? null,
-        modes: options.mode === undefined ? [] : [options.mode],
+        modes: [...modes],
         defaultMode: options.mode ?? null,
-        store: storeOf(urls, options),
+        store: storeOf(wanted.values(), options),
         autoResume: false,
         ...networkSettings(options),
         worker: false,
@@ -236,21 +326,20 @@ async function settle(download: Download, url: string, report: (report: Report) 
  */
 export async function dryRun(
   manager: DownloadManager,
-  urls: Iterable<string>,
-  request: Omit<DownloadOptions, 'url'>,
+  requests: Iterable<[Wanted, () => Promise<DownloadOptions>]>,
   { json = false, quiet = false }: { json?: boolean | undefined; quiet?: boolean | undefined },
 ): Promise<number> {
   const interruption = onSignal(() => manager.close())
   let good = true
   try {
-    for (const url of urls) {
+    for (const [{ url, prefix }, request] of requests) {
       try {
-        const plan = await manager.plan({ ...request, url })
+        const plan = await manager.plan(await request())
         good &&= plan.fits !== false && plan.files.every(({ status }) => status !== 'refused')
         if (json) process.stdout.write(jsonLine({ type: 'plan', ...plan }))
         else if (!quiet) process.stdout.write(planText(plan))
       } catch (error) {
-        if (isUsage(error)) throw toUsageError(error)
+        if (isUsage(error)) throw toUsageError(error, prefix)
         if (interruption.exitCode !== null) return interruption.exitCode
         good = false
         const report = failedReport(url, toDownloadError(error))

@@ -44,6 +44,8 @@ Examples:
   model-downloader get --json https://example.com/llama.gguf | jq .
   model-downloader get --dry-run hf:owner/model:Q4_K_M
   model-downloader get --layout hf-cache hf:owner/model:Q4_K_M
+  model-downloader get a.gguf=https://example.com/1 b.gguf=https://example.com/2
+  model-downloader get -i urls.txt -d models --keep-paths
 `
 
 const preloadHelp = `
@@ -114,7 +116,15 @@ export function createProgram(version: string, commands: Commands): Command {
     .description(
       'Downloads one or more URLs. A file gets its final name only when it is complete and verified.',
     )
-    .argument('<url...>', 'http or https URLs, or refs such as hf:owner/repo')
+    .argument(
+      '[url...]',
+      'http or https URLs, or refs such as hf:owner/repo; NAME=URL sets the name of the file',
+    )
+    .option(
+      '-i, --input-file <file>',
+      'list of URLs, one per line; - is standard input; may be repeated',
+      addText,
+    )
     .option(
       '-d, --directory <dir>',
       'folder for the files; created if missing (default: working directory, or the cache with hf-cache)',
@@ -135,6 +145,7 @@ export function createProgram(version: string, commands: Commands): Command {
       'file name, or folder name for several files; single URL only (default: taken from the URL)',
       parseOutputName,
     )
+    .option('--keep-paths', 'store files in the folders of their source: DIR/owner/repo/NAME')
     .option('--mode <name>', 'sub-folder for the file: DIR/MODE/NAME')
     .option('--sha256 <hex>', 'digest that the file must have; single URL only', parseSha256)
     .option(
@@ -176,7 +187,11 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')
     .addHelpText('after', () => helpBelow('get', getHelp))
-    .action((urls: string[], options: GetOptions) => commands.get(urls, options))
+    .action((urls: string[], options: GetOptions, command: Command) => {
+      if (urls.length === 0 && options.inputFile === undefined)
+        command.error("error: missing required argument 'url'", { code: 'commander.missingArgument' })
+      return commands.get(urls, options)
+    })
 
   const preload = program
     .command('preload')

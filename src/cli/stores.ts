@@ -110,6 +110,40 @@ export function withFinishedRefs(
 }
 
 /**
+ * One store of several, each for the records of other URLs.
+ *
+ * @param stores - the URLs that belong to each of them.
+ */
+export function storeByUrl(
+  stores: readonly (readonly [ReadonlySet<string>, DownloadStore])[],
+): DownloadStore {
+  const byUrl = new Map<string, DownloadStore>()
+  for (const [urls, store] of stores) for (const url of urls) byUrl.set(url, store)
+  const byId = new Map<string, DownloadStore>()
+  return {
+    async load() {
+      const loaded = await Promise.all(stores.map(([, store]) => store.load()))
+      return {
+        records: loaded.flatMap(({ records }) => records),
+        problems: [...new Set(loaded.flatMap(({ problems }) => problems))],
+      }
+    },
+    async save(record) {
+      const store = byUrl.get(record.url)
+      if (store === undefined) return
+      byId.set(record.id, store)
+      await store.save(record)
+    },
+    async remove(id) {
+      await byId.get(id)?.remove(id)
+    },
+    async close() {
+      for (const [, store] of stores) await store.close?.()
+    },
+  }
+}
+
+/**
  * A store for a command that may run next to a server that uses the same directory. It records only
  * completed downloads in the store of the server, so that both know which files were verified, and the queue
  * of the server stays its own. An interrupted run resumes from the journals next to the files, and for groups

@@ -27,6 +27,37 @@ export const englishTexts = {
     `${option} can be used with a single URL only, but ${count} were given.`,
   layoutFixesNames: (option: string) =>
     `${option} cannot be combined with --layout hf-cache, which determines the file names.`,
+  /** Before what is wrong with a line of a list. */
+  listLine: (file: string, line: number) => `${file}, line ${line}: `,
+  listInput: 'standard input',
+  listNotRead: (file: string, reason: string) => `The list ${file} can't be read (${reason}).`,
+  listIsFolder: (file: string) => `The list ${file} is not a file.`,
+  listFileTooLarge: (file: string, limit: string) => `The list ${file} is larger than ${limit}.`,
+  listInputTwice: 'Only one list can be read from standard input.',
+  listEmpty: 'The list names no URL, so there is nothing to download.',
+  listTooLong: (max: number) => `A list may name at most ${max} URLs.`,
+  listLineTooLong: (max: number) => `The line is longer than ${max} characters.`,
+  listNotText: 'It is neither UTF-8 nor UTF-16.',
+  listOptionFirst: 'An indented line sets an option of the URL above it, but there is none.',
+  listOptionOfJson: 'The options of a JSON object belong inside it.',
+  listUnknownOption: (name: string | null, known: readonly string[]) =>
+    `${name ?? 'This'} is not an option; an indented line is one of ${known.map((each) => `${each}=`).join(', ')}.`,
+  listOptionWithoutValue: (name: string) => `The option has no value; write ${name}=…`,
+  listValueEmpty: 'The value is empty.',
+  listNameHasFolder:
+    'Expected a file name without folders (UNSAFE_FILENAME). Set the folder with -d or dir=.',
+  listOtherDigest: 'Expected sha-256=HEX; other digests are not supported.',
+  listNotJson: 'It is not valid JSON; each object must be on a line of its own, as `jq -c` prints it.',
+  listNotObject:
+    'Expected a JSON object such as {"url":"https://…"} on each line; `jq -c ".[]"` divides a list.',
+  listUnknownField: (name: string | null, known: readonly string[]) =>
+    `${name ?? 'A field'} is not a field of a request; known are ${known.join(', ')}.`,
+  listNoUrl: 'It has no url.',
+  listedDifferently: (where: string) => `This URL was given before with other options (${where}).`,
+  /** Where a URL was given that is in no list. */
+  listArguments: 'on the command line',
+  listedAt: (file: string, line: number) => `line ${line} of ${file}`,
+  namedTwice: '--output and NAME=URL both name the file; use one of them.',
   // Wrong usage, as the parser reports it.
   helpHint: '(use --help for usage information)',
   missingArgument: (name: string) => `missing required argument '${name}'`,

@@ -18,6 +18,10 @@ const hints: ErrorTexts['hints'] = {
     code: '如需放行，请由宿主应用将该主机加入 `allowedHosts`',
     command: '如需放行，请在启动时加上 --allow-host 主机[:端口]',
   },
+  otherName: {
+    code: '请另设 `filename` 或 `directory`',
+    command: '请用 NAME=URL 指定文件名，或用 --keep-paths 按来源中的文件夹保存',
+  },
 }
 
 /** A sentence with the identifier of the cause, which people can search for. */
@@ -34,6 +38,9 @@ const withStatus =
 
 const plain = (text: string) => (): string => text
 
+const fileTaken = (filename: string): string =>
+  `另一个下载任务正在写入文件 ${filename}；${hints.otherName.code}。`
+
 /** Chinese texts of all errors. */
 export const chineseErrors: ErrorTexts = {
   locale: 'zh-CN',
@@ -46,7 +53,7 @@ export const chineseErrors: ErrorTexts = {
     },
     INVALID_URL: ({ meant }) => `网址或模型名称无效。${meant === null ? '' : `您是否想用 ${meant}？`}`,
     UNSAFE_FILENAME: plain('文件名或路径不安全，已拒绝。'),
-    CONFLICT: plain('与已有的下载任务或文件冲突。'),
+    CONFLICT: ({ file }) => (file === null ? '与已有的下载任务或文件冲突。' : fileTaken(file)),
     INVALID_STATE: plain('下载任务的当前状态不允许此操作。'),
     UNKNOWN_DOWNLOAD: plain('没有该网址的下载任务。'),
     QUEUE_FULL: plain('排队的任务过多，请稍后再试。'),
@@ -134,6 +141,7 @@ export const chineseErrors: ErrorTexts = {
     catalogTooLarge: (file, limit) => `模型清单 ${file}：文件超过 ${limit}`,
     catalogNotJson: (file, line) =>
       `模型清单 ${file}：不是有效的 JSON${line === '' ? '' : `（第 ${line} 行）`}`,
+    fileTaken,
     knownDifferently: (name) => `该网址已有下载任务，但 ${name} 不同；请先移除该任务。`,
     activeForHost: () => '宿主应用正在下载该网址，且未指定此 sha256 或 size。',
     activeOtherwise: () => '该网址正在下载，且未指定此 sha256 或 size；请等待其结束。',

@@ -30,6 +30,10 @@ export const englishHints = {
     code: allowedHostsHint,
     command: 'start the server with --allow-host HOST[:PORT] to allow that',
   },
+  otherName: {
+    code: 'set a different `filename` or `directory`',
+    command: 'name it with NAME=URL, or store files in the folders of their sources with --keep-paths',
+  },
 } satisfies Record<string, Hint>
 
 /** How to change a setting, by name; the same in every language. */
@@ -82,6 +86,8 @@ export const englishSentences = {
   catalogTooLarge: (file: string, limit: string) => `catalog ${file}: it is larger than ${limit}`,
   catalogNotJson: (file: string, line: string) =>
     `catalog ${file}: it is not valid JSON${line === '' ? '' : ` (line ${line})`}`,
+  fileTaken: (filename: string) =>
+    `Another download already writes to the file ${filename}; ${englishHints.otherName.code}.`,
   knownDifferently: (name: string) =>
     `This URL is already known with a different ${name}; remove that download first.`,
   activeForHost: () =>
@@ -111,6 +117,8 @@ export interface ErrorFacts {
   readonly limit: string | null
   /** Identifier of the cause that ends the message, such as `ECONNREFUSED`. */
   readonly cause: string | null
+  /** The file that another download writes to, if that is the problem. */
+  readonly file: string | null
   /** What was most likely meant, such as `hf:owner/repo`. */
   readonly meant: string | null
 }

@@ -119,6 +119,8 @@ function factsOf({ message, status, issues = [] }: DescribedError, texts: ErrorT
     problems: issues.map((issue) => ({ path: issue.path, text: issueIn(issue, texts) })),
     sizes: message.match(/\b\d+(?:\.\d)? [kMGTP]?B\b/g) ?? [],
     limit: /\((maxDiskBytes|minFreeBytes)\)/.exec(message)?.[1] ?? null,
+    // A reported error has its sentence in the message only.
+    file: /^Another download already writes to the file (.*); set a different /s.exec(message)?.[1] ?? null,
     meant: /\bDid you mean (\S+)\?/.exec(message)?.[1] ?? null,
     cause: /\(([A-Z][A-Z0-9_]{2,})\)\.?$/.exec(message)?.[1] ?? null,
   }

@@ -2,10 +2,10 @@ import { join } from 'node:path'
 import { asDownloadError } from '../disk/errors.js'
 import { pathBelow, type Place } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
+import { sentenceError } from '../download/error-text.js'
 import type { LogEvent } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'
 import { isSettled } from '../download/states.js'
-import { DownloadError } from '../errors.js'
 import { FileStore } from '../store/file.js'
 import { createMemoryStore } from '../store/memory.js'
 import { type DownloadStore, storeError } from '../store/store.js'
@@ -148,8 +148,7 @@ export class Registry {
     for (const filename of filenames) {
       const other = this.holderOf({ ...place, filename })
       if (other !== undefined && other !== own && claims(other)) {
-        const message = `Another download already writes to the file ${filename}; set a different filename.`
-        throw new DownloadError('CONFLICT', message)
+        throw sentenceError('CONFLICT', 'fileTaken', [filename])
       }
     }
     return keys

@@ -10,6 +10,9 @@ describe('a command line without a command', () => {
     ['-d', 'models', 'https://host/a.gguf'],
     ['--locale', 'zh-CN', 'hf://owner/repo'],
     ['--json', 'ms:owner/repo', 'get'],
+    ['a.gguf=https://host/1'],
+    ['-i', 'list.txt'],
+    ['-d', 'models', '--input-file=-'],
   ])('gets what %s names', (...args) => {
     expect(withDefaultCommand(args, commands)).toEqual(['get', ...args])
   })
@@ -21,6 +24,8 @@ describe('a command line without a command', () => {
     ['preload', 'https://host/models.json'],
     ['--locale', 'zh-CN', 'get', 'hf:owner/repo'],
     ['serve', '--proxy', 'http://host:1'],
+    ['--proxy=http://host:1', 'serve'],
+    ['fetch', '-i', 'list.txt'],
     ['serv'],
     ['fetch', 'https://host/a.gguf'],
     ['owner/repo'],

@@ -26,16 +26,24 @@ export interface Run {
   ended: Promise<Ended>
 }
 
+/** How to run the command line. */
+export interface RunOptions {
+  cwd?: string
+  env?: Record<string, string>
+  /** What it reads from standard input. Default: there is none. */
+  input?: Buffer
+}
+
 /** Starts `node dist/cli.js`, on pipes and without proxies. */
-export function start(
-  args: readonly string[],
-  options: { cwd?: string; env?: Record<string, string> } = {},
-): Run {
+export function start(args: readonly string[], options: RunOptions = {}): Run {
   const child = spawn(process.execPath, [cli, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     cwd: options.cwd,
     env: { ...process.env, LC_ALL: 'C', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1', ...options.env },
   })
+  if (child.stdout === null || child.stderr === null) throw new Error('Its output is not piped.')
+  // Ignored, since the command may end before it has read everything.
+  child.stdin?.on('error', () => undefined).end(options.input)
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
@@ -63,10 +71,7 @@ export function start(
 }
 
 /** Runs the command line to its end. */
-export function run(
-  args: readonly string[],
-  options?: { cwd?: string; env?: Record<string, string> },
-): Promise<Ended> {
+export function run(args: readonly string[], options?: RunOptions): Promise<Ended> {
   return start(args, options).ended
 }
 
