@@ -1,7 +1,7 @@
 import cliProgress from 'cli-progress'
 import { systemClock, type Timer } from '../util/clock.js'
-import { formatBytes } from '../util/format.js'
-import { barLine, fit } from './format.js'
+import { barLines } from './display/apart.js'
+import { fit } from './format.js'
 import { texts } from './language.js'
 import { HumanReporter, type LineKind, type Print } from './reporters.js'
 
@@ -34,9 +34,12 @@ export class BarReporter extends HumanReporter {
   readonly #timer: Timer
   #closed = false
 
-  /** @param color - whether to colour the marks. */
-  constructor(urls: number, terminal: Terminal, paths: Print | null, color: boolean) {
-    super(urls, paths, systemClock)
+  /**
+   * @param color - whether to colour the marks.
+   * @param verbose - see {@link HumanReporter}.
+   */
+  constructor(urls: number, terminal: Terminal, paths: Print | null, color: boolean, verbose = false) {
+    super(urls, paths, systemClock, verbose)
     this.#terminal = terminal
     this.#color = color
     this.#bars = new cliProgress.MultiBar({
@@ -53,6 +56,8 @@ export class BarReporter extends HumanReporter {
       fps: 1,
     })
     this.#timer = systemClock.interval(() => this.#draw(), frameMs).unref()
+    // The first answer may take long, and people want to see at once that something happens.
+    this.#draw()
   }
 
   protected line(text: string, kind: LineKind): void {
@@ -85,13 +90,10 @@ export class BarReporter extends HumanReporter {
     const rows = this.#terminal.rows || 24
     const active = this.activeLines()
     const shown = active.slice(0, Math.max(1, rows - 3))
-    const lines = shown.map((state) => barLine(state, columns))
-    if (this.totals.urls > 1) {
-      const { urls, completed, failed } = this.totals
-      const speed = active.reduce((sum, state) => sum + state.bytesPerSecond, 0)
-      const text = texts().running(completed, urls, failed, active.length, formatBytes(speed))
-      lines.push(fit(text, columns - 1).trimEnd())
-    }
+    const lines = barLines(shown, columns)
+    const sum = this.sumLine('  ')
+    if (sum !== null) lines.push(fit(sum, columns - 1).trimEnd())
+    else if (lines.length === 0 && !this.hasReported) lines.push(texts().preparing)
     this.#fill(lines)
     this.#bars.update()
   }

@@ -62,7 +62,9 @@ export const chineseTexts: CommandTexts = {
   start: '开始：',
   done: '完成：',
   note: '提示：',
-  retry: (wait, code) => `${wait} 后重试 ${code}`,
+  retry: (wait, code, attempt) => `${wait} 后重试 ${code}${attempt > 1 ? `（第 ${attempt} 次）` : ''}`,
+  retried: (times) => `重试 ${times} 次`,
+  preparing: '正在准备 …',
   connecting: '正在连接',
   verifying: '正在校验',
   waiting: '排队中',
@@ -73,8 +75,9 @@ export const chineseTexts: CommandTexts = {
   andMore: (count) => `… 另有 ${count} 个`,
   summary: (completed, total, failed, size, time) =>
     `共 ${total} 个文件，完成 ${completed} 个${failed === 0 ? '' : `，失败 ${failed} 个`}；用时 ${time}，下载 ${size}`,
-  running: (completed, total, failed, active, speed) =>
-    `文件 ${completed}/${total}${failed === 0 ? '' : `  失败 ${failed}`}  进行中 ${active}  ${speed}/s`,
+  filesOf: (done, total) => `文件 ${done}/${total}`,
+  failedCount: (failed) => `失败 ${failed}`,
+  activeCount: (active) => `进行中 ${active}`,
   adopted: '取自其他程序的缓存',
   existed: '文件已存在',
   digestVerified: 'sha256 校验通过',

@@ -36,11 +36,16 @@ export function fit(text: string, width: number): string {
   if (missing >= 0) return text + ' '.repeat(missing)
   if (width <= 1) return '…'.slice(0, Math.max(0, width))
   const back = Math.floor((width - 1) / 2)
-  const letters = Array.from(letterSegmenter().segment(text), ({ segment }) => segment)
+  const letters = lettersOf(text)
   const start = take(letters, width - 1 - back).join('')
   const end = take(letters.reverse(), back).reverse().join('')
   const cut = `${start}…${end}`
   return cut + ' '.repeat(Math.max(0, width - displayWidth(cut)))
+}
+
+/** The letters of a text as people see them, each with its marks. */
+export function lettersOf(text: string): string[] {
+  return Array.from(letterSegmenter().segment(text), ({ segment }) => segment)
 }
 
 let segmenter: Intl.Segmenter | undefined
@@ -52,10 +57,10 @@ function letterSegmenter(): Intl.Segmenter {
 }
 
 /** Takes as many letters from the start as fit into `width` cells. */
-function take(letters: string[], width: number): string[] {
+export function take(letters: readonly string[], width: number): string[] {
   let used = 0
   const end = letters.findIndex((letter) => (used += displayWidth(letter)) > width)
-  return end === -1 ? letters : letters.slice(0, end)
+  return end === -1 ? [...letters] : letters.slice(0, end)
 }
 
 /**
@@ -98,7 +103,12 @@ export interface LineState {
   etaSeconds: number | null
   connections: number
   /** Set while the download waits for a retry. */
-  retry: { code: string; seconds: number } | null
+  retry: {
+    code: string
+    seconds: number
+    /** How many retries there were since bytes last arrived. Default: 1. */
+    attempt?: number
+  } | null
 }
 
 /** `12.5 MB/40.0 MB`, or `12.5 MB` while the total size is unknown. */
@@ -110,7 +120,10 @@ function amount(state: LineState): string {
 /** Text for a download in another phase than downloading; null while it is downloading. */
 function special(state: LineState): string | null {
   const { retry, connecting, verifying, waiting } = texts()
-  if (state.retry !== null) return retry(formatDuration(Math.ceil(state.retry.seconds)), state.retry.code)
+  if (state.retry !== null) {
+    const { seconds, code, attempt = 1 } = state.retry
+    return retry(formatDuration(Math.ceil(seconds)), code, attempt)
+  }
   if (state.phase === 'resolving') return connecting
   if (state.phase === 'verifying') return verifying
   if (state.phase === 'queued') return waiting
@@ -128,19 +141,35 @@ function percentText(state: LineState): string {
  */
 export function barLine(state: LineState, columns: number): string {
   const room = Math.max(10, columns - 1)
+  const right = rightOf(state, room)
+  const left = room - displayWidth(right) - 2
+  if (left < 8) return fit(right, room).trimEnd()
+  const name = nameRoom(left)
+  const bar = Math.min(40, left - name - 2)
+  const middle = bar < 8 ? '' : `  ${drawBar(state, bar)}`
+  return fit(`${fit(state.name, name)}${middle}  ${right}`, room).trimEnd()
+}
+
+/** The cells that {@link barLine} has for the name; 0 if it shows none. */
+export function nameWidth(state: LineState, columns: number): number {
+  const room = Math.max(10, columns - 1)
+  const left = room - displayWidth(rightOf(state, room)) - 2
+  return left < 8 ? 0 : nameRoom(left)
+}
+
+function rightOf(state: LineState, room: number): string {
   const fields: string[] = [percentText(state)]
   if (room >= 91) fields.push(amount(state).padStart(15))
   else if (room >= 55) fields.push(formatBytes(state.downloaded).padStart(7))
   const motion = motionText(state, room)
   const busy = special(state)
   fields.push(busy === null ? motion : fit(busy, displayWidth(motion)))
-  const right = fields.join('  ')
-  const left = room - displayWidth(right) - 2
-  if (left < 8) return fit(right, room).trimEnd()
-  const name = left < 22 ? left : Math.max(12, Math.min(40, Math.floor(left * 0.6)))
-  const bar = Math.min(40, left - name - 2)
-  const middle = bar < 8 ? '' : `  ${drawBar(state, bar)}`
-  return fit(`${fit(state.name, name)}${middle}  ${right}`, room).trimEnd()
+  return fields.join('  ')
+}
+
+/** The cells for the name, of those that it shares with the bar. */
+function nameRoom(left: number): number {
+  return left < 22 ? left : Math.max(12, Math.min(40, Math.floor(left * 0.6)))
 }
 
 /** Speed and, if there is enough space, ETA and connections; equally wide for all downloads. */
@@ -180,11 +209,13 @@ export interface FinishedState {
   adoptedFrom?: string | null
   /** Duration of the transfer. */
   seconds: number
+  /** How often it was retried. Default: 0. */
+  retries?: number
 }
 
 /** One line for a finished file, without its check mark. */
 export function finishedLine(state: FinishedState): string {
-  const { colon, comma, adopted, existed, digestVerified, fetched, kept } = texts()
+  const { colon, comma, adopted, existed, digestVerified, fetched, kept, retried } = texts()
   const size = formatBytes(state.size)
   const parts: string[] = []
   if ((state.adoptedFrom ?? null) !== null) parts.push(size, adopted)
@@ -196,5 +227,7 @@ export function finishedLine(state: FinishedState): string {
     if (state.fetchedBytes < state.size) parts.push(kept(formatBytes(state.size - state.fetchedBytes)))
   }
   if (state.verified) parts.push(digestVerified)
+  const { retries = 0 } = state
+  if (retries > 0) parts.push(retried(retries))
   return `${state.path}${colon}${parts.join(comma)}`
 }

@@ -5,6 +5,8 @@ import { displayName } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { formatBytes, formatDuration } from '../util/format.js'
+import { namesApart } from './display/apart.js'
+import { type Share, sumOf } from './display/totals.js'
 import { finishedLine, jsonLine, type LineState, plain, progressLine } from './format.js'
 import { texts, voice } from './language.js'
 import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
@@ -95,7 +97,9 @@ interface Active {
   url: string
   startedAt: number
   progress: ProgressReport | null
-  retry: { until: number; code: string } | null
+  retry: { until: number; code: string; attempt: number } | null
+  /** How often it was retried in all. */
+  retries: number
 }
 
 /** Kind of a permanent line; `sum` is the last one. */
@@ -117,15 +121,20 @@ export abstract class HumanReporter implements Reporter {
   protected readonly totals: RunTotals
   readonly #clock: Clock
   readonly #active = new Map<string, Active>()
+  /** What has ended, as a part of the sum. */
+  readonly #ended: Share[] = []
   readonly #beganAt: number
   readonly #paths: Print | null
+  readonly #verbose: boolean
 
   /**
    * @param urls - number of URLs in the run.
    * @param paths - takes the path of each finished file, one per line; null if they are not printed
    * separately.
+   * @param verbose - whether to print every retry, and what is only worth knowing when something is wrong.
    */
-  constructor(urls: number, paths: Print | null, clock: Clock) {
+  constructor(urls: number, paths: Print | null, clock: Clock, verbose = false) {
+    this.#verbose = verbose
     this.totals = { urls, completed: 0, failed: 0, fetchedBytes: 0 }
     this.#clock = clock
     this.#beganAt = clock.now()
@@ -147,7 +156,33 @@ export abstract class HumanReporter implements Reporter {
   /** Active downloads, oldest first. */
   protected activeLines(): LineState[] {
     const now = this.#clock.now()
-    return [...this.#active.values()].map((active) => lineState(active, now))
+    const all = [...this.#active.values()]
+    const names = namesApart(all.map(({ url, progress }) => nameOf(url, progress)))
+    return all.map((active, index) => lineState(active, counted(names[index] ?? '', active), now))
+  }
+
+  /** Whether anything has been reported but that downloads wait. */
+  protected get hasReported(): boolean {
+    return this.#active.size > 0 || this.#ended.length > 0
+  }
+
+  /** The sum of all downloads, or null if there is a single one. */
+  protected sumLine(separator: string): string | null {
+    const { urls, failed } = this.totals
+    if (urls < 2) return null
+    const active = [...this.#active.values()].map(shareOf)
+    const shares = [...this.#ended, ...active]
+    const sum = sumOf(shares, Math.max(0, urls - shares.length))
+    const { filesOf, failedCount, activeCount } = texts()
+    const total = sum.total === 0 ? '' : `/${formatBytes(sum.total)}${sum.isWhole ? '' : '+'}`
+    return [
+      filesOf(sum.filesDone, sum.files),
+      ...(failed === 0 ? [] : [failedCount(failed)]),
+      activeCount(active.length),
+      `${formatBytes(sum.downloaded)}${total}`,
+      `${formatBytes(sum.bytesPerSecond)}/s`,
+      ...(sum.etaSeconds === null ? [] : [`ETA ${formatDuration(sum.etaSeconds)}`]),
+    ].join(separator)
   }
 
   report(report: Report): void {
@@ -160,6 +195,7 @@ export abstract class HumanReporter implements Reporter {
           startedAt: this.#clock.now(),
           progress: null,
           retry: null,
+          retries: 0,
         })
         return this.line(shortUrl(report.url), 'start')
       case 'progress':
@@ -169,25 +205,17 @@ export abstract class HumanReporter implements Reporter {
         if (progress !== undefined && progress !== null) progress.phase = 'verifying'
         return
       }
-      case 'retrying': {
-        const active = this.#active.get(report.url)
-        if (active !== undefined) {
-          active.retry = { until: this.#clock.now() + report.delayMs, code: report.code }
-        }
-        const wait = formatDuration(Math.ceil(report.delayMs / 1000))
-        return this.line(
-          `${nameOf(active, report.url)}${texts().colon}${texts().retryingIn(messageOf(report), report.code, wait)}`,
-          'note',
-        )
-      }
-      case 'log':
-        if (report.level === 'warn' || report.level === 'error')
-          this.line(plain(logText(report.message, voice())), 'note')
+      case 'retrying':
+        return this.#retrying(report)
+      case 'log': {
+        const isProblem = report.level === 'warn' || report.level === 'error'
+        if (isProblem || this.#verbose) this.line(plain(logText(report.message, voice())), 'note')
         return
+      }
       case 'completed':
         return this.#completed(report)
       case 'failed':
-        this.#active.delete(report.url)
+        this.#end(report.url, null)
         // CLOSED means that the command itself is stopping, which is reported once for all downloads.
         if (report.code === 'CLOSED') return
         this.totals.failed += 1
@@ -205,6 +233,38 @@ export abstract class HumanReporter implements Reporter {
     return texts().summary(completed, urls, failed, formatBytes(fetchedBytes), formatDuration(seconds))
   }
 
+  /** One line tells of all retries of a download, unless each is wanted; its running state shows the current one. */
+  #retrying({ url, delayMs, code, message, attempt }: Extract<Report, { type: 'retrying' }>): void {
+    const active = this.#active.get(url)
+    const reason = messageOf({ message, code })
+    if (active !== undefined) {
+      active.retry = { until: this.#clock.now() + delayMs, code, attempt }
+      active.retries += 1
+    }
+    if (!this.#verbose && active !== undefined && active.retries > 1) return
+    const wait = formatDuration(Math.ceil(delayMs / 1000))
+    const { name } = nameOf(url, active?.progress ?? null)
+    const shown = active === undefined ? name : counted(name, active)
+    const text = `${shown}${texts().colon}${texts().retryingIn(reason, code, wait)}`
+    this.line(text, 'note')
+  }
+
+  /** Takes a download out of the running ones; `size` is that of what is complete, or null. */
+  #end(url: string, size: number | null): Active | undefined {
+    const active = this.#active.get(url)
+    this.#active.delete(url)
+    const { files, downloaded } = active === undefined ? { files: 1, downloaded: 0 } : shareOf(active)
+    const bytes = size ?? downloaded
+    this.#ended.push({
+      files,
+      filesDone: size === null ? 0 : files,
+      downloaded: bytes,
+      total: bytes,
+      bytesPerSecond: 0,
+    })
+    return active
+  }
+
   #progress(report: ProgressReport): void {
     const active = this.#active.get(report.url)
     if (active === undefined) return
@@ -214,8 +274,8 @@ export abstract class HumanReporter implements Reporter {
   }
 
   #completed(report: CompletedReport): void {
-    const startedAt = this.#active.get(report.url)?.startedAt ?? this.#clock.now()
-    this.#active.delete(report.url)
+    const active = this.#end(report.url, report.size)
+    const startedAt = active?.startedAt ?? this.#clock.now()
     this.totals.completed += 1
     this.totals.fetchedBytes += report.fetchedBytes
     this.line(
@@ -223,6 +283,7 @@ export abstract class HumanReporter implements Reporter {
         ...report,
         path: plain(shortPath(report.path)),
         seconds: (this.#clock.now() - startedAt) / 1000,
+        retries: active?.retries ?? 0,
       }),
       'done',
     )
@@ -230,10 +291,10 @@ export abstract class HumanReporter implements Reporter {
   }
 }
 
-function lineState(active: Active, now: number): LineState {
+function lineState(active: Active, name: string, now: number): LineState {
   const { progress, retry } = active
   return {
-    name: nameOf(active, active.url),
+    name,
     phase: progress?.phase ?? 'resolving',
     downloaded: progress?.downloaded ?? 0,
     total: progress?.total ?? null,
@@ -242,23 +303,37 @@ function lineState(active: Active, now: number): LineState {
     etaSeconds: progress?.etaSeconds ?? null,
     connections: progress?.connections ?? 0,
     retry:
-      retry === null || retry.until <= now ? null : { code: retry.code, seconds: (retry.until - now) / 1000 },
+      retry === null || retry.until <= now
+        ? null
+        : {
+            code: retry.code,
+            seconds: (retry.until - now) / 1000,
+            attempt: retry.attempt,
+          },
   }
 }
 
-/**
- * The name to show. For a group, the file count comes first, because a name that is too long is truncated at
- * its end.
- */
-function nameOf(active: Active | undefined, url: string): string {
-  const { filename = null, fileCount, filesCompleted = 0 } = active?.progress ?? {}
-  const name = plain(filename ?? lastSegment(url))
-  return fileCount === undefined ? name : `${filesCompleted}/${fileCount} ${name}`
+function shareOf({ progress }: Active): Share {
+  const { fileCount: files = 1, filesCompleted: filesDone = 0 } = progress ?? {}
+  const { downloaded = 0, total = null, bytesPerSecond = 0 } = progress ?? {}
+  return { files, filesDone, downloaded, total, bytesPerSecond }
 }
 
-function lastSegment(url: string): string {
-  const bare = displayName(url, sources).replace(/\?…$/, '')
-  return bare.slice(bare.lastIndexOf('/') + 1) || bare
+/** The name of a file, and the folders that it has at its source. */
+function nameOf(url: string, progress: ProgressReport | null): { name: string; folders: string[] } {
+  const bare = plain(displayName(url, sources).replace(/\?…$/, ''))
+  const folders = bare.replace(/^[a-z][a-z0-9+.-]*:(?:\/\/)?/i, '').split('/')
+  const last = folders.pop() ?? ''
+  return { name: plain(progress?.filename ?? (last === '' ? bare : last)), folders }
+}
+
+/**
+ * A name with the file count of a group. The count comes first, because a name that is too long is truncated at
+ * its end.
+ */
+function counted(name: string, { progress }: Active): string {
+  const { fileCount, filesCompleted = 0 } = progress ?? {}
+  return fileCount === undefined ? name : `${filesCompleted}/${fileCount} ${name}`
 }
 
 /** The path relative to the working directory, if that is shorter. */
@@ -286,8 +361,9 @@ export class LineReporter extends HumanReporter {
     paths: Print | null,
     intervalMs = 3_000,
     clock: Clock = systemClock,
+    verbose = false,
   ) {
-    super(urls, paths, clock)
+    super(urls, paths, clock, verbose)
     this.#stderr = stderr
     this.#timer = clock.interval(() => this.#tick(), intervalMs).unref()
   }
@@ -304,6 +380,7 @@ export class LineReporter extends HumanReporter {
 
   #tick(): void {
     const lines = this.activeLines().map((state) => `${progressLine(state)}\n`)
-    if (lines.length > 0) this.#stderr(lines.join(''))
+    const sum = this.sumLine(texts().comma)
+    if (lines.length > 0) this.#stderr(`${lines.join('')}${sum === null ? '' : `${sum}\n`}`)
   }
 }

@@ -77,7 +77,10 @@ export const englishTexts = {
   start: 'start: ',
   done: 'done: ',
   note: 'note: ',
-  retry: (wait: string, code: string) => `retry ${wait} ${code}`,
+  retry: (wait: string, code: string, attempt: number) =>
+    `retry ${wait} ${code}${attempt > 1 ? ` (${attempt})` : ''}`,
+  retried: (times: number) => `${times} ${times === 1 ? 'retry' : 'retries'}`,
+  preparing: 'preparing …',
   connecting: 'connecting',
   verifying: 'verifying',
   waiting: 'waiting',
@@ -88,8 +91,9 @@ export const englishTexts = {
   andMore: (count: number) => `… and ${count} more`,
   summary: (completed: number, total: number, failed: number, size: string, time: string) =>
     `${completed} of ${total} files${failed === 0 ? '' : `, ${failed} failed`}, ${size} fetched in ${time}`,
-  running: (completed: number, total: number, failed: number, active: number, speed: string) =>
-    `${completed}/${total} files${failed === 0 ? '' : `  ${failed} failed`}  ${active} active  ${speed}/s`,
+  filesOf: (done: number, total: number) => `${done}/${total} files`,
+  failedCount: (failed: number) => `${failed} failed`,
+  activeCount: (active: number) => `${active} active`,
   adopted: 'taken from another cache',
   existed: 'already exists',
   digestVerified: 'sha256 verified',

@@ -76,7 +76,8 @@ export const chineseErrors: ErrorTexts = {
     OFFLINE: plain(
       '磁盘上没有完整的文件，且不允许使用网络。请联网下载一次，或关闭离线模式（offline 选项、--offline、HF_HUB_OFFLINE 或 TRANSFORMERS_OFFLINE）。',
     ),
-    NAME_RESOLUTION: because('域名解析失败，请检查网址和网络连接'),
+    NAME_RESOLUTION: (facts) =>
+      because(`域名${facts.host === null ? '' : ` ${facts.host} `}解析失败，请检查网址和网络连接`)(facts),
     CONNECT_FAILED: because('无法连接到服务器'),
     TLS_ERROR: because('TLS 连接失败，服务器证书可能无效或不受信任'),
     NO_SPACE: (facts) => {

@@ -117,6 +117,8 @@ export interface ErrorFacts {
   readonly limit: string | null
   /** Identifier of the cause that ends the message, such as `ECONNREFUSED`. */
   readonly cause: string | null
+  /** The host that could not be resolved. */
+  readonly host: string | null
   /** The file that another download writes to, if that is the problem. */
   readonly file: string | null
   /** What was most likely meant, such as `hf:owner/repo`. */

@@ -119,6 +119,7 @@ function factsOf({ message, status, issues = [] }: DescribedError, texts: ErrorT
     problems: issues.map((issue) => ({ path: issue.path, text: issueIn(issue, texts) })),
     sizes: message.match(/\b\d+(?:\.\d)? [kMGTP]?B\b/g) ?? [],
     limit: /\((maxDiskBytes|minFreeBytes)\)/.exec(message)?.[1] ?? null,
+    host: /^The host name (\S+) could not be resolved/.exec(message)?.[1] ?? null,
     // A reported error has its sentence in the message only.
     file: /^Another download already writes to the file (.*); set a different /s.exec(message)?.[1] ?? null,
     meant: /\bDid you mean (\S+)\?/.exec(message)?.[1] ?? null,

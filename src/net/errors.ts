@@ -80,8 +80,12 @@ export function isRepeated(error: DownloadError, before: DownloadError | null): 
 /** The phase in which an exchange failed. */
 export type ExchangePhase = 'connect' | 'headers' | 'body'
 
-/** Turns the failure of an exchange into a {@link DownloadError}. */
-export function networkError(error: unknown, phase: ExchangePhase): DownloadError {
+/**
+ * Turns the failure of an exchange into a {@link DownloadError}.
+ *
+ * @param namesHosts - whether to name the host that can't be resolved, which may be that of a proxy. Default false.
+ */
+export function networkError(error: unknown, phase: ExchangePhase, namesHosts = false): DownloadError {
   const ours = downloadErrorIn(error)
   if (ours !== null) return ours
   const codes = codesOf(error)
@@ -111,7 +115,11 @@ export function networkError(error: unknown, phase: ExchangePhase): DownloadErro
     // Servers that are being restarted, and boxes in between, fail single handshakes.
     return deterministic(make('TLS_ERROR', `The TLS connection failed (${tls}).`, true))
   }
-  if (has(resolutionCodes)) return make('NAME_RESOLUTION', 'The host name could not be resolved.', true)
+  if (has(resolutionCodes)) {
+    const host = namesHosts ? unresolvedHost(error) : null
+    const name = host === null ? 'The host name' : `The host name ${host}`
+    return make('NAME_RESOLUTION', `${name} could not be resolved.`, true)
+  }
   if (has(connectCodes) && phase === 'connect') {
     return make('CONNECT_FAILED', `The server could not be reached (${codes[0] ?? 'unknown'}).`, true)
   }
@@ -180,6 +188,19 @@ export function withoutWait(error: DownloadError): DownloadError {
   if (error.retryAfterMs === undefined) return error
   const { code, message, status, retryable } = error
   return new DownloadError(code, message, { retryable, ...(status === undefined ? {} : { status }) })
+}
+
+/** The host name that the resolver was asked for, which Node adds to its errors. */
+function unresolvedHost(error: unknown, depth = 0): string | null {
+  if (typeof error !== 'object' || error === null || depth > 4) return null
+  if ('hostname' in error && typeof error.hostname === 'string' && /^[\w.-]{1,255}$/.test(error.hostname))
+    return error.hostname
+  const parts: unknown[] = error instanceof AggregateError ? error.errors : []
+  for (const part of ['cause' in error ? error.cause : null, ...parts]) {
+    const found = unresolvedHost(part, depth + 1)
+    if (found !== null) return found
+  }
+  return null
 }
 
 /** Finds a DownloadError of our own connector, which undici may have wrapped in other errors. */

@@ -173,7 +173,7 @@ export class HttpClient {
 
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
-    const exchange = new UndiciExchange(listener, this.#open)
+    const exchange = new UndiciExchange(listener, this.#open, this.#remote === null)
     // Not queueMicrotask, which allocates an AsyncResource for each call. `start` never throws.
     void Promise.resolve().then(() => exchange.start(() => this.#dispatcher(request), request))
     return exchange
@@ -272,10 +272,13 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   #over = false
   #endIsReset = false
   readonly #open: OpenExchanges
+  readonly #namesHosts: boolean
 
-  constructor(listener: ExchangeListener, open: OpenExchanges) {
+  /** @param namesHosts - whether errors may name hosts, of which a proxy may be one. */
+  constructor(listener: ExchangeListener, open: OpenExchanges, namesHosts: boolean) {
     this.#listener = listener
     this.#open = open
+    this.#namesHosts = namesHosts
   }
 
   start(dispatcher: () => Dispatcher | Promise<Dispatcher>, request: ExchangeRequest): void {
@@ -386,7 +389,7 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 
   #fail(error: unknown): void {
-    if (this.#finish()) this.#listener.onError(networkError(error, this.#phase))
+    if (this.#finish()) this.#listener.onError(networkError(error, this.#phase, this.#namesHosts))
   }
 }
 

@@ -112,7 +112,7 @@ describe('BarReporter', () => {
       expect.stringMatching(/^a\.bin +█+░+ +50\.0% +500 B\/1\.0 kB +100 B\/s {2}ETA 5s +×2$/),
       expect.stringMatching(/^b\.bin /),
       expect.stringMatching(/^c\.bin /),
-      '0/3 files  3 active  300 B/s',
+      '0/3 files  3 active  1.5 kB/3.0 kB  300 B/s  ETA 5s',
     ])
 
     reporter.report(completed('b.bin'))
@@ -123,7 +123,7 @@ describe('BarReporter', () => {
       expect.stringMatching(/^✓ \/models\/b\.bin: 1\.0 kB in /),
       '✗ error: http://host.example/a.bin: It is not there. (NOT_FOUND)',
       expect.stringMatching(/^c\.bin .*70\.0%/),
-      '1/3 files  1 failed  1 active  100 B/s',
+      '1/3 files  1 failed  1 active  2.2 kB/2.5 kB  100 B/s  ETA 3s',
     ])
 
     reporter.report(completed('c.bin'))
@@ -139,6 +139,30 @@ describe('BarReporter', () => {
     const before = screen.written
     vi.advanceTimersByTime(5_000)
     expect(screen.written, 'nothing is drawn after the end').toBe(before)
+  })
+
+  it('shows something before the first download has started, and tells of the retries of a download once', () => {
+    const screen = new Screen()
+    const reporter = new BarReporter(1, screen, null, false)
+    expect(screen.seen).toBe('preparing …')
+    reporter.report({ type: 'started', url: urlOf('a.bin') })
+    for (const attempt of [1, 2]) {
+      const message = 'The host name host.example could not be resolved.'
+      const retry = {
+        url: urlOf('a.bin'),
+        attempt,
+        delayMs: 60_000,
+        code: 'NAME_RESOLUTION',
+        message,
+      } as const
+      reporter.report({ type: 'retrying', ...retry })
+    }
+    vi.advanceTimersByTime(300)
+    expect(screen.seen.split('\n')).toEqual([
+      'a.bin: The host name host.example could not be resolved. (NAME_RESOLUTION); retrying in 1m00s',
+      expect.stringMatching(/^a\.bin .*retry 1m00s N.*SOLUTION \(2\)$/),
+    ])
+    reporter.close()
   })
 
   it('draws no more bars than the terminal has rows', () => {

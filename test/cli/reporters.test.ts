@@ -169,6 +169,40 @@ describe('LineReporter', () => {
     ])
   })
 
+  it('tells of all retries of a download on one line, unless each is wanted', () => {
+    for (const verbose of [false, true]) {
+      const { err, printError } = sinks()
+      const clock = new ManualClock()
+      const reporter = new LineReporter(1, printError, null, 3_000, clock, verbose)
+      reporter.report(started)
+      for (const attempt of [1, 2, 3])
+        reporter.report({
+          ...{ type: 'retrying', url, attempt, delayMs: 9_000 },
+          ...{ code: 'NAME_RESOLUTION', message: 'The host name host.example could not be resolved.' },
+        })
+      clock.advance(3_000)
+      reporter.report({ ...progress, downloaded: 2048 })
+      reporter.report({ type: 'log', level: 'debug', message: 'A detail.' })
+      reporter.report(completed)
+      reporter.close()
+      expect(err.filter((line) => line.startsWith('note: '))).toHaveLength(verbose ? 4 : 1)
+      expect(err[1]).toMatch(/host\.example could not be resolved.*NAME_RESOLUTION.*in 9s/)
+      expect(err.at(-2 - (verbose ? 1 : 0))).toBe('a.gguf: 0 B, retry 6s NAME_RESOLUTION (3)\n')
+      expect(err.at(-1)).toMatch(/^done: .*, 3 retries\n$/)
+    }
+  })
+
+  it('ends each round of lines with the sum of several files', () => {
+    const { err, printError } = sinks()
+    const clock = new ManualClock()
+    const reporter = new LineReporter(3, printError, null, 3_000, clock)
+    reporter.report(started)
+    reporter.report(progress)
+    clock.advance(3_000)
+    expect(err.at(-1)).toMatch(/connections\n0\/3 files, 1 active, 1\.0 kB\/4\.1 kB\+, 512 B\/s\n$/)
+    reporter.close()
+  })
+
   it('sums up several files, once', () => {
     const { err, printError } = sinks()
     const clock = new ManualClock()

@@ -33,6 +33,9 @@ describe('row 21: no server can be reached', () => {
     const code = 'NAME_RESOLUTION'
     const seen = await failsAfterRetries('http://name.invalid/model.bin')
     expect(seen).toEqual({ code, retryable: true, retries: [code, code, code] })
+    await using manager = makeManager(join(tempDir('unreachable'), 'models'), { tuning: { maxAttempts: 1 } })
+    const { message } = await fails(await manager.download({ url: 'http://name.invalid/model.bin' }))
+    expect(message).toBe('The host name name.invalid could not be resolved.')
   })
 
   it('row 21: a server that begins to listen between two attempts is found', async () => {

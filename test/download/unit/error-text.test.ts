@@ -75,6 +75,11 @@ describe('the text of an error', () => {
       '无法连接到服务器（ECONNREFUSED）。',
     ],
     ['NAME_RESOLUTION', 'The host name could not be resolved.', '域名解析失败，请检查网址和网络连接。'],
+    [
+      'NAME_RESOLUTION',
+      'The host name models.example could not be resolved.',
+      '域名 models.example 解析失败，请检查网址和网络连接。',
+    ],
     ['TLS_ERROR', 'The certificate of the server is not accepted (CERT_HAS_EXPIRED).', /CERT_HAS_EXPIRED/],
     [
       'NO_SPACE',

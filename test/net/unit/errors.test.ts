@@ -52,6 +52,17 @@ describe('networkError', () => {
     expect(networkError(both, 'connect').code).toBe('TLS_ERROR')
   })
 
+  it('names the host that could not be resolved, unless a remote caller would learn of a proxy', () => {
+    const failed = Object.assign(failure('ENOTFOUND'), { hostname: 'models.example' })
+    const buried = new AggregateError([new TypeError('fetch failed', { cause: failed })])
+    expect(networkError(buried, 'connect', true).message).toBe(
+      'The host name models.example could not be resolved.',
+    )
+    expect(networkError(buried, 'connect').message).toBe('The host name could not be resolved.')
+    const hostile = Object.assign(failure('ENOTFOUND'), { hostname: 'a b\u001b[31m' })
+    expect(networkError(hostile, 'connect', true).message).toBe('The host name could not be resolved.')
+  })
+
   it('keeps an error of ours, and the original as the cause of a new one', () => {
     const ours = new DownloadError('SSRF_BLOCKED', 'No.')
     expect(networkError(ours, 'connect')).toBe(ours)
