@@ -1,8 +1,11 @@
 /** The help of the command in Simplified Chinese. Pure. */
+import type { ExecOptions } from './exec/run.js'
 import { type FileHelp, fileHelp } from './files/chinese-help.js'
+import type { OutputOptions } from './follow.js'
 import type { GetOptions } from './get.js'
 import type { NetworkOptions } from './network.js'
 import type { PreloadCommandOptions } from './preload.js'
+import type { SecretOptions } from './secrets/read.js'
 import type { ServeOptions } from './serve-settings.js'
 import type { CommandHelp, SharedHelp } from './texts.js'
 
@@ -26,6 +29,17 @@ const network: Readonly<Record<keyof NetworkOptions, string>> = {
   proxy: '所有请求使用的代理：http、https、socks5 或 socks5h（默认：取自环境变量）',
 }
 
+const run: Readonly<Record<keyof SecretOptions | keyof ExecOptions | keyof OutputOptions, string>> = {
+  json: '在标准输出中为每个事件输出一个 JSON 对象',
+  quiet: '只显示错误',
+  verbose: '显示每次重试，以及有助于查找问题的细节',
+  logFile: '将所发生的一切逐行追加到此文件',
+  netrc: '按 netrc 文件登录各主机（默认：NETRC 所指的文件，或 ~/.netrc）',
+  cookies: '发送此文件（Netscape 格式）中的 Cookie',
+  exec: '每完成一个文件就运行的程序，其路径为最后一个参数',
+  execArg: '该程序的参数，其中的 {} 表示文件路径；可多次给出',
+}
+
 /** The help of each command. */
 export const commandHelp: {
   readonly get: CommandHelp<GetOptions>
@@ -39,6 +53,7 @@ export const commandHelp: {
     args: ['http 或 https 网址，或 hf:用户/仓库 这样的模型名称；NAME=URL 可指定文件名'],
     options: {
       ...network,
+      ...run,
       directory: '保存文件的文件夹，不存在时自动创建（默认：当前目录；使用 hf-cache 时为缓存目录）',
       layout: '文件的存放方式：flat，或 hf-cache（与 Hugging Face 各库相同）',
       adopt: '即使 Hugging Face、Ollama、LM Studio 或 llama.cpp 的缓存中已有文件，也重新下载',
@@ -60,8 +75,6 @@ export const commandHelp: {
       force: '即使文件已存在也重新下载；新文件完整后才替换旧文件',
       include: '模型名称对应多个文件时，要下载哪些文件；可多次给出',
       exclude: '模型名称对应多个文件时，要跳过哪些文件；可多次给出',
-      json: '在标准输出中为每个事件输出一个 JSON 对象',
-      quiet: '只显示错误',
     },
     after: `
 进度输出到标准错误：在终端中显示进度条，否则每隔几秒输出一行。标准输出不是终端
@@ -88,13 +101,12 @@ export const commandHelp: {
     args: ['列出各个模型的 JSON 文件'],
     options: {
       ...network,
+      ...run,
       directory: '保存文件的文件夹，不存在时自动创建',
       layout: '文件的存放方式：flat，或 hf-cache（与 Hugging Face 各库相同）',
       models: '要下载的模型的 key：a,b（默认：所有设置了 auto_download 的模型）',
       linkedModes: '允许各模式的文件夹是符号链接',
       force: '即使文件已存在也重新下载；新文件完整后才替换旧文件',
-      json: '在标准输出中为每个事件输出一个 JSON 对象',
-      quiet: '只显示错误',
     },
     after: `
 模型清单是一个 JSON 文件：{ "models": [ { "key": "llm", "url": "https://…",

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { errorText } from '../download/error-text.js'
 import { isDownloadError } from '../errors.js'
-import { withDefaultCommand } from './default-command.js'
+import { withDefaultCommand, withoutEatenSources } from './default-command.js'
 import { plain } from './format.js'
 import { localeOfRun, speak, texts, voice } from './language.js'
 import { createProgram } from './program.js'
@@ -38,7 +38,7 @@ async function main(argv: readonly string[]): Promise<number> {
   })
   try {
     const names = [...program.commands.map((command) => command.name()), 'help']
-    await program.parseAsync(withDefaultCommand(argv.slice(2), names), { from: 'user' })
+    await program.parseAsync(withoutEatenSources(withDefaultCommand(argv.slice(2), names)), { from: 'user' })
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2

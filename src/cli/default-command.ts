@@ -19,3 +19,11 @@ export function withDefaultCommand(args: readonly string[], commands: readonly s
 function isList(arg: string): boolean {
   return /^(?:-i|--input-file(?:=|$))/.test(arg)
 }
+
+/**
+ * The arguments with `--netrc=` for a `--netrc` that a URL or a ref follows, which is to be downloaded and is no file with
+ * logins. Pure.
+ */
+export function withoutEatenSources(args: readonly string[]): readonly string[] {
+  return args.map((arg, at) => (arg === '--netrc' && isSource(args[at + 1] ?? '') ? '--netrc=' : arg))
+}

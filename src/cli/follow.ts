@@ -2,28 +2,45 @@ import type { Download } from '../download/download.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { formatBytes } from '../util/format.js'
 import { redactUrls } from '../util/redact.js'
+import { UsageError } from './arguments.js'
+import { withLogFile } from './display/log-file.js'
 import { texts } from './language.js'
 import { progressReport, type Report, type Reporter } from './report.js'
 import { JsonReporter, LineReporter, QuietReporter } from './reporters.js'
 
+/** Options about what a command prints. */
+export interface OutputOptions {
+  json?: boolean | undefined
+  quiet?: boolean | undefined
+  verbose?: boolean | undefined
+  logFile?: string | undefined
+}
+
 /**
  * Creates the reporter for the options: JSON, errors only, bars if standard error is a terminal, or lines.
+ *
+ * @throws UsageError when the log file can't be opened, or the options contradict each other.
  */
-export async function createReporter(
-  urls: number,
-  options: { json?: boolean | undefined; quiet?: boolean | undefined },
-): Promise<Reporter> {
+export async function createReporter(urls: number, options: OutputOptions): Promise<Reporter> {
+  if (options.quiet === true && options.verbose === true) throw new UsageError(texts().quietAndVerbose)
+  const reporter = await reporterOf(urls, options)
+  return options.logFile === undefined ? reporter : withLogFile(reporter, options.logFile)
+}
+
+async function reporterOf(urls: number, options: OutputOptions): Promise<Reporter> {
   const { stdout, stderr, env } = process
+  const { verbose = false } = options
   const printOut = (text: string) => void stdout.write(text)
   const printError = (text: string) => void stderr.write(text)
-  if (options.json === true) return new JsonReporter(printOut, printError, options.quiet === true)
+  if (options.json === true) return new JsonReporter(printOut, printError, options.quiet === true, verbose)
   if (options.quiet === true) return new QuietReporter(printError)
   // On a terminal, the human-readable lines contain the paths already.
   const paths = stdout.isTTY ? null : printOut
-  if (!stderr.isTTY || env['TERM'] === 'dumb') return new LineReporter(urls, printError, paths)
+  if (!stderr.isTTY || env['TERM'] === 'dumb')
+    return new LineReporter(urls, printError, paths, undefined, undefined, verbose)
   // Imported lazily, because loading the progress bars takes a tenth of the startup time.
   const { BarReporter } = await import('./bars.js')
-  return new BarReporter(urls, stderr, paths, !env['NO_COLOR'])
+  return new BarReporter(urls, stderr, paths, !env['NO_COLOR'], verbose)
 }
 
 /**

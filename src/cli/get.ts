@@ -8,14 +8,15 @@ import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import { toDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
-import { internals } from '../manager/internals.js'
+import { internals, withServices } from '../manager/internals.js'
 import { DownloadManager } from '../manager/manager.js'
 import type { DownloadPlan } from '../manager/plan.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { DownloadStore } from '../store/store.js'
 import { formatBytes } from '../util/format.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError, UsageError } from './arguments.js'
-import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
+import { type ExecOptions, Executor } from './exec/run.js'
+import { createReporter, forwardEvents, interruptionSummary, lastOnce, type OutputOptions } from './follow.js'
 import { fit, jsonLine, plain } from './format.js'
 import type { ListedOptions } from './input/list.js'
 import { readLists } from './input/read-list.js'
@@ -24,11 +25,12 @@ import { texts } from './language.js'
 import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
+import { readSecrets, type SecretOptions } from './secrets/read.js'
 import { onSignal } from './signals.js'
 import { begunGroups, storeByUrl, withFinishedRefs } from './stores.js'
 
 /** Parsed options of `get`. */
-export interface GetOptions extends NetworkOptions {
+export interface GetOptions extends NetworkOptions, SecretOptions, ExecOptions, OutputOptions {
   directory?: string | undefined
   layout?: Layout | undefined
   /** False with `--no-adopt`. */
@@ -53,8 +55,6 @@ export interface GetOptions extends NetworkOptions {
   force?: boolean | undefined
   include?: string[] | undefined
   exclude?: string[] | undefined
-  json?: boolean | undefined
-  quiet?: boolean | undefined
 }
 
 /**
@@ -76,16 +76,30 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   const manager = createManager(wanted, options)
   await requireValid(manager, wanted, options)
   if (options.dryRun === true) return await dryRun(manager, requestsOf(manager, wanted, options), options)
+  let print: (report: Report) => void = () => undefined
+  // A program that is missing is reported before anything is shown.
+  const executor = Executor.of(options, (one) => {
+    print(one)
+  })
   const reporter = await createReporter(wanted.size, options)
+  print = (one) => {
+    reporter.report(one)
+  }
   const interruption = onSignal(() => {
     reporter.close()
+    executor?.stop()
     return manager.close()
   })
   try {
     const downloads: Download[] = []
-    const report = lastOnce(reporter)
+    const report = lastOnce({
+      report: (one) => {
+        reporter.report(one)
+        if (one.type === 'completed') executor?.add(one)
+      },
+    })
     // With --quiet only the outcomes are reported, see below.
-    if (options.quiet !== true)
+    if (options.quiet !== true || options.logFile !== undefined)
       forwardEvents(manager, report, (download) => wanted.get(download.url)?.url ?? download.url)
     const ends: Promise<boolean>[] = []
     const start = async ({ url, prefix }: Wanted, request: () => Promise<DownloadOptions>) => {
@@ -101,6 +115,7 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
     }
     for (const [one, request] of requestsOf(manager, wanted, options)) ends.push(start(one, request))
     const good = await Promise.all(ends)
+    good.push((await executor?.finished()) ?? true)
     if (interruption.exitCode !== null && good.includes(false)) {
       await interruption.closed
       process.stderr.write(`${interruptionSummary(downloads)}\n`)
@@ -286,18 +301,23 @@ function createManager(wanted: ReadonlyMap<string, Wanted>, options: GetOptions)
   useSyncIo()
   return asUsageError(
     () =>
-      new DownloadManager({
-        ...folderOf(options),
-        adopt: options.adopt ?? true,
-        ...defaultPools(wanted.size, options),
-        maxBytesPerSecond: options.limitRate ?? null,
-        modes: [...modes],
-        defaultMode: options.mode ?? null,
-        store: storeOf(wanted.values(), options),
-        autoResume: false,
-        ...networkSettings(options),
-        worker: false,
-      }),
+      new DownloadManager(
+        withServices(
+          {
+            ...folderOf(options),
+            adopt: options.adopt ?? true,
+            ...defaultPools(wanted.size, options),
+            maxBytesPerSecond: options.limitRate ?? null,
+            modes: [...modes],
+            defaultMode: options.mode ?? null,
+            store: storeOf(wanted.values(), options),
+            autoResume: false,
+            ...networkSettings(options),
+            worker: false,
+          },
+          { secrets: readSecrets(options) },
+        ),
+      ),
   )
 }
 

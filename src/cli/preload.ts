@@ -7,20 +7,22 @@ import { stat } from '../disk/fs.js'
 import { useSyncIo } from '../disk/io.js'
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
-import { internals } from '../manager/internals.js'
+import { internals, withServices } from '../manager/internals.js'
 import { DownloadManager } from '../manager/manager.js'
 import { createFileStore } from '../store/file.js'
 import { asUsageError, defaultPools, exitCodes, isUsage, toUsageError } from './arguments.js'
 import { modesFor, readCatalog } from './catalog.js'
-import { createReporter, forwardEvents, interruptionSummary, lastOnce } from './follow.js'
+import { type ExecOptions, Executor } from './exec/run.js'
+import { createReporter, forwardEvents, interruptionSummary, lastOnce, type OutputOptions } from './follow.js'
 import { texts, voice } from './language.js'
 import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
+import { readSecrets, type SecretOptions } from './secrets/read.js'
 import { onSignal } from './signals.js'
 import { begunGroups, finishedOnly } from './stores.js'
 
 /** Parsed options of `preload`. */
-export interface PreloadCommandOptions extends NetworkOptions {
+export interface PreloadCommandOptions extends NetworkOptions, SecretOptions, ExecOptions, OutputOptions {
   linkedModes?: boolean | undefined
   directory: string
   /** False if `directory` is the default one: a Hugging Face cache is then where the environment says. */
@@ -29,8 +31,6 @@ export interface PreloadCommandOptions extends NetworkOptions {
   /** Keys of the models. Default: every model with `auto_download`. */
   models?: string[] | undefined
   force?: boolean | undefined
-  json?: boolean | undefined
-  quiet?: boolean | undefined
 }
 
 /**
@@ -44,9 +44,18 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
   const count = countOf(catalog, options)
   const manager = createManager(catalog, count, options)
   const preloader = asUsageError(() => new Preloader({ manager, catalog, locale: voice().locale }))
+  let print: (report: Report) => void = () => undefined
+  // A program that is missing is reported before anything is shown.
+  const executor = Executor.of(options, (one) => {
+    print(one)
+  })
   const reporter = await createReporter(count, options)
+  print = (one) => {
+    reporter.report(one)
+  }
   const close = async () => {
     reporter.close()
+    executor?.stop()
     await preloader.close()
     await manager.close()
   }
@@ -59,6 +68,7 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
         const key = one.url === undefined ? undefined : keys.get(one.url)
         if (one.type === 'failed') failures.add(one.code)
         reporter.report(key === undefined ? one : { ...one, key })
+        if (one.type === 'completed') executor?.add(one)
       },
     })
     follow(manager, report)
@@ -66,14 +76,15 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
     const { sources, layout } = manager[internals]
     const models = catalog.identifiedBy(sources, layout)
     const succeeded = await run({ manager, preloader, catalog: models, report }, options)
-    if (interruption.exitCode !== null && succeeded !== true) {
+    const executed = (await executor?.finished()) ?? true
+    if (interruption.exitCode !== null && !(succeeded === true && executed)) {
       await interruption.closed
       process.stderr.write(`${interruptionSummary(manager.list())}\n`)
       return interruption.exitCode
     }
     reporter.finish()
     if (failures.has('TARGET_LOCKED')) process.stderr.write(`${texts().locked}\n`)
-    return succeeded === true ? exitCodes.done : exitCodes.failed
+    return succeeded === true && executed ? exitCodes.done : exitCodes.failed
   } finally {
     await close()
     interruption.dispose()
@@ -93,20 +104,25 @@ function createManager(catalog: Catalog, count: number, options: PreloadCommandO
   const { directory, ownDirectory, layout } = options
   return asUsageError(
     () =>
-      new DownloadManager({
-        ...(ownDirectory === false ? {} : { directory }),
-        ...(layout === undefined ? {} : { layout }),
-        ...defaultPools(count, {}),
-        modes: modesFor(catalog),
-        store: finishedOnly(
-          createFileStore(join(directory, '.model-downloader')),
-          begunGroups(resolve(directory), ['preload'], new Set(catalog.entries.map(({ url }) => url))),
+      new DownloadManager(
+        withServices(
+          {
+            ...(ownDirectory === false ? {} : { directory }),
+            ...(layout === undefined ? {} : { layout }),
+            ...defaultPools(count, {}),
+            modes: modesFor(catalog),
+            store: finishedOnly(
+              createFileStore(join(directory, '.model-downloader')),
+              begunGroups(resolve(directory), ['preload'], new Set(catalog.entries.map(({ url }) => url))),
+            ),
+            autoResume: false,
+            ...networkSettings(options),
+            linkedModes: options.linkedModes ?? false,
+            worker: false,
+          },
+          { secrets: readSecrets(options) },
         ),
-        autoResume: false,
-        ...networkSettings(options),
-        linkedModes: options.linkedModes ?? false,
-        worker: false,
-      }),
+      ),
   )
 }
 

@@ -100,6 +100,26 @@ function layoutOption(): Option {
   ).choices(['flat', 'hf-cache'])
 }
 
+/** Adds the options that `get` and `preload` share. */
+function addRunOptions(command: Command): Command {
+  return command
+    .option('-v, --verbose', 'print every retry, and details that help to find out what is wrong')
+    .option('--log-file <file>', 'append a line for everything that happens to this file')
+    .addOption(
+      new Option(
+        '--netrc [file]',
+        'log in to hosts as a netrc file says (default: that of NETRC, or ~/.netrc)',
+      ).preset(''),
+    )
+    .option('--cookies <file>', 'send the cookies of this file, in the format of Netscape')
+    .option('--exec <program>', 'program to run for each finished file, with its path as the last argument')
+    .option(
+      '--exec-arg <arg>',
+      'argument of that program, in which {} stands for the path; may be repeated',
+      addText,
+    )
+}
+
 /** Creates the command-line parser in the language of this process. It throws a `CommanderError` instead of ending the process. */
 export function createProgram(version: string, commands: Commands): Command {
   const program = new Command('model-downloader')
@@ -186,6 +206,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--exclude <glob>', 'files to skip of a ref that stands for several; may be repeated', addText)
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')
+  addRunOptions(get)
     .addHelpText('after', () => helpBelow('get', getHelp))
     .action((urls: string[], options: GetOptions, command: Command) => {
       if (urls.length === 0 && options.inputFile === undefined)
@@ -211,6 +232,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--force', 'download again even if files exist; they are replaced when the new ones are complete')
     .option('--json', 'print one JSON object per event on standard output')
     .option('--quiet', 'print errors only')
+  addRunOptions(preload)
     .addHelpText('after', () => helpBelow('preload', preloadHelp))
     .action((catalog: string, options: PreloadCommandOptions, command: Command) =>
       commands.preload(catalog, { ...options, ownDirectory: isGiven(command, 'directory') }),

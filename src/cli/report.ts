@@ -32,6 +32,8 @@ type DownloadReport =
   | { type: 'log'; url?: string; level: LogEvent['level']; message: string }
   | CompletedReport
   | FailedReport
+  | ExecutedReport
+  | { type: 'output'; url: string; path: string; text: string }
 
 /** Progress of a download. */
 export interface ProgressReport {
@@ -92,6 +94,17 @@ export interface FailedReport {
   message: string
   /** Groups only: the missing files. */
   missing?: MissingReport[]
+}
+
+/** How the program of `--exec` ended for one file. One of `exitCode`, `signal` and `error` is not null. */
+export interface ExecutedReport {
+  type: 'executed'
+  url: string
+  path: string
+  exitCode: number | null
+  signal: string | null
+  /** Why it could not be started. */
+  error: string | null
 }
 
 /** Presents the events of a run. */

@@ -9,7 +9,14 @@ import { namesApart } from './display/apart.js'
 import { type Share, sumOf } from './display/totals.js'
 import { finishedLine, jsonLine, type LineState, plain, progressLine } from './format.js'
 import { texts, voice } from './language.js'
-import type { CompletedReport, FailedReport, ProgressReport, Report, Reporter } from './report.js'
+import type {
+  CompletedReport,
+  ExecutedReport,
+  FailedReport,
+  ProgressReport,
+  Report,
+  Reporter,
+} from './report.js'
 
 /** The command uses only the sources of this package. */
 const sources = sourceRegistry()
@@ -28,6 +35,7 @@ export class QuietReporter implements Reporter {
   report(report: Report): void {
     if (report.type === 'failed' && report.code !== 'CLOSED')
       this.#stderr([failedLine(report), ...missingLines(report)].map((line) => `${line}\n`).join(''))
+    if (report.type === 'executed' && report.exitCode !== 0) this.#stderr(`${executedLine(report)}\n`)
   }
 
   finish(): void {}
@@ -39,19 +47,24 @@ export class QuietReporter implements Reporter {
 export class JsonReporter implements Reporter {
   readonly #stdout: Print
   readonly #quiet: boolean
+  readonly #verbose: boolean
   readonly #errors: QuietReporter
 
-  /** @param quiet - report only `completed` and `failed`. */
-  constructor(stdout: Print, stderr: Print, quiet: boolean) {
+  /**
+   * @param quiet - report only `completed` and `failed`.
+   * @param verbose - report what is only worth knowing when something is wrong, too.
+   */
+  constructor(stdout: Print, stderr: Print, quiet: boolean, verbose = false) {
     this.#stdout = stdout
     this.#quiet = quiet
+    this.#verbose = verbose
     this.#errors = new QuietReporter(stderr)
   }
 
   report(report: Report): void {
     const wanted = this.#quiet
       ? report.type === 'completed' || report.type === 'failed'
-      : report.type !== 'log' || report.level !== 'debug'
+      : this.#verbose || report.type !== 'log' || report.level !== 'debug'
     if (wanted) this.#stdout(jsonLine(report))
     this.#errors.report(report)
   }
@@ -65,6 +78,14 @@ export class JsonReporter implements Reporter {
 export function failedLine(report: FailedReport): string {
   const { error, colon } = texts()
   return `${error}${plain(displayName(report.url, sources))}${colon}${messageOf(report)} (${report.code})`
+}
+
+/** `error: <path>: <how the program of --exec ended>`, without the mark of an error if it succeeded. */
+export function executedLine({ path, exitCode, signal, error }: ExecutedReport): string {
+  const all = texts()
+  const ended = all.execEnded(exitCode ?? signal ?? '')
+  const outcome = error === null ? ended : all.execNotStarted(plain(error))
+  return `${exitCode === 0 ? '' : all.error}${plain(shortPath(path))}${all.colon}${outcome}`
 }
 
 /** The message of a report in the language of this process. Reports themselves are English, as `--json` shows them. */
@@ -212,6 +233,12 @@ export abstract class HumanReporter implements Reporter {
         if (isProblem || this.#verbose) this.line(plain(logText(report.message, voice())), 'note')
         return
       }
+      case 'output':
+        return this.line(plain(report.text), 'more')
+      case 'executed':
+        if (report.exitCode !== 0) this.line(executedLine(report), 'error')
+        else if (this.#verbose) this.line(executedLine(report), 'note')
+        return
       case 'completed':
         return this.#completed(report)
       case 'failed':
@@ -346,6 +373,11 @@ function shortUrl(url: string): string {
   return plain(displayName(url, sources))
 }
 
+function prefixOf(kind: LineKind): string {
+  const { start, done, note } = texts()
+  return { start, done, error: '', more: '', note, sum: '' }[kind]
+}
+
 /**
  * Reporter for logs and pipes: a line at the start and the end of each download, and one every few seconds in
  * between.
@@ -369,9 +401,7 @@ export class LineReporter extends HumanReporter {
   }
 
   protected line(text: string, kind: LineKind): void {
-    const { start, done, note } = texts()
-    const prefix = { start, done, error: '', more: '', note, sum: '' }[kind]
-    this.#stderr(`${prefix}${text}\n`)
+    this.#stderr(`${prefixOf(kind)}${text}\n`)
   }
 
   close(): void {
@@ -383,4 +413,21 @@ export class LineReporter extends HumanReporter {
     const sum = this.sumLine(texts().comma)
     if (lines.length > 0) this.#stderr(`${lines.join('')}${sum === null ? '' : `${sum}\n`}`)
   }
+}
+
+/** Reporter for a log file: a line for everything that happens, but none for progress. */
+export class LogReporter extends HumanReporter {
+  readonly #print: Print
+
+  /** @param print - takes a line without its end. */
+  constructor(print: Print, clock: Clock = systemClock) {
+    super(0, null, clock, true)
+    this.#print = print
+  }
+
+  protected line(text: string, kind: LineKind): void {
+    this.#print(`${prefixOf(kind)}${text}`)
+  }
+
+  close(): void {}
 }

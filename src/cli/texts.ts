@@ -58,6 +58,23 @@ export const englishTexts = {
   listArguments: 'on the command line',
   listedAt: (file: string, line: number) => `line ${line} of ${file}`,
   namedTwice: '--output and NAME=URL both name the file; use one of them.',
+  notCookies: (file: string, line: number) =>
+    `--cookies: ${file} has no cookies in the format of Netscape (line ${line}).`,
+  noHome: (option: string) => `${option}: there is no home folder; name the file.`,
+  secretsTooLarge: (option: string, file: string) => `${option}: ${file} is too large.`,
+  secretsNotRead: (option: string, file: string, reason: string) =>
+    `${option}: ${file} can't be read (${reason}).`,
+  quietAndVerbose: '--quiet and --verbose contradict each other.',
+  logNotOpened: (file: string, reason: string) => `--log-file: ${file} can't be opened (${reason}).`,
+  logFailed: (file: string, reason: string) => `The log ${file} can't be written any more (${reason}).`,
+  execMissing: (program: string) =>
+    `--exec: there is no program "${program}". It is run without a shell; give each argument with --exec-arg.`,
+  execIsScript: (program: string) =>
+    `--exec: "${program}" is a batch file, which needs a shell. Name the program that it runs.`,
+  execArgAlone: '--exec-arg is an argument of the program that --exec names.',
+  execNotStarted: (reason: string) => `the command could not be started (${reason})`,
+  execEnded: (how: number | string) =>
+    typeof how === 'number' ? `the command ended with code ${how}` : `the command was ended by ${how}`,
   // Wrong usage, as the parser reports it.
   helpHint: '(use --help for usage information)',
   missingArgument: (name: string) => `missing required argument '${name}'`,

@@ -32,6 +32,7 @@ export {
   rename as renameCallback,
   renameSync,
   type Stats,
+  statSync,
   unlink as unlinkCallback,
   unlinkSync,
   write,

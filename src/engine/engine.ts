@@ -2,6 +2,7 @@
 import { CacheIndex } from '../layouts/cache-index.js'
 import type { AddressResolver } from '../net/guard.js'
 import { HostGates } from '../net/host-gate.js'
+import type { HostSecrets } from '../net/host-secrets.js'
 import { HttpClient } from '../net/http.js'
 import { defaultTuning, type TransferTuning } from '../net/tuning.js'
 import { type Clock, systemClock } from '../util/clock.js'
@@ -24,6 +25,8 @@ export interface EngineOptions {
   resolve?: AddressResolver
   /** See `DownloadManagerOptions.ca`. */
   ca?: readonly string[] | undefined
+  /** What the user sends to hosts, for trusted callers. Not available in a worker. */
+  secrets?: HostSecrets | undefined
   /** Times everything that transfers do. Default: the system clock. */
   clock?: Clock
   /** Servers that asked to wait. Default: none yet. */
@@ -33,9 +36,9 @@ export interface EngineOptions {
 /** Creates an engine that runs in the calling thread. */
 export function createEngine(options: EngineOptions = {}): TransferEngine {
   const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
-  const { clock = systemClock, resolve, ca } = options
+  const { clock = systemClock, resolve, ca, secrets } = options
   const { connectTimeoutMs } = tuning
-  const http = new HttpClient({ connectTimeoutMs, ca, clock })
+  const http = new HttpClient({ connectTimeoutMs, ca, secrets, clock })
   const hashes = new HashService({
     onFallback: (message) => options.onLog?.('warn', message),
   })

@@ -4,6 +4,7 @@ import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import type { ValidatedRequest } from '../download/request.js'
 import type { Layout } from '../layouts/hf-paths.js'
+import type { HostSecrets } from '../net/host-secrets.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
@@ -37,8 +38,16 @@ export interface ManagerInternals {
   readonly protect: (isProtected: (download: Download) => boolean) => () => void
 }
 
-/** Services that tests replace: they are given as the option {@link internals}, which is not a public one. */
-export type ManagerServices = Partial<Pick<ManagerInternals, 'clock'>>
+/** What the command adds, and tests replace: given as the option {@link internals}, which is not a public one. */
+export type ManagerServices = Partial<Pick<ManagerInternals, 'clock'>> & {
+  /** What the user sends to hosts. It works in this thread only, without `worker`. */
+  secrets?: HostSecrets | undefined
+}
+
+/** Options of a manager with services. */
+export function withServices<O extends object>(options: O, services: ManagerServices): O {
+  return { ...options, [internals]: services }
+}
 
 /** The {@link ManagerServices} among the options of a manager. */
 export function servicesOf(options: object): ManagerServices {

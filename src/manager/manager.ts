@@ -87,7 +87,7 @@ export class DownloadManager extends ManagerFiles {
     super()
     this.#options = parseOptions(managerOptionsSchema, options, 'DownloadManager options')
     const { modes, defaultMode } = this.#options
-    const { clock = systemClock } = servicesOf(options)
+    const { clock = systemClock, secrets } = servicesOf(options)
     this.directory = resolve(this.#options.directory)
     this.#places = new Destinations(this.directory, modes, defaultMode, this.#options.linkedModes)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
@@ -107,7 +107,8 @@ export class DownloadManager extends ManagerFiles {
       holderOf: (place) => this.#registry.holderOf(place),
       protect: (isProtected) => this.#space.protect(isProtected),
     }
-    const { engine, resolver, tuning } = createServices(this.#options, sources, clock, (level, message) => {
+    const shared = { clock, secrets }
+    const { engine, resolver, tuning } = createServices(this.#options, sources, shared, (level, message) => {
       this.emit('log', { level, message })
     })
     this.#engine = engine

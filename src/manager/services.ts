@@ -7,23 +7,24 @@ import { defaultTuning, type TransferTuning } from '../net/tuning.js'
 import { Resolver } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { Clock } from '../util/clock.js'
+import type { ManagerServices } from './internals.js'
 import type { ResolvedManagerOptions } from './options.js'
 
 /** Creates the engine and the resolver of refs, which share what servers have asked for. */
 export function createServices(
   options: ResolvedManagerOptions,
   sources: SourceRegistry,
-  clock: Clock,
+  services: Pick<ManagerServices, 'secrets'> & { clock: Clock },
   onLog: NonNullable<EngineOptions['onLog']>,
 ): { engine: TransferEngine; resolver: Resolver; tuning: TransferTuning } {
   const { tuning: overrides, ca, proxy, offline, maxBytesPerSecond, worker } = options
-  const gates = new HostGates()
-  const engineOptions: EngineOptions = { tuning: overrides, maxBytesPerSecond, ca, clock, gates, onLog }
+  const network = { ...services, ca, gates: new HostGates() }
+  const engineOptions: EngineOptions = { ...network, tuning: overrides, maxBytesPerSecond, onLog }
   const engine = worker
     ? new WorkerEngine({ ...engineOptions, fallback: createEngine })
     : createEngine(engineOptions)
   const tuning = { ...defaultTuning, ...overrides }
   const remoteTokens = options.remoteTokens ?? false
-  const resolver = new Resolver({ sources, tuning, proxy, ca, remoteTokens, offline, gates, clock })
+  const resolver = new Resolver({ ...network, sources, tuning, proxy, remoteTokens, offline })
   return { engine, resolver, tuning }
 }

@@ -10,6 +10,7 @@ import { DownloadError, toDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import type { RemoteGrant } from './address-policy.js'
 import { type ExchangePhase, networkError } from './errors.js'
+import type { HostSecrets } from './host-secrets.js'
 import {
   guardedConnect,
   requireAllowed,
@@ -61,6 +62,8 @@ export interface HttpClientOptions {
    * environment. Default null: no restriction.
    */
   remote?: RemoteGrant | null
+  /** What the user sends to hosts. Ignored for remote callers. */
+  secrets?: HostSecrets | undefined
   /** Resolves names if `remote` restricts connections. Default: the system's resolver. */
   resolve?: AddressResolver | undefined
   /** Certificates in PEM of authorities to trust besides those of Node. Default: none. */
@@ -78,6 +81,8 @@ export class HttpClient {
   readonly #options: Agent.Options
   readonly #open: OpenExchanges = { paused: new Set(), unframed: new Set() }
   readonly #remote: RemoteGrant | null
+  /** What the user sends to hosts; null for remote callers, and if there is nothing. */
+  readonly secrets: HostSecrets | null
   readonly #resolve: AddressResolver | undefined
   readonly #clock: Clock
   readonly #tls: TlsOptions
@@ -94,8 +99,16 @@ export class HttpClient {
   readonly #connectTimeoutMs: number
   #gentleUntil = 0
 
-  constructor({ connectTimeoutMs, remote = null, resolve, ca, clock = systemClock }: HttpClientOptions) {
+  constructor({
+    connectTimeoutMs,
+    remote = null,
+    secrets,
+    resolve,
+    ca,
+    clock = systemClock,
+  }: HttpClientOptions) {
     this.#remote = remote
+    this.secrets = remote === null ? (secrets ?? null) : null
     this.#resolve = resolve
     this.#clock = clock
     this.#connectTimeoutMs = connectTimeoutMs

@@ -2,6 +2,7 @@
 import { DownloadError } from '../errors.js'
 import { type Cookie, cookieHeader, withCookies } from './cookies.js'
 import { deterministic } from './errors.js'
+import { cookiesOf, type HostSecrets, netrcLogin } from './host-secrets.js'
 import type { ResponseHead } from './http.js'
 
 /** The URL and headers of a request in a chain of redirects. */
@@ -13,10 +14,14 @@ export interface Hop {
   count: number
   /** Cookies that the redirects before it have set. */
   cookies?: readonly Cookie[] | undefined
+  /** Cookies of the user, for the hosts that they belong to. */
+  ownCookies?: readonly Cookie[] | undefined
 }
 
-/** Returns the headers to send to a hop: the caller's, and the cookies that redirects have set for it. */
-export function headersOf({ url, headers, cookies = [] }: Hop): Readonly<Record<string, string>> {
+/** Returns the headers to send to a hop: the caller's, and the cookies of the user and of redirects that are for it. */
+export function headersOf(hop: Hop): Readonly<Record<string, string>> {
+  const { url, headers, ownCookies = [] } = hop
+  const cookies = ownCookies.length === 0 ? (hop.cookies ?? []) : cookiesOf(ownCookies, hop.cookies ?? [])
   if (cookies.length === 0) return headers
   const given = Object.entries(headers).find(([name]) => name.toLowerCase() === 'cookie')
   const cookie = cookieHeader(cookies, url, given?.[1] ?? null)
@@ -39,7 +44,12 @@ export function followRedirect(hop: Hop, { headers }: ResponseHead, maxRedirects
   const next = nextHop(hop, locations[0] ?? null, maxRedirects)
   const set = [headers['set-cookie'] ?? []].flat()
   const cookies = withCookies(hop.cookies ?? [], set, hop.url, now)
-  return cookies.length === 0 ? next : { ...next, cookies }
+  const { ownCookies } = hop
+  return {
+    ...next,
+    ...(ownCookies === undefined ? {} : { ownCookies }),
+    ...(cookies.length === 0 ? {} : { cookies }),
+  }
 }
 
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
@@ -96,20 +106,30 @@ function escapeBytes(location: string): string {
 }
 
 /**
- * The first hop of a request. Userinfo in the URL becomes Basic authorization (RFC 7617), unless the caller's
- * headers contain an `Authorization`.
+ * The first hop of a request. Userinfo in the URL becomes Basic authorization (RFC 7617), and so does the login that the
+ * user has for the host, unless the caller's headers contain an `Authorization`.
+ *
+ * @param secrets - those of the user; null for a remote caller.
  */
-export function firstHop(input: URL, headers: Readonly<Record<string, string>>): Hop {
+export function firstHop(
+  input: URL,
+  headers: Readonly<Record<string, string>>,
+  secrets: HostSecrets | null = null,
+): Hop {
   const url = new URL(input)
   const { username, password } = url
   url.username = ''
   url.password = ''
-  if (username === '' && password === '') return { url, headers, count: 0 }
-  if (Object.keys(headers).some((name) => name.toLowerCase() === 'authorization'))
-    return { url, headers, count: 0 }
-  const credentials = `${decoded(username)}:${decoded(password)}`
-  const authorization = `Basic ${Buffer.from(credentials, 'utf8').toString('base64')}`
-  return { url, headers: { ...headers, authorization }, count: 0 }
+  const own = secrets === null || secrets.cookies.length === 0 ? {} : { ownCookies: secrets.cookies }
+  const plain = { url, headers, count: 0, ...own }
+  if (Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')) return plain
+  const given = { login: decoded(username), password: decoded(password) }
+  // A password in the URL decides, even if it is wrong.
+  const known = password === '' ? netrcLogin(secrets?.netrc ?? [], url.hostname, given.login) : null
+  if (known === null && username === '' && password === '') return plain
+  const { login, password: secret } = known ?? given
+  const authorization = `Basic ${Buffer.from(`${login}:${secret}`, 'utf8').toString('base64')}`
+  return { ...plain, headers: { ...headers, authorization } }
 }
 
 /** A `%` that doesn't begin an escape is taken literally, as in browsers. */

@@ -109,8 +109,8 @@ export class Api {
     limit: ReadLimit,
     own: Readonly<Record<string, string>>,
   ): Promise<ApiAnswer> {
-    const { tuning, clock, signal, gate, onRetry, brief = false } = this.#init
-    const hop = firstHop(new URL(url), request.headers ?? {})
+    const { http, tuning, clock, signal, gate, onRetry, brief = false } = this.#init
+    const hop = firstHop(new URL(url), request.headers ?? {}, http.secrets)
     let state = initialRetryState(clock.now())
     let failedAt = clock.now()
     let silences = 0

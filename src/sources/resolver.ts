@@ -6,6 +6,7 @@ import { homeFolder } from '../disk/system.js'
 import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { HostGates } from '../net/host-gate.js'
+import type { HostSecrets } from '../net/host-secrets.js'
 import { HttpClient } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
@@ -36,6 +37,8 @@ export interface ResolverInit {
   proxy: ProxySetting
   /** See `DownloadManagerOptions.ca`. */
   ca?: readonly string[] | undefined
+  /** What the user sends to hosts, for trusted callers. */
+  secrets?: HostSecrets | undefined
   /** Whether this host's tokens are used for remote callers. Default false. */
   remoteTokens?: boolean
   /** Servers that asked to wait. Default: none yet. */
@@ -212,8 +215,8 @@ export class Resolver {
   }
 
   #client(remote: RemoteGrant | null): HttpClient {
-    const { tuning, ca, clock } = this.#init
-    return new HttpClient({ connectTimeoutMs: tuning.connectTimeoutMs, remote, ca, clock })
+    const { tuning, ca, secrets, clock } = this.#init
+    return new HttpClient({ connectTimeoutMs: tuning.connectTimeoutMs, remote, secrets, ca, clock })
   }
 }
 

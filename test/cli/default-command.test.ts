@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { withDefaultCommand } from '../../src/cli/default-command.js'
+import { withDefaultCommand, withoutEatenSources } from '../../src/cli/default-command.js'
 
 const commands = ['get', 'preload', 'serve', 'help']
 
@@ -33,5 +33,13 @@ describe('a command line without a command', () => {
     ['help', 'get'],
   ])('is left as it is where it names no URL, or a command: %s', (...args) => {
     expect(withDefaultCommand(args, commands)).toBe(args)
+  })
+})
+
+describe('an option whose value may be left out', () => {
+  it('does not take the URL that follows it', () => {
+    expect(withoutEatenSources(['get', '--netrc', 'https://host/a', '--netrc', 'file', '--netrc'])).toEqual([
+      ...['get', '--netrc=', 'https://host/a', '--netrc', 'file', '--netrc'],
+    ])
   })
 })

@@ -55,7 +55,8 @@ export class MirrorSet {
       const given = { url, headers: headersFor(url, spec) }
       const ask = (status: number) => (url === spec.url ? init.host.refresh(status) : Promise.resolve(given))
       const renewable = spec.renewable === true && url === spec.url
-      const settings = { connections: this.#connections, plain: plain && kept === null, renewable }
+      const { secrets } = init.context.http
+      const settings = { connections: this.#connections, plain: plain && kept === null, renewable, secrets }
       return new Mirror(index, given, settings, ask)
     }
     const [first = spec.url, ...others] = urls

@@ -1,5 +1,6 @@
 /** One of the addresses of a file, and what this download knows about it. */
 import type { DownloadError } from '../../errors.js'
+import type { HostSecrets } from '../../net/host-secrets.js'
 import type { ResponseHead } from '../../net/http.js'
 import { firstHop, type Hop } from '../../net/redirects.js'
 import { type Identity, sizeOnly } from '../part/identity.js'
@@ -9,6 +10,15 @@ import { ChangeEvidence } from './change-evidence.js'
 import { type MirrorHealth, unknownHealth } from './mirror-choice.js'
 import { PoolSize } from './pool-size.js'
 import { RequestForms } from './request-form.js'
+
+/** What the mirrors of a file share. */
+export interface MirrorSettings {
+  connections: number
+  plain: boolean
+  renewable: boolean
+  /** See {@link firstHop}. */
+  secrets: HostSecrets | null
+}
 
 /** One of the addresses of a file. */
 export class Mirror {
@@ -47,12 +57,12 @@ export class Mirror {
   constructor(
     index: number,
     given: FreshAddress,
-    { connections, plain, renewable }: { connections: number; plain: boolean; renewable: boolean },
+    { connections, plain, renewable, secrets }: MirrorSettings,
     ask: (status: number) => Promise<FreshAddress>,
   ) {
     this.index = index
     this.url = given.url
-    this.address = new Address(given, ask, renewable)
+    this.address = new Address(given, ask, renewable, secrets)
     this.poolSize = new PoolSize(connections)
     this.forms = new RequestForms(plain ? 'plain' : 'range')
   }
@@ -112,6 +122,7 @@ const maxRefreshes = 2
 /** Where requests for a file are sent. */
 export class Address {
   readonly #ask: (status: number) => Promise<FreshAddress>
+  readonly #secrets: HostSecrets | null
   #given: FreshAddress
   #redirected: Hop | null = null
   #refreshes = 0
@@ -122,9 +133,16 @@ export class Address {
   /**
    * @param ask - requests a new address from the manager.
    * @param renewable - whether the manager may have another one than the given one.
+   * @param secrets - see {@link firstHop}.
    */
-  constructor(given: FreshAddress, ask: (status: number) => Promise<FreshAddress>, renewable = false) {
+  constructor(
+    given: FreshAddress,
+    ask: (status: number) => Promise<FreshAddress>,
+    renewable = false,
+    secrets: HostSecrets | null = null,
+  ) {
     this.#given = given
+    this.#secrets = secrets
     this.#ask = ask
     this.#renewable = renewable
   }
@@ -141,7 +159,7 @@ export class Address {
 
   /** Where the next request is sent. */
   hop(): Hop {
-    return this.#redirected ?? firstHop(new URL(this.#given.url), this.#given.headers)
+    return this.#redirected ?? firstHop(new URL(this.#given.url), this.#given.headers, this.#secrets)
   }
 
   /** Sends further requests directly to the URL that an earlier one was redirected to. */
