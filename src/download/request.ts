@@ -4,7 +4,7 @@ import { checkFilename, fallbackFilename } from '../disk/names.js'
 import { invalidOption } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import type { Layout } from '../layouts/hf-paths.js'
-import { identify } from '../sources/identify.js'
+import { identify, provisionalFilename } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
 import { environmentCache, type Destinations } from './destination.js'
 import type { Download } from './download.js'
@@ -39,6 +39,8 @@ export interface ValidatedRequest {
   givenFilename: string | null
   /** File name derived from the URL or the ref; null if they do not contain one. */
   derivedFilename: string | null
+  /** Name until the source or the server has told another, if neither of the others is given. */
+  provisionalFilename: string
 }
 
 /**
@@ -50,7 +52,8 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
   const wanted = parseOptions(downloadOptionsSchema, options, 'download options')
   const { places } = context
   const givenFilename = wanted.filename === undefined ? null : checkFilename(wanted.filename)
-  const derivedFilename = filenameIn(wanted, context.resolver)
+  const identified = identify(wanted.url, context.resolver, wanted.remote, wanted.restrictNames)
+  if (identified.kind === 'url') requireNoGlobs(wanted)
   checkMirrors(wanted.urls ?? [], wanted.remote)
   const layout = layoutOf(wanted, context)
   const inCache = layout === 'hf-cache'
@@ -63,7 +66,8 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
     targetDirectory: directory === undefined ? cache : directory,
     mode: inCache ? undefined : places.modeOf(wanted.mode),
     givenFilename,
-    derivedFilename,
+    derivedFilename: identified.filename,
+    provisionalFilename: identified.kind === 'ref' ? provisionalFilename(wanted.url) : fallbackFilename,
   }
 }
 
@@ -74,8 +78,9 @@ export function destinationFor({
   mode = null,
   givenFilename,
   derivedFilename,
+  provisionalFilename: provisional,
 }: ValidatedRequest): Pick<DownloadRecord, 'layout' | 'directory' | 'mode' | 'filename' | 'named'> {
-  const filename = givenFilename ?? derivedFilename ?? fallbackFilename
+  const filename = givenFilename ?? derivedFilename ?? provisional
   // In a cache, the commit is part of the path.
   const named = layout === 'flat' && (givenFilename ?? derivedFilename) !== null
   return { layout, directory: targetDirectory, mode, filename, named }
@@ -93,13 +98,6 @@ function layoutOf(wanted: ResolvedDownloadOptions, { layout, resolver }: Downloa
   if (filename !== undefined)
     throw invalidOption('filename', 'a cache keeps the file names of the Hub; leave it out')
   return 'hf-cache'
-}
-
-/** Returns the file name that the URL or the ref implies. Validates both. */
-function filenameIn(wanted: ResolvedDownloadOptions, resolver: Resolver): string | null {
-  const identified = identify(wanted.url, resolver, wanted.remote, wanted.restrictNames)
-  if (identified.kind === 'url') requireNoGlobs(wanted)
-  return identified.filename
 }
 
 // ---- Creating and comparing download records. Pure.

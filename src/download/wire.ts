@@ -24,7 +24,10 @@ export type SerializedFile = Pick<
 export interface SerializedDownload {
   /** The requested URL, which identifies the download. */
   url: string
-  /** Provisional until the first response if neither the caller nor the URL names the file. */
+  /**
+   * Provisional until the first response if neither the caller nor the URL names the file; of a ref that is not
+   * resolved, its last part.
+   */
   filename: string
   /** Subfolder; null for the download directory itself. */
   mode: string | null

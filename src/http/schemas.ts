@@ -36,7 +36,9 @@ export const wireDownload = z.object({
   url: z.string().describe('The requested URL, which identifies the download.'),
   filename: z
     .string()
-    .describe('Provisional until the first response if neither the caller nor the URL names the file.'),
+    .describe(
+      'Provisional until the first response if neither the caller nor the URL names the file; of a ref that is not resolved, its last part.',
+    ),
   mode: z.string().nullable().describe('Sub-folder; null for the download directory itself.'),
   status: z
     .enum(['downloading', 'completed', 'failed'])

@@ -3,7 +3,7 @@
  * is called. The manager, the catalog, the CLI and the logs all use this, each with its own registry of
  * sources.
  */
-import { checkFilename, cleanFilename, filenameFromUrl } from '../disk/names.js'
+import { checkFilename, cleanFilename, fallbackFilename, filenameFromUrl } from '../disk/names.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { redactUrl } from '../util/redact.js'
@@ -115,6 +115,25 @@ export function isRef(text: string, registry: Pick<SourceRegistry, 'find'>): boo
  */
 export function hasRefScheme(text: string): boolean {
   return !isHttp(text) && /^[a-z][a-z0-9+.-]*:(?![\\/])/i.test(text)
+}
+
+/** What follows the name of a repository in the addresses of its pages. */
+const ofPages = /\/(?:tree|blob|resolve|files|summary|tags)(?:\/.*)?$/s
+
+/**
+ * The name of a ref's files until its source has told it: the last part of the ref, such as `repository` for
+ * `hf:owner/repository@main`.
+ *
+ * @returns a safe file name.
+ */
+export function provisionalFilename(ref: string): string {
+  const path = ref
+    .replace(/^[a-z][a-z0-9+.-]*:/i, '')
+    .replace(/[?#].*$/s, '')
+    .replace(/(?<=[^/])@.*$/s, '')
+    .replace(ofPages, '')
+  const last = path.split('/').findLast((part) => part !== '' && !part.includes('*')) ?? ''
+  return cleanFilename(last) ?? fallbackFilename
 }
 
 /**

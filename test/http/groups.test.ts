@@ -33,7 +33,7 @@ describe('a group', () => {
     const all = await openEvents(bench.handler, '/api/models/download/events')
     const { status, body } = await bench.post({ url: ref, exclude: ['b.json'] })
     expect(status).toBe(200)
-    expect(body).toMatchObject({ success: true, url: ref, message: 'Download started' })
+    expect(body).toMatchObject({ success: true, url: ref, filename: 'model', message: 'Download started' })
     await waitFor(() => (bench.manager.get(ref)?.group?.completed ?? 0) > 0, { what: 'a file' })
 
     const one = await bench.status(ref)

@@ -67,6 +67,7 @@ describe('readRequest', () => {
       mode: 'llm',
       givenFilename: null,
       derivedFilename: 'model.gguf',
+      provisionalFilename: 'model.gguf',
     })
   })
 
@@ -203,13 +204,14 @@ describe('destinationFor', () => {
     mode: 'llm',
     givenFilename: null,
     derivedFilename: null,
+    provisionalFilename: 'model',
   } as const
 
   it.each([
     ['the name of the caller', { givenFilename: 'own.gguf' }, 'own.gguf', true],
     ['the name of the URL', { derivedFilename: 'url.gguf' }, 'url.gguf', true],
     ['the name of the caller first', { givenFilename: 'own', derivedFilename: 'url' }, 'own', true],
-    ['a provisional name', {}, 'model.gguf', false],
+    ['a provisional name', {}, 'model', false],
   ])('uses %s', (_, names, filename, named) => {
     expect(destinationFor({ ...request, ...names })).toEqual({
       layout: 'flat',

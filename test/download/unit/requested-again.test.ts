@@ -286,6 +286,7 @@ describe('a request of more trust', () => {
     mode: null,
     givenFilename: null,
     derivedFilename: 'model.gguf',
+    provisionalFilename: 'model.gguf',
   })
 
   it('keeps nothing that the remote caller said', () => {

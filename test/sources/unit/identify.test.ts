@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { checkFilename } from '../../../src/disk/names.js'
 import { DownloadError } from '../../../src/errors.js'
 import {
   canonicalText,
@@ -7,6 +8,7 @@ import {
   identify,
   isRef,
   parseUrl,
+  provisionalFilename,
 } from '../../../src/sources/identify.js'
 import { sourceRegistry } from '../../../src/sources/resolver.js'
 import type { Source } from '../../../src/sources/source.js'
@@ -275,6 +277,35 @@ describe('displayName', () => {
             'SECRET',
           )
         }
+      }),
+    )
+  })
+})
+
+describe('the name of a ref that is not resolved', () => {
+  it.each([
+    ['hf:owner/repository', 'repository'],
+    ['hf:owner/repository@main', 'repository'],
+    ['hf:owner/repository@refs/pr/1', 'repository'],
+    ['hf:owner/repository:Q4_K_M', 'repository_Q4_K_M'],
+    ['hf://owner/repository/', 'repository'],
+    ['hf:owner/repository/folder/*.gguf', 'folder'],
+    ['ollama:qwen3:0.6b', 'qwen3_0.6b'],
+    ['ollama:library/qwen3', 'qwen3'],
+    ['ms:owner/模型', '模型'],
+    ['https://huggingface.co/owner/repository/tree/main/folder', 'repository'],
+    ['https://modelscope.cn/models/owner/repository/files?x=1#top', 'repository'],
+    ['own:', 'model.gguf'],
+    ['own:..', 'model.gguf'],
+    ['own:a/..', 'model.gguf'],
+  ])('%s is %s', (ref, name) => {
+    expect(provisionalFilename(ref)).toBe(name)
+  })
+
+  it('is always one that may be used', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        expect(checkFilename(provisionalFilename(text))).toBe(provisionalFilename(text))
       }),
     )
   })
