@@ -11,6 +11,7 @@ import type {
   Permissions,
   PreloadStarted,
   PreloadStatus,
+  QueueStatus,
   RemoveResult,
   VerifyResult,
   WireDownload,
@@ -65,6 +66,22 @@ export interface PreloadOptions {
   force?: boolean
 }
 
+/** Settings of one download. What is left out stays as it is. */
+export interface DownloadSettings {
+  /** Downloads with a higher priority start first; an integer from −1,000,000 to 1,000,000. */
+  priority?: number
+  /** Limit in bytes per second; null for none. */
+  maxBytesPerSecond?: number | null
+}
+
+/** Limits for all downloads of a server together. What is left out stays as it is. */
+export interface QueueSettings {
+  /** Maximum number of downloads that run at the same time, 1 to 1,000. */
+  concurrency?: number
+  /** Limit in bytes per second; null for none. */
+  maxBytesPerSecond?: number | null
+}
+
 /**
  * A client of a model-downloader server.
  *
@@ -87,6 +104,13 @@ export interface Client {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`.
    */
   status(url: string, options?: CallOptions): Promise<WireDownload>
+  /**
+   * Where the file of a download, or the folder of a group, is or will be on the server; null when that is outside the
+   * server's folder, or when an older server does not tell.
+   *
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`.
+   */
+  pathOf(url: string, options?: CallOptions): Promise<string | null>
   /** Lists all downloads, or one page of them when the query has a `limit` (1 to 10,000). */
   list(query?: ListQuery, options?: CallOptions): Promise<DownloadList>
   /** Iterates over all downloads page by page, with `limit` downloads per page (1 to 10,000; default 1,000). */
@@ -115,6 +139,27 @@ export interface Client {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`, `INVALID_STATE`.
    */
   retry(url: string, options?: CallOptions): Promise<WireDownload>
+  /**
+   * Changes the priority or the speed limit of a download, immediately and for later runs.
+   *
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`, `INVALID_OPTIONS`; `NOT_FOUND` from an older server.
+   */
+  change(url: string, settings: DownloadSettings, options?: CallOptions): Promise<WireDownload>
+  /** The limits for all downloads together. */
+  readonly queue: {
+    /**
+     * The current limits.
+     *
+     * @throws DownloadError `NOT_FOUND` from an older server.
+     */
+    status(options?: CallOptions): Promise<QueueStatus>
+    /**
+     * Changes the limits immediately, until the server is restarted.
+     *
+     * @throws DownloadError `INVALID_OPTIONS`; `NOT_FOUND` from an older server.
+     */
+    change(settings: QueueSettings, options?: CallOptions): Promise<QueueStatus>
+  }
   /** Removes a download from the list. `deleteFile`: also deletes the finished file; default false. */
   remove(url: string, options?: CallOptions & { deleteFile?: boolean }): Promise<void>
   /**
@@ -229,12 +274,25 @@ export function createClient(options: ClientOptions): Client {
   return {
     download: (request, options) => post(downloads, request, options),
     status,
+    async pathOf(url, { signal } = {}) {
+      const path = `${downloads}/status${query({ url, with_path: true })}`
+      return (await http.json<DownloadStatus>(path, { signal })).path ?? null
+    },
     list,
     pages,
     pause: control('pause'),
     resume: control('resume'),
     cancel: control('cancel'),
     retry: control('retry'),
+    change: async (url, { priority, maxBytesPerSecond }, options) => {
+      const body = { url, priority, max_bytes_per_second: maxBytesPerSecond }
+      return (await post<ControlResult>(`${downloads}/settings`, body, options)).download
+    },
+    queue: {
+      status: ({ signal } = {}) => http.json<QueueStatus>('/api/models/queue', { signal }),
+      change: ({ concurrency, maxBytesPerSecond }, options) =>
+        post('/api/models/queue', { concurrency, max_bytes_per_second: maxBytesPerSecond }, options),
+    },
     async remove(url, { deleteFile = false, signal } = {}) {
       const path = `${downloads}${query({ url, delete_file: deleteFile })}`
       await http.json<RemoveResult>(path, { method: 'DELETE', signal })
@@ -242,13 +300,17 @@ export function createClient(options: ClientOptions): Client {
     follow: (url, options) =>
       follow(
         http,
-        oneDownload(`${downloads}/events${query({ url })}`, (signal) => status(url, { signal })),
+        oneDownload(
+          `${downloads}/events${query({ url })}`,
+          (signal) => status(url, { signal }),
+          options?.onLog,
+        ),
         options,
       ),
     followAll: (options) =>
       follow(
         http,
-        allDownloads(`${downloads}/events`, (signal) => pages({}, { signal })),
+        allDownloads(`${downloads}/events`, (signal) => pages({}, { signal }), options?.onLog),
         options,
       ),
     disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
@@ -281,7 +343,9 @@ export function createClient(options: ClientOptions): Client {
 }
 
 /** A query string of the values that are defined. */
-function query(values: (ListQuery | FilesQuery) & { url?: string; delete_file?: boolean }): string {
+type Values = (ListQuery | FilesQuery) & { url?: string; delete_file?: boolean; with_path?: boolean }
+
+function query(values: Values): string {
   const params = new URLSearchParams()
   for (const [name, value] of Object.entries(values)) if (value !== undefined) params.set(name, String(value))
   const text = params.toString()

@@ -1,5 +1,12 @@
 import { DownloadError } from '../errors.js'
-import type { DownloadList, PreloadLog, PreloadStatus, WireDownload, WireSnapshot } from '../http/schemas.js'
+import type {
+  DownloadList,
+  PreloadLog,
+  PreloadStatus,
+  WireDownload,
+  WireLog,
+  WireSnapshot,
+} from '../http/schemas.js'
 import { EventStream, type SseEvent, SseParser } from './events.js'
 import { type CallOptions, type Http, parseObject, unexpectedResponse, sleep, toClientError } from './http.js'
 
@@ -22,7 +29,12 @@ export interface FollowOptions extends CallOptions {
   maxFailures?: number
   /** Called when the state changes, which is `connecting` at first. `error`: why it is `offline`, otherwise null. */
   onConnection?: (connection: FollowConnection, error: DownloadError | null) => void
+  /** Called for each message of the log of a download that is followed, as far as the server sends events. */
+  onLog?: (log: DownloadLog) => void
 }
+
+/** A message of the log of a download. `at` is ISO 8601 in UTC. */
+export type DownloadLog = WireLog
 
 /** What is followed. A subject keeps its own state between events. */
 export interface Subject<T> {
@@ -217,6 +229,7 @@ const maxLogLines = 500
 export function oneDownload(
   events: string,
   ask: (signal: AbortSignal) => Promise<WireDownload>,
+  onLog: FollowOptions['onLog'],
 ): Subject<WireDownload> {
   let last = ''
   const isLast = ({ status }: WireDownload) => status !== 'downloading'
@@ -228,6 +241,7 @@ export function oneDownload(
   return {
     events,
     read(name, data) {
+      if (name === 'log') onLog?.(known<WireLog>(data, 'message'))
       if (!isAboutOne(name) && name !== 'snapshot' && name !== 'removed') return []
       const download = known<WireDownload>(data, 'url')
       if (name === 'removed' && !isLast(download))
@@ -243,6 +257,7 @@ export function oneDownload(
 export function allDownloads(
   events: string,
   ask: (signal: AbortSignal) => AsyncIterable<DownloadList>,
+  onLog: FollowOptions['onLog'],
 ): Subject<DownloadsChange> {
   let polled: Record<string, WireDownload> | null = null
   return {
@@ -251,6 +266,7 @@ export function allDownloads(
       if (name === 'snapshot') {
         return [{ type: 'snapshot', downloads: known<WireSnapshot>(data, 'downloads').downloads }]
       }
+      if (name === 'log') onLog?.(known<WireLog>(data, 'message'))
       if (name !== 'removed' && !isAboutOne(name)) return []
       const download = known<WireDownload>(data, 'url')
       return [{ type: name === 'removed' ? 'removed' : 'changed', download }]

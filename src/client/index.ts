@@ -1,10 +1,18 @@
-export { createClient, type Client, type FilesQuery, type ListQuery, type PreloadOptions } from './client.js'
+export {
+  createClient,
+  type Client,
+  type DownloadSettings,
+  type FilesQuery,
+  type ListQuery,
+  type PreloadOptions,
+  type QueueSettings,
+} from './client.js'
 
 export type { CallOptions, ClientOptions } from './http.js'
 
 export type { FollowConnection, FollowOptions } from './follow.js'
 
-export type { DownloadsChange } from './follow.js'
+export type { DownloadLog, DownloadsChange } from './follow.js'
 
 export {
   DownloadError,
@@ -27,6 +35,7 @@ export type {
   PreloadStarted,
   PreloadStatus,
   VerifyResult,
+  QueueStatus,
   WireDownload,
   WireStoredFile,
 } from '../http/schemas.js'

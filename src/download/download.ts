@@ -14,6 +14,7 @@ export interface DownloadOwner {
   cancel(url: string): Promise<Download>
   retry(url: string): Promise<Download>
   setLimit(download: Download, maxBytesPerSecond: number | null): void
+  setPriority(download: Download, priority: number): void
 }
 
 /** Result of a successful run. */
@@ -86,9 +87,18 @@ export class Download {
     return this.#record.mode
   }
 
-  /** Downloads with a higher priority start first. */
+  /**
+   * Downloads with a higher priority start first. A change moves a waiting download in the queue; it stops no running
+   * one.
+   *
+   * @throws DownloadError `INVALID_OPTIONS` when it is set to anything but an integer from −1,000,000 to 1,000,000.
+   */
   get priority(): number {
     return this.#record.priority
+  }
+
+  set priority(priority: number) {
+    this.#owner.setPriority(this, priority)
   }
 
   /**

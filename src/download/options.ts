@@ -226,6 +226,9 @@ export const urlsSchema = z.array(urlText).min(1).max(32)
 /** Validates {@link DownloadOptions.remote}. */
 export const remoteSchema = remote.default(null)
 
+/** Validates a priority. */
+export const prioritySchema = z.number().int().min(-1_000_000).max(1_000_000)
+
 const downloadOptionsObject = z.strictObject({
   url: urlText.optional(),
   urls: urlsSchema.optional(),
@@ -240,7 +243,7 @@ const downloadOptionsObject = z.strictObject({
   checkFormat: z.boolean().optional(),
   restrictNames: z.boolean().optional(),
   headers: headers.default({}),
-  priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
+  priority: prioritySchema.default(0),
   connections: count(64).optional(),
   maxBytesPerSecond: rate.optional(),
   remote: remoteSchema,

@@ -71,6 +71,10 @@ export interface SerializedDownload {
   stale?: true
   /** Present while it is queued because there is no disk space for it: the reason. */
   waiting?: string
+  /** Present unless it is 0: downloads with a higher priority start first. */
+  priority?: number
+  /** Present if this download has a limit of its own. */
+  max_bytes_per_second?: number
 }
 
 /** What is told of a download. */
@@ -130,6 +134,8 @@ export function toWire(download: Described, voice: Voice): SerializedDownload {
     files: null,
     ...(download.stale ? { stale: true } : {}),
     ...(waitingFor === null ? {} : { waiting: publicMessage(waitingFor, voice) }),
+    ...(record.priority === 0 ? {} : { priority: record.priority }),
+    ...(record.maxBytesPerSecond === null ? {} : { max_bytes_per_second: record.maxBytesPerSecond }),
   }
 }
 

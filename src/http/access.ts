@@ -9,7 +9,7 @@ import type { DownloadError } from '../errors.js'
  *
  * - `downloads:read`: read downloads, models, events and the OpenAPI document.
  * - `downloads:manage`: start, pause, resume, cancel, retry and remove downloads.
- * - `queue:manage`: start and cancel a preload.
+ * - `queue:manage`: start and cancel a preload, and change the limits for all downloads together.
  */
 export type Action = 'downloads:read' | 'downloads:manage' | 'queue:manage'
 

@@ -80,11 +80,17 @@ async function isThereAlready(manager: DownloadManager, download: Download): Pro
   return file?.existed === true
 }
 
-async function known(manager: DownloadManager, url: string): Promise<Download> {
+/** @throws DownloadError `UNKNOWN_DOWNLOAD`. */
+export async function known(manager: DownloadManager, url: string): Promise<Download> {
   await manager.ready
   const download = manager.get(url)
   if (download !== undefined) return download
   throw sentenceError('UNKNOWN_DOWNLOAD', 'unknownDownload', [])
+}
+
+/** The path of a download, which callers may know if it is below the folder of the manager; otherwise null. */
+function pathIn({ directory }: DownloadManager, { path }: Download): string | null {
+  return isInside(directory, path) ? path : null
 }
 
 /**
@@ -95,7 +101,7 @@ async function known(manager: DownloadManager, url: string): Promise<Download> {
  */
 function requireOwnFile(manager: DownloadManager, url: string): void {
   const download = manager.get(url)
-  if (download === undefined || isInside(manager.directory, download.path)) return
+  if (download === undefined || pathIn(manager, download) !== null) return
   throw sentenceError('ACCESS_DENIED', 'outsideFolder', [], { status: 403 })
 }
 
@@ -157,7 +163,11 @@ export const downloadRoutes: readonly Route[] = [
     errors: [400, 404],
     handle: async ({ services: { manager }, query, voice }): Promise<DownloadStatus | DownloadList> => {
       const { url, state, mode, limit } = query
-      if (url !== undefined) return { success: true, download: toFullWire(await known(manager, url), voice) }
+      if (url !== undefined) {
+        const download = await known(manager, url)
+        const place = query.with_path === true ? { path: pathIn(manager, download) } : {}
+        return { success: true, download: toFullWire(download, voice), ...place }
+      }
       await manager.ready
       const matching = manager
         .list()

@@ -3,6 +3,7 @@ import type { Permission } from './access.js'
 import { downloadRoutes } from './download-routes.js'
 import { fileRoutes } from './file-routes.js'
 import { preloadRoutes } from './preload-routes.js'
+import { queueRoutes } from './queue-routes.js'
 import { type Route, route } from './route.js'
 import type { Permissions } from './schemas.js'
 
@@ -65,6 +66,7 @@ export const dashboardPath = '/api/models/ui'
 export const routes: readonly Route[] = [
   ...downloadRoutes,
   ...fileRoutes,
+  ...queueRoutes,
   route({
     method: 'GET',
     path: '/api/models/openapi.json',

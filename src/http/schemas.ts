@@ -15,6 +15,9 @@ const success = z.literal(true)
 
 const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
 
+/** A boolean in a query: `true`, `1`, `yes`, `on`, and their opposites, in any case. */
+const flag = z.stringbool()
+
 // ---- Downloads
 
 /** One file of a group. */
@@ -75,12 +78,26 @@ export const wireDownload = z.object({
     .string()
     .optional()
     .describe('Present while it is queued because there is no disk space for it: the human-readable reason.'),
+  priority: z
+    .number()
+    .int()
+    .optional()
+    .describe('Present unless it is 0: downloads with a higher priority start first.'),
+  max_bytes_per_second: z
+    .number()
+    .positive()
+    .optional()
+    .describe('Present if this download has a limit of its own.'),
 })
 
 /** See {@link wireDownload}. */
 export type WireDownload = z.infer<typeof wireDownload>
 
 const url = z.string().min(1).max(16_384)
+
+const priority = z.number().int().min(-1_000_000).max(1_000_000)
+
+const limit = z.number().positive().nullable()
 
 const globs = z.array(z.string().min(1).max(1_000)).max(100).optional()
 
@@ -104,13 +121,7 @@ export const downloadRequest = z.object({
     .optional()
     .describe('Digest that the file must have.'),
   size: bytes.optional().describe('Size that the file must have, in bytes.'),
-  priority: z
-    .number()
-    .int()
-    .min(-1_000_000)
-    .max(1_000_000)
-    .optional()
-    .describe('Downloads with a higher priority start first. Default 0.'),
+  priority: priority.optional().describe('Downloads with a higher priority start first. Default 0.'),
   include: globs.describe(
     'For a ref that stands for several files: globs of the files to download. Default: all.',
   ),
@@ -150,7 +161,17 @@ export const downloadStarted = z.object({
 export type DownloadStarted = z.infer<typeof downloadStarted>
 
 /** Response of `GET /api/models/download/status?url=…`. */
-export const downloadStatus = z.object({ success, download: wireDownload })
+export const downloadStatus = z.object({
+  success,
+  download: wireDownload,
+  path: z
+    .string()
+    .nullable()
+    .optional()
+    .describe(
+      'Only for requests with `with_path`: where the file or folder is or will be; null if that is outside the folder of the server.',
+    ),
+})
 
 /** See {@link downloadStatus}. */
 export type DownloadStatus = z.infer<typeof downloadStatus>
@@ -185,6 +206,9 @@ export const statusQuery = z.object({
     .optional()
     .describe('Maximum number of downloads in the response.'),
   cursor: z.string().max(64).optional().describe('`next_cursor` of the previous page.'),
+  with_path: flag
+    .optional()
+    .describe('Also return the `path` of the download with this `url`. Default false.'),
 })
 
 /** Body of pause, resume, cancel and retry. */
@@ -196,8 +220,35 @@ export const controlResult = z.object({ success, download: wireDownload })
 /** See {@link controlResult}. */
 export type ControlResult = z.infer<typeof controlResult>
 
-/** A boolean in a query: `true`, `1`, `yes`, `on`, and their opposites, in any case. */
-const flag = z.stringbool()
+/** Body of `POST /api/models/download/settings`. What it leaves out stays as it is. */
+export const settingsRequest = z.object({
+  url,
+  priority: priority.optional().describe('Downloads with a higher priority start first.'),
+  max_bytes_per_second: limit.optional().describe('Limit of this download; null for none.'),
+})
+
+/** Body of `POST /api/models/queue`. What it leaves out stays as it is. */
+export const queueRequest = z.object({
+  concurrency: z
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('Maximum number of downloads that run at the same time.'),
+  max_bytes_per_second: limit.optional().describe('Limit for all downloads together; null for none.'),
+})
+
+/** Response of `GET` and `POST /api/models/queue`. */
+export const queueStatus = z.object({
+  success,
+  concurrency: bytes.describe('Maximum number of downloads that run at the same time.'),
+  max_bytes_per_second: limit.describe('Limit for all downloads together; null for none.'),
+  waiting: bytes.describe('Number of downloads that wait for a slot.'),
+})
+
+/** See {@link queueStatus}. */
+export type QueueStatus = z.infer<typeof queueStatus>
 
 /** Query of `DELETE /api/models/download`. */
 export const removeQuery = z.object({

@@ -21,6 +21,7 @@ import { DownloadError, toDownloadError } from '../errors.js'
 import { type Resolver, sourceRegistry } from '../sources/resolver.js'
 import { systemClock } from '../util/clock.js'
 import { Arrivals, Serial } from '../util/schedule.js'
+import { adjusters } from './adjust.js'
 import { Interest } from './interest.js'
 import { internals, type ManagerInternals, servicesOf } from './internals.js'
 import {
@@ -153,7 +154,7 @@ export class DownloadManager extends ManagerFiles {
       resume: (url) => this.resume(url),
       cancel: (url) => this.cancel(url),
       retry: (url) => this.retry(url),
-      setLimit: (download, limit) => this.#setLimit(download, limit),
+      ...adjusters(this.#scheduler, this.#registry),
     }
     this.ready = this.#load()
     this.ready.catch(() => undefined)
@@ -457,17 +458,6 @@ export class DownloadManager extends ManagerFiles {
       for (const download of this.list()) download.abandon(error)
       this.#scheduler.endIdle()
     }
-  }
-
-  #setLimit(download: Download, limit: number | null): void {
-    const maxBytesPerSecond = parseOptions(
-      managerOptionsSchema.shape.maxBytesPerSecond,
-      limit,
-      'maxBytesPerSecond',
-    )
-    download.update({ maxBytesPerSecond })
-    this.#scheduler.limit(download, maxBytesPerSecond)
-    void this.#registry.save(download)
   }
 
   #requireOpen(): void {

@@ -264,6 +264,20 @@ export class Scheduler {
   /** Changes the limit of a running download. */
   limit(download: Download, maxBytesPerSecond: number | null): void {
     this.#running.get(download)?.limit(maxBytesPerSecond)
+    this.#emitSettings(download)
+  }
+
+  /** Changes the priority of a download. If it waits, it moves in its queue. */
+  reorder(download: Download, priority: number): void {
+    const queue = [this.#queue, this.#checks].find((each) => each.delete(download))
+    download.update({ priority })
+    queue?.add(download)
+    this.#emitSettings(download)
+  }
+
+  /** Reports a changed setting with the event that reports all that is not a change of the state. */
+  #emitSettings(download: Download): void {
+    this.#init.emitter.emit('progress', { download, progress: download.current })
   }
 
   /** Stops all running downloads before the manager closes; their bytes are kept. */

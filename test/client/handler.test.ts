@@ -182,6 +182,23 @@ it('all downloads are followed and paged', async () => {
   expect(pages.flat()).toEqual(urls)
 })
 
+it('priority and limits are changed', async () => {
+  const url = origin.url('/limited.bin')
+  await client.download({ url })
+  expect(await client.change(url, { priority: 3, maxBytesPerSecond: 1e9 })).toMatchObject({
+    ...{ url, priority: 3, max_bytes_per_second: 1e9 },
+  })
+  const unlimited = await client.change(url, { priority: 0, maxBytesPerSecond: null })
+  expect([unlimited.priority, unlimited.max_bytes_per_second]).toEqual([undefined, undefined])
+  expect(await client.pathOf(url)).toMatch(/limited\.bin$/)
+  expect(await client.queue.change({ maxBytesPerSecond: 1e9 })).toMatchObject({ max_bytes_per_second: 1e9 })
+  expect(await client.queue.change({ maxBytesPerSecond: null })).toEqual(await client.queue.status())
+  await expect(client.change('https://x.test/unknown', { priority: 1 })).rejects.toMatchObject({
+    code: 'UNKNOWN_DOWNLOAD',
+  })
+  await client.remove(url)
+})
+
 it('a preload is started, followed over a restart, and looked at', async () => {
   expect(await client.modelsStatus()).toMatchObject({ any_ready: false, any_missing: true })
   expect(await client.permissions()).toMatchObject({

@@ -7,7 +7,7 @@ import { randomContent } from '../support/content.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 import type { WireDownload } from '../../src/http/schemas.js'
-import { byUrl, startHttp, untilHas } from './bench.js'
+import { byUrl, openEvents, startHttp, untilHas } from './bench.js'
 
 const content = randomContent(256 * KiB)
 const slow = { content: randomContent(256 * MiB), bytesPerSecond: 256 * KiB }
@@ -256,6 +256,21 @@ describe('GET /api/models/download/status', () => {
     ])
   })
 
+  it('says where a file lies, unless that is outside the folder of the manager', async () => {
+    await using bench = await startHttp()
+    const { origin, manager } = bench
+    origin.serve('/a.bin', { content })
+    origin.serve('/b.bin', { content })
+    const [inside, outside] = [origin.url('/a.bin'), origin.url('/b.bin')]
+    await bench.post({ url: inside })
+    await manager.download({ url: outside, directory: tempDir('elsewhere') })
+    const pathOf = async (url: string) =>
+      (await bench.ask('GET', `/api/models/download/status${byUrl(url)}&with_path=true`)).body
+    expect(await pathOf(inside)).toMatchObject({ path: join(manager.directory, 'llm', 'a.bin') })
+    expect(await pathOf(outside)).toMatchObject({ path: null })
+    expect(await bench.status(inside)).not.toHaveProperty('path')
+  })
+
   it('has three values for status, whatever the state', async () => {
     await using bench = await startHttp({ of: { concurrency: 1 } })
     const { origin, manager } = bench
@@ -361,6 +376,55 @@ describe('control', () => {
         expect(states).toContain(Reflect.get(Object(body['download']), 'state'))
       }
     }
+  })
+
+  it('changes priority and limit of one, which moves it in the queue, and is told to who follows', async () => {
+    await using bench = await startHttp({ of: { concurrency: 1 } })
+    const { origin, manager } = bench
+    const [running, first, second] = ['/run.bin', '/first.bin', '/second.bin'].map((path) => {
+      origin.serve(path, slow)
+      return origin.url(path)
+    }) as [string, string, string]
+    for (const url of [running, first, second]) await bench.post({ url })
+    await bench.until(running, 'downloading')
+    const change = (json: object) => bench.ask('POST', '/api/models/download/settings', { json })
+    const events = await openEvents(
+      bench.handler,
+      `/api/models/download/events?url=${encodeURIComponent(second)}`,
+    )
+    await events.next('snapshot')
+    const { status, body } = await change({ url: second, priority: 5 })
+    expect([status, body['download']]).toEqual([200, expect.objectContaining({ url: second, priority: 5 })])
+    expect((await events.next('progress')).data).toMatchObject({ state: 'queued', priority: 5 })
+    expect((await change({ url: running, max_bytes_per_second: 1e6 })).body['download']).toMatchObject({
+      max_bytes_per_second: 1e6,
+    })
+    expect(manager.get(running)?.maxBytesPerSecond).toBe(1e6)
+    expect((await change({ url: running, max_bytes_per_second: null })).body['download']).not.toHaveProperty(
+      'max_bytes_per_second',
+    )
+    await manager.cancel(running)
+    await waitFor(() => manager.get(second)?.state !== 'queued', { what: 'the more important one to start' })
+    expect(manager.get(first)?.state).toBe('queued')
+    for (const wrong of [{ priority: 0.5 }, { priority: 1e7 }, { max_bytes_per_second: 0 }])
+      expect((await change({ url: first, ...wrong })).status).toBe(400)
+    expect((await change({ url: 'https://unknown.test/a', priority: 1 })).body).toMatchObject({
+      status: 404,
+      code: 'UNKNOWN_DOWNLOAD',
+    })
+  })
+
+  it('tells and changes the limits of all together', async () => {
+    await using bench = await startHttp({ of: { concurrency: 2 } })
+    const set = (json: object) => bench.ask('POST', '/api/models/queue', { json })
+    const limits = { success: true, concurrency: 2, max_bytes_per_second: null, waiting: 0 }
+    expect((await bench.ask('GET', '/api/models/queue')).body).toEqual(limits)
+    expect((await set({ max_bytes_per_second: 2e6 })).body).toEqual({ ...limits, max_bytes_per_second: 2e6 })
+    expect((await set({ concurrency: 5 })).body).toMatchObject({ concurrency: 5, max_bytes_per_second: 2e6 })
+    expect([bench.manager.concurrency, bench.manager.maxBytesPerSecond]).toEqual([5, 2e6])
+    expect((await set({ max_bytes_per_second: null })).body).toMatchObject({ max_bytes_per_second: null })
+    for (const wrong of [{ concurrency: 0 }, { concurrency: 1001 }, { max_bytes_per_second: -1 }])
+      expect((await set(wrong)).status).toBe(400)
   })
 
   it('says 409 of a move that the state forbids, and 404 of a URL that nobody knows', async () => {

@@ -100,7 +100,9 @@ describe('the OpenAPI document', () => {
     }
     expect(parts.schemas['DownloadRequest']).toMatchObject({ type: 'object', required: ['url'] })
     expect(parts.schemas['Download']?.required).toEqual(
-      Object.keys(components.Download.shape).filter((name) => name !== 'stale'),
+      Object.keys(components.Download.shape).filter(
+        (name) => !['stale', 'priority', 'max_bytes_per_second'].includes(name),
+      ),
     )
     expect(parts.schemas['DownloadStatus']?.properties?.['download']).toEqual({
       $ref: '#/components/schemas/Download',

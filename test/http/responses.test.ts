@@ -57,8 +57,10 @@ it('every answer of every route is what its schema says, and no more', async () 
   await check('GET', '/api/models/download/status?limit=1')
   for (const url of [slow, a, missing, 'https://x.test/unknown']) {
     await check('GET', `/api/models/download/status${byUrl(url)}`)
-    for (const name of ['pause', 'resume', 'cancel', 'retry']) await post(`/${name}`, json(url))
+    for (const name of ['pause', 'resume', 'cancel', 'retry', 'settings']) await post(`/${name}`, json(url))
   }
+  await check('GET', '/api/models/queue')
+  await check('POST', '/api/models/queue', { json: {} })
   await check('GET', '/api/models/openapi.json')
   await check('GET', '/api/models/disk')
   await check('GET', '/api/v1/models/status')

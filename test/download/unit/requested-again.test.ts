@@ -106,6 +106,7 @@ const nobody: DownloadOwner = {
   cancel: never,
   retry: never,
   setLimit: () => undefined,
+  setPriority: () => undefined,
 }
 
 describe('requireSame', () => {

@@ -11,6 +11,7 @@ const nobody: DownloadOwner = {
   cancel: () => Promise.reject(new Error('not here')),
   retry: () => Promise.reject(new Error('not here')),
   setLimit: () => undefined,
+  setPriority: () => undefined,
 }
 
 function make() {

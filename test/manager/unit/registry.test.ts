@@ -15,6 +15,7 @@ const nobody: DownloadOwner = {
   cancel: () => Promise.reject(new Error('not here')),
   retry: () => Promise.reject(new Error('not here')),
   setLimit: () => undefined,
+  setPriority: () => undefined,
 }
 const downloadOf = (change: Partial<DownloadRecord>) => new Download(recordOf(1, change), nobody)
 
