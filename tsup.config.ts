@@ -137,6 +137,8 @@ export default defineConfig([
     entry: { elements: 'src/elements/index.ts' },
     splitting: true,
     minify: true,
+    // The virtual list has checks that are for its development only.
+    define: { 'process.env.NODE_ENV': '"production"' },
     esbuildPlugins: [templates],
     esbuildOptions(options) {
       mapLinesOnly(options)
@@ -147,7 +149,7 @@ export default defineConfig([
       options.chunkNames = 'elements-[name]-[hash]'
       options.legalComments = 'none'
     },
-    banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause: see THIRD-PARTY-LICENSES.md */' },
+    banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause, and TanStack Virtual, (c) Tanner Linsley, MIT: see THIRD-PARTY-LICENSES.md */' },
   },
   { ...whole(commandParts, 'cli'), entry: { cli: 'src/cli/cli.ts' } },
   {

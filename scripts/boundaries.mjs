@@ -127,6 +127,8 @@ function packageViolation(from, room, specifier) {
     return 'only src/net/http.ts imports undici'
   if (isPackage(specifier, 'lit') && room !== 'elements/')
     return `only src/elements imports lit (${specifier})`
+  if (isPackage(specifier, '@tanstack/virtual-core') && room !== 'elements/')
+    return `only src/elements imports @tanstack/virtual-core (${specifier})`
   if (!isBuiltin(specifier)) return null
   if (pure.has(from)) return `${from} is pure and imports no Node module (${specifier})`
   return browserRooms.has(room)

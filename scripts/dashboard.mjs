@@ -29,7 +29,7 @@ export declare const dashboardHtml: string
 /** Writes the page into a folder: as `dashboard.html`, and as a module that exports its text. */
 export async function makeDashboard(folder) {
   const { outputFiles } = await build({
-    entryPoints: [path.join(root, 'src/elements/page.ts')],
+    entryPoints: [path.join(root, 'src/elements/page/page.ts')],
     bundle: true,
     minify: true,
     write: false,
@@ -37,9 +37,11 @@ export async function makeDashboard(folder) {
     platform: 'browser',
     target: 'es2022',
     plugins: [templates],
+    // The virtual list has checks that are for its development only.
+    define: { 'process.env.NODE_ENV': '"production"' },
     charset: 'utf8',
     legalComments: 'none',
-    banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause: see THIRD-PARTY-LICENSES.md */' },
+    banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause, and TanStack Virtual, (c) Tanner Linsley, MIT: see THIRD-PARTY-LICENSES.md */' },
   })
   // The script must not contain its own end tag.
   const script = outputFiles[0].text.replaceAll('</script', '<\\/script')

@@ -51,7 +51,7 @@ function withoutLayout(path, source) {
 export const templates = {
   name: 'templates',
   setup(build) {
-    build.onLoad({ filter: /[\\/]src[\\/]elements[\\/][\w-]+\.ts$/ }, async ({ path }) => {
+    build.onLoad({ filter: /[\\/]src[\\/]elements[\\/](?:[\w-]+[\\/])?[\w-]+\.ts$/ }, async ({ path }) => {
       return { contents: withoutLayout(path, await readFile(path, 'utf8')), loader: 'ts' }
     })
   },

@@ -3,12 +3,14 @@ import { html, type TemplateResult } from 'lit'
 import { isDownloadError, type WireDownload } from '../client/index.js'
 import type { Followed } from '../live/index.js'
 import { LiveElement } from './base.js'
-import type { ConfirmElement, Question } from './confirm.js'
+import type { Answer, ConfirmElement, Question } from './confirm.js'
+import type { DetailsElement } from './details/details.js'
 import { formatLocaleBytes } from './format.js'
-import type { RowAction, WireGroupFile } from './order.js'
-import type { RowElement, RowRequest } from './row.js'
+import type { RowAction, WireGroupFile } from './list/order.js'
+import type { RowElement, RowRequest } from './list/row.js'
+import { titleOf } from './list/naming.js'
 import './confirm.js'
-import './row.js'
+import './list/row.js'
 
 /** How often the files of an expanded group are polled, in milliseconds. */
 const filesEveryMs = 1_000
@@ -42,20 +44,30 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
     row.problem = this.#problems.get(url) ?? ''
     row.expanded = this.#expanded === url
     row.files = row.expanded ? this.#files : null
+    row.live = this.isLive
   }
 
-  /** The dialog that asks for confirmation before data or an entry is deleted. */
+  /** The dialogs: the details of a download, and the question before data or an entry is deleted. */
   protected dialog(): TemplateResult {
-    return html`<model-download-confirm></model-download-confirm>`
+    return html`<model-download-confirm></model-download-confirm
+      ><model-download-details
+        .texts=${this.texts}
+        .reasons=${this.reasons}
+        .locale=${this.locale}
+        .client=${this.usedClient}
+        .canManage=${this.access?.manage === true}
+        .live=${this.isLive}
+      ></model-download-details>`
   }
 
   /** Announces state changes of downloads to screen readers. */
   protected tellOf(downloads: readonly WireDownload[]): void {
-    for (const { url, state, filename } of downloads) {
+    for (const download of downloads) {
+      const { url, state } = download
       const before = this.#states.get(url)
       this.#states.set(url, state)
       if (before !== undefined && before !== state && notable.has(state))
-        this.announce(this.say('said', { name: filename, state: this.texts[state] }))
+        this.announce(this.say('said', { name: titleOf(download), state: this.texts[state] }))
     }
     if (this.#states.size > downloads.length) {
       const known = new Set(downloads.map(({ url }) => url))
@@ -72,13 +84,37 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
     void this.#act(event.detail)
   }
 
+  /** Asks for confirmation. */
+  protected async ask(question: Question): Promise<Answer> {
+    const dialog = this.renderRoot.querySelector<ConfirmElement>('model-download-confirm')
+    return (await dialog?.ask(question)) ?? null
+  }
+
+  protected readonly onDetails = (event: CustomEvent<{ url: string }>): void => {
+    void this.#showDetails(event.detail.url)
+  }
+
+  /** Most visitors never open the details, so their code is loaded when somebody does. */
+  async #showDetails(url: string): Promise<void> {
+    const dialog = this.renderRoot.querySelector<DetailsElement>('model-download-details')
+    try {
+      await import('./details/details.js')
+    } catch {
+      this.#problems.set(url, this.texts.detailsMissing)
+      this.requestUpdate()
+      return
+    }
+    // What this element has set before is taken over with the first update.
+    await dialog?.updateComplete
+    dialog?.show(url)
+  }
+
   async #act({ action, download }: RowRequest): Promise<void> {
     const { url } = download
     const question = this.#questionFor(action, download)
     let option = false
     if (question !== null) {
-      const dialog = this.renderRoot.querySelector<ConfirmElement>('model-download-confirm')
-      const answer = (await dialog?.ask(question)) ?? null
+      const answer = await this.ask(question)
       if (answer === null) return
       option = answer.option
     }
@@ -103,19 +139,21 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
     if (action === 'remove' && !this.#problems.has(url)) this.onRemoved()
   }
 
-  #questionFor(action: RowAction, { filename, state, downloaded }: WireDownload): Question | null {
+  #questionFor(action: RowAction, download: WireDownload): Question | null {
     const { texts } = this
+    const { state, downloaded } = download
+    const name = { name: titleOf(download) }
     if (action === 'cancel' && downloaded > 0) {
       return {
-        title: texts.cancelTitle,
+        title: this.say('cancelTitle', name),
         text: this.say('cancelText', { size: formatLocaleBytes(downloaded, this.locale) }),
         ...{ confirm: texts.cancelConfirm, close: texts.close, option: null },
       }
     }
     if (action !== 'remove') return null
     return {
-      title: texts.removeTitle,
-      text: this.say('removeText', { name: filename }),
+      title: this.say('removeTitle', name),
+      text: texts.removeText,
       ...{ confirm: texts.remove, close: texts.close },
       option: state === 'completed' ? texts.removeFile : null,
     }

@@ -169,6 +169,11 @@ export abstract class LiveElement<S extends Followed, A> extends LitElement {
     this.#wasHeard = false
   }
 
+  /** Whether the server can be reached, so that what is shown of it is current. */
+  protected get isLive(): boolean {
+    return this.store?.getSnapshot().connection !== 'offline'
+  }
+
   /** Called when the snapshot has changed. */
   protected onNews(_snapshot: S): void {
     // Subclasses announce what is worth announcing.

@@ -6,7 +6,7 @@ import { ActingElement } from './acting.js'
 import { define } from './base.js'
 import { listed } from './listed.js'
 import { icon } from './parts.js'
-import type { RowElement } from './row.js'
+import type { RowElement } from './list/row.js'
 import { controls, tokens } from './theme.js'
 
 /** The element `<model-download>`. */
@@ -51,7 +51,12 @@ export class DownloadElement extends ActingElement<DownloadSnapshot, DownloadAct
   override render() {
     const snapshot = this.store?.getSnapshot()
     const download = snapshot?.download ?? null
-    return html`<div class="card" @row-action=${this.onAction} @row-files=${this.onFiles}>
+    return html`<div
+        class="card"
+        @row-action=${this.onAction}
+        @row-files=${this.onFiles}
+        @row-details=${this.onDetails}
+      >
         <div class="banner">${this.banner()}</div>
         ${download === null ? this.#unknown(snapshot) : html`<model-download-row></model-download-row>`}
       </div>

@@ -3,7 +3,7 @@
  * there is no DOM, the import has no effect.
  */
 import './download.js'
-import './downloads.js'
+import './list/downloads.js'
 import './preload.js'
 
 export type {

@@ -19,6 +19,11 @@ const paths = {
   copy: 'M7 7h9v9H7zM4 13V4h9',
   key: 'M13 3a4 4 0 1 0 0 8 4 4 0 0 0 0-8Zm-3 7-6 6m2-2 2 2',
   cloud: 'm3 3 14 14M6 15h9M5 15a3 3 0 0 1 1-6m2-4a5 5 0 0 1 6 4 3 3 0 0 1 3 4',
+  broom: 'M12 3 9 9m-4 2 8 3m-8-3-1 6h8l1-3M5 11l4-2 4 2v3',
+  info: 'M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14Zm0 6v5m0-8v0',
+  bell: 'M5 14V9a5 5 0 0 1 10 0v5l1 1H4l1-1Zm4 3h2',
+  disk: 'M3 12h14v4H3zM3 12l2-8h10l2 8M14 14v0',
+  pin: 'm8 3 5 0-1 5 3 3H5l3-3-0-5Zm2 8v6',
   box: 'M10 3 4 6v8l6 3 6-3V6l-6-3ZM4 6l6 3m0 0 6-3m-6 3v8',
 } as const
 

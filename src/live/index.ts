@@ -12,3 +12,5 @@ export { livePreload, type PreloadActions } from './views.js'
 export type { DownloadsSnapshot, DownloadSnapshot, PreloadSnapshot } from './state.js'
 
 export type { LiveStore } from './store.js'
+
+export { downloadLogs, type DownloadLogs } from './logs.js'

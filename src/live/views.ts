@@ -7,6 +7,7 @@ import type {
   PreloadStatus,
 } from '../client/index.js'
 import { Hub } from './hub.js'
+import { downloadLogs } from './logs.js'
 import {
   type DownloadSnapshot,
   type DownloadsSnapshot,
@@ -56,7 +57,8 @@ const hubs = new WeakMap<Client, Hub<DownloadsSnapshot, DownloadsChange>>()
 function hubOf(client: Client): Hub<DownloadsSnapshot, DownloadsChange> {
   const known = hubs.get(client)
   if (known !== undefined) return known
-  const hub = new Hub(noDownloads, (options) => client.followAll(options), reduceDownloads)
+  const { add } = downloadLogs(client)
+  const hub = new Hub(noDownloads, (options) => client.followAll({ ...options, onLog: add }), reduceDownloads)
   hubs.set(client, hub)
   return hub
 }

@@ -147,7 +147,9 @@ describeWith(chromium, 'the dashboard', () => {
     await untilSays(row('other.gguf'), 'Downloading')
     await page.getByText('2 of 2 models are missing.').waitFor()
     expect(await page.locator('model-download-add').count()).toBe(0)
-    expect(await row('other.gguf').getByRole('button').count()).toBe(0)
+    expect(await row('other.gguf').getByRole('button').allInnerTexts()).toEqual(['other.gguf'])
+    for (const name of ['Pause all', 'Clear finished'])
+      expect(await page.getByRole('button', { name }).count()).toBe(0)
     expect(await page.locator('model-preload').getByRole('button').allInnerTexts()).toEqual(['Pause', 'Copy'])
   })
 

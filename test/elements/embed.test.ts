@@ -201,7 +201,7 @@ describeWith(chromium, 'the elements in a page', () => {
     await untilSays(rowOf(page, 'slow.gguf'), 'Done')
     const names = async () => (await page.locator('model-download-row .name').allInnerTexts()).join()
     expect(await names()).toBe('slow.gguf,later.gguf')
-    expect(await page.getByText('Finished').count()).toBe(0)
+    expect(await page.getByRole('heading', { name: 'Finished' }).count()).toBe(0)
     await page.mouse.move(0, 0)
     await waitFor(async () => (await names()) === 'later.gguf,slow.gguf', { what: 'the row to move' })
   })

@@ -1,11 +1,11 @@
 /** The form that starts a download. */
 import { css, html, LitElement, nothing } from 'lit'
-import { type Client, isDownloadError } from '../client/index.js'
-import { define } from './base.js'
-import { listed } from './listed.js'
-import { icon } from './parts.js'
-import type { Language, Strings } from './strings.js'
-import { controls, tokens } from './theme.js'
+import { type Client, isDownloadError } from '../../client/index.js'
+import { define } from '../base.js'
+import { listed } from '../listed.js'
+import { icon } from '../parts.js'
+import type { Language, Strings } from '../strings.js'
+import { controls, tokens } from '../theme.js'
 
 /** The form that starts a download. The parent list sets all of its properties. */
 export class AddElement extends LitElement {

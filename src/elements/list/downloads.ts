@@ -1,25 +1,42 @@
 /** `<model-downloads>`: all downloads of a server. */
 import { css, html, nothing, type PropertyValues, type TemplateResult } from 'lit'
-import type { Client, WireDownload } from '../client/index.js'
+import { repeat } from 'lit/directives/repeat.js'
+import { type Client, isDownloadError, type WireDownload } from '../../client/index.js'
 import {
   type DownloadsActions,
   type DownloadsSnapshot,
   liveDownloads,
   type LiveStore,
-} from '../live/index.js'
-import { ActingElement } from './acting.js'
+} from '../../live/index.js'
+import { ActingElement } from '../acting.js'
 import type { AddElement } from './add.js'
-import { define } from './base.js'
-import { formatCount, formatSpeed } from './format.js'
-import { listed } from './listed.js'
-import { type Sections, sectionsOf, totalsOf } from './order.js'
-import { facts, icon } from './parts.js'
+import { define } from '../base.js'
+import { noteSpeeds } from '../details/speeds.js'
+import { formatCount, formatSpeed } from '../format.js'
+import { listed } from '../listed.js'
+import { runBulk } from './bulk.js'
+import { type Line, linesOf } from './lines.js'
+import {
+  type BulkAction,
+  bulkOf,
+  type Filter,
+  filtered,
+  modesOf,
+  noFilter,
+  type SectionName,
+  sectionNames,
+  type Sections,
+  sectionsOf,
+  showsAll,
+  type Sorting,
+  type Totals,
+  totalsOf,
+} from './order.js'
+import { facts, icon } from '../parts.js'
 import { Rows } from './rows.js'
-import { controls, tokens } from './theme.js'
+import { controls, tokens } from '../theme.js'
+import { sectionTexts } from './toolbar.js'
 import './add.js'
-
-/** Number of rows of a section that are shown at first, and that "Show more" adds. */
-const pageSize = 250
 
 /** The default modes of a server. */
 const usualModes = ['llm', 'embed', 'rerank']
@@ -59,33 +76,59 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
       .banner {
         padding: 0 1.1rem 1rem;
       }
+      .tools {
+        padding: 0.9rem 1.1rem;
+        border-top: 1px solid var(--_border);
+      }
+      .bulk {
+        margin-top: 0.75rem;
+      }
+      .scroll {
+        max-height: var(--model-list-height, 70vh);
+        overflow: auto;
+        overscroll-behavior: auto;
+        border-top: 1px solid var(--_border);
+        scrollbar-width: thin;
+        scrollbar-color: var(--_track) transparent;
+      }
+      .canvas {
+        position: relative;
+        overflow: clip;
+      }
+      .canvas h3,
+      .canvas li {
+        position: absolute;
+        inset-inline: 0;
+        top: 0;
+      }
       h3 {
         display: flex;
         gap: 0.5rem;
-        padding: 0.5rem 1.1rem;
+        align-items: center;
+        height: 2.5rem;
+        padding: 0 1.1rem;
         background: var(--_hover);
-        border-block: 1px solid var(--_border);
+        border-bottom: 1px solid var(--_border);
       }
       h3 span {
         font-weight: 400;
       }
       li {
-        content-visibility: auto;
-        contain-intrinsic-size: auto 5.6rem;
+        contain: layout style;
+        border-bottom: 1px solid var(--_border);
       }
-      li + li {
-        border-top: 1px solid var(--_border);
+      :focus-visible {
+        outline-offset: -2px;
       }
-      .settled li {
-        contain-intrinsic-size: auto 4.5rem;
-      }
-      .more {
-        display: block;
-        width: 100%;
-        border: 0;
-        border-top: 1px solid var(--_border);
-        border-radius: 0;
-        color: var(--_accent);
+      @media print {
+        .scroll {
+          max-height: none;
+          overflow: visible;
+        }
+        .card {
+          border: 0;
+          overflow: visible;
+        }
       }
       .empty {
         display: grid;
@@ -134,10 +177,22 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
     `,
   ]
 
-  #sections: Sections = { active: [], settled: [] }
-  readonly #rows = { active: new Rows(), settled: new Rows() }
+  #sections: Sections = sectionsOf([])
+  #lines: readonly Line[] = []
+  #totals: Totals = totalsOf([])
+  #modes: readonly string[] = []
+  readonly #rows = new Rows((row, download) => {
+    this.updateRow(row, download)
+  })
   #isHeld = false
-  #limits = { active: pageSize, settled: pageSize }
+  #filter: Filter = noFilter
+  #sorting: Sorting = 'standard'
+  /** The speed limit of the server, 0 for none; null when it is unknown or this user can't change it. */
+  #limit: number | null = null
+  #limitOf: Client | null = null
+  #busy: BulkAction | null = null
+  /** What went wrong with the last action on many downloads. */
+  #bulkProblem = ''
 
   constructor() {
     super()
@@ -149,14 +204,30 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
     return liveDownloads(client)
   }
 
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    this.#rows.end()
+  }
+
   protected override onNews({ downloads, loaded }: DownloadsSnapshot): void {
-    if (loaded) this.tellOf(downloads)
+    if (!loaded) return
+    this.tellOf(downloads)
+    if (this.usedClient !== null) noteSpeeds(this.usedClient, downloads)
   }
 
   protected override willUpdate(changed: PropertyValues): void {
     super.willUpdate(changed)
-    const downloads = this.store?.getSnapshot().downloads ?? []
-    this.#sections = sectionsOf(downloads, this.#isHeld ? this.#sections : null)
+    const downloads = this.#downloads
+    this.#totals = totalsOf(downloads)
+    this.#modes = modesOf(downloads)
+    const held = this.#isHeld ? this.#sections : null
+    this.#sections = sectionsOf(filtered(downloads, this.#filter), this.#sorting, held)
+    this.#lines = linesOf(this.#sections)
+    void this.#askForLimit()
+  }
+
+  get #downloads(): readonly WireDownload[] {
+    return this.store?.getSnapshot().downloads ?? []
   }
 
   override render() {
@@ -167,7 +238,7 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
         <header>
           <div class="top">
             <h2 id="heading" tabindex="-1">${this.heading === '' ? texts.downloads : this.heading}</h2>
-            <p class="totals">${isLoaded ? this.#totals(snapshot.downloads) : nothing}</p>
+            <p class="totals">${isLoaded ? this.#summary() : nothing}</p>
           </div>
           ${
             access?.manage === true
@@ -175,7 +246,7 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
                   .texts=${texts}
                   .reasons=${this.reasons}
                   .client=${this.usedClient}
-                  .modes=${this.#modes()}
+                  .modes=${this.#choices()}
                 ></model-download-add>`
               : nothing
           }
@@ -187,65 +258,175 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
   }
 
   protected override updated(): void {
-    for (const section of ['active', 'settled'] as const) {
-      const downloads = this.#sections[section].slice(0, this.#limits[section])
-      this.#rows[section].place(this.renderRoot.querySelector(`ul.${section}`), downloads, this.updateRow)
-    }
+    this.#rows.place(this.renderRoot.querySelector<HTMLElement>('.scroll'), this.#lines)
   }
 
-  #modes(): readonly string[] {
+  /** The modes that the form offers. */
+  #choices(): readonly string[] {
     const own = this.modes.split(/[\s,]+/).filter((mode) => mode !== '')
     return own.length === 0 ? usualModes : own
   }
 
-  #totals(downloads: readonly WireDownload[]): TemplateResult[] {
-    const { running, waiting, bytesPerSecond } = totalsOf(downloads)
+  #summary(): TemplateResult[] {
+    const { counts, bytesPerSecond } = this.#totals
     const count = (n: number) => ({ n: formatCount(n, this.locale) })
-    const parts = [
-      ...(running > 0 ? [this.say('running', count(running))] : []),
-      ...(waiting > 0 ? [this.say('waiting', count(waiting))] : []),
-      ...(bytesPerSecond > 0 ? [formatSpeed(bytesPerSecond, this.locale)] : []),
-    ]
-    return facts(parts)
+    return facts([
+      ...(counts.running > 0 ? [this.say('running', count(counts.running))] : []),
+      ...(counts.waiting > 0 ? [this.say('waiting', count(counts.waiting))] : []),
+      ...(bytesPerSecond > 0 && this.isLive ? [formatSpeed(bytesPerSecond, this.locale)] : []),
+    ])
   }
 
   #lists(): TemplateResult {
-    const { active, settled } = this.#sections
-    if (active.length + settled.length === 0) return this.#empty()
+    if (this.#downloads.length === 0) return this.#empty()
+    return html`<div class="tools">
+        <model-download-toolbar
+          .texts=${this.texts}
+          .locale=${this.locale}
+          .totals=${this.#totals}
+          .filter=${this.#filter}
+          .sorting=${this.#sorting}
+          .modes=${this.#modes}
+          .canManage=${this.access?.manage === true}
+          .limit=${this.#limit}
+          .busy=${this.#busy}
+          @list-filter=${(event: CustomEvent<{ filter: Filter }>) => {
+            this.#show(event.detail.filter)
+          }}
+          @list-sort=${(event: CustomEvent<{ sorting: Sorting }>) => {
+            this.#sorting = event.detail.sorting
+            this.#release()
+          }}
+          @list-bulk=${(event: CustomEvent<{ action: BulkAction }>) => {
+            void this.#doMany(event.detail.action)
+          }}
+          @list-limit=${(event: CustomEvent<{ limit: number }>) => {
+            void this.#setLimit(event.detail.limit)
+          }}
+        ></model-download-toolbar>
+        ${
+          this.#bulkProblem === ''
+            ? nothing
+            : html`<div class="note is-danger bulk" role="alert">
+                ${icon('alert')}<span>${this.#bulkProblem}</span>
+              </div>`
+        }
+      </div>
+      ${this.#lines.length === 0 ? this.#noMatch() : this.#scroll()}`
+  }
+
+  #scroll(): TemplateResult {
+    const present = sectionNames.filter((section) => this.#sections[section].length > 0)
     return html`<div
+      class="scroll"
       @row-action=${this.onAction}
       @row-files=${this.onFiles}
+      @row-details=${this.onDetails}
       @pointerenter=${this.#onPointer}
       @pointerleave=${this.#onLeave}
-      @focusin=${this.#onHold}
-      @focusout=${this.#onLeave}
     >
-      ${this.#list('active', active)}${this.#list('settled', settled)}
+      <div class="canvas">
+        ${repeat(
+          present,
+          (section) => section,
+          (section) =>
+            html`${this.#heading(section)}
+              <ul role="list" aria-labelledby=${section} data-section=${section}></ul>`,
+        )}
+      </div>
     </div>`
   }
 
-  #list(section: keyof Sections, downloads: readonly WireDownload[]) {
-    if (downloads.length === 0) return nothing
-    const rest = downloads.length - this.#limits[section]
-    return html`<h3 id=${section}>
-        ${this.texts[section === 'active' ? 'sectionActive' : 'sectionSettled']}
-        <span>${formatCount(downloads.length, this.locale)}</span>
-      </h3>
-      <ul role="list" aria-labelledby=${section} class=${section}></ul>
-      ${
-        rest > 0
-          ? html`<button
-              type="button"
-              class="more"
-              @click=${() => {
-                this.#limits[section] += pageSize
-                this.requestUpdate()
-              }}
-            >
-              ${this.say('showMore', { n: formatCount(Math.min(rest, pageSize), this.locale) })}
-            </button>`
-          : nothing
-      }`
+  #heading(section: SectionName): TemplateResult {
+    // While rows are held where they are, the number is still that of the head.
+    const count = showsAll(this.#filter) ? this.#totals.counts[section] : this.#sections[section].length
+    return html`<h3 id=${section} data-section=${section}>
+      ${this.texts[sectionTexts[section]]} <span>${formatCount(count, this.locale)}</span>
+    </h3>`
+  }
+
+  #noMatch(): TemplateResult {
+    return html`<div class="empty">
+      <div class="tile">${icon('search')}</div>
+      <p class="strong">${this.texts.noMatch}</p>
+      <button
+        type="button"
+        class="small"
+        @click=${() => {
+          this.#show(noFilter)
+        }}
+      >
+        ${this.texts.clearFilter}
+      </button>
+    </div>`
+  }
+
+  #show(filter: Filter): void {
+    this.#filter = filter
+    this.#release()
+    this.renderRoot.querySelector('.scroll')?.scrollTo({ top: 0 })
+  }
+
+  #release(): void {
+    this.#isHeld = false
+    this.requestUpdate()
+  }
+
+  // ---- Actions on many downloads
+
+  async #doMany(wanted: BulkAction): Promise<void> {
+    const { usedClient: client, texts } = this
+    const { action, urls } = bulkOf(wanted, filtered(this.#downloads, this.#filter))
+    if (client === null || this.#busy !== null || urls.length === 0) return
+    const count = { n: formatCount(urls.length, this.locale) }
+    if (wanted === 'clearFinished') {
+      const question = {
+        ...{ title: this.say('clearTitle', count), text: texts.clearText, option: null },
+        ...{ confirm: texts.clearConfirm, close: texts.close },
+      }
+      if ((await this.ask(question)) === null) return
+    }
+    this.#busy = wanted
+    this.#bulkProblem = ''
+    this.requestUpdate()
+    const { failed, error } = await runBulk(urls, (url) => client[action](url))
+    this.#busy = null
+    if (error !== null) {
+      const total = formatCount(urls.length, this.locale)
+      const reason = isDownloadError(error) ? this.reason(error) : String(error)
+      this.#bulkProblem = this.say('bulkFailed', { n: formatCount(failed, this.locale), total, reason })
+    }
+    this.announce(this.say('bulkDone', { n: formatCount(urls.length - failed, this.locale) }))
+    this.requestUpdate()
+  }
+
+  // ---- The speed limit of the server
+
+  /** Asks for the limit once, where this user may change it. An older server has none to change. */
+  async #askForLimit(): Promise<void> {
+    const client = this.usedClient
+    if (this.access?.queue !== true || client === null || this.#limitOf === client) return
+    this.#limitOf = client
+    this.#limit = null
+    try {
+      const { max_bytes_per_second: limit } = await client.queue.status()
+      this.#limit = limit ?? 0
+      this.requestUpdate()
+    } catch {
+      // The list is complete without it.
+    }
+  }
+
+  async #setLimit(limit: number): Promise<void> {
+    try {
+      const status = await this.usedClient?.queue.change({ maxBytesPerSecond: limit === 0 ? null : limit })
+      this.#limit = status?.max_bytes_per_second ?? 0
+      this.#bulkProblem = ''
+    } catch (error) {
+      if (!isDownloadError(error)) throw error
+      this.#bulkProblem = this.say('failedAction', { reason: this.reason(error) })
+    }
+    this.requestUpdate()
   }
 
   #empty(): TemplateResult {
@@ -271,17 +452,8 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
     if (event.pointerType === 'mouse') this.#isHeld = true
   }
 
-  readonly #onHold = (): void => {
-    this.#isHeld = true
-  }
-
-  readonly #onLeave = (event: FocusEvent | PointerEvent): void => {
-    // The listener is attached to an element.
-    const area = event.currentTarget as HTMLElement
-    if (area.matches(':hover') || (event.relatedTarget instanceof Node && area.contains(event.relatedTarget)))
-      return
-    this.#isHeld = false
-    this.requestUpdate()
+  readonly #onLeave = (): void => {
+    this.#release()
   }
 }
 

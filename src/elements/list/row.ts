@@ -1,19 +1,20 @@
 /** A row that shows one download. */
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit'
-import type { WireDownload } from '../client/index.js'
-import { define } from './base.js'
+import type { WireDownload } from '../../client/index.js'
+import { define } from '../base.js'
 import {
   formatLocaleBytes,
   formatLocaleDuration,
   formatMoment,
   formatPercent,
   formatSpeed,
-} from './format.js'
-import { listed } from './listed.js'
+} from '../format.js'
+import { listed } from '../listed.js'
+import { originOf, titleOf } from './naming.js'
 import { actionsFor, type WireGroupFile, groupOf, type RowAction } from './order.js'
-import { bar, facts, icon, type IconName } from './parts.js'
-import { type ElementLocale, fill, type Language, type StringKey, type Strings } from './strings.js'
-import { controls, tokens } from './theme.js'
+import { bar, facts, icon, type IconName } from '../parts.js'
+import { type ElementLocale, fill, type Language, type StringKey, type Strings } from '../strings.js'
+import { controls, tokens } from '../theme.js'
 
 /** Detail of the `row-action` event that a row dispatches. */
 export interface RowRequest {
@@ -54,6 +55,7 @@ export class RowElement extends LitElement {
     problem: { attribute: false },
     files: { attribute: false },
     expanded: { attribute: false },
+    live: { attribute: false },
   }
 
   declare download: WireDownload | null
@@ -67,6 +69,8 @@ export class RowElement extends LitElement {
   declare files: readonly WireGroupFile[] | null
   /** Whether they are shown. */
   declare expanded: boolean
+  /** Whether the server can be reached, so that a speed is the current one. */
+  declare live: boolean
 
   static override styles = [
     tokens,
@@ -80,9 +84,54 @@ export class RowElement extends LitElement {
         .actions {
           margin-inline-end: -0.5rem;
         }
+        .origin {
+          grid-area: 2 / 1 / 3 / -1;
+        }
+        .row > .body > .track {
+          grid-row: 3 / 4;
+        }
+        .facts {
+          grid-row: 4 / 5;
+        }
+        .row > .actions {
+          grid-row: 4 / 5;
+        }
+        .row .rest {
+          grid-row: 5 / 6;
+        }
         .row:not(.is-danger) .track + .facts {
           min-height: 3.9375rem;
         }
+      }
+      button.name {
+        display: block;
+        min-width: 0;
+        min-height: 1.5rem;
+        padding: 0;
+        border: 0;
+        border-radius: 4px;
+        font-size: 1rem;
+        text-align: start;
+      }
+      button.name:hover {
+        background: none;
+        text-decoration: underline;
+        text-underline-offset: 0.2em;
+      }
+      .origin {
+        font-size: 0.8125rem;
+        line-height: 1.25rem;
+        color: var(--_muted);
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      .away {
+        --_tone: var(--_muted);
+      }
+      .away .fill {
+        animation: none;
+        transition: none;
       }
       .toggle {
         min-height: 1.5rem;
@@ -129,21 +178,45 @@ export class RowElement extends LitElement {
     this.problem = ''
     this.files = null
     this.expanded = false
+    this.live = true
+  }
+
+  /** Renders without delay, so that the height of a new row can be measured. */
+  renderNow(): void {
+    if (this.isUpdatePending) this.performUpdate()
+  }
+
+  /** Focuses the name, which opens the details. */
+  override focus(options?: FocusOptions): void {
+    this.renderRoot.querySelector<HTMLElement>('.name')?.focus(options)
   }
 
   override render() {
     const { download, texts } = this
     if (download === null) return nothing
-    const { state, url, filename, mode } = download
+    const { state, url, mode } = download
+    const title = titleOf(download)
     const { picture, tone } = looks[state]
     const isOver = state === 'completed' || state === 'canceled'
-    return html`<div class="row ${tone}">
+    return html`<div class="row ${tone} ${this.live ? '' : 'away'}">
       <div class="tile">${icon(picture)}</div>
       <div class="body">
         <div class="title">
-          <span class="name" title=${url}><bdi>${filename}</bdi></span>
+          <button
+            type="button"
+            class="name"
+            title=${url}
+            aria-haspopup="dialog"
+            @click=${() => {
+              this.#tell('row-details', { url })
+            }}
+          >
+            <bdi>${title}</bdi>
+          </button>
           ${mode === null ? nothing : html`<span class="tag">${mode}</span>`}
+          ${this.#settings(download).map((text) => html`<span class="tag">${text}</span>`)}
         </div>
+        <p class="origin" title=${url}><bdi>${originOf(download)}</bdi></p>
         ${isOver ? nothing : this.#bar(download)}
         <div class="facts">
           <span><span class="state">${texts[state]}</span>${facts(this.#amounts(download))}</span>
@@ -152,16 +225,16 @@ export class RowElement extends LitElement {
         <div class="rest">${this.#trouble(download)}${this.#filesToggle(download)}</div>
       </div>
       <div class="actions">${this.canManage ? this.#buttons(download) : nothing}</div>
-      ${this.expanded ? this.#fileList(filename) : nothing}
+      ${this.expanded ? this.#fileList(title) : nothing}
     </div>`
   }
 
   #bar(download: WireDownload): TemplateResult {
-    const { filename, progress, total, state } = download
+    const { progress, total, state } = download
     const isKnown = total > 0 || state === 'paused' || state === 'failed' || state === 'queued'
     return bar(
-      filename,
-      isKnown ? progress : null,
+      titleOf(download),
+      isKnown || !this.live ? progress : null,
       [this.texts[state], ...(isKnown ? this.#amounts(download) : [])].join(', '),
     )
   }
@@ -187,10 +260,20 @@ export class RowElement extends LitElement {
   }: WireDownload): string[] {
     const { texts, locale } = this
     if (end !== null) return [formatMoment(end, new Date(), locale)]
-    if (state !== 'downloading') return []
+    if (state !== 'downloading' || !this.live) return []
     return [
       formatSpeed(speed, locale),
       eta === null ? '' : fill(texts.timeLeft, { time: formatLocaleDuration(eta, locale) }),
+    ]
+  }
+
+  /** Priority and speed limit, where they are not the usual ones. */
+  #settings({ state, priority = 0, max_bytes_per_second: limit = null }: WireDownload): string[] {
+    if (state === 'completed' || state === 'canceled') return []
+    const { texts, locale } = this
+    return [
+      ...(priority === 0 ? [] : [priority > 0 ? texts.priorityHigh : texts.priorityLow]),
+      ...(limit === null ? [] : [fill(texts.atMost, { speed: formatSpeed(limit, locale) })]),
     ]
   }
 
@@ -209,7 +292,7 @@ export class RowElement extends LitElement {
 
   #buttons(download: WireDownload): TemplateResult[] {
     return actionsFor(download.state).map((action) => {
-      const label = fill(this.texts.actionOf, { action: this.texts[action], name: download.filename })
+      const label = fill(this.texts.actionOf, { action: this.texts[action], name: titleOf(download) })
       return html`<button
         type="button"
         class="plain square"
@@ -266,7 +349,7 @@ export class RowElement extends LitElement {
     return (code === null ? undefined : this.reasons[code]) ?? message
   }
 
-  #tell(name: 'row-action' | 'row-files', detail: object): void {
+  #tell(name: 'row-action' | 'row-files' | 'row-details', detail: object): void {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: false }))
   }
 }

@@ -1,13 +1,13 @@
 /** The dashboard: the elements on one page, with a header, settings and a sign-in form. */
 import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
-import { type Client, createClient } from '../client/index.js'
-import { type Access, accessFor } from './clients.js'
-import { pageStrings } from './page-strings.js'
-import { icon } from './parts.js'
-import { type ElementLocale, localeFor } from './strings.js'
-import { controls, tokens } from './theme.js'
-import './downloads.js'
-import './preload.js'
+import { type Client, createClient } from '../../client/index.js'
+import { type Access, accessFor } from '../clients.js'
+import { pageStrings } from './strings.js'
+import { icon } from '../parts.js'
+import { type ElementLocale, localeFor } from '../strings.js'
+import { controls, tokens } from '../theme.js'
+import '../list/downloads.js'
+import '../preload.js'
 
 // ---- Styles
 

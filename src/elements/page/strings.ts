@@ -1,5 +1,5 @@
 /** Texts of the dashboard page itself. Pure. */
-import type { ElementLocale } from './strings.js'
+import type { ElementLocale } from '../strings.js'
 
 /** A text in English and Chinese. */
 type Entry = readonly [english: string, chinese: string]

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chinese } from '../../../src/elements/chinese.js'
-import { pageStrings } from '../../../src/elements/page-strings.js'
+import { pageStrings } from '../../../src/elements/page/strings.js'
 import { bringLanguage, fill, languageFor, localeFor } from '../../../src/elements/strings.js'
 import { downloadErrorCodes } from '../../../src/errors.js'
 

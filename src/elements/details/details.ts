@@ -1,0 +1,555 @@
+/** The dialog with everything about one download. */
+import { css, html, LitElement, nothing, svg, type TemplateResult } from 'lit'
+import { type Client, isDownloadError, type WireDownload } from '../../client/index.js'
+import { downloadLogs, type DownloadSnapshot, liveDownload } from '../../live/index.js'
+import { define } from '../base.js'
+import {
+  formatLocaleBytes,
+  formatLocaleDuration,
+  formatMoment,
+  formatPercent,
+  formatSpeed,
+} from '../format.js'
+import { prioritiesWith, titleOf } from '../list/naming.js'
+import { limitOptions, valueOf } from '../list/toolbar.js'
+import { listed } from '../listed.js'
+import { bar, facts, icon } from '../parts.js'
+import { type ElementLocale, fill, type Language, type Strings } from '../strings.js'
+import { controls, tokens } from '../theme.js'
+import { chartOf } from './history.js'
+import { speedsOf } from './speeds.js'
+import { usagesOf } from './usage.js'
+import '../copy.js'
+
+/** How often the files are asked for while they change, in milliseconds. */
+const askEveryMs = 2_000
+
+/** Number of files that are listed at most. */
+const maxFiles = 500
+
+/** The dialog. Its parent sets all of its properties. */
+export class DetailsElement extends LitElement {
+  static override properties = {
+    texts: { attribute: false },
+    reasons: { attribute: false },
+    locale: { attribute: false },
+    client: { attribute: false },
+    canManage: { attribute: false },
+    live: { attribute: false },
+  }
+
+  declare texts: Strings
+  declare reasons: Language['reasons']
+  declare locale: ElementLocale
+  declare client: Client | null
+  declare canManage: boolean
+  /** Whether the server can be reached. */
+  declare live: boolean
+  #url: string | null = null
+  /** With the files of a group; asked for now and then. */
+  #full: WireDownload | null = null
+  /** Undefined until the server has told. */
+  #path: string | null | undefined
+  #problem = ''
+  #snapshot: () => DownloadSnapshot | null = () => null
+  #end: () => void = () => undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  static override styles = [
+    tokens,
+    controls,
+    listed,
+    css`
+      :host {
+        display: contents;
+      }
+      dialog {
+        width: min(36rem, 100vw);
+        max-width: none;
+        height: 100dvh;
+        max-height: none;
+        margin: 0 0 0 auto;
+        padding: 0;
+        border: 0;
+        border-inline-start: 1px solid var(--_border);
+        background: var(--_surface);
+        color: var(--_text);
+        box-shadow: 0 0 48px rgb(0 0 0 / 0.18);
+      }
+      dialog::backdrop {
+        background: rgb(10 12 18 / 0.4);
+      }
+      header {
+        position: sticky;
+        top: 0;
+        z-index: 1;
+        display: flex;
+        gap: 0.75rem;
+        align-items: flex-start;
+        padding: 1.25rem 1.5rem 1rem;
+        background: var(--_surface);
+        border-bottom: 1px solid var(--_border);
+      }
+      header > div {
+        flex: 1;
+        min-width: 0;
+      }
+      h2 {
+        overflow-wrap: anywhere;
+      }
+      section {
+        padding: 1.1rem 1.5rem;
+        border-bottom: 1px solid var(--_border);
+      }
+      section:last-child {
+        border: 0;
+      }
+      h3 {
+        margin-bottom: 0.6rem;
+      }
+      .track {
+        margin-bottom: 0.5rem;
+      }
+      .chart {
+        display: block;
+        width: 100%;
+        height: 5.5rem;
+        margin-bottom: 0.4rem;
+        overflow: visible;
+      }
+      .chart .line {
+        fill: none;
+        stroke: var(--_accent);
+        stroke-width: 2;
+        stroke-linejoin: round;
+        vector-effect: non-scaling-stroke;
+      }
+      .chart .area {
+        fill: color-mix(in srgb, var(--_accent) 14%, transparent);
+      }
+      dl {
+        display: grid;
+        grid-template-columns: minmax(6rem, auto) minmax(0, 1fr);
+        gap: 0.15rem 1rem;
+        align-items: baseline;
+        font-size: 0.875rem;
+      }
+      dt {
+        color: var(--_muted);
+      }
+      dd {
+        display: flex;
+        gap: 0.25rem;
+        align-items: center;
+        justify-content: space-between;
+        min-height: 2rem;
+        min-width: 0;
+      }
+      dd > span {
+        min-width: 0;
+        overflow-wrap: anywhere;
+      }
+      .code {
+        display: flex;
+        gap: 0.5rem;
+        align-items: center;
+        margin-top: 0.25rem;
+        padding: 0.35rem 0.4rem 0.35rem 0.85rem;
+        border: 1px solid var(--_border);
+        border-radius: 10px;
+        background: var(--_hover);
+      }
+      .code code {
+        flex: 1;
+        min-width: 0;
+      }
+      .tool {
+        margin-top: 0.75rem;
+      }
+      .choices {
+        display: grid;
+        grid-template-columns: 1fr 1fr;
+        gap: 0.75rem;
+      }
+      .choices label {
+        display: grid;
+        gap: 0.3rem;
+        font-size: 0.8125rem;
+        color: var(--_muted);
+      }
+      .choices select {
+        color: var(--_text);
+      }
+      .files {
+        max-height: 22rem;
+        margin: 0;
+        font-size: 0.8125rem;
+      }
+      .files li {
+        display: grid;
+        grid-template-columns: minmax(0, 1fr) auto;
+        gap: 0 0.75rem;
+        padding: 0.3rem 0;
+      }
+      .files li .track {
+        grid-column: 1 / -1;
+        height: 3px;
+        margin: 0.2rem 0 0.1rem;
+      }
+      .files bdi {
+        overflow-wrap: anywhere;
+      }
+      .lines {
+        max-height: 14rem;
+        margin: 0;
+      }
+      .lines time {
+        color: var(--_muted);
+      }
+      .lines .is-warning,
+      .lines .is-danger {
+        color: var(--_tone);
+      }
+      .error {
+        color: var(--_danger);
+      }
+      @media (max-width: 30rem) {
+        header,
+        section {
+          padding-inline: 1.1rem;
+        }
+        dl {
+          grid-template-columns: minmax(0, 1fr);
+          gap: 0;
+        }
+        dd {
+          margin-bottom: 0.5rem;
+          min-height: 1.5rem;
+        }
+        .choices {
+          grid-template-columns: 1fr;
+        }
+      }
+    `,
+  ]
+
+  constructor() {
+    super()
+    this.client = null
+    this.canManage = false
+    this.live = true
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    this.#close()
+  }
+
+  /** Opens the dialog with a download. */
+  show(url: string): void {
+    const { client } = this
+    if (client === null) return
+    this.#close()
+    this.#url = url
+    this.#problem = ''
+    const store = liveDownload(client, url)
+    this.#snapshot = store.getSnapshot
+    const update = () => {
+      this.requestUpdate()
+    }
+    const ends = [
+      store.subscribe(update),
+      downloadLogs(client).watch((of) => of === url && this.requestUpdate()),
+    ]
+    this.#end = () => {
+      for (const end of ends) end()
+    }
+    this.requestUpdate()
+    void this.updateComplete.then(() => {
+      this.#dialog?.showModal()
+    })
+    void this.#ask(url, client)
+  }
+
+  get #dialog(): HTMLDialogElement | null {
+    return this.renderRoot.querySelector('dialog')
+  }
+
+  #close(): void {
+    clearTimeout(this.#timer)
+    this.#end()
+    this.#end = () => undefined
+    this.#snapshot = () => null
+    this.#url = null
+    this.#full = null
+    this.#path = undefined
+  }
+
+  /** Asks for what lists and events leave out: the files of a group, and the path. */
+  async #ask(url: string, client: Client): Promise<void> {
+    const isOpen = () => this.#url === url && this.isConnected
+    try {
+      const [full, path] = await Promise.all([client.status(url), client.pathOf(url)])
+      if (!isOpen()) return
+      this.#full = full
+      this.#path = path
+      this.requestUpdate()
+    } catch {
+      // Another attempt may succeed.
+    }
+    const isOver = this.#full !== null && this.#full.status !== 'downloading'
+    if (isOpen())
+      this.#timer = setTimeout(() => {
+        if (!isOver || this.#snapshot()?.download?.state !== this.#full?.state) void this.#ask(url, client)
+        else this.#timer = setTimeout(() => void this.#ask(url, client), askEveryMs)
+      }, askEveryMs)
+  }
+
+  override render() {
+    const download = this.#snapshot()?.download ?? this.#full
+    if (this.#url === null || download === null) return nothing
+    const { texts } = this
+    const title = titleOf(download)
+    return html`<dialog
+      aria-labelledby="title"
+      @close=${() => {
+        this.#close()
+        this.requestUpdate()
+      }}
+      @click=${(event: MouseEvent) => {
+        // A click on the backdrop is one on the dialog itself.
+        if (event.target === event.currentTarget) this.#dialog?.close()
+      }}
+    >
+      <header>
+        <div>
+          <h2 id="title"><bdi>${title}</bdi></h2>
+          ${download.mode === null ? nothing : html`<p class="muted small">${download.mode}</p>`}
+        </div>
+        <button
+          type="button"
+          class="plain square"
+          aria-label=${texts.dismiss}
+          title=${texts.dismiss}
+          @click=${() => this.#dialog?.close()}
+        >
+          ${icon('cross')}
+        </button>
+      </header>
+      ${this.#progress(download, title)} ${this.#chart(download)} ${this.#choices(download)}
+      ${this.#usage(download)} ${this.#facts(download)} ${this.#files(title)} ${this.#log(download)}
+    </dialog>`
+  }
+
+  #progress(download: WireDownload, title: string): TemplateResult {
+    const { texts, locale } = this
+    const { state, total, downloaded, progress, error, code } = download
+    const tone = { failed: 'is-danger', paused: 'is-warning', completed: 'is-success', canceled: 'is-muted' }
+    const size = formatLocaleBytes(total, locale)
+    const done = formatLocaleBytes(downloaded, locale)
+    const isOver = state === 'completed' || state === 'canceled'
+    const amounts = isOver
+      ? [state === 'completed' ? size : '']
+      : total > 0
+        ? [formatPercent(progress, locale), fill(texts.bytesOf, { done, total: size })]
+        : [downloaded > 0 ? done : '']
+    const isMoving = state === 'downloading' && this.live
+    const speeds = isMoving
+      ? [
+          formatSpeed(download.bytes_per_second, locale),
+          download.eta_seconds === null
+            ? ''
+            : fill(texts.timeLeft, { time: formatLocaleDuration(download.eta_seconds, locale) }),
+        ]
+      : []
+    const toneOf: Readonly<Partial<Record<WireDownload['state'], string>>> = tone
+    return html`<section class=${toneOf[state] ?? ''}>
+      ${isOver ? nothing : bar(title, total > 0 || !isMoving ? progress : null, [texts[state], ...amounts].join(', '))}
+      <div class="facts">
+        <span><span class="state">${texts[state]}</span>${facts(amounts)}</span>
+        <span>${facts(speeds)}</span>
+      </div>
+      ${
+        state === 'failed' && error !== null
+          ? html`<p class="error">
+              ${(code === null ? undefined : this.reasons[code]) ?? error} <code>${code}</code>
+            </p>`
+          : nothing
+      }
+    </section>`
+  }
+
+  #chart({ url }: WireDownload) {
+    const chart = chartOf(this.client === null ? [] : speedsOf(this.client, url))
+    if (chart === null) return nothing
+    const { texts, locale } = this
+    const speed = (value: number) => formatSpeed(value, locale)
+    const summary = fill(texts.speedSummary, {
+      now: speed(chart.now),
+      average: speed(chart.average),
+      peak: speed(chart.peak),
+    })
+    const line = chart.points.map(([x, y]) => `${(x * 400).toFixed(1)},${(4 + y * 92).toFixed(1)}`).join(' ')
+    return html`<section>
+      <h3>${texts.speedChart}</h3>
+      <svg class="chart" viewBox="0 0 400 100" preserveAspectRatio="none" role="img" aria-label=${summary}>
+        ${svg`<polygon class="area" points=${`0,100 ${line} 400,100`} /><polyline class="line" points=${line} />`}
+      </svg>
+      <p class="muted small">${summary}</p>
+    </section>`
+  }
+
+  #choices(download: WireDownload) {
+    const { texts } = this
+    const { state, priority = 0, max_bytes_per_second: limit = null, url } = download
+    if (!this.canManage || state === 'completed' || state === 'canceled') return nothing
+    const nameOf = (value: number) =>
+      `${value > 0 ? texts.priorityHigh : value < 0 ? texts.priorityLow : texts.priorityNormal}${
+        [10, 0, -10].includes(value) ? '' : ` (${value})`
+      }`
+    return html`<section>
+      <h3>${texts.settings}</h3>
+      <div class="choices">
+        <label
+          >${texts.priority}
+          <select
+            @change=${(event: Event) => {
+              void this.#change(url, { priority: Number(valueOf(event)) })
+            }}
+          >
+            ${prioritiesWith(priority).map(
+              (value) =>
+                html`<option value=${value} ?selected=${value === priority}>${nameOf(value)}</option>`,
+            )}
+          </select></label
+        >
+        <label
+          >${texts.speedLimit}
+          <select
+            @change=${(event: Event) => {
+              const chosen = Number(valueOf(event))
+              void this.#change(url, { maxBytesPerSecond: chosen === 0 ? null : chosen })
+            }}
+          >
+            ${limitOptions(limit ?? 0, texts, this.locale)}
+          </select></label
+        >
+      </div>
+      ${this.#problem === '' ? nothing : html`<p class="error" role="alert">${this.#problem}</p>`}
+    </section>`
+  }
+
+  async #change(url: string, settings: Parameters<Client['change']>[1]): Promise<void> {
+    this.#problem = ''
+    try {
+      await this.client?.change(url, settings)
+    } catch (error) {
+      if (!isDownloadError(error)) throw error
+      this.#problem = fill(this.texts.failedAction, { reason: this.reasons[error.code] ?? error.message })
+    }
+    this.requestUpdate()
+  }
+
+  #usage(download: WireDownload) {
+    const path = this.#path
+    if (download.state !== 'completed' || path == null) return nothing
+    const { texts } = this
+    const full = { ...download, files: this.#full?.files ?? null }
+    const line = (tool: string, text: string) =>
+      html`<p class="muted small tool">${tool}</p>
+        <div class="code">
+          <code>${text}</code>
+          <model-copy .text=${text} .label=${tool} .texts=${texts}></model-copy>
+        </div>`
+    return html`<section>
+      <h3>${texts.usage}</h3>
+      ${line(texts.usagePath, path)} ${usagesOf(full, path).map((usage) => line(usage.tool, usage.line))}
+    </section>`
+  }
+
+  #facts(download: WireDownload): TemplateResult {
+    const { texts, locale } = this
+    const { url, sha256, verified, state, connections } = download
+    const moment = (time: string | null) => (time === null ? '' : formatMoment(time, new Date(), locale))
+    const fact = (name: string, value: string, copied = false) =>
+      value === ''
+        ? nothing
+        : html`<dt>${name}</dt>
+            <dd>
+              <span>${copied ? html`<bdi>${value}</bdi>` : value}</span>
+              ${copied ? html`<model-copy .text=${value} .label=${name} .texts=${texts}></model-copy>` : nothing}
+            </dd>`
+    const path = this.#path
+    return html`<section>
+      <dl>
+        ${fact(texts.source, url, true)}
+        ${path === null ? fact(texts.location, texts.locationElsewhere) : fact(texts.location, path ?? '', true)}
+        ${fact(texts.digest, sha256 ?? '', true)}
+        ${state === 'completed' ? fact(texts.check, verified ? texts.verified : texts.notVerified) : nothing}
+        ${fact(texts.requestedAt, moment(download.created_at))}
+        ${fact(texts.startedAt, moment(download.started_at))}
+        ${fact(texts.finishedAt, moment(download.finished_at))}
+        ${state === 'downloading' && this.live ? fact(texts.connections, String(connections)) : nothing}
+      </dl>
+    </section>`
+  }
+
+  #files(title: string) {
+    const files = this.#full?.files ?? null
+    if (files === null) return nothing
+    const { texts, locale } = this
+    const tones: Readonly<Partial<Record<WireDownload['state'], string>>> = {
+      ...{ completed: 'is-success', failed: 'is-danger', paused: 'is-warning', canceled: 'is-muted' },
+      queued: 'is-muted',
+    }
+    return html`<section>
+      <h3>${texts.files}</h3>
+      <ul class="files" tabindex="0" aria-label=${`${texts.files}: ${title}`}>
+        ${files.slice(0, maxFiles).map(
+          ({ filename, size, state, downloaded, error, code }) =>
+            html`<li class=${tones[state] ?? ''}>
+              <bdi>${filename}</bdi>
+              <span>
+                ${size === null ? nothing : html`<span class="muted">${formatLocaleBytes(size, locale)}</span>`}
+                <span class="state">${texts[state]}</span>
+              </span>
+              ${
+                state === 'downloading' && size !== null && size > 0
+                  ? bar(filename, (downloaded / size) * 100, formatLocaleBytes(downloaded, locale))
+                  : nothing
+              }
+              ${
+                error === null
+                  ? nothing
+                  : html`<p class="error">${(code === null ? undefined : this.reasons[code]) ?? error}</p>`
+              }
+            </li>`,
+        )}
+      </ul>
+    </section>`
+  }
+
+  #log({ url }: WireDownload): TemplateResult {
+    const { texts, locale, client } = this
+    const lines = client === null ? [] : downloadLogs(client).of(url)
+    const tones: Readonly<Record<string, string>> = { warn: 'is-warning', error: 'is-danger' }
+    const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' })
+    return html`<section>
+      <h3 id="log">${texts.log}</h3>
+      ${
+        lines.length === 0
+          ? html`<p class="muted small">${texts.logOfPage}</p>`
+          : html`<div class="lines" role="log" aria-live="off" aria-labelledby="log" tabindex="0">
+              ${lines.map(
+                ({ at, level, message }) =>
+                  html`<div class=${tones[level] ?? ''}>
+                    <time datetime=${at}>${clock.format(new Date(at))}</time> ${message}
+                  </div>`,
+              )}
+            </div>`
+      }
+    </section>`
+  }
+}
+
+define('model-download-details', DetailsElement)
