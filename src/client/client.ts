@@ -66,6 +66,20 @@ export interface PreloadOptions {
   force?: boolean
 }
 
+/** What the models take of the disk. Sizes are in bytes. */
+export interface DiskUsage {
+  /** What the models take. */
+  used: number
+  /** What is free on the disk. */
+  free: number
+  /** What the models may take; null for no budget. */
+  maxDiskBytes: number | null
+  /** What must stay free; null for no such limit. */
+  minFreeBytes: number | null
+  /** The models. `mode` is null outside of all modes; a pinned model is never evicted. */
+  by: { mode: string | null; filename?: string; name?: string; bytes: number; pinned: boolean }[]
+}
+
 /** Settings of one download. What is left out stays as it is. */
 export interface DownloadSettings {
   /** Downloads with a higher priority start first; an integer from −1,000,000 to 1,000,000. */
@@ -201,6 +215,12 @@ export interface Client {
    * @throws DownloadError `ACCESS_DENIED` when the caller is not authenticated; `NOT_FOUND` from an older server.
    */
   permissions(options?: CallOptions): Promise<Permissions>
+  /**
+   * What the models take of the disk, and what is free.
+   *
+   * @throws DownloadError `NOT_FOUND` from an older server.
+   */
+  disk(options?: CallOptions): Promise<DiskUsage>
   /** Which models of the catalog are there. `locale`: language of the messages, `en-US` or `zh-CN`. */
   modelsStatus(options?: CallOptions & { locale?: string }): Promise<WireModelsStatus>
   /** Fetching what the catalog names. */
@@ -318,6 +338,7 @@ export function createClient(options: ClientOptions): Client {
     verify: ({ names } = {}, { timeoutMs = dayMs, signal } = {}) =>
       http.json('/api/models/verify', { method: 'POST', body: { names }, timeoutMs, signal }),
     permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),
+    disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
     modelsStatus: ({ locale, signal } = {}) =>
       http.json('/api/v1/models/status', {
         signal,

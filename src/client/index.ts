@@ -1,6 +1,7 @@
 export {
   createClient,
   type Client,
+  type DiskUsage,
   type DownloadSettings,
   type FilesQuery,
   type ListQuery,

@@ -50,10 +50,15 @@ export function formatSpeed(bytesPerSecond: number, locale: string): string {
   }).format(value)
 }
 
-/** Formats a percentage with one decimal. It is truncated, not rounded, so that 100 appears only at the end. */
-export function formatPercent(percent: number, locale: string): string {
-  const cut = Math.floor(Math.min(100, Math.max(0, percent)) * 10 + 1e-6) / 1000
-  const digits = cut === 1 ? 0 : 1
+/**
+ * Formats a percentage. It is truncated, not rounded, so that 100 appears only at the end.
+ *
+ * @param decimals - number of decimals below 100.
+ */
+export function formatPercent(percent: number, locale: string, decimals = 1): string {
+  const scale = 10 ** decimals
+  const cut = Math.floor(Math.min(100, Math.max(0, percent)) * scale + 1e-6) / scale / 100
+  const digits = cut === 1 ? 0 : decimals
   return numberFormat(locale, {
     style: 'percent',
     minimumFractionDigits: digits,

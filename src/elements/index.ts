@@ -4,7 +4,7 @@
  */
 import './download.js'
 import './list/downloads.js'
-import './preload.js'
+import './catalog/preload.js'
 
 export type {
   ElementLocale,

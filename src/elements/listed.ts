@@ -90,6 +90,16 @@ export const listed = css`
   .banner:empty {
     display: none;
   }
+  @media print {
+    .actions,
+    .banner {
+      display: none;
+    }
+    .track {
+      border: 1px solid var(--_border);
+      print-color-adjust: exact;
+    }
+  }
   @container (max-width: 30rem) {
     .row {
       column-gap: 0.6rem;

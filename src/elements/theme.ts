@@ -280,8 +280,27 @@ export const controls = css`
     }
   }
   @media (forced-colors: active) {
+    .track {
+      border: 1px solid CanvasText;
+    }
     .fill {
       background: Highlight;
+      forced-color-adjust: none;
+    }
+    .tile,
+    .tag {
+      border: 1px solid CanvasText;
+    }
+    button:disabled {
+      color: GrayText;
+    }
+  }
+  @media print {
+    .card {
+      break-inside: auto;
+    }
+    .row {
+      break-inside: avoid;
     }
   }
 `

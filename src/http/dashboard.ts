@@ -84,6 +84,7 @@ export function policyFor(html: string): string {
     `style-src ${hashes('style').join(' ')}`,
     "connect-src 'self'",
     "img-src 'self' data:",
+    'manifest-src data:',
     "base-uri 'none'",
     "form-action 'none'",
     // Prevents clickjacking by other sites.

@@ -41,7 +41,8 @@ describeWith(chromium, 'the details of a download', () => {
     await dialog.getByRole('button', { name: 'Copy: llama.cpp' }).click()
     await waitFor(
       async () =>
-        (await page.evaluate<string>('navigator.clipboard.readText()')) === `llama-server -m ${download.path}`,
+        (await page.evaluate<string>('navigator.clipboard.readText()')) ===
+        `llama-server -m ${download.path}`,
       { what: 'the copy' },
     )
     await page.keyboard.press('Escape')

@@ -101,7 +101,7 @@ describeWith(chromium, 'a list of many downloads', () => {
 
     await page.getByRole('button', { name: 'Clear finished' }).click()
     const dialog = page.getByRole('dialog')
-    await dialog.getByText('Remove 1 finished downloads from the list?').waitFor()
+    await dialog.getByText('Remove the finished downloads from the list (1)?').waitFor()
     await dialog.getByRole('button', { name: 'Clear' }).click()
     await waitFor(() => manager.get(done.url) === undefined, { what: 'the finished one to go' })
     await page.getByRole('button', { name: /Needs attention/ }).click()

@@ -48,6 +48,11 @@ export class AddElement extends LitElement {
       :host {
         container-type: inline-size;
       }
+      @media print {
+        :host {
+          display: none;
+        }
+      }
     `,
   ]
 

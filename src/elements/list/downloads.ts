@@ -393,7 +393,8 @@ export class DownloadsElement extends ActingElement<DownloadsSnapshot, Downloads
     this.#busy = null
     if (error !== null) {
       const total = formatCount(urls.length, this.locale)
-      const reason = isDownloadError(error) ? this.reason(error) : String(error)
+      // The client rejects with a DownloadError only.
+      const reason = isDownloadError(error) ? this.reason(error) : ''
       this.#bulkProblem = this.say('bulkFailed', { n: formatCount(failed, this.locale), total, reason })
     }
     this.announce(this.say('bulkDone', { n: formatCount(urls.length - failed, this.locale) }))

@@ -268,12 +268,12 @@ export class RowElement extends LitElement {
   }
 
   /** Priority and speed limit, where they are not the usual ones. */
-  #settings({ state, priority = 0, max_bytes_per_second: limit = null }: WireDownload): string[] {
+  #settings({ state, priority = 0, max_bytes_per_second: limit }: WireDownload): string[] {
     if (state === 'completed' || state === 'canceled') return []
     const { texts, locale } = this
     return [
       ...(priority === 0 ? [] : [priority > 0 ? texts.priorityHigh : texts.priorityLow]),
-      ...(limit === null ? [] : [fill(texts.atMost, { speed: formatSpeed(limit, locale) })]),
+      ...(limit === undefined ? [] : [fill(texts.atMost, { speed: formatSpeed(limit, locale) })]),
     ]
   }
 

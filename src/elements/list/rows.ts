@@ -264,6 +264,7 @@ function focusIn(container: Element): HTMLElement | null {
   const root = container.getRootNode()
   let active = root instanceof ShadowRoot || root instanceof Document ? root.activeElement : null
   if (active === null || !container.contains(active)) return null
-  while (active.shadowRoot?.activeElement != null) active = active.shadowRoot.activeElement
+  for (let inner: Element | null = active; inner !== null; inner = inner.shadowRoot?.activeElement ?? null)
+    active = inner
   return active instanceof HTMLElement ? active : null
 }

@@ -1,22 +1,32 @@
 /** The dashboard: the elements on one page, with a header, settings and a sign-in form. */
 import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { type Client, createClient } from '../../client/index.js'
+import { liveDownloads } from '../../live/index.js'
 import { type Access, accessFor } from '../clients.js'
+import { formatCount, formatPercent } from '../format.js'
+import { fill, type ElementLocale, localeFor } from '../strings.js'
+import { Batch, type Outcome, overallProgress } from './progress.js'
 import { pageStrings } from './strings.js'
 import { icon } from '../parts.js'
-import { type ElementLocale, localeFor } from '../strings.js'
 import { controls, tokens } from '../theme.js'
 import '../list/downloads.js'
-import '../preload.js'
+import '../catalog/preload.js'
+import '../disk/disk.js'
 
 // ---- Styles
 
 /** Styles of the dashboard page itself. */
 export const pageStyles = css`
   :host {
-    max-width: 84rem;
-    margin: 0 auto;
+    --model-list-height: max(26rem, calc(100dvh - 22rem));
     padding: 0 clamp(0.75rem, 3vw, 2rem) 3rem;
+  }
+  .page {
+    max-width: 60rem;
+    margin: 0 auto;
+  }
+  .page.two {
+    max-width: 84rem;
   }
   header {
     display: flex;
@@ -24,7 +34,7 @@ export const pageStyles = css`
     gap: 0.5rem 1rem;
     align-items: center;
     justify-content: space-between;
-    padding: 1.1rem 0.25rem;
+    padding: 1.1rem 0;
   }
   h1 {
     display: flex;
@@ -49,6 +59,8 @@ export const pageStyles = css`
     flex-wrap: wrap;
     gap: 0.25rem;
     align-items: center;
+    /* The text of the controls, and not their invisible frames, is aligned with the cards. */
+    margin-inline: -0.55rem;
   }
   select.quiet {
     width: auto;
@@ -71,16 +83,17 @@ export const pageStyles = css`
   main {
     display: grid;
     gap: 1.25rem;
+    grid-template-columns: minmax(0, 1fr);
     align-items: start;
-    max-width: 60rem;
-    margin: 0 auto;
   }
-  main.two {
-    max-width: none;
+  .side {
+    display: grid;
+    grid-template-columns: minmax(0, 1fr);
+    gap: 1.25rem;
   }
-  @media (min-width: 64rem) {
-    main.two {
-      grid-template-columns: minmax(0, 1fr) minmax(22rem, 27rem);
+  @media (min-width: 68rem) {
+    .two main {
+      grid-template-columns: minmax(0, 1fr) minmax(20rem, 25rem);
     }
   }
   .sign-in {
@@ -101,6 +114,33 @@ export const pageStyles = css`
   }
   .sign-in button {
     margin-top: 0.9rem;
+  }
+  button.toggle {
+    min-height: 2.25rem;
+    padding: 0 0.6rem;
+    font-size: 0.875rem;
+    font-weight: 400;
+  }
+  button.toggle[aria-pressed='true'] {
+    color: var(--_accent);
+  }
+  .settings .icon {
+    width: 1.1rem;
+    height: 1.1rem;
+  }
+  @media (max-width: 30rem) {
+    .toggle span {
+      position: absolute;
+      width: 1px;
+      height: 1px;
+      overflow: hidden;
+      clip-path: inset(50%);
+    }
+  }
+  @media print {
+    .settings {
+      display: none;
+    }
   }
   .wrong {
     color: var(--_danger);
@@ -143,6 +183,7 @@ const names = {
   language: 'model-downloader-language',
   theme: 'model-downloader-theme',
   token: 'model-downloader-token',
+  notify: 'model-downloader-notify',
 }
 
 /** The dashboard page. */
@@ -156,7 +197,10 @@ class DashboardElement extends LitElement {
   #texts = pageStrings('en-US')
   #client: Client | null = null
   #access: Access | null = null
-  #end: () => void = () => undefined
+  #ends: (() => void)[] = []
+  #hasDisk = false
+  #batch = new Batch()
+  #notifies = remembered(settings, names.notify) !== ''
   /** Whether the sign-in form is shown. */
   #isAsking = false
 
@@ -167,12 +211,17 @@ class DashboardElement extends LitElement {
 
   override disconnectedCallback(): void {
     super.disconnectedCallback()
-    this.#end()
+    this.#disconnect()
+  }
+
+  #disconnect(): void {
+    for (const end of this.#ends) end()
+    this.#ends = []
   }
 
   /** Creates a new client for the current token and language, so that no state of the previous one is reused. */
   #connect(): void {
-    this.#end()
+    this.#disconnect()
     this.#locale = localeFor([this.#language, ...navigator.languages])
     this.#texts = pageStrings(this.#locale)
     document.documentElement.lang = this.#locale
@@ -188,10 +237,54 @@ class DashboardElement extends LitElement {
     })
     const access = accessFor(client)
     this.#client = client
-    this.#end = access.watch(() => {
-      this.#access = access.value
-      this.requestUpdate()
-    })
+    this.#batch = new Batch()
+    this.#ends = [
+      access.watch(() => {
+        this.#access = access.value
+        this.#follow(client)
+        this.requestUpdate()
+      }),
+    ]
+    this.requestUpdate()
+  }
+
+  /** Follows the downloads once that is allowed, for the title of the tab and for notifications. */
+  #follow(client: Client): void {
+    if (this.#access?.read !== true || this.#ends.length > 1) return
+    const store = liveDownloads(client)
+    this.#ends.push(
+      store.subscribe(() => {
+        const { downloads, loaded, connection } = store.getSnapshot()
+        const { page } = this.#texts
+        const percent = connection === 'offline' ? null : overallProgress(downloads)
+        const title = percent === null ? page : `${formatPercent(percent, this.#locale, 0)} · ${page}`
+        if (document.title !== title) document.title = title
+        const outcome = loaded ? this.#batch.next(downloads) : null
+        if (outcome !== null) this.#tellOf(outcome)
+      }),
+    )
+  }
+
+  #tellOf({ finished, failed }: Outcome): void {
+    if (!this.#notifies || !('Notification' in globalThis) || Notification.permission !== 'granted') return
+    const texts = this.#texts
+    const count = (text: string, n: number) => fill(text, { n: formatCount(n, this.#locale) })
+    const parts = [
+      ...(finished > 0 ? [count(texts.notifyFinished, finished)] : []),
+      ...(failed > 0 ? [count(texts.notifyFailed, failed)] : []),
+    ]
+    try {
+      new Notification(texts.page, { body: parts.join(' '), tag: 'model-downloader' })
+    } catch {
+      // Chromium on Android allows notifications in service workers only.
+    }
+  }
+
+  /** Turns notifications on or off. The browser asks the user when they are turned on. */
+  async #toggleNotifications(): Promise<void> {
+    const isWanted = !this.#notifies
+    this.#notifies = isWanted && (await Notification.requestPermission()) === 'granted'
+    remember(settings, names.notify, this.#notifies ? 'on' : '')
     this.requestUpdate()
   }
 
@@ -203,19 +296,32 @@ class DashboardElement extends LitElement {
   override render() {
     const access = this.#access
     const mustSignIn = access !== null && !access.read && access.unauthenticated
-    return html`${this.#header(access)}
-      <main class=${access?.preload === true && !mustSignIn ? 'two' : ''}>
-        ${mustSignIn ? this.#signIn() : this.#content(access)}
-      </main>`
+    const isTwo = !mustSignIn && (access?.preload === true || this.#hasDisk)
+    return html`<div class="page ${isTwo ? 'two' : ''}">
+      ${this.#header(access)}
+      <main>${mustSignIn ? this.#signIn() : this.#content(access)}</main>
+    </div>`
   }
 
   #content(access: Access | null) {
-    const { documentElement } = document
-    return html`<model-downloads lang=${documentElement.lang} .client=${this.#client}></model-downloads> ${
-        access?.preload === true
-          ? html`<model-preload lang=${documentElement.lang} .client=${this.#client}></model-preload>`
-          : nothing
-      }`
+    const { lang } = document.documentElement
+    const client = this.#client
+    return html`<model-downloads lang=${lang} .client=${client}></model-downloads>
+      <div class="side" ?hidden=${access?.preload !== true && !this.#hasDisk}>
+        ${
+          access?.preload === true
+            ? html`<model-preload lang=${lang} .client=${client}></model-preload>`
+            : nothing
+        }
+        <model-disk
+          lang=${lang}
+          .client=${client}
+          @disk-known=${(event: CustomEvent<{ isKnown: boolean }>) => {
+            this.#hasDisk = event.detail.isKnown
+            this.requestUpdate()
+          }}
+        ></model-disk>
+      </div>`
   }
 
   #header(access: Access | null) {
@@ -223,6 +329,21 @@ class DashboardElement extends LitElement {
     return html`<header>
       <h1>${icon('box')}<span>${texts.page}</span></h1>
       <div class="settings">
+        ${
+          access?.read === true && 'Notification' in globalThis && isSecureContext
+            ? html`<button
+                type="button"
+                class="plain toggle"
+                aria-pressed=${this.#notifies ? 'true' : 'false'}
+                title=${texts.notifyHint}
+                @click=${() => {
+                  void this.#toggleNotifications()
+                }}
+              >
+                ${icon('bell')}<span>${texts.notify}</span>
+              </button>`
+            : nothing
+        }
         <select
           class="quiet"
           aria-label=${texts.language}

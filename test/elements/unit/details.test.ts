@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { WireDownload } from '../../../src/client/index.js'
 import { chartOf, type Sample, type SpeedHistory, withSpeeds } from '../../../src/elements/details/history.js'
 import { usagesOf } from '../../../src/elements/details/usage.js'
 import fc from '../../support/properties.js'
@@ -60,7 +61,7 @@ describe('how a model is loaded', () => {
       ...{ error: null, code: null },
     })),
   })
-  it.each([
+  it.each<[Partial<WireDownload>, string, string[]]>([
     [{ filename: 'a.gguf' }, '/srv/a.gguf', ['llama-server -m /srv/a.gguf']],
     [{ filename: 'a.gguf', mode: 'embed' }, '/srv/a.gguf', ['llama-server -m /srv/a.gguf --embedding']],
     [{ filename: 'a.gguf', mode: 'rerank' }, '/srv/a.gguf', ['llama-server -m /srv/a.gguf --reranking']],
@@ -87,9 +88,7 @@ describe('how a model is loaded', () => {
     ],
     [group('Q4/m.gguf'), 'C:\\model', ['llama-server -m "C:\\model\\Q4\\m.gguf"']],
     [group('a.bin'), '/srv/model', []],
-  ] as const)('%j at %s', (of, path, lines) => {
-    // The lists are read only here.
-    const download = downloadOf('u', of as Parameters<typeof downloadOf>[1])
-    expect(usagesOf(download, path).map(({ line }) => line)).toEqual(lines)
+  ])('%j at %s', (of, path, lines) => {
+    expect(usagesOf(downloadOf('u', of), path).map(({ line }) => line)).toEqual(lines)
   })
 })

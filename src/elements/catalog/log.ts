@@ -1,10 +1,10 @@
 /** A log panel that scrolls to new lines unless the user has paused it. */
 import { css, html, LitElement, nothing } from 'lit'
-import { define } from './base.js'
-import { listed } from './listed.js'
-import { icon } from './parts.js'
-import type { Strings } from './strings.js'
-import { controls, tokens } from './theme.js'
+import { define } from '../base.js'
+import { listed } from '../listed.js'
+import { icon } from '../parts.js'
+import type { Strings } from '../strings.js'
+import { controls, tokens } from '../theme.js'
 
 /** Distance from the end within which the log counts as scrolled to the end, in pixels. */
 const nearPx = 24

@@ -1,15 +1,34 @@
 /** `<model-preload>`: the models of the catalog, and the preload that downloads them. */
 import { css, html, nothing, type TemplateResult } from 'lit'
-import { type Client, isDownloadError, type ModelsStatus, type PreloadStatus } from '../client/index.js'
-import { livePreload, type LiveStore, type PreloadActions, type PreloadSnapshot } from '../live/index.js'
-import { define, LiveElement } from './base.js'
-import { formatLocaleBytes, formatPercent, formatSpeed } from './format.js'
-import { listed } from './listed.js'
-import { bar, facts, icon } from './parts.js'
-import { controls, tokens } from './theme.js'
+import { type Client, isDownloadError, type ModelsStatus, type PreloadStatus } from '../../client/index.js'
+import { livePreload, type LiveStore, type PreloadActions, type PreloadSnapshot } from '../../live/index.js'
+import { define, LiveElement } from '../base.js'
+import { formatLocaleBytes, formatPercent, formatSpeed } from '../format.js'
+import { listed } from '../listed.js'
+import { bar, facts, icon } from '../parts.js'
+import { controls, tokens } from '../theme.js'
+import { missingOf, standingOf } from './standing.js'
 import './log.js'
 
 type Model = ModelsStatus['catalog'][number]
+
+const tones = {
+  ready: 'is-success',
+  going: '',
+  failed: 'is-danger',
+  waiting: 'is-muted',
+  missing: 'is-muted',
+}
+
+const pictures = {
+  ready: 'check',
+  going: 'arrow',
+  failed: 'alert',
+  waiting: 'clock',
+  missing: 'box',
+} as const
+
+const kindTexts = { ready: 'ready', waiting: 'queued', missing: 'missing' } as const
 
 /** The element `<model-preload>`. */
 export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions> {
@@ -146,9 +165,10 @@ export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions>
       ${this.speaker()}`
   }
 
-  #summary({ models, catalog }: ModelsStatus): string {
+  #summary(models: ModelsStatus): string {
+    const { catalog } = models
     if (catalog.length === 0) return this.texts.modelsNone
-    const missing = catalog.filter(({ key }) => models[key]?.ready !== true).length
+    const missing = missingOf(models)
     if (missing === 0) return this.texts.allReady
     return this.say('someMissing', { n: missing, total: catalog.length })
   }
@@ -218,33 +238,33 @@ export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions>
     const { texts } = this
     const { key, name, description, required } = model
     const found = models[key]
-    const isReady = found?.ready === true
-    const download = status?.running === true ? (status.downloads?.[key] ?? null) : null
-    const isGoing = download !== null && download.status === 'downloading'
-    const isFailed = !isReady && download?.state === 'failed'
-    const tone = isReady ? 'is-success' : isGoing ? '' : isFailed ? 'is-danger' : 'is-muted'
-    const state =
-      isReady && !isGoing ? texts.ready : isGoing || isFailed ? texts[download.state] : texts.missing
-    return html`<li class="row ${tone}">
-      <div class="tile">${icon(isGoing ? 'arrow' : isReady ? 'check' : isFailed ? 'alert' : 'box')}</div>
+    const standing = standingOf(model, models, status)
+    const { kind } = standing
+    const state = 'download' in standing ? texts[standing.download.state] : texts[kindTexts[standing.kind]]
+    return html`<li class="row ${tones[kind]}">
+      <div class="tile">${icon(pictures[kind])}</div>
       <div class="body">
         <div class="title">
           <span class="name" title=${name}>${name}</span>
           ${required ? html`<span class="tag">${texts.required}</span>` : nothing}
         </div>
         <p class="about">${description}</p>
-        ${isGoing ? bar(name, download.progress, state) : nothing}
+        ${standing.kind === 'going' ? bar(name, standing.download.progress, state) : nothing}
         <div class="facts">
           <span>
             <span class="state">${state}</span>${
-              isGoing ? this.#progress(download) : isReady ? nothing : facts([found?.message ?? ''])
+              standing.kind === 'going'
+                ? this.#progress(standing.download)
+                : kind === 'missing' || kind === 'failed'
+                  ? facts([found?.message ?? ''])
+                  : nothing
             }
           </span>
         </div>
       </div>
       <div class="actions">
         ${
-          isReady || isGoing || this.access?.queue !== true || status?.running !== false
+          kind === 'ready' || this.access?.queue !== true || status?.running !== false
             ? nothing
             : html`<button
                 type="button"
@@ -266,7 +286,7 @@ export class PreloadElement extends LiveElement<PreloadSnapshot, PreloadActions>
     return facts([
       formatPercent(progress, locale),
       total > 0 ? this.say('bytesOf', size) : '',
-      speed > 0 ? formatSpeed(speed, locale) : '',
+      speed > 0 && this.isLive ? formatSpeed(speed, locale) : '',
     ])
   }
 
