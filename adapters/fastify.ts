@@ -2,7 +2,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import { createHandler, type HandlerOptions } from '../src/http/handler.js'
 import { answer, isOurs } from '../src/http/node.js'
-import { routes } from '../src/http/routes.js'
+import { dashboardPath, routes } from '../src/http/routes.js'
 
 /**
  * The routes as an encapsulated Fastify plugin. It works with `prefix` and leaves all other requests to the app. Hooks
@@ -27,6 +27,10 @@ export const modelDownloader: FastifyPluginAsync<HandlerOptions<FastifyRequest>>
     done(null, payload)
   })
   const paths = routes.map((route) => route.path).filter((path) => handler.owns(app.prefix + base + path))
+  // People and proxies add a slash to the address of a page. An app that ignores it has that address already.
+  const { ignoreTrailingSlash, routerOptions } = app.initialConfig
+  const isIgnored = ignoreTrailingSlash === true || routerOptions?.ignoreTrailingSlash === true
+  if (paths.includes(dashboardPath) && !isIgnored) paths.push(`${dashboardPath}/`)
   for (const path of new Set(paths)) {
     app.all(base + path, { exposeHeadRoute: false }, async (request, reply) => {
       if (!isOurs(handler, request.raw.url)) {

@@ -174,7 +174,9 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
 
   const routesAt = (pathname: string) => {
     if (!pathname.startsWith(base)) return undefined
-    const path = pathname.slice(base.length)
+    const given = pathname.slice(base.length)
+    // People and proxies add a slash to the address of a page.
+    const path = given === `${dashboardPath}/` ? dashboardPath : given
     return path === dashboardPath && ui === false ? undefined : routesByPath.get(path)
   }
 

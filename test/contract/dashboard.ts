@@ -27,6 +27,8 @@ export function dashboardTests({ open, traits }: Subject): void {
       expect([again.status, await again.text()]).toEqual([304, ''])
       const head = await fetch(scene.url(ui), { method: 'HEAD' })
       expect([head.status, await head.text()]).toEqual([200, ''])
+      const slashed = await fetch(`${scene.url(ui)}/`)
+      expect([slashed.status, await slashed.text()]).toEqual([200, text])
       expectProblem(await scene.call('POST', ui), 405)
     })
 

@@ -133,9 +133,8 @@ describeWith(chromium, 'the page', () => {
     await add.fill(slowly(backend, '/behind.gguf', 8_000_000))
     await add.press('Enter')
     await untilSays(rowOf(page, 'behind.gguf'), 'Downloading')
-    const manifest = await page.evaluate<{ name: string; icons: object[] }>(
-      "fetch(document.querySelector('link[rel=manifest]').href).then((answer) => answer.json(), () => JSON.parse(decodeURIComponent(document.querySelector('link[rel=manifest]').href.split(',')[1])))",
-    )
+    const link = (await page.locator('link[rel=manifest]').getAttribute('href')) ?? ''
+    const manifest = JSON.parse(decodeURIComponent(link.slice(link.indexOf(',') + 1))) as { icons: object[] }
     expect(manifest).toMatchObject({ name: 'Model downloads', display: 'standalone' })
     expect(manifest.icons).toHaveLength(1)
     await expectAccessible(page)
