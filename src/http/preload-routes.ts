@@ -1,4 +1,5 @@
 import { toWire } from '../download/wire.js'
+import { logLineIn } from '../catalog/log-line.js'
 import type { PreloadRunSnapshot } from '../catalog/options.js'
 import type { Preloader } from '../catalog/preloader.js'
 import { sentenceError, type Voice } from '../download/error-text.js'
@@ -15,6 +16,12 @@ export function wireStatus({ downloads, ...status }: PreloadRunSnapshot, voice: 
   return {
     success: true,
     ...status,
+    // That somebody has canceled it is told in this one word, whatever the language.
+    error:
+      status.error === null || status.error === 'canceled'
+        ? status.error
+        : logLineIn(status.error, voice.locale),
+    logs: status.logs.map((line) => logLineIn(line, voice.locale)),
     downloads:
       downloads === null
         ? null
@@ -32,7 +39,7 @@ export function preloadEvents(preloader: Preloader, voice: Voice): SseSource {
         publish({ event: 'status', data: wireStatus(status, voice), topic, replaceable: true })
       }
       const onLog = ({ line }: PreloadLog) => {
-        publish({ event: 'log', data: { line }, topic })
+        publish({ event: 'log', data: { line: logLineIn(line, voice.locale) }, topic })
       }
       preloader.on('status', onStatus).on('log', onLog)
       return () => {
