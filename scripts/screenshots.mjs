@@ -155,10 +155,11 @@ async function setScene(url, origin) {
 }
 
 const targets = {
-  'dashboard-light': { width: 1280, height: 800, colorScheme: 'light', locale: 'en-US' },
-  'dashboard-dark': { width: 1280, height: 800, colorScheme: 'dark', locale: 'en-US' },
-  'dashboard-zh-CN': { width: 1280, height: 800, colorScheme: 'light', locale: 'zh-CN' },
-  'dashboard-mobile': { width: 390, height: 720, colorScheme: 'light', locale: 'en-US', scale: 2 },
+  'dashboard-light': { width: 1280, height: 860, colorScheme: 'light', locale: 'en-US' },
+  'dashboard-dark': { width: 1280, height: 860, colorScheme: 'dark', locale: 'en-US' },
+  'dashboard-zh-CN': { width: 1280, height: 860, colorScheme: 'light', locale: 'zh-CN' },
+  'dashboard-mobile': { width: 390, height: 860, colorScheme: 'light', locale: 'en-US', scale: 2 },
+  'dashboard-details': { width: 1280, height: 860, colorScheme: 'light', locale: 'en-US', details: true },
 }
 
 /** Every combination of width, color scheme and language. */
@@ -174,9 +175,12 @@ function combinations() {
 const [given] = process.argv.slice(2)
 const folder = path.resolve(given ?? path.join(root, 'docs/images'))
 const home = mkdtempSync(path.join(os.tmpdir(), 'model-downloader-pictures-'))
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  existsSync,
-)
+const executablePath = [
+  '/usr/bin/chromium-headless-shell',
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+].find(existsSync)
 const origin = await startOrigin()
 const { child, url } = await startServer(home, origin.url)
 const browser = await chromium.launch({ executablePath, chromiumSandbox: false })
@@ -184,7 +188,7 @@ try {
   mkdirSync(folder, { recursive: true })
   await setScene(url, origin.url)
   for (const [name, target] of Object.entries(given === undefined ? targets : combinations())) {
-    const { width, height, colorScheme, locale, scale = 1, fullPage = false } = target
+    const { width, height, colorScheme, locale, scale = 1, fullPage = false, details = false } = target
     const page = await browser.newPage({
       viewport: { width, height },
       colorScheme,
@@ -197,6 +201,11 @@ try {
     await page.locator('model-download-row').first().waitFor()
     // Wait until the speed is shown.
     await delay(1000)
+    if (details) {
+      await page.getByRole('button', { name: 'Qwen3-4B-Instruct-Q4_K_M.gguf', exact: true }).click()
+      // Wait until there is a curve.
+      await delay(12_000)
+    }
     await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage })
     await page.close()
     console.log(name)

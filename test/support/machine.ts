@@ -78,6 +78,12 @@ export const chromium: Need = {
   },
 }
 
+/** Firefox, for the dashboard. */
+export const firefox: Need = {
+  missing: 'no Firefox here: apt-get install firefox-esr',
+  available: () => findProgram(['firefox-esr', 'firefox']) !== null,
+}
+
 /** Curl, for the commands in the documents. */
 export const curl: Need = {
   missing: 'no curl here: apt-get install curl',
@@ -89,8 +95,12 @@ export const curl: Need = {
  * first, as its pages take half the CPU time.
  */
 export function findChromium(): string | null {
+  return findProgram(['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'])
+}
+
+/** The path of the first of some programs that is installed; null when none is. */
+export function findProgram(names: readonly string[]): string | null {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  const names = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome']
   const paths = names.flatMap((name) => folders.map((folder) => join(folder, name)))
   return paths.find((path) => existsSync(path)) ?? null
 }

@@ -27,6 +27,8 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
   #usage: DiskUsage | null = null
   #wasKnown = false
   #askedOf: Client | null = null
+  /** Whether the server is one that does not tell. */
+  #isUntold = false
   /** What the usage depends on. */
   #seen = ''
   #problem = ''
@@ -303,8 +305,9 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
     const downloads = this.store?.getSnapshot().downloads ?? []
     const done = downloads.reduce((sum, { state }) => sum + (state === 'completed' ? 1 : 0), 0)
     const seen = `${downloads.length} ${done}`
-    if (client === this.#askedOf && seen === this.#seen) return
+    if (client === this.#askedOf && (seen === this.#seen || this.#isUntold)) return
     if (client !== this.#askedOf) this.#usage = null
+    this.#isUntold = false
     this.#askedOf = client
     this.#seen = seen
     void this.#ask()
@@ -321,6 +324,7 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
     } catch (error) {
       // An older server does not tell. After any other failure, another attempt may succeed.
       if (isDownloadError(error, 'NOT_FOUND')) {
+        this.#isUntold = true
         this.#usage = null
         this.requestUpdate()
         return

@@ -138,11 +138,14 @@ export class ToolbarElement extends LitElement {
       .chips b {
         font-weight: 650;
       }
-      .actions button {
-        margin-inline-start: -0.6rem;
+      .actions {
+        column-gap: 0;
       }
-      .actions button + button {
-        margin-inline-start: 0;
+      .actions button {
+        padding: 0 0.55rem;
+      }
+      .actions button:first-child {
+        margin-inline-start: -0.55rem;
       }
       .actions label {
         display: flex;
