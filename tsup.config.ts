@@ -149,7 +149,9 @@ export default defineConfig([
       options.chunkNames = 'elements-[name]-[hash]'
       options.legalComments = 'none'
     },
-    banner: { js: '/*! With Lit, (c) Google LLC, BSD-3-Clause, and TanStack Virtual, (c) Tanner Linsley, MIT: see THIRD-PARTY-LICENSES.md */' },
+    banner: {
+      js: '/*! With Lit, (c) Google LLC, BSD-3-Clause, and TanStack Virtual, (c) Tanner Linsley, MIT: see THIRD-PARTY-LICENSES.md */',
+    },
   },
   { ...whole(commandParts, 'cli'), entry: { cli: 'src/cli/cli.ts' } },
   {

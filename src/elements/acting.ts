@@ -8,7 +8,7 @@ import type { DetailsElement } from './details/details.js'
 import { formatLocaleBytes } from './format.js'
 import type { RowAction, WireGroupFile } from './list/order.js'
 import type { RowElement, RowRequest } from './list/row.js'
-import { titleOf } from './list/naming.js'
+import { nameOf } from './list/naming.js'
 import './confirm.js'
 import './list/row.js'
 
@@ -67,7 +67,7 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
       const before = this.#states.get(url)
       this.#states.set(url, state)
       if (before !== undefined && before !== state && notable.has(state))
-        this.announce(this.say('said', { name: titleOf(download), state: this.texts[state] }))
+        this.announce(this.say('said', { name: nameOf(download), state: this.texts[state] }))
     }
     if (this.#states.size > downloads.length) {
       const known = new Set(downloads.map(({ url }) => url))
@@ -142,7 +142,7 @@ export abstract class ActingElement<S extends Followed, A> extends LiveElement<S
   #questionFor(action: RowAction, download: WireDownload): Question | null {
     const { texts } = this
     const { state, downloaded } = download
-    const name = { name: titleOf(download) }
+    const name = { name: nameOf(download) }
     if (action === 'cancel' && downloaded > 0) {
       return {
         title: this.say('cancelTitle', name),

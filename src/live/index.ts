@@ -13,4 +13,4 @@ export type { DownloadsSnapshot, DownloadSnapshot, PreloadSnapshot } from './sta
 
 export type { LiveStore } from './store.js'
 
-export { downloadLogs, type DownloadLogs } from './logs.js'
+export { downloadLogs } from './logs.js'

@@ -10,7 +10,7 @@ import {
   formatPercent,
   formatSpeed,
 } from '../format.js'
-import { prioritiesWith, titleOf } from '../list/naming.js'
+import { prioritiesWith, nameOf } from '../list/naming.js'
 import { limitOptions, valueOf } from '../list/toolbar.js'
 import { listed } from '../listed.js'
 import { bar, facts, icon } from '../parts.js'
@@ -134,7 +134,7 @@ export class DetailsElement extends LitElement {
     const download = this.#snapshot()?.download ?? this.#full
     if (this.#url === null || download === null) return nothing
     const { texts } = this
-    const title = titleOf(download)
+    const title = nameOf(download)
     return html`<dialog
       aria-labelledby="title"
       @close=${() => {
@@ -228,7 +228,7 @@ export class DetailsElement extends LitElement {
     const { texts } = this
     const { state, priority = 0, max_bytes_per_second: limit = 0, url } = download
     if (!this.canManage || state === 'completed' || state === 'canceled') return nothing
-    const nameOf = (value: number) =>
+    const labelOf = (value: number) =>
       `${value > 0 ? texts.priorityHigh : value < 0 ? texts.priorityLow : texts.priorityNormal}${
         [10, 0, -10].includes(value) ? '' : ` (${value})`
       }`
@@ -244,7 +244,7 @@ export class DetailsElement extends LitElement {
           >
             ${prioritiesWith(priority).map(
               (value) =>
-                html`<option value=${value} ?selected=${value === priority}>${nameOf(value)}</option>`,
+                html`<option value=${value} ?selected=${value === priority}>${labelOf(value)}</option>`,
             )}
           </select></label
         >

@@ -20,7 +20,7 @@ function isUnresolved({ url, state, total, downloaded, file_count: files }: Wire
 }
 
 /** The name of a download: the ref while nothing else is known of it, otherwise its file or folder. */
-export function titleOf(download: WireDownload): string {
+export function nameOf(download: WireDownload): string {
   return isUnresolved(download) ? download.url : download.filename
 }
 

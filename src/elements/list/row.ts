@@ -10,7 +10,7 @@ import {
   formatSpeed,
 } from '../format.js'
 import { listed } from '../listed.js'
-import { originOf, titleOf } from './naming.js'
+import { originOf, nameOf } from './naming.js'
 import { actionsFor, type WireGroupFile, groupOf, type RowAction } from './order.js'
 import { bar, facts, icon, type IconName } from '../parts.js'
 import { type ElementLocale, fill, type Language, type StringKey, type Strings } from '../strings.js'
@@ -195,7 +195,7 @@ export class RowElement extends LitElement {
     const { download, texts } = this
     if (download === null) return nothing
     const { state, url, mode } = download
-    const title = titleOf(download)
+    const title = nameOf(download)
     const { picture, tone } = looks[state]
     const isOver = state === 'completed' || state === 'canceled'
     return html`<div class="row ${tone} ${this.live ? '' : 'away'}">
@@ -233,7 +233,7 @@ export class RowElement extends LitElement {
     const { progress, total, state } = download
     const isKnown = total > 0 || state === 'paused' || state === 'failed' || state === 'queued'
     return bar(
-      titleOf(download),
+      nameOf(download),
       isKnown || !this.live ? progress : null,
       [this.texts[state], ...(isKnown ? this.#amounts(download) : [])].join(', '),
     )
@@ -292,7 +292,7 @@ export class RowElement extends LitElement {
 
   #buttons(download: WireDownload): TemplateResult[] {
     return actionsFor(download.state).map((action) => {
-      const label = fill(this.texts.actionOf, { action: this.texts[action], name: titleOf(download) })
+      const label = fill(this.texts.actionOf, { action: this.texts[action], name: nameOf(download) })
       return html`<button
         type="button"
         class="plain square"

@@ -5,7 +5,7 @@ import { liveDownloads } from '../../live/index.js'
 import { type Access, accessFor } from '../clients.js'
 import { formatCount, formatPercent } from '../format.js'
 import { fill, type ElementLocale, localeFor } from '../strings.js'
-import { Batch, type Outcome, overallProgress } from './progress.js'
+import { Batch, type BatchOutcome, overallProgress } from './progress.js'
 import { pageStrings } from './strings.js'
 import { icon } from '../parts.js'
 import { controls, tokens } from '../theme.js'
@@ -265,7 +265,7 @@ class DashboardElement extends LitElement {
     )
   }
 
-  #tellOf({ finished, failed }: Outcome): void {
+  #tellOf({ finished, failed }: BatchOutcome): void {
     if (!this.#notifies || !('Notification' in globalThis) || Notification.permission !== 'granted') return
     const texts = this.#texts
     const count = (text: string, n: number) => fill(text, { n: formatCount(n, this.#locale) })

@@ -16,7 +16,7 @@ export function overallProgress(downloads: readonly WireDownload[]): number | nu
 }
 
 /** How everything ended that was under way. */
-export interface Outcome {
+export interface BatchOutcome {
   readonly finished: number
   readonly failed: number
 }
@@ -27,7 +27,7 @@ export class Batch {
   readonly #seen = new Map<string, WireDownload['state']>()
 
   /** Takes the current downloads. Returns the outcome when the last of them has ended; otherwise null. */
-  next(downloads: readonly WireDownload[]): Outcome | null {
+  next(downloads: readonly WireDownload[]): BatchOutcome | null {
     for (const { url, state } of downloads)
       if (isUnderWay(state) || this.#seen.has(url)) this.#seen.set(url, state)
     const { counts } = totalsOf(downloads)

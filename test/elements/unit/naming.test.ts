@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { limitsWith, originOf, prioritiesWith, titleOf } from '../../../src/elements/list/naming.js'
+import { limitsWith, originOf, prioritiesWith, nameOf } from '../../../src/elements/list/naming.js'
 import { downloadOf } from './wire.js'
 
 describe('the name of a download', () => {
@@ -16,7 +16,7 @@ describe('the name of a download', () => {
     ['https://host/%zz', { state: 'queued' }, 'file', 'host/%zz'],
   ] as const)('of %s in %j is %s, from %s', (url, of, title, origin) => {
     const download = downloadOf(url, { filename: 'file', ...of })
-    expect(titleOf(download)).toBe(title)
+    expect(nameOf(download)).toBe(title)
     expect(originOf(download)).toBe(origin)
   })
 })
