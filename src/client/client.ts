@@ -66,20 +66,6 @@ export interface PreloadOptions {
   force?: boolean
 }
 
-/** What the models take of the disk. Sizes are in bytes. */
-export interface DiskUsage {
-  /** What the models take. */
-  used: number
-  /** What is free on the disk. */
-  free: number
-  /** What the models may take; null for no budget. */
-  maxDiskBytes: number | null
-  /** What must stay free; null for no such limit. */
-  minFreeBytes: number | null
-  /** The models. `mode` is null outside of all modes; a pinned model is never evicted. */
-  by: { mode: string | null; filename?: string; name?: string; bytes: number; pinned: boolean }[]
-}
-
 /** Settings of one download. What is left out stays as it is. */
 export interface DownloadSettings {
   /** Downloads with a higher priority start first; an integer from −1,000,000 to 1,000,000. */
@@ -189,8 +175,6 @@ export interface Client {
   follow(url: string, options?: FollowOptions): AsyncGenerator<WireDownload, void, void>
   /** Follows all downloads endlessly: yields a snapshot at first and after each reconnect, then the changes. */
   followAll(options?: FollowOptions): AsyncGenerator<DownloadsChange, void, void>
-  /** What takes the disk space of the server, and its limits, in bytes. */
-  disk(options?: CallOptions): Promise<WireDisk>
   /**
    * Lists the files on disk below the server's folder, in order of their names, a group as one entry.
    *
@@ -216,11 +200,11 @@ export interface Client {
    */
   permissions(options?: CallOptions): Promise<Permissions>
   /**
-   * What the models take of the disk, and what is free.
+   * What takes the disk space of the server, what is free, and its limits, in bytes.
    *
    * @throws DownloadError `NOT_FOUND` from an older server.
    */
-  disk(options?: CallOptions): Promise<DiskUsage>
+  disk(options?: CallOptions): Promise<WireDisk>
   /** Which models of the catalog are there. `locale`: language of the messages, `en-US` or `zh-CN`. */
   modelsStatus(options?: CallOptions & { locale?: string }): Promise<WireModelsStatus>
   /** Fetching what the catalog names. */
@@ -333,7 +317,6 @@ export function createClient(options: ClientOptions): Client {
         allDownloads(`${downloads}/events`, (signal) => pages({}, { signal }), options?.onLog),
         options,
       ),
-    disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
     files: (wanted = {}, { signal } = {}) => http.json(`/api/models/files${query(wanted)}`, { signal }),
     verify: ({ names } = {}, { timeoutMs = dayMs, signal } = {}) =>
       http.json('/api/models/verify', { method: 'POST', body: { names }, timeoutMs, signal }),

@@ -1,7 +1,6 @@
 export {
   createClient,
   type Client,
-  type DiskUsage,
   type DownloadSettings,
   type FilesQuery,
   type ListQuery,

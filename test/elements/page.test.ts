@@ -11,7 +11,7 @@ import { waitFor } from '../support/wait.js'
 import { expectAccessible, inside, openBoard, rowOf, slowly, ui, untilSays } from './board.js'
 
 /** Answers as a server does that tells about its disk. */
-async function tellDisk(page: Page, usage: () => DiskUsage): Promise<void> {
+async function tellDisk(page: Page, usage: () => Omit<DiskUsage, 'success'>): Promise<void> {
   await page.route('**/api/models/disk', (route) => route.fulfill({ json: { success: true, ...usage() } }))
   await page.reload()
 }
@@ -35,8 +35,11 @@ describeWith(chromium, 'the page', () => {
     await tellDisk(page, () => ({
       ...{ ...free, used: manager.list().length === 0 ? 4e9 : 5.9e9 },
       by: [
-        ...manager.list().map(({ filename, mode }) => ({ mode, filename, bytes: 1.9e9, pinned: false })),
-        { mode: 'embed', name: 'bge-m3', bytes: 4e9, pinned: true },
+        ...manager.list().map(({ url, filename, mode }) => ({
+          ...{ url, mode, filename, name: filename },
+          ...{ bytes: 1.9e9, pinned: false },
+        })),
+        { url: null, mode: 'embed', filename: 'bge-m3', name: 'bge-m3', bytes: 4e9, pinned: true },
       ],
     }))
     const disk = page.locator('model-disk')

@@ -73,7 +73,9 @@ export async function openFirefox(url: string): Promise<FirefoxPage> {
     }
     return {
       evaluate,
-      until: (expression, what) => waitFor(() => evaluate<boolean>(expression), { what, timeoutMs: 15_000 }),
+      until: async (expression, what) => {
+        await waitFor(() => evaluate<boolean>(expression), { what, timeoutMs: 15_000 })
+      },
       [Symbol.asyncDispose]: end,
     }
   } catch (error) {

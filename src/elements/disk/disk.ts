@@ -13,7 +13,7 @@ import { formatCount, formatLocaleBytes } from '../format.js'
 import { listed } from '../listed.js'
 import { icon } from '../parts.js'
 import { controls, tokens } from '../theme.js'
-import { type DiskEntry, type DiskGroup, diskViewOf, downloadOf, nameOfEntry } from './view.js'
+import { type DiskEntry, type DiskGroup, diskViewOf, downloadOf } from './view.js'
 import '../confirm.js'
 
 /** How often the server is asked, besides whenever a download has ended or was removed, in milliseconds. */
@@ -193,7 +193,8 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
             ${unlisted > 0 ? html`<span class="shade3" .style=${widthOf(unlisted)}></span>` : nothing}
           </div>
           <dl>
-            ${this.#number(texts.diskUsed, usage.used)}${this.#number(texts.diskFree, usage.free)}
+            ${this.#number(texts.diskUsed, usage.used)}
+            ${usage.free === null ? nothing : this.#number(texts.diskFree, usage.free)}
             ${usage.maxDiskBytes === null ? nothing : this.#number(texts.diskBudget, usage.maxDiskBytes)}
             ${
               usage.minFreeBytes === null || usage.minFreeBytes === 0
@@ -244,7 +245,7 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
 
   #entry(entry: DiskEntry): TemplateResult {
     const { texts, locale } = this
-    const name = nameOfEntry(entry)
+    const { name } = entry
     const download = downloadOf(entry, this.store?.getSnapshot().downloads ?? [])
     const label = this.say('actionOf', { action: texts.deleteFile, name })
     return html`<li>
@@ -275,7 +276,7 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
     const { texts } = this
     const dialog = this.renderRoot.querySelector<ConfirmElement>('model-download-confirm')
     const answer = await dialog?.ask({
-      title: this.say('deleteTitle', { name: nameOfEntry(entry) }),
+      title: this.say('deleteTitle', { name: entry.name }),
       text: this.say('deleteText', { size: formatLocaleBytes(entry.bytes, this.locale) }),
       ...{ confirm: texts.deleteFile, close: texts.close, option: null },
     })

@@ -28,32 +28,23 @@ export interface DiskView {
 /** Part of the whole from which there is little room left. */
 const tight = 0.9
 
-/** The name of an entry. */
-export function nameOfEntry({ filename, name }: DiskEntry): string {
-  return filename ?? name ?? ''
-}
-
 /** Groups the files by mode, and relates them to the budget, or to the disk when there is none. */
 export function diskViewOf({ used, free, maxDiskBytes, minFreeBytes, by }: DiskUsage): DiskView {
-  const room = Math.max(0, free - (minFreeBytes ?? 0))
-  const whole = Math.max(1, used, maxDiskBytes ?? used + room)
+  // What a file system does not tell is not taken for little.
+  const room = free === null ? Infinity : Math.max(0, free - (minFreeBytes ?? 0))
+  const whole = Math.max(1, used, maxDiskBytes ?? (Number.isFinite(room) ? used + room : used))
   const byMode = new Map<string | null, DiskEntry[]>()
   for (const entry of by) byMode.set(entry.mode, [...(byMode.get(entry.mode) ?? []), entry])
   const groups = [...byMode].map(([mode, entries]): DiskGroup => {
     const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0)
     return { mode, bytes, share: bytes / whole, entries: entries.sort((a, b) => b.bytes - a.bytes) }
   })
-  const fill = Math.max(used / whole, maxDiskBytes === null ? 0 : used / (used + room || 1))
+  const fill = Math.max(maxDiskBytes === null ? 0 : used / whole, used / (used + room || 1))
   const unlisted = Math.max(0, used - groups.reduce((sum, { bytes }) => sum + bytes, 0)) / whole
   return { groups: groups.sort((a, b) => b.bytes - a.bytes), unlisted, isTight: fill >= tight }
 }
 
 /** The finished download of a file, through which it can be deleted; null for a file of another origin. */
-export function downloadOf(entry: DiskEntry, downloads: readonly WireDownload[]): WireDownload | null {
-  const name = nameOfEntry(entry)
-  return (
-    downloads.find(
-      ({ state, filename, mode }) => state === 'completed' && filename === name && mode === entry.mode,
-    ) ?? null
-  )
+export function downloadOf({ url }: DiskEntry, downloads: readonly WireDownload[]): WireDownload | null {
+  return downloads.find((download) => download.state === 'completed' && download.url === url) ?? null
 }

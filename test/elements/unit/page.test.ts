@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DiskUsage, ModelsStatus, PreloadStatus, WireDownload } from '../../../src/client/index.js'
 import { missingOf, standingOf } from '../../../src/elements/catalog/standing.js'
-import { diskViewOf, downloadOf, nameOfEntry } from '../../../src/elements/disk/view.js'
+import { diskViewOf, downloadOf } from '../../../src/elements/disk/view.js'
 import { Batch, overallProgress } from '../../../src/elements/page/progress.js'
 import fc from '../../support/properties.js'
 import { downloadOf as wire } from './wire.js'
@@ -91,13 +91,11 @@ describe('a model of the catalog', () => {
 
 describe('the disk', () => {
   const usage = (of: Partial<DiskUsage>): DiskUsage => ({
-    ...{ used: 0, free: 100, maxDiskBytes: null, minFreeBytes: null, by: [] },
+    ...{ success: true as const, used: 0, free: 100, maxDiskBytes: null, minFreeBytes: null, by: [] },
     ...of,
   })
-  const entry = (mode: string | null, filename: string, bytes: number) => ({
-    mode,
-    filename,
-    bytes,
+  const entry = (mode: string | null, name: string, bytes: number, url: string | null = null) => ({
+    ...{ mode, filename: name, name, url, bytes },
     pinned: false,
   })
 
@@ -109,7 +107,7 @@ describe('the disk', () => {
       ['llm', 25, 0.25],
       [null, 5, 0.05],
     ])
-    expect(groups[1]?.entries.map(nameOfEntry)).toEqual(['c', 'a'])
+    expect(groups[1]?.entries.map(({ name }) => name)).toEqual(['c', 'a'])
     expect(unlisted).toBeCloseTo(0.2)
   })
 
@@ -122,6 +120,8 @@ describe('the disk', () => {
     [{ used: 60, free: 1000, maxDiskBytes: 50 }, true],
     [{ used: 20, free: 1, maxDiskBytes: 50 }, true],
     [{ used: 0, free: 0 }, false],
+    [{ used: 95, free: null }, false],
+    [{ used: 95, free: null, maxDiskBytes: 100 }, true],
   ])('%j has little room left: %s', (of, isTight) => {
     expect(diskViewOf(usage(of)).isTight).toBe(isTight)
   })
@@ -134,18 +134,17 @@ describe('the disk', () => {
       fc.property(size, limit, limit, list, (free, maxDiskBytes, minFreeBytes, files) => {
         const by = files.map(({ mode, bytes }, index) => entry(mode, String(index), bytes))
         const used = by.reduce((sum, { bytes }) => sum + bytes, 0)
-        const { groups, unlisted } = diskViewOf({ used, free, maxDiskBytes, minFreeBytes, by })
+        const { groups, unlisted } = diskViewOf(usage({ used, free, maxDiskBytes, minFreeBytes, by }))
         expect(groups.reduce((sum, { share }) => sum + share, unlisted)).toBeLessThanOrEqual(1 + 1e-9)
       }),
     )
   })
 
-  it('names files by which a download can be found', () => {
+  it('names the download through which a file can be deleted', () => {
     const done = wire('u', { state: 'completed', filename: 'a.gguf', mode: 'llm' })
     const downloads = [wire('v', { state: 'failed', filename: 'b.gguf' }), done]
-    expect(downloadOf(entry('llm', 'a.gguf', 1), downloads)).toBe(done)
-    expect(downloadOf({ mode: 'llm', name: 'a.gguf', bytes: 1, pinned: true }, downloads)).toBe(done)
-    for (const other of [entry('embed', 'a.gguf', 1), entry('llm', 'b.gguf', 1)])
+    expect(downloadOf(entry('llm', 'a.gguf', 1, 'u'), downloads)).toBe(done)
+    for (const other of [entry('llm', 'a.gguf', 1), entry('llm', 'b.gguf', 1, 'v')])
       expect(downloadOf(other, downloads)).toBeNull()
   })
 })
