@@ -20,7 +20,7 @@ import { createReporter, forwardEvents, interruptionSummary, lastOnce, type Outp
 import { fit, jsonLine, plain } from './format.js'
 import type { ListedOptions } from './input/list.js'
 import { readLists } from './input/read-list.js'
-import { foldersKept, modesOf, requestOf, type Wanted, wantedOf } from './input/wanted.js'
+import { foldersKept, requestOf, type Wanted, wantedModes, wantedOf } from './input/wanted.js'
 import { texts } from './language.js'
 import { networkSettings, type NetworkOptions } from './network.js'
 import { completedReport, failedReport, type Report } from './report.js'
@@ -295,7 +295,7 @@ function requireLayout({ layout, output, mode, keepPaths }: GetOptions): void {
 }
 
 function createManager(wanted: ReadonlyMap<string, Wanted>, options: GetOptions): DownloadManager {
-  const modes = new Set(modesOf(wanted.values()))
+  const modes = new Set(wantedModes(wanted.values()))
   if (options.mode !== undefined) modes.add(options.mode)
   // Blocking I/O is fine, because the process does nothing else.
   useSyncIo()

@@ -6,7 +6,7 @@ import { sourceRegistry } from '../sources/resolver.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { formatBytes, formatDuration } from '../util/format.js'
 import { namesApart } from './display/apart.js'
-import { type Share, sumOf } from './display/totals.js'
+import { type PartOfSum, sumOf } from './display/totals.js'
 import { finishedLine, jsonLine, type LineState, plain, progressLine } from './format.js'
 import { texts, voice } from './language.js'
 import type {
@@ -143,7 +143,7 @@ export abstract class HumanReporter implements Reporter {
   readonly #clock: Clock
   readonly #active = new Map<string, Active>()
   /** What has ended, as a part of the sum. */
-  readonly #ended: Share[] = []
+  readonly #ended: PartOfSum[] = []
   readonly #beganAt: number
   readonly #paths: Print | null
   readonly #verbose: boolean
@@ -340,7 +340,7 @@ function lineState(active: Active, name: string, now: number): LineState {
   }
 }
 
-function shareOf({ progress }: Active): Share {
+function shareOf({ progress }: Active): PartOfSum {
   const { fileCount: files = 1, filesCompleted: filesDone = 0 } = progress ?? {}
   const { downloaded = 0, total = null, bytesPerSecond = 0 } = progress ?? {}
   return { files, filesDone, downloaded, total, bytesPerSecond }

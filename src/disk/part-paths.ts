@@ -1,5 +1,5 @@
 /** The names of the files that exist beside a target while it is downloaded. */
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { isDownloadError } from '../errors.js'
 import { fsError, isMissing } from './errors.js'
 import { io } from './io.js'
@@ -32,11 +32,14 @@ export function partPaths(directory: string, filename: string): PartPaths {
   }
 }
 
-const partName = /^(.+)\.part(?:\.(?:json|live|lock|adopt))?$/s
+/** Journals and locks are replaced by way of a temporary file, whose name is longer. */
+const partSuffix = /\.part(?:\.adopt|\.(?:json|live|lock)(?:\.[0-9a-z]{6})?)?$/
 
 /** The path of the target, if a file is one of those that exist beside it while it is downloaded; otherwise null. */
 export function targetOfPart(path: string): string | null {
-  return partName.exec(path)?.[1] ?? null
+  const name = basename(path)
+  const at = name.search(partSuffix)
+  return at <= 0 ? null : path.slice(0, path.length - name.length + at)
 }
 
 /** Deletes part and journal, whatever they contain. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { lstat, readdir, type Stats } from './fs.js'
 
-/** A file as a {@link walk} finds it. */
+/** A file as a {@link findFiles} finds it. */
 export interface FoundFile {
   /** Absolute path. */
   path: string
@@ -37,7 +37,7 @@ const maxFiles = 500_000
  * @param folders - absolute paths; one inside another is walked only once.
  * @param skips - folders with these names are left out.
  */
-export async function walk(
+export async function findFiles(
   folders: readonly string[],
   skips: ReadonlySet<string> = new Set(),
 ): Promise<FoundFile[]> {

@@ -18,17 +18,6 @@ export interface PartialFile {
   modifiedAt: Date
 }
 
-const suffix = /\.part(?:\.json|\.live|\.lock|\.adopt)?(?:\.[0-9a-z]{6})?$/
-
-/** The target that a file belongs to, which an unfinished download has left; null for every other file. */
-export function targetOfPart(path: string): string | null {
-  const name = basename(path)
-  const match = suffix.exec(name)
-  // Only journals and locks are replaced by way of a temporary file.
-  if (match === null || match.index === 0 || /\.part\.[0-9a-z]{6}$/.test(name)) return null
-  return path.slice(0, path.length - (name.length - match.index))
-}
-
 /** Looks for the bytes of an unfinished download of a file; null if there are none. Never rejects. */
 export async function partialOf(target: string): Promise<PartialFile | null> {
   const { part, journal, recent } = partPaths(dirname(target), basename(target))

@@ -1,7 +1,7 @@
 /** The sum of all downloads of a run. Pure. */
 
 /** What is known of one download. */
-export interface Share {
+export interface PartOfSum {
   /** 1, or how many files the ref stands for. */
   readonly files: number
   readonly filesDone: number
@@ -30,7 +30,7 @@ export interface Sum {
  *
  * @param others - how many downloads nothing is known of yet.
  */
-export function sumOf(shares: Iterable<Share>, others: number): Sum {
+export function sumOf(shares: Iterable<PartOfSum>, others: number): Sum {
   let files = others
   let [filesDone, downloaded, total, bytesPerSecond] = [0, 0, 0, 0]
   let isWhole = others === 0

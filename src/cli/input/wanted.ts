@@ -84,7 +84,7 @@ function isSame(a: ListedOptions, b: ListedOptions): boolean {
 }
 
 /** The modes that the entries name. */
-export function modesOf(wanted: Iterable<Wanted>): string[] {
+export function wantedModes(wanted: Iterable<Wanted>): string[] {
   const modes = new Set<string>()
   for (const { options } of wanted) if (typeof options.mode === 'string') modes.add(options.mode)
   return [...modes]

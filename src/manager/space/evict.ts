@@ -5,7 +5,7 @@ import { readdir, rm } from '../../disk/fs.js'
 import { isInside } from '../../disk/inside.js'
 import { io } from '../../disk/io.js'
 import { isUnchanged } from '../../disk/stamp.js'
-import { walk } from '../../disk/walk.js'
+import { findFiles } from '../../disk/walk.js'
 import type { Destinations } from '../../download/destination.js'
 import type { Download } from '../../download/download.js'
 import type { GroupFiles } from '../../download/group.js'
@@ -39,7 +39,7 @@ export async function evictFiles(places: Destinations, download: Download): Prom
 async function evictGroup(group: GroupFiles, hasOwnFolder: boolean): Promise<boolean> {
   if ((await changedFiles(group.files.filter(({ isRefused }) => !isRefused))).length > 0) return false
   const own = new Set(group.files.map(({ path }) => path))
-  const others = hasOwnFolder && (await walk([group.path])).some(({ path }) => !own.has(path))
+  const others = hasOwnFolder && (await findFiles([group.path])).some(({ path }) => !own.has(path))
   if (!hasOwnFolder || others) {
     await removeGroup(group, true)
     return true

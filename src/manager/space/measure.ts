@@ -2,7 +2,7 @@
 import { basename, dirname } from 'node:path'
 import { isInside } from '../../disk/inside.js'
 import { targetOfPart, partPaths } from '../../disk/part-paths.js'
-import { type FoundFile, lookAt, walk } from '../../disk/walk.js'
+import { type FoundFile, findFiles, lookAt } from '../../disk/walk.js'
 import type { Destinations } from '../../download/destination.js'
 import type { Download } from '../../download/download.js'
 
@@ -39,7 +39,7 @@ export async function countFiles(
   isWriting: (target: string) => boolean,
 ): Promise<CountedFile[]> {
   const folders = places.modeFolders.map(({ folder }) => folder)
-  const files = await walk(folders, new Set([recordsFolder]))
+  const files = await findFiles(folders, new Set([recordsFolder]))
   const known = new Set(files.map(({ path }) => path))
   for (const download of downloads) {
     const { directory } = download.record
@@ -53,7 +53,7 @@ export async function countFiles(
       }
     }
   }
-  return countsOf(files, isWriting)
+  return spaceOfEach(files, isWriting)
 }
 
 /** The files that a download writes: in a cache these are the blobs. Empty while they are not known. */
@@ -64,7 +64,7 @@ export function writtenFiles(places: Destinations, { record, groupFiles }: Downl
 }
 
 /** Decides what each file counts. Pure. */
-export function countsOf(
+export function spaceOfEach(
   files: readonly FoundFile[],
   isWriting: (target: string) => boolean = () => false,
 ): CountedFile[] {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { FoundFile } from '../../../src/disk/walk.js'
-import { countsOf, type CountedFile } from '../../../src/manager/space/measure.js'
+import { spaceOfEach, type CountedFile } from '../../../src/manager/space/measure.js'
 import { usageByModel } from '../../../src/manager/space/report.js'
 
 function found(path: string, size: number, more: Partial<FoundFile> = {}): FoundFile {
@@ -11,24 +11,24 @@ const sum = (files: readonly CountedFile[]) => files.reduce((all, { bytes }) => 
 
 describe('what files count', () => {
   it('is their size, whatever the file system allocates for them', () => {
-    expect(sum(countsOf([found('/m/a', 10, { allocated: 4096 }), found('/m/b', 10, { allocated: 0 })]))).toBe(
-      20,
-    )
+    expect(
+      sum(spaceOfEach([found('/m/a', 10, { allocated: 4096 }), found('/m/b', 10, { allocated: 0 })])),
+    ).toBe(20)
   })
 
   it('is the same for one and for several hard links of a file', () => {
     const links = [found('/m/a', 10, { links: 3, inode: 7 }), found('/m/b', 10, { links: 3, inode: 7 })]
-    expect(sum(countsOf(links))).toBe(10)
-    expect(sum(countsOf([...links, found('/n/a', 10, { links: 2, inode: 7, volume: '2' })]))).toBe(20)
-    expect(countsOf(links).map(({ freeable }) => freeable)).toEqual([0, 0])
+    expect(sum(spaceOfEach(links))).toBe(10)
+    expect(sum(spaceOfEach([...links, found('/n/a', 10, { links: 2, inode: 7, volume: '2' })]))).toBe(20)
+    expect(spaceOfEach(links).map(({ freeable }) => freeable)).toEqual([0, 0])
   })
 
   it('is what is allocated of an unfinished file, and all of it while another process writes it', () => {
     const part = found('/m/a.part', 100, { allocated: 30 })
-    expect(countsOf([part])).toMatchObject([{ bytes: 30, pending: 0 }])
+    expect(spaceOfEach([part])).toMatchObject([{ bytes: 30, pending: 0 }])
     const locked = [part, found('/m/a.part.lock', 7)]
-    expect(countsOf(locked)[0]).toMatchObject({ bytes: 100, pending: 70 })
-    expect(countsOf(locked, (target) => target === '/m/a')[0]).toMatchObject({ bytes: 30, pending: 0 })
+    expect(spaceOfEach(locked)[0]).toMatchObject({ bytes: 100, pending: 70 })
+    expect(spaceOfEach(locked, (target) => target === '/m/a')[0]).toMatchObject({ bytes: 30, pending: 0 })
   })
 })
 
@@ -39,7 +39,7 @@ describe('the usage by model', () => {
   ]
   const owner = { url: 'https://a/', mode: 'llm', filename: 'big', pinned: false }
   const told = (paths: readonly string[], owners = [{ ...owner, path: '/m/llm/big' }]) =>
-    usageByModel(countsOf(paths.map((path, index) => found(path, 100 - index))), owners, folders).map(
+    usageByModel(spaceOfEach(paths.map((path, index) => found(path, 100 - index))), owners, folders).map(
       ({ mode, filename, url, bytes }) => [mode, filename, url, bytes],
     )
 
@@ -61,7 +61,7 @@ describe('the usage by model', () => {
   it('gives no address to what several downloads share, and shows repositories by their names', () => {
     const hub = { ...owner, mode: null, filename: 'models--o--n', path: '/m/models--o--n' }
     const entries = usageByModel(
-      countsOf([found('/m/models--o--n/blobs/1', 5)]),
+      spaceOfEach([found('/m/models--o--n/blobs/1', 5)]),
       [hub, { ...hub, url: 'https://b/', pinned: true }],
       folders,
     )
@@ -71,7 +71,7 @@ describe('the usage by model', () => {
   })
 
   it('is bounded, and the largest come first', () => {
-    const files = countsOf(Array.from({ length: 3_000 }, (_, index) => found(`/m/${index}`, index + 1)))
+    const files = spaceOfEach(Array.from({ length: 3_000 }, (_, index) => found(`/m/${index}`, index + 1)))
     const entries = usageByModel(files, [], folders)
     expect([entries.length, entries[0]?.bytes]).toEqual([1_000, 3_000])
   })
