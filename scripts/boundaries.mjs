@@ -58,6 +58,7 @@ const pure = new Set(
     'engine/fetch/segments.ts',
     'engine/part/identity.ts',
     'engine/part/intervals.ts',
+    'engine/part/live-journal.ts',
     'files/stored.ts',
     'job/connection-budget.ts',
     'job/group-rules.ts',

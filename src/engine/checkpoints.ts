@@ -33,16 +33,12 @@ export interface CheckpointsInit {
 /** Interval of the timer, in milliseconds. */
 const tickMs = 25
 
-/** After this many new bytes the journal is written before its interval ends, to limit what a kill can lose. */
-const journalBytes = 1024 * 1024
-
 /** Runs the periodic tasks from construction until {@link stop}. */
 export class Checkpoints {
   readonly #init: CheckpointsInit
   readonly #interval: Timer
   #busy: Promise<void> | null = null
   #journalAt: number
-  #journalled = 0
   #syncAt: number
   #progressAt = 0
   #headChecked = false
@@ -118,10 +114,8 @@ export class Checkpoints {
       const wrong = head()?.(await part.read(0, headBytes), fetcher.total) ?? null
       if (wrong !== null) throw wrong
     }
-    const fresh = part.writtenBytes - this.#journalled
-    if (fresh < journalBytes && now - this.#journalAt < tuning.journalIntervalMs) return
+    if (now - this.#journalAt < tuning.journalIntervalMs) return
     this.#journalAt = now
-    this.#journalled = part.writtenBytes
     if (!(await part.isIntact())) throw partLost()
     if (now - this.#syncAt >= tuning.syncIntervalMs) {
       this.#syncAt = now

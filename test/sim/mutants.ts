@@ -61,11 +61,9 @@ export const mutants: Readonly<Record<string, Mutation>> = {
     replace: 'if (lazy || changed) return',
   },
   'a journal that is not synced replaces one that is': {
-    file: 'engine/part/part-file.ts',
-    find: "if (!sync && !last && this.#journal === 'synced') {",
-    replace: `if (!sync && !last && this.#journal === 'synced') {
-        await replaceFile(paths.journal, text, { mode: 0o600 })
-        return`,
+    file: 'engine/part/journal-files.ts',
+    find: 'await this.#live.write(encodeRecord(serial, text))',
+    replace: 'await replaceFile(this.#paths.journal, text, { mode: 0o600 })',
   },
   'closing leaves connections open': {
     file: 'engine/engine.ts',

@@ -169,14 +169,23 @@ export class BufferPool {
 /** Unused buffers of each size that are kept for all transfers, in bytes. */
 const keptBytes = 16 << 20
 
-/**
- * Returns the pool for a number of connections. With more connections the buffers are smaller, to limit memory use.
- */
+/** What the connections of a transfer may have in their batches, all of them together, in bytes: a kill loses it. */
+const batchedBytes = 512 * 1024
+
+/** A batch is not smaller than this, so that writes stay few. In bytes. */
+const leastBatchBytes = 16 * 1024
+
+/** Size of a batch for a transfer with a number of connections, in bytes: a power of two. */
+export function batchSize(connections: number): number {
+  // Only a few sizes, so that transfers can share the buffers.
+  return Math.max(leastBatchBytes, 2 ** Math.floor(Math.log2(batchedBytes / connections)))
+}
+
+/** Returns the pool for a number of connections. */
 export function batchPools(): (connections: number) => BufferPool {
   const pools = new Map<number, BufferPool>()
   return (connections) => {
-    // Only a few sizes, so that transfers can share the buffers.
-    const size = connections <= 4 ? 1 << 20 : connections <= 8 ? 1 << 19 : 1 << 18
+    const size = batchSize(connections)
     const pool = pools.get(size) ?? new BufferPool(size, keptBytes / size)
     pools.set(size, pool)
     return pool

@@ -12,6 +12,7 @@ import type { RemoteGrant } from '../../net/address-policy.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
 import { covers, type IntervalSet, parseIntervals } from './intervals.js'
+import { parseRecords } from './live-journal.js'
 
 /** The journal of a part file. Version 1. */
 export interface Journal {
@@ -33,6 +34,10 @@ export interface Journal {
   host?: string | undefined
   /** Id of the run that wrote it last. If it is not ours, another run has taken over the part. */
   writer: string
+  /**
+   * In a {@link PartPaths.recent}: the `writer` of the journal that it lies beside, if that is of an earlier run.
+   */
+  beside?: string | undefined
   /** How many that run had written before; undefined in journals of the first versions. */
   serial?: number | undefined
   /** Inode of the part file; shows after a kill whether the rename took place. A string, as it may exceed 2^53. */
@@ -75,6 +80,7 @@ const schema = lazily(() => {
     bootId: z.string(),
     host: z.string().optional(),
     writer: z.string(),
+    beside: z.string().optional(),
     serial: count.optional(),
     inode: z.string(),
     written: intervals,
@@ -114,6 +120,8 @@ export interface Resumable {
   done: IntervalSet
   /** Those of them that were forced to the disk. */
   synced: IntervalSet
+  /** The `writer` of the journal that lies under its name. */
+  beside: string
   /** See {@link Journal.untrusted}. */
   untrusted?: true
 }
@@ -155,8 +163,8 @@ export function resumable(
   const done = sameCache ? journal.written : journal.synced
   const end = done.at(-1)?.[1] ?? 0
   if (end === 0 || now.partSize < end) return null
-  const { identity, synced, untrusted } = journal
-  return { identity, mirror, done, synced, ...(untrusted === true ? { untrusted } : {}) }
+  const { identity, synced, untrusted, beside = journal.writer } = journal
+  return { identity, mirror, done, synced, beside, ...(untrusted === true ? { untrusted } : {}) }
 }
 
 /** Whether a trusted caller must not rely on what the journal describes; see {@link resumable}. */
@@ -209,24 +217,35 @@ export async function peekLeftover(
   // A part without a journal can't be resumed. It is deleted when a new part is created.
   if (text === null) return { journal: null, resume: null, found: false, partExists: false }
   const saved = parseJournal(text)
-  const journal = saved === null ? null : newest(saved, await readText(paths.recent).catch(() => null))
   const part = await statPart(paths.part)
   const partExists = part !== null
+  const records = saved === null || part === null ? [] : await readRecords(paths.recent)
+  const journal = saved === null ? null : newest(saved, records, String(part?.ino))
   if (journal === null || !part?.isFile()) return { journal, resume: null, found: true, partExists }
   const now = { urls, sha256, bootId: bootId(), host: hostId(), partSize: part.size, trusted }
   return { journal, resume: resumable(journal, now), found: true, partExists }
 }
 
 /**
- * The newest state that a run has written: a journal that was synced is not replaced by one that is not, which lies
- * beside it instead. That one counts only together with the journal of the same run and boot. It may be the older one:
- * its deletion is not synced, so it can be back after a power cut, without what was synced since.
+ * The newest state of a part that has been recorded. What lies beside the journal is newer if the same run has written
+ * both, by their numbers, or if it was written beside exactly this journal. It is never synced, so after a power cut, or
+ * the end of a container that had its own mount, it says nothing.
  */
-function newest(saved: Journal, recentText: string | null): Journal {
-  const recent = recentText === null ? null : parseJournal(recentText)
-  if (recent === null) return saved
-  const together = (['writer', 'bootId', 'inode', 'url'] as const).every((key) => recent[key] === saved[key])
-  return together && (recent.serial ?? 0) >= (saved.serial ?? 0) ? recent : saved
+function newest(saved: Journal, records: readonly Journal[], inode: string): Journal {
+  let found = saved
+  for (const record of records) {
+    if (record.bootId !== bootId() || record.host !== hostId() || record.inode !== inode) continue
+    if (record.writer === found.writer) {
+      if ((record.serial ?? 0) > (found.serial ?? 0)) found = record
+    } else if (record.beside === saved.writer) found = record
+  }
+  return found === saved ? saved : { ...found, beside: saved.writer }
+}
+
+/** What can be read of the records beside a journal. */
+async function readRecords(path: string): Promise<Journal[]> {
+  const data = await readBytes(path).catch(() => null)
+  return parseRecords(data ?? Buffer.alloc(0)).flatMap((record) => parseJournal(record) ?? [])
 }
 
 /**
@@ -251,15 +270,19 @@ export async function removeTemporary({ directory, journal, recent, lock }: Part
 
 /** Text of a journal; null if there is none, empty if it can't be one (a folder, FIFO or link, or far too long). */
 export async function readText(path: string): Promise<string | null> {
+  return (await readBytes(path))?.toString('utf8') ?? null
+}
+
+async function readBytes(path: string): Promise<Buffer | null> {
   try {
     // Most files have no journal, and this check is cheaper than an error.
     if ((await io.lstatIfThere(path)) === null) return null
     const { data, stats } = await readRegularFile(path, maxJournalBytes)
-    return stats.size > maxJournalBytes ? '' : data.toString('utf8')
+    return stats.size > maxJournalBytes ? Buffer.alloc(0) : data
   } catch (error) {
     if (isMissing(error)) return null
     const reason = fsError(error, 'reading the journal')
-    if (reason.code === 'TARGET_NOT_REGULAR') return ''
+    if (reason.code === 'TARGET_NOT_REGULAR') return Buffer.alloc(0)
     throw reason
   }
 }

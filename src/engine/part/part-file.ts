@@ -1,20 +1,20 @@
 /** The part file and its journal: the order of writes and syncs, and publishing. Transfer rules 8 to 10. */
-import { hash, randomBytes } from 'node:crypto'
+import { hash } from 'node:crypto'
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
-import { replaceFile, syncFolder } from '../../disk/atomic.js'
+import { syncFolder } from '../../disk/atomic.js'
 import { asDownloadError, fsError } from '../../disk/errors.js'
 import { fstatSync, type Stats } from '../../disk/fs.js'
 import { usesSyncIo, io } from '../../disk/io.js'
-import { discardLeftover, type PartPaths, removeFiles } from '../../disk/part-paths.js'
-import { bootId, hostId } from '../../disk/system.js'
+import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
 import { DownloadError, isDownloadError } from '../../errors.js'
 import type { RemoteGrant } from '../../net/address-policy.js'
 import { Latest } from '../../util/schedule.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
-import { encodeJournal, type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
+import { type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
+import { JournalFiles, type PartState } from './journal-files.js'
 import { datasync, isSameInode, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
 import { partLost, StartOver } from './start-over.js'
 
@@ -56,9 +56,7 @@ export class PartFile {
   readonly fd: number
   /** Whether the file was extended to its full length when it was opened. */
   readonly #sized: boolean
-  /** Random id of this run; created with the first journal, which a small file does not need. */
-  #writer: string | null = null
-  #serial = 0
+  #inode: string | null = null
   readonly #url: string
   readonly #sha256: string | null
   // The kernel allows one write to a file at a time. More of them would only occupy threads that others need.
@@ -69,15 +67,14 @@ export class PartFile {
   #written: IntervalSet
   #synced: IntervalSet
   #writtenBytes: number
-  /**
-   * What lies under the journal's name. One that may be synced must not be replaced by one that is not: after a power
-   * failure the rename may be there and the content not, as on XFS and Btrfs, and with it everything that was synced.
-   */
-  #journal: 'none' | 'unsynced' | 'of-earlier-run' | 'synced'
-  #recentExists: boolean
+  readonly #journals: JournalFiles
+  /** How many of the written bytes the newest journal knows, or one that is being written. */
+  #recordedBytes: number
   readonly #remote: RemoteGrant | null
   #dirty = false
   readonly #journalWrites = new Latest(() => this.#saveNow())
+  // Not one after another with the journal, which may have to wait for the disk.
+  readonly #recordWrites = new Latest(() => this.#recordNow())
   #demand: JournalDemand = noDemand
   #resumable = true
   #closed = false
@@ -100,8 +97,8 @@ export class PartFile {
     this.#synced = init.resume?.synced ?? []
     this.#writtenBytes = size(this.#written)
     this.#remote = init.remote ?? null
-    this.#journal = init.resume === null ? 'none' : 'of-earlier-run'
-    this.#recentExists = init.resume !== null
+    this.#journals = new JournalFiles(init.paths, init.resume)
+    this.#recordedBytes = this.#writtenBytes
   }
 
   /**
@@ -227,7 +224,12 @@ export class PartFile {
 
   #noteWritten(position: number, length: number): void {
     // After a failed sync it is unknown whether this write was affected.
-    if (this.#syncError === null) this.#setWritten(add(this.#written, position, position + length))
+    if (this.#syncError !== null) return
+    this.#setWritten(add(this.#written, position, position + length))
+    if (!this.#journals.isDue(this.#writtenBytes - this.#recordedBytes)) return
+    // If that fails, it is tried again at the next interval, where it can be reported.
+    this.#recordedBytes = this.#writtenBytes
+    this.saveJournal().catch(() => undefined)
   }
 
   async #stat(): Promise<Stats> {
@@ -252,7 +254,7 @@ export class PartFile {
     const [own, path] = await Promise.all([this.#stat(), statPart(this.paths.part)])
     if (path === null || !isSameInode(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
-      if (journal !== null && journal.writer !== this.#writer && path !== null) throw takenOver()
+      if (journal !== null && !this.#journals.isOwn(journal) && path !== null) throw takenOver()
       return null
     }
     return this.#truncated || !this.#fits(own.size, length) ? null : own
@@ -272,9 +274,12 @@ export class PartFile {
     this.#resumable = false
   }
 
-  /** Records the written bytes in the journal; does nothing if nothing has changed. */
+  /**
+   * Records the written bytes in the journal or beside it; does nothing if nothing has changed. This also happens by
+   * itself, whenever many bytes have been written.
+   */
   async saveJournal(): Promise<void> {
-    await this.#journalWrites.ask()
+    await (this.#journals.exist ? this.#recordWrites : this.#journalWrites).ask()
   }
 
   /** Forces the data to the disk, then records that in the journal and forces that to the disk as well. */
@@ -290,11 +295,42 @@ export class PartFile {
     const demand = this.#demand
     this.#demand = noDemand
     const { sync, last, publishing } = demand
-    if (this.#closed || !(this.#dirty || sync || (last && this.#recentExists))) return
+    if (this.#closed || !(this.#dirty || sync || (last && this.#journals.liveExists))) return
     if (!this.#resumable && publishing === null) return
+    await this.#saveState(publishing, (state) => this.#journals.replace(state, { sync, last }))
+  }
+
+  async #recordNow(): Promise<void> {
+    if (this.#closed || !this.#dirty || !this.#resumable) return
+    await this.#saveState(null, (state) => this.#journals.record(state))
+  }
+
+  /** Has the state of the part written. */
+  async #saveState(
+    publishing: Journal['publishing'],
+    write: (state: PartState) => Promise<void>,
+  ): Promise<void> {
+    this.#inode ??= String((await this.#stat()).ino)
     // If publishing fails after all, the next journal must no longer announce it.
     this.#dirty = publishing !== null
-    await this.#writeJournal(demand)
+    this.#recordedBytes = this.#writtenBytes
+    try {
+      await write({
+        url: this.#url,
+        sha256: this.#sha256,
+        identity: this.#identity,
+        mirror: this.#mirror,
+        remote: this.#remote,
+        untrusted: this.#untrusted ? true : undefined,
+        inode: this.#inode,
+        written: this.#written,
+        synced: this.#synced,
+        publishing,
+      })
+    } catch (error) {
+      this.#dirty = true
+      throw error
+    }
   }
 
   /** Bytes that the file already occupies on the disk. */
@@ -362,9 +398,8 @@ export class PartFile {
   }
 
   async #removeJournal(): Promise<void> {
-    const { journal, recent } = this.paths
-    // Most files are so small that they never had any.
-    if (this.#journal !== 'none') await removeFiles([journal, recent])
+    await this.#recordWrites.settled()
+    await this.#journals.remove()
   }
 
   /** Writes the journal and closes the file, so that a later run can resume it, if that is possible. */
@@ -374,11 +409,16 @@ export class PartFile {
       return
     }
     try {
-      this.#demand = { ...this.#demand, last: true }
-      await this.saveJournal().catch((error: unknown) => this.#keepWithoutTail(error))
+      await this.#saveLast().catch((error: unknown) => this.#keepWithoutTail(error))
     } finally {
       await this.close()
     }
+  }
+
+  async #saveLast(): Promise<void> {
+    await this.#recordWrites.settled()
+    this.#demand = { ...this.#demand, last: true }
+    await this.#journalWrites.ask()
   }
 
   /** On a full disk there is no room for the journal: cuts off the last bytes, so that the others can be resumed. */
@@ -388,7 +428,7 @@ export class PartFile {
     this.#setWritten(clip(this.#written, end))
     this.#synced = clip(this.#synced, end)
     await io.ftruncate(this.fd, end)
-    await this.saveJournal()
+    await this.#saveLast()
   }
 
   async #datasync(): Promise<void> {
@@ -427,46 +467,8 @@ export class PartFile {
     if (this.#closed) return
     this.#closed = true
     await this.#journalWrites.settled()
+    await this.#recordWrites.settled()
+    await this.#journals.close()
     await io.close(this.fd)
-  }
-
-  async #writeJournal({ sync, last, publishing }: JournalDemand): Promise<void> {
-    const { ino } = await this.#stat()
-    const journal: Journal = {
-      version: 1,
-      url: this.#url,
-      sha256: this.#sha256,
-      identity: this.#identity,
-      mirror: this.#mirror,
-      remote: this.#remote,
-      untrusted: this.#untrusted ? true : undefined,
-      bootId: bootId(),
-      host: hostId(),
-      writer: (this.#writer ??= randomBytes(8).toString('hex')),
-      serial: this.#serial++,
-      inode: String(ino),
-      written: this.#written,
-      synced: this.#synced,
-      publishing,
-    }
-    const text = encodeJournal(journal)
-    const { paths } = this
-    try {
-      if (!sync && !last && this.#journal === 'synced') {
-        await replaceFile(paths.recent, text, { mode: 0o600 })
-        this.#recentExists = true
-        return
-      }
-      const keepsOld = this.#journal === 'of-earlier-run' || this.#journal === 'synced'
-      const how = sync ? 'replacement' : keepsOld ? 'content' : undefined
-      await replaceFile(paths.journal, text, { mode: 0o600, ...(how === undefined ? {} : { sync: how }) })
-      this.#journal = how === undefined ? 'unsynced' : 'synced'
-      // If it stays, it is older than the journal, and doesn't count.
-      if (this.#recentExists) await removeFiles([paths.recent]).catch(() => undefined)
-      this.#recentExists = false
-    } catch (error) {
-      this.#dirty = true
-      throw fsError(error, 'writing the journal')
-    }
   }
 }

@@ -69,16 +69,6 @@ describe('checkpoints', () => {
     await part.close()
   })
 
-  it('write it sooner after a megabyte', async () => {
-    const { part, checkpoints, journal, clock } = await begin()
-    part.writeNow(Buffer.alloc(1024 * 1024), 0)
-    clock.advance(25)
-    await waitFor(() => journal()?.written[0]?.[1] === 1024 * 1024)
-    expect(journal()?.synced).toEqual([])
-    await checkpoints.stop()
-    await part.close()
-  })
-
   it('force the data to the disk when that interval is over', async () => {
     const { part, checkpoints, journal, pass, clock } = await begin()
     part.writeNow(Buffer.alloc(1_000), 0)

@@ -137,12 +137,13 @@ describe('resumable', () => {
   it('takes what is written in the same boot, and what is synced in another', () => {
     const { identity, written, synced } = journal
     const mirror = mirrorId(journal.url)
-    expect(resumable(journal, here)).toEqual({ identity, mirror, done: written, synced })
+    expect(resumable(journal, here)).toEqual({ identity, mirror, done: written, synced, beside: 'w' })
     expect(resumable(journal, { ...here, bootId: 'boot 2' })).toEqual({
       identity,
       mirror,
       done: synced,
       synced,
+      beside: 'w',
     })
   })
 

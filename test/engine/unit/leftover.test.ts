@@ -1,9 +1,9 @@
-import { mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { io } from '../../../src/disk/io.js'
 import { partPaths } from '../../../src/disk/part-paths.js'
-import { bootId } from '../../../src/disk/system.js'
+import { bootId, hostId } from '../../../src/disk/system.js'
 import {
   encodeJournal,
   inspectLeftover,
@@ -13,6 +13,7 @@ import {
   removeTemporary,
   statPart,
 } from '../../../src/engine/part/journal.js'
+import { encodeRecord } from '../../../src/engine/part/live-journal.js'
 import { mirrorId } from '../../../src/engine/protocol.js'
 import { listTree, tempDir } from '../../support/temp.js'
 
@@ -58,7 +59,7 @@ describe('what an earlier run left', () => {
     writeFileSync(paths.part, '12345')
     expect(await peekLeftover(paths, [url], null)).toEqual({
       journal,
-      resume: { identity: journal.identity, mirror: mirrorId(url), done: [[0, 5]], synced: [] },
+      resume: { identity: journal.identity, mirror: mirrorId(url), done: [[0, 5]], synced: [], beside: 'w' },
       found: true,
       partExists: true,
     })
@@ -101,31 +102,44 @@ describe('what an earlier run left', () => {
     })
   })
 
-  describe('beside a journal that was synced: one that is newer', () => {
-    /** What is resumed of a part of eight bytes with both journals. */
-    const resumed = async (recent: string, saved?: string) => {
-      const { paths, text } = scene()
+  describe('beside a journal: a record that is newer', () => {
+    /** What is resumed of a part of eight bytes, with a record beside its journal. */
+    const resumed = async (record: (journal: Journal) => string, saved?: string) => {
+      const { paths, text, journal } = scene()
       writeFileSync(paths.part, '12345678')
       writeFileSync(paths.journal, saved ?? text)
-      writeFileSync(paths.recent, recent)
-      return (await peekLeftover(paths, [url], null)).resume?.done
+      writeFileSync(paths.recent, record({ ...journal, inode: String(statSync(paths.part).ino) }))
+      return (await peekLeftover(paths, [url], null)).resume
     }
-    const newer = (changes: Partial<Journal> = {}) =>
-      encodeJournal({ ...scene().journal, written: [[0, 8]], ...changes })
+    const newer = (changes: Partial<Journal> = {}) => {
+      const change = { host: hostId(), serial: 1, written: [[0, 8]] as const, ...changes }
+      return (journal: Journal) => encodeRecord(1, encodeJournal({ ...journal, ...change }))
+    }
 
-    it('counts if the same run has written it', async () => {
-      expect(await resumed(newer())).toEqual([[0, 8]])
+    it('counts if the same run has written it, or the one that goes on', async () => {
+      expect(await resumed(newer())).toMatchObject({ done: [[0, 8]], beside: 'w' })
+      expect(await resumed(newer({ writer: 'x', beside: 'w' }))).toMatchObject({
+        done: [[0, 8]],
+        beside: 'w',
+      })
+      const ofEarlierBoot = encodeJournal({ ...scene().journal, bootId: 'another' })
+      const next = newer({ writer: 'x', beside: 'w' })
+      expect((await resumed(next, ofEarlierBoot))?.done).toEqual([[0, 8]])
     })
 
     it.each([
       ['is of another run', newer({ writer: 'x' })],
+      ['lay beside another journal', newer({ writer: 'x', beside: 'y' })],
       ['is of another boot', newer({ bootId: 'another' })],
+      ['is of another host', newer({ host: 'another' })],
       ['is of another part', newer({ inode: '43' })],
-      ['is of another URL', newer({ url: 'https://host/b' })],
-      ['is damaged', newer().slice(0, -1)],
-      ['is empty', ''],
-    ])('does not count if it %s', async (_, recent) => {
-      expect(await resumed(recent)).toEqual([[0, 5]])
+      ['is older', newer({ serial: 0 })],
+      ['is damaged', (journal: Journal) => newer()(journal).slice(0, -1)],
+      ['has another number', (journal: Journal) => newer()(journal).replace('1 ', '2 ')],
+      ['is a journal', (journal: Journal) => encodeJournal({ ...journal, serial: 1, written: [[0, 8]] })],
+      ['is empty', () => ''],
+    ])('does not count if it %s', async (_, record) => {
+      expect((await resumed(record))?.done).toEqual([[0, 5]])
     })
 
     it('does not count if it cannot be read, or alone', async () => {
@@ -134,7 +148,7 @@ describe('what an earlier run left', () => {
       writeFileSync(paths.journal, text)
       mkdirSync(paths.recent)
       expect((await peekLeftover(paths, [url], null)).resume?.done).toEqual([[0, 5]])
-      expect(await resumed(newer(), 'damaged')).toBeUndefined()
+      expect(await resumed(newer(), 'damaged')).toBeNull()
     })
   })
 

@@ -1,20 +1,24 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { partPaths } from '../../../src/disk/part-paths.js'
 import { parseJournal, peekLeftover } from '../../../src/engine/part/journal.js'
+import type { Identity } from '../../../src/engine/part/identity.js'
 import { PartFile } from '../../../src/engine/part/part-file.js'
 import { listTree, tempDir } from '../../support/temp.js'
+import { waitFor } from '../../support/wait.js'
 
 const identity = { total: 30, etag: '"1"', lastModified: null, lastModifiedStrong: false }
 
-async function open() {
+const MiB = 1024 * 1024
+
+async function open(of: Identity = identity) {
   const directory = tempDir('part')
   const paths = partPaths(directory, 'a')
   const part = await PartFile.open({
     paths,
     url: 'https://host/a',
     sha256: null,
-    identity,
+    identity: of,
     resume: null,
   })
   return { directory, paths, part, journal: () => parseJournal(readFileSync(paths.journal, 'utf8')) }
@@ -79,52 +83,57 @@ describe('the journal of a part', () => {
     expect(await found()).toMatchObject({ done: [[0, 30]], synced: [[0, 20]] })
   })
 
-  it('is the forced one when the older one that lay beside it is back after a power cut', async () => {
+  it('is the forced one when the older one still lies beside it', async () => {
     const { paths, part } = await open()
     part.writeNow(ten, 0)
     await part.sync()
     part.writeNow(ten, 10)
     await part.saveJournal()
-    const older = readFileSync(paths.recent)
     await part.sync()
     await part.close()
-    writeFileSync(paths.recent, older)
     const { resume } = await peekLeftover(paths, ['https://host/a'], null)
     expect(resume).toMatchObject({ done: [[0, 20]], synced: [[0, 20]] })
   })
 
-  it.each([
-    ['of another run', { writer: 'other' }],
-    ['of another boot', { bootId: 'other' }],
-    ['of another file', { inode: '1' }],
-  ])('is the forced one when it is %s than what lies beside it', async (_, change) => {
-    const { paths, part } = await open()
-    part.writeNow(ten, 0)
-    await part.sync()
-    part.writeNow(ten, 10)
-    await part.saveJournal()
-    await part.close()
-    const saved: unknown = JSON.parse(readFileSync(paths.journal, 'utf8'))
-    writeFileSync(paths.journal, JSON.stringify({ ...(saved as object), ...change }))
-    const { resume } = await peekLeftover(paths, ['https://host/a'], null)
-    expect(resume?.done).toEqual([[0, 10]])
-  })
-
-  it('of an earlier run is replaced by one that is synced', async () => {
+  it('is not replaced, but recorded beside it, by the next run until that syncs', async () => {
     const { directory, paths, part, journal } = await open()
+    const found = async () => (await peekLeftover(paths, ['https://host/a'], null)).resume
+    const goOn = async () =>
+      PartFile.open({ paths, url: 'https://host/a', sha256: null, identity, resume: await found() })
     part.writeNow(ten, 0)
     await part.sync()
     await part.keep()
-    const { resume } = await peekLeftover(paths, ['https://host/a'], null)
-    const next = await PartFile.open({ paths, url: 'https://host/a', sha256: null, identity, resume })
-    next.writeNow(ten, 10)
-    await next.saveJournal()
-    expect(journal()).toMatchObject({ written: [[0, 20]], synced: [[0, 10]] })
-    next.writeNow(ten, 20)
-    await next.saveJournal()
-    expect(await listTree(directory)).toContain('a.part.live')
-    await next.publish({ size: 30, sha256: 'a'.repeat(64), mode: 0o644, replaces: false })
+    const first = readFileSync(paths.journal, 'utf8')
+    for (const from of [10, 20]) {
+      // Killed, with neither a last journal nor a synced one.
+      const next = await goOn()
+      next.writeNow(ten, from)
+      await next.saveJournal()
+      await next.close()
+      expect(await next.isIntact().catch(() => 'closed')).toBe('closed')
+      expect(readFileSync(paths.journal, 'utf8')).toBe(first)
+      expect(await found()).toMatchObject({ done: [[0, from + 10]], synced: [[0, 10]] })
+    }
+    const last = await goOn()
+    expect(await last.isIntact()).toBe(true)
+    await last.sync()
+    expect(journal()).toMatchObject({ written: [[0, 30]], synced: [[0, 30]] })
+    expect(await found()).toMatchObject({ done: [[0, 30]], synced: [[0, 30]] })
+    await last.publish({ size: 30, sha256: 'a'.repeat(64), mode: 0o644, replaces: false })
     expect(await listTree(directory)).toEqual(['a'])
+  })
+
+  it('knows of all but a few hundred kilobytes without being saved', async () => {
+    const total = 4 * MiB
+    const { paths, part } = await open({ ...identity, total })
+    const chunk = Buffer.alloc(64 * 1024, 'x')
+    const known = async () => (await peekLeftover(paths, ['https://host/a'], null)).resume?.done[0]?.[1] ?? 0
+    for (const written of [512 * 1024, 768 * 1024, MiB, 3 * MiB]) {
+      while (part.writtenBytes < written) part.writeNow(chunk, part.writtenBytes)
+      await waitFor(async () => (await known()) === written, { what: `a record of ${written} bytes` })
+    }
+    expect(parseJournal(readFileSync(paths.journal, 'utf8'))?.written).toEqual([[0, 512 * 1024]])
+    await part.close()
   })
 
   it('is whole when the part is closed during a save', async () => {

@@ -1,0 +1,165 @@
+/** Writes the journal of a part: the file under its name, and the one beside it. */
+import { randomBytes } from 'node:crypto'
+import { replaceFile } from '../../disk/atomic.js'
+import { fsError } from '../../disk/errors.js'
+import { constants } from '../../disk/fs.js'
+import { io, usesSyncIo } from '../../disk/io.js'
+import { type PartPaths, removeFiles } from '../../disk/part-paths.js'
+import { bootId, hostId } from '../../disk/system.js'
+import { encodeJournal, type Journal, type Resumable } from './journal.js'
+import { encodeRecord, isRecordDue, slotBytes } from './live-journal.js'
+import { writeFully, writeFullySync } from './part-io.js'
+
+/** What a part says about itself in a journal. */
+export type PartState = Omit<Journal, 'version' | 'bootId' | 'host' | 'writer' | 'beside' | 'serial'>
+
+/** The files of one part. Their owner must end them with {@link close}. */
+export class JournalFiles {
+  readonly #paths: PartPaths
+  /** Random id of this run; created with the first journal, which a small file does not need. */
+  #writer: string | null = null
+  #serial = 0
+  /** The run whose journal lies under its name, if that is an earlier one. */
+  #beside: string | undefined
+  /**
+   * What lies under the journal's name. One that may be synced must not be replaced by one that is not: after a power
+   * failure the rename may be there and the content not, as on XFS and Btrfs, and with it everything that was synced.
+   */
+  #journal: 'none' | 'unsynced' | 'synced'
+  readonly #live: LiveJournal
+  #liveExists: boolean
+  /** Length of the newest record, in bytes; null before the first one. */
+  #newest: number | null
+
+  /** @param resume - what this run goes on with. */
+  constructor(paths: PartPaths, resume: Resumable | null) {
+    this.#paths = paths
+    this.#beside = resume?.beside
+    this.#journal = resume === null ? 'none' : 'synced'
+    this.#live = new LiveJournal(paths.recent)
+    this.#liveExists = resume !== null
+    this.#newest = resume === null ? null : 0
+  }
+
+  /** Whether there is a journal under its name. */
+  get exist(): boolean {
+    return this.#journal !== 'none'
+  }
+
+  /** Whether there may be a file beside it. */
+  get liveExists(): boolean {
+    return this.#liveExists
+  }
+
+  /** Whether a journal is of this run, or the one that it goes on with. */
+  isOwn({ writer }: Journal): boolean {
+    return writer === this.#writer || writer === this.#beside
+  }
+
+  /** See {@link isRecordDue}. */
+  isDue(unrecorded: number): boolean {
+    return isRecordDue(unrecorded, this.#newest)
+  }
+
+  #encode(state: PartState): { serial: number; text: string } {
+    const serial = this.#serial++
+    const writer = (this.#writer ??= randomBytes(8).toString('hex'))
+    const { url, sha256, ...rest } = state
+    const journal: Journal = {
+      ...{ version: 1, url, sha256, bootId: bootId(), host: hostId(), writer, beside: this.#beside, serial },
+      ...rest,
+    }
+    const text = encodeJournal(journal)
+    this.#newest = text.length
+    return { serial, text }
+  }
+
+  /**
+   * Replaces the journal.
+   *
+   * @param how - `sync`: force it to the disk; `last`: leave nothing beside it.
+   */
+  async replace(state: PartState, { sync, last }: { sync: boolean; last: boolean }): Promise<void> {
+    const { journal, recent } = this.#paths
+    const { text } = this.#encode(state)
+    const how = sync ? 'replacement' : this.#journal === 'synced' ? 'content' : undefined
+    try {
+      await replaceFile(journal, text, { mode: 0o600, ...(how === undefined ? {} : { sync: how }) })
+    } catch (error) {
+      throw fsError(error, 'writing the journal')
+    }
+    this.#journal = how === undefined ? 'unsynced' : 'synced'
+    this.#beside = undefined
+    if (!last || !this.#liveExists) return
+    await this.#live.close()
+    // If it stays, it is older than the journal, and doesn't count.
+    await removeFiles([recent]).catch(() => undefined)
+    this.#liveExists = false
+  }
+
+  /** Records the state beside the journal. */
+  async record(state: PartState): Promise<void> {
+    const { serial, text } = this.#encode(state)
+    this.#liveExists = true
+    try {
+      await this.#live.write(encodeRecord(serial, text))
+    } catch (error) {
+      throw fsError(error, 'writing the journal')
+    }
+  }
+
+  /** Deletes all of them. */
+  async remove(): Promise<void> {
+    const { journal, recent } = this.#paths
+    await this.close()
+    // Most files are so small that they never had any.
+    if (this.exist) await removeFiles([journal, recent])
+  }
+
+  /** Closes what is open. Nothing must be written afterwards. */
+  async close(): Promise<void> {
+    await this.#live.close()
+  }
+}
+
+// ---- Beside it.
+
+/** The file beside the journal. Records must be written one after another. */
+class LiveJournal {
+  readonly #path: string
+  #fd: number | null = null
+  #next = 0
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  /** Writes a record of {@link encodeRecord}. Rejects with the error of the file system. */
+  async write(record: string): Promise<void> {
+    const bytes = Buffer.from(record)
+    if (this.#fd === null || bytes.length > slotBytes) {
+      await this.#begin(record)
+      return
+    }
+    const position = this.#next * slotBytes
+    if (usesSyncIo) writeFullySync(this.#fd, bytes, position)
+    else await writeFully(this.#fd, bytes, position)
+    this.#next = 1 - this.#next
+  }
+
+  /** Begins a new file with this record, so that what an earlier run left is whole until then, and gone afterwards. */
+  async #begin(record: string): Promise<void> {
+    await this.close()
+    await replaceFile(this.#path, record, { mode: 0o600 })
+    this.#next = 1
+    // Without a descriptor, the next record begins a new file again.
+    this.#fd = await io.open(this.#path, constants.O_RDWR | constants.O_NOFOLLOW).catch(() => null)
+  }
+
+  /** Closes the file, which stays. */
+  async close(): Promise<void> {
+    const fd = this.#fd
+    this.#fd = null
+    if (fd !== null) await io.close(fd)
+  }
+}
