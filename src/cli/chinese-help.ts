@@ -16,6 +16,7 @@ export const sharedHelp: SharedHelp = {
   help: '显示此帮助',
   version: '显示版本号',
   locale: '提示信息的语言：en-US 或 zh-CN（默认由 LC_ALL、LC_MESSAGES、LANG 决定）',
+  config: '配置文件，代替 ./model-downloader.config.json；none 表示不用任何配置文件',
   default: (value) => `（默认：${value}）`,
   choices: (values) => `（可选：${values}）`,
 }
@@ -45,6 +46,7 @@ export const commandHelp: {
   readonly get: CommandHelp<GetOptions>
   readonly preload: CommandHelp<Omit<PreloadCommandOptions, 'ownDirectory'>>
   readonly serve: CommandHelp<Omit<ServeOptions, 'ownDirectory'>>
+  readonly completion: CommandHelp<object>
 } & FileHelp = {
   ...fileHelp(network),
   get: {
@@ -172,6 +174,19 @@ export const commandHelp: {
   model-downloader serve --catalog models.json
   model-downloader serve --cors http://localhost:5173
   MODEL_DOWNLOADER_TOKEN=… model-downloader serve --host 0.0.0.0 -d /srv/models
+`,
+  },
+  completion: {
+    summary: '输出用于补全命令行的脚本',
+    description: '输出某个 shell 的脚本，使其可用 Tab 键补全命令行。',
+    args: ['脚本所用于的 shell'],
+    options: {},
+    after: `
+示例：
+  model-downloader completion bash >> ~/.bashrc
+  model-downloader completion zsh >> ~/.zshrc
+  model-downloader completion fish > ~/.config/fish/completions/model-downloader.fish
+  model-downloader completion powershell | Out-String | Invoke-Expression
 `,
   },
 }

@@ -61,6 +61,15 @@ export const chineseTexts: CommandTexts = {
   execArgAlone: '--exec-arg 是 --exec 所指定程序的参数。',
   execNotStarted: (reason) => `无法启动命令（${reason}）`,
   execEnded: (how) => (typeof how === 'number' ? `命令的退出码为 ${how}` : `命令被 ${how} 终止`),
+  configNotRead: (file, reason) => `无法读取配置文件 ${file}（${reason}）。`,
+  configTooLarge: (file) => `配置文件 ${file} 过大。`,
+  configNotJson: (file) => `配置文件 ${file} 不是有效的 JSON。`,
+  configInvalid: (file, problems) => `配置文件 ${file} 无效：${problems}。`,
+  configUnsafe: (file, names) =>
+    `${file} 设置了 ${names}；当前文件夹中的文件可能来自他人，因此不能设置这些选项。如果该文件是您自己的，请指定：--config ${file}`,
+  configOutside: (file, name) =>
+    `${file}：${name} 指向该文件所在文件夹之外。如果该文件是您自己的，请指定：--config ${file}`,
+  booleanExpected: '应为 1 或 0（true 或 false）。',
   helpHint: '（使用 --help 查看用法）',
   missingArgument: (name) => `缺少参数 '${name}'`,
   missingValue: (flags) => `选项 '${flags}' 缺少取值`,

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { errorText } from '../download/error-text.js'
@@ -8,11 +8,15 @@ import { withDefaultCommand, withoutEatenSources } from './default-command.js'
 import { plain } from './format.js'
 import { localeOfRun, speak, texts, voice } from './language.js'
 import { createProgram } from './program.js'
+import { givenConfig, readConfigs } from './settings/files.js'
+import { localeOfTag } from '../util/locale.js'
 
 /** Runs the command and returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode = 0
-  speak(localeOfRun(argv.slice(2), process.env, () => Intl.DateTimeFormat().resolvedOptions().locale))
+  const { MODEL_DOWNLOADER_LOCALE: locale } = process.env
+  const environment = locale === undefined ? process.env : { ...process.env, LC_ALL: locale }
+  speak(localeOfRun(argv.slice(2), environment, () => Intl.DateTimeFormat().resolvedOptions().locale))
   const program = createProgram(packageVersion(), {
     // The engine is imported lazily, so that --help and usage errors are instant.
     get: async (urls, options) => {
@@ -35,8 +39,18 @@ async function main(argv: readonly string[]): Promise<number> {
       tuneCompilers()
       exitCode = await runFileCommand(command)
     },
+    completion: async (shell) => {
+      const { printScript } = await import('./settings/completion.js')
+      printScript(shell, program.name())
+    },
   })
+  if (argv[2] === 'complete' && argv[3] === '--') {
+    const { complete } = await import('./settings/completion.js')
+    complete(program, argv.slice(4), (text) => process.stdout.write(text))
+    return 0
+  }
   try {
+    program.hook('preAction', (_program, command) => useSettings(command, argv.slice(2)))
     const names = [...program.commands.map((command) => command.name()), 'help']
     await program.parseAsync(withoutEatenSources(withDefaultCommand(argv.slice(2), names)), { from: 'user' })
     return exitCode
@@ -50,6 +64,18 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`${texts().error}${plain(message)}\n`)
     return error instanceof Error && error.name === 'UsageError' ? 2 : 1
   }
+}
+
+/** Applies what files and the environment set. The checks are imported lazily, since most runs have neither. */
+async function useSettings(command: Command, args: readonly string[]): Promise<void> {
+  const files = await readConfigs(givenConfig(args, process.env), process.env)
+  if (files.length === 0 && !Object.keys(process.env).some((name) => name.startsWith('MODEL_DOWNLOADER_')))
+    return
+  const { applySettings } = await import('./settings/apply.js')
+  await applySettings(command, files, process.env)
+  const locale: unknown = command.getOptionValue('locale')
+  if (command.getOptionValueSource('locale') === 'config' && typeof locale === 'string')
+    speak(localeOfTag(locale) ?? voice().locale)
 }
 
 /**

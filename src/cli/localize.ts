@@ -20,7 +20,7 @@ export function helpBelow(name: keyof typeof commandHelp, english: string): stri
   return voice().locale === 'en-US' ? english : commandHelp[name].after
 }
 
-/** Adds `--locale` to a program and its commands, and translates their help and the messages of the parser. */
+/** Adds `--locale` and `--config` to a program and its commands, and translates their help and the messages of the parser. */
 export function localize(program: Command): Command {
   for (const command of withSubcommands(program)) {
     command.option(
@@ -28,6 +28,11 @@ export function localize(program: Command): Command {
       'language of messages: en-US or zh-CN (default: that of LC_ALL, LC_MESSAGES or LANG)',
       parseLocale,
     )
+    if (command !== program)
+      command.option(
+        '--config <file>',
+        'file with settings instead of ./model-downloader.config.json; none for no settings at all',
+      )
     command.configureHelp({ displayWidth })
     if (voice().locale !== 'en-US') translate(command)
   }
@@ -48,7 +53,8 @@ function nameOf(command: Command): string {
 function translate(command: Command): void {
   const name = nameOf(command)
   const help = isTranslated(name) ? commandHelp[name] : null
-  const shared = { help: sharedHelp.help, version: sharedHelp.version, locale: sharedHelp.locale }
+  const { help: helpText, version, locale, config } = sharedHelp
+  const shared = { help: helpText, version, locale, config }
   const described: Readonly<Record<string, string>> = { ...help?.options, ...shared }
   command
     .description(

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import {
   addHeader,
   addText,
@@ -24,6 +24,8 @@ export interface Commands {
   serve(options: ServeOptions): Promise<void>
   /** The commands about files on disk. */
   files(command: FileCommand): Promise<void>
+  /** Prints the script that completes command lines in a shell. Default: there is no such command. */
+  completion?(shell: string): Promise<void>
 }
 
 const getHelp = `
@@ -85,6 +87,17 @@ Examples:
   model-downloader serve --cors http://localhost:5173
   MODEL_DOWNLOADER_TOKEN=… model-downloader serve --host 0.0.0.0 -d /srv/models
 `
+
+const completionHelp = `
+Examples:
+  source <(model-downloader completion bash)    # in ~/.bashrc
+  source <(model-downloader completion zsh)     # in ~/.zshrc
+  model-downloader completion fish > ~/.config/fish/completions/model-downloader.fish
+  model-downloader completion powershell | Out-String | Invoke-Expression
+`
+
+/** The shells that there is a script for. */
+const shells = ['bash', 'zsh', 'fish', 'powershell']
 
 /** Folder of `preload` and `serve`; it must be the default of a manager as well. */
 const defaultFolder = 'models'
@@ -285,5 +298,14 @@ export function createProgram(version: string, commands: Commands): Command {
     )
 
   addFileCommands(program, (command) => commands.files(command))
+
+  program
+    .command('completion')
+    .summary('print a script that completes command lines')
+    .description('Prints a script for a shell that completes command lines with the Tab key.')
+    .addArgument(new Argument('<shell>', 'shell that the script is for').choices(shells))
+    .addHelpText('after', () => helpBelow('completion', completionHelp))
+    .action((shell: string) => commands.completion?.(shell))
+
   return localize(program)
 }

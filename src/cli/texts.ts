@@ -75,6 +75,15 @@ export const englishTexts = {
   execNotStarted: (reason: string) => `the command could not be started (${reason})`,
   execEnded: (how: number | string) =>
     typeof how === 'number' ? `the command ended with code ${how}` : `the command was ended by ${how}`,
+  configNotRead: (file: string, reason: string) => `The settings ${file} can't be read (${reason}).`,
+  configTooLarge: (file: string) => `The settings ${file} are too large.`,
+  configNotJson: (file: string) => `The settings ${file} are not valid JSON.`,
+  configInvalid: (file: string, problems: string) => `The settings ${file} are not valid: ${problems}.`,
+  configUnsafe: (file: string, names: string) =>
+    `${file} sets ${names}, which a file in the working directory may not, because it may come from somebody else. If it is yours, name it: --config ${file}`,
+  configOutside: (file: string, name: string) =>
+    `${file}: ${name} leads out of the folder of the file. If the file is yours, name it: --config ${file}`,
+  booleanExpected: 'Expected 1 or 0 (true or false).',
   // Wrong usage, as the parser reports it.
   helpHint: '(use --help for usage information)',
   missingArgument: (name: string) => `missing required argument '${name}'`,
@@ -200,6 +209,7 @@ export interface SharedHelp {
   readonly help: string
   readonly version: string
   readonly locale: string
+  readonly config: string
   readonly default: (value: string) => string
   readonly choices: (values: string) => string
 }

@@ -119,3 +119,59 @@ describe('--exec', () => {
     )
   })
 })
+
+describe('settings', () => {
+  it('come from files and the environment, and a file of others runs nothing', async () => {
+    await using origin = await startOrigin()
+    origin.serve('/a.bin', { content })
+    const cwd = tempDir('cli-settings')
+    const env = { XDG_CONFIG_HOME: join(cwd, 'none'), MODEL_DOWNLOADER_MODE: 'llm' }
+    const near = 'model-downloader.config.json'
+    await writeFile(join(cwd, near), '{"directory":"models"}')
+    const args = ['get', origin.url('/a.bin')]
+    const ended = await run(args, { cwd, env })
+    expect(ended).toMatchObject({ code: 0, stdout: `${join(cwd, 'models/llm/a.bin')}\n` })
+    const marker = join(cwd, 'pwned')
+    await writeFile(join(cwd, near), JSON.stringify({ exec: process.execPath, execArg: ['-p', marker] }))
+    const refused = await run(args, { cwd, env })
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringMatching(/sets exec, execArg.*--config/) })
+    expect((await run([...args, '--config', near, '-v'], { cwd, env })).stderr).toMatch(
+      /command ended with code/,
+    )
+    expect(await run([...args, '--config', 'none', '--mode', 'other'], { cwd, env })).toMatchObject({
+      code: 0,
+    })
+    expect(await run([...args, '--config', 'missing.json'], { cwd, env })).toMatchObject({ code: 2 })
+    await writeFile(join(cwd, near), '{')
+    expect((await run(args, { cwd, env })).stderr).toMatch(/not valid JSON/)
+    expect(await run(['get', '--help'], { cwd, env })).toMatchObject({ code: 0 })
+  })
+})
+
+describe('completion', () => {
+  it.each(['bash', 'zsh', 'fish', 'powershell'])('has a script for %s', async (shell) => {
+    const ended = await run(['completion', shell])
+    expect(ended).toMatchObject({ code: 0, stderr: '' })
+    expect(ended.stdout).toContain('model-downloader complete')
+  })
+
+  it('completes what the commands define, and leaves paths to the shell', async () => {
+    const words = async (...typed: string[]) => {
+      const { stdout } = await run(['complete', '--', ...typed])
+      return stdout.split('\n').map((line) => line.split('\t')[0])
+    }
+    expect(await words('pre')).toEqual(['preload', ':4', ''])
+    expect(await words('get', '--keep')).toEqual(['--keep-paths', ':4', ''])
+    expect(await words('serve', '--layout', 'hf')).toEqual(['hf-cache', ':4', ''])
+    for (const typed of [
+      ['get', '-d', ''],
+      ['get', '--ca=x'],
+      ['preload', 'mod'],
+    ])
+      expect(await words(...typed)).toEqual([':0', ''])
+  })
+
+  it('knows no other shell', async () => {
+    expect(await run(['completion', 'tcsh'])).toMatchObject({ code: 2, stdout: '' })
+  })
+})
