@@ -23,7 +23,7 @@ async function optionsOf(
   env: Record<string, string> = {},
 ): Promise<Record<string, unknown>> {
   let options: Record<string, unknown> = {}
-  const program = createProgram('1', { get: nothing, preload: nothing, serve: nothing })
+  const program = createProgram('1', { get: nothing, preload: nothing, serve: nothing, files: nothing })
   program.hook('preAction', async (_program, command) => {
     await applySettings(command, files, env)
     options = command.opts()
@@ -110,7 +110,7 @@ describe('settings', () => {
 
 describe('a file that lies in the working directory', () => {
   it('may set what does no harm, and nothing else, whatever is added', async () => {
-    const { commands } = createProgram('1', { get: nothing, preload: nothing, serve: nothing })
+    const { commands } = createProgram('1', { get: nothing, preload: nothing, serve: nothing, files: nothing })
     const names = new Set(commands.flatMap((command) => [...settingsOf(command).keys()]))
     expect([...names].filter(isHarmless).sort()).toEqual([
       ...[
