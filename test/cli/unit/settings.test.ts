@@ -110,7 +110,12 @@ describe('settings', () => {
 
 describe('a file that lies in the working directory', () => {
   it('may set what does no harm, and nothing else, whatever is added', async () => {
-    const { commands } = createProgram('1', { get: nothing, preload: nothing, serve: nothing, files: nothing })
+    const { commands } = createProgram('1', {
+      get: nothing,
+      preload: nothing,
+      serve: nothing,
+      files: nothing,
+    })
     const names = new Set(commands.flatMap((command) => [...settingsOf(command).keys()]))
     expect([...names].filter(isHarmless).sort()).toEqual([
       ...[
