@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { BuildOptions as EsbuildOptions } from 'esbuild'
 import { defineConfig, type Options } from 'tsup'
@@ -77,7 +78,10 @@ function whole(parts: readonly string[], name: string): Options {
         setup(build) {
           const stub = { path: fileURLToPath(new URL('scripts/not-built-in.cjs', import.meta.url)) }
           build.onResolve({ filter: /(?:client-h2|body)\.js$|^node:child_process$/ }, ({ importer, path }) =>
-            unused.some(([by, what]) => importer.endsWith(by) && path.endsWith(what)) ? stub : undefined,
+            unused.some(([by, what]) => importer.endsWith(by) && path.endsWith(what))
+              ? // One of its own for each, or those that need nothing else would share a chunk for it.
+                { ...stub, suffix: `?${basename(importer)}` }
+              : undefined,
           )
         },
       },

@@ -1,5 +1,6 @@
 /** Human-readable messages of preloads in all supported languages. Pure. */
 
+import { addChinese } from '../download/chinese.js'
 import { type DescribedError, englishVoice, errorText } from '../download/error-text.js'
 import { logText } from '../download/log-text.js'
 import type { Locale } from '../util/locale.js'
@@ -160,5 +161,7 @@ const chinese: Messages = {
 
 /** Returns the messages of a language. */
 export function messagesOf(locale: Locale): Messages {
-  return locale === 'zh-CN' ? chinese : english
+  if (locale === 'en-US') return english
+  addChinese()
+  return chinese
 }

@@ -1,9 +1,5 @@
 import { InvalidArgumentError } from 'commander'
-import { errorText } from '../download/error-text.js'
-import { type DownloadError, isDownloadError } from '../errors.js'
-import { redactUrls } from '../util/redact.js'
-import { plain } from './format.js'
-import { texts, voice } from './language.js'
+import { texts } from './language.js'
 
 const powers = ['', 'k', 'm', 'g', 't']
 
@@ -128,38 +124,4 @@ export function defaultPools(
   const atOnce = Math.min(concurrency, Math.max(1, urls))
   const connections = given.connections ?? Math.min(8, Math.max(2, Math.floor(32 / atOnce)))
   return { concurrency, connections }
-}
-
-// ---- Exit codes and usage errors
-
-/** Exit codes of the commands. After a signal, the exit code is 128 plus its number. */
-export const exitCodes = { done: 0, failed: 1, usage: 2 } as const
-
-/** Codes of errors that are caused by the arguments alone. */
-const usageCodes = new Set<string>(['INVALID_OPTIONS', 'INVALID_URL', 'UNSAFE_FILENAME'])
-
-/** The arguments of the command are invalid; the exit code is 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
-
-/** Whether an error is caused by invalid arguments. */
-export function isUsage(error: unknown): error is DownloadError {
-  return isDownloadError(error) && usageCodes.has(error.code)
-}
-
-/** Converts such an error to a {@link UsageError}. */
-export function toUsageError(error: DownloadError, prefix = ''): UsageError {
-  return new UsageError(`${prefix}${plain(redactUrls(errorText(error, voice())))} (${error.code})`, {
-    cause: error,
-  })
-}
-
-/** Calls a function and converts errors about invalid arguments to {@link UsageError}. */
-export function asUsageError<T>(make: () => T, prefix?: string): T {
-  try {
-    return make()
-  } catch (error) {
-    throw isUsage(error) ? toUsageError(error, prefix) : error
-  }
 }

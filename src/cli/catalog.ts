@@ -1,7 +1,7 @@
 import { Catalog } from '../catalog/catalog.js'
 import { managerOptionsSchema } from '../manager/options.js'
 import { sourceRegistry } from '../sources/resolver.js'
-import { isUsage, toUsageError } from './arguments.js'
+import { isUsage, toUsageError } from './checks/usage.js'
 
 const defaultModes = ['llm', 'embed', 'rerank']
 

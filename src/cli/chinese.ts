@@ -19,6 +19,8 @@ export const chineseTexts: CommandTexts = {
   headerExpected: "请求头应写成 'Name: value'。",
   keysExpected: '应为模型清单中的 key，以逗号分隔，例如 a,b。',
   proxyExpected: '应为代理的地址，例如 http://host:3128 或 socks5h://host:1080。',
+  certificatesUnreadable: (cause) => `无法读取该文件（${cause}）。`,
+  certificatesExpected: '应为包含 PEM 格式证书的文件（-----BEGIN CERTIFICATE-----）。',
   localeExpected: '应为支持的语言之一：en-US、zh-CN。',
   singleUrlOnly: (option, count) => `${option} 只能用于单个网址，但给出了 ${count} 个。`,
   layoutFixesNames: (option) => `${option} 不能与 --layout hf-cache 同时使用，因为该布局决定文件名。`,

@@ -1,25 +1,41 @@
 /** The language of the command. */
+import type { Command } from 'commander'
 import type { Voice } from '../download/error-text.js'
 import { type Locale, localeOfEnvironment, localeOfTag } from '../util/locale.js'
-import { chineseTexts } from './chinese.js'
+import type { commandHelp } from './chinese-help.js'
 import { type CommandTexts, englishTexts } from './texts.js'
 
-/** A process speaks one language, which is known before its arguments are parsed. */
-let current: Locale = 'en-US'
+/** What the command needs to speak a language besides English. */
+export interface Language {
+  readonly locale: Locale
+  readonly texts: CommandTexts
+  /** The text below the help of a command. */
+  readonly helpBelow: (command: keyof typeof commandHelp) => string
+  /** Translates the help of a command, and the messages of its parser. */
+  readonly translate: (command: Command) => void
+}
 
-/** Sets the language of this process. */
-export function speak(locale: Locale): void {
-  current = locale
+/** A process speaks one language, which is known before its arguments are parsed; null is English. */
+let current: Language | null = null
+
+/** Sets the language of this process; null for English. */
+export function speak(chosen: Language | null): void {
+  current = chosen
+}
+
+/** The language of this process; null for English. */
+export function language(): Language | null {
+  return current
 }
 
 /** The texts in the language of this process. */
 export function texts(): CommandTexts {
-  return current === 'en-US' ? englishTexts : chineseTexts
+  return current?.texts ?? englishTexts
 }
 
 /** How errors are said in this process. */
 export function voice(): Voice {
-  return { locale: current, command: true }
+  return { locale: current?.locale ?? 'en-US', command: true }
 }
 
 /**

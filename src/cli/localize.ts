@@ -1,10 +1,9 @@
-/** The help of the command and the messages of its parser, in the language of this process. */
-import { type Command, InvalidArgumentError, type Option } from 'commander'
+/** Adds what all commands need to speak the language of this process. */
+import { type Command, InvalidArgumentError } from 'commander'
 import { type Locale, localeOfTag } from '../util/locale.js'
-import { commandHelp, sharedHelp } from './chinese-help.js'
+import type { commandHelp } from './chinese-help.js'
 import { displayWidth } from './format.js'
-import { texts, voice } from './language.js'
-import type { CommandTexts } from './texts.js'
+import { language, texts } from './language.js'
 
 /** @throws InvalidArgumentError for a language that is not supported. */
 function parseLocale(tag: string): Locale {
@@ -13,11 +12,9 @@ function parseLocale(tag: string): Locale {
   return locale
 }
 
-// ---- The help
-
 /** The text below the options of a command. */
-export function helpBelow(name: keyof typeof commandHelp, english: string): string {
-  return voice().locale === 'en-US' ? english : commandHelp[name].after
+export function helpBelow(command: keyof typeof commandHelp, english: string): string {
+  return language()?.helpBelow(command) ?? english
 }
 
 /** Adds `--locale` and `--config` to a program and its commands, and translates their help and the messages of the parser. */
@@ -34,7 +31,7 @@ export function localize(program: Command): Command {
         'file with settings instead of ./model-downloader.config.json; none for no settings at all',
       )
     command.configureHelp({ displayWidth })
-    if (voice().locale !== 'en-US') translate(command)
+    language()?.translate(command)
   }
   return program
 }
@@ -42,127 +39,4 @@ export function localize(program: Command): Command {
 /** A command, its subcommands, and theirs. */
 export function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)]
-}
-
-/** The name of a command below the program, such as `cache ls`; empty for the program itself. */
-function nameOf(command: Command): string {
-  const { parent } = command
-  return parent === null ? '' : `${nameOf(parent)} ${command.name()}`.trim()
-}
-
-function translate(command: Command): void {
-  const name = nameOf(command)
-  const help = isTranslated(name) ? commandHelp[name] : null
-  const { help: helpText, version, locale, config } = sharedHelp
-  const shared = { help: helpText, version, locale, config }
-  const described: Readonly<Record<string, string>> = { ...help?.options, ...shared }
-  command
-    .description(
-      help?.description ?? (command.parent === null ? sharedHelp.description : command.description()),
-    )
-    .helpOption('-h, --help', sharedHelp.help)
-    .showHelpAfterError(texts().helpHint)
-    .configureOutput({ outputError: (text, write) => write(parserMessage(text, texts())) })
-    .configureHelp({
-      displayWidth,
-      boxWrap: wrap,
-      styleTitle: (title) => (Object.hasOwn(sharedHelp.titles, title) ? titles[title] : undefined) ?? title,
-      optionDescription: descriptionOf,
-    })
-  if (help !== null) command.summary(help.summary)
-  for (const option of command.options) {
-    option.description = described[option.attributeName()] ?? option.description
-  }
-  for (const [index, argument] of command.registeredArguments.entries()) {
-    argument.description = help?.args[index] ?? argument.description
-  }
-}
-
-const titles: Readonly<Record<string, string>> = sharedHelp.titles
-
-function isTranslated(name: string): name is keyof typeof commandHelp {
-  return Object.hasOwn(commandHelp, name)
-}
-
-function descriptionOf({ description, argChoices, defaultValue }: Option): string {
-  const choices = argChoices === undefined ? '' : sharedHelp.choices(argChoices.join('、'))
-  // Options without a value are true or false by default, which goes without saying.
-  const value = typeof defaultValue === 'string' || typeof defaultValue === 'number' ? defaultValue : null
-  return `${description}${choices}${value === null ? '' : sharedHelp.default(String(value))}`
-}
-
-/** A piece of a line that must not be divided: a word or a wide character, with the punctuation that belongs to it. */
-const piece = /\s+|[（“]*(?:\p{Script=Han}|[^\s\p{Script=Han}（“，。；：、）！？”]+)?[，。；：、）！？”]*/gu
-
-/**
- * Breaks a text into lines of at most `width` cells. Chinese has no spaces between words, and a line may end after
- * any of its characters, but no line begins with a closing punctuation mark.
- */
-export function wrap(text: string, width: number): string {
-  return text
-    .split('\n')
-    .map((line) => wrapLine(line, width))
-    .join('\n')
-}
-
-function wrapLine(text: string, width: number): string {
-  const lines: string[] = []
-  let line = ''
-  for (const [part] of text.matchAll(piece)) {
-    if (line !== '' && displayWidth(line + part.trimEnd()) > width) {
-      lines.push(line.trimEnd())
-      line = part.trimStart()
-    } else line += part
-  }
-  lines.push(line.trimEnd())
-  return lines.join('\n')
-}
-
-// ---- Messages of the parser
-
-/** Forms of the messages of commander, which has them in English only, and how to say each of them. */
-const forms: readonly [RegExp, (texts: CommandTexts, ...names: string[]) => string][] = [
-  [/^missing required argument '(.*)'$/s, (all, name = '') => all.missingArgument(name)],
-  [/^required option '(.*)' not specified$/s, (all, flags = '') => all.missingOption(flags)],
-  [/^option '(.*)' argument missing$/s, (all, flags = '') => all.missingValue(flags)],
-  [
-    /^option '(.*?)' argument '(.*)' is invalid\. (.*)$/s,
-    (all, flags = '', value = '', reason = '') => all.invalidOption(flags, value, reasonOf(reason, all)),
-  ],
-  [
-    /^command-argument value '(.*)' is invalid for argument '(.*?)'\. (.*)$/s,
-    (all, value = '', name = '', reason = '') => all.invalidArgument(name, value, reasonOf(reason, all)),
-  ],
-  [
-    /^unknown option '(.*?)'(?:\n(.*))?$/s,
-    (all, flag = '', more = '') => suggest(all.unknownOption(flag), more, all),
-  ],
-  [
-    /^unknown command '(.*?)'(?:\n(.*))?$/s,
-    (all, name = '', more = '') => suggest(all.unknownCommand(name), more, all),
-  ],
-  [
-    /^too many arguments.*\. Expected (\d+) arguments? but got (\d+)\.$/s,
-    (all, expected = '', found = '') => all.tooManyArguments(expected, found),
-  ],
-]
-
-function reasonOf(reason: string, all: CommandTexts): string {
-  const choices = /^Allowed choices are (.*)\.$/s.exec(reason)?.[1]
-  return choices === undefined ? reason : all.allowedChoices(choices)
-}
-
-function suggest(message: string, more: string, all: CommandTexts): string {
-  const names = /^\(Did you mean (?:one of )?(.*)\?\)$/s.exec(more)?.[1]
-  return names === undefined ? message : `${message}\n${all.didYouMean(names)}`
-}
-
-/** Says a message of the parser in another language. One whose form is unknown stays as it is. */
-export function parserMessage(text: string, all: CommandTexts): string {
-  const [, message = ''] = /^error: (.*?)\n?$/s.exec(text) ?? []
-  for (const [form, say] of forms) {
-    const match = form.exec(message)
-    if (match !== null) return `${all.error}${say(all, ...match.slice(1))}\n`
-  }
-  return text
 }

@@ -22,6 +22,8 @@ export const englishTexts = {
   headerExpected: "Write a header as 'Name: value'.",
   keysExpected: 'Expected keys of the catalog, separated by commas: a,b.',
   proxyExpected: 'Expected the address of a proxy, such as http://host:3128 or socks5h://host:1080.',
+  certificatesUnreadable: (cause: string) => `The file can't be read (${cause}).`,
+  certificatesExpected: 'Expected a file with certificates in PEM (-----BEGIN CERTIFICATE-----).',
   localeExpected: 'Expected one of the supported languages: en-US, zh-CN.',
   singleUrlOnly: (option: string, count: number) =>
     `${option} can be used with a single URL only, but ${count} were given.`,

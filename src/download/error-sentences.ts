@@ -3,7 +3,7 @@
  * message of each error is its English text. Pure.
  */
 import type { DownloadErrorCode } from '../errors.js'
-import { allowedHostsHint } from '../net/address-policy.js'
+import { allowedHostsHint } from '../net/host-text.js'
 import type { Locale } from '../util/locale.js'
 
 /** How to change a setting, in both kinds of host. */

@@ -10,7 +10,6 @@ import {
   type OptionIssue,
 } from '../errors.js'
 import type { Locale } from '../util/locale.js'
-import { chineseErrors } from './error-chinese.js'
 import {
   englishHints,
   englishSentences,
@@ -29,7 +28,13 @@ export interface Voice {
 /** The voice of the package as a library, in which all errors are created. */
 export const englishVoice: Voice = { locale: 'en-US', command: false }
 
-const languages: Readonly<Record<Exclude<Locale, 'en-US'>, ErrorTexts>> = { 'zh-CN': chineseErrors }
+/** The languages besides English that somebody in this process speaks. */
+const languages = new Map<Locale, ErrorTexts>()
+
+/** Adds a language. Whoever asks for one that has not been added gets English. */
+export function addErrorTexts(texts: ErrorTexts): void {
+  languages.set(texts.locale, texts)
+}
 
 /** The part of an error that its text depends on. */
 export interface DescribedError {
@@ -78,7 +83,7 @@ export function sentence<Key extends keyof ErrorSentences>(
   key: Key,
   names: Parameters<ErrorSentences[Key]>,
 ): string {
-  const sentences: ErrorSentences = locale === 'en-US' ? englishSentences : languages[locale].sentences
+  const sentences: ErrorSentences = languages.get(locale)?.sentences ?? englishSentences
   const say: (...all: string[]) => string = sentences[key]
   return say(...names)
 }
@@ -86,7 +91,7 @@ export function sentence<Key extends keyof ErrorSentences>(
 /** Remembers what kind of problem an issue is, so that it can be said in other languages. */
 export function issueOfKind(issue: OptionIssue, kind: string): OptionIssue {
   const { message } = issue
-  translations.set(issue, (locale) => (locale === 'en-US' ? message : languages[locale].issue(kind)))
+  translations.set(issue, (locale) => languages.get(locale)?.issue(kind) ?? message)
   return issue
 }
 
@@ -94,15 +99,16 @@ export function issueOfKind(issue: OptionIssue, kind: string): OptionIssue {
 export function errorText(error: DescribedError, { locale, command }: Voice): string {
   const text = translations.get(error)?.(locale) ?? textOfCode(error, locale)
   if (!command) return text
-  const hints = locale === 'en-US' ? englishHints : languages[locale].hints
+  const hints = languages.get(locale)?.hints ?? englishHints
   const hint = Object.values(hints).find(({ code }) => text.includes(code))
   return hint === undefined ? text : text.replace(hint.code, () => hint.command)
 }
 
 function textOfCode(error: DescribedError, locale: Locale): string {
   // A host application may have written the message in its own language.
-  if (locale === 'en-US' || isChinese(error.message)) return error.message
-  return languages[locale].codes[error.code](factsOf(error, languages[locale]))
+  const language = languages.get(locale)
+  if (language === undefined || isChinese(error.message)) return error.message
+  return language.codes[error.code](factsOf(error, language))
 }
 
 /** Whether a text is a Chinese sentence, not an English one about something with a Chinese name. */
@@ -131,7 +137,8 @@ function factsOf({ message, status, issues = [] }: DescribedError, texts: ErrorT
 export function issueText(issue: OptionIssue, { locale }: Voice): string {
   const known = translations.get(issue)?.(locale)
   if (known !== undefined) return known
-  return locale === 'en-US' ? issue.message : issueIn(issue, languages[locale])
+  const language = languages.get(locale)
+  return language === undefined ? issue.message : issueIn(issue, language)
 }
 
 /** A problem without a known kind, unless a host application has described it in its own language. */
@@ -143,7 +150,5 @@ function issueIn(issue: OptionIssue, texts: ErrorTexts): string {
 
 /** The text of a failure that is followed by another attempt. */
 export function retryText(reason: string, seconds: string, { locale }: Voice): string {
-  return locale === 'en-US'
-    ? `${reason} Retrying in ${seconds} s.`
-    : languages[locale].retrying(reason, seconds)
+  return languages.get(locale)?.retrying(reason, seconds) ?? `${reason} Retrying in ${seconds} s.`
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { Preloader } from '../catalog/preloader.js'
+import { addChinese } from '../download/chinese.js'
 import { sentenceError, type Voice } from '../download/error-text.js'
 import { parseOptions, remoteSchema } from '../download/options.js'
 import { toDownloadError } from '../errors.js'
@@ -140,6 +141,7 @@ const optionsSchema = z.object({
  */
 export function createHandler<Native = unknown>(options: HandlerOptions<Native>): Handler {
   const checked = parseOptions(optionsSchema, options, 'createHandler options')
+  addChinese()
   const { manager, authorize, ui, locale, command } = checked
   const hostVoice: Voice = { locale, command }
   const { preloader = null } = options

@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { adopt, count, folder, layout, milliseconds, rate } from '../download/options.js'
 import type { Layout } from '../layouts/hf-paths.js'
-import { parseProxy } from '../net/proxies.js'
+import { parseProxy } from '../net/proxy-address.js'
 import type { RemoteBounds } from '../engine/protocol.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Source } from '../sources/source.js'

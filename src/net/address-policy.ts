@@ -6,6 +6,7 @@
  * the ones marked as globally reachable, and the addresses of the clouds' metadata services.
  */
 import ipaddr from 'ipaddr.js'
+import { withoutBrackets } from './host-text.js'
 
 /** Which addresses the URL of an untrusted caller may reach. */
 export interface RemoteGrant {
@@ -21,9 +22,6 @@ export interface RemoteGrant {
 
 /** Allows global unicast addresses only. */
 export const publicOnly: RemoteGrant = { allowPrivateNetwork: false, allowedHosts: [] }
-
-/** What the host application can do about a refused address; ends the message of `SSRF_BLOCKED`. */
-export const allowedHostsHint = 'the host application can allow the host in `allowedHosts`'
 
 /**
  * The verdict on a host. `open`: exempt, connect to any address; `check`: connect if all of its addresses are
@@ -129,9 +127,4 @@ export function parseAllowedHost(entry: string): { host: string; port: number | 
   const port = digits === undefined ? null : Number(digits)
   if ((port ?? 0) > 65_535) return null
   return { host: withoutBrackets(new URL(`http://${name}`).hostname), port }
-}
-
-/** A host as in `URL.hostname`, without the brackets that enclose an IPv6 address there. */
-export function withoutBrackets(host: string): string {
-  return host.startsWith('[') ? host.slice(1, -1) : host
 }

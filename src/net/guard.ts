@@ -6,14 +6,8 @@ import type { LookupAddress, LookupOptions } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { DownloadError } from '../errors.js'
-import {
-  allowedHostsHint,
-  isPublicAddress,
-  judgeHost,
-  judgeUrl,
-  portOf,
-  type RemoteGrant,
-} from './address-policy.js'
+import { isPublicAddress, judgeHost, judgeUrl, portOf, type RemoteGrant } from './address-policy.js'
+import { allowedHostsHint } from './host-text.js'
 
 /** Resolves a name to all of its addresses, in the order in which to try them. */
 export type AddressResolver = (hostname: string, options: LookupOptions) => Promise<LookupAddress[]>

@@ -18,7 +18,8 @@ import {
   resolveAllowed,
   type AddressResolver,
 } from './guard.js'
-import { type Proxy, proxyFor, type ProxySetting } from './proxies.js'
+import { proxyFor, type ProxySetting } from './proxies.js'
+import type { Proxy } from './proxy-address.js'
 import { maxHeaderBytes } from './response-heads.js'
 import { largeReadBytes, mendSocket, receiveInto, smallReadBytes, type SocketEnds } from './sockets.js'
 import { socksConnector } from './socks.js'

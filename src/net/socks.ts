@@ -3,7 +3,7 @@ import { isIP, type Socket } from 'node:net'
 import { SocksClient } from 'socks'
 import { DownloadError } from '../errors.js'
 import type { Connect, ConnectTarget, ResolveTarget } from './guard.js'
-import type { Proxy } from './proxies.js'
+import type { Proxy } from './proxy-address.js'
 
 /** Settings of {@link socksConnector}. */
 export interface SocksConnectorInit<D extends ConnectTarget> {

@@ -1,11 +1,13 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { commandHelp } from '../../src/cli/chinese-help.js'
 import { displayWidth, finishedLine, progressLine } from '../../src/cli/format.js'
 import { planText } from '../../src/cli/get.js'
 import { localeOfRun, speak, texts } from '../../src/cli/language.js'
-import { parserMessage, withSubcommands, wrap } from '../../src/cli/localize.js'
+import { chinese } from '../../src/cli/chinese/language.js'
+import { parserMessage, wrap } from '../../src/cli/chinese/translate.js'
+import { withSubcommands } from '../../src/cli/localize.js'
 import { createProgram } from '../../src/cli/program.js'
 import { failedLine, JsonReporter, LineReporter, missingLines } from '../../src/cli/reporters.js'
 import { banner } from '../../src/cli/serve-settings.js'
@@ -20,7 +22,7 @@ import { startServe } from './serving.js'
 const nothing = async () => {}
 
 afterEach(() => {
-  speak('en-US')
+  speak(null)
 })
 
 describe('the language of a run', () => {
@@ -43,7 +45,7 @@ describe('the Chinese help', () => {
   const commandsOf = withSubcommands
 
   it('has a Chinese text for each command, argument and option, and is aligned', () => {
-    speak('zh-CN')
+    speak(chinese)
     const program = createProgram('1.0.0', { get: nothing, preload: nothing, serve: nothing, files: nothing })
     for (const command of commandsOf(program)) {
       expect(command.description()).toMatch(/\p{Script=Han}/u)
@@ -118,7 +120,7 @@ describe('the Chinese help', () => {
 
 describe('the messages of the parser', () => {
   beforeEach(() => {
-    speak('zh-CN')
+    speak(chinese)
   })
 
   it.each([
@@ -152,7 +154,7 @@ describe('the messages of the parser', () => {
 
 describe('what a run says in Chinese', () => {
   beforeEach(() => {
-    speak('zh-CN')
+    speak(chinese)
   })
 
   const url = 'https://host.example/模型.gguf'
@@ -259,18 +261,40 @@ describe('what a run says in Chinese', () => {
 })
 
 describe('the command', () => {
+  it.each([[['--help']], [['--version']], [['get', '--help']], [['get', 'ftp://host/a']]])(
+    'loads no Chinese texts for %j, unless it speaks Chinese',
+    async (args) => {
+      /** How many of the files that a run has loaded have Chinese in them. */
+      const chineseFiles = async (locale: string) => {
+        const coverage = tempDir('coverage')
+        const env = { LC_ALL: locale, NODE_V8_COVERAGE: coverage }
+        await run(args, { env })
+        const urls = readdirSync(coverage).flatMap((name) => {
+          const text = readFileSync(path.join(coverage, name), 'utf8')
+          return [...text.matchAll(/"url":"(file:[^"]*\/dist\/[^"]*)"/g)].map(([, url = '']) => url)
+        })
+        expect(urls.length).toBeGreaterThan(1)
+        // The build writes them as escapes.
+        const isChinese = (url: string) => /\\u[4-9][\da-f]{3}/i.test(readFileSync(new URL(url), 'utf8'))
+        return urls.filter(isChinese).length
+      }
+      expect(await chineseFiles('C')).toBe(0)
+      expect(await chineseFiles('zh_CN.UTF-8')).toBeGreaterThan(0)
+    },
+  )
+
   it('speaks the language of --locale, and otherwise that of the environment', async () => {
     const cwd = tempDir('locale')
-    const chinese = { LC_ALL: 'zh_CN.UTF-8' }
+    const env = { LC_ALL: 'zh_CN.UTF-8' }
     const asked = await run(['get', 'ftp://host/模型.gguf', '--locale', 'zh-CN'], { cwd })
     expect(asked).toMatchObject({ code: 2, stdout: '' })
     expect(asked.stderr).toBe('错误：ftp://host/模型.gguf：网址或模型名称无效。 (INVALID_URL)\n')
     writeFileSync(path.join(cwd, 'bad.json'), '{\n"models": [ {} }')
-    const bad = await run(['preload', 'bad.json'], { cwd, env: chinese })
+    const bad = await run(['preload', 'bad.json'], { cwd, env })
     expect(bad.stderr).toMatch(
       /^错误：模型清单 .*bad\.json：不是有效的 JSON（第 2 行） \(INVALID_OPTIONS\)\n$/,
     )
-    const english = await run(['get', 'ftp://host/a.gguf', '--locale', 'en'], { cwd, env: chinese })
+    const english = await run(['get', 'ftp://host/a.gguf', '--locale', 'en'], { cwd, env })
     expect(english.stderr).toMatch(/^error: ftp:\/\/host\/a\.gguf: Only http and https/)
   })
 

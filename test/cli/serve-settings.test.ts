@@ -2,7 +2,7 @@ import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { bearer } from '../../src/cli/serve.js'
 import { banner, isLoopback, serveSettings, type ServeOptions } from '../../src/cli/serve-settings.js'
-import { UsageError } from '../../src/cli/arguments.js'
+import { UsageError } from '../../src/cli/checks/usage-error.js'
 
 const given = (options: Partial<ServeOptions> = {}): ServeOptions => ({
   port: 8050,

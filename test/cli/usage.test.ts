@@ -70,6 +70,11 @@ describe('wrong usage ends with 2, a message, and nothing fetched', () => {
     ['a bad size', ['serve', '--remote-max-size', 'big'], /number of bytes/],
     ['a missing file of certificates', ['get', 'URL', '--ca', 'no.pem'], /can't be read \(ENOENT\)/],
     ['no certificate', ['get', 'URL', '--ca', '/dev/null'], /certificates in PEM/],
+    [
+      'a proxy that is none',
+      ['get', 'URL', '--proxy', 'ftp://me:secret@host'],
+      /^error: option '--proxy <url>' argument 'ftp:\/\/…@host' is invalid\. Expected the address of a proxy/,
+    ],
     ['a bad header', ['get', 'URL', '--header', 'nothing'], /Name: value/],
     ['a header of the engine', ['get', 'URL', '--header', 'Range: bytes=0-1'], /INVALID_OPTIONS/],
   ])('%s', async (_name, args, message) => {

@@ -2,7 +2,7 @@
 import { errnoOf } from '../../disk/errors.js'
 import { closeSync, openSync, writeSync } from '../../disk/fs.js'
 import { systemClock } from '../../util/clock.js'
-import { UsageError } from '../arguments.js'
+import { UsageError } from '../checks/usage-error.js'
 import { plain } from '../format.js'
 import { texts } from '../language.js'
 import type { Report, Reporter } from '../report.js'

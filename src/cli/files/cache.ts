@@ -17,7 +17,8 @@ import {
   usageOf,
 } from '../../layouts/hf-usage.js'
 import { formatBytes } from '../../util/format.js'
-import { exitCodes, UsageError } from '../arguments.js'
+import { exitCodes } from '../checks/usage.js'
+import { UsageError } from '../checks/usage-error.js'
 import { jsonLine, plain } from '../format.js'
 import { texts, voice } from '../language.js'
 import { confirm, type DeleteOptions } from './confirm.js'

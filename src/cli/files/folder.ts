@@ -10,7 +10,7 @@ import { recordProblem } from '../../download/stored-record.js'
 import { type Inventory, repositoryAbove, takeInventory } from '../../files/inventory.js'
 import { sourceRegistry } from '../../sources/resolver.js'
 import { FileStore } from '../../store/file.js'
-import { UsageError } from '../arguments.js'
+import { UsageError } from '../checks/usage-error.js'
 import { plain } from '../format.js'
 import { fileTexts } from './texts.js'
 

@@ -7,8 +7,9 @@ import { identify } from '../../sources/identify.js'
 import { Resolver, sourceRegistry } from '../../sources/resolver.js'
 import type { ResolvedFile, SourceDescription } from '../../sources/source.js'
 import { systemClock } from '../../util/clock.js'
-import { asUsageError } from '../arguments.js'
-import { networkSettings, type NetworkOptions } from '../network.js'
+import { asUsageError } from '../checks/usage.js'
+import { networkSettings } from '../checks/network.js'
+import { type NetworkOptions } from '../network.js'
 
 /** Options of commands that ask a source. */
 export interface SourceOptions extends NetworkOptions {

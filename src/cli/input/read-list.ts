@@ -2,7 +2,7 @@
 import { errnoOf } from '../../disk/errors.js'
 import { open } from '../../disk/fs.js'
 import { formatBytes } from '../../util/format.js'
-import { UsageError } from '../arguments.js'
+import { UsageError } from '../checks/usage-error.js'
 import { plain } from '../format.js'
 import { texts } from '../language.js'
 import { decodeText } from './decode.js'

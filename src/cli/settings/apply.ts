@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, type Option } from 'commander'
 import { isInside } from '../../disk/inside.js'
 import { linkBelow } from '../../disk/links.js'
-import { UsageError } from '../arguments.js'
+import { UsageError } from '../checks/usage-error.js'
 import { texts } from '../language.js'
 import { type ConfigFile, isList, isPath, settingsIn, settingsOf, variableOf } from './config.js'
 

@@ -1,7 +1,7 @@
 /** What files and the environment may set, as the options of the commands say. */
 import type { Command, Option } from 'commander'
 import * as z from 'zod'
-import { UsageError } from '../arguments.js'
+import { UsageError } from '../checks/usage-error.js'
 import { texts } from '../language.js'
 
 /** A file with settings. */

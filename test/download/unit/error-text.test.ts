@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import fc from '../../support/properties.js'
+import { addChinese } from '../../../src/download/chinese.js'
 import { englishHints, englishSentences } from '../../../src/download/error-sentences.js'
 import { chineseErrors } from '../../../src/download/error-chinese.js'
 import {
@@ -24,6 +25,8 @@ const commandEnglish = { locale: 'en-US', command: true } as const
 
 const code = fc.constantFrom(...downloadErrorCodes)
 const status = fc.option(fc.integer({ min: 400, max: 599 }), { nil: undefined })
+
+addChinese()
 
 describe('the text of an error', () => {
   it('is its message in English, and a Chinese sentence for every code', () => {

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { addChinese } from '../../../src/download/chinese.js'
 import { logText } from '../../../src/download/log-text.js'
 import { englishLeftIn } from '../../support/chinese.js'
+
+addChinese()
 
 describe('a message of the log', () => {
   it.each([

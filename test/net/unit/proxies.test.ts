@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { isExcluded, parseProxy, proxyFor } from '../../../src/net/proxies.js'
+import { isExcluded, proxyFor } from '../../../src/net/proxies.js'
+import { parseProxy } from '../../../src/net/proxy-address.js'
 import fc, { anyText } from '../../support/properties.js'
 import { failure } from '../../support/failure.js'
 
