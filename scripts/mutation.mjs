@@ -35,7 +35,6 @@ const files = [
   'src/engine/part/identity.ts',
   'src/engine/part/intervals.ts',
   'src/engine/part/journal.ts',
-  'src/engine/part/live-journal.ts',
   'src/http/problem.ts',
   'src/job/connection-budget.ts',
   'src/job/group-rules.ts',
