@@ -6,7 +6,6 @@ import { withDefaultCommand, withoutEatenSources } from './default-command.js'
 import { plain } from './format.js'
 import { localeOfRun, speak, texts } from './language.js'
 import { createProgram } from './program.js'
-import { givenConfig, readConfigs } from './settings/files.js'
 import { type Locale, localeOfTag } from '../util/locale.js'
 
 /** Elsewhere a system says its language in the environment, and asking for it costs a third of the start. */
@@ -71,6 +70,7 @@ async function speakLocale(locale: Locale | null): Promise<void> {
 
 /** Applies what files and the environment set. The checks are imported lazily, since most runs have neither. */
 async function useSettings(command: Command, args: readonly string[]): Promise<void> {
+  const { givenConfig, readConfigs } = await import('./settings/files.js')
   const files = await readConfigs(givenConfig(args, process.env), process.env)
   if (files.length === 0 && !Object.keys(process.env).some((name) => name.startsWith('MODEL_DOWNLOADER_')))
     return

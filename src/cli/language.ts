@@ -2,15 +2,14 @@
 import type { Command } from 'commander'
 import type { Voice } from '../download/error-text.js'
 import { type Locale, localeOfEnvironment, localeOfTag } from '../util/locale.js'
-import type { commandHelp } from './chinese-help.js'
 import { type CommandTexts, englishTexts } from './texts.js'
 
 /** What the command needs to speak a language besides English. */
 export interface Language {
   readonly locale: Locale
   readonly texts: CommandTexts
-  /** The text below the help of a command. */
-  readonly helpBelow: (command: keyof typeof commandHelp) => string
+  /** The text below the help of a command; null for one that has none. */
+  readonly helpBelow: (command: string) => string | null
   /** Translates the help of a command, and the messages of its parser. */
   readonly translate: (command: Command) => void
 }

@@ -1,7 +1,6 @@
 /** Adds what all commands need to speak the language of this process. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { type Locale, localeOfTag } from '../util/locale.js'
-import type { commandHelp } from './chinese-help.js'
 import { displayWidth } from './format.js'
 import { language, texts } from './language.js'
 
@@ -13,7 +12,7 @@ function parseLocale(tag: string): Locale {
 }
 
 /** The text below the options of a command. */
-export function helpBelow(command: keyof typeof commandHelp, english: string): string {
+export function helpBelow(command: string, english: string): string {
   return language()?.helpBelow(command) ?? english
 }
 

@@ -26,6 +26,10 @@ describeWith(chromium, 'the page', () => {
     await using board = await openBoard({}, { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' })
     const { page, backend } = board
     const { manager, origin } = backend
+    await page.route('**/api/models/disk', (route) =>
+      route.fulfill({ status: 404, json: { success: false } }),
+    )
+    await page.reload()
     await page.getByText('No downloads yet').waitFor()
     expect(await page.getByRole('heading', { name: 'Disk' }).count()).toBe(0)
     origin.serve('/chat.gguf', { content: ggufContent(50_000) })
@@ -97,6 +101,11 @@ describeWith(chromium, 'the page', () => {
     const { page } = board
     await page.getByText('No downloads yet').waitFor()
     const card = inside('model-downloads', '.card')
+    await page.route('**/api/models/disk', (route) =>
+      route.fulfill({ status: 404, json: { success: false } }),
+    )
+    await page.reload()
+    await page.getByText('No downloads yet').waitFor()
     for (const hasDisk of [false, true]) {
       if (hasDisk) {
         const usage = { used: 0, free: 1e9, maxDiskBytes: null, minFreeBytes: null, by: [] }

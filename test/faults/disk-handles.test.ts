@@ -1,10 +1,11 @@
 /** FAULTS.md row 29: no free file handle. The limit is a real one, of the command line's own process. */
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { randomContent } from '../support/content.js'
-import { describeWith, shell, spawnUnder } from '../support/machine.js'
+import { describeWith, prlimit } from '../support/machine.js'
 import { startOrigin, type Origin } from '../support/origin.js'
-import { cliPath, openFds, spawnCli } from '../support/process.js'
+import { openFds, spawnCli } from '../support/process.js'
 import { listTree, sha256File, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 
@@ -34,9 +35,14 @@ async function fetches(files: number, size: number, spare: number, args: readonl
   for (const [name, content] of contents) origin.serve(`/${name}`, { content, bytesPerSecond: size * 2 })
   const directory = tempDir('handles')
   const urls = [...contents.keys()].map((name) => origin.url(`/${name}`))
-  const wrapper = ['sh', '-c', `ulimit -n ${limit} && exec "$@"`, 'sh']
-  const command = [cliPath, 'get', ...urls, '-d', directory, '--json', ...args]
-  const { code, stdout, stderr } = await spawnUnder(wrapper, command).finished(50_000)
+  const command = ['get', '-i', '-', '-d', directory, '--json', ...args]
+  await using cli = spawnCli(command, { hasInput: true })
+  // Only a program that is loaded, for which more files are opened than for a transfer, reads more than a pipe holds.
+  const { input } = cli
+  await new Promise((resolve) => input?.write('#\n'.repeat(500_000), resolve))
+  execFileSync('prlimit', [`--nofile=${limit}:${limit}`, '--pid', String(cli.pid)])
+  input?.end(urls.join('\n'))
+  const { code, stdout, stderr } = await cli.finished(50_000)
   const failures = stdout.split('\n').filter((line) => line.includes('"failed"'))
   expect({ code, failures, stderr }).toEqual({ code: 0, failures: [], stderr: '' })
   expect(await listTree(directory)).toEqual([...contents.keys()].sort())
@@ -47,7 +53,7 @@ async function fetches(files: number, size: number, spare: number, args: readonl
 /** Handles get free when idle connections end, which takes seconds. */
 const testMs = 60_000
 
-describeWith(shell, 'row 29: no free file handle', () => {
+describeWith(prlimit, 'row 29: no free file handle', () => {
   it(
     'row 29: many files at a time wait for each other’s handles and arrive',
     async () => {

@@ -117,12 +117,6 @@ export const linux: Need = {
   available: () => process.platform === 'linux',
 }
 
-/** A shell, for `ulimit`. */
-export const shell: Need = {
-  missing: 'limits of open files are set by a POSIX shell: apt-get install dash',
-  available: () => process.platform !== 'win32' && spawnSync('sh', ['-c', 'ulimit -n 64']).status === 0,
-}
-
 /**
  * `describe` for tests with a requirement. Where it is not met, a single test takes their place. It is skipped with a
  * message that says what is missing, or fails when the environment has `CI=true`.

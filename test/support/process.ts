@@ -1,6 +1,7 @@
 /** Runs the built command line, and lists open files. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { readdir, readlink } from 'node:fs/promises'
+import type { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { waitFor, withTimeout } from './wait.js'
 
@@ -18,6 +19,8 @@ export interface RunOptions {
   cwd?: string
   /** Time after which the program is killed and the run fails, in milliseconds. Default: 30,000. */
   timeoutMs?: number
+  /** Whether it reads from this process. Default: it has no input. */
+  hasInput?: boolean
 }
 
 /** How a program ended. */
@@ -45,17 +48,22 @@ export class RunningProcess {
   stderr = ''
   /** Resolves when the program has ended and all of its output has been read. Never rejects. */
   readonly exited: Promise<RunResult>
+  /** Its standard input; null unless it was started with `hasInput`. */
+  readonly input: Writable | null
   readonly #child: ChildProcess
 
-  constructor(command: string, args: readonly string[], { env, cwd }: RunOptions = {}) {
+  constructor(command: string, args: readonly string[], { env, cwd, hasInput = false }: RunOptions = {}) {
     const child = spawn(command, args, {
       env: environment(env),
       cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     })
+    // Only one that ends early does not take what is written to it.
+    child.stdin?.on('error', () => undefined)
     this.#child = child
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (this.stdout += text))
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.stderr += text))
+    this.input = child.stdin
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text))
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text))
     const abandon = () => child.kill('SIGKILL')
     process.once('exit', abandon)
     this.exited = new Promise((resolve) => {

@@ -2,7 +2,7 @@ import { addChinese } from '../../download/chinese.js'
 import { chineseTexts } from '../chinese.js'
 import { commandHelp } from '../chinese-help.js'
 import type { Language } from '../language.js'
-import { translate } from './translate.js'
+import { isTranslated, translate } from './translate.js'
 
 addChinese()
 
@@ -10,6 +10,6 @@ addChinese()
 export const chinese: Language = {
   locale: 'zh-CN',
   texts: chineseTexts,
-  helpBelow: (command) => commandHelp[command].after,
+  helpBelow: (command) => (isTranslated(command) ? commandHelp[command].after : null),
   translate,
 }

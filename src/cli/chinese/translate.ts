@@ -15,7 +15,8 @@ function nameOf(command: Command): string {
 export function translate(command: Command): void {
   const name = nameOf(command)
   const help = isTranslated(name) ? commandHelp[name] : null
-  const shared = { help: sharedHelp.help, version: sharedHelp.version, locale: sharedHelp.locale }
+  const { help: helpText, version, locale, config } = sharedHelp
+  const shared = { help: helpText, version, locale, config }
   const described: Readonly<Record<string, string>> = { ...help?.options, ...shared }
   command
     .description(
@@ -41,7 +42,8 @@ export function translate(command: Command): void {
 
 const titles: Readonly<Record<string, string>> = sharedHelp.titles
 
-function isTranslated(name: string): name is keyof typeof commandHelp {
+/** Whether there is help for a command of this name. */
+export function isTranslated(name: string): name is keyof typeof commandHelp {
   return Object.hasOwn(commandHelp, name)
 }
 

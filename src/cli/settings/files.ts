@@ -2,6 +2,7 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { readRegularFile } from '../../disk/atomic.js'
 import { errnoOf } from '../../disk/errors.js'
+import { io } from '../../disk/io.js'
 import { homeFolder } from '../../disk/system.js'
 import { isDownloadError } from '../../errors.js'
 import { UsageError } from '../checks/usage-error.js'
@@ -65,12 +66,17 @@ export async function readConfigs(
   const near = given ?? projectFile
   // What lies in the working directory may come from anybody; what the user has named is the user's.
   const first = await readConfig(resolve(near), near, given !== null)
-  const last = own === null ? null : await readConfig(own, own, true)
+  const last = own === null ? null : await readConfig(own, own, true, false)
   if (first === null && given !== null) throw new UsageError(texts().configNotRead(plain(given), 'ENOENT'))
   return [first, last].filter((file) => file !== null)
 }
 
-async function readConfig(path: string, name: string, trusted: boolean): Promise<ConfigFile | null> {
+async function readConfig(
+  path: string,
+  name: string,
+  trusted: boolean,
+  isNamed = trusted,
+): Promise<ConfigFile | null> {
   const shown = plain(name)
   let data: Buffer
   try {
@@ -79,6 +85,8 @@ async function readConfig(path: string, name: string, trusted: boolean): Promise
   } catch (error) {
     const code = isDownloadError(error) ? error.code : (errnoOf(error) ?? String(error))
     if (code === 'ENOENT' || code === 'ENOTDIR') return null
+    // Nobody can tell whether there is one in a folder that may not be entered, such as the home of another user.
+    if (!isNamed && (await io.lstatIfThere(path).catch(() => null)) === null) return null
     throw new UsageError(texts().configNotRead(shown, code))
   }
   if (data.length > maxBytes) throw new UsageError(texts().configTooLarge(shown))
