@@ -31,5 +31,7 @@ declare module '@nestjs/core' {
 }
 
 declare module '*/app.module.js' {
-  export class AppModule {}
+  export class AppModule {
+    readonly imports: readonly object[]
+  }
 }

@@ -5,18 +5,15 @@ import type {
   DownloadRequest,
   DownloadStarted,
   DownloadStatus,
-  WireDisk,
-  FileList,
   WireModelsStatus,
   Permissions,
   PreloadStarted,
   PreloadStatus,
   QueueStatus,
   RemoveResult,
-  VerifyResult,
   WireDownload,
-  WireStoredFile,
 } from '../http/schemas.js'
+import type { WireDisk, FileList, VerifyResult, WireStoredFile } from '../http/disk-schemas.js'
 import {
   allDownloads,
   type DownloadsChange,

@@ -27,15 +27,12 @@ export type {
   DownloadList,
   DownloadRequest,
   DownloadStarted,
-  WireDisk as DiskUsage,
-  FileList,
   WireModelsStatus as ModelsStatus,
   WireModelStatus as ModelStatus,
   Permissions,
   PreloadStarted,
   PreloadStatus,
-  VerifyResult,
   QueueStatus,
   WireDownload,
-  WireStoredFile,
 } from '../http/schemas.js'
+export type { WireDisk as DiskUsage, FileList, VerifyResult, WireStoredFile } from '../http/disk-schemas.js'

@@ -20,8 +20,8 @@ import {
   type RemoveResult,
   type StartMessage,
   statusQuery,
-  type WireDisk,
 } from './schemas.js'
+import type { WireDisk } from './disk-schemas.js'
 import { eventStream } from './sse.js'
 
 /**

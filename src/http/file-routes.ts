@@ -9,7 +9,7 @@ import { chooseEntries, unknownFile } from '../manager/stored-files.js'
 import { displayName } from '../sources/identify.js'
 import { Slices } from '../util/slices.js'
 import { type Route, route, type RouteCall } from './route.js'
-import { type FileList, filesQuery, type VerifyResult, type WireStoredFile } from './schemas.js'
+import { type FileList, filesQuery, type VerifyResult, type WireStoredFile } from './disk-schemas.js'
 
 /** What converting an entry costs, in units of {@link Slices}. */
 const entryUnits = 500

@@ -7,6 +7,7 @@ import type { Locale } from '../util/locale.js'
 import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
 import type { Dashboard } from './dashboard.js'
+import * as diskSchemas from './disk-schemas.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
 import type { StoredFileLists, VerifyQueue } from './stored-files.js'
@@ -25,17 +26,17 @@ export const components = {
   ControlRequest: schemas.controlRequest,
   ControlResult: schemas.controlResult,
   RemoveResult: schemas.removeResult,
-  Disk: schemas.disk,
+  Disk: diskSchemas.disk,
   SettingsRequest: schemas.settingsRequest,
   QueueRequest: schemas.queueRequest,
   QueueStatus: schemas.queueStatus,
   Snapshot: schemas.wireSnapshot,
   Log: schemas.wireLog,
-  FileList: schemas.fileList,
-  StoredFile: schemas.wireStoredFile,
-  StoredFileMember: schemas.wireStoredMember,
-  VerifyRequest: schemas.verifyRequest,
-  VerifyResult: schemas.verifyResult,
+  FileList: diskSchemas.fileList,
+  StoredFile: diskSchemas.wireStoredFile,
+  StoredFileMember: diskSchemas.wireStoredMember,
+  VerifyRequest: diskSchemas.verifyRequest,
+  VerifyResult: diskSchemas.verifyResult,
   ModelsStatus: schemas.modelsStatus,
   PreloadRequest: schemas.preloadRequest,
   PreloadStarted: schemas.preloadStarted,
