@@ -65,7 +65,8 @@ async function main(argv: readonly string[]): Promise<number> {
 
 /** Sets the language of the process, and loads its texts; null leaves it as it is. */
 async function speakLocale(locale: Locale | null): Promise<void> {
-  if (locale !== null) speak(locale === 'en-US' ? null : (await import('./chinese/language.js')).chinese)
+  if (locale !== null)
+    speak(locale === 'en-US' ? null : (await import('./chinese/language.js')).chineseCommand)
 }
 
 /** Applies what files and the environment set. The checks are imported lazily, since most runs have neither. */

@@ -5,7 +5,7 @@ import { type Locale, localeOfEnvironment, localeOfTag } from '../util/locale.js
 import { type CommandTexts, englishTexts } from './texts.js'
 
 /** What the command needs to speak a language besides English. */
-export interface Language {
+export interface CommandLanguage {
   readonly locale: Locale
   readonly texts: CommandTexts
   /** The text below the help of a command; null for one that has none. */
@@ -15,15 +15,15 @@ export interface Language {
 }
 
 /** A process speaks one language, which is known before its arguments are parsed; null is English. */
-let current: Language | null = null
+let current: CommandLanguage | null = null
 
 /** Sets the language of this process; null for English. */
-export function speak(chosen: Language | null): void {
+export function speak(chosen: CommandLanguage | null): void {
   current = chosen
 }
 
 /** The language of this process; null for English. */
-export function language(): Language | null {
+export function language(): CommandLanguage | null {
   return current
 }
 

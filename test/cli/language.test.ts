@@ -5,7 +5,7 @@ import { commandHelp } from '../../src/cli/chinese-help.js'
 import { displayWidth, finishedLine, progressLine } from '../../src/cli/format.js'
 import { planText } from '../../src/cli/get.js'
 import { localeOfRun, speak, texts } from '../../src/cli/language.js'
-import { chinese } from '../../src/cli/chinese/language.js'
+import { chineseCommand } from '../../src/cli/chinese/language.js'
 import { parserMessage, wrap } from '../../src/cli/chinese/translate.js'
 import { withSubcommands } from '../../src/cli/localize.js'
 import { createProgram } from '../../src/cli/program.js'
@@ -45,7 +45,7 @@ describe('the Chinese help', () => {
   const commandsOf = withSubcommands
 
   it('has a Chinese text for each command, argument and option, and is aligned', () => {
-    speak(chinese)
+    speak(chineseCommand)
     const program = createProgram('1.0.0', { get: nothing, preload: nothing, serve: nothing, files: nothing })
     for (const command of commandsOf(program)) {
       expect(command.description()).toMatch(/\p{Script=Han}/u)
@@ -120,7 +120,7 @@ describe('the Chinese help', () => {
 
 describe('the messages of the parser', () => {
   beforeEach(() => {
-    speak(chinese)
+    speak(chineseCommand)
   })
 
   it.each([
@@ -154,7 +154,7 @@ describe('the messages of the parser', () => {
 
 describe('what a run says in Chinese', () => {
   beforeEach(() => {
-    speak(chinese)
+    speak(chineseCommand)
   })
 
   const url = 'https://host.example/模型.gguf'
