@@ -18,13 +18,16 @@ const alone = [
  */
 const more = {
   alone: ['test/faults/{concurrency-failing,concurrency-storm}.test.ts'],
-  browser: ['test/frontends/{examples,getting-started,polling}.test.ts'],
+  browser: [
+    'test/elements/{embed,firefox,restart}.test.ts',
+    'test/frontends/{examples,getting-started,polling}.test.ts',
+  ],
   others: [
     'test/catalog/restart.test.ts',
     'test/cli/{preload-tip,stop}.test.ts',
-    'test/contract/{express4,fastify,hono,koa2}.test.ts',
-    'test/engine/nginx-tls.test.ts',
-    'test/faults/{death-publish,ssrf-network}.test.ts',
+    'test/contract/{express4,fastify,hono,koa,koa2}.test.ts',
+    'test/engine/{nginx-tls,worker}.test.ts',
+    'test/faults/{death-publish,disk-io,ssrf-network}.test.ts',
     'test/http/ssrf.test.ts',
     'test/layouts/process.test.ts',
     'test/manager/group-faults.test.ts',
@@ -115,7 +118,7 @@ export default defineConfig(({ mode }) => ({
     pool: 'forks',
     setupFiles: setup,
     // Most of what tests do is wait: for limits, stalls, processes. On CI the coverage takes its share.
-    maxWorkers: process.env['CI'] ? 3 : 4,
+    maxWorkers: process.env['CI'] ? 4 : 6,
     allowOnly: false,
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/vitest-summary.ts'],

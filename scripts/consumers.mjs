@@ -83,13 +83,19 @@ const steps = {
       'CHANGELOG.md',
       'LICENSE',
       'THIRD-PARTY-LICENSES.md',
+      // What the README links.
+      'CONTRIBUTING.md',
+      'SECURITY.md',
+      'bench/README.md',
     ]
     const missing = documents.filter((file) => !files.includes(file))
     const strange = files.filter(
       (file) =>
         !documents.includes(file) &&
         file !== 'dist/dashboard.html' &&
-        !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file),
+        !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file) &&
+        !/^docs\/[\w./-]+\.(?:md|png)$/.test(file) &&
+        !/^examples\/[\w./-]+\.(?:mjs|js|jsx|vue|css|html|md)$/.test(file),
     )
     if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}`)
     if (strange.length > 0) throw new Error(`The package must not contain ${strange.join(', ')}`)
