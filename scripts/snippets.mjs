@@ -29,7 +29,7 @@ const apps = {
   fetch: "import('hono').Hono",
 }
 
-const documents = ['.', 'docs', 'docs/sources'].flatMap((folder) =>
+const documents = ['.', 'docs', 'docs/frameworks', 'docs/sources'].flatMap((folder) =>
   readdirSync(path.join(root, folder))
     .filter((file) => file.endsWith('.md') && file !== 'CHANGELOG.md')
     .map((file) => path.join(folder, file)),

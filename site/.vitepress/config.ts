@@ -6,7 +6,20 @@ const pages = path.join(import.meta.dirname, '../.pages')
 
 /** Pages in the order of the sidebar; each Chinese one has the same name below `zh-CN/`. */
 const groups: [english: string, chinese: string, pages: string[]][] = [
-  ['Start', '入门', ['overview', 'getting-started', 'frameworks', 'migration', 'comparison']],
+  ['Start', '入门', ['overview', 'getting-started', 'migration', 'comparison']],
+  [
+    'Frameworks',
+    '各框架',
+    [
+      'frameworks',
+      'frameworks/fastify',
+      'frameworks/koa',
+      'frameworks/hono',
+      'frameworks/nest',
+      'frameworks/next',
+      'frameworks/node',
+    ],
+  ],
   ['Guides', '指南', ['manager', 'events', 'sources', 'mirrors', 'layouts', 'preload', 'stores']],
   [
     'Sources',
