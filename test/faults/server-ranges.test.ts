@@ -11,7 +11,10 @@ const content = randomContent(1 * MiB, 'ranges')
 const other = randomContent(1 * MiB, 'another version')
 const path = '/file.bin'
 const name = 'file.bin'
-/** Every request but the one for the file's beginning. */
+/**
+ * Every request but the one for the file's beginning. When these are of no use, the first connection goes on to the end if it
+ * has not reached the end of its own part yet; otherwise the download starts over, once.
+ */
 const segment = (request: OriginRequest) => request.range !== null && request.range.start > 0
 
 describe('row 1: range ignored on the first probe', () => {
@@ -45,12 +48,12 @@ describe('row 2: 200 to a segment or resume request', () => {
   it.each([
     ['without a digest', {}],
     ['with a digest', { sha256: content.sha256() }],
-  ])('on every segment but the first: starts over with one stream, success, %s', async (_, options) => {
+  ])('on every segment but the first: success, with one stream, %s', async (_, options) => {
     const scene = await openScene()
     scene.origin.serve(path, { content, faults: [{ type: 'ignoreRange', when: segment }] })
     const end = await scene.fetch(path, options)
     expect(success(end).sha256).toBe(content.sha256())
-    expect(end.told.restarts).toHaveLength(1)
+    expect(end.told.restarts.length).toBeLessThanOrEqual(1)
     await scene.expectFile(name, content)
   })
 
@@ -118,12 +121,12 @@ describe('row 3: 206 at another offset, or for another total', () => {
     await scene.expectFile(name, content)
   })
 
-  it('another offset on every segment but the first: starts over with one stream', async () => {
+  it('another offset on every segment but the first: success, with one stream', async () => {
     const scene = await openScene()
     scene.origin.serve(path, { content, faults: [{ type: 'wrongOffset', shift: -1, when: segment }] })
     const end = await scene.fetch(path)
     expect(success(end).sha256).toBe(content.sha256())
-    expect(end.told.restarts).toHaveLength(1)
+    expect(end.told.restarts.length).toBeLessThanOrEqual(1)
     await scene.expectFile(name, content)
   })
 
@@ -169,13 +172,13 @@ describe('row 3: 206 at another offset, or for another total', () => {
     })
   })
 
-  it('another total on every segment: SOURCE_CHANGED, starts over once with one stream', async () => {
+  it('another total on every segment: success, with one stream', async () => {
     const scene = await openScene()
     const faults: Fault[] = [{ type: 'wrongTotal', total: content.size + 7, when: segment }]
     scene.origin.serve(path, { content, faults })
     const end = await scene.fetch(path)
     expect(success(end).sha256).toBe(content.sha256())
-    expect(end.told.restarts).toHaveLength(1)
+    expect(end.told.restarts.length).toBeLessThanOrEqual(1)
     await scene.expectFile(name, content)
   })
 
@@ -211,7 +214,7 @@ describe('row 3: 206 at another offset, or for another total', () => {
   it('other bytes under the right Content-Range: found by the digest, CHECKSUM_MISMATCH, X', async () => {
     const scene = await openScene()
     const faults: Fault[] = [{ type: 'wrongOffset', shift: -64, silent: true, when: segment }]
-    scene.origin.serve(path, { content, faults })
+    scene.origin.serve(path, { content, bytesPerSecond: 4 * MiB, faults })
     const end = await scene.fetch(path, { sha256: content.sha256() })
     failure(end, 'CHECKSUM_MISMATCH')
     expect(end.told.restarts).toHaveLength(1)
@@ -242,12 +245,12 @@ describe('row 54: ranges are refused', () => {
     await scene.expectFile(name, content)
   })
 
-  it.each(statuses)('with %i but for the first: starts over with one stream, success', async (status) => {
+  it.each(statuses)('with %i but for the first: success, with one stream', async (status) => {
     const scene = await openScene()
     scene.origin.serve(path, { content, faults: [refuse(status, segment)] })
     const end = await scene.fetch(path)
     expect(success(end).sha256).toBe(content.sha256())
-    expect(end.told.restarts).toHaveLength(1)
+    expect(end.told.restarts.length).toBeLessThanOrEqual(1)
     expect(scene.origin.requests(path).length).toBeLessThan(20)
     await scene.expectFile(name, content)
   })
