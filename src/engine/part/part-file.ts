@@ -398,6 +398,8 @@ export class PartFile {
   }
 
   async #removeJournal(): Promise<void> {
+    // Writes ask for journals by themselves, and one that is on its way must not arrive afterwards.
+    await this.#journalWrites.settled()
     await this.#recordWrites.settled()
     await this.#journals.remove()
   }

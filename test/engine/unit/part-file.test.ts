@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it, vi } from 'vitest'
+import { io } from '../../../src/disk/io.js'
 import { partPaths } from '../../../src/disk/part-paths.js'
 import { parseJournal, peekLeftover } from '../../../src/engine/part/journal.js'
 import type { Identity } from '../../../src/engine/part/identity.js'
@@ -150,6 +152,31 @@ describe('the journal of a part', () => {
     part.writeNow(ten, 0)
     await Promise.all([part.saveJournal(), part.sync(), part.discard()])
     expect(await listTree(directory)).toEqual([])
+  })
+
+  it('that is on its way when the part is published does not arrive afterwards', async () => {
+    const { directory, paths, part } = await open()
+    const rename = io.rename.bind(io)
+    let publish: () => void = () => undefined
+    const published = new Promise<void>((resolve) => (publish = resolve))
+    const held = vi.spyOn(io, 'rename').mockImplementation(async (from, to) => {
+      if (to === paths.journal) {
+        await published
+        // Publishing must wait for it, however long this takes.
+        await sleep(200)
+      }
+      await rename(from, to)
+      if (to === paths.target) publish()
+    })
+    try {
+      for (const position of [0, 10, 20]) part.writeNow(ten, position)
+      const saved = part.saveJournal()
+      await part.publish({ size: 30, sha256: '0'.repeat(64), mode: 0o600, replaces: false })
+      await saved
+    } finally {
+      held.mockRestore()
+    }
+    expect(await listTree(directory)).toEqual(['a'])
   })
 
   it('says what replaces a file, and no more when that fails', async () => {
