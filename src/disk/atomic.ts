@@ -113,28 +113,47 @@ export async function makeFolder(path: string, mode?: number): Promise<string | 
   return first
 }
 
-/** How often the outermost folder is tried: others may delete the one around it again and again, but not for ever. */
-const maxTries = 20
+/**
+ * How often the outermost folder is tried. Others may delete the one around it many times in a row, such as downloads that
+ * fail in a folder that only they need; a file system that has no new folders is found out in a few milliseconds.
+ */
+const maxTries = 1_000
 
 /**
- * Creates a folder and its missing parents. The outermost one is created by itself: where the file system has no new
- * folders, such as in `/proc`, Node's recursive mkdir would never end.
+ * Creates a folder and its missing parents, one after the other: where the file system has no new folders, such as in
+ * `/proc`, Node's recursive mkdir would never end, and it fails when somebody deletes a folder that it has just created.
  */
 async function createFolders(path: string, options: { mode?: number }): Promise<string | undefined> {
+  let outermost: string | undefined
   for (let tries = 0; tries < maxTries; tries += 1) {
     const first = await firstMissing(path)
-    if (first === null) return await fs.mkdir(path, { ...options, recursive: true })
+    if (first === null && (await isFolder(path))) return outermost
     try {
-      await fs.mkdir(first, options)
+      await fs.mkdir(first ?? path, options)
     } catch (error) {
-      if (errnoOf(error) === 'EEXIST' ? await isDangling(first) : !isMissing(error)) throw error
-      // Somebody else has created it meanwhile, or deleted the one around it.
+      // Somebody else may have created it meanwhile, or deleted the one around it.
+      const isExpected = errnoOf(error) === 'EEXIST' ? await mayBeFolder(path, first) : isMissing(error)
+      if (!isExpected) throw error
       continue
     }
-    if (first !== path) await fs.mkdir(path, { ...options, recursive: true })
-    return first
+    outermost ??= first ?? path
+    if ((first ?? path) === path) return outermost
   }
   throw noNewFolders(path)
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const stats = await fs.stat(path).catch(() => null)
+  return stats?.isDirectory() === true
+}
+
+/** Whether what exists already is no obstacle: a folder that somebody has just created, or deleted again. */
+async function mayBeFolder(path: string, first: string | null): Promise<boolean> {
+  if (first !== null) return !(await isDangling(first))
+  return await fs.stat(path).then(
+    (stats) => stats.isDirectory(),
+    (error: unknown) => isMissing(error),
+  )
 }
 
 /** The outermost missing folder of a path; null if none is missing, or if that can't be told. */
