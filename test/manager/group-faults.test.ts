@@ -70,7 +70,8 @@ describe('a group', () => {
     const remote = { allowedHosts: [new URL(origin.origin).host] }
     await arrives(await manager.download({ url: 'mine:model', remote }))
     await expectFiles(join(directory, 'model'), files)
-    expect(origin.totalConnections).toBeLessThan(15)
+    // On a slow machine some idle too long and are replaced; without keeping them there would be one for each file.
+    expect(origin.totalConnections).toBeLessThan(names.length)
   })
 
   it('goes on when signed links expire in the middle, and no other origin sees the token', async () => {
