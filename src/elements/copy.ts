@@ -1,12 +1,10 @@
 /** A button that copies a text, and says so. */
 import { css, html, LitElement } from 'lit'
 import { define } from './base.js'
+import { Copying } from './copying.js'
 import { icon } from './parts.js'
 import { fill, type Strings } from './strings.js'
 import { controls, tokens } from './theme.js'
-
-/** How long the button shows that it has copied, in milliseconds. */
-const copiedMs = 2_000
 
 /** The button. Its parent sets all of its properties. */
 export class CopyElement extends LitElement {
@@ -14,7 +12,6 @@ export class CopyElement extends LitElement {
     text: { attribute: false },
     label: { attribute: false },
     texts: { attribute: false },
-    copied: { state: true },
   }
 
   /** What is copied. */
@@ -22,8 +19,7 @@ export class CopyElement extends LitElement {
   /** What that is, for screen readers. */
   declare label: string
   declare texts: Strings
-  declare copied: boolean
-  #timer: ReturnType<typeof setTimeout> | undefined
+  readonly #copying = new Copying(this)
 
   static override styles = [
     tokens,
@@ -48,16 +44,11 @@ export class CopyElement extends LitElement {
     super()
     this.text = ''
     this.label = ''
-    this.copied = false
-  }
-
-  override disconnectedCallback(): void {
-    super.disconnectedCallback()
-    clearTimeout(this.#timer)
   }
 
   override render() {
-    const { texts, copied } = this
+    const { texts } = this
+    const { copied } = this.#copying
     return html`<button
         type="button"
         class="plain square"
@@ -73,18 +64,9 @@ export class CopyElement extends LitElement {
   }
 
   async #copy(): Promise<void> {
-    try {
-      await navigator.clipboard.writeText(this.text)
-    } catch {
-      // The clipboard is not available, for example over plain http. The text stands beside the button, to be selected.
-      this.dispatchEvent(new CustomEvent('copy-failed', { bubbles: true, composed: true }))
-      return
-    }
-    this.copied = true
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.copied = false
-    }, copiedMs)
+    if (await this.#copying.copy(this.text)) return
+    // The text stands beside the button, to be selected.
+    this.dispatchEvent(new CustomEvent('copy-failed', { bubbles: true, composed: true }))
   }
 }
 

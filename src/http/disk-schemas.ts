@@ -1,7 +1,13 @@
 /** Zod schemas and types of what tells about the disk; see schemas.ts. */
 import * as z from 'zod'
 import { downloadErrorCodes } from '../errors.js'
-import { byteCount as bytes, hexDigest, isoTime as time, succeeded as success } from './wire-fields.js'
+import {
+  byteCount as bytes,
+  hexDigest,
+  isoTime as time,
+  pageSize,
+  succeeded as success,
+} from './wire-fields.js'
 
 // ---- Disk usage
 
@@ -78,13 +84,7 @@ export const filesQuery = z.object({
   name: z.string().min(1).max(16_384).optional().describe('Only this entry, with its files; 404 if unknown.'),
   state: storedState.optional().describe('Only entries in this state.'),
   mode: z.string().optional().describe('Only entries of this mode.'),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(10_000)
-    .optional()
-    .describe('Maximum number of entries in the response.'),
+  limit: pageSize.describe('Maximum number of entries in the response.'),
   cursor: z.string().max(24_000).optional().describe('`next_cursor` of the previous page.'),
 })
 

@@ -6,7 +6,13 @@
 import * as z from 'zod'
 import { downloadStates } from '../download/states.js'
 import { downloadErrorCodes } from '../errors.js'
-import { byteCount as bytes, hexDigest, isoTime as time, succeeded as success } from './wire-fields.js'
+import {
+  byteCount as bytes,
+  hexDigest,
+  isoTime as time,
+  pageSize,
+  succeeded as success,
+} from './wire-fields.js'
 
 /** A boolean in a query: `true`, `1`, `yes`, `on`, and their opposites, in any case. */
 const flag = z.stringbool()
@@ -191,13 +197,7 @@ export const statusQuery = z.object({
   url: url.optional().describe('Only this download; 404 if it is unknown.'),
   state: z.enum(downloadStates).optional().describe('Only downloads in this state.'),
   mode: z.string().optional().describe('Only downloads of this mode.'),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(10_000)
-    .optional()
-    .describe('Maximum number of downloads in the response.'),
+  limit: pageSize.describe('Maximum number of downloads in the response.'),
   cursor: z.string().max(64).optional().describe('`next_cursor` of the previous page.'),
   with_path: flag
     .optional()

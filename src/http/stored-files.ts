@@ -4,6 +4,7 @@ import { sentenceError } from '../download/error-text.js'
 import { DownloadError } from '../errors.js'
 import type { StoredFile } from '../files/stored.js'
 import type { ManagerFiles } from '../manager/stored-files.js'
+import { unlessAborted } from '../util/abort.js'
 import { Latest } from '../util/schedule.js'
 
 /** Lists the files of a manager for any number of callers, one list at a time. */
@@ -70,18 +71,9 @@ export class VerifyQueue {
         return await task()
       })
       this.#tail = turn.catch(() => undefined)
-      let onAbort: () => void = () => undefined
-      const aborted = new Promise<never>((_, reject) => {
-        onAbort = () => {
-          reject(stopped())
-        }
-        signal.addEventListener('abort', onAbort)
-        if (signal.aborted) onAbort()
-      })
       try {
-        return await Promise.race([turn, aborted])
+        return await unlessAborted(turn, signal, stopped)
       } finally {
-        signal.removeEventListener('abort', onAbort)
         leave()
       }
     }

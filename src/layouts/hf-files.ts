@@ -23,6 +23,7 @@ import {
 import { isInside } from '../disk/inside.js'
 import { removeFiles } from '../disk/part-paths.js'
 import { DownloadError } from '../errors.js'
+import { unlessAborted } from '../util/abort.js'
 import { blobFolder, type CachePlace, type CacheSpec, linkTarget, refPath, snapshotPath } from './hf-paths.js'
 
 /** Creates links; replaced in tests. */
@@ -278,16 +279,6 @@ export async function enterCache(spec: InCache, aborted: AbortSignal): Promise<(
     end()
     throw error
   }
-}
-
-async function unlessAborted(wait: Promise<unknown>, aborted: AbortSignal): Promise<void> {
-  let onAbort: () => void = () => undefined
-  const stop = new Promise<void>((resolve) => (onAbort = resolve))
-  aborted.addEventListener('abort', onAbort)
-  if (aborted.aborted) onAbort()
-  await Promise.race([wait, stop])
-  aborted.removeEventListener('abort', onAbort)
-  aborted.throwIfAborted()
 }
 
 /** Returns the name of a file as users see it, which determines its format. */

@@ -1,6 +1,7 @@
 /** A log panel that scrolls to new lines unless the user has paused it. */
 import { css, html, LitElement, nothing } from 'lit'
 import { define } from '../base.js'
+import { Copying } from '../copying.js'
 import { listed } from '../listed.js'
 import { icon } from '../parts.js'
 import type { Strings } from '../strings.js'
@@ -9,23 +10,18 @@ import { controls, tokens } from '../theme.js'
 /** Distance from the end within which the log counts as scrolled to the end, in pixels. */
 const nearPx = 24
 
-/** How long the copy button shows that it has copied, in milliseconds. */
-const copiedMs = 2_000
-
 /** The log panel. Its parent sets the lines. */
 export class LogElement extends LitElement {
   static override properties = {
     lines: { attribute: false },
     texts: { attribute: false },
     held: { state: true },
-    copied: { state: true },
   }
 
   declare lines: readonly string[]
   declare texts: Strings
   declare held: boolean
-  declare copied: boolean
-  #timer: ReturnType<typeof setTimeout> | undefined
+  readonly #copying = new Copying(this)
   /** The lines at the time the log was paused. */
   #heldLines: readonly string[] = []
 
@@ -54,16 +50,11 @@ export class LogElement extends LitElement {
     super()
     this.lines = []
     this.held = false
-    this.copied = false
-  }
-
-  override disconnectedCallback(): void {
-    super.disconnectedCallback()
-    clearTimeout(this.#timer)
   }
 
   override render() {
     const { texts, held } = this
+    const { copied } = this.#copying
     const lines = held ? this.#heldLines : this.lines
     return html`<div class="top">
         <h3 id="log">${texts.log}</h3>
@@ -76,8 +67,8 @@ export class LogElement extends LitElement {
           ${icon(held ? 'play' : 'pause')}${held ? texts.follow : texts.hold}
         </button>
         <button type="button" class="plain small" ?disabled=${lines.length === 0} @click=${this.#onCopy}>
-          ${icon(this.copied ? 'check' : 'copy')}<span aria-live="polite"
-            >${this.copied ? texts.copied : texts.copy}</span
+          ${icon(copied ? 'check' : 'copy')}<span aria-live="polite"
+            >${copied ? texts.copied : texts.copy}</span
           >
         </button>
       </div>
@@ -128,19 +119,10 @@ export class LogElement extends LitElement {
 
   async #copy(): Promise<void> {
     const text = (this.held ? this.#heldLines : this.lines).join('\n')
-    try {
-      await navigator.clipboard.writeText(text)
-    } catch {
-      // The clipboard is not available, for example over plain http. Select the text so that it can be copied by hand.
-      const panel = this.#panel
-      if (panel !== null) getSelection()?.selectAllChildren(panel)
-      return
-    }
-    this.copied = true
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.copied = false
-    }, copiedMs)
+    if (await this.#copying.copy(text)) return
+    // Selected, so that it can be copied by hand.
+    const panel = this.#panel
+    if (panel !== null) getSelection()?.selectAllChildren(panel)
   }
 }
 

@@ -6,6 +6,7 @@ import type { Download } from '../../download/download.js'
 import { isSettled } from '../../download/states.js'
 import { DownloadError, type SerializedDownloadError } from '../../errors.js'
 import type { RunSpace, SpaceWish } from '../../job/space.js'
+import { unlessAborted } from '../../util/abort.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { Latest, Serial } from '../../util/schedule.js'
 import type { WhenFull } from '../options.js'
@@ -204,9 +205,10 @@ export class DiskBudget {
     signal: AbortSignal,
   ): Promise<number> {
     const since = this.#meter.event()
-    return await unlessStopped(
+    return await unlessAborted(
       this.#turns.run(this, () => this.#decide(download, wishes, { doneBytes, since, signal })),
       signal,
+      () => new DownloadError('CANCELED', 'The download was stopped.'),
     )
   }
 
@@ -432,23 +434,6 @@ export class DiskBudget {
     return [
       { ...owner, path: join(this.#init.places.folderOf(record), cache.folder), filename: cache.folder },
     ]
-  }
-}
-
-/** Rejects as soon as the signal is aborted, whatever becomes of the task then. */
-async function unlessStopped<T>(task: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = () => undefined as void
-  const stopped = new Promise<never>((_resolve, reject) => {
-    stop = () => {
-      reject(new DownloadError('CANCELED', 'The download was stopped.'))
-    }
-  })
-  signal.addEventListener('abort', stop)
-  if (signal.aborted) stop()
-  try {
-    return await Promise.race([stopped, task])
-  } finally {
-    signal.removeEventListener('abort', stop)
   }
 }
 
