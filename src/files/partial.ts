@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path'
 import { io } from '../disk/io.js'
 import { partPaths } from '../disk/part-paths.js'
 import { size as sizeOf } from '../engine/part/intervals.js'
-import { type Journal, parseJournal, readText } from '../engine/part/journal.js'
+import { peekLeftover } from '../engine/part/journal.js'
 
 /** The bytes of an unfinished download. */
 export interface PartialFile {
@@ -20,23 +20,16 @@ export interface PartialFile {
 
 /** Looks for the bytes of an unfinished download of a file; null if there are none. Never rejects. */
 export async function partialOf(target: string): Promise<PartialFile | null> {
-  const { part, journal, recent } = partPaths(dirname(target), basename(target))
-  const stats = await io.lstatIfThere(part).catch(() => null)
+  const paths = partPaths(dirname(target), basename(target))
+  const stats = await io.lstatIfThere(paths.part).catch(() => null)
   if (stats?.isFile() !== true) return null
-  const [saved, newer] = await Promise.all([journal, recent].map(readJournal))
-  const known = [saved, newer].filter((one) => one !== null && one !== undefined)
-  const [first] = known
+  const { journal } = await peekLeftover(paths, [], null).catch(() => ({ journal: null }))
   return {
-    // A part file may have its full length from the start; only the journal tells what was written.
-    size: first === undefined ? stats.size : Math.max(...known.map(({ written }) => sizeOf(written))),
-    total: first?.identity.total ?? null,
-    url: first?.url ?? null,
-    sha256: first?.sha256 ?? null,
+    // A part file may have its full length from the start. Without a journal, only the space it takes tells what was written.
+    size: journal === null ? Math.min(stats.size, stats.blocks * 512) : sizeOf(journal.written),
+    total: journal?.identity.total ?? null,
+    url: journal?.url ?? null,
+    sha256: journal?.sha256 ?? null,
     modifiedAt: stats.mtime,
   }
-}
-
-async function readJournal(path: string): Promise<Journal | null> {
-  const text = await readText(path).catch(() => null)
-  return text === null ? null : parseJournal(text)
 }
