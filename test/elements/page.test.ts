@@ -96,6 +96,22 @@ describeWith(chromium, 'the page', () => {
     expect(await page.title()).toBe('Model downloads')
   })
 
+  it('says why a download waits for disk space', async () => {
+    await using board = await openBoard({ of: { maxDiskBytes: 80_000, whenFull: 'wait' } })
+    const { page, backend, row } = board
+    const { manager, origin } = backend
+    for (const name of ['first', 'second'])
+      origin.serve(`/${name}.gguf`, { content: ggufContent(50_000, name) })
+    const first = await manager.download({ url: origin.url('/first.gguf') })
+    await first.finished
+    const second = await manager.download({ url: origin.url('/second.gguf') })
+    await untilSays(row('second.gguf'), /disk budget/)
+    await expectAccessible(page)
+    await manager.remove(first.url, { deleteFile: true })
+    await second.finished
+    await waitFor(async () => !(await row('second.gguf').textContent())?.includes('disk budget'))
+  })
+
   it('has its head aligned with its cards at every width', async () => {
     await using board = await openBoard()
     const { page } = board

@@ -168,7 +168,7 @@ export class DetailsElement extends LitElement {
 
   #progress(download: WireDownload, title: string): TemplateResult {
     const { texts, locale } = this
-    const { state, total, downloaded, progress, error, code } = download
+    const { state, total, downloaded, progress, error, code, waiting } = download
     const tone = { failed: 'is-danger', paused: 'is-warning', completed: 'is-success', canceled: 'is-muted' }
     const size = formatLocaleBytes(total, locale)
     const done = formatLocaleBytes(downloaded, locale)
@@ -194,6 +194,7 @@ export class DetailsElement extends LitElement {
         <span><span class="state">${texts[state]}</span>${facts(amounts)}</span>
         <span>${facts(speeds)}</span>
       </div>
+      ${waiting === undefined ? nothing : html`<p class="muted">${waiting}</p>`}
       ${
         state === 'failed' && error !== null
           ? html`<p class="error">

@@ -277,9 +277,9 @@ export class RowElement extends LitElement {
     ]
   }
 
-  #trouble({ state, error, code }: WireDownload) {
+  #trouble({ state, error, code, waiting }: WireDownload) {
     const { problem } = this
-    return html`${
+    return html`${waiting === undefined ? nothing : html`<p class="muted">${waiting}</p>`}${
       state !== 'failed' || error === null
         ? nothing
         : html`<p class="error">${this.#reason(code, error)} <code>${code}</code></p>`
