@@ -84,7 +84,8 @@ const inBrowser = {
   testTimeout: 180_000 * slowness,
   hookTimeout: 180_000 * slowness,
 }
-const engineInWorker = { env: { ENGINE: 'worker' } }
+/** Bodies are read by undici there, so that both ways to read them are tested. */
+const engineInWorker = { env: { ENGINE: 'worker', BODY_READER: 'standard' } }
 
 /** What each mode runs, at the same time but for the unit tests, which go first. */
 const modes = {

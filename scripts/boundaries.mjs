@@ -70,6 +70,8 @@ const pure = new Set(
     'manager/space/victims.ts',
     'net/address-policy.ts',
     'net/content-range.ts',
+    'net/direct/plain-head.ts',
+    'net/exchange.ts',
     'net/redirects.ts',
     'net/requested-wait.ts',
     'net/retry.ts',

@@ -37,8 +37,8 @@ export interface EngineOptions {
 export function createEngine(options: EngineOptions = {}): TransferEngine {
   const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
   const { clock = systemClock, resolve, ca, secrets } = options
-  const { connectTimeoutMs } = tuning
-  const http = new HttpClient({ connectTimeoutMs, ca, secrets, clock })
+  const { connectTimeoutMs, bodyReader } = tuning
+  const http = new HttpClient({ connectTimeoutMs, bodyReader, ca, secrets, clock })
   const hashes = new HashService({
     onFallback: (message) => options.onLog?.('warn', message),
   })
@@ -47,7 +47,8 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     clock,
     shares: new Shares({
       http,
-      makeRemoteHttp: (remote) => new HttpClient({ connectTimeoutMs, remote, resolve, ca, clock }),
+      makeRemoteHttp: (remote) =>
+        new HttpClient({ connectTimeoutMs, bodyReader, remote, resolve, ca, clock }),
       makeIndex: (caches) => new CacheIndex(caches, clock),
       makeBucket: (limit) => new TokenBucket(limit, clock),
     }),

@@ -172,6 +172,7 @@ const tuningShape = {
   maxRetryAfterMs: z.number().nonnegative().max(0x7fffffff),
   maxRedirects: z.number().int().min(0).max(50),
   minSegmentBytes: z.number().int().min(1),
+  bodyReader: z.enum(['fast', 'standard']),
   progressIntervalMs: milliseconds,
   journalIntervalMs: milliseconds,
   syncIntervalMs: milliseconds,

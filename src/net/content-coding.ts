@@ -2,7 +2,7 @@
  * Decides what a `Content-Encoding` means (RFC 9110 section 8.4), although none was asked for: nothing, because it is
  * no coding; a real coding, which has to be undone; or one that can't be undone. Pure.
  */
-import type { ResponseHead } from './http.js'
+import type { ResponseHead } from './exchange.js'
 
 /** Codings that can be undone; zstd only by versions of Node that have it (22.15). */
 export type Coding = 'gzip' | 'deflate' | 'br' | 'zstd'

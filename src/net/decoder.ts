@@ -5,7 +5,7 @@ import nodeZlib from 'node:zlib'
 import { DownloadError } from '../errors.js'
 import type { Coding } from './content-coding.js'
 import { deterministic } from './errors.js'
-import type { Exchange } from './http.js'
+import type { Exchange } from './exchange.js'
 
 /** What only newer versions of Node have. */
 interface WithZstd {

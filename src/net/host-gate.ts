@@ -3,7 +3,7 @@
  * manager has one set of gates, and its worker a copy that follows it by messages.
  */
 import { DownloadError } from '../errors.js'
-import type { ResponseHead } from './http.js'
+import type { ResponseHead } from './exchange.js'
 import { requestedWaitMs } from './requested-wait.js'
 
 /** More origins than this are not remembered; the oldest are forgotten. */

@@ -2,6 +2,7 @@
  * HTTP client on top of undici, which no other file uses: connections, proxies, and exchanges of request and
  * response.
  */
+import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 // Not `* as tls`: a bundler would import a function by its name that this version of Node may lack.
 import tls from 'node:tls'
@@ -9,6 +10,7 @@ import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import type { RemoteGrant } from './address-policy.js'
+import { DirectClient } from './direct/direct-client.js'
 import { type ExchangePhase, networkError } from './errors.js'
 import type { HostSecrets } from './host-secrets.js'
 import {
@@ -18,42 +20,20 @@ import {
   resolveAllowed,
   type AddressResolver,
 } from './guard.js'
-import { proxyFor, type ProxySetting } from './proxies.js'
+import { proxyFor } from './proxies.js'
 import type { Proxy } from './proxy-address.js'
+import type { Exchange, ExchangeListener, ExchangeRequest, ResponseHead } from './exchange.js'
 import { maxHeaderBytes } from './response-heads.js'
-import { largeReadBytes, mendSocket, receiveInto, smallReadBytes, type SocketEnds } from './sockets.js'
+import {
+  largeReadBytes,
+  mendSocket,
+  receiveInto,
+  replayResponse,
+  smallReadBytes,
+  type SocketEnds,
+} from './sockets.js'
 import { socksConnector } from './socks.js'
-
-/** Receives the events of an exchange. None follows `onEnd`, `onError` or an abort. */
-export interface ExchangeListener {
-  /** The request was written to an open connection. */
-  onSent(): void
-  onHead(head: ResponseHead): void
-  /** The chunk is valid only during this call, since its memory is reused. */
-  onData(chunk: Buffer): void
-  onEnd(): void
-  onError(error: DownloadError): void
-}
-
-/** A request in progress. */
-export interface Exchange {
-  /** Stops reading from the socket. */
-  pause(): void
-  resume(): void
-  /**
-   * Aborts the exchange, and closes its connection unless the response was complete. The listener isn't
-   * called.
-   */
-  abort(): void
-}
-
-/** A GET request. */
-export interface ExchangeRequest {
-  url: URL
-  headers: Readonly<Record<string, string>>
-  /** Which proxy to use. A client of remote callers uses none from the environment. */
-  proxy: ProxySetting
-}
+import type { TransferTuning } from './tuning.js'
 
 /** Options of an {@link HttpClient}. */
 export interface HttpClientOptions {
@@ -69,6 +49,8 @@ export interface HttpClientOptions {
   resolve?: AddressResolver | undefined
   /** Certificates in PEM of authorities to trust besides those of Node. Default: none. */
   ca?: readonly string[] | undefined
+  /** See {@link TransferTuning.bodyReader}. Default `standard`. */
+  bodyReader?: TransferTuning['bodyReader'] | undefined
   /** Default: the system clock. */
   clock?: Clock | undefined
 }
@@ -80,6 +62,7 @@ const gentleMs = 2_000
 export class HttpClient {
   readonly #direct: Agent
   readonly #options: Agent.Options
+  readonly #poolOptions: Pool.Options
   readonly #open: OpenExchanges = { paused: new Set(), unframed: new Set() }
   readonly #remote: RemoteGrant | null
   /** What the user sends to hosts; null for remote callers, and if there is nothing. */
@@ -98,6 +81,8 @@ export class HttpClient {
   /** The agents of proxies, by {@link Proxy}. */
   readonly #proxied = new Map<string, Dispatcher>()
   readonly #connectTimeoutMs: number
+  /** Reads the bodies of plain responses; null if undici reads them all. */
+  readonly #fast: DirectClient | null
   #gentleUntil = 0
 
   constructor({
@@ -106,6 +91,7 @@ export class HttpClient {
     secrets,
     resolve,
     ca,
+    bodyReader = 'standard',
     clock = systemClock,
   }: HttpClientOptions) {
     this.#remote = remote
@@ -114,24 +100,38 @@ export class HttpClient {
     this.#clock = clock
     this.#connectTimeoutMs = connectTimeoutMs
     this.#tls = tlsOptions(ca)
-    this.#options = {
-      connect: {
-        timeout: connectTimeoutMs,
-        autoSelectFamily: true,
-        autoSelectFamilyAttemptTimeout: 250,
-        ...this.#tls,
-        // undici passes this on to net.connect and tls.connect.
-        onread: receiveInto(() => (clock.now() < this.#gentleUntil ? smallReadBytes : largeReadBytes)),
-      },
+    const readBytes = () => (clock.now() < this.#gentleUntil ? smallReadBytes : largeReadBytes)
+    const connectOptions = {
+      timeout: connectTimeoutMs,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: 250,
+      ...this.#tls,
+    }
+    this.#poolOptions = {
+      // undici passes `onread` on to net.connect and tls.connect.
+      connect: { ...connectOptions, onread: receiveInto(readBytes) },
       // The engine has its own, finer timers for headers and body.
       headersTimeout: 0,
       bodyTimeout: 0,
       pipelining: 1,
       maxHeaderSize: maxHeaderBytes,
       allowH2: false,
+    }
+    this.#options = {
+      ...this.#poolOptions,
       factory: (origin, options: Pool.Options) => this.#pool(origin, options),
     }
     this.#direct = new Agent(this.#options)
+    const fast = () =>
+      new DirectClient({
+        clock,
+        readBytes,
+        namesHosts: remote === null,
+        connector: (onread) => this.#bounded({ ...connectOptions, onread }),
+        handOver: (socket, received, request, listener) =>
+          this.#handOver(socket, received, request, listener),
+      })
+    this.#fast = bodyReader === 'fast' ? fast() : null
   }
 
   #pool(origin: string | URL, options: Pool.Options): Pool {
@@ -187,16 +187,87 @@ export class HttpClient {
 
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
+    if (this.#fast !== null && this.#isFast(this.#fast, request))
+      return this.#fast.exchange(request, listener)
     const exchange = new UndiciExchange(listener, this.#open, this.#remote === null)
     // Not queueMicrotask, which allocates an AsyncResource for each call. `start` never throws.
     void Promise.resolve().then(() => exchange.start(() => this.#dispatcher(request), request))
     return exchange
   }
 
-  #dispatcher({ proxy: setting, url }: ExchangeRequest): Dispatcher | Promise<Dispatcher> {
+  /** What can't be requested at all is told by the standard way. */
+  #isFast(fast: DirectClient, request: ExchangeRequest): boolean {
+    try {
+      if (this.#proxyOf(request) !== null) return false
+      if (this.#remote !== null) requireAllowed(this.#remote, request.url)
+      return fast.takes(request)
+    } catch {
+      return false
+    }
+  }
+
+  /**
+   * Lets undici read the response to a request that has been sent: it gets the connection, as a new one on which it
+   * sends the same request, which is dropped.
+   */
+  #handOver(
+    socket: Socket,
+    received: Buffer,
+    request: ExchangeRequest,
+    listener: ExchangeListener,
+  ): Exchange {
+    const { origin } = request.url
+    replayResponse(socket, received)
+    const connect: buildConnector.connector = (_options, callback) => {
+      if (socket.destroyed) process.nextTick(callback, lostSocket(), null)
+      else process.nextTick(callback, null, socket)
+    }
+    const pool = this.#pool(origin, { ...this.#poolOptions, connections: 1, connect })
+    const close = () => {
+      this.#pools.delete(pool)
+      void pool.destroy()
+    }
+    const exchange = new UndiciExchange(
+      {
+        onSent: () => undefined,
+        onHead: (head) => {
+          // Its files come this way, so there is no use in trying the fast one each time.
+          if (head.status === 200 || head.status === 206) this.#fast?.avoid(origin)
+          listener.onHead(head)
+        },
+        onData: (chunk) => listener.onData(chunk),
+        onEnd: () => {
+          close()
+          listener.onEnd()
+        },
+        onError: (error) => {
+          close()
+          listener.onError(error)
+        },
+      },
+      this.#open,
+      this.#remote === null,
+    )
+    exchange.start(() => pool, request)
+    return {
+      pause: () => exchange.pause(),
+      resume: () => exchange.resume(),
+      abort: () => {
+        exchange.abort()
+        close()
+      },
+    }
+  }
+
+  #proxyOf({ proxy: setting, url }: ExchangeRequest): Proxy | null {
+    return proxyFor(url, this.#remote !== null && setting === true ? false : setting, process.env)
+  }
+
+  #dispatcher(request: ExchangeRequest): Dispatcher | Promise<Dispatcher> {
     const remote = this.#remote
+    const { url } = request
     if (remote !== null) requireAllowed(remote, url)
-    const proxy = proxyFor(url, remote !== null && setting === true ? false : setting, process.env)
+    const proxy = this.#proxyOf(request)
     if (proxy === null) return this.#direct
     const agent = this.#through(proxy)
     return remote === null ? agent : requireAllowedBeyond(remote, url, this.#resolve).then(() => agent)
@@ -241,6 +312,7 @@ export class HttpClient {
 
   /** Destroys every connection. */
   async close(): Promise<void> {
+    this.#fast?.close()
     const pools = [...this.#pools].map(async (pool) => await pool.destroy())
     this.#pools.clear()
     const proxied = [...this.#proxied.values()].map(async (agent) => await agent.destroy())
@@ -407,36 +479,13 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
   }
 }
 
-const aborted = new DownloadError('CANCELED', 'The request was canceled.')
-
-/** Status and headers of a response; header names are in lower case. */
-export interface ResponseHead {
-  status: number
-  headers: Readonly<Record<string, string | string[] | undefined>>
+function lostSocket(): Error {
+  return Object.assign(new Error('The connection is lost.'), { code: 'UND_ERR_SOCKET' })
 }
+
+const aborted = new DownloadError('CANCELED', 'The request was canceled.')
 
 /** The `Proxy-Authorization` of user and password (RFC 7617). */
 function basic({ user, password }: { user: string; password: string }): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
-}
-
-// ---- Request headers. Pure.
-
-/** Used unless the caller sets another one. */
-const userAgent = 'model-downloader'
-
-/** The headers of a request: the caller's and those for the range, without content coding (transfer rule 1). */
-export function requestHeaders(
-  caller: Readonly<Record<string, string>>,
-  range: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const given = Object.entries(caller).map(([name, value]) => [name.toLowerCase(), value])
-  return {
-    'user-agent': userAgent,
-    accept: '*/*',
-    // The type of Object.fromEntries doesn't preserve that the values are strings.
-    ...(Object.fromEntries(given) as Record<string, string>),
-    ...range,
-    'accept-encoding': 'identity',
-  }
 }

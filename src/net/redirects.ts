@@ -3,7 +3,7 @@ import { DownloadError } from '../errors.js'
 import { type Cookie, cookieHeader, withCookies } from './cookies.js'
 import { deterministic } from './errors.js'
 import { cookiesOf, type HostSecrets, netrcLogin } from './host-secrets.js'
-import type { ResponseHead } from './http.js'
+import type { ResponseHead } from './exchange.js'
 
 /** The URL and headers of a request in a chain of redirects. */
 export interface Hop {

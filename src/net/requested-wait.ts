@@ -1,5 +1,5 @@
 /** Reads from a response how long its server asks the client to wait. Pure. */
-import type { ResponseHead } from './http.js'
+import type { ResponseHead } from './exchange.js'
 import { parseRetryAfter } from './retry.js'
 
 /** The headers of a response; names are in lower case. */

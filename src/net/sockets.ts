@@ -78,6 +78,36 @@ function mendHeads(socket: Socket): void {
 }
 
 /**
+ * Prepares a socket on which a request was sent and a response has begun for somebody who takes it for a new one: the
+ * first write, which is the same request, is dropped, and what has been received follows it.
+ */
+export function replayResponse(socket: Socket, received: Buffer): void {
+  const push = socket.push.bind(socket)
+  const write: (...args: Parameters<Socket['write']>) => boolean = socket.write.bind(socket)
+  /** What arrives before the response can be replayed; null is the end. */
+  let waiting: (Buffer | null)[] | null = [received]
+  let isSent = false
+  Object.assign(socket, {
+    write(...args: Parameters<Socket['write']>): boolean {
+      if (isSent || args[0].length === 0) return write(...args)
+      isSent = true
+      process.nextTick(() => {
+        const chunks = waiting ?? []
+        waiting = null
+        // Not `push`: whoever has the socket now may have replaced it.
+        for (const chunk of chunks) if (!socket.destroyed) socket.push(chunk)
+      })
+      return true
+    },
+    push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
+      if (waiting === null) return push(chunk, encoding)
+      waiting.push(chunk)
+      return true
+    },
+  })
+}
+
+/**
  * Whether a connection that seems to have ended was in fact reset. libuv reports a reset as an orderly end if
  * it arrives while earlier data is still being read: it sees the hang-up but doesn't query the socket's
  * error. An empty write reveals that error. Over TLS the write must not be empty, and servers ignore an empty

@@ -35,6 +35,11 @@ export interface TransferTuning {
   maxRedirects: number
   /** Minimum size of a segment that gets its own connection, in bytes. Default 1 MiB. */
   minSegmentBytes: number
+  /**
+   * Who reads the bodies of responses. `fast`: the engine itself, from the socket, if the response is a plain one
+   * (HTTP/1.1 with a `Content-Length`, without a proxy); `standard`: undici. Default `fast`.
+   */
+  bodyReader: 'fast' | 'standard'
   /** Interval of progress events. Default 250. */
   progressIntervalMs: number
   /** Interval at which the journal records the written ranges. Default 250 (transfer rule 9). */
@@ -57,6 +62,7 @@ export const defaultTuning: TransferTuning = {
   maxRetryAfterMs: 600_000,
   maxRedirects: 10,
   minSegmentBytes: 1024 * 1024,
+  bodyReader: 'fast',
   progressIntervalMs: 250,
   journalIntervalMs: 250,
   syncIntervalMs: 5_000,

@@ -34,6 +34,7 @@ export const fastTuning = {
   progressIntervalMs: 20,
   journalIntervalMs: 50,
   minSegmentBytes: 64 * KiB,
+  bodyReader: process.env['BODY_READER'] === 'standard' ? 'standard' : 'fast',
 } satisfies Partial<TransferTuning>
 
 /** By default, a manager without a store that puts files directly into `directory`. */

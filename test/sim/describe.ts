@@ -5,7 +5,7 @@ import type { CallSpec, Death, DiskFault, FileSpec, RequestFault, ServerSpec, Wo
 export function describeWorld(world: WorldSpec): string {
   const lines = [
     `Seed ${world.seed}; a disk that is ${world.disk === 'ordered' ? 'ordered as ext4' : 'as loose as POSIX allows'}.`,
-    `${world.connections} connections per download, ${world.concurrency} downloads at a time, segments of at least ${world.minSegmentBytes} bytes.`,
+    `${world.connections} connections per download, ${world.concurrency} downloads at a time, segments of at least ${world.minSegmentBytes} bytes, bodies read the ${world.bodyReader} way.`,
     ...(world.freeBytes === null ? [] : [`There is room for ${world.freeBytes} bytes.`]),
     ...budgetOf(world),
     ...world.diskFaults.map(diskFault),

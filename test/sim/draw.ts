@@ -161,6 +161,7 @@ const anyWorld: fc.Arbitrary<WorldSpec> = fc.record({
   connections: fc.constantFrom(1, 2, 4, 8, 16),
   concurrency: fc.constantFrom(3, 1),
   minSegmentBytes: fc.constantFrom(16_384, 65_536, 1_048_576),
+  bodyReader: fc.constantFrom('fast' as const, 'standard' as const),
   isGroup: mostly(false, true),
   files: fc.oneof(
     { weight: 4, arbitrary: fc.tuple(file) },

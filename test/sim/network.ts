@@ -127,6 +127,13 @@ export class SimSocket extends Duplex {
     this.destroy(systemError('ECONNRESET', 'read'))
   }
 
+  /** As a socket of Node does, it asks for more even when its stream has nothing to do with it. */
+  override resume(): this {
+    super.resume()
+    this.#link?.wanted()
+    return this
+  }
+
   override _read(): void {
     this.#link?.wanted()
   }

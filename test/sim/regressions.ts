@@ -26,6 +26,7 @@ const plain: WorldSpec = {
   connections: 1,
   concurrency: 3,
   minSegmentBytes: 16_384,
+  bodyReader: 'fast',
   isGroup: false,
   files: [file],
   calls: [],

@@ -103,6 +103,8 @@ export interface WorldSpec {
   readonly connections: number
   readonly concurrency: number
   readonly minSegmentBytes: number
+  /** Who reads the bodies of responses. */
+  readonly bodyReader: 'fast' | 'standard'
   /** The files are one download, by a ref of a source. */
   readonly isGroup: boolean
   /** Another program's cache has the files, and the manager may take them from there. Default false. */

@@ -30,6 +30,7 @@ const plain: WorldSpec = {
   connections: 4,
   concurrency: 3,
   minSegmentBytes: 16_384,
+  bodyReader: 'fast',
   isGroup: false,
   files: [file],
   calls: [],

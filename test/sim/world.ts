@@ -140,7 +140,7 @@ export class World implements AsyncDisposable {
       concurrency: spec.concurrency,
       maxDiskBytes: this.isCalm ? null : (spec.budget?.bytes ?? null),
       whenFull: spec.budget?.whenFull ?? ('fail' as const),
-      tuning: { minSegmentBytes: spec.minSegmentBytes },
+      tuning: { minSegmentBytes: spec.minSegmentBytes, bodyReader: spec.bodyReader },
       sources: spec.isGroup ? [this.#source()] : [],
     }
   }

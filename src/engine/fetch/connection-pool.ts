@@ -1,6 +1,6 @@
 /** The open connections of one file: starts them, runs their timers, and divides the missing bytes among them. */
 import { asDownloadError } from '../../disk/errors.js'
-import type { ResponseHead } from '../../net/http.js'
+import type { ResponseHead } from '../../net/exchange.js'
 import type { Hop } from '../../net/redirects.js'
 import { growingTimeout } from '../../net/retry.js'
 import { ifRangeOf } from '../part/identity.js'

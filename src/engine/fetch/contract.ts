@@ -1,5 +1,5 @@
 /** The interface between a fetcher and its transfer. */
-import type { ResponseHead } from '../../net/http.js'
+import type { ResponseHead } from '../../net/exchange.js'
 import type { TransferTuning } from '../../net/tuning.js'
 import type { Identity } from '../part/identity.js'
 import type { PartFile } from '../part/part-file.js'

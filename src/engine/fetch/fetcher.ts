@@ -6,7 +6,7 @@
 import { asDownloadError, isOutOfHandles } from '../../disk/errors.js'
 import { type DownloadError } from '../../errors.js'
 import { isNetworkFailure, withoutWait } from '../../net/errors.js'
-import type { ResponseHead } from '../../net/http.js'
+import type { ResponseHead } from '../../net/exchange.js'
 import type { Timer } from '../../util/clock.js'
 import type { PartFile } from '../part/part-file.js'
 import { StartOver } from '../part/start-over.js'

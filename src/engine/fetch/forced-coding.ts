@@ -2,7 +2,7 @@
 import { contentCodingOf } from '../../net/content-coding.js'
 import { parseContentRange } from '../../net/content-range.js'
 import { canDecode } from '../../net/decoder.js'
-import type { ResponseHead } from '../../net/http.js'
+import type { ResponseHead } from '../../net/exchange.js'
 import type { LiveConnection } from './connection-pool.js'
 
 /** How often a server sends the complete file encoded before it is believed to do so always. */

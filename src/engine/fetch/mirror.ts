@@ -1,7 +1,7 @@
 /** One of the addresses of a file, and what this download knows about it. */
 import type { DownloadError } from '../../errors.js'
 import type { HostSecrets } from '../../net/host-secrets.js'
-import type { ResponseHead } from '../../net/http.js'
+import type { ResponseHead } from '../../net/exchange.js'
 import { firstHop, type Hop } from '../../net/redirects.js'
 import { type Identity, sizeOnly } from '../part/identity.js'
 import type { PartFile } from '../part/part-file.js'

@@ -1,4 +1,4 @@
-import type { Exchange, ResponseHead } from '../../net/http.js'
+import type { Exchange, ResponseHead } from '../../net/exchange.js'
 import type { Clock } from '../../util/clock.js'
 
 /** A longer body of a redirect is not read, in bytes. */

@@ -4,7 +4,7 @@
  */
 import { asDownloadError } from '../../disk/errors.js'
 import type { DownloadError } from '../../errors.js'
-import type { ResponseHead } from '../../net/http.js'
+import type { ResponseHead } from '../../net/exchange.js'
 import { StartOver } from '../part/start-over.js'
 import type { FetchConnection } from './connection.js'
 import type { FetcherInit } from './contract.js'

@@ -5,7 +5,7 @@
 import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
 import { parseContentRange } from '../../net/content-range.js'
 import { deterministic } from '../../net/errors.js'
-import type { ResponseHead } from '../../net/http.js'
+import type { ResponseHead } from '../../net/exchange.js'
 import { compareIdentity, hasStrongValidator, type Identity } from '../part/identity.js'
 
 /** What was requested, and what is known about the file. */

@@ -1,7 +1,7 @@
 /** What the tests of the response rules expect and are answered: a file of 1,000 bytes, from its beginning or in part. */
 import type { Expectation } from '../../../src/engine/fetch/response-rules.js'
 import type { Identity } from '../../../src/engine/part/identity.js'
-import type { ResponseHead } from '../../../src/net/http.js'
+import type { ResponseHead } from '../../../src/net/exchange.js'
 
 export const total = 1000
 export const date = 'Mon, 15 Jan 2024 12:00:00 GMT'

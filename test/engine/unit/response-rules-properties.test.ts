@@ -4,7 +4,7 @@ import { isDownloadError } from '../../../src/errors.js'
 import { hasStrongValidator, strongEtag, type Identity } from '../../../src/engine/part/identity.js'
 import { identityOf, judge, type Expectation } from '../../../src/engine/fetch/response-rules.js'
 import { parseContentRange } from '../../../src/net/content-range.js'
-import { type ResponseHead } from '../../../src/net/http.js'
+import type { ResponseHead } from '../../../src/net/exchange.js'
 
 const date = 'Mon, 15 Jan 2024 12:00:00 GMT'
 const modified = 'Mon, 01 Jan 2024 00:00:00 GMT'

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { type Expectation, judge } from '../../../src/engine/fetch/response-rules.js'
 import type { Identity } from '../../../src/engine/part/identity.js'
-import { type ResponseHead } from '../../../src/net/http.js'
+import type { ResponseHead } from '../../../src/net/exchange.js'
 import { answer, bare, date, first, known, later, modified, total } from './answers.js'
 
 /** The verdict in short: its kind, with the code of its error where it has one. */

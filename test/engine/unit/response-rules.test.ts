@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { hasStrongValidator, ifRangeOf, strongEtag } from '../../../src/engine/part/identity.js'
 import { identityOf, judge, type Expectation } from '../../../src/engine/fetch/response-rules.js'
-import { type ResponseHead } from '../../../src/net/http.js'
+import type { ResponseHead } from '../../../src/net/exchange.js'
 import { answer, bare, date, first, known, later, modified, total } from './answers.js'
 
 /** A right answer to {@link later}, with whatever is given changed. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { HostGate, HostGates, type HostWait } from '../../../src/net/host-gate.js'
 import { DownloadError } from '../../../src/errors.js'
-import type { ResponseHead } from '../../../src/net/http.js'
+import type { ResponseHead } from '../../../src/net/exchange.js'
 
 describe('HostGate', () => {
   it('is open for whom nobody closed it', () => {

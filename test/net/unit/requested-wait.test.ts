@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { requestedWaitMs } from '../../../src/net/requested-wait.js'
-import type { ResponseHead } from '../../../src/net/http.js'
+import type { ResponseHead } from '../../../src/net/exchange.js'
 import fc from '../../support/properties.js'
 
 const wallNow = Date.UTC(2030, 5, 15, 12)

@@ -1,0 +1,214 @@
+import { afterAll, describe, expect, it } from 'vitest'
+import type { Exchange } from '../../../src/net/exchange.js'
+import { parsePlainHead } from '../../../src/net/direct/plain-head.js'
+import { HttpClient } from '../../../src/net/http.js'
+import { cpuMs } from '../../support/cost.js'
+import fc from '../../support/properties.js'
+import { body, compareReaders, oddScript, outcomeOf } from '../../support/body-readers.js'
+import { startScriptedServer } from '../../support/scripted-server.js'
+import { withTimeout } from '../../support/wait.js'
+
+const bytes = (text: string) => Buffer.from(text, 'latin1')
+
+describe('parsePlainHead', () => {
+  it('reads a plain head', () => {
+    const head =
+      'HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nETag: "a"\r\nSet-Cookie: a=1\r\nset-cookie:  b=2\r\nX:\r\nKeep-Alive: timeout=5, max=9\r\n\r\n'
+    expect(parsePlainHead(bytes(`${head}hello`))).toEqual({
+      status: 206,
+      headers: {
+        'content-length': '5',
+        etag: '"a"',
+        'set-cookie': ['a=1', 'b=2'],
+        x: '',
+        'keep-alive': 'timeout=5, max=9',
+      },
+      bodyBytes: 5,
+      isReusable: true,
+      idleMs: 5_000,
+      headBytes: head.length,
+    })
+    expect(parsePlainHead(bytes(head.replace('ETag: "a"', 'Connection: Close')))).toMatchObject({
+      isReusable: false,
+    })
+  })
+
+  it('waits for the rest of a head', () => {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'
+    for (let length = 0; length < head.length; length += 1) {
+      expect(parsePlainHead(bytes(head.slice(0, length)))).toBe('incomplete')
+    }
+  })
+
+  it.each([
+    'HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/2 200 OK\r\nContent-Length: 5\r\n\r\n',
+    'http/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 200\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 101 Switching Protocols\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 200 O\0K\r\nContent-Length: 5\r\n\r\n',
+    '\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 200 OK\r\n\r\n',
+    'HTTP/1.1 200 OK\nContent-Length: 5\n\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\rX: 1\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n X\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nUpgrade: h2c\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive, close\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nProxy-Connection: close\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nno colon\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n: no name\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA B: 1\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: \x7f\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n__proto__: 1\r\n\r\n',
+    'SSH-2.0-OpenSSH_9.2\r\n',
+    `HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: ${'a'.repeat(20_000)}`,
+  ])('leaves %j to a complete parser', (head) => {
+    expect(parsePlainHead(bytes(head))).toBe('odd')
+  })
+
+  it('takes no longer than a head is long', async () => {
+    for (const text of [' ', '\t', ':', 'a:', '\r', '\r\n', 'a: \r\n', ',']) {
+      const head = bytes(`HTTP/1.1 200 OK\r\nA: ${text.repeat(16_000 / text.length)}`)
+      expect(await cpuMs(() => parsePlainHead(head))).toBeLessThan(50)
+    }
+  })
+})
+
+const server = await startScriptedServer()
+afterAll(() => server[Symbol.asyncDispose]())
+
+describe('the fast body reader', () => {
+  it('reads every response as the standard one does', { timeout: 120_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(oddScript, async (given) => {
+        const { fast, standard } = await compareReaders(server, given)
+        expect(fast).toEqual(standard)
+      }),
+      { numRuns: 400 },
+    )
+  })
+
+  const plain = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+
+  it('uses a connection again, in both ways', async () => {
+    const before = server.connections
+    await using http = disposable(new HttpClient({ connectTimeoutMs: 5_000, bodyReader: 'fast' }))
+    const url = server.answer('/again', { pieces: [bytes(plain)], then: 'keep' })
+    for (let count = 0; count < 3; count += 1) {
+      expect(await outcomeOf(http.client, url)).toMatchObject({ body, end: 'complete' })
+    }
+    expect(server.connections - before).toBe(1)
+    const odd = server.answer('/odd', {
+      pieces: [bytes('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n')],
+      then: 'keep',
+    })
+    // On the idle connection; the next ones are undici's from the beginning.
+    for (let count = 0; count < 4; count += 1) {
+      expect(await outcomeOf(http.client, odd)).toMatchObject({ body: 'abc', end: 'complete' })
+      // undici uses a connection again in the turn after the end of a response.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(server.connections - before).toBe(2)
+  })
+
+  it('does not use a connection again that the server closes, or has sent too much on', async () => {
+    for (const answer of [plain.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'), `${plain}x`]) {
+      const before = server.connections
+      await using http = disposable(new HttpClient({ connectTimeoutMs: 5_000, bodyReader: 'fast' }))
+      const url = server.answer('/once', { pieces: [bytes(answer)], then: 'keep' })
+      for (let count = 0; count < 2; count += 1) {
+        expect(await outcomeOf(http.client, url)).toMatchObject({ body, end: 'complete' })
+      }
+      expect(server.connections - before).toBe(2)
+    }
+  })
+
+  it('asks again when an idle connection turns out to be closed', async () => {
+    const before = server.connections
+    await using http = disposable(new HttpClient({ connectTimeoutMs: 5_000, bodyReader: 'fast' }))
+    // Without a word that it will close the connection.
+    for (const then of ['end', 'reset'] as const) {
+      const url = server.answer('/closing', { pieces: [bytes(plain)], then })
+      for (let count = 0; count < 3; count += 1) {
+        expect(await outcomeOf(http.client, url)).toMatchObject({ body, end: 'complete' })
+      }
+    }
+    expect(server.connections - before).toBeLessThanOrEqual(6)
+    // But only once, and only when nothing was said.
+    const never = server.answer('/never', { pieces: [], then: 'end' })
+    expect(await outcomeOf(http.client, never)).toMatchObject({ body: '', end: 'CONNECT_FAILED' })
+  })
+
+  it('passes on nothing while it is paused, but for what has been read', async () => {
+    await using http = disposable(new HttpClient({ connectTimeoutMs: 5_000, bodyReader: 'fast' }))
+    const size = 8 << 20
+    const url = server.answer('/large', {
+      pieces: [bytes(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`), Buffer.alloc(size, 'x')],
+      then: 'keep',
+    })
+    let received = 0
+    let whilePaused: number | null = null
+    let exchange: Exchange | null = null
+    await withTimeout(
+      new Promise<void>((resolve, reject) => {
+        exchange = http.client.exchange(
+          { url, headers: {}, proxy: false },
+          {
+            onSent: () => undefined,
+            onHead: () => undefined,
+            onData: (chunk) => {
+              received += chunk.length
+              if (received < size / 4 || whilePaused !== null) return
+              exchange?.pause()
+              const before = received
+              whilePaused = 0
+              // The kernel has more by then, which a reader that does not pause would read first.
+              setImmediate(() =>
+                setImmediate(() => {
+                  whilePaused = received - before
+                  exchange?.resume()
+                }),
+              )
+            },
+            onEnd: resolve,
+            onError: reject,
+          },
+        )
+      }),
+      10_000,
+      'the end of the exchange',
+    )
+    expect({ received, whilePaused }).toEqual({ received: size, whilePaused: 0 })
+  })
+
+  it('tells whoever waits that it is closed', async () => {
+    const http = new HttpClient({ connectTimeoutMs: 5_000, bodyReader: 'fast' })
+    const silent = server.answer('/silent', { pieces: [], then: 'keep' })
+    const cut = outcomeOf(http, silent)
+    const opening = outcomeOf(http, silent)
+    await new Promise((resolve) => setImmediate(resolve))
+    await http.close()
+    expect((await cut).end).toBe('CONNECT_FAILED')
+    expect((await opening).end).toBe('CONNECT_FAILED')
+  })
+})
+
+function disposable(client: HttpClient) {
+  return { client, [Symbol.asyncDispose]: () => client.close() }
+}
