@@ -50,6 +50,7 @@ const pure = new Set(
     'download/progress.ts',
     'download/states.ts',
     'engine/fetch/change-evidence.ts',
+    'engine/fetch/connection-ramp.ts',
     'engine/fetch/mirror-choice.ts',
     'engine/fetch/pool-size.ts',
     'engine/fetch/request-form.ts',

@@ -112,7 +112,8 @@ export function parseKeys(text: string): string[] {
 
 /**
  * Determines how many downloads run at a time and how many connections each may have, where the user does not
- * say. A few files get many connections each and many files a few, so that the total stays near 32.
+ * say. A few files may use many connections each and many files a few, so that the total stays near 32. A file begins with
+ * few in any case, and uses more only as long as they make it faster.
  *
  * @param urls - number of URLs.
  */
@@ -120,8 +121,8 @@ export function defaultPools(
   urls: number,
   given: { concurrency?: number | undefined; connections?: number | undefined },
 ): { concurrency: number; connections: number } {
-  const concurrency = given.concurrency ?? Math.min(16, Math.max(3, urls))
+  const concurrency = given.concurrency ?? Math.min(32, Math.max(3, urls))
   const atOnce = Math.min(concurrency, Math.max(1, urls))
-  const connections = given.connections ?? Math.min(8, Math.max(2, Math.floor(32 / atOnce)))
+  const connections = given.connections ?? Math.min(32, Math.max(2, Math.floor(32 / atOnce)))
   return { concurrency, connections }
 }

@@ -194,12 +194,12 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--spread', 'download from the URL and all its mirrors at once')
     .option(
       '--connections <n>',
-      'maximum number of connections per file, 1 to 64 (default: 8, fewer with many URLs)',
+      'maximum number of connections per file, 1 to 64 (default: 32, fewer with many URLs)',
       wholeNumber(1, 64),
     )
     .option(
       '--concurrency <n>',
-      'files to download at a time, 1 to 1000 (default: number of URLs, 3 to 16)',
+      'files to download at a time, 1 to 1000 (default: number of URLs, 3 to 32)',
       wholeNumber(1, 1000),
     )
     .option('-H, --header <line>', "request header 'Name: value'; may be repeated", addHeader)

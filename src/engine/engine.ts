@@ -6,6 +6,7 @@ import type { HostSecrets } from '../net/host-secrets.js'
 import { HttpClient } from '../net/http.js'
 import { defaultTuning, type TransferTuning } from '../net/tuning.js'
 import { type Clock, systemClock } from '../util/clock.js'
+import { FoundConnections } from './fetch/connection-ramp.js'
 import { TokenBucket } from './fetch/rate-limit.js'
 import { HashService } from './hash/hasher.js'
 import { batchPools } from './part/batch-writer.js'
@@ -55,6 +56,7 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     hashes,
     gates: options.gates ?? new HostGates(),
     batchesFor: batchPools(),
+    found: new FoundConnections(),
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null, clock),
   }
   return {

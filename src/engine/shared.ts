@@ -5,6 +5,7 @@ import type { HostGates } from '../net/host-gate.js'
 import type { HttpClient } from '../net/http.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
+import type { FoundConnections } from './fetch/connection-ramp.js'
 import type { TokenBucket } from './fetch/rate-limit.js'
 import { Pace } from './fetch/remote-bounds.js'
 import type { HashService } from './hash/hasher.js'
@@ -102,6 +103,8 @@ export interface TransferResources {
   shares: Shares
   hashes: HashService
   gates: HostGates
+  /** How many connections servers are worth. */
+  found: FoundConnections
   /** The pool of buffers for a transfer with the given number of connections. */
   batchesFor: (connections: number) => BufferPool
   /** Rate limit for all transfers together. */

@@ -207,7 +207,6 @@ export class Transfer {
     const http = this.#share.open()
     const spec = this.#spec
     const gate = this.#shared.gates.for({ remote: spec.remote !== null })
-    const batches = this.#shared.batchesFor(spec.connections)
     const fetcher = new Fetcher({
       spec,
       urls: this.#mirrorTrust.urls,
@@ -217,7 +216,8 @@ export class Transfer {
         tuning,
         buckets: [bucket, this.#share.bucket],
         proxy: spec.proxy,
-        batches,
+        batchesFor: this.#shared.batchesFor,
+        found: this.#shared.found,
         clock,
         gate,
       },

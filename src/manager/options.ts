@@ -65,7 +65,10 @@ export interface DownloadManagerOptions {
    * One that is larger than the budget or the disk fails at once.
    */
   whenFull?: WhenFull
-  /** Maximum number of connections per download, 1 to 64. Default 8. */
+  /**
+   * Maximum number of connections per download, 1 to 64. A file begins with {@link TransferTuning.initialConnections}, and
+   * gets more as long as they make it faster. Default 32.
+   */
   connections?: number
   /**
    * Limit for all downloads together in bytes per second, or null for none. Default null. Can be changed
@@ -172,6 +175,7 @@ const tuningShape = {
   maxRetryAfterMs: z.number().nonnegative().max(0x7fffffff),
   maxRedirects: z.number().int().min(0).max(50),
   minSegmentBytes: z.number().int().min(1),
+  initialConnections: count(64),
   bodyReader: z.enum(['fast', 'standard']),
   progressIntervalMs: milliseconds,
   journalIntervalMs: milliseconds,
@@ -221,7 +225,7 @@ export const managerOptionsSchema = z.strictObject({
   maxDiskBytes: count(Number.MAX_SAFE_INTEGER).nullish(),
   minFreeBytes: count(Number.MAX_SAFE_INTEGER).nullish(),
   whenFull: z.enum(['fail', 'wait', 'evict']).default('fail'),
-  connections: count(64).default(8),
+  connections: count(64).default(32),
   maxBytesPerSecond: rate.default(null),
   modes: z.array(modeName).default(['llm', 'embed', 'rerank']),
   defaultMode: modeName.nullable().default('llm'),

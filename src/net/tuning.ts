@@ -36,6 +36,11 @@ export interface TransferTuning {
   /** Minimum size of a segment that gets its own connection, in bytes. Default 1 MiB. */
   minSegmentBytes: number
   /**
+   * Connections that a file begins with, unless something is known of its server. More are added, up to the
+   * `connections` of the download, as long as they make it at least a tenth faster. Default 4.
+   */
+  initialConnections: number
+  /**
    * Who reads the bodies of responses. `fast`: the engine itself, from the socket, if the response is a plain one
    * (HTTP/1.1 with a `Content-Length`, without a proxy); `standard`: undici. Default `fast`.
    */
@@ -62,6 +67,7 @@ export const defaultTuning: TransferTuning = {
   maxRetryAfterMs: 600_000,
   maxRedirects: 10,
   minSegmentBytes: 1024 * 1024,
+  initialConnections: 4,
   bodyReader: 'fast',
   progressIntervalMs: 250,
   journalIntervalMs: 250,

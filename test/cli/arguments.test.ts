@@ -148,10 +148,11 @@ describe('addHeader', () => {
 
 describe('defaultPools', () => {
   it.each([
-    [1, { concurrency: 3, connections: 8 }],
-    [3, { concurrency: 3, connections: 8 }],
+    [1, { concurrency: 3, connections: 32 }],
+    [3, { concurrency: 3, connections: 10 }],
+    [4, { concurrency: 4, connections: 8 }],
     [8, { concurrency: 8, connections: 4 }],
-    [400, { concurrency: 16, connections: 2 }],
+    [400, { concurrency: 32, connections: 2 }],
   ])('%d URLs', (urls, pools) => {
     expect(defaultPools(urls, {})).toEqual(pools)
   })
@@ -164,7 +165,8 @@ describe('defaultPools', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 10_000 }), (urls) => {
         const { concurrency, connections } = defaultPools(urls, {})
-        expect(Math.min(urls, concurrency) * connections).toBeLessThanOrEqual(32)
+        const atOnce = Math.min(urls, concurrency)
+        expect(atOnce * connections).toBeLessThanOrEqual(atOnce > 16 ? 64 : 32)
         expect(connections).toBeGreaterThanOrEqual(2)
       }),
     )

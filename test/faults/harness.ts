@@ -34,6 +34,8 @@ export const fastTuning = {
   progressIntervalMs: 20,
   journalIntervalMs: 50,
   minSegmentBytes: 64 * KiB,
+  // All at once, so that tests need not wait for more of them.
+  initialConnections: 64,
   bodyReader: process.env['BODY_READER'] === 'standard' ? 'standard' : 'fast',
 } satisfies Partial<TransferTuning>
 

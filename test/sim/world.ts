@@ -140,7 +140,11 @@ export class World implements AsyncDisposable {
       concurrency: spec.concurrency,
       maxDiskBytes: this.isCalm ? null : (spec.budget?.bytes ?? null),
       whenFull: spec.budget?.whenFull ?? ('fail' as const),
-      tuning: { minSegmentBytes: spec.minSegmentBytes, bodyReader: spec.bodyReader },
+      tuning: {
+        minSegmentBytes: spec.minSegmentBytes,
+        bodyReader: spec.bodyReader,
+        initialConnections: spec.connections > 4 ? 2 : 64,
+      },
       sources: spec.isGroup ? [this.#source()] : [],
     }
   }

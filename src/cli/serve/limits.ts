@@ -27,7 +27,7 @@ export function addLimitOptions(command: Command): Command {
     )
     .option(
       '--connections <n>',
-      'maximum number of connections per file, 1 to 64 (default: 8)',
+      'maximum number of connections per file, 1 to 64 (default: 32)',
       wholeNumber(1, 64),
     )
     .option(

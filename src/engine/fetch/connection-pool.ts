@@ -145,6 +145,11 @@ export class ConnectionPool {
     return [...this.#live.values()].some(({ connection }) => connection.isHeldBack)
   }
 
+  /** The shortest time from a request to its response so far, in milliseconds; 0 before the first response. */
+  get answerMs(): number {
+    return this.#answerMs === Infinity ? 0 : this.#answerMs
+  }
+
   /** Bytes received over the network so far. */
   get fetchedBytes(): number {
     return this.#fetchedBytes

@@ -11,6 +11,7 @@ import { followRedirect, headersOf, type Hop, isRedirect } from '../../net/redir
 import type { TransferTuning } from '../../net/tuning.js'
 import type { Clock, Timer } from '../../util/clock.js'
 import { BatchWriter, type BufferPool, type ByteSink } from '../part/batch-writer.js'
+import type { FoundConnections } from './connection-ramp.js'
 import type { TokenBucket } from './rate-limit.js'
 import { dropBody } from './redirect-body.js'
 import { endedEarly, type Outcome } from './outcome.js'
@@ -23,8 +24,10 @@ export interface ConnectionContext {
   buckets: readonly TokenBucket[]
   /** Which proxy is used. */
   proxy: ProxySetting
-  /** Buffers that collect bytes before they are written. */
-  batches: BufferPool
+  /** Buffers that collect bytes before they are written, for the given number of connections. */
+  batchesFor: (connections: number) => BufferPool
+  /** How many connections servers are worth. */
+  found: FoundConnections
   clock: Clock
   /** Servers that asked to wait. */
   gate: HostGate
@@ -191,15 +194,9 @@ export class FetchConnection {
     const exchange = this.#exchange
     if (this.#state !== 'held' || exchange === null) return
     this.#decoder = new BodyDecoder(codings, exchange, {
-      onData: (chunk) => {
-        this.#onData(chunk)
-      },
-      onEnd: () => {
-        this.#onEnd()
-      },
-      onError: (error) => {
-        this.#fail(error)
-      },
+      onData: (chunk) => this.#onData(chunk),
+      onEnd: () => this.#onEnd(),
+      onError: (error) => this.#fail(error),
     })
     const held = this.#held
     this.#held = []
@@ -267,7 +264,8 @@ export class FetchConnection {
    *
    * @param options - `position`: first byte of the body, if it is not the one requested; `end`: one past the last
    * byte to fetch; `limit`: the same if `end` is unknown, though the body may end before; `bodyEnd`: one past the last
-   * byte of the body; `overlap`: bytes on disk that the body must begin with, or it fails with `SOURCE_CHANGED`.
+   * byte of the body; `overlap`: bytes on disk that the body must begin with, or it fails with `SOURCE_CHANGED`;
+   * `connections`: how many share the memory for what is not written yet. Default 1.
    */
   accept(
     sink: ByteSink,
@@ -277,6 +275,7 @@ export class FetchConnection {
       limit?: number | null
       bodyEnd: number | null
       overlap?: Buffer | null
+      connections?: number
     },
   ): void {
     if (this.#state !== 'held') return
@@ -291,13 +290,9 @@ export class FetchConnection {
     this.#lastByteAt = now
     this.#slowWindow = { at: now, bytes: 0 }
     const begin = this.position + (this.#overlap?.length ?? 0)
-    this.#writer = new BatchWriter(sink, this.#context.batches, begin, {
-      hold: () => {
-        this.#block()
-      },
-      release: () => {
-        this.#unblock()
-      },
+    this.#writer = new BatchWriter(sink, this.#context.batchesFor(options.connections ?? 1), begin, {
+      hold: () => this.#block(),
+      release: () => this.#unblock(),
       failed: () => {
         this.stop()
       },

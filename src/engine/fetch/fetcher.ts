@@ -52,19 +52,15 @@ export class Fetcher {
     this.mirrors = new MirrorSet(init)
     this.#growth = new LimitedGrowth(init.context.buckets)
     this.#pool = new ConnectionPool(init.context, {
-      onHead: (live, head) => {
-        this.#onHead(live, head)
-      },
+      onHead: (live, head) => this.#onHead(live, head),
       onBytes: ({ mirror }) => {
         this.mirrors.noteBytes(mirror)
-        if (!this.#probing) return
+        if (!this.#probing && !this.#adapt()) return
         this.#probing = false
         this.#pump()
       },
       onRangeEnd: (live) => this.#extend(live),
-      onClose: (live, outcome) => {
-        this.#onClose(live, outcome)
-      },
+      onClose: (live, outcome) => this.#onClose(live, outcome),
     })
     const { minSegmentBytes, minDelayMs } = init.tuning
     this.#refusals = new Refusals({
@@ -75,12 +71,8 @@ export class Fetcher {
         if (pause) this.#notBefore = init.context.clock.now() + minDelayMs
         this.#pump()
       },
-      ruleOut: (mirror, why) => {
-        this.#ruleOut(mirror, why)
-      },
-      log: (message) => {
-        this.#log('info', message)
-      },
+      ruleOut: (mirror, why) => this.#ruleOut(mirror, why),
+      log: (message) => this.#log('info', message),
     })
     this.#forcedCoding = new ForcedCoding((message) => {
       init.host.emit({ type: 'log', level: 'warn', message })
@@ -130,7 +122,12 @@ export class Fetcher {
     const { limited } = this.#growth
     const replaced = this.mirrors.sampleSpeeds(this.#part, now, limited)
     if (replaced !== null) this.#pool.stop(replaced)
-    if (this.mirrors.grow(now) || limited || this.mirrors.all.length > 1) this.#pump()
+    if (this.#adapt(now) || this.mirrors.grow(now) || limited || this.mirrors.all.length > 1) this.#pump()
+  }
+
+  /** Returns whether there may be more connections now, or should be fewer. */
+  #adapt(now = this.#init.context.clock.now()): boolean {
+    return !this.#probing && this.mirrors.adapt(this.#pool, this.#growth.limited, now)
   }
 
   /** Whether there is nothing to fetch for more connections, which could be open. */
@@ -313,7 +310,9 @@ export class Fetcher {
     }
     mirror.identity = identity
     mirror.address.useHop(connection.hop)
-    this.#init.context.gate.noteServed(connection.hop.url.origin, this.#init.context.clock.now())
+    const { origin } = connection.hop.url
+    this.#init.context.gate.noteServed(origin, this.#init.context.clock.now())
+    this.mirrors.noteOrigin(origin)
     mirror.evidence.noteAccepted()
     if (mirror.access === 'doubted') mirror.access = 'limited'
     const { total } = identity
@@ -322,7 +321,8 @@ export class Fetcher {
     if (end === null && total !== null) end = this.#requests.next(mirror, part, live)?.end ?? total
     if (bodyEnd !== null) end = Math.min(end ?? bodyEnd, bodyEnd)
     const limit = readLimit(this.#init.spec.bounds)
-    connection.accept(part, { end, limit, bodyEnd, overlap: live.overlap })
+    const { connections } = this.mirrors
+    connection.accept(part, { end, limit, bodyEnd, overlap: live.overlap, connections })
     if (total === 0) this.#end('complete')
   }
 
@@ -445,7 +445,7 @@ export class Fetcher {
     }
     this.mirrors.noteFailure(mirror, now)
     if (error.code === 'STALLED' && connection.answerMs === null) mirror.silences += 1
-    if (isNetworkFailure(error) || error.code === 'STALLED') mirror.poolSize.reset()
+    if (isNetworkFailure(error) || error.code === 'STALLED') this.mirrors.forgetRefusals(mirror)
     // The server behind the redirect may be down: follow the redirects again from the URL that the caller gave.
     mirror.address.resetHop()
     if (this.#pool.size > 0) return

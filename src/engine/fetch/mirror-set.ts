@@ -5,6 +5,7 @@ import type { Interval } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
 import { StartOver } from '../part/start-over.js'
 import { headersFor, mirrorId } from '../protocol.js'
+import { ConnectionRamp } from './connection-ramp.js'
 import type { FetcherInit } from './contract.js'
 import {
   afterBytes,
@@ -32,11 +33,28 @@ const trialSamples = { receiving: 2, silent: 5 }
 /** With `spread`, an address backs off if its speed per connection is below this share of the best one's. */
 const laggingShare = 0.1
 
+/** How often to look whether another number of connections would do better, in milliseconds. */
+const adaptEveryMs = 10
+
+/** What the connections of a fetch do. */
+export interface PoolReading {
+  readonly fetchedBytes: number
+  readonly receiving: number
+  readonly answerMs: number
+  readonly heldBack: boolean
+}
+
 /** The addresses of one fetch. */
 export class MirrorSet {
   readonly all: readonly Mirror[]
   readonly #init: FetcherInit
   #connections: number
+  readonly #ramp: ConnectionRamp
+  #adaptAt = 0
+  /** A rate limit decides how many connections there are. */
+  #isLimited = false
+  /** Where the bytes come from. */
+  #origin: string | null = null
   readonly #spread: boolean
   readonly #sampleIntervalMs: number
   #current: Mirror
@@ -49,6 +67,7 @@ export class MirrorSet {
     const { spec, urls, kept, single, plain, tuning } = init
     this.#init = init
     this.#connections = single ? 1 : spec.connections
+    this.#ramp = new ConnectionRamp(this.#connections, tuning.initialConnections)
     this.#spread = spec.spread === true && urls.length > 1
     this.#sampleIntervalMs = tuning.lowSpeedTimeMs / 10
     const make = (url: string, index: number) => {
@@ -68,7 +87,38 @@ export class MirrorSet {
   /** Changes the number of connections. */
   widen(connections: number): void {
     this.#connections = connections
+    this.#ramp.max = connections
     for (const { poolSize } of this.all) poolSize.max = connections
+  }
+
+  /** Notes from where the bytes come; what is known of that server decides how many connections there are at first. */
+  noteOrigin(origin: string): void {
+    if (origin === this.#origin) return
+    this.#origin = origin
+    const found = this.#init.context.found.of(origin)
+    if (found !== null) this.#ramp.begin(found)
+  }
+
+  /** After a failure of the network: earlier refusals may have had the same cause, and speeds no longer count. */
+  forgetRefusals(mirror: Mirror): void {
+    mirror.poolSize.reset()
+    this.#ramp.forget()
+  }
+
+  /**
+   * Measures whether the connections are worth it; to be called often.
+   *
+   * @returns whether their number has changed.
+   */
+  adapt(pool: PoolReading, limited: boolean, now: number): boolean {
+    if (now < this.#adaptAt) return false
+    this.#adaptAt = now + adaptEveryMs
+    this.#isLimited = limited
+    const { fetchedBytes: bytes, receiving, answerMs, heldBack } = pool
+    const hasChanged = this.#ramp.take({ now, bytes, receiving, answerMs, isHeldBack: limited || heldBack })
+    const { proven } = this.#ramp
+    if (proven !== null && this.#origin !== null) this.#init.context.found.note(this.#origin, proven)
+    return hasChanged
   }
 
   /**
@@ -82,8 +132,13 @@ export class MirrorSet {
 
   /** How many connections may be open at once. */
   get connections(): number {
-    if (this.#spread) return this.#connections
-    return this.#current.poolSize.size + (this.#trial === null ? 0 : 1)
+    if (this.#spread) return this.#worthwhile
+    return Math.min(this.#worthwhile, this.#current.poolSize.size) + (this.#trial === null ? 0 : 1)
+  }
+
+  /** As many connections as have proven to make the fetch faster. */
+  get #worthwhile(): number {
+    return this.#isLimited ? this.#connections : this.#ramp.size
   }
 
   /** Whether more than one address can be used. */
@@ -324,7 +379,7 @@ export class MirrorSet {
       const apart = mirror.identity !== null && this.needsSingleStream(mirror, part)
       return solo || apart || rests || mirror.out !== null ? 0 : mirror.poolSize.size
     })
-    return shares(limits, this.#connections)
+    return shares(limits, this.#worthwhile)
   }
 
   #log(level: 'info' | 'warn', message: string): void {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
+import { FoundConnections } from '../../../src/engine/fetch/connection-ramp.js'
 import { FetchConnection } from '../../../src/engine/fetch/connection.js'
 import type { Outcome } from '../../../src/engine/fetch/outcome.js'
 import { BufferPool } from '../../../src/engine/part/batch-writer.js'
@@ -40,7 +41,8 @@ function begin() {
       tuning: defaultTuning,
       buckets: [],
       proxy: false,
-      batches: new BufferPool(1024, 2),
+      batchesFor: () => new BufferPool(1024, 2),
+      found: new FoundConnections(),
       clock: new ManualClock(),
       gate: new HostGates().for({ remote: false }),
     },
