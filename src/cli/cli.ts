@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { type Command, CommanderError } from 'commander'
-import { createRequire } from 'node:module'
+import nodeModule, { createRequire } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 import { withDefaultCommand, withoutEatenSources } from './default-command.js'
 import { plain } from './format.js'
@@ -22,6 +22,7 @@ async function main(argv: readonly string[]): Promise<number> {
     // The engine is imported lazily, so that --help and usage errors are instant.
     get: async (urls, options) => {
       const { get } = await import('./get.js')
+      await checkOnce()
       tuneCompilers()
       exitCode = await get(urls, options)
     },
@@ -37,6 +38,7 @@ async function main(argv: readonly string[]): Promise<number> {
     },
     files: async (command) => {
       const { runFileCommand } = await import('./files/run.js')
+      await checkOnce()
       tuneCompilers()
       exitCode = await runFileCommand(command)
     },
@@ -82,6 +84,19 @@ async function useSettings(command: Command, args: readonly string[]): Promise<v
     await speakLocale(localeOfTag(locale))
 }
 
+/** Compiling the checks of options takes longer than the few times that they run in a command that ends. */
+async function checkOnce(): Promise<void> {
+  const { config } = await import('zod')
+  config({ jitless: true })
+}
+
+/** Keeps the compiled code for the next run, where Node can do that (22.8 and later). */
+function keepCompiledCode(): void {
+  // Not `* as`: a bundler would import a function by its name that this version of Node may lack.
+  const { enableCompileCache } = nodeModule as { enableCompileCache?: () => unknown }
+  enableCompileCache?.()
+}
+
 /**
  * Sets compiler flags of V8. This must happen after everything is loaded, because the code cache of Node is
  * only valid while the flags are unchanged.
@@ -116,6 +131,8 @@ function flush(stream: NodeJS.WriteStream): Promise<void> {
 
 // A reader that exits (`| head`) or a terminal that closes must not end the download.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+keepCompiledCode()
 
 const exitCode = await main(process.argv)
 

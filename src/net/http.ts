@@ -60,7 +60,8 @@ const gentleMs = 2_000
 
 /** Keeps a pool of connections and makes exchanges on them. Redirects, retries and stalls are up to the caller. */
 export class HttpClient {
-  readonly #direct: Agent
+  /** Made when it is needed, since much of undici is loaded with it. */
+  #direct: Agent | null = null
   readonly #options: Agent.Options
   readonly #poolOptions: Pool.Options
   readonly #open: OpenExchanges = { paused: new Set(), unframed: new Set() }
@@ -121,7 +122,6 @@ export class HttpClient {
       ...this.#poolOptions,
       factory: (origin, options: Pool.Options) => this.#pool(origin, options),
     }
-    this.#direct = new Agent(this.#options)
     const fast = () =>
       new DirectClient({
         clock,
@@ -268,7 +268,7 @@ export class HttpClient {
     const { url } = request
     if (remote !== null) requireAllowed(remote, url)
     const proxy = this.#proxyOf(request)
-    if (proxy === null) return this.#direct
+    if (proxy === null) return (this.#direct ??= new Agent(this.#options))
     const agent = this.#through(proxy)
     return remote === null ? agent : requireAllowedBeyond(remote, url, this.#resolve).then(() => agent)
   }
@@ -316,7 +316,7 @@ export class HttpClient {
     const pools = [...this.#pools].map(async (pool) => await pool.destroy())
     this.#pools.clear()
     const proxied = [...this.#proxied.values()].map(async (agent) => await agent.destroy())
-    const closing = Promise.all([this.#direct.destroy(), ...proxied, ...pools])
+    const closing = Promise.all([this.#direct?.destroy(), ...proxied, ...pools])
     for (const socket of this.#opening) socket.destroy()
     this.#opening.clear()
     await closing

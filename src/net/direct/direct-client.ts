@@ -58,7 +58,8 @@ export class DirectClient implements ExchangeOwner {
   readonly clock: Clock
   readonly namesHosts: boolean
   readonly handOver: ExchangeOwner['handOver']
-  readonly #connect: Connect<DirectTarget>
+  readonly #makeConnector: () => Connect<DirectTarget>
+  #connect: Connect<DirectTarget> | null = null
   /** Of each origin, the one that was used last at the end. */
   readonly #idle = new Map<string, { connection: DirectConnection; timer: Timer }[]>()
   readonly #connections = new Set<DirectConnection>()
@@ -72,7 +73,7 @@ export class DirectClient implements ExchangeOwner {
     this.clock = clock
     this.namesHosts = namesHosts
     this.handOver = handOver
-    this.#connect = connector(directReads(readBytes))
+    this.#makeConnector = () => connector(directReads(readBytes))
   }
 
   /** Whether a request without a proxy should be made here. */
@@ -118,6 +119,7 @@ export class DirectClient implements ExchangeOwner {
       callback(error, null)
     }
     this.#opening.add(fail)
+    this.#connect ??= this.#makeConnector()
     opening = this.#connect(target, (error, socket) => {
       if (!settle()) socket?.destroy()
       else if (error === null) callback(null, this.#opened(url.origin, socket))

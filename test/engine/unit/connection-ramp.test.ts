@@ -19,7 +19,7 @@ interface Run {
 /** Looks every 10 ms at a link without any noise. */
 function run(link: Link, given: Run) {
   const { max = 32, initial = 4, answerMs = 30, ms } = given
-  const { receiving = (size) => size, isHeldBack = () => false } = given
+  const { receiving = (size: number) => size, isHeldBack = () => false } = given
   const ramp = given.ramp ?? new ConnectionRamp(max, initial)
   let bytes = 0
   const sizes: { at: number; size: number }[] = []
