@@ -40,6 +40,7 @@ const pure = new Set(
   [
     'catalog/run.ts',
     'disk/config-names.ts',
+    'disk/lock-owner.ts',
     'disk/model-formats.ts',
     'disk/names.ts',
     'disk/substitutes.ts',

@@ -18,6 +18,7 @@ const leastScore = 92
 const files = [
   'src/catalog/tip.ts',
   'src/disk/config-names.ts',
+  'src/disk/lock-owner.ts',
   'src/disk/model-formats.ts',
   'src/disk/names.ts',
   'src/disk/substitutes.ts',

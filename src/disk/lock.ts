@@ -17,10 +17,11 @@ import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { errnoOf, fsError, isMissing, isOutOfHandles, nullIfMissing, withHandles } from './errors.js'
-import { open, readdir, readFileSync, type Stats } from './fs.js'
+import { open, readdir, type Stats } from './fs.js'
 import { io } from './io.js'
+import { judgeOwner, judgeSilence, type OwnerFacts, staleMs } from './lock-owner.js'
 import { isSame } from './stamp.js'
-import { bootId, hostId, isExactBootId } from './system.js'
+import { bootId, hostId, isExactBootId, processExists, processStartMs, processStat } from './system.js'
 
 /** A lock that is held. */
 export interface FileLock {
@@ -40,8 +41,6 @@ const beatMs = 20_000
 
 /** How often to look whether an owner that may be dead gives a sign of life. */
 const watchMs = 1_000
-
-const staleMs = 60_000
 
 /** Writing a name into a new lock takes a moment, unless its writer is killed in it. */
 const tornMs = 2_000
@@ -70,6 +69,8 @@ const ownerSchema = lazily(() =>
      * reused.
      */
     startTime: z.string().nullable(),
+    /** When the process began, in milliseconds of the monotonic clock; null if unknown. */
+    startedMs: z.number().nullable().optional(),
     /** Thread of that process. */
     thread: z.string().optional(),
     token: z.string().min(1),
@@ -357,15 +358,24 @@ function parseOwner(text: string): Owner | null {
 async function silenceOf(found: FoundLock, base: string): Promise<'alive' | 'dead' | number> {
   const { owner, isTorn } = found
   if (isTorn) return 'dead'
-  if (owner !== null && owner.host === self().host) {
-    if (isExactBootId(owner.bootId) && isExactBootId(bootId()) && owner.bootId !== bootId()) return 'dead'
-    if (owner.thread !== undefined && deadThreads.has(owner.thread)) return 'dead'
-    const alive = isProcessAlive(owner)
-    if (alive !== null) return alive ? 'alive' : 'dead'
+  // The process ids of other machines and containers mean nothing here.
+  if (owner?.host !== self().host) return judgeSilence(null, await ageOf(found, base), own())
+  if (owner.thread !== undefined && deadThreads.has(owner.thread)) return 'dead'
+  const facts = { ...own(), stat: processStat(owner.pid), exists: processExists(owner.pid) }
+  const verdict = judgeOwner(owner, facts)
+  return verdict === 'unknown' ? judgeSilence(owner, await ageOf(found, base), facts) : verdict
+}
+
+/** What is known of this process, to judge the owners of locks by. */
+function own(): Omit<OwnerFacts, 'stat' | 'exists'> {
+  const { pid, startedMs } = self()
+  return {
+    pid,
+    bootId: bootId(),
+    isExact: isExactBootId,
+    startedMs: startedMs ?? null,
+    runningMs: process.uptime() * 1_000,
   }
-  const age = await ageOf(found, base)
-  // A time far in the future is as stale as one in the past: a living owner would have corrected it.
-  return Math.abs(age) > staleMs ? 'dead' : Math.max(0, age)
 }
 
 /** Waits for a sign of life of an owner that was heard of recently, and may have been killed since. */
@@ -386,36 +396,6 @@ async function watch(
     if (now.mtimeMs !== found.mtimeMs) return 'alive'
   }
   return 'dead'
-}
-
-/** Whether the owner's process is running; null when some process has its pid, but it may be another one. */
-function isProcessAlive(owner: Owner): boolean | null {
-  const stat = readStat(owner.pid)
-  // A zombie is dead, although its pid stays in use until its parent reaps it.
-  if (stat !== null && (stat.state === 'Z' || stat.state === 'X')) return false
-  if (stat !== null && owner.startTime !== null) return stat.startTime === owner.startTime
-  // Other threads of this process have their own list of held locks.
-  if (owner.pid === process.pid) return true
-  try {
-    process.kill(owner.pid, 0)
-  } catch (error) {
-    if (errnoOf(error) === 'ESRCH') return false
-  }
-  return null
-}
-
-/** State and start time of a process on Linux (proc_pid_stat(5), fields 3 and 22); null elsewhere. */
-function readStat(pid: number | 'self'): { state: string; startTime: string } | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // Field 2, the command, is in parentheses and may itself contain spaces and parentheses.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    const state = fields[0]
-    const startTime = fields[19]
-    return state === undefined || startTime === undefined ? null : { state, startTime }
-  } catch {
-    return null
-  }
 }
 
 /**
@@ -471,7 +451,8 @@ function self(): Omit<Owner, 'token'> {
     pid: process.pid,
     host: hostId(),
     bootId: bootId(),
-    startTime: readStat('self')?.startTime ?? null,
+    startTime: processStat('self')?.startTime ?? null,
+    startedMs: processStartMs(),
     thread,
   }
   return cachedSelf

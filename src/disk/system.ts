@@ -2,6 +2,7 @@ import { homedir, hostname, uptime } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { systemClock } from '../util/clock.js'
+import { errnoOf } from './errors.js'
 import { existsSync, readFileSync, readlinkSync } from './fs.js'
 
 let cached: string | undefined
@@ -68,6 +69,60 @@ function processNamespace(): string {
   } catch {
     return ''
   }
+}
+
+// ---- Processes, to tell whether the owner of a lock is alive.
+
+/**
+ * State and start time of a process on Linux (proc_pid_stat(5), fields 3 and 22); null elsewhere, and if there is no
+ * such process.
+ */
+export function processStat(pid: number | 'self'): { state: string; startTime: string } | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // Field 2, the command, is in parentheses and may itself contain spaces and parentheses.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    const state = fields[0]
+    const startTime = fields[19]
+    return state === undefined || startTime === undefined ? null : { state, startTime }
+  } catch {
+    return null
+  }
+}
+
+/** Whether some process of this machine has an id; null if that can't be told. */
+export function processExists(pid: number): boolean | null {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return errnoOf(error) === 'ESRCH' ? false : null
+  }
+}
+
+/** A reading of two clocks that took longer was interrupted, in milliseconds. */
+const promptMs = 1
+
+/** How often the clocks are read at most. */
+const maxReadings = 10
+
+/**
+ * When this process began, in milliseconds of the monotonic clock, to within a few milliseconds. The same in all of
+ * its threads, whatever happens to the wall clock, and while the machine sleeps.
+ *
+ * @returns null where the monotonic clock begins with the process, as in Bun and Deno, and not with the boot.
+ */
+export function processStartMs(): number | null {
+  let start = 0
+  let shortest = Infinity
+  for (let count = 0; count < maxReadings && shortest > promptMs; count += 1) {
+    const before = Number(process.hrtime.bigint()) / 1e6
+    const runningMs = process.uptime() * 1_000
+    const took = Number(process.hrtime.bigint()) / 1e6 - before
+    if (took >= shortest) continue
+    shortest = took
+    start = Math.round(before - runningMs)
+  }
+  return start > 1 ? start : null
 }
 
 // ---- Files of the build that are not imported, such as a worker's entry or a page.
