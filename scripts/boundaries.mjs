@@ -58,6 +58,7 @@ const pure = new Set(
     'engine/fetch/response-rules.ts',
     'engine/fetch/retry-budget.ts',
     'engine/fetch/segments.ts',
+    'engine/part/allocation.ts',
     'engine/part/identity.ts',
     'engine/part/intervals.ts',
     'engine/part/live-journal.ts',

@@ -33,6 +33,7 @@ const files = [
   'src/engine/fetch/response-rules.ts',
   'src/engine/fetch/retry-budget.ts',
   'src/engine/fetch/segments.ts',
+  'src/engine/part/allocation.ts',
   'src/engine/part/identity.ts',
   'src/engine/part/intervals.ts',
   'src/engine/part/journal.ts',

@@ -4,9 +4,10 @@ import type { Mutation } from './bundle.js'
 /** By what is wrong with them. */
 export const mutants: Readonly<Record<string, Mutation>> = {
   'a kept part is cut before it gets its length': {
-    file: 'engine/part/part-file.ts',
-    find: 'if (sized) await io.ftruncate(fd, total)',
-    replace: 'if (sized) { await io.ftruncate(fd, Math.min(total, 5_000)); await io.ftruncate(fd, total) }',
+    file: 'engine/part/extend.ts',
+    find: "if (how !== 'none') await io.ftruncate(fd, total)",
+    replace: `await io.ftruncate(fd, Math.min(total, 5_000))
+  if (how !== 'none') await io.ftruncate(fd, total)`,
   },
   'a 200 is written where a range was requested': {
     file: 'engine/fetch/response-rules.ts',

@@ -4,14 +4,21 @@ import type { ResponseHead } from '../../net/exchange.js'
 import type { Hop } from '../../net/redirects.js'
 import { growingTimeout } from '../../net/retry.js'
 import { ifRangeOf } from '../part/identity.js'
-import { type IntervalSet, size, union } from '../part/intervals.js'
+import { covers, type IntervalSet, union } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
 import { FetchConnection, type ConnectionContext } from './connection.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import type { Outcome } from './outcome.js'
 import { maxBoundedBytes } from './request-form.js'
-import { type ActiveSegment, nextSegment, type SegmentAssignment, slowest, straggler } from './segments.js'
+import {
+  type ActiveSegment,
+  nextSegment,
+  type SegmentAssignment,
+  slowest,
+  straggler,
+  windowFor,
+} from './segments.js'
 
 /** A connection, together with the state that its pool keeps for it. */
 export interface LiveConnection {
@@ -79,6 +86,8 @@ interface SharedFile {
   minSegmentBytes: number
   /** The longest range that the server serves. */
   maxRangeBytes: number
+  /** See {@link PartFile.fillsGaps}. */
+  fillsGaps: boolean
 }
 
 /** How many bytes before `start` are compared at most, in bytes. */
@@ -120,6 +129,8 @@ export class ConnectionPool {
   /** The shortest response time so far, in milliseconds. */
   #answerMs = Infinity
   #slowCheckAt = 0
+  /** There was no segment for another connection when one was last asked for. */
+  #mustWait = false
   /** Bytes per second of connections that have ended, oldest first. */
   #usualSpeeds: readonly number[] = []
 
@@ -155,14 +166,15 @@ export class ConnectionPool {
     return this.#fetchedBytes
   }
 
-  /** How many bytes of a file are on disk or being fetched. */
-  assignedBytes({ written, identity: { total } }: PartFile): number {
+  /** Whether all bytes of a file are on disk or being fetched, or those that are not must wait for others. */
+  isAllAssigned({ written, fillsGaps, identity: { total } }: PartFile): boolean {
+    if (fillsGaps && this.#mustWait) return true
     let taken = written
     for (const { connection, from } of this.#live.values()) {
       const end = connection.end ?? total
       if (end !== null && end > from) taken = union(taken, [[from, end]])
     }
-    return size(taken)
+    return total !== null && covers(taken, 0, total)
   }
 
   /** Sends a request. */
@@ -247,7 +259,7 @@ export class ConnectionPool {
   }
 
   #assign(
-    { total, written, connections, minSegmentBytes, maxRangeBytes }: SharedFile,
+    { total, written, connections, minSegmentBytes, maxRangeBytes, fillsGaps }: SharedFile,
     except: LiveConnection | null,
   ): SegmentAssignment | null {
     let received = written
@@ -261,7 +273,12 @@ export class ConnectionPool {
     // A single connection fetches up to the end: bytes arrive in order anyway, and every request has a cost.
     const usual = connections === 1 ? Infinity : Math.floor(Math.min(largestMaxSegmentBytes, adapted))
     const maxSegmentBytes = Math.min(usual, maxRangeBytes)
-    return nextSegment({ received, total, active, connections, minSegmentBytes, maxSegmentBytes })
+    const pace = { connections, minSegmentBytes, usual: this.#usualSpeeds, answerMs: this.#answerMs }
+    const windowBytes = fillsGaps ? windowFor(pace) : Infinity
+    const limits = { connections, minSegmentBytes, maxSegmentBytes, windowBytes }
+    const segment = nextSegment({ received, total, active, ...limits })
+    this.#mustWait = segment === null
+    return segment
   }
 
   /** Stops the connections to an address that have no response yet. */
@@ -391,7 +408,8 @@ export class Requests {
     const { connections } = this.#mirrors
     const maxRangeBytes = forms.bounded ? maxBoundedBytes : Infinity
     const minSegmentBytes = this.#minSegmentBytes
-    return { total, written: part.written, connections, minSegmentBytes, maxRangeBytes }
+    const { written, fillsGaps } = part
+    return { total, written, connections, minSegmentBytes, maxRangeBytes, fillsGaps }
   }
 
   /** Sends the request for a range. */

@@ -122,7 +122,10 @@ export class Fetcher {
     const { limited } = this.#growth
     const replaced = this.mirrors.sampleSpeeds(this.#part, now, limited)
     if (replaced !== null) this.#pool.stop(replaced)
-    if (this.#adapt(now) || this.mirrors.grow(now) || limited || this.mirrors.all.length > 1) this.#pump()
+    // A window moves with every byte.
+    const mayHaveMoved = this.#part?.fillsGaps === true
+    const hasRoom = this.#adapt(now) || this.mirrors.grow(now)
+    if (hasRoom || limited || mayHaveMoved || this.mirrors.all.length > 1) this.#pump()
   }
 
   /** Returns whether there may be more connections now, or should be fewer. */
@@ -134,9 +137,7 @@ export class Fetcher {
   get #isIdle(): boolean {
     const part = this.#part
     if (part === null || this.#probing || this.#growth.limited) return false
-    return (
-      this.#pool.size < this.mirrors.connections && this.#pool.assignedBytes(part) >= (this.total ?? Infinity)
-    )
+    return this.#pool.size < this.mirrors.connections && this.#pool.isAllAssigned(part)
   }
 
   // ---- choosing requests ----

@@ -28,6 +28,11 @@ export interface SegmentSituation {
    * file, so that the hasher, which follows the front, has little left to do when the last byte arrives.
    */
   maxSegmentBytes?: number
+  /**
+   * How far behind the first missing byte a segment may begin. Default unlimited. It is bounded where the file system
+   * fills the space before a write with zeros, so a segment before bytes that are there already may begin anywhere.
+   */
+  windowBytes?: number
 }
 
 /**
@@ -56,16 +61,23 @@ const worthwhileSeconds = 5
  * The lowest gap is filled first, because the hasher follows the front of the file. A fair share is taken from the
  * start of the gap: on a new file, `connections` calls in a row return that many even, contiguous segments. When no
  * gap is left, the second half of the largest remaining segment is taken over, unless the halves would be smaller
- * than `minSegmentBytes`.
+ * than `minSegmentBytes`. The same happens while the lowest gap begins behind the window.
  *
- * @returns null when nothing is worth another connection.
+ * @returns null when nothing is worth another connection, or must wait until the first missing byte has come.
  */
 export function nextSegment(situation: SegmentSituation): SegmentAssignment | null {
-  const { received, total, active, connections, minSegmentBytes, maxSegmentBytes = Infinity } = situation
+  const { received, total, active, connections, minSegmentBytes } = situation
+  // The bytes of a single connection arrive in order.
+  const windowBytes = connections > 1 ? (situation.windowBytes ?? Infinity) : Infinity
+  const maxSegmentBytes = Math.min(
+    situation.maxSegmentBytes ?? Infinity,
+    Math.floor(windowBytes / Math.max(1, connections)),
+  )
+  const horizon = Math.max(frontier(received) + windowBytes, received.at(-1)?.[1] ?? 0)
   let taken = received
   for (const { position, end } of active) taken = add(taken, position, end)
   const start = frontier(taken)
-  if (start < total) {
+  if (start < total && start < horizon) {
     // `taken[0]` is the run that ends at `start`, unless byte 0 itself is free.
     const end = Math.min(total, taken[start === 0 ? 0 : 1]?.[0] ?? total)
     const share = Math.ceil((total - size(clip(received, total))) / Math.max(1, connections))
@@ -74,15 +86,16 @@ export function nextSegment(situation: SegmentSituation): SegmentAssignment | nu
   }
   let victim: ActiveSegment | null = null
   for (const candidate of active) {
+    if (splitPoint(candidate, horizon) - candidate.position < minSegmentBytes) continue
     if (victim === null || remainingBytes(candidate) > remainingBytes(victim)) victim = candidate
   }
   if (victim === null || remainingBytes(victim) < Math.max(2, 2 * minSegmentBytes)) return null
-  return {
-    kind: 'steal',
-    victim: victim.id,
-    start: victim.position + Math.ceil(remainingBytes(victim) / 2),
-    end: victim.end,
-  }
+  return { kind: 'steal', victim: victim.id, start: splitPoint(victim, horizon), end: victim.end }
+}
+
+/** Where the second half of what a segment has left begins, or what of it lies behind the window. */
+function splitPoint(segment: ActiveSegment, horizon: number): number {
+  return Math.min(segment.position + Math.ceil(remainingBytes(segment) / 2), horizon)
 }
 
 function remainingBytes(segment: ActiveSegment): number {
@@ -139,6 +152,40 @@ export function straggler(
     if (found === null || seconds > found.seconds) found = { id, seconds }
   }
   return found?.id ?? null
+}
+
+/** Shortest and longest time that a connection should take for a segment in a window, in milliseconds. */
+const windowedMs = { least: 400, most: 2_000 } as const
+
+/** A segment in a window takes this many response times, so that waiting for them costs a tenth of the time. */
+const answersPerSegment = 10
+
+/** Size of a segment in a window while no speed is known, in bytes. */
+const untriedBytes = 4 * 1024 * 1024
+
+/**
+ * How far behind the first missing byte a segment may begin where the file system fills the space before a write with
+ * zeros. Zeros cost little when they are overwritten before they leave the page cache, so the window holds what arrives
+ * in a second or less; but not less than it takes to keep all connections busy.
+ *
+ * @param usual - speeds of the connections that have finished lately, in bytes per second.
+ * @param answerMs - response time of the server in milliseconds.
+ */
+export function windowFor({
+  connections,
+  minSegmentBytes,
+  usual,
+  answerMs,
+}: {
+  connections: number
+  minSegmentBytes: number
+  usual: readonly number[]
+  answerMs: number
+}): number {
+  const ms = Math.min(windowedMs.most, Math.max(windowedMs.least, answerMs * answersPerSegment))
+  const speed = medianOfSorted(usual.toSorted((a, b) => a - b))
+  const bytes = usual.length === 0 ? untriedBytes : Math.round((speed * ms) / 1_000)
+  return connections * Math.max(1, minSegmentBytes, bytes)
 }
 
 function medianOfSorted(values: readonly number[]): number {

@@ -11,15 +11,14 @@ import { DownloadError, isDownloadError } from '../../errors.js'
 import type { RemoteGrant } from '../../net/address-policy.js'
 import { Latest } from '../../util/schedule.js'
 import { mirrorId } from '../protocol.js'
+import { unsizedBytes } from './allocation.js'
+import { extend, type Extended } from './extend.js'
 import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
 import { type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
 import { JournalFiles, type PartState } from './journal-files.js'
 import { datasync, isSameInode, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
 import { partLost, StartOver } from './start-over.js'
-
-/** A new part up to this size is not extended to its full length beforehand, in bytes. */
-const unsizedBytes = 256 * 1024
 
 /** Bytes cut off the part when the disk is full, to make room for the journal; more than any journal needs. */
 const journalRoomBytes = 64 * 1024
@@ -56,6 +55,8 @@ export class PartFile {
   readonly fd: number
   /** Whether the file was extended to its full length when it was opened. */
   readonly #sized: boolean
+  /** Whether the file system fills the space before a write far ahead with zeros. */
+  readonly fillsGaps: boolean
   #inode: string | null = null
   readonly #url: string
   readonly #sha256: string | null
@@ -84,9 +85,10 @@ export class PartFile {
   /** Digest of the file, if it was written with a single write. */
   #wholeSha256: string | null = null
 
-  private constructor(fd: number, sized: boolean, init: PartInit) {
+  private constructor(fd: number, { sized, filling }: Extended, init: PartInit) {
     this.fd = fd
     this.#sized = sized
+    this.fillsGaps = filling
     this.paths = init.paths
     this.#url = init.url
     this.#sha256 = init.sha256
@@ -112,12 +114,8 @@ export class PartFile {
     let fd: number | null = null
     try {
       fd = await (resume === null ? openNew(paths) : openKept(paths))
-      // With the full length from the start, the size alone shows whether the part was truncated. A file that a
-      // single write fills does not need that.
-      const { total } = init.identity
-      const sized = total !== null && (resume !== null || total > unsizedBytes)
-      if (sized) await io.ftruncate(fd, total)
-      return new PartFile(fd, sized, init)
+      // With the full length from the start, the size alone shows whether the part was truncated.
+      return new PartFile(fd, await extend(fd, init.identity.total, resume === null), init)
     } catch (error) {
       if (fd !== null) await io.close(fd).catch(() => undefined)
       throw fsError(error, 'opening the part file')

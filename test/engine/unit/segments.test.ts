@@ -6,8 +6,16 @@ import {
   nextSegment,
   slowest,
   straggler,
+  windowFor,
 } from '../../../src/engine/fetch/segments.js'
-import { add, covers, type IntervalSet, size, subtract } from '../../../src/engine/part/intervals.js'
+import {
+  add,
+  covers,
+  frontier,
+  type IntervalSet,
+  size,
+  subtract,
+} from '../../../src/engine/part/intervals.js'
 
 describe('nextSegment', () => {
   const MiB = 1024 * 1024
@@ -124,6 +132,61 @@ describe('nextSegment', () => {
     expect(nextSegment({ ...situation, maxSegmentBytes: 80 })).toEqual({ kind: 'gap', start: 0, end: 50 })
   })
 
+  describe('with a window', () => {
+    const situation = { total: 1_000, active: [], connections: 4, minSegmentBytes: 8, windowBytes: 100 }
+
+    it('divides the window, not the file', () => {
+      expect(nextSegment({ ...situation, received: [] })).toEqual({ kind: 'gap', start: 0, end: 25 })
+      expect(nextSegment({ ...situation, received: [], maxSegmentBytes: 10 })).toMatchObject({ end: 10 })
+    })
+
+    it('begins no segment behind it, and takes over from others instead', () => {
+      const active = [
+        { id: 1, position: 0, end: 25 },
+        { id: 2, position: 30, end: 100 },
+      ]
+      const received: IntervalSet = [[25, 30]]
+      expect(nextSegment({ ...situation, received, active })).toEqual({
+        kind: 'steal',
+        victim: 2,
+        start: 65,
+        end: 100,
+      })
+      const narrow = { ...situation, received: [[0, 10]] as IntervalSet, windowBytes: 20 }
+      // The segment of a connection that was once alone goes to the end.
+      expect(nextSegment({ ...narrow, active: [{ id: 1, position: 10, end: 1_000 }] })).toEqual({
+        kind: 'steal',
+        victim: 1,
+        start: 30,
+        end: 1_000,
+      })
+      const nearEnd = [
+        { id: 1, position: 10, end: 25 },
+        { id: 2, position: 25, end: 1_000 },
+      ]
+      expect(nextSegment({ ...narrow, active: nearEnd })).toBeNull()
+    })
+
+    it('fills gaps before bytes that are there already wherever they are', () => {
+      const received: IntervalSet = [
+        [0, 10],
+        [300, 310],
+        [900, 910],
+      ]
+      const active = [{ id: 1, position: 10, end: 300 }]
+      expect(nextSegment({ ...situation, received, active })).toEqual({ kind: 'gap', start: 310, end: 335 })
+      const behind = [...active, { id: 2, position: 310, end: 900 }]
+      expect(nextSegment({ ...situation, received, active: behind })).toMatchObject({
+        kind: 'steal',
+        victim: 2,
+      })
+    })
+
+    it('is none for a single connection, whose bytes come in order', () => {
+      expect(nextSegment({ ...situation, received: [], connections: 1 })).toMatchObject({ end: 1_000 })
+    })
+  })
+
   it('has nothing to do for a complete or empty file', () => {
     const situation = { active: [], connections: 4, minSegmentBytes: 1 }
     expect(nextSegment({ ...situation, received: [[0, 10]], total: 10 })).toBeNull()
@@ -136,6 +199,7 @@ describe('nextSegment', () => {
       connections: fc.integer({ min: 1, max: 9 }),
       minSegmentBytes: fc.integer({ min: 1, max: 40 }),
       maxSegmentBytes: fc.constantFrom(1, 30, 200, Infinity),
+      windowBytes: fc.constantFrom(1, 40, 150, Infinity),
       kept: fc.array(fc.tuple(fc.nat({ max: 600 }), fc.nat({ max: 60 })), { maxLength: 6 }),
       // Each step: which connection moves, by how much, and whether it drops afterwards.
       steps: fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 50 }), fc.nat({ max: 9 })), {
@@ -144,7 +208,7 @@ describe('nextSegment', () => {
       }),
     })
     fc.assert(
-      fc.property(plans, ({ total, connections, minSegmentBytes, maxSegmentBytes, kept, steps }) => {
+      fc.property(plans, ({ total, connections, minSegmentBytes, kept, steps, ...limits }) => {
         let received: IntervalSet = []
         for (const [start, length] of kept) received = add(received, start, Math.min(total, start + length))
         const times = Array.from<unknown, number>({ length: total }, (_, index) =>
@@ -154,9 +218,10 @@ describe('nextSegment', () => {
         let nextId = 0
         const startAll = () => {
           while (active.length < connections) {
-            const situation = { received, total, active, connections, minSegmentBytes, maxSegmentBytes }
-            const segment = nextSegment(situation)
+            const segment = nextSegment({ received, total, active, connections, minSegmentBytes, ...limits })
             if (segment === null) return
+            const windowEnd = frontier(received) + (connections === 1 ? Infinity : limits.windowBytes)
+            expect(segment.start).toBeLessThanOrEqual(Math.max(windowEnd, received.at(-1)?.[1] ?? 0))
             expect(segment.start).toBeGreaterThanOrEqual(0)
             expect(segment.end).toBeGreaterThan(segment.start)
             expect(segment.end).toBeLessThanOrEqual(total)
@@ -194,6 +259,38 @@ describe('nextSegment', () => {
         }
         expect(times.every((count) => count === 1)).toBe(true)
         expect(nextSegment({ received, total, active: [], connections, minSegmentBytes })).toBeNull()
+      }),
+    )
+  })
+})
+
+describe('windowFor', () => {
+  const MiB = 1024 * 1024
+  const pace = { connections: 4, minSegmentBytes: MiB, usual: [10 * MiB], answerMs: 1 }
+
+  it.each([
+    ['the speed is unknown', { usual: [] }, 16 * MiB],
+    ['the server answers at once', {}, 16 * MiB],
+    ['the server is far away', { answerMs: 100 }, 40 * MiB],
+    ['the server takes for ever', { answerMs: 60_000 }, 80 * MiB],
+    ['the connections are slow', { usual: [0.1 * MiB] }, 4 * MiB],
+    ['one connection was slow', { usual: [0.1 * MiB, 10 * MiB, 12 * MiB] }, 16 * MiB],
+  ])('when %s', (_name, change, expected) => {
+    expect(windowFor({ ...pace, ...change })).toBe(expected)
+  })
+
+  it('has a segment for each connection, and no more than two seconds bring', () => {
+    const paces = fc.record({
+      connections: fc.integer({ min: 1, max: 64 }),
+      minSegmentBytes: fc.integer({ min: 1, max: 4 * MiB }),
+      usual: fc.array(fc.integer({ min: 1, max: 1000 * MiB }), { minLength: 1, maxLength: 8 }),
+      answerMs: fc.oneof(fc.nat(10_000), fc.constant(Infinity)),
+    })
+    fc.assert(
+      fc.property(paces, ({ connections, minSegmentBytes, usual, answerMs }) => {
+        const bytes = windowFor({ connections, minSegmentBytes, usual, answerMs })
+        expect(bytes).toBeGreaterThanOrEqual(connections * minSegmentBytes)
+        expect(bytes).toBeLessThanOrEqual(connections * Math.max(minSegmentBytes, 2 * Math.max(...usual) + 1))
       }),
     )
   })

@@ -1,0 +1,42 @@
+/** Extends a part file to its full length, where that costs nothing. */
+import { io } from '../../disk/io.js'
+import { extensionOf, fillsGaps, trialBytes } from './allocation.js'
+
+/** What became of it. */
+export interface Extended {
+  /** Whether the file has its full length. */
+  sized: boolean
+  /** Whether its file system fills gaps with zeros, see {@link fillsGaps}. */
+  filling: boolean
+}
+
+/**
+ * Extends an open part file to its full length, unless the file system would fill it with zeros.
+ *
+ * @param total - size of the file in bytes; null if unknown.
+ * @param isNew - whether the part was just created.
+ * @param platform - for tests. Default: `process.platform`.
+ * @throws the error of the file system.
+ */
+export async function extend(
+  fd: number,
+  total: number | null,
+  isNew: boolean,
+  platform: string = process.platform,
+): Promise<Extended> {
+  const isWindows = platform === 'win32'
+  if (total === null) return { sized: false, filling: isWindows }
+  const before = isNew ? { size: 0, blocks: 0 } : await io.fstat(fd)
+  const how = extensionOf({ length: before.size, total, isNew }, platform)
+  if (how === 'trial') {
+    const to = before.size + trialBytes
+    await io.ftruncate(fd, to)
+    const { blocks } = await io.fstat(fd)
+    if (fillsGaps({ platform, from: before.size, to, blocksBefore: before.blocks, blocksAfter: blocks })) {
+      await io.ftruncate(fd, before.size)
+      return { sized: false, filling: true }
+    }
+  }
+  if (how !== 'none') await io.ftruncate(fd, total)
+  return { sized: how !== 'none', filling: isWindows }
+}
