@@ -6,7 +6,7 @@ import type { Download } from '../download/download.js'
 import type { GroupEntry } from '../download/group.js'
 import type { DownloadOptions } from '../download/options.js'
 import { sameList } from '../download/request.js'
-import { findInCache } from '../layouts/hf-lookup.js'
+import { findInCache, findUnlinked } from '../layouts/hf-lookup.js'
 import { blobFolder, snapshotPath } from '../layouts/hf-paths.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
@@ -144,7 +144,10 @@ async function locationInCache(
   if (cached === null) return null
   const root = destinations.folderOf({ directory: directoryOf(manager, entry, directory), mode: null })
   const place = await findInCache(root, cached)
-  if (place === null) return null
+  if (place === null) {
+    const unlinked = await findUnlinked(root, cached)
+    return unlinked === null ? null : { path: unlinked, blob: null, stamp: null, files: null, foreign: false }
+  }
   const path = join(root, ...snapshotPath(place))
   const blob = join(root, ...blobFolder(place), place.blob)
   return { path, blob, stamp: null, files: null, foreign: false }

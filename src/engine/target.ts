@@ -11,12 +11,14 @@ import { type FileStamp, isSame, stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
+import { type CachedFile, inSnapshot } from '../layouts/cache-index.js'
 import type { Clock } from '../util/clock.js'
 import type { HashService } from './hash/hasher.js'
 import { inspectLeftover, isForeign, type Leftover } from './part/journal.js'
 import { addressesOf, type TransferEvent, type TransferResult, type TransferSpec } from './protocol.js'
 import type { Reservation } from './reservation.js'
 import type { Share } from './shared.js'
+import { gitOidOf } from './verify.js'
 
 /** Either the lock on the target, or the reason why it can't be written. */
 type Claim = { lock: FileLock; refusal: null } | { lock: null; refusal: DownloadError }
@@ -219,6 +221,19 @@ export async function hashFile(
   }
 }
 
+/** Computes Git's ID of a file. */
+async function hashGitBlob(path: string, size: number): Promise<string> {
+  const handle = await withHandles(() => open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
+  try {
+    return await gitOidOf(async (position, length) => {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, position)
+      return buffer.subarray(0, bytesRead)
+    }, size)
+  } finally {
+    await handle.close()
+  }
+}
+
 async function statTarget(path: string): Promise<Stats | null> {
   let stat: Stats | null
   try {
@@ -335,7 +350,10 @@ const adoptionMethods: Readonly<Record<AdoptedBy, string>> = {
   copy: 'as a copy',
 }
 
-/** Checks the target first, then the caches, if the digest is known and the caller allows it. */
+/**
+ * Checks the target first; then its snapshot, where another program may have stored a file of a cache without a blob;
+ * then the caches of other programs, if the caller allows it. Without a digest, only the target counts.
+ */
 export async function findFile(
   target: Target,
   spec: TransferSpec,
@@ -348,37 +366,41 @@ export async function findFile(
   emit: (event: TransferEvent) => void,
 ): Promise<ExistingVerdict> {
   const existing = await checkExisting(target, spec, hashes, aborted)
-  const { adopt = null, sha256, size, force } = spec
-  if (existing.kind === 'right' || adopt === null || sha256 === null || force || !target.isWritable)
-    return existing
-  const { filename, repository, caches, share } = adopt
-  const adopted = await adoptFile({
-    wanted: { sha256, size, filename, repository },
-    caches: common.index(caches),
+  const { adopt = null, cache = null, gitOid = null, sha256, size, force } = spec
+  if (existing.kind === 'right' || force || !target.isWritable) return existing
+  const hash = (path: string, bytes: number) => hashFile(path, bytes, hashes, aborted)
+  const init = {
     target: target.paths.target,
     temporary: target.paths.adopted,
     mode: target.existing === null ? defaultFileMode() : target.existing.mode & 0o777,
-    share,
-    hash: (path, bytes) => hashFile(path, bytes, hashes, aborted),
     signal: aborted,
-    reserve: (bytes) => space.take(bytes),
-    onRefused: ({ cache }, reason) => {
-      emit({ type: 'log', level: 'warn', message: `A file in the ${cache} cache ${reason}; it is not used.` })
+    reserve: (bytes: number) => space.take(bytes),
+    onRefused: ({ cache: name }: CachedFile, reason: string) => {
+      emit({ type: 'log', level: 'warn', message: `A file in the ${name} cache ${reason}; it is not used.` })
     },
-  })
+  }
+  const right = (stats: Stats, digest: string) => {
+    const stamp = stampOf(stats, digest)
+    return { kind: 'right', size: stats.size, sha256: digest, verified: sha256 !== null, stamp } as const
+  }
+  // The name of a blob is its digest, of one kind or the other.
+  const blob = sha256 ?? gitOid
+  if (cache !== null && blob !== null && target.existing === null) {
+    const wanted = { sha256: blob, size, filename: cache.path, repository: null }
+    const how = { hash: sha256 === null ? hashGitBlob : hash, share: true }
+    const own = await adoptFile({ ...init, ...how, wanted, caches: inSnapshot(cache) })
+    if (own !== null) return right(own.stats, sha256 ?? (await hash(target.paths.target, own.stats.size)))
+  }
+  if (adopt === null || sha256 === null) return existing
+  const { filename, repository, caches, share } = adopt
+  const wanted = { sha256, size, filename, repository }
+  const adopted = await adoptFile({ ...init, hash, wanted, caches: common.index(caches), share })
   if (adopted === null) return existing
-  const { from, cache, by, stats } = adopted
+  const { from, cache: name, by, stats } = adopted
   emit({
     type: 'log',
     level: 'info',
-    message: `Taken from the ${cache} cache ${adoptionMethods[by]}; nothing to download.`,
+    message: `Taken from the ${name} cache ${adoptionMethods[by]}; nothing to download.`,
   })
-  return {
-    kind: 'right',
-    size: stats.size,
-    sha256,
-    verified: true,
-    stamp: stampOf(stats, sha256),
-    adoptedFrom: from,
-  }
+  return { ...right(stats, sha256), adoptedFrom: from }
 }

@@ -52,7 +52,7 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
     )
   }
   if (expected.sha256 === null && (expected.gitOid ?? null) !== null) {
-    const oid = await gitOidOf(part, size)
+    const oid = await gitOidOf((position, length) => part.read(position, length), size)
     if (oid !== expected.gitOid) {
       await requireNoSubstitute(part, filename, size)
       throw new DownloadError(
@@ -89,11 +89,16 @@ export function headCheck(
 /**
  * Git's ID for a blob: SHA-1 over its length and its bytes. Only used for small files, which are stored in Git
  * itself.
+ *
+ * @param read - reads bytes at a position; fewer at the end of the file.
  */
-async function gitOidOf(part: PartFile, size: number): Promise<string> {
+export async function gitOidOf(
+  read: (position: number, length: number) => Promise<Buffer>,
+  size: number,
+): Promise<string> {
   const hash = createHash('sha1').update(`blob ${size}\0`)
   for (let at = 0; at < size;) {
-    const bytes = await part.read(at, Math.min(stepBytes, size - at))
+    const bytes = await read(at, Math.min(stepBytes, size - at))
     if (bytes.length === 0) throw partLost()
     hash.update(bytes)
     at += bytes.length

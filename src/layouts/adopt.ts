@@ -22,7 +22,7 @@ export type AdoptedBy = 'reflink' | 'link' | 'copy'
 /** Parameters of {@link adoptFile}. */
 export interface AdoptInit {
   wanted: WantedFile
-  caches: CacheIndex
+  caches: Pick<CacheIndex, 'find'>
   /** Final path of the file. */
   target: string
   /** Temporary path beside the target. An existing file is deleted first, and none is left at the end. */

@@ -8,7 +8,7 @@ import { join, relative } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
 import { lstat, readdir } from '../disk/fs.js'
 import { type Clock, systemClock } from '../util/clock.js'
-import { repositoryFolder } from './hf-paths.js'
+import { type CacheSpec, repositoryFolder, snapshotPath } from './hf-paths.js'
 import type { KnownCaches } from './known-caches.js'
 
 /** The file to search for. */
@@ -45,16 +45,21 @@ const repository = /^(?:models|datasets|spaces)--/
 
 const digestName = /^[0-9a-f]{64}$/
 
+/** Files by the last part of their name, with their repository and the path in it. */
+type NamedFiles = Map<string, { path: string; repository: string; inside: string }[]>
+
 /** Contents of the caches when they were listed. */
 interface Listing {
   /** Blobs by digest, with the folder of their repository. */
   hub: Map<string, { path: string; repository: string }[]>
+  /** Files of snapshots that are no links, by name: where links are refused, a snapshot has the bytes themselves. */
+  snapshots: NamedFiles
   /** Blobs by digest. */
   ollama: Map<string, string[]>
   /** Files by name. */
   lmStudio: Map<string, string[]>
   /** Files by name, with their repository and the path in it. */
-  modelScope: Map<string, { path: string; repository: string; inside: string }[]>
+  modelScope: NamedFiles
   llamaCpp: { path: string; name: string; size: number }[]
 }
 
@@ -72,13 +77,16 @@ export class CacheIndex {
 
   /** Finds candidates, the most likely ones first. Files that can't be read are skipped. */
   async *find(wanted: WantedFile): AsyncGenerator<CachedFile> {
-    const { hub, ollama, lmStudio, modelScope, llamaCpp } = await this.#current()
+    const { hub, snapshots, ollama, lmStudio, modelScope, llamaCpp } = await this.#current()
     const { sha256, size, filename } = wanted
     for (const path of inHub(hub.get(sha256), wanted)) yield* fileAt(path, wanted, 'Hugging Face')
     for (const path of ollama.get(sha256) ?? []) yield* fileAt(path, wanted, 'Ollama')
     if (size === null || filename === null) return
+    const inSnapshots = { filename, repository: hubFolderOf(wanted) }
+    for (const path of alikeFirst(snapshots.get(lastOf(filename)), inSnapshots))
+      yield* fileAt(path, wanted, 'Hugging Face')
     for (const path of lmStudio.get(lastOf(filename)) ?? []) yield* fileAt(path, wanted, 'LM Studio')
-    for (const path of inModelScope(modelScope.get(lastOf(filename)), wanted))
+    for (const path of alikeFirst(modelScope.get(lastOf(filename)), wanted))
       yield* fileAt(path, wanted, 'ModelScope')
     for (const entry of llamaCpp) {
       if (entry.size === size && (await mayMatch(entry, sha256, filename)))
@@ -96,28 +104,42 @@ export class CacheIndex {
   }
 }
 
+/**
+ * Finds the file of a place in a cache where another program has stored it without a blob, because links are refused:
+ * in its snapshot. It is a candidate like any other, because nothing tells whether it is whole.
+ */
+export function inSnapshot({ root, ...place }: CacheSpec): Pick<CacheIndex, 'find'> {
+  return { find: (wanted) => fileAt(join(root, ...snapshotPath(place)), wanted, 'Hugging Face') }
+}
+
 async function listAll(caches: KnownCaches): Promise<Listing> {
-  const [hub, ollama, lmStudio, modelScope, llamaCpp] = await Promise.all([
+  const [{ hub, snapshots }, ollama, lmStudio, modelScope, llamaCpp] = await Promise.all([
     listHub(caches.hub),
     listOllama(caches.ollama),
     listLmStudio(caches.lmStudio),
     listModelScope(caches.modelScope ?? []),
     listLlamaCpp(caches.llamaCpp),
   ])
-  return { hub, ollama, lmStudio, modelScope, llamaCpp }
+  return { hub, snapshots, ollama, lmStudio, modelScope, llamaCpp }
 }
 
-async function listHub(roots: readonly string[]): Promise<Listing['hub']> {
-  const blobs: Listing['hub'] = new Map()
+async function listHub(roots: readonly string[]): Promise<Pick<Listing, 'hub' | 'snapshots'>> {
+  const hub: Listing['hub'] = new Map()
+  const snapshots: NamedFiles = new Map()
   for (const root of roots) {
     for (const name of (await list(root)).filter((entry) => repository.test(entry))) {
       const folder = join(root, name, 'blobs')
       for (const digest of await list(folder)) {
-        if (digestName.test(digest)) add(blobs, digest, { path: join(folder, digest), repository: name })
+        if (digestName.test(digest)) add(hub, digest, { path: join(folder, digest), repository: name })
+      }
+      const commits = join(root, name, 'snapshots')
+      for (const path of await listDeep(commits)) {
+        const inside = path.slice(path.indexOf('/') + 1)
+        add(snapshots, lastOf(path), { path: join(commits, path), repository: name, inside })
       }
     }
   }
-  return blobs
+  return { hub, snapshots }
 }
 
 async function listOllama(roots: readonly string[]): Promise<Listing['ollama']> {
@@ -179,9 +201,9 @@ async function listDeep(folder: string): Promise<string[]> {
 }
 
 /** Returns files, those of the wanted repository and path first. */
-function inModelScope(
+function alikeFirst(
   found: readonly { path: string; repository: string; inside: string }[] = [],
-  wanted: WantedFile,
+  wanted: Pick<WantedFile, 'filename' | 'repository'>,
 ): string[] {
   const likeness = ({ repository, inside }: { repository: string; inside: string }) =>
     Number(repository === wanted.repository) * 2 + Number(inside === wanted.filename)
@@ -201,9 +223,13 @@ async function listLlamaCpp(roots: readonly string[]): Promise<Listing['llamaCpp
   return files
 }
 
+function hubFolderOf({ repository }: WantedFile): string {
+  return repository === null ? '' : repositoryFolder('models', repository)
+}
+
 /** Returns blobs, those of the wanted repository first. */
 function inHub(found: readonly { path: string; repository: string }[] = [], wanted: WantedFile): string[] {
-  const first = wanted.repository === null ? '' : repositoryFolder('models', wanted.repository)
+  const first = hubFolderOf(wanted)
   const own = found.filter((blob) => blob.repository === first)
   return [...own, ...found.filter((blob) => blob.repository !== first)].map(({ path }) => path)
 }

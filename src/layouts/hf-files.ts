@@ -90,8 +90,9 @@ export async function linkSnapshot(
     await makeInside(root, segments.slice(0, -1))
     // Programs that list a cache expect this folder, even if no branch was requested.
     await makeInside(root, [place.folder, 'refs'])
-    if (await isLinked(path, blob)) return path
-    await makeLink(path, blob, place, linker)
+    const present = await howPlaced(path, blob)
+    if (present === 'link') return path
+    await makeLink(path, blob, { place, linker, isCopied: present === 'copy' })
     await syncFolder(dirname(path)).catch(() => undefined)
     return path
   } catch (error) {
@@ -124,7 +125,11 @@ async function makeInside(root: string, folders: readonly string[]): Promise<voi
   await makeFolder(join(root, ...folders))
 }
 
-async function makeLink(path: string, blob: string, place: CachePlace, linker: Linker): Promise<void> {
+async function makeLink(
+  path: string,
+  blob: string,
+  { place, linker, isCopied }: { place: CachePlace; linker: Linker; isCopied: boolean },
+): Promise<void> {
   const methods = [
     async (to: string) => {
       await linker.symlink(linkTarget(place), to)
@@ -147,7 +152,7 @@ async function makeLink(path: string, blob: string, place: CachePlace, linker: L
       if (fatal.has(errnoOf(error) ?? '')) throw error
     }
   }
-  await replaceWith((to) => copyOf(blob, to), path)
+  if (!isCopied) await replaceWith((to) => copyOf(blob, to), path)
 }
 
 async function replaceWith(make: (to: string) => Promise<void>, path: string): Promise<void> {
@@ -166,21 +171,25 @@ const fatal = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ENAMETOOLONG', 'ENOE
 
 async function copyOf(blob: string, to: string): Promise<void> {
   await copyFile(blob, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-  // `isLinked` recognizes a copy by the times of the blob.
+  // `howPlaced` recognizes a copy by the times of the blob.
   const { atime, mtime } = await lstat(blob)
   await utimes(to, atime, mtime)
 }
 
-/** Whether the file in the snapshot already is a link to the blob, or a copy of it. */
-async function isLinked(path: string, blob: string): Promise<boolean> {
+/**
+ * What the file in the snapshot is already: a link to the blob; what has the size and time of a copy of it, which a link
+ * replaces where one can be made; or `other`.
+ */
+async function howPlaced(path: string, blob: string): Promise<'link' | 'copy' | 'other'> {
   const stats = await lstat(path).catch(nullIfMissing)
-  if (stats === null) return false
-  if (stats.isSymbolicLink()) return await leadsTo(path, blob)
+  if (stats === null) return 'other'
+  if (stats.isSymbolicLink()) return (await leadsTo(path, blob)) ? 'link' : 'other'
   if (!stats.isFile())
     throw new DownloadError('TARGET_NOT_REGULAR', 'A folder exists where the snapshot needs a file.')
   const original = await lstat(blob)
-  const same = stats.ino !== 0 && stats.ino === original.ino && stats.dev === original.dev
-  return same || (stats.size === original.size && Math.abs(stats.mtimeMs - original.mtimeMs) < 2_000)
+  if (stats.ino !== 0 && stats.ino === original.ino && stats.dev === original.dev) return 'link'
+  const isAlike = stats.size === original.size && Math.abs(stats.mtimeMs - original.mtimeMs) < 2_000
+  return isAlike ? 'copy' : 'other'
 }
 
 async function leadsTo(path: string, blob: string): Promise<boolean> {

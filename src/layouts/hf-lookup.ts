@@ -2,7 +2,7 @@
 import { basename, join } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
 import { nullIfMissing } from '../disk/errors.js'
-import { realpath, stat } from '../disk/fs.js'
+import { lstat, realpath, stat } from '../disk/fs.js'
 import { maxRefBytes } from './hf-files.js'
 import {
   blobFolder,
@@ -41,6 +41,23 @@ export async function findInCache(
   const blob = basename(file)
   const place = { ...wanted, blob, ref: null }
   return file === join(home, blob) && isCachePlace(place) && (await isFile(file)) ? place : null
+}
+
+/**
+ * Returns the path of a file in the snapshot that its branch, tag or commit points to, if the snapshot has the bytes
+ * themselves, as where links are refused; null otherwise.
+ *
+ * @param root - absolute path of the cache.
+ */
+export async function findUnlinked(
+  root: string,
+  { repository: { type, name, revision }, path }: CachedFileName,
+): Promise<string | null> {
+  const folder = repositoryFolder(type, name)
+  const wanted = { folder, commit: await commitOf(root, folder, revision), path, blob: null }
+  if (!isCachePlace(wanted)) return null
+  const file = join(root, ...snapshotPath(wanted))
+  return (await lstat(file).catch(() => null))?.isFile() === true ? file : null
 }
 
 async function commitOf(root: string, folder: string, revision: string): Promise<string> {

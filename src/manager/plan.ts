@@ -26,14 +26,14 @@ import {
 import { size as sizeOf } from '../engine/part/intervals.js'
 import { peekLeftover } from '../engine/part/journal.js'
 import { refuseSize } from '../engine/fetch/remote-bounds.js'
-import type { AdoptSpec, RemoteBounds } from '../engine/protocol.js'
+import type { RemoteBounds } from '../engine/protocol.js'
 import { type DownloadError, isDownloadError, offlineError } from '../errors.js'
 import type { GroupFiles } from '../download/group.js'
 import { isUnreachable } from '../net/errors.js'
 import { recall, type Recalled, requireDescribed } from '../job/recall.js'
 import { planGroup } from '../job/group-rules.js'
 import { cleansNames, groupFolder, requireNoDigest } from '../job/group-start.js'
-import { CacheIndex } from '../layouts/cache-index.js'
+import { type CachedFile, CacheIndex, inSnapshot } from '../layouts/cache-index.js'
 import { snapshotPath } from '../layouts/hf-paths.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import { statedSize } from '../net/content-range.js'
@@ -112,8 +112,6 @@ export interface PlanContext {
 interface PlanEntry {
   planned: Pick<PlannedFile, 'filename' | 'path' | 'size' | 'sha256'>
   destination: Destination
-  /** Where the file may be adopted from; null if it must be fetched. */
-  adopt: AdoptSpec | null
 }
 
 /**
@@ -265,9 +263,9 @@ function planEntries(
   const filenames = paths.map((path) => (below === null ? path : `${below}/${path}`))
   const entries = placed.map(({ path, file }) => {
     const destination = destinationOf(file, record, { root, folder, path, caches })
-    const { cache = null, adopt = null, size, sha256 } = destination
+    const { cache = null, size, sha256 } = destination
     const open = cache === null ? join(folder, ...path.split('/')) : join(root, ...snapshotPath(cache))
-    return { planned: { filename: cache?.path ?? path, path: open, size, sha256 }, destination, adopt }
+    return { planned: { filename: cache?.path ?? path, path: open, size, sha256 }, destination }
   })
   const leftOut = refused.map(({ shown, path, file: { size = null, sha256 = null } }): PlannedFile => {
     const nothing = { haveBytes: 0, from: null } as const
@@ -284,7 +282,7 @@ function planEntries(
 }
 
 async function inspect(
-  { planned, destination, adopt }: PlanEntry,
+  { planned, destination }: PlanEntry,
   index: CacheIndex,
   { force, trusted }: { force: boolean; trusted: boolean },
 ): Promise<PlannedFile> {
@@ -294,15 +292,32 @@ async function inspect(
   const stats = force ? null : await io.lstatIfThere(paths.target)
   if (stats?.isFile() === true && (size === null || size === stats.size))
     return { ...planned, size: stats.size, status: 'complete', haveBytes: stats.size, from: null }
-  if (adopt !== null && sha256 !== null && !force) {
-    for await (const { path, size: haveBytes } of index.find({ ...adopt, sha256, size })) {
-      return { ...planned, size: haveBytes, status: 'adoptable', haveBytes, from: path }
-    }
+  const found = force ? null : await findCopy(planned, destination, index)
+  if (found !== null) {
+    const { path: from, size: haveBytes } = found
+    return { ...planned, size: haveBytes, status: 'adoptable', haveBytes, from }
   }
   const { resume } = await peekLeftover(paths, [url, ...(urls ?? [])], sha256, trusted)
   const usable = resume !== null && (size === null || (resume.identity.total ?? size) === size)
   const haveBytes = usable ? sizeOf(resume.done) : 0
   return { ...planned, status: haveBytes > 0 ? 'partial' : 'missing', haveBytes, from: null }
+}
+
+/** Finds a copy in the snapshot itself, or in a cache if the caller allows that. Nothing is hashed. */
+async function findCopy(
+  { sha256, size }: PlanEntry['planned'],
+  { cache = null, adopt = null, gitOid = null }: Destination,
+  index: CacheIndex,
+): Promise<CachedFile | null> {
+  const blob = sha256 ?? gitOid
+  if (cache !== null && blob !== null) {
+    const wanted = { sha256: blob, size, filename: cache.path, repository: null }
+    for await (const file of inSnapshot(cache).find(wanted)) return file
+  }
+  if (adopt !== null && sha256 !== null) {
+    for await (const file of index.find({ ...adopt, sha256, size })) return file
+  }
+  return null
 }
 
 function summary(url: string, files: PlannedFile[], free: number): DownloadPlan {

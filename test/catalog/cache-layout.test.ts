@@ -1,6 +1,6 @@
 /** Models that are kept in a cache of the Hugging Face libraries. */
 import { existsSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
+import { realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Catalog, type CatalogModel } from '../../src/catalog/catalog.js'
@@ -76,7 +76,7 @@ describe('a catalog with the layout hf-cache', () => {
   it("goes into the environment's cache without a folder, where a file of another program is ready", async () => {
     await withHome(async (home) => {
       await using hub = await startHub()
-      hub.add('owner/model', { files })
+      const commit = hub.add('owner/model', { files })
       const cache = join(home, '.cache', 'huggingface', 'hub')
       process.env['HF_HUB_CACHE'] = cache
       const elsewhere = { sources: optionsOf(hub, '').sources, worker: false, store: 'memory' as const }
@@ -90,6 +90,12 @@ describe('a catalog with the layout hf-cache', () => {
       const { models: found } = await scene.preloader.modelsStatus()
       expect(found['one']?.ready).toBe(true)
       expect(found['one']?.cache_hint.startsWith(cache)).toBe(true)
+
+      // Where links are refused, the snapshot has the file itself, and there is no blob.
+      const snapshot = join(cache, 'models--owner--model', 'snapshots', commit, 'config.json')
+      await rename(await realpath(snapshot), snapshot)
+      await using later = await open(models, elsewhere)
+      expect((await later.preloader.modelsStatus()).models['one']?.ready).toBe(true)
     })
   })
 

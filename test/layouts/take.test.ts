@@ -1,5 +1,5 @@
 /** Downloads whose files lie in a cache of another program already, and those that only seem to. */
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { downloadFileToCacheDir } from '@huggingface/hub'
 import { describe, expect, it } from 'vitest'
@@ -167,5 +167,61 @@ describe('a file of another cache', () => {
       })
       expect(await arrives(again)).toMatchObject({ path: readme, existed: true, fetchedBytes: 0 })
       expect(await readFile(readme, 'utf8')).toBe('# A model')
+    }))
+})
+
+/** What the Hugging Face libraries leave where they can't make links: the snapshot has the bytes, and there is no blob. */
+async function unlinkedCache(hub: Hub, cacheDir: string): Promise<string> {
+  const paths: string[] = []
+  for (const path of ['model.gguf', 'README.md']) {
+    const snapshot = await downloadFileToCacheDir({ repo: 'owner/model', path, cacheDir, hubUrl: hub.url })
+    await rename(await realpath(snapshot), snapshot)
+    paths.push(snapshot)
+  }
+  return paths[0] ?? ''
+}
+
+describe('a cache without links', () => {
+  it('gives its files to a flat folder', () =>
+    inScene(async ({ hub, home }) => {
+      const original = await unlinkedCache(hub, join(home, '.cache', 'huggingface', 'hub'))
+      const sent = hub.cdn.bytesSent()
+      await using manager = managerOf(hub)
+      expect((await manager.plan({ url })).files).toMatchObject([{ status: 'adoptable', from: original }])
+      const file = await arrives(await manager.download({ url }))
+      expect(file).toMatchObject({ adoptedFrom: original, verified: true, fetchedBytes: 0 })
+      expect(await sha256File(file.path)).toBe(model.sha256())
+      expect(hub.cdn.bytesSent()).toBe(sent)
+    }))
+
+  it('is used in place, every file of it, and once only', () =>
+    inScene(async ({ hub }) => {
+      const directory = tempDir('cache')
+      const snapshot = await unlinkedCache(hub, directory)
+      await using manager = managerOf(hub, { adopt: false })
+      const want = { url: 'hf:owner/model', layout: 'hf-cache', directory } as const
+      const plan = await manager.plan(want)
+      expect(plan.files.map(({ status }) => status)).toEqual(['adoptable', 'adoptable'])
+      expect(plan.missingBytes).toBe(0)
+      const file = await arrives(await manager.download(want))
+      expect(file).toMatchObject({ fetchedBytes: 0, adoptedFrom: null, existed: true })
+      const [blob, seen] = await Promise.all(
+        [join(directory, 'models--owner--model', 'blobs', model.sha256()), snapshot].map((path) =>
+          stat(path),
+        ),
+      )
+      expect(blob?.ino).toBe(seen?.ino)
+      expect(await sha256File(snapshot)).toBe(model.sha256())
+    }))
+
+  it('is not trusted: a damaged file is fetched again', () =>
+    inScene(async ({ hub }) => {
+      const directory = tempDir('cache')
+      const snapshot = await unlinkedCache(hub, directory)
+      await writeFile(snapshot, other.slice(0, other.size))
+      await using manager = managerOf(hub)
+      const file = await arrives(await manager.download({ url, layout: 'hf-cache', directory }))
+      expect(file).toMatchObject({ path: snapshot, fetchedBytes: model.size })
+      expect(await sha256File(snapshot)).toBe(model.sha256())
     }))
 })
