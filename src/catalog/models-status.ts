@@ -1,7 +1,8 @@
 /** Status of the models of a catalog. */
 import pLimit from 'p-limit'
 import { errnoOf, fsError, isMissing } from '../disk/errors.js'
-import { lstat, stat } from '../disk/fs.js'
+import { stat } from '../disk/fs.js'
+import { io } from '../disk/io.js'
 import { type FileStamp, isSame } from '../disk/stamp.js'
 import type { DownloadError } from '../errors.js'
 import { redactUrls } from '../util/redact.js'
@@ -151,7 +152,7 @@ export async function checkFile(
 ): Promise<FileVerdict> {
   let stats
   try {
-    stats = await lstat(path)
+    stats = await io.lstat(path)
   } catch (error) {
     if (isMissing(error) || errnoOf(error) === 'ENOTDIR') return { kind: 'missing' }
     return { kind: 'unreadable', error: fsError(error, 'looking at it') }

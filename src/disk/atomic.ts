@@ -6,6 +6,7 @@ import { LatestByKey } from '../util/schedule.js'
 import { errnoOf, isMissing, isUnsupported, withHandles } from './errors.js'
 import * as fs from './fs.js'
 import { type FileIo, io } from './io.js'
+import type { FileStats } from './stats.js'
 
 const fdatasync = promisify(fs.fdatasync)
 
@@ -68,7 +69,7 @@ export async function writeNew(
   path: string,
   data: string,
   { mode, sync }: ReplaceOptions,
-): Promise<fs.Stats> {
+): Promise<FileStats> {
   const fd = await withHandles(() => io.open(path, 'wx', mode))
   try {
     try {
@@ -230,7 +231,7 @@ export async function readRegularFile(
   path: string,
   maxBytes: number,
   files: FileIo = io,
-): Promise<{ data: Buffer; stats: fs.Stats }> {
+): Promise<{ data: Buffer; stats: FileStats }> {
   const fd = await withHandles(() => files.open(path, readFlags))
   try {
     const stats = await files.fstat(fd)

@@ -6,6 +6,7 @@
  * the one with a callback ends with `Callback`.
  */
 export {
+  type BigIntStats,
   close,
   closeSync,
   constants,
@@ -31,7 +32,7 @@ export {
   readSync,
   rename as renameCallback,
   renameSync,
-  type Stats,
+  stat as statCallback,
   statSync,
   unlink as unlinkCallback,
   unlinkSync,

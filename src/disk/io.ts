@@ -7,6 +7,7 @@
 import { promisify } from 'node:util'
 import { nullIfMissing } from './errors.js'
 import * as fs from './fs.js'
+import { FileStats } from './stats.js'
 
 /** File operations. Each rejects with the error of the file system. */
 export interface FileIo {
@@ -16,12 +17,14 @@ export interface FileIo {
   read(fd: number, buffer: Buffer, offset: number, length: number, position: number): Promise<number>
   /** Writes a text to a file that was just opened. */
   writeText(fd: number, text: string): Promise<void>
-  fstat(fd: number): Promise<fs.Stats>
+  fstat(fd: number): Promise<FileStats>
   ftruncate(fd: number, length: number): Promise<void>
   fchmod(fd: number, mode: number): Promise<void>
-  lstat(path: string): Promise<fs.Stats>
+  lstat(path: string): Promise<FileStats>
   /** Like `lstat`, but null when the path does not exist. */
-  lstatIfThere(path: string): Promise<fs.Stats | null>
+  lstatIfThere(path: string): Promise<FileStats | null>
+  /** Like `lstat`, but of the file that a symbolic link leads to. */
+  stat(path: string): Promise<FileStats>
   /** Gives a file a second name; `EEXIST` if there is a file of that name. */
   link(from: string, to: string): Promise<void>
   rename(from: string, to: string): Promise<void>
@@ -30,20 +33,29 @@ export interface FileIo {
 
 const read = promisify(fs.read)
 
-const lstat = promisify(fs.lstatCallback)
+const exact = { bigint: true } as const
+
+const stats = {
+  fstat: promisify(fs.fstat),
+  lstat: promisify(fs.lstatCallback),
+  stat: promisify(fs.statCallback),
+}
+
+const lstat = async (path: string) => new FileStats(await stats.lstat(path, exact))
 
 const asyncIo: FileIo = {
   open: promisify(fs.openCallback),
   close: promisify(fs.close),
   read: async (...args) => (await read(...args)).bytesRead,
   writeText: promisify(fs.writeFileCallback),
-  fstat: promisify(fs.fstat),
+  fstat: async (fd) => new FileStats(await stats.fstat(fd, exact)),
   ftruncate: promisify(fs.ftruncate),
   fchmod: promisify(fs.fchmod),
   lstat,
   async lstatIfThere(path) {
     return await lstat(path).catch(nullIfMissing)
   },
+  stat: async (path) => new FileStats(await stats.stat(path, exact)),
   link: promisify(fs.linkCallback),
   rename: promisify(fs.renameCallback),
   unlink: promisify(fs.unlinkCallback),
@@ -55,12 +67,16 @@ export const syncIo: FileIo = {
   close: async (fd) => fs.closeSync(fd),
   read: async (...args) => fs.readSync(...args),
   writeText: async (fd, text) => fs.writeFileSync(fd, text),
-  fstat: async (fd) => fs.fstatSync(fd),
+  fstat: async (fd) => new FileStats(fs.fstatSync(fd, exact)),
   ftruncate: async (fd, length) => fs.ftruncateSync(fd, length),
   fchmod: async (fd, mode) => fs.fchmodSync(fd, mode),
-  lstat: async (path) => fs.lstatSync(path),
+  lstat: async (path) => new FileStats(fs.lstatSync(path, exact)),
   // Creating an error would cost more than the system call.
-  lstatIfThere: async (path) => fs.lstatSync(path, { throwIfNoEntry: false }) ?? null,
+  lstatIfThere: async (path) => {
+    const found = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+    return found === undefined ? null : new FileStats(found)
+  },
+  stat: async (path) => new FileStats(fs.statSync(path, exact)),
   link: async (from, to) => fs.linkSync(from, to),
   rename: async (from, to) => fs.renameSync(from, to),
   unlink: async (path) => fs.unlinkSync(path),

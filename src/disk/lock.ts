@@ -17,10 +17,11 @@ import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { lazily } from '../util/lazy.js'
 import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { errnoOf, fsError, isMissing, isOutOfHandles, nullIfMissing, withHandles } from './errors.js'
-import { open, readdir, type Stats } from './fs.js'
+import { open, readdir } from './fs.js'
 import { io } from './io.js'
 import { judgeOwner, judgeSilence, type OwnerFacts, staleMs } from './lock-owner.js'
 import { isSame } from './stamp.js'
+import { type FileStats, isSameFile } from './stats.js'
 import { bootId, hostId, isExactBootId, processExists, processStartMs, processStat } from './system.js'
 
 /** A lock that is held. */
@@ -179,7 +180,7 @@ function locked(base: string): DownloadError {
 }
 
 /** Creates the lock file; null when it already exists. */
-async function create(path: string, base: string, content: string): Promise<Stats | null> {
+async function create(path: string, base: string, content: string): Promise<FileStats | null> {
   const temporary = `${base}.${uniqueSuffix()}`
   try {
     const made = await writeNew(temporary, content, { mode: 0o600 })
@@ -218,11 +219,12 @@ async function removeStrays(base: string): Promise<void> {
 }
 
 /** Whether the path still leads to the file that was created. */
-async function isStillThere(path: string, made: Stats): Promise<boolean> {
-  return (await io.lstatIfThere(path))?.ino === made.ino
+async function isStillThere(path: string, made: FileStats): Promise<boolean> {
+  const found = await io.lstatIfThere(path)
+  return found !== null && isSameFile(found, made)
 }
 
-function hold(path: string, content: string, made: Stats, clock: Clock): FileLock {
+function hold(path: string, content: string, made: FileStats, clock: Clock): FileLock {
   if (!heartbeats.has(clock)) heartbeats.set(clock, clock.interval(() => keepBeating(clock), beatMs).unref())
   let released = false
   return {
@@ -242,7 +244,7 @@ function hold(path: string, content: string, made: Stats, clock: Clock): FileLoc
 }
 
 /** Deletes the lock file if it is still ours: another process may have considered us dead and taken the lock. */
-async function remove(path: string, content: string, made: Stats): Promise<void> {
+async function remove(path: string, content: string, made: FileStats): Promise<void> {
   try {
     const now = await io.lstat(path)
     // Usually the metadata is unchanged. Otherwise a heartbeat was written, or it is another process's lock.

@@ -3,7 +3,8 @@ import { DownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { isMissing } from './errors.js'
-import { stat, statfs } from './fs.js'
+import { statfs } from './fs.js'
+import { io } from './io.js'
 
 /**
  * The free space on the file system of a folder, in bytes.
@@ -37,7 +38,7 @@ export interface Volume {
 export async function volumeOf(directory: string): Promise<Volume> {
   for (let folder = resolve(directory); ; folder = dirname(folder)) {
     try {
-      const { dev } = await stat(folder)
+      const { dev } = await io.stat(folder)
       const { blocks, bsize, bavail } = await statfs(folder, { bigint: true })
       const reports = blocks > 0n && bsize > 0n
       return {

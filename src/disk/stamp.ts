@@ -1,5 +1,4 @@
 /** Tells by metadata alone whether a file has changed since it was last verified. */
-import { stat as followed, type Stats } from './fs.js'
 import { io } from './io.js'
 
 /** Metadata and digest of a complete file, by which a change can be detected later without hashing it again. */
@@ -8,18 +7,35 @@ export interface FileStamp {
   size: number
   /** Modification time in milliseconds since the epoch, with fractions. */
   mtimeMs: number
-  /** Inode number; 0 if the file system has none. */
-  ino: number
+  /** Inode number, as a decimal string from 2^53 on; 0 if the file system has none. */
+  ino: number | string
   /** Lower-case hex SHA-256 of the content at that time. */
   sha256: string
 }
 
-/** The metadata of a file that {@link isSame} compares. */
-export type FileMetadata = Pick<Stats, 'size' | 'mtimeMs' | 'ino'>
+/** The metadata of a file that {@link isSame} compares; that of a file, or of a stamp. */
+export interface FileMetadata {
+  size: number
+  mtimeMs: number
+  ino: bigint | number | string
+}
 
 /** Creates a stamp from a file's metadata and digest. */
 export function stampOf(stat: FileMetadata, sha256: string): FileStamp {
-  return { size: stat.size, mtimeMs: stat.mtimeMs, ino: stat.ino, sha256 }
+  const { size, mtimeMs, ino } = stat
+  return { size, mtimeMs, ino: storedInode(ino), sha256 }
+}
+
+/** An inode as JSON can hold it without losing a digit. */
+function storedInode(ino: FileMetadata['ino']): number | string {
+  if (typeof ino !== 'bigint') return ino
+  return ino <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(ino) : String(ino)
+}
+
+function isSameInode(a: FileMetadata['ino'], b: FileMetadata['ino']): boolean {
+  // Earlier versions stored large ones as numbers, which are rounded.
+  const isRounded = [a, b].some((ino) => typeof ino === 'number' && !Number.isSafeInteger(ino))
+  return isRounded ? Number(a) === Number(b) : String(a) === String(b)
 }
 
 /**
@@ -32,9 +48,8 @@ export function stampOf(stat: FileMetadata, sha256: string): FileStamp {
  * @param stamp - the earlier metadata.
  */
 export function isSame(stat: FileMetadata, stamp: FileMetadata): boolean {
-  return (
-    stat.size === stamp.size && stat.mtimeMs === stamp.mtimeMs && (stamp.ino === 0 || stat.ino === stamp.ino)
-  )
+  if (stat.size !== stamp.size || stat.mtimeMs !== stamp.mtimeMs) return false
+  return Number(stamp.ino) === 0 || isSameInode(stat.ino, stamp.ino)
 }
 
 /**
@@ -43,6 +58,6 @@ export function isSame(stat: FileMetadata, stamp: FileMetadata): boolean {
  * @param linked - whether the path may be a symlink, as in a cache; it is then followed. Default false.
  */
 export async function isUnchanged(path: string, stamp: FileStamp, linked = false): Promise<boolean> {
-  const stat = await (linked ? followed(path) : io.lstatIfThere(path)).catch(() => null)
+  const stat = await (linked ? io.stat(path) : io.lstatIfThere(path)).catch(() => null)
   return stat?.isFile() === true && isSame(stat, stamp)
 }

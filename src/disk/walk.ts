@@ -1,7 +1,9 @@
 /** Finds out which files folders contain, and how much of the disk they take. */
 import { join } from 'node:path'
 import pLimit from 'p-limit'
-import { lstat, readdir, type Stats } from './fs.js'
+import { readdir } from './fs.js'
+import { io } from './io.js'
+import type { FileStats } from './stats.js'
 
 /** A file as a {@link findFiles} finds it. */
 export interface FoundFile {
@@ -16,7 +18,7 @@ export interface FoundFile {
   /** The file system that it is on; see {@link volumeOf}. */
   volume: string
   /** Identifies the content on its file system: hard links have the same. */
-  inode: number
+  inode: bigint
   /** Time of the last access, in milliseconds since the Unix epoch. */
   atimeMs: number
 }
@@ -67,11 +69,11 @@ export async function findFiles(
 
 /** Looks at one file; null if there is none, or no regular one. */
 export async function lookAt(path: string): Promise<FoundFile | null> {
-  const stats = await lstat(path).catch(() => null)
+  const stats = await io.lstat(path).catch(() => null)
   return stats?.isFile() === true ? describeFile(path, stats) : null
 }
 
-function describeFile(path: string, { size, blocks, nlink, dev, ino, atimeMs }: Stats): FoundFile {
+function describeFile(path: string, { size, blocks, nlink, dev, ino, atimeMs }: FileStats): FoundFile {
   return {
     path,
     size,

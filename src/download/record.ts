@@ -16,7 +16,12 @@ const serializedError = z.object({
   retryAfterMs: z.number().nonnegative().optional(),
 })
 
-const stamp = z.object({ size: bytes, mtimeMs: z.number(), ino: z.number(), sha256: hex256 })
+const stamp = z.object({
+  size: bytes,
+  mtimeMs: z.number(),
+  ino: z.union([z.number(), z.string().regex(/^\d{1,20}$/)]),
+  sha256: hex256,
+})
 
 /**
  * A file of a group. Missing fields mean null, 0 or false, which keeps records small: a group may have ten

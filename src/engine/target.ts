@@ -2,12 +2,13 @@
 import { dirname } from 'node:path'
 import { makeFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
-import { access, constants, open, rmdir, type Stats } from '../disk/fs.js'
+import { access, constants, open, rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { requireNoLinks } from '../disk/links.js'
 import { acquireLock, type FileLock, type LockWait } from '../disk/lock.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'
 import { type FileStamp, isSame, stampOf } from '../disk/stamp.js'
+import type { FileStats } from '../disk/stats.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
@@ -27,10 +28,10 @@ type Claim = { lock: FileLock; refusal: null } | { lock: null; refusal: Download
 export class Target {
   readonly paths: PartPaths
   /** Metadata of the file that exists there, or null. */
-  readonly existing: Stats | null
+  readonly existing: FileStats | null
   readonly #claim: Claim
 
-  private constructor(paths: PartPaths, existing: Stats | null, claim: Claim) {
+  private constructor(paths: PartPaths, existing: FileStats | null, claim: Claim) {
     this.paths = paths
     this.existing = existing
     this.#claim = claim
@@ -234,8 +235,8 @@ async function hashGitBlob(path: string, size: number): Promise<string> {
   }
 }
 
-async function statTarget(path: string): Promise<Stats | null> {
-  let stat: Stats | null
+async function statTarget(path: string): Promise<FileStats | null> {
+  let stat: FileStats | null
   try {
     stat = await io.lstatIfThere(path)
   } catch (error) {

@@ -4,8 +4,9 @@ import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import pLimit from 'p-limit'
 import { withHandles } from '../disk/errors.js'
-import { constants, read, type Stats } from '../disk/fs.js'
+import { constants, read } from '../disk/fs.js'
 import { io } from '../disk/io.js'
+import type { FileStats } from '../disk/stats.js'
 import { stepBytes } from '../engine/hash/hash-job.js'
 import { HashService } from '../engine/hash/hasher.js'
 import { DownloadError } from '../errors.js'
@@ -117,7 +118,7 @@ function canceled(): DownloadError {
   return new DownloadError('CANCELED', 'The check was stopped.')
 }
 
-function hasChanged(before: Stats, after: Stats): boolean {
+function hasChanged(before: FileStats, after: FileStats): boolean {
   return before.size !== after.size || before.mtimeMs !== after.mtimeMs
 }
 

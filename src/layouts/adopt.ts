@@ -7,11 +7,12 @@
 import { dirname } from 'node:path'
 import { syncFolder } from '../disk/atomic.js'
 import { errnoOf, nullIfMissing } from '../disk/errors.js'
-import { chmod, constants, copyFile, link, lstat, open, type Stats, unlink } from '../disk/fs.js'
+import { chmod, constants, copyFile, link, open, unlink } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { ensureSpace } from '../disk/space.js'
 import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'
 import { type FileMetadata, isSame } from '../disk/stamp.js'
+import type { FileStats } from '../disk/stats.js'
 
 /**
  * How a file was adopted: as a reflink, which shares blocks until one of them changes; as a hard link; or as
@@ -48,7 +49,7 @@ export interface Adopted {
   cache: string
   /** How the file was adopted. */
   by: AdoptedBy
-  stats: Stats
+  stats: FileStats
 }
 
 /**
@@ -96,14 +97,14 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
   const { wanted, target, temporary, mode, hash } = init
   await init.reserve(candidate.size)
   const by = await placeBeside(candidate, init)
-  const stats = await lstat(temporary)
+  const stats = await io.lstat(temporary)
   if (!stats.isFile() || stats.size !== (wanted.size ?? stats.size)) return null
   const sha256 = await hash(temporary, stats.size)
   if (sha256 !== wanted.sha256) return null
   // Some file systems have no permissions, or let only their owner change them.
   if (by !== 'link') await chmod(temporary, mode).catch(() => undefined)
   await syncFile(temporary)
-  const after = await lstat(temporary)
+  const after = await io.lstat(temporary)
   // The file was modified while it was read.
   if (!isSame(after, stats)) return null
   await io.rename(temporary, target)
@@ -174,12 +175,12 @@ const keyOf = ({ path }: CachedFile, { sha256 }: WantedFile) => `${sha256} ${pat
 async function isRefused(candidate: CachedFile, wanted: WantedFile): Promise<boolean> {
   const known = refused.get(keyOf(candidate, wanted))
   if (known === undefined) return false
-  const stats = await lstat(candidate.path).catch(() => null)
+  const stats = await io.lstat(candidate.path).catch(() => null)
   return stats === null || isSame(stats, known)
 }
 
 async function refuse(candidate: CachedFile, wanted: WantedFile): Promise<void> {
-  const stats = await lstat(candidate.path).catch(() => null)
+  const stats = await io.lstat(candidate.path).catch(() => null)
   if (stats === null) return
   if (refused.size >= maxRefused) refused.clear()
   refused.set(keyOf(candidate, wanted), stats)

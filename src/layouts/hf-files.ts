@@ -21,7 +21,9 @@ import {
   utimes,
 } from '../disk/fs.js'
 import { isInside } from '../disk/inside.js'
+import { io } from '../disk/io.js'
 import { removeFiles } from '../disk/part-paths.js'
+import { isSameFile } from '../disk/stats.js'
 import { DownloadError } from '../errors.js'
 import { unlessAborted } from '../util/abort.js'
 import { blobFolder, type CachePlace, type CacheSpec, linkTarget, refPath, snapshotPath } from './hf-paths.js'
@@ -172,8 +174,8 @@ const fatal = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ENAMETOOLONG', 'ENOE
 async function copyOf(blob: string, to: string): Promise<void> {
   await copyFile(blob, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
   // `howPlaced` recognizes a copy by the times of the blob.
-  const { atime, mtime } = await lstat(blob)
-  await utimes(to, atime, mtime)
+  const { atimeMs, mtimeMs } = await io.lstat(blob)
+  await utimes(to, atimeMs / 1_000, mtimeMs / 1_000)
 }
 
 /**
@@ -181,13 +183,13 @@ async function copyOf(blob: string, to: string): Promise<void> {
  * replaces where one can be made; or `other`.
  */
 async function howPlaced(path: string, blob: string): Promise<'link' | 'copy' | 'other'> {
-  const stats = await lstat(path).catch(nullIfMissing)
+  const stats = await io.lstat(path).catch(nullIfMissing)
   if (stats === null) return 'other'
   if (stats.isSymbolicLink()) return (await leadsTo(path, blob)) ? 'link' : 'other'
   if (!stats.isFile())
     throw new DownloadError('TARGET_NOT_REGULAR', 'A folder exists where the snapshot needs a file.')
-  const original = await lstat(blob)
-  if (stats.ino !== 0 && stats.ino === original.ino && stats.dev === original.dev) return 'link'
+  const original = await io.lstat(blob)
+  if (stats.ino !== 0n && isSameFile(stats, original)) return 'link'
   const isAlike = stats.size === original.size && Math.abs(stats.mtimeMs - original.mtimeMs) < 2_000
   return isAlike ? 'copy' : 'other'
 }

@@ -6,7 +6,9 @@ import { dirname, join, relative, resolve } from 'node:path'
 import pLimit from 'p-limit'
 import { readRegularFile } from '../disk/atomic.js'
 import { fsError, isMissing, nullIfMissing } from '../disk/errors.js'
-import { type Dirent, lstat, readdir, readlink, rmdir, type Stats, unlink } from '../disk/fs.js'
+import { type Dirent, readdir, readlink, rmdir, unlink } from '../disk/fs.js'
+import { io } from '../disk/io.js'
+import type { FileStats } from '../disk/stats.js'
 import { acquireLock, type FileLock } from '../disk/lock.js'
 import { removeTree } from '../disk/tree.js'
 import { maxRefBytes } from './hf-files.js'
@@ -70,7 +72,7 @@ export async function readRepository(path: string, folder: string): Promise<Cach
   const identity = repositoryOfFolder(folder)
   if (identity === null) return null
   for (const part of [path, ...['blobs', 'snapshots', 'refs'].map((name) => join(path, name))]) {
-    const stats = await lstat(part).catch(nullIfMissing)
+    const stats = await io.lstat(part).catch(nullIfMissing)
     if (stats?.isDirectory() === true || (stats === null && part !== path)) continue
     if (stats === null) return null
     // Whatever lies behind a link is not a part of this cache.
@@ -95,18 +97,18 @@ async function readBlobs(folder: string): Promise<Blobs> {
   const result: Blobs = { blobs: new Map(), unfinished: new Map(), byInode: new Map() }
   const files = (await foldersAndFiles(folder)).filter((entry) => entry.isFile())
   await pLimit(maxParallelLooks).map(files, async ({ name }) => {
-    const stats = await lstat(join(folder, name)).catch(nullIfMissing)
+    const stats = await io.lstat(join(folder, name)).catch(nullIfMissing)
     if (!stats?.isFile()) return
     const file = { size: stats.size, modifiedMs: stats.mtimeMs }
     if (!unfinishedName.test(name)) {
       result.blobs.set(name, file)
-      if (stats.ino !== 0) result.byInode.set(inodeOf(stats), name)
+      if (stats.ino !== 0n) result.byInode.set(inodeOf(stats), name)
     } else result.unfinished.set(name, file)
   })
   return result
 }
 
-function inodeOf({ dev, ino }: Stats): string {
+function inodeOf({ dev, ino }: FileStats): string {
   return `${dev}:${ino}`
 }
 
@@ -141,7 +143,7 @@ async function readSnapshotFile(
     byInode: ReadonlyMap<string, string>
   },
 ): Promise<SnapshotFile | null> {
-  const stats = await lstat(path).catch(nullIfMissing)
+  const stats = await io.lstat(path).catch(nullIfMissing)
   if (stats === null) return null
   const inside = relative(known.folder, path).replaceAll('\\', '/')
   if (stats.isSymbolicLink()) {

@@ -3,8 +3,9 @@ import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { makeFolder, readRegularFile, replaceFile, syncFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing } from '../disk/errors.js'
-import { readdir, rename, stat, type Stats, unlink } from '../disk/fs.js'
+import { readdir, rename, unlink } from '../disk/fs.js'
 import { type FileIo, io, syncIo } from '../disk/io.js'
+import type { FileStats } from '../disk/stats.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import type { DownloadState } from '../download/states.js'
 import { asForeign, needsHome } from '../download/stored-record.js'
@@ -369,12 +370,12 @@ interface FolderOwner {
 const nobody: FolderOwner = { id: '', isOurs: false }
 
 async function folderOwner(folder: string): Promise<FolderOwner> {
-  const stats = await stat(folder)
+  const stats = await io.stat(folder)
   return { id: String(stats.ino), isOurs: isOurs(stats) }
 }
 
 /** Whether only this user, or the administrator, could write a file or folder. */
-function isOurs({ uid, mode }: Stats): boolean {
+function isOurs({ uid, mode }: FileStats): boolean {
   const self = process.geteuid?.()
   return self === undefined || ((uid === self || uid === 0) && (mode & 0o022) === 0)
 }
@@ -384,8 +385,13 @@ function trustedPart(
   { record, home, isOurs: ours }: StoredRecord,
   owner: FolderOwner,
 ): DownloadRecord | null {
-  if (needsHome(record) && !(ours && home === owner.id)) return null
+  if (needsHome(record) && !(ours && isHome(home, owner))) return null
   return ours ? record : asForeign(record)
+}
+
+/** Whether a record was written in this folder. Earlier versions rounded large inodes to 53 bits. */
+function isHome(home: unknown, { id }: FolderOwner): boolean {
+  return home === id || home === String(Number(id))
 }
 
 async function setAside(path: string): Promise<void> {

@@ -4,9 +4,10 @@ import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 import { syncFolder } from '../../disk/atomic.js'
 import { asDownloadError, fsError } from '../../disk/errors.js'
-import { fstatSync, type Stats } from '../../disk/fs.js'
+import { fstatSync } from '../../disk/fs.js'
 import { usesSyncIo, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
+import { type FileStats, isSameFile } from '../../disk/stats.js'
 import { DownloadError, isDownloadError } from '../../errors.js'
 import type { RemoteGrant } from '../../net/address-policy.js'
 import { Latest } from '../../util/schedule.js'
@@ -17,7 +18,7 @@ import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
 import { type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
 import { JournalFiles, type PartState } from './journal-files.js'
-import { datasync, isSameInode, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
+import { datasync, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
 import { partLost, StartOver } from './start-over.js'
 
 /** Bytes cut off the part when the disk is full, to make room for the journal; more than any journal needs. */
@@ -230,7 +231,7 @@ export class PartFile {
     this.saveJournal().catch(() => undefined)
   }
 
-  async #stat(): Promise<Stats> {
+  async #stat(): Promise<FileStats> {
     // The descriptor may belong to another file by now.
     if (this.#closed) throw new DownloadError('DISK_IO', 'The part file is closed.')
     return await io.fstat(this.fd)
@@ -246,11 +247,11 @@ export class PartFile {
   }
 
   /** Metadata of the part; null if it is not intact. */
-  async #statIfIntact(): Promise<Stats | null> {
+  async #statIfIntact(): Promise<FileStats | null> {
     // Read this first, because writes that end in the meantime increase it.
     const length = this.#length()
     const [own, path] = await Promise.all([this.#stat(), statPart(this.paths.part)])
-    if (path === null || !isSameInode(own, path)) {
+    if (path === null || !isSameFile(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
       if (journal !== null && !this.#journals.isOwn(journal) && path !== null) throw takenOver()
       return null
@@ -365,7 +366,7 @@ export class PartFile {
    */
   async publish(options: { size: number; sha256: string; mode: number; replaces: boolean }): Promise<{
     mtimeMs: number
-    ino: number
+    ino: bigint
     refusal: DownloadError | null
   }> {
     const { paths } = this
@@ -457,7 +458,7 @@ export class PartFile {
       this.#stat().catch(() => null),
       statPart(this.paths.part).catch(() => null),
     ])
-    const ours = path === null || (own !== null && isSameInode(own, path))
+    const ours = path === null || (own !== null && isSameFile(own, path))
     await this.close()
     if (ours) await discardLeftover(this.paths)
   }

@@ -1,6 +1,6 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
 import { errnoOf, fsError, isUnsupported, withHandles } from '../../disk/errors.js'
-import { constants, fdatasync, type Stats, write, writeSync } from '../../disk/fs.js'
+import { constants, fdatasync, write, writeSync } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
 import { DownloadError } from '../../errors.js'
@@ -35,11 +35,6 @@ export async function openKept(paths: PartPaths): Promise<number> {
   if ((await io.fstat(fd)).isFile()) return fd
   await io.close(fd)
   throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
-}
-
-/** Whether both are the same file, by device and inode. */
-export function isSameInode(a: Stats, b: Stats): boolean {
-  return a.ino === b.ino && a.dev === b.dev
 }
 
 /** Forces the data of a file to the disk, where the file system knows how. */

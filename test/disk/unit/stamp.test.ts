@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { isSame, isUnchanged, stampOf } from '../../../src/disk/stamp.js'
+import { type FileStamp, isSame, isUnchanged, stampOf } from '../../../src/disk/stamp.js'
 import fc from '../../support/properties.js'
 import { tempDir } from '../../support/temp.js'
 
@@ -49,6 +49,32 @@ describe('isSame', () => {
     expect(isSame({ ...seen, ino: 0 }, stamp)).toBe(true)
     expect(isSame({ ...seen, size: 6 }, stamp)).toBe(false)
     expect(isSame({ ...seen, mtimeMs: 0 }, stamp)).toBe(false)
+  })
+
+  it('keeps apart inodes that are the same number of 53 bits', () => {
+    const ino = 2n ** 53n + 1n
+    const stamp = stampOf({ ...seen, ino }, sha256)
+    expect(stamp.ino).toBe('9007199254740993')
+    expect(isSame({ ...seen, ino }, stamp)).toBe(true)
+    expect(isSame({ ...seen, ino: ino - 1n }, stamp)).toBe(false)
+    expect(isSame({ ...seen, ino: 7n }, stampOf({ ...seen, ino: 7n }, sha256))).toBe(true)
+  })
+
+  it('accepts what earlier versions have rounded', () => {
+    const ino = 2n ** 53n + 1n
+    const stored = { ...seen, ino: Number(ino) }
+    expect(isSame({ ...seen, ino }, stored)).toBe(true)
+    expect(isSame({ ...seen, ino: ino + 2_000n }, stored)).toBe(false)
+  })
+
+  it('survives JSON, whatever the inode', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (ino) => {
+        const stamp = JSON.parse(JSON.stringify(stampOf({ ...seen, ino }, sha256))) as FileStamp
+        expect(isSame({ ...seen, ino }, stamp)).toBe(true)
+        expect(isSame({ ...seen, ino: ino + 1n }, stamp)).toBe(ino === 0n)
+      }),
+    )
   })
 
   it('holds for a stamp of the very file, and never when a known member differs', () => {

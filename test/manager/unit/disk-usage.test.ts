@@ -4,7 +4,7 @@ import { spaceOfEach, type CountedFile } from '../../../src/manager/space/measur
 import { usageByModel } from '../../../src/manager/space/report.js'
 
 function found(path: string, size: number, more: Partial<FoundFile> = {}): FoundFile {
-  return { path, size, allocated: size, links: 1, volume: '1', inode: 0, atimeMs: 0, ...more }
+  return { path, size, allocated: size, links: 1, volume: '1', inode: 0n, atimeMs: 0, ...more }
 }
 
 const sum = (files: readonly CountedFile[]) => files.reduce((all, { bytes }) => all + bytes, 0)
@@ -17,9 +17,9 @@ describe('what files count', () => {
   })
 
   it('is the same for one and for several hard links of a file', () => {
-    const links = [found('/m/a', 10, { links: 3, inode: 7 }), found('/m/b', 10, { links: 3, inode: 7 })]
+    const links = [found('/m/a', 10, { links: 3, inode: 7n }), found('/m/b', 10, { links: 3, inode: 7n })]
     expect(sum(spaceOfEach(links))).toBe(10)
-    expect(sum(spaceOfEach([...links, found('/n/a', 10, { links: 2, inode: 7, volume: '2' })]))).toBe(20)
+    expect(sum(spaceOfEach([...links, found('/n/a', 10, { links: 2, inode: 7n, volume: '2' })]))).toBe(20)
     expect(spaceOfEach(links).map(({ freeable }) => freeable)).toEqual([0, 0])
   })
 
