@@ -35,6 +35,7 @@ export const downloadErrorCodes = [
   'READ_ONLY',
   'TARGET_NOT_REGULAR',
   'TARGET_LOCKED',
+  'FILE_BUSY',
   'STORE_ERROR',
   'INTERNAL',
 ] as const

@@ -7,6 +7,8 @@ interface Cause {
   retryable: boolean
   /** Beginning of a sentence that continues with "while …". */
   text: string
+  /** Further sentences. */
+  advice?: string
 }
 
 const noSpace: Cause = { code: 'NO_SPACE', retryable: true, text: 'The disk is full' }
@@ -31,12 +33,21 @@ const notRegular: Cause = {
 
 const noHandles: Cause = { code: 'DISK_IO', retryable: true, text: 'Too many files are open' }
 
+const busy: Cause = {
+  code: 'FILE_BUSY',
+  retryable: true,
+  text: 'Another program had the file open',
+  advice: ' Close that program, or exclude the folder from its scans, and try again.',
+}
+
 const causes: ReadonlyMap<string, Cause> = new Map([
   ['ENOSPC', noSpace],
   ['EDQUOT', quota],
   ['EFBIG', tooLarge],
   ['EACCES', permission],
   ['EPERM', permission],
+  ['EBUSY', busy],
+  ['ETXTBSY', busy],
   ['EROFS', readOnly],
   ['ELOOP', notRegular],
   ['EISDIR', notRegular],
@@ -54,6 +65,20 @@ export function errnoOf(error: unknown): string | null {
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }
 
+/** Errors of calls that were repeated for long enough to tell that another program has the file open. */
+const busyErrors = new WeakSet<object>()
+
+/** Notes that another program is the cause of an error, whatever its errno, and returns the error. */
+export function noteBusy(error: unknown): unknown {
+  if (error instanceof Error) busyErrors.add(error)
+  return error
+}
+
+function causeOf(error: unknown, errno: string | null): Cause | undefined {
+  if (error instanceof Error && busyErrors.has(error)) return busy
+  return errno === null ? undefined : causes.get(errno)
+}
+
 /**
  * Turns the error of a file operation into a {@link DownloadError}. The message contains no path, since
  * remote callers may see it.
@@ -64,11 +89,11 @@ export function errnoOf(error: unknown): string | null {
 export function fsError(error: unknown, what: string): DownloadError {
   if (isDownloadError(error)) return error
   const errno = errnoOf(error)
-  const cause = errno === null ? undefined : causes.get(errno)
+  const cause = causeOf(error, errno)
   const code = cause?.code ?? 'DISK_IO'
   const text = cause?.text ?? 'The disk failed'
   const suffix = errno === null ? '' : ` (${errno})`
-  return new DownloadError(code, `${text} while ${what}${suffix}.`, {
+  return new DownloadError(code, `${text} while ${what}${suffix}.${cause?.advice ?? ''}`, {
     cause: error,
     retryable: cause?.retryable ?? false,
   })

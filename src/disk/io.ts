@@ -5,11 +5,15 @@
  * asynchronous.
  */
 import { promisify } from 'node:util'
+import { patiently } from './busy.js'
 import { nullIfMissing } from './errors.js'
 import * as fs from './fs.js'
 import { FileStats } from './stats.js'
 
-/** File operations. Each rejects with the error of the file system. */
+/**
+ * File operations. Each rejects with the error of the file system. On Windows, `open`, `rename` and `unlink` are repeated
+ * while another program has the file open, see {@link patiently}.
+ */
 export interface FileIo {
   open(path: string, flags: string | number, mode?: number): Promise<number>
   close(fd: number): Promise<void>
@@ -43,8 +47,25 @@ const stats = {
 
 const lstat = async (path: string) => new FileStats(await stats.lstat(path, exact))
 
-const asyncIo: FileIo = {
+const calls = {
   open: promisify(fs.openCallback),
+  rename: promisify(fs.renameCallback),
+  unlink: promisify(fs.unlinkCallback),
+}
+
+const opening = (path: string, flags: string | number) =>
+  ({ name: 'open', path, creates: isCreating(flags) }) as const
+
+const renaming = (to: string) => ({ name: 'rename', path: to }) as const
+
+const unlinking = (path: string) => ({ name: 'unlink', path }) as const
+
+function isCreating(flags: string | number): boolean {
+  return typeof flags === 'number' ? (flags & fs.constants.O_CREAT) !== 0 : /[wa]/.test(flags)
+}
+
+const asyncIo: FileIo = {
+  open: (path, flags, mode) => patiently(opening(path, flags), () => calls.open(path, flags, mode)),
   close: promisify(fs.close),
   read: async (...args) => (await read(...args)).bytesRead,
   writeText: promisify(fs.writeFileCallback),
@@ -57,13 +78,13 @@ const asyncIo: FileIo = {
   },
   stat: async (path) => new FileStats(await stats.stat(path, exact)),
   link: promisify(fs.linkCallback),
-  rename: promisify(fs.renameCallback),
-  unlink: promisify(fs.unlinkCallback),
+  rename: (from, to) => patiently(renaming(to), () => calls.rename(from, to)),
+  unlink: (path) => patiently(unlinking(path), () => calls.unlink(path)),
 }
 
 /** Synchronous versions, for code with many small operations that yields to other work in between. */
 export const syncIo: FileIo = {
-  open: async (...args) => fs.openSync(...args),
+  open: (path, flags, mode) => patiently(opening(path, flags), () => fs.openSync(path, flags, mode)),
   close: async (fd) => fs.closeSync(fd),
   read: async (...args) => fs.readSync(...args),
   writeText: async (fd, text) => fs.writeFileSync(fd, text),
@@ -78,8 +99,8 @@ export const syncIo: FileIo = {
   },
   stat: async (path) => new FileStats(fs.statSync(path, exact)),
   link: async (from, to) => fs.linkSync(from, to),
-  rename: async (from, to) => fs.renameSync(from, to),
-  unlink: async (path) => fs.unlinkSync(path),
+  rename: (from, to) => patiently(renaming(to), () => fs.renameSync(from, to)),
+  unlink: (path) => patiently(unlinking(path), () => fs.unlinkSync(path)),
 }
 
 /** The operations that this thread uses. */

@@ -319,10 +319,11 @@ async function inspect(path: string): Promise<FoundLock | null> {
     }
   } catch (error) {
     if (isMissing(error)) return null
-    if (errnoOf(error) !== 'EACCES') throw error
+    const { code } = fsError(error, 'reading the lock')
+    if (code !== 'PERMISSION' && code !== 'FILE_BUSY') throw error
   }
   try {
-    // It belongs to another user, so only its metadata can be read.
+    // It belongs to another user, or another program has it open, so only its metadata can be read.
     const stats = await io.lstat(path)
     return {
       owner: null,
@@ -406,11 +407,11 @@ async function watch(
  */
 async function ageOf({ mtimeMs }: FoundLock, base: string): Promise<number> {
   const probe = `${base}.${uniqueSuffix()}`
-  const handle = await withHandles(() => open(probe, 'wx', 0o600))
+  const fd = await withHandles(() => io.open(probe, 'wx', 0o600))
   try {
-    return (await handle.stat()).mtimeMs - mtimeMs
+    return (await io.fstat(fd)).mtimeMs - mtimeMs
   } finally {
-    await handle.close()
+    await io.close(fd)
     await io.unlink(probe).catch(() => undefined)
   }
 }

@@ -1,7 +1,8 @@
 /** Deletes folders with everything in them. */
 import { join } from 'node:path'
 import { isMissing, nullIfMissing } from './errors.js'
-import { lstat, readdir, rmdir, unlink } from './fs.js'
+import { lstat, readdir, rmdir } from './fs.js'
+import { io } from './io.js'
 
 /**
  * Deletes a folder with everything in it, or a file. Links are deleted and not followed; what is missing is ignored.
@@ -12,7 +13,7 @@ export async function removeTree(path: string): Promise<void> {
   const stats = await lstat(path).catch(nullIfMissing)
   if (stats === null) return
   if (!stats.isDirectory()) {
-    await ignoreMissing(unlink(path))
+    await ignoreMissing(io.unlink(path))
     return
   }
   const names = (await readdir(path).catch(nullIfMissing)) ?? []

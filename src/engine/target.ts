@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { makeFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
-import { access, constants, open, rmdir } from '../disk/fs.js'
+import { access, constants, rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { requireNoLinks } from '../disk/links.js'
 import { acquireLock, type FileLock, type LockWait } from '../disk/lock.js'
@@ -202,9 +202,9 @@ export async function hashFile(
   hashes: HashService,
   aborted: AbortSignal,
 ): Promise<string> {
-  const handle = await withHandles(() => open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
+  const fd = await withHandles(() => io.open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
   try {
-    const hash = hashes.open(handle.fd, size)
+    const hash = hashes.open(fd, size)
     const stop = () => void hash.dispose()
     aborted.addEventListener('abort', stop)
     try {
@@ -218,7 +218,7 @@ export async function hashFile(
   } catch (error) {
     throw fsError(error, 'checking the existing file')
   } finally {
-    await handle.close()
+    await io.close(fd)
   }
 }
 

@@ -7,7 +7,7 @@
 import { dirname } from 'node:path'
 import { syncFolder } from '../disk/atomic.js'
 import { errnoOf, nullIfMissing } from '../disk/errors.js'
-import { chmod, constants, copyFile, link, open, unlink } from '../disk/fs.js'
+import { chmod, constants, copyFile, link, open } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { ensureSpace } from '../disk/space.js'
 import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'
@@ -88,7 +88,7 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
     return null
   } finally {
     // Also removes what an earlier run left, even if no cache has the file any more.
-    await unlink(temporary).catch(() => undefined)
+    await io.unlink(temporary).catch(() => undefined)
   }
 }
 
@@ -115,12 +115,12 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
 
 async function placeBeside({ path, size }: CachedFile, init: AdoptInit): Promise<AdoptedBy> {
   const { temporary, target, share } = init
-  await unlink(temporary).catch(nullIfMissing)
+  await io.unlink(temporary).catch(nullIfMissing)
   try {
     await copyFile(path, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE)
     return 'reflink'
   } catch {
-    await unlink(temporary).catch(nullIfMissing)
+    await io.unlink(temporary).catch(nullIfMissing)
   }
   if (share) {
     try {

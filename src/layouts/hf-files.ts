@@ -10,14 +10,11 @@ import {
   copyFile,
   type Dirent,
   link,
-  lstat,
   readdir,
   readlink,
   realpath,
-  rename,
   rmdir,
   symlink,
-  unlink,
   utimes,
 } from '../disk/fs.js'
 import { isInside } from '../disk/inside.js'
@@ -52,7 +49,7 @@ export async function requireInside(root: string, folders: readonly string[]): P
     let folder = root
     for (const segment of folders) {
       folder = join(folder, segment)
-      const stats = await lstat(folder).catch(nullIfMissing)
+      const stats = await io.lstat(folder).catch(nullIfMissing)
       if (stats === null) return
       if (stats.isSymbolicLink()) {
         const real = await realpath(folder).catch(nullIfMissing)
@@ -137,7 +134,7 @@ async function makeLink(
       await linker.symlink(linkTarget(place), to)
       // If a folder on the path is a link itself, `..` leads elsewhere.
       if (await leadsTo(to, blob)) return
-      await unlink(to)
+      await io.unlink(to)
       throw new Error('The link does not lead to the blob.')
     },
     (to: string) => linker.link(blob, to),
@@ -161,10 +158,10 @@ async function replaceWith(make: (to: string) => Promise<void>, path: string): P
   const temporary = `${path}.${uniqueSuffix()}`
   try {
     await make(temporary)
-    await rename(temporary, path)
+    await io.rename(temporary, path)
   } finally {
     // Usually it no longer exists; but if both are names of the same file, a rename keeps both (rename(2)).
-    await unlink(temporary).catch(() => undefined)
+    await io.unlink(temporary).catch(() => undefined)
   }
 }
 

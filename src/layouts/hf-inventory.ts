@@ -6,7 +6,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import pLimit from 'p-limit'
 import { readRegularFile } from '../disk/atomic.js'
 import { fsError, isMissing, nullIfMissing } from '../disk/errors.js'
-import { type Dirent, readdir, readlink, rmdir, unlink } from '../disk/fs.js'
+import { type Dirent, readdir, readlink, rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import type { FileStats } from '../disk/stats.js'
 import { acquireLock, type FileLock } from '../disk/lock.js'
@@ -251,7 +251,7 @@ async function lockAll(repository: string, unfinished: readonly string[]): Promi
 }
 
 async function remove(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
+  await io.unlink(path).catch((error: unknown) => {
     if (!isMissing(error)) throw error
   })
 }

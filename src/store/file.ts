@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { makeFolder, readRegularFile, replaceFile, syncFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, nullIfMissing } from '../disk/errors.js'
-import { readdir, rename, unlink } from '../disk/fs.js'
+import { readdir } from '../disk/fs.js'
 import { type FileIo, io, syncIo } from '../disk/io.js'
 import type { FileStats } from '../disk/stats.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
@@ -274,7 +274,7 @@ export class FileStore implements DownloadStore {
   async #loadOne(name: string, result: LoadedRecords, files: FileIo, isPeek = false): Promise<void> {
     const path = join(this.#folder, name)
     if (!recordName.test(name)) {
-      if (recordTemp.test(name) || documentTemp.test(name)) await unlink(path).catch(() => undefined)
+      if (recordTemp.test(name) || documentTemp.test(name)) await io.unlink(path).catch(() => undefined)
       return
     }
     let record: StoredRecord | string
@@ -396,7 +396,7 @@ function isHome(home: unknown, { id }: FolderOwner): boolean {
 
 async function setAside(path: string): Promise<void> {
   try {
-    await rename(path, `${path}.corrupt`)
+    await io.rename(path, `${path}.corrupt`)
   } catch {
     // On a read-only disk the file stays in place, and the next load reports it again.
   }
@@ -405,7 +405,7 @@ async function setAside(path: string): Promise<void> {
 /** Returns whether there was a file to delete. */
 async function removeFile(path: string): Promise<boolean> {
   try {
-    await unlink(path)
+    await io.unlink(path)
     return true
   } catch (error) {
     nullIfMissing(error)
