@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { DownloadError } from '../errors.js'
 import { LatestByKey } from '../util/schedule.js'
-import { errnoOf, isMissing, isUnsupported, withHandles } from './errors.js'
+import { errnoOf, isMissing, isRefusal, withHandles } from './errors.js'
 import * as fs from './fs.js'
 import { type FileIo, io } from './io.js'
 import type { FileStats } from './stats.js'
@@ -85,12 +85,12 @@ export async function writeNew(
   }
 }
 
-/** Syncs a small file. A file system that knows no syncing, as some network and FUSE ones, has promised nothing. */
+/** Syncs a small file. A file system that refuses it, as some network and FUSE ones, has promised nothing. */
 async function syncText(fd: number): Promise<void> {
   try {
     await fdatasync(fd)
   } catch (error) {
-    if (!isUnsupported(error)) throw error
+    if (!isRefusal(error)) throw error
   }
 }
 
@@ -204,14 +204,14 @@ async function syncNow(folder: string): Promise<void> {
     fd = await withHandles(() => io.open(folder, 'r'))
   } catch (error) {
     // Some file systems let nobody open folders.
-    if (['EISDIR', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')) return
+    if (isRefusal(error) || errnoOf(error) === 'EACCES') return
     throw error
   }
   try {
     await fsync(fd)
   } catch (error) {
     // Some network and FUSE file systems don't support fsync on folders.
-    if (!isUnsupported(error) && !['EPERM', 'EACCES', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
+    if (!isRefusal(error) && !['EACCES', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
   } finally {
     await io.close(fd)
   }

@@ -134,9 +134,18 @@ export function isMissing(error: unknown): boolean {
   return errnoBehind(error) === 'ENOENT'
 }
 
-/** Whether a file system does not know an operation at all, which says nothing about the file. */
-export function isUnsupported(error: unknown): boolean {
-  return ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(errnoBehind(error) ?? '')
+/**
+ * How file systems say that they don't offer an operation: FUSE, 9P (WSL), CIFS, NFS and FAT each in their own way.
+ * libuv has EISDIR for Windows' "incorrect function".
+ */
+const refusals = new Set(['EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EISDIR'])
+
+/**
+ * Whether a file system refuses an operation on an open file, which says nothing about the data. A file is none the worse
+ * without permissions of its own, a sync, or its full length beforehand. A failure, such as EIO or ENOSPC, is no refusal.
+ */
+export function isRefusal(error: unknown): boolean {
+  return refusals.has(errnoBehind(error) ?? '')
 }
 
 /**

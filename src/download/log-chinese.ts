@@ -42,6 +42,10 @@ export const chineseLog: LogForms = {
       /^The files are complete\. (.*)$/s,
       (reason = '') => `文件均已完整，但收尾工作未能全部完成${causeOf(reason)}。`,
     ],
+    [
+      /^The journal is written later, and until then a kill loses more than usual\. (.*)$/s,
+      (reason = '') => `下载日志稍后再写，在此之前若进程被终止，会多丢失一些数据${causeOf(reason)}。`,
+    ],
     [/^Closing the transfer failed: (.*)$/s, (reason = '') => `关闭传输时出错${causeOf(reason)}。`],
     [
       /^Another host or container holds (.*)\. If it gives no sign of life within (\d+) s, this download takes over\.$/s,

@@ -1,7 +1,7 @@
 /** Periodic tasks while a file is being fetched: timers, journal, sync, progress, and checks of the part. */
 import { asDownloadError, isOutOfHandles } from '../disk/errors.js'
 import { headBytes } from '../disk/model-formats.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock, Timer } from '../util/clock.js'
 import type { Fetcher } from './fetch/fetcher.js'
@@ -44,6 +44,7 @@ export class Checkpoints {
   #headChecked = false
   #measuredBytes = 0
   #ended = false
+  #busyReported = false
 
   constructor(init: CheckpointsInit) {
     const { clock } = init
@@ -93,11 +94,22 @@ export class Checkpoints {
       .catch((error: unknown) => {
         // A journal that is slightly out of date does no harm.
         if (isOutOfHandles(error)) return
+        if (isDownloadError(error, 'FILE_BUSY')) {
+          this.#reportBusy(error)
+          return
+        }
         fetcher.stop(error instanceof StartOver ? error : asDownloadError(error))
       })
       .finally(() => {
         this.#busy = null
       })
+  }
+
+  #reportBusy({ message }: DownloadError): void {
+    if (this.#busyReported) return
+    this.#busyReported = true
+    const text = `The journal is written later, and until then a kill loses more than usual. ${message}`
+    this.#init.emit({ type: 'log', level: 'warn', message: text })
   }
 
   #measure(now: number): void {

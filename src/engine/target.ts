@@ -90,6 +90,24 @@ export class Target {
     if (this.#claim.refusal !== null) throw this.#claim.refusal
   }
 
+  /**
+   * Must be called before anything is fetched that is to replace a file. Windows does not replace a file that another
+   * program has open, which would otherwise show only in the end. Renaming it to its own name changes nothing, and is
+   * refused for the same reasons.
+   *
+   * @throws DownloadError `FILE_BUSY`.
+   */
+  async requireFree(): Promise<void> {
+    const { existing, paths } = this
+    // A read-only file would have to be made writable first.
+    if (process.platform !== 'win32' || existing === null || (existing.mode & 0o200) === 0) return
+    try {
+      await io.rename(paths.target, paths.target)
+    } catch (error) {
+      if (!isMissing(error)) throw fsError(error, 'checking whether the target can be replaced')
+    }
+  }
+
   /** Whether the target can be written. */
   get isWritable(): boolean {
     return this.#claim.refusal === null

@@ -2,7 +2,7 @@
  * Runs the transfer of one file: target, resuming, fetching, verifying, publishing, and starting over if that
  * helps.
  */
-import { asDownloadError } from '../disk/errors.js'
+import { asDownloadError, nullIfMissing } from '../disk/errors.js'
 import type { LockWait } from '../disk/lock.js'
 import { extensionFor, headBytes } from '../disk/model-formats.js'
 import { filenameFromServer, madeUpFilename } from '../disk/names.js'
@@ -166,6 +166,7 @@ export class Transfer {
     // Before anything of an earlier run is touched: the next one, with the network, resumes from there.
     requireNetwork(this.#spec)
     target.requireWritable()
+    await target.requireFree()
     requireAllowedSize(this.#spec, spec.size ?? leftover.resume?.identity.total ?? null)
     await this.#openKept(target, leftover)
     return null
@@ -192,7 +193,13 @@ export class Transfer {
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
     const { untrusted = false } = this.#spec
     const { paths } = target
-    const part = await PartFile.open({ paths, url, sha256, identity, mirror, remote, untrusted, resume })
+    const init = { paths, url, sha256, identity, mirror, remote, untrusted, resume }
+    const part = await PartFile.open(init).catch(nullIfMissing)
+    // Another program has deleted it meanwhile.
+    if (part === null) {
+      await target.discardLeftover()
+      return
+    }
     this.#kept = { part, identity }
     this.#mirrorTrust.noteKept()
     const { total } = identity

@@ -1,5 +1,6 @@
 /** Extends a part file to its full length, where that costs nothing. */
 import { io } from '../../disk/io.js'
+import { setLength } from './part-io.js'
 import { extensionOf, fillsGaps, trialBytes } from './allocation.js'
 
 /** What became of it. */
@@ -30,13 +31,12 @@ export async function extend(
   const how = extensionOf({ length: before.size, total, isNew }, platform)
   if (how === 'trial') {
     const to = before.size + trialBytes
-    await io.ftruncate(fd, to)
+    if (!(await setLength(fd, to))) return { sized: false, filling: isWindows }
     const { blocks } = await io.fstat(fd)
     if (fillsGaps({ platform, from: before.size, to, blocksBefore: before.blocks, blocksAfter: blocks })) {
       await io.ftruncate(fd, before.size)
       return { sized: false, filling: true }
     }
   }
-  if (how !== 'none') await io.ftruncate(fd, total)
-  return { sized: how !== 'none', filling: isWindows }
+  return { sized: how !== 'none' && (await setLength(fd, total)), filling: isWindows }
 }

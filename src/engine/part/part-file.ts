@@ -18,7 +18,18 @@ import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
 import { type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
 import { JournalFiles, type PartState } from './journal-files.js'
-import { datasync, openKept, openNew, takenOver, writeFully, writeFullySync } from './part-io.js'
+import {
+  datasync,
+  giveName,
+  lookAtPart,
+  notSynced,
+  openKept,
+  openNew,
+  takenOver,
+  writeFully,
+  writeFullySync,
+} from './part-io.js'
+import { Refusals } from './refusals.js'
 import { partLost, StartOver } from './start-over.js'
 
 /** Bytes cut off the part when the disk is full, to make room for the journal; more than any journal needs. */
@@ -250,7 +261,8 @@ export class PartFile {
   async #statIfIntact(): Promise<FileStats | null> {
     // Read this first, because writes that end in the meantime increase it.
     const length = this.#length()
-    const [own, path] = await Promise.all([this.#stat(), statPart(this.paths.part)])
+    const own = await this.#stat()
+    const path = await lookAtPart(own, this.paths.part)
     if (path === null || !isSameFile(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
       if (journal !== null && !this.#journals.isOwn(journal) && path !== null) throw takenOver()
@@ -284,7 +296,11 @@ export class PartFile {
   /** Forces the data to the disk, then records that in the journal and forces that to the disk as well. */
   async sync(): Promise<void> {
     const before = this.#written
-    await this.#datasync()
+    // What is not known to be on the disk must not be claimed: a power failure may take it.
+    if (!(await this.#datasync())) {
+      await this.saveJournal()
+      return
+    }
     this.#synced = before
     this.#demand = { ...this.#demand, sync: true }
     await this.#journalWrites.ask()
@@ -363,6 +379,7 @@ export class PartFile {
    * @param options - `mode`: permission bits of the final file; `replaces`: whether a file exists under the final
    * name, in which case the journal first records the file that is about to replace it.
    * @returns metadata of the file, and the first refusal that did not matter.
+   * Those that any file of the folder would meet are returned once per folder.
    */
   async publish(options: { size: number; sha256: string; mode: number; replaces: boolean }): Promise<{
     mtimeMs: number
@@ -370,14 +387,15 @@ export class PartFile {
     refusal: DownloadError | null
   }> {
     const { paths } = this
-    const refusals: DownloadError[] = []
-    const attempt = async (what: string, step: () => Promise<unknown>) => {
-      await step().catch((error: unknown) => refusals.push(fsError(error, what)))
-    }
+    const refusals = new Refusals(paths.directory)
+    const attempt = refusals.attempt.bind(refusals)
     try {
-      // Some file systems have no permissions, or let only their owner change them.
-      await attempt('setting the permissions of the file', () => io.fchmod(this.fd, options.mode))
-      await this.#datasync()
+      // Some file systems have no permissions, or let only their owner change them. A part that can't be written could not
+      // be resumed if it is not published after all.
+      const setMode = (mode: number) =>
+        refusals.attemptCourtesy('setting the permissions of the file', () => io.fchmod(this.fd, mode))
+      await setMode(options.mode | 0o200)
+      if (!(await this.#datasync())) refusals.add(notSynced())
       if (options.replaces) {
         const publishing = { size: options.size, sha256: options.sha256 }
         this.#demand = { sync: true, last: false, publishing }
@@ -385,12 +403,13 @@ export class PartFile {
       }
       const stat = await this.#statIfIntact()
       if (stat?.size !== options.size) throw partLost()
-      await io.rename(paths.part, paths.target)
-      await attempt('syncing the folder', () => syncFolder(paths.directory))
+      await giveName(this.fd, paths)
+      if ((options.mode & 0o200) === 0) await setMode(options.mode)
+      await refusals.attemptCourtesy('syncing the folder', () => syncFolder(paths.directory))
       await attempt('deleting the journal', () => this.#removeJournal())
       await attempt('closing the file', () => this.close())
       const { mtimeMs, ino } = stat
-      return { mtimeMs, ino, refusal: refusals[0] ?? null }
+      return { mtimeMs, ino, refusal: refusals.take() }
     } catch (error) {
       throw error instanceof StartOver ? error : fsError(error, 'publishing the file')
     }
@@ -432,12 +451,13 @@ export class PartFile {
     await this.#saveLast()
   }
 
-  async #datasync(): Promise<void> {
+  /** Returns false if the file system refuses to sync. */
+  async #datasync(): Promise<boolean> {
     // The kernel reports a failed sync only once. Everything that was not on the disk before may be lost, even
     // without a reboot, and a later sync that succeeds proves nothing.
     if (this.#syncError !== null) throw this.#syncError
     try {
-      await datasync(this.fd)
+      return await datasync(this.fd)
     } catch (error) {
       this.#syncError = asDownloadError(error)
       this.#setWritten(this.#synced)

@@ -1,10 +1,13 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
-import { errnoOf, fsError, isUnsupported, withHandles } from '../../disk/errors.js'
+import { judgeFailure } from '../../disk/busy.js'
+import { errnoOf, fsError, isMissing, isRefusal, withHandles } from '../../disk/errors.js'
 import { constants, fdatasync, write, writeSync } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
+import type { FileStats } from '../../disk/stats.js'
 import { DownloadError } from '../../errors.js'
 import { removeTemporary } from './journal.js'
+import { partLost } from './start-over.js'
 
 /**
  * How long to wait for a file handle for a new part, in milliseconds. It is short, because the transfer holds a
@@ -13,12 +16,12 @@ import { removeTemporary } from './journal.js'
 const newPartMs = 250
 
 function openPart(path: string, flags: number, deadlineMs?: number): Promise<number> {
-  return withHandles(() => io.open(path, constants.O_RDWR | flags | constants.O_NOFOLLOW, 0o600), deadlineMs)
+  return withHandles(() => io.open(path, flags | constants.O_NOFOLLOW, 0o600), deadlineMs)
 }
 
 /** Creates a new part file with a new inode. An existing one is deleted together with its journal. */
 export async function openNew(paths: PartPaths): Promise<number> {
-  const create = constants.O_CREAT | constants.O_EXCL
+  const create = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
   try {
     return await openPart(paths.part, create, newPartMs)
   } catch (error) {
@@ -31,20 +34,84 @@ export async function openNew(paths: PartPaths): Promise<number> {
 
 /** Opens the existing part file. */
 export async function openKept(paths: PartPaths): Promise<number> {
-  const fd = await openPart(paths.part, 0)
+  await makeWritable(paths.part)
+  const fd = await openPart(paths.part, constants.O_RDWR)
   if ((await io.fstat(fd)).isFile()) return fd
   await io.close(fd)
   throw new DownloadError('TARGET_NOT_REGULAR', 'The part file is not a regular file.')
 }
 
-/** Forces the data of a file to the disk, where the file system knows how. */
-export function datasync(fd: number): Promise<void> {
+/** A part that an earlier version was about to publish may have become as read-only as the file that it replaces. */
+async function makeWritable(path: string): Promise<void> {
+  const stats = await io.lstatIfThere(path)
+  if (stats === null || !stats.isFile() || (stats.mode & 0o200) !== 0) return
+  const fd = await openPart(path, constants.O_RDONLY)
+  // Where that fails, opening it for writing tells why.
+  await io.fchmod(fd, 0o600).catch(() => undefined)
+  await io.close(fd)
+}
+
+/** Sets the length of a part. Returns false where the file system refuses that. */
+export async function setLength(fd: number, length: number): Promise<boolean> {
+  try {
+    await io.ftruncate(fd, length)
+    return true
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return false
+  }
+}
+
+/**
+ * Metadata of what lies under the name of an open part; null if nothing does.
+ *
+ * @param own - metadata of the open part.
+ */
+export async function lookAtPart(own: FileStats, path: string): Promise<FileStats | null> {
+  try {
+    return await io.lstatIfThere(path)
+  } catch (error) {
+    if (!isUntold(errnoOf(error))) throw fsError(error, 'checking the part file')
+    return own.nlink === 0 ? null : own
+  }
+}
+
+/**
+ * Whether a failure does not tell what lies under a name: Windows refuses that while another program has the file open,
+ * and for a file that was deleted, as long as somebody has it open.
+ */
+export function isUntold(errno: string | null, platform: NodeJS.Platform = process.platform): boolean {
+  return judgeFailure(errno, { name: 'open' }, 'other', platform) === 'repeat'
+}
+
+/**
+ * Gives the part its final name.
+ *
+ * @throws StartOver when another program has deleted it since it was last looked at.
+ */
+export async function giveName(fd: number, { part, target }: PartPaths): Promise<void> {
+  try {
+    await io.rename(part, target)
+  } catch (error) {
+    if (isMissing(error) || (await io.fstat(fd)).nlink === 0) throw partLost()
+    throw error
+  }
+}
+
+/** Forces the data of a file to the disk. Returns false where the file system refuses that. */
+export function datasync(fd: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     fdatasync(fd, (error) => {
-      if (error === null || isUnsupported(error)) resolve()
+      if (error === null) resolve(true)
+      else if (isRefusal(error)) resolve(false)
       else reject(fsError(error, 'syncing the part file'))
     })
   })
+}
+
+/** What to report of a file system that refuses to sync a part file. */
+export function notSynced(): DownloadError {
+  return new DownloadError('DISK_IO', 'The file system refuses to sync files.')
 }
 
 /** The error for a part file that another process has taken over. */

@@ -87,9 +87,10 @@ describe('patiently', () => {
       .finally(() => {
         state.ended = true
       })
-    for (let step = 0; !state.ended && step < 2_000; step += 1) {
+    for (let step = 0; step < 2_000; step += 1) {
       await new Promise((resolve) => setImmediate(resolve))
-      if (!state.ended) clock.advance(10)
+      if (state.ended) break
+      clock.advance(10)
     }
     return { outcome: await outcome, attempts, waitedMs: clock.now() - began }
   }
