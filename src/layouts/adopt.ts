@@ -6,7 +6,8 @@
  */
 import { dirname } from 'node:path'
 import { syncFolder } from '../disk/atomic.js'
-import { errnoOf, nullIfMissing } from '../disk/errors.js'
+import { copyContent } from '../disk/copy.js'
+import { errnoOf, isRefusal, nullIfMissing } from '../disk/errors.js'
 import { chmod, constants, copyFile, link, open } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { ensureSpace } from '../disk/space.js'
@@ -60,9 +61,6 @@ const refused = new Map<string, FileMetadata>()
 
 const maxRefused = 1_000
 
-/** Bytes copied at a time. */
-const copyBytes = 4 * 1024 * 1024
-
 /**
  * Searches for the file, and publishes it under its final name if its content is right.
  *
@@ -114,7 +112,7 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
 }
 
 async function placeBeside({ path, size }: CachedFile, init: AdoptInit): Promise<AdoptedBy> {
-  const { temporary, target, share } = init
+  const { temporary, target, share, signal } = init
   await io.unlink(temporary).catch(nullIfMissing)
   try {
     await copyFile(path, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE)
@@ -131,30 +129,8 @@ async function placeBeside({ path, size }: CachedFile, init: AdoptInit): Promise
     }
   }
   await ensureSpace(dirname(target), size, 0)
-  await copy(path, init)
+  await copyContent(path, temporary, signal)
   return 'copy'
-}
-
-/** Copies a file. Unlike `copyFile`, it can be aborted. */
-async function copy(path: string, { temporary, signal }: AdoptInit): Promise<void> {
-  const from = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  try {
-    const to = await open(temporary, 'wx', 0o600)
-    try {
-      const buffer = Buffer.allocUnsafe(copyBytes)
-      for (let at = 0; ;) {
-        signal.throwIfAborted()
-        const { bytesRead } = await from.read(buffer, 0, buffer.length, at)
-        if (bytesRead === 0) return
-        await to.writeFile(buffer.subarray(0, bytesRead))
-        at += bytesRead
-      }
-    } finally {
-      await to.close()
-    }
-  } finally {
-    await from.close()
-  }
 }
 
 async function syncFile(path: string): Promise<void> {
@@ -164,7 +140,7 @@ async function syncFile(path: string): Promise<void> {
   } catch (error) {
     // On some systems (Windows), another user's file that is open for reading only can't be synced; its
     // writer has done so.
-    if (!['EPERM', 'EACCES', 'EBADF', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error
+    if (!isRefusal(error) && !['EACCES', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
   } finally {
     await handle.close()
   }

@@ -4,8 +4,10 @@
  */
 import { basename, dirname, join } from 'node:path'
 import { makeFolder, readRegularFile, replaceFile, syncFolder, uniqueSuffix } from '../disk/atomic.js'
+import { copyContent } from '../disk/copy.js'
 import { errnoOf, fsError, nullIfMissing } from '../disk/errors.js'
 import {
+  chmod,
   constants,
   copyFile,
   type Dirent,
@@ -166,13 +168,20 @@ async function replaceWith(make: (to: string) => Promise<void>, path: string): P
 }
 
 /** Errors that every other way of linking would hit as well. */
-const fatal = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EISDIR'])
+const fatal = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR'])
 
 async function copyOf(blob: string, to: string): Promise<void> {
-  await copyFile(blob, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-  // `howPlaced` recognizes a copy by the times of the blob.
-  const { atimeMs, mtimeMs } = await io.lstat(blob)
-  await utimes(to, atimeMs / 1_000, mtimeMs / 1_000)
+  const { atimeMs, mtimeMs, mode } = await io.lstat(blob)
+  try {
+    await copyFile(blob, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE)
+  } catch {
+    // `copyFile` also sets permissions, and fails where the file system refuses that.
+    await io.unlink(to).catch(() => undefined)
+    await copyContent(blob, to)
+    await chmod(to, mode & 0o777).catch(() => undefined)
+  }
+  // So that others see of when it is. Some file systems refuse it.
+  await utimes(to, atimeMs / 1_000, mtimeMs / 1_000).catch(() => undefined)
 }
 
 /**
@@ -187,7 +196,8 @@ async function howPlaced(path: string, blob: string): Promise<'link' | 'copy' | 
     throw new DownloadError('TARGET_NOT_REGULAR', 'A folder exists where the snapshot needs a file.')
   const original = await io.lstat(blob)
   if (stats.ino !== 0n && isSameFile(stats, original)) return 'link'
-  const isAlike = stats.size === original.size && Math.abs(stats.mtimeMs - original.mtimeMs) < 2_000
+  // A copy has the time of the blob, or that of its making. File systems round times to up to two seconds.
+  const isAlike = stats.size === original.size && stats.mtimeMs > original.mtimeMs - 2_000
   return isAlike ? 'copy' : 'other'
 }
 

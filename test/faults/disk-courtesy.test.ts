@@ -1,16 +1,18 @@
 /** FAULTS.md rows 63 and 66: what a file system or a machine refuses without harm to the file. */
 import { chmodSync, existsSync, mkdirSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { io } from '../../src/disk/io.js'
 import { Download } from '../../src/download/download.js'
 import type { DownloadOptions } from '../../src/index.js'
-import { randomContent } from '../support/content.js'
+import { ggufContent, randomContent, textContent } from '../support/content.js'
+import { spawnFaulty } from '../support/faulty-fs.js'
+import { startHub } from '../support/hub.js'
 import { asNobody, describeWith, nobody, spawnUnder } from '../support/machine.js'
 import { startOrigin } from '../support/origin.js'
 import { cliPath, dist } from '../support/process.js'
-import { listTree, tempDir } from '../support/temp.js'
+import { listTree, sha256File, tempDir } from '../support/temp.js'
 import { deadline } from '../support/wait.js'
 import { arrives, expectInvariant, fails, MiB, startBench } from './harness.js'
 
@@ -56,7 +58,7 @@ describe('row 63: a refusal after which the file is complete all the same', () =
     )
     const warnings = await download(directory)
     // That folders can't be opened at all is no news on some systems.
-    expect(warnings).toHaveLength(code === 'EPERM' || code === 'EACCES' ? 0 : 1)
+    expect(warnings).toHaveLength(code === 'EIO' || code === 'EROFS' ? 1 : 0)
     await expectInvariant(directory, name, 'done', { content })
   })
 
@@ -95,6 +97,73 @@ describe('row 63: a refusal after which the file is complete all the same', () =
     const directory = tempDir('courtesy')
     expect(await download(directory)).toEqual([])
     await expectInvariant(directory, name, 'done', { content })
+  })
+})
+
+describe('row 63: a file system without courtesies', () => {
+  const courtesies = [
+    'fchmod',
+    'chmod',
+    'fsync',
+    'fdatasync',
+    'link',
+    'symlink',
+    'ftruncate',
+    'utimes',
+  ] as const
+
+  it.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL'])(
+    '%s: everything arrives, with one warning per folder',
+    async (code) => {
+      await using origin = await startOrigin()
+      await using hub = await startHub()
+      const names = ['a.bin', 'b.bin', 'c.bin']
+      for (const each of names) origin.serve(`/${each}`, { content, bytesPerSecond: 4 * MiB })
+      hub.add('owner/model', {
+        files: { 'model.gguf': ggufContent(300 * 1024), 'README.md': textContent('x') },
+      })
+      const directory = tempDir('courtesy')
+      const env = { HF_ENDPOINT: hub.url, HOME: directory, HF_HOME: join(directory, 'hf'), HF_TOKEN: '' }
+      const faults = [{ calls: courtesies, path: 'courtesy-', code }]
+      const flat = ['get', ...names.map((each) => origin.url(`/${each}`)), '-d', directory, '--json']
+      const cached = ['get', 'hf:owner/model', '--layout', 'hf-cache', '--json']
+      for (const args of [flat, cached]) {
+        const { code: exit, stdout, stderr } = await spawnFaulty({ faults }, args, { env }).finished()
+        expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+        const warnings = stdout
+          .split('\n')
+          .filter((line) => line.includes('"log"') && line.includes('"warn"'))
+        expect(warnings.length, stdout).toBe(1)
+      }
+      for (const each of names) expect(await sha256File(join(directory, each))).toBe(content.sha256())
+      const found = await listTree(join(directory, 'hf'))
+      const snapshots = found.filter((path) => /snapshots\/[0-9a-f]+\/[^/]+$/.test(path))
+      expect(snapshots.map((path) => path.slice(path.lastIndexOf('/') + 1))).toEqual([
+        'README.md',
+        'model.gguf',
+      ])
+      expect(found.some((path) => path.endsWith('/refs/main'))).toBe(true)
+      expect((await readdir(directory)).filter((path) => path.includes('.part'))).toEqual([])
+      hub.cdn.clearRequests()
+      const again = await spawnFaulty({ faults }, cached, { env }).finished()
+      expect({ code: again.code, sent: hub.cdn.bytesSent() }).toEqual({ code: 0, sent: 0 })
+    },
+  )
+
+  it.each(['EIO', 'ENOSPC'])('a sync of the data that fails with %s is no refusal', async (code) => {
+    await using origin = await startOrigin()
+    origin.serve(`/${name}`, { content })
+    const directory = tempDir('courtesy')
+    const faults = [{ calls: ['fdatasync'], path: String.raw`\.part$`, code }] as const
+    const { stdout } = await spawnFaulty({ faults }, [
+      'get',
+      origin.url(`/${name}`),
+      '-d',
+      directory,
+      '--json',
+    ]).finished()
+    expect(stdout).toContain(code === 'EIO' ? '"DISK_IO"' : '"NO_SPACE"')
+    expect(await listTree(directory)).not.toContain(name)
   })
 })
 

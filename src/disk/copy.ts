@@ -1,0 +1,64 @@
+/** Copies files where `copyFile` can't be used. */
+import { promisify } from 'node:util'
+import { isRefusal, withHandles } from './errors.js'
+import * as fs from './fs.js'
+import { io } from './io.js'
+
+const fdatasync = promisify(fs.fdatasync)
+
+const read = promisify(fs.read)
+
+const write = promisify(fs.write)
+
+/** Bytes copied at a time. */
+const copyBytes = 4 * 1024 * 1024
+
+/**
+ * Copies the content of a file and syncs it. Unlike `copyFile`, this can be aborted, and does not set permissions, which
+ * some file systems refuse. Symbolic links are not followed.
+ *
+ * @param to - a file that must not exist (`EEXIST`); created with mode 0600. What was written of it stays after a failure.
+ * @throws the abort reason of the signal; the error of the file system.
+ */
+export async function copyContent(
+  from: string,
+  to: string,
+  signal: AbortSignal | null = null,
+): Promise<void> {
+  const source = await withHandles(() => io.open(from, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW))
+  try {
+    const target = await withHandles(() => io.open(to, 'wx', 0o600))
+    try {
+      await pour(source, target, signal)
+      await syncContent(target)
+    } finally {
+      await io.close(target)
+    }
+  } finally {
+    await io.close(source)
+  }
+}
+
+async function pour(source: number, target: number, signal: AbortSignal | null): Promise<void> {
+  const buffer = Buffer.allocUnsafe(copyBytes)
+  for (let at = 0; ;) {
+    signal?.throwIfAborted()
+    const { bytesRead } = await read(source, buffer, 0, buffer.length, at)
+    if (bytesRead === 0) return
+    for (let done = 0; done < bytesRead;) {
+      const { bytesWritten } = await write(target, buffer, done, bytesRead - done, at + done)
+      if (bytesWritten === 0) throw Object.assign(new Error('write returned 0'), { code: 'EIO' })
+      done += bytesWritten
+    }
+    at += bytesRead
+  }
+}
+
+/** Syncs a file, where the file system does not refuse that. */
+async function syncContent(fd: number): Promise<void> {
+  try {
+    await fdatasync(fd)
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+  }
+}
