@@ -63,49 +63,69 @@ const browser = {
 const bindings = entriesOf(pageAdapters)
 
 /**
+ * How undici is built in: the part of it that is used, without what that loads for cases that never come up. It is never
+ * left to the host, because Bun puts something else in the place of a package of that name.
+ */
+const ownUndici = {
+  // It would hide what is asked for by that name from the plugin below.
+  removeNodeProtocol: false,
+  esbuildPlugins: [
+    {
+      name: 'unused',
+      setup(build) {
+        const stub = { path: fileURLToPath(new URL('scripts/not-built-in.cjs', import.meta.url)) }
+        build.onResolve({ filter: /(?:client-h2|body)\.js$|^node:child_process$/ }, ({ importer, path }) =>
+          unused.some(([by, what]) => importer.endsWith(by) && path.endsWith(what))
+            ? // One of its own for each, or those that need nothing else would share a chunk for it.
+              { ...stub, suffix: `?${basename(importer)}` }
+            : undefined,
+        )
+      },
+    },
+  ],
+  esbuildOptions(options) {
+    mapLinesOnly(options)
+    options.alias = { undici: './scripts/undici-agents.cjs' }
+  },
+  // Packages that are CommonJS require nothing but modules of Node, which can be required from anywhere. So this also works in
+  // hosts that are bundled, where no file has an address.
+  banner: {
+    js: 'import { createRequire as ownRequire } from "node:module"; const require = ownRequire("/");',
+  },
+} satisfies Options
+
+/** The licences of what is built in, for the end of the file. */
+function withParts(parts: readonly string[]): { js: string } {
+  return { js: `/*! With parts of ${parts.join(', ')}.\n\n${parts.map(licenseOf).join('\n')}*/` }
+}
+
+/**
  * Of something that shares nothing with its host, and needs little of its packages: loading all of their files would be
  * half of its start, and finding and linking the others most of the rest.
  */
 function whole(parts: readonly string[], name: string): Options {
   return {
     ...common,
-    // It would hide what is asked for by that name from the plugin below.
-    removeNodeProtocol: false,
+    ...ownUndici,
     noExternal: [...parts],
-    esbuildPlugins: [
-      {
-        name: 'unused',
-        setup(build) {
-          const stub = { path: fileURLToPath(new URL('scripts/not-built-in.cjs', import.meta.url)) }
-          build.onResolve({ filter: /(?:client-h2|body)\.js$|^node:child_process$/ }, ({ importer, path }) =>
-            unused.some(([by, what]) => importer.endsWith(by) && path.endsWith(what))
-              ? // One of its own for each, or those that need nothing else would share a chunk for it.
-                { ...stub, suffix: `?${basename(importer)}` }
-              : undefined,
-          )
-        },
-      },
-    ],
     esbuildOptions(options) {
-      mapLinesOnly(options)
+      ownUndici.esbuildOptions(options)
       options.chunkNames = `${name}-[name]-[hash]`
       // Half the text to read at the start; names stay, for stack traces.
       options.minifySyntax = true
       options.minifyWhitespace = true
-      options.alias = { undici: './scripts/undici-agents.cjs' }
     },
-    banner: {
-      js: 'import { createRequire as ownRequire } from "node:module"; const require = ownRequire(import.meta.url);',
-    },
-    footer: { js: `/*! With parts of ${parts.join(', ')}.\n\n${parts.map(licenseOf).join('\n')}*/` },
+    footer: withParts(parts),
   }
 }
 
 export default defineConfig([
   {
     ...common,
+    ...ownUndici,
     // Together, so that all of them mean the same classes.
     entry: libraries,
+    noExternal: ['undici'],
     dts: { entry: { ...libraries, ...testing }, compilerOptions: { stripInternal: true } },
   },
   { ...common, entry: testing, splitting: false },

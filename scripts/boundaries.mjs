@@ -83,6 +83,7 @@ const pure = new Set(
     'util/format.ts',
     'util/locale.ts',
     'util/redact.ts',
+    'util/runtime.ts',
   ].map((file) => `src/${file}`),
 )
 

@@ -1,4 +1,4 @@
-// The part of undici that the command is built with: see tsup.config.ts.
+// The part of undici that is built in: see tsup.config.ts.
 exports.Agent = require('../node_modules/undici/lib/dispatcher/agent.js')
 exports.ProxyAgent = require('../node_modules/undici/lib/dispatcher/proxy-agent.js')
 exports.Pool = require('../node_modules/undici/lib/dispatcher/pool.js')

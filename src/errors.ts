@@ -12,6 +12,7 @@ export const downloadErrorCodes = [
   'QUEUE_FULL',
   'CANCELED',
   'CLOSED',
+  'UNSUPPORTED_RUNTIME',
   'NOT_FOUND',
   'ACCESS_DENIED',
   'HTTP_ERROR',

@@ -98,6 +98,7 @@ export const chineseErrors: ErrorTexts = {
     TARGET_LOCKED: plain('另一个进程正在写入该文件。'),
     FILE_BUSY: because('另一个程序打开了该文件，请关闭它，或将该文件夹排除在其扫描范围之外后重试'),
     STORE_ERROR: because('下载任务列表读写失败'),
+    UNSUPPORTED_RUNTIME: plain('不支持此运行环境，请升级 Node、Bun 或 Deno。'),
     INTERNAL: plain('内部错误。'),
   },
   sentences: {

@@ -2,7 +2,6 @@
  * Checks records that come from a store. A store may be a folder that somebody else has filled, so its records
  * are held to the same rules as requests: none of them may name a file outside the folders of the manager.
  */
-import { hash } from 'node:crypto'
 import { isAbsolute } from 'node:path'
 import { checkFilename, safePath } from '../disk/names.js'
 import { isDownloadError } from '../errors.js'
@@ -13,6 +12,7 @@ import type { Destinations } from './destination.js'
 import { checkMirrors, downloadOptionsSchema } from './options.js'
 import type { DownloadRecord } from './record.js'
 import { publicOnly } from '../net/address-policy.js'
+import { sha256Of } from '../util/digest.js'
 
 /** Settings of the manager that a record is checked against. */
 export interface StoredRecordContext {
@@ -37,7 +37,7 @@ export function recordProblem(record: DownloadRecord, context: StoredRecordConte
 
 function problemOf(record: DownloadRecord, { places, sources }: StoredRecordContext): string | null {
   const { id, url, urls, filename, mode, directory, layout, cache, group, remote } = record
-  if (id !== hash('sha256', url)) return 'its id does not belong to its URL'
+  if (id !== sha256Of(url)) return 'its id does not belong to its URL'
   if (!isRef(url, sources)) parseUrl(url, remote)
   checkMirrors(urls, remote)
   checkFilename(filename)

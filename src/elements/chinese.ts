@@ -173,6 +173,7 @@ export const chinese: Language = {
     FILE_BUSY: '另一个程序打开了该文件',
     STORE_ERROR: '无法保存下载任务列表',
     GROUP_INCOMPLETE: '部分文件未能下载',
+    UNSUPPORTED_RUNTIME: '不支持服务器的运行环境',
     INTERNAL: '服务器内部错误',
   },
 }

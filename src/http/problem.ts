@@ -42,6 +42,7 @@ const statuses: Readonly<Record<DownloadErrorCode, number>> = {
   DISK_IO: 500,
   PERMISSION: 500,
   READ_ONLY: 500,
+  UNSUPPORTED_RUNTIME: 500,
   INTERNAL: 500,
 }
 

@@ -1,11 +1,11 @@
 /** Restores downloads whose records are damaged, from the journals that lie beside their parts. */
-import { hash } from 'node:crypto'
 import { readdir } from '../disk/fs.js'
 import { checkFilename } from '../disk/names.js'
 import { partPaths } from '../disk/part-paths.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import { type Journal, parseJournal, readText } from '../engine/part/journal.js'
 import { publicOnly } from '../net/address-policy.js'
+import { sha256Of } from '../util/digest.js'
 
 /** A folder of a manager. */
 export interface ModeFolder {
@@ -52,7 +52,7 @@ function recordOf(journal: Journal, mode: string | null, filename: string): Down
     checkFilename(filename)
     return downloadRecordSchema.parse({
       version: 1,
-      id: hash('sha256', url),
+      id: sha256Of(url),
       url: new URL(url).href,
       filename,
       named: true,

@@ -20,6 +20,7 @@ import type { TransferEngine } from '../engine/protocol.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type Resolver, sourceRegistry } from '../sources/resolver.js'
 import { systemClock } from '../util/clock.js'
+import { requireRuntime, runtime } from '../util/runtime.js'
 import { Arrivals, Serial } from '../util/schedule.js'
 import { adjusters } from './adjust.js'
 import { Interest } from './interest.js'
@@ -82,10 +83,11 @@ export class DownloadManager extends ManagerFiles {
 
   /**
    * @param options - see {@link DownloadManagerOptions}.
-   * @throws DownloadError `INVALID_OPTIONS`.
+   * @throws DownloadError `UNSUPPORTED_RUNTIME`, `INVALID_OPTIONS`.
    */
   constructor(options: DownloadManagerOptions = {}) {
     super()
+    requireRuntime(runtime)
     this.#options = parseOptions(managerOptionsSchema, options, 'DownloadManager options')
     const { modes, defaultMode } = this.#options
     const { clock = systemClock, secrets } = servicesOf(options)

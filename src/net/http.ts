@@ -9,6 +9,7 @@ import tls from 'node:tls'
 import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
+import { runtime } from '../util/runtime.js'
 import type { RemoteGrant } from './address-policy.js'
 import { DirectClient } from './direct/direct-client.js'
 import { type ExchangePhase, networkError } from './errors.js'
@@ -110,7 +111,10 @@ export class HttpClient {
     }
     this.#poolOptions = {
       // undici passes `onread` on to net.connect and tls.connect.
-      connect: { ...connectOptions, onread: receiveInto(readBytes) },
+      connect: {
+        ...connectOptions,
+        ...(runtime.readsIntoBuffers ? { onread: receiveInto(readBytes) } : {}),
+      },
       // The engine has its own, finer timers for headers and body.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -131,7 +135,7 @@ export class HttpClient {
         handOver: (socket, received, request, listener) =>
           this.#handOver(socket, received, request, listener),
       })
-    this.#fast = bodyReader === 'fast' ? fast() : null
+    this.#fast = bodyReader === 'fast' && runtime.pausesReads ? fast() : null
   }
 
   #pool(origin: string | URL, options: Pool.Options): Pool {

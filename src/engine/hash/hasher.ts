@@ -7,6 +7,7 @@ import { fsError } from '../../disk/errors.js'
 import { existsSync, fstat } from '../../disk/fs.js'
 import { builtFile } from '../../disk/system.js'
 import { DownloadError } from '../../errors.js'
+import { runtime } from '../../util/runtime.js'
 import { type HashOutcome, shorterThan } from './hash-job.js'
 import { type HashReport, type LaneJob, LocalLane, WorkerLane } from './hash-lanes.js'
 
@@ -21,6 +22,8 @@ export interface HashServiceOptions {
   onFallback?: (message: string) => void
   /** Entry of the worker; null to use none. Default: `hash-worker.js` of the build. */
   workerFile?: URL | null
+  /** Whether a worker could read from the descriptors of this thread. Default: as in this runtime. */
+  sharesDescriptors?: boolean
 }
 
 /** Hashes files. Large ones are hashed in a worker that is started for the first of them. */
@@ -30,12 +33,15 @@ export class HashService {
   readonly #workerFile: URL | null
   readonly #onFallback: (message: string) => void
   #worker: WorkerLane | null = null
-  #fellBack = false
+  /** Whether large files are hashed in this thread. */
+  #fellBack: boolean
   #closing: Promise<void> | null = null
 
   constructor(options: HashServiceOptions = {}) {
     this.#workerFile = options.workerFile === undefined ? builtFile('hash-worker.js') : options.workerFile
     this.#onFallback = options.onFallback ?? (() => undefined)
+    // Nobody could do anything about that, so there is no message.
+    this.#fellBack = !(options.sharesDescriptors ?? runtime.sharesDescriptors)
   }
 
   /**

@@ -234,6 +234,15 @@ describe('a worker that fails', () => {
     expect(await digestAnyway({ workerFile: crashing })).toContain(reason)
   })
 
+  it('because no other thread has its descriptors is told to nobody, and no worker starts', async () => {
+    const broken = await strangeWorker("throw new Error('will not start')")
+    const service = start({ workerFile: broken, sharesDescriptors: false })
+    const hash = service.open(file(noise), noise.length)
+    expect(await withTimeout(hash.digest(noise.length), 10_000, 'the digest')).toBe(sha256(noise))
+    await withTimeout(hash.dispose(), 5_000, 'dispose()')
+    expect(fallbacks).toEqual([])
+  })
+
   it('does not keep dispose() waiting', async () => {
     const crashing = await strangeWorker(
       "parentPort.on('message', (m) => { if (m.type === 'dispose') process.exit(1) })",
