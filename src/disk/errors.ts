@@ -1,6 +1,7 @@
 import { constants } from 'node:os'
 import { DownloadError, type DownloadErrorCode, isDownloadError, toDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
+import { deniedByRuntime } from '../util/runtime.js'
 
 interface Cause {
   code: DownloadErrorCode
@@ -88,6 +89,8 @@ function causeOf(error: unknown, errno: string | null): Cause | undefined {
  */
 export function fsError(error: unknown, what: string): DownloadError {
   if (isDownloadError(error)) return error
+  const denied = deniedByRuntime(error)
+  if (denied !== null) return denied
   const errno = errnoOf(error)
   const cause = causeOf(error, errno)
   const code = cause?.code ?? 'DISK_IO'
@@ -112,7 +115,8 @@ const networkErrno = /^(?:ECONN|ENET|EHOST|EADDR|EAI_|ENOTFOUND$|ETIMEDOUT$|EPIP
 export function asDownloadError(thrown: unknown, what = 'accessing the file'): DownloadError {
   const errno = errnoOf(thrown)
   const isSystemCall = thrown instanceof Error && 'syscall' in thrown && errno !== null
-  return isSystemCall && !networkErrno.test(errno) ? fsError(thrown, what) : toDownloadError(thrown)
+  if (isSystemCall && !networkErrno.test(errno)) return fsError(thrown, what)
+  return deniedByRuntime(thrown) ?? toDownloadError(thrown)
 }
 
 /** The errno name of an error, also if {@link fsError} has wrapped it. */

@@ -1,5 +1,6 @@
 /** Turns errors of sockets, DNS, TLS and the HTTP parser into a {@link DownloadError}. Pure. */
 import { DownloadError, type DownloadErrorCode, isDownloadError, isRetryableStatus } from '../errors.js'
+import { deniedByRuntime } from '../util/runtime.js'
 
 /** What the certificate says, which another attempt won't change. In addition to those that begin with `ERR_TLS_CERT_`. */
 const certificateCodes = new Set([
@@ -86,7 +87,7 @@ export type ExchangePhase = 'connect' | 'headers' | 'body'
  * @param namesHosts - whether to name the host that can't be resolved, which may be that of a proxy. Default false.
  */
 export function networkError(error: unknown, phase: ExchangePhase, namesHosts = false): DownloadError {
-  const ours = downloadErrorIn(error)
+  const ours = downloadErrorIn(error) ?? deniedByRuntime(error)
   if (ours !== null) return ours
   const codes = codesOf(error)
   const has = (set: ReadonlySet<string>) => codes.some((code) => set.has(code))

@@ -97,6 +97,17 @@ export function requireRuntime({ refusal }: Runtime): void {
   if (refusal !== null) throw new DownloadError('UNSUPPORTED_RUNTIME', refusal)
 }
 
+/**
+ * The error for what Deno does not permit, since the program was started without a flag; null for any other failure. Its
+ * own message may name a path, which remote callers must not see.
+ */
+export function deniedByRuntime(error: unknown): DownloadError | null {
+  if (!(error instanceof Error) || error.name !== 'NotCapable') return null
+  const flag = /--allow-[a-z-]+/.exec(error.message)?.[0] ?? '--allow-all'
+  const message = `The program was started without a permission that this takes; start it with ${flag}.`
+  return new DownloadError('PERMISSION', message, { cause: error })
+}
+
 /** Compares versions by their numbers. A preview counts as the version that it precedes. */
 function isOlder(version: string, oldest: string): boolean {
   const found = numbersOf(version)

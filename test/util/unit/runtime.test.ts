@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { fsError } from '../../../src/disk/errors.js'
 import { isDownloadError } from '../../../src/errors.js'
+import { networkError } from '../../../src/net/errors.js'
 import { oldestVersions, requireRuntime, runtime, runtimeOf } from '../../../src/util/runtime.js'
 import fc from '../../support/properties.js'
 
@@ -67,5 +69,22 @@ describe('a runtime', () => {
   it('is the one of these tests', () => {
     expect(runtime).toEqual(runtimeOf({ versions: process.versions }))
     expect(() => requireRuntime(runtime)).not.toThrow()
+  })
+})
+
+describe('what Deno does not permit', () => {
+  const denied = (message: string) => Object.assign(new Error(message), { name: 'NotCapable' })
+
+  it.each([
+    ['Requires write access to "/home/me/models", run again with the --allow-write flag', '--allow-write'],
+    ['Requires net access to "example.com:443", run again with the --allow-net flag', '--allow-net'],
+    ['Requires all access to "/proc/1/stat", run again with the --allow-all flag', '--allow-all'],
+    ['Something else', '--allow-all'],
+  ])('is told with the flag that permits it, and without a path: %s', (message, flag) => {
+    for (const error of [fsError(denied(message), 'writing'), networkError(denied(message), 'connect')]) {
+      expect(error).toMatchObject({ code: 'PERMISSION', retryable: false })
+      expect(error.message).toContain(`start it with ${flag}.`)
+      expect(error.message).not.toContain('/')
+    }
   })
 })
