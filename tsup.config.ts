@@ -30,8 +30,11 @@ const unused = [
   ['commander/lib/command.js', 'node:child_process'],
 ] as const
 
-/** What is built into the engine's worker: all of its packages. */
-const engineParts = ['content-disposition', 'ipaddr.js', 'p-limit', 'undici', 'yocto-queue', 'zod']
+/** What is built into the engine's worker: all of its packages, since an app may unpack it alone from its archive. */
+const engineParts = [
+  ...['content-disposition', 'ip-address', 'ipaddr.js', 'p-limit', 'smart-buffer', 'socks'],
+  ...['undici', 'yocto-queue', 'zod'],
+]
 /** The same of the command, but for the bars, which are loaded on terminals only. */
 const commandParts = ['commander', 'eventemitter3', ...engineParts]
 

@@ -80,6 +80,7 @@ const pure = new Set(
     'net/retry.ts',
     'sources/globs.ts',
     'sources/quantisation.ts',
+    'util/archives.ts',
     'util/format.ts',
     'util/locale.ts',
     'util/redact.ts',

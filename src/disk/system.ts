@@ -1,8 +1,10 @@
 import { homedir, hostname, uptime } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { placesOf } from '../util/archives.js'
 import { systemClock } from '../util/clock.js'
 import { errnoOf } from './errors.js'
+import { runtime } from '../util/runtime.js'
 import { existsSync, readFileSync, readlinkSync } from './fs.js'
 
 let cached: string | undefined
@@ -128,7 +130,8 @@ export function processStartMs(): number | null {
 // ---- Files of the build that are not imported, such as a worker's entry or a page.
 
 /**
- * The URL of a file in `dist`, for code that runs from the bundle or from the sources.
+ * The URL of a file in `dist`, for code that runs from the bundle or from the sources. In an app of Electron the file beside
+ * the archive comes first.
  *
  * @param name - name of the file in `dist`.
  * @returns null when it doesn't exist, such as when the host has bundled this package without it.
@@ -138,8 +141,9 @@ export function builtFile(name: string): URL | null {
   // undefined, as it is in CommonJS.
   const { dirname: folder, filename } = import.meta as Partial<ImportMeta>
   if (folder === undefined || filename === undefined) return null
-  const file = join(folder, filename.endsWith('.ts') ? '../../dist' : '', name)
-  return existsSync(file) ? pathToFileURL(file) : null
+  const path = join(folder, filename.endsWith('.ts') ? '../../dist' : '', name)
+  const file = placesOf(path, runtime.hasArchives).find((place) => existsSync(place))
+  return file === undefined ? null : pathToFileURL(file)
 }
 
 // ---- umask

@@ -4,7 +4,9 @@ import { declareDead } from '../disk/lock.js'
 import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
 import { HostGates } from '../net/host-gate.js'
+import { isInArchive } from '../util/archives.js'
 import { systemClock } from '../util/clock.js'
+import { runtime } from '../util/runtime.js'
 import type { EngineOptions } from './engine.js'
 import {
   type StopMode,
@@ -55,6 +57,8 @@ export class WorkerEngine implements TransferEngine {
   #fallback: TransferEngine | null = null
   #nextId = 1
   #losses = 0
+  /** Whether its file is in an archive of Electron, from which not every version starts threads. */
+  #isInArchive = false
   #exitReason = 'it exited unexpectedly'
   #onClosed: (() => void) | null = null
   readonly #gates: HostGates
@@ -153,10 +157,11 @@ export class WorkerEngine implements TransferEngine {
   #startWorker(): void {
     const file = this.#options.file === undefined ? builtFile('engine-worker.js') : this.#options.file
     if (file === null) {
-      warnOfBundler()
+      warnOfMissingFile()
       this.#fallBack('its file is missing')
       return
     }
+    this.#isInArchive = runtime.hasArchives && isInArchive(file.pathname)
     const workerData: WorkerInit = {
       tuning: this.#options.tuning ?? {},
       maxBytesPerSecond: this.#limit,
@@ -179,6 +184,7 @@ export class WorkerEngine implements TransferEngine {
         this.#onExit()
       })
     } catch (error) {
+      if (this.#isInArchive) warnOfArchive()
       this.#fallBack(error instanceof Error ? error.message : String(error))
     }
   }
@@ -215,8 +221,10 @@ export class WorkerEngine implements TransferEngine {
       return
     }
     this.#losses += 1
-    if (thread === null) this.#fallBack(this.#exitReason)
-    else
+    if (thread === null) {
+      if (this.#isInArchive) warnOfArchive()
+      this.#fallBack(this.#exitReason)
+    } else
       this.#options.onLog?.(
         'warn',
         `The transfer worker failed (${this.#exitReason}); continuing in a new one.`,
@@ -260,12 +268,27 @@ export class WorkerEngine implements TransferEngine {
 let hasWarned = false
 
 /** Once per process, and where everybody sees it: a host that listens to no log would only notice that it is slow. */
-function warnOfBundler(): void {
+function warn(code: string, problem: string): void {
   if (hasWarned) return
   hasWarned = true
-  process.emitWarning(
-    'engine-worker.js was not found beside the code of model-downloader, so downloads run in the main thread. ' +
+  process.emitWarning(`${problem} Downloads run in the main thread.`, {
+    type: 'ModelDownloaderWarning',
+    code,
+  })
+}
+
+function warnOfMissingFile(): void {
+  warn(
+    'MODEL_DOWNLOADER_BUNDLED',
+    'engine-worker.js was not found beside the code of model-downloader. ' +
       'A bundler has most likely included the package: leave it out of the bundle.',
-    { type: 'ModelDownloaderWarning', code: 'MODEL_DOWNLOADER_BUNDLED' },
+  )
+}
+
+function warnOfArchive(): void {
+  warn(
+    'MODEL_DOWNLOADER_PACKED',
+    'The worker of model-downloader could not be started from inside of an archive. ' +
+      "Unpack it: asarUnpack: '**/node_modules/model-downloader/**' (docs/runtimes.md).",
   )
 }
