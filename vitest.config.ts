@@ -32,6 +32,7 @@ const more = {
     'test/layouts/process.test.ts',
     'test/manager/group-faults.test.ts',
     'test/package/{bundling,rest-doc}.test.ts',
+    'test/runtimes/*.test.ts',
     'test/sim/sweep.test.ts',
     'test/support/summary.test.ts',
   ],
