@@ -6,8 +6,10 @@ import { killStorm, findFiles } from '../faults/killing.js'
 import { caPem } from '../support/certificate.js'
 import { ggufContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
-import { startOrigin, type Origin } from '../support/origin.js'
+import { startHttpProxy } from '../support/http-proxy.js'
+import { startOrigin, type Origin, type Resource } from '../support/origin.js'
 import { cliPath } from '../support/process.js'
+import { startSocksServer } from '../support/socks-server.js'
 import { tempDir } from '../support/temp.js'
 import { bun, deno, nodes, project, type InstalledRuntime } from './runtimes.js'
 
@@ -118,6 +120,24 @@ describe.each([...nodes, bun, deno])('$name', (runtime) => {
   })
 })
 
+/** What a server does wrong once, or all the time, where the file is right in the end. */
+const mended: Record<string, Omit<Resource, 'content'>> = {
+  truncated: { faults: [{ type: 'truncate', afterBytes: MB, times: 1 }] },
+  reset: { faults: [{ type: 'reset', afterBytes: MB, times: 1 }] },
+  // Only the end of the connection ends the body, and a reset must not count as one.
+  resetInsteadOfEnd: {
+    ranges: false,
+    faults: [{ type: 'closeDelimited', afterBytes: MB, reset: true, times: 1 }, { type: 'closeDelimited' }],
+  },
+  chunkedCut: { ranges: false, faults: [{ type: 'chunkedCut', afterBytes: MB, times: 1 }] },
+  compressed: { faults: [{ type: 'contentEncoding' }] },
+  hangUp: { faults: [{ type: 'hangUp', reset: true, times: 1 }] },
+  wrongOffset: {
+    faults: [{ type: 'wrongOffset', shift: 1_000, times: 1, when: ({ range }) => (range?.start ?? 0) > 0 }],
+  },
+  ignoresRanges: { faults: [{ type: 'ignoreRange' }] },
+}
+
 describe.each([bun, deno])('$name', (runtime) => {
   describeWith(runtime, 'with every adapter', () => {
     it('answers, streams and refuses', async () => {
@@ -130,6 +150,35 @@ describe.each([bun, deno])('$name', (runtime) => {
         refused: 'UNKNOWN_DOWNLOAD',
       }
       expect(told).toEqual({ express: each, fastify: each, koa: each, fetch: each })
+    })
+
+    it('mends what servers do wrong, and goes through proxies', async () => {
+      await using origin = await startOrigin()
+      await using expired = await startOrigin({ tls: 'expired' })
+      await using http = await startHttpProxy()
+      await using socks = await startSocksServer()
+      for (const [name, resource] of Object.entries(mended))
+        origin.serve(`/${name}`, { ...resource, content })
+      origin.serve('/plain', { content })
+      const plain = origin.url('/plain')
+      const files = {
+        ...Object.fromEntries(Object.keys(mended).map((name) => [name, { url: origin.url(`/${name}`) }])),
+        redirected: { url: origin.url('/redirected') },
+        http: { url: plain, proxy: http.url },
+        socks: { url: plain, proxy: `socks5://127.0.0.1:${socks.port}` },
+        missing: { url: origin.url('/missing') },
+        expired: { url: expired.url('/plain') },
+      }
+      origin.serve('/redirected', { redirect: plain })
+      const told = await tell(runtime, 'faults.ts', { files, directory: tempDir() })
+      const right = ['redirected', 'http', 'socks', ...Object.keys(mended)]
+      expect(told).toEqual({
+        ...Object.fromEntries(right.map((name) => [name, sha256])),
+        missing: 'NOT_FOUND',
+        expired: 'TLS_ERROR',
+      })
+      expect(http.requests.length).toBeGreaterThan(0)
+      expect(socks.requests.length).toBeGreaterThan(0)
     })
   })
 })
