@@ -160,11 +160,20 @@ export class FileStore implements DownloadStore {
       if (typeof parsed !== 'string') return { value: parsed.json, problem: null }
       reason = parsed
     } catch (error) {
-      if (isMissing(error)) return { value: null, problem: null }
+      if (isMissing(error)) return await this.#noDocument(file)
       if (!isNotAFile(error)) throw diskFailure(error, `reading ${file}`)
     }
     await setAside(path)
     return { value: null, problem: setAsideMessage(file, reason) }
+  }
+
+  async #noDocument(file: string): Promise<LoadedDocument> {
+    try {
+      await refuseFile(this.#folder)
+    } catch (error) {
+      throw diskFailure(error, `reading ${file}`)
+    }
+    return { value: null, problem: null }
   }
 
   async writeDocument(name: string, value: unknown): Promise<void> {
@@ -409,8 +418,22 @@ async function removeFile(path: string): Promise<boolean> {
     return true
   } catch (error) {
     nullIfMissing(error)
+    await refuseFile(dirname(path))
     return false
   }
+}
+
+/**
+ * Fails when the folder of a missing file is a file itself. On POSIX systems the file operation would have said so
+ * (`ENOTDIR`); Windows calls it missing, too.
+ */
+async function refuseFile(folder: string): Promise<void> {
+  const stats = await stat(folder).catch(nullIfMissing)
+  if (stats === null || stats.isDirectory()) return
+  throw Object.assign(new Error(`ENOTDIR: not a directory, stat '${folder}'`), {
+    code: 'ENOTDIR',
+    syscall: 'stat',
+  })
 }
 
 /** Wraps a disk failure: it becomes the cause, and its message, which says what was being done, is kept. */
