@@ -1,6 +1,7 @@
 /** Requirements that tests have on the machine, such as root, strace or namespaces. Requires vitest. */
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe, expect, it, type TestContext } from 'vitest'
 import { RunningProcess, root, type RunOptions } from './process.js'
@@ -115,6 +116,28 @@ export const prlimit: Need = {
 export const linux: Need = {
   missing: 'this is about Linux: docker run -it -v "$PWD:/work" -w /work node npm test',
   available: () => process.platform === 'linux',
+}
+
+/** What POSIX has and Windows has not: file modes, named pipes, a shell called sh. */
+export const posix: Need = {
+  missing: 'Windows has no file modes, no named pipes and no POSIX shell',
+  available: () => process.platform !== 'win32',
+}
+
+/** Symbolic links. On Windows they take a right that few users have; under Wine none is made, without an error. */
+export const symlinks: Need = {
+  missing: 'no symbolic links here: on Windows, turn on the developer mode',
+  available: () => {
+    const folder = mkdtempSync(join(tmpdir(), 'model-downloader-links-'))
+    try {
+      symlinkSync(folder, join(folder, 'link'))
+      return lstatSync(join(folder, 'link')).isSymbolicLink()
+    } catch {
+      return false
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
 }
 
 /**

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { posix, skipFor } from '../../support/machine.js'
 import fc, { anyText } from '../../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import { messagesOf } from '../../../src/catalog/messages.js'
@@ -23,7 +24,8 @@ function wordsOf(command: string): string[] {
 }
 
 describe('quoting for POSIX shells', () => {
-  it('gives a real sh back every word as it was', () => {
+  it('gives a real sh back every word as it was', (context) => {
+    if (!posix.available()) skipFor(context, posix)
     fc.assert(
       fc.property(
         fc.array(fc.array(word, { minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 20 }),
@@ -217,7 +219,8 @@ describe('the tip', () => {
     )
   })
 
-  it('can be pasted into a real sh whatever the folders are called', () => {
+  it('can be pasted into a real sh whatever the folders are called', (context) => {
+    if (!posix.available()) skipFor(context, posix)
     const folder = word.filter(
       (text) => !/[/\p{Cc}\u2028\u2029]/u.test(text) && text !== '' && !/^\.{1,2}$/.test(text),
     )

@@ -8,7 +8,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
 import { pathBelow, Destinations } from '../../../src/download/destination.js'
@@ -28,26 +28,28 @@ function failure(run: () => unknown): DownloadError | null {
 }
 
 describe('Places', () => {
-  const places = new Destinations('/models', ['llm', 'embed'], 'llm')
+  // On Windows, with its drive.
+  const root = resolve('/models')
+  const places = new Destinations(root, ['llm', 'embed'], 'llm')
 
   it('puts files below the folder of their mode', () => {
     expect(places.pathOf({ directory: null, mode: 'embed', filename: 'a.gguf' })).toBe(
-      join('/models', 'embed', 'a.gguf'),
+      join(root, 'embed', 'a.gguf'),
     )
-    expect(places.pathOf({ directory: null, mode: null, filename: 'a.gguf' })).toBe(join('/models', 'a.gguf'))
+    expect(places.pathOf({ directory: null, mode: null, filename: 'a.gguf' })).toBe(join(root, 'a.gguf'))
   })
 
   it('puts files below another directory that was named, and knows its spellings', () => {
     const at = (directory: string | null) => places.pathOf({ directory, mode: 'llm', filename: 'a' })
-    expect(at('sub')).toBe(join('/models', 'sub', 'llm', 'a'))
-    expect(at('/else/where')).toBe(join('/else', 'where', 'llm', 'a'))
-    expect(places.folderOf({ directory: 'sub', mode: null })).toBe(join('/models', 'sub'))
+    expect(at('sub')).toBe(join(root, 'sub', 'llm', 'a'))
+    expect(at('/else/where')).toBe(resolve('/else', 'where', 'llm', 'a'))
+    expect(places.folderOf({ directory: 'sub', mode: null })).toBe(join(root, 'sub'))
     for (const own of ['/models', '.', './', '/models/sub/..', '../models'])
       expect(places.directoryOf(own)).toBeNull()
     for (const sub of ['sub', '/models/sub', './x/../sub/']) expect(places.directoryOf(sub)).toBe('sub')
     expect(places.directoryOf('..models')).toBe('..models')
-    expect(places.directoryOf('/modelsx')).toBe('/modelsx')
-    expect(places.directoryOf('../other')).toBe('/other')
+    expect(places.directoryOf('/modelsx')).toBe(resolve('/modelsx'))
+    expect(places.directoryOf('../other')).toBe(resolve('/other'))
   })
 
   it('puts files of a cache into the snapshot of their commit, as its layout says', () => {

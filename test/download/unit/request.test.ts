@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Destinations } from '../../../src/download/destination.js'
 import {
@@ -184,11 +185,11 @@ describe('the layout of a request', () => {
     expect(readRequest(ref, managerOf())).toMatchObject({
       mode: undefined,
       directory: undefined,
-      targetDirectory: '/caches/hub',
+      targetDirectory: resolve('/caches/hub'),
     })
     // The folder of the manager is the cache.
     expect(readRequest(ref, managerOf({ ownsCache: true })).targetDirectory).toBeNull()
-    expect(readRequest({ ...ref, directory: '/other' }, managerOf()).targetDirectory).toBe('/other')
+    expect(readRequest({ ...ref, directory: '/other' }, managerOf()).targetDirectory).toBe(resolve('/other'))
     expect(readRequest({ url: 'hub:owner' }, managerOf()).targetDirectory).toBeNull()
     // The caller asked for the manager's own folder.
     expect(readRequest({ ...ref, directory: '.' }, managerOf()).targetDirectory).toBeNull()

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { io } from '../../../src/disk/io.js'
@@ -15,6 +15,7 @@ import {
 } from '../../../src/engine/part/journal.js'
 import { encodeRecord } from '../../../src/engine/part/live-journal.js'
 import { mirrorId } from '../../../src/engine/protocol.js'
+import { skipFor, symlinks } from '../../support/machine.js'
 import { listTree, tempDir } from '../../support/temp.js'
 
 const url = 'https://host/model.gguf'
@@ -71,19 +72,21 @@ describe('what an earlier run left', () => {
     ['is missing', () => undefined, false],
     ['is too short', (part: string) => writeFileSync(part, '1234'), true],
     ['is a folder', (part: string) => mkdirSync(part), true],
-    [
-      'is a link to a part',
-      (part: string) => {
-        writeFileSync(`${part}2`, '12345')
-        symlinkSync(`${part}2`, part)
-      },
-      true,
-    ],
   ])('is not resumed when the part %s', async (_, put, partExists) => {
     const { paths, journal, text } = scene()
     writeFileSync(paths.journal, text)
     put(paths.part)
     expect(await peekLeftover(paths, [url], null)).toEqual({ journal, resume: null, found: true, partExists })
+  })
+
+  it('is not resumed when the part is a link to a part', async (context) => {
+    if (!symlinks.available()) skipFor(context, symlinks)
+    const { paths, journal, text } = scene()
+    writeFileSync(paths.journal, text)
+    writeFileSync(`${paths.part}2`, '12345')
+    symlinkSync(`${paths.part}2`, paths.part)
+    const found = { journal, resume: null, found: true, partExists: true }
+    expect(await peekLeftover(paths, [url], null)).toEqual(found)
   })
 
   it.each([
@@ -189,12 +192,15 @@ describe('temporary journals', () => {
 
   it('are deleted, and nothing else', async () => {
     const { directory, paths, text } = scene()
-    for (const name of [temporary, ...others]) writeFileSync(join(directory, name), 'x')
+    writeFileSync(join(directory, temporary), 'x')
+    // Where case does not count, one of them is the temporary one.
+    const strangers = others.filter((name) => !existsSync(join(directory, name)))
+    for (const name of strangers) writeFileSync(join(directory, name), 'x')
     writeFileSync(paths.journal, text)
     await peekLeftover(paths, [url], null)
     expect(await listTree(directory)).toContain(temporary)
     await inspectLeftover(paths, [url], null)
-    expect(await listTree(directory)).toEqual([...others, 'a.part.json'].sort())
+    expect(await listTree(directory)).toEqual([...strangers, 'a.part.json'].sort())
   })
 
   it('are not looked for without a journal', async () => {
