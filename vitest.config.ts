@@ -5,6 +5,8 @@ import { measureSlowness } from './test/support/slowness.js'
 
 const unit = ['test/*/unit/**/*.test.ts', 'test/store/**/*.test.ts']
 const soak = ['test/soak/**/*.test.ts']
+/** What only Windows can show; `npm run test:windows` runs it under Wine. */
+const windows = ['test/windows/**/*.test.ts']
 /** They share a browser, and the bundles of their pages, as long as they share a process. */
 const browser = ['test/{elements,frontends}/*.test.ts']
 /** Each needs a process of its own: they replace modules of Node or its clock, or count what a process holds. */
@@ -95,7 +97,7 @@ const modes = {
     set('alone', alone, { ...isolated, exclude: more.alone }),
     set('browser', browser, { ...inBrowser, exclude: more.browser }),
     set('system', ['test/**/*.test.ts'], {
-      exclude: [...unit, ...alone, ...browser, ...soak, ...more.others],
+      exclude: [...unit, ...alone, ...browser, ...soak, ...windows, ...more.others],
     }),
   ],
   more: [
@@ -110,6 +112,7 @@ const modes = {
     // The properties of pure logic, with cases that nobody has seen yet.
     set('properties', unit, { globalSetup: [], env: { FC_SEED: 'random' } }),
   ],
+  windows: [set('windows', windows, isolated)],
 }
 
 export default defineConfig(({ mode }) => ({
@@ -125,7 +128,7 @@ export default defineConfig(({ mode }) => ({
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/vitest-summary.ts'],
     env: { TEST_SLOWNESS: String(slowness) },
-    projects: mode === 'more' || mode === 'soak' ? modes[mode] : modes.test,
+    projects: mode === 'more' || mode === 'soak' || mode === 'windows' ? modes[mode] : modes.test,
     coverage: {
       // A run on CI is always a whole run; `npm run coverage` is the same at home.
       enabled: Boolean(process.env['CI']) && mode === 'test',
