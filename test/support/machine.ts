@@ -124,6 +124,12 @@ export const posix: Need = {
   available: () => process.platform !== 'win32',
 }
 
+/** A file that somebody has open gives its name away at once when it is deleted. */
+export const unlinkOpen: Need = {
+  missing: 'Windows keeps the name of a deleted file until everybody has closed it',
+  available: () => process.platform !== 'win32',
+}
+
 /** Symbolic links. On Windows they take a right that few users have; under Wine none is made, without an error. */
 export const symlinks: Need = {
   missing: 'no symbolic links here: on Windows, turn on the developer mode',

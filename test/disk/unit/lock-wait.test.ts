@@ -1,4 +1,5 @@
 /** How a lock appears, and how long one whose owner may be dead is waited for. */
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -48,7 +49,8 @@ describe('a lock', () => {
   })
 
   it('removes what others left who were killed while taking it', async () => {
-    await writeFile(path, JSON.stringify({ ...(await ownContent()), startTime: '1', token: 'dead' }))
+    const { pid } = spawnSync(process.execPath, ['--version'])
+    await writeFile(path, JSON.stringify({ ...(await ownContent()), pid, startTime: '1', token: 'dead' }))
     await writeFile(`${path}.a1b2c3`, '')
     await writeFile(`${path}.mine`, '')
     await (await acquireLock(path)).release()
