@@ -30,7 +30,7 @@ import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
 import { readSecrets, type SecretOptions } from './secrets/read.js'
 import { onSignal } from './signals.js'
-import { begunGroups, storeByUrl, withFinishedRefs } from './stores.js'
+import { begunGroups, storeByUrl, withFileNotes, withFinishedRefs } from './stores.js'
 
 /** Parsed options of `get`. */
 export interface GetOptions extends NetworkOptions, SecretOptions, ExecOptions, OutputOptions {
@@ -267,7 +267,7 @@ function storeOf(wanted: Iterable<Wanted>, options: GetOptions): DownloadStore {
     { own: ListedOptions | undefined; urls: Set<string>; refs: Set<string> }
   >()
   for (const { url, options: given, isRef } of wanted) {
-    // A plain URL leaves no record behind.
+    // A plain URL leaves no record behind, only a note about its file.
     const own = isRef ? deciding(given) : undefined
     const key = JSON.stringify(own ?? null)
     const known = byOptions.get(key) ?? { own, urls: new Set(), refs: new Set() }
@@ -281,7 +281,8 @@ function storeOf(wanted: Iterable<Wanted>, options: GetOptions): DownloadStore {
     return [urls, withFinishedRefs(begun, finishedOf(all), refs)]
   })
   const [only] = stores
-  return stores.length === 1 && only !== undefined ? only[1] : storeByUrl(stores)
+  const store = stores.length === 1 && only !== undefined ? only[1] : storeByUrl(stores)
+  return withFileNotes(store, resolve(folderOf(options).directory ?? environmentCache()))
 }
 
 /** The options that decide what is downloaded, and where to; undefined if there are none. */

@@ -4,8 +4,10 @@
  */
 import { dirname, join } from 'node:path'
 import { rmdir } from '../disk/fs.js'
+import { Destinations } from '../download/destination.js'
 import type { DownloadRecord } from '../download/record.js'
 import { toDownloadError } from '../errors.js'
+import { FileNotes, notesOf } from '../files/notes.js'
 import { FileStore } from '../store/file.js'
 import type { DownloadStore } from '../store/store.js'
 
@@ -105,6 +107,28 @@ export function withFinishedRefs(
     async close() {
       await begun.close?.()
       await store.close()
+    },
+  }
+}
+
+/**
+ * Adds to a store the notes about the files of completed downloads, by which lists and checks know where a file came from
+ * and what its digest is.
+ *
+ * @param directory - absolute path of the folder for the files.
+ */
+export function withFileNotes(store: DownloadStore, directory: string): DownloadStore {
+  const notes = new FileNotes()
+  const places = new Destinations(directory, [], null)
+  return {
+    load: () => store.load(),
+    async save(record) {
+      await store.save(record)
+      for (const note of notesOf(record, places.pathOf(record))) await notes.write(note)
+    },
+    remove: (id) => store.remove(id),
+    async close() {
+      await store.close?.()
     },
   }
 }

@@ -16,7 +16,8 @@ const serializedError = z.object({
   retryAfterMs: z.number().nonnegative().optional(),
 })
 
-const stamp = z.object({
+/** Schema of a `FileStamp`. */
+export const fileStampSchema = z.object({
   size: bytes,
   mtimeMs: z.number(),
   ino: z.union([z.number(), z.string().regex(/^\d{1,20}$/)]),
@@ -35,7 +36,7 @@ const groupFile = z.object({
   sha256: hex256.optional(),
   /** The file exists under its name, complete and valid; it matches its stamp if there is one. */
   done: z.literal(true).optional(),
-  stamp: stamp.optional(),
+  stamp: fileStampSchema.optional(),
   /** This download fetched the file, which did not exist before. */
   fetched: z.literal(true).optional(),
   /** The file under this name may be of another revision: it is fetched again and then replaced. */
@@ -149,7 +150,7 @@ export const downloadRecordSchema = z.object({
   /** What the source said about the only file of a ref when it was last complete. */
   sourceSha256: hex256.optional(),
   revision: z.string().optional(),
-  stamp: stamp.nullable(),
+  stamp: fileStampSchema.nullable(),
   /** Globs that select among the files of a ref. */
   include: z.array(z.string()).default([]),
   exclude: z.array(z.string()).default([]),

@@ -12,6 +12,7 @@ import { blobFolder, repositoryOfFolder } from '../layouts/hf-paths.js'
 import type { CacheRepository } from '../layouts/hf-usage.js'
 import { mapInTurn } from '../util/slices.js'
 import { partialOf } from './partial.js'
+import { FileNotes } from './notes.js'
 import { type EntryInit, entryOf, type StoredFile, type StoredMember } from './stored.js'
 import { walk } from './walk.js'
 
@@ -27,6 +28,8 @@ export interface InventoryInit {
   modes: ReadonlySet<string>
   /** Folders in which to look for other files. Default: that of the manager. */
   roots?: readonly string[]
+  /** What is known of files without a record. Default: the notes of this user. */
+  notes?: Pick<FileNotes, 'find'>
 }
 
 /** Everything that was found. */
@@ -65,7 +68,8 @@ export async function takeInventory(init: InventoryInit): Promise<Inventory> {
     if (target === null) complete.push(path)
     else if (!claimed.has(target)) partials.add(target)
   }
-  const found = await mapInTurn(complete, looking, (path) => unrecorded(path, init))
+  const notes = init.notes ?? new FileNotes()
+  const found = await mapInTurn(complete, looking, (path) => unrecorded(path, init, notes))
   const unfinished = await mapInTurn([...partials], looking, (path) => unrecordedPart(path, init))
   for (const entry of [...found, ...unfinished]) if (entry !== null) entries.push(entry)
   for (const path of walked.repositories) {
@@ -167,20 +171,25 @@ async function look(member: MemberInit): Promise<StoredMember> {
 
 // ---- Files without a record
 
-async function unrecorded(path: string, init: InventoryInit): Promise<StoredFile | null> {
+async function unrecorded(
+  path: string,
+  init: InventoryInit,
+  notes: Pick<FileNotes, 'find'>,
+): Promise<StoredFile | null> {
   const stats = await io.lstatIfThere(path).catch(() => null)
   if (stats?.isFile() !== true) return null
+  const note = await notes.find(path, stats)
   const file: StoredMember = {
     filename: basename(path),
     path,
     state: 'complete',
     size: stats.size,
-    total: null,
-    sha256: null,
+    total: note?.stamp.size ?? null,
+    sha256: note?.stamp.sha256 ?? null,
     gitOid: null,
     modifiedAt: stats.mtime,
   }
-  const entry = { url: null, layout: 'flat', isGroup: false, finished: true } as const
+  const entry = { url: note?.url ?? null, layout: 'flat', isGroup: false, finished: true } as const
   return entryOf({ ...placeOf(path, init), ...entry }, [file])
 }
 

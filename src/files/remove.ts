@@ -13,6 +13,7 @@ import { removeBlobs, requireInside } from '../layouts/hf-files.js'
 import { readRepository, removeFromCache } from '../layouts/hf-inventory.js'
 import { planRemoval } from '../layouts/hf-usage.js'
 import { repositoryAbove } from './inventory.js'
+import { FileNotes } from './notes.js'
 import type { StoredFile, StoredMember } from './stored.js'
 
 /** Maximum number of concurrent file operations. */
@@ -42,6 +43,7 @@ export async function removeEntry(directory: string, entry: StoredFile): Promise
     const { target, part, journal, recent, adopted, lock } = partPaths(dirname(path), basename(path))
     await removeFiles([target, part, journal, recent, adopted, lock])
   })
+  await new FileNotes().forget(files.map(({ path }) => path))
   if (entry.isGroup) await removeEmptyFolders(entry.path, folders)
 }
 

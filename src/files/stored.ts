@@ -39,7 +39,10 @@ export interface StoredFile {
   readonly name: string
   /** Absolute path of the file, or of the group's folder. */
   readonly path: string
-  /** The URL or ref that it was downloaded by; null if unknown. */
+  /**
+   * The URL or ref that it was downloaded by; null if unknown. For a file that was fetched by the command and has no record, a
+   * URL has no query, which `?…` stands for.
+   */
   readonly url: string | null
   /** Sub-folder of the manager; null if it is in none. */
   readonly mode: string | null

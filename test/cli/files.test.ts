@@ -1,6 +1,7 @@
 /** `ls`, `rm`, `verify` and `info`, each run to its end. */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { acquireLock } from '../../src/disk/lock.js'
@@ -211,6 +212,72 @@ describe('verify', () => {
     const json = jsonLines((await run(['verify', 'repo', '--json'], { cwd, env })).stdout)
     expect(json.at(-1)).toMatchObject({ type: 'summary', ok: false, counts: { damaged: 1, ok: 1 } })
     expect([await listTree(cwd), statSync(damaged).mtimeMs]).toEqual(before)
+  })
+})
+
+describe('files that `get` fetched from plain URLs', () => {
+  it('are known by origin and digest until they change, without any secret, wherever they are', async () => {
+    const cwd = tempDir('notes')
+    const env = homeIn(cwd)
+    await using origin = await startOrigin()
+    for (const name of ['a.bin', 'b.bin', 'c.bin', 'd.bin']) origin.serve(`/x/${name}`, { content: model })
+    const at = (name: string) => origin.url(`/x/${name}`)
+    const secret = 'sEcReTtOkEn'
+    const signed = `${at('b.bin').replace('//', `//me:${secret}@`)}?X-Amz-Signature=${secret}`
+    const header = ['--header', `Authorization: Bearer ${secret}`]
+    await using hub = await startHub()
+    hub.add('owner/repo', { files: { 'a/model.onnx': model, 'b/model.onnx': model } })
+    for (const args of [
+      [at('a.bin'), signed, ...header],
+      [at('c.bin'), '-o', 'own.bin', '-d', 'deep/er'],
+      [at('d.bin'), '--keep-paths'],
+      ['hf:owner/repo', '-d', 'groups'],
+    ]) {
+      const ended = await run(['get', ...args, '--no-format-check'], {
+        cwd,
+        env: { ...env, HF_ENDPOINT: hub.url },
+      })
+      expect(ended).toMatchObject({ code: 0 })
+    }
+    const host = origin.url('').replace(/\/$/, '')
+    const known = { sha256: model.sha256(), digestKnown: true, state: 'complete', total: model.size }
+    const list = jsonLines((await run(['ls', '-d', '.', '--json'], { cwd, env })).stdout)
+    const found = Object.fromEntries(list.map(({ name, url }): [string, unknown] => [String(name), url]))
+    expect(found).toMatchObject({
+      'a.bin': at('a.bin'),
+      'b.bin': `${host}/x/b.bin?…`,
+      'deep/er/own.bin': at('c.bin'),
+      'groups/repo/a/model.onnx': 'hf:owner/repo',
+      'groups/repo/b/model.onnx': 'hf:owner/repo',
+    })
+    expect(Object.values(found)).toContain(at('d.bin'))
+    expect(list).toEqual(list.map((one) => expect.objectContaining({ ...one, ...known }) as unknown))
+    for (const file of await listTree(path.join(cwd, 'home')))
+      if (file.endsWith('.json'))
+        expect(readFileSync(path.join(cwd, 'home', file), 'utf8')).not.toContain(secret)
+    expect((await listTree(path.join(cwd, 'home'))).join()).not.toContain(secret)
+
+    // Damaged in place, and with another time: the first is found out, of the second nothing is known any more.
+    const damaged = path.join(cwd, 'a.bin')
+    execFileSync('touch', ['-r', damaged, path.join(cwd, 'time.part')])
+    writeFileSync(damaged, Buffer.alloc(model.size))
+    execFileSync('touch', ['-r', path.join(cwd, 'time.part'), damaged])
+    utimesSync(path.join(cwd, 'b.bin'), 1, 1)
+    const checked = await run(['verify', '--json', '-d', '.'], { cwd, env })
+    const verdicts = jsonLines(checked.stdout).map(({ name, status }) => [name, status])
+    expect(verdicts).toEqual(
+      expect.arrayContaining([
+        ['a.bin', 'damaged'],
+        ['b.bin', 'unknown'],
+        ['deep/er/own.bin', 'ok'],
+      ]),
+    )
+    expect(checked.code).toBe(1)
+    expect(verdicts.filter(([, status]) => status === 'unknown')).toHaveLength(1)
+    expect((await run(['rm', 'own.bin', '-d', '.', '--yes'], { cwd, env })).code).toBe(0)
+    put(path.join(cwd, 'deep', 'er', 'own.bin'), model.slice(0, model.size))
+    const after = jsonLines((await run(['ls', '-d', 'deep', '--json'], { cwd, env })).stdout)
+    expect(after).toMatchObject([{ name: 'er/own.bin', url: null, digestKnown: false }])
   })
 })
 

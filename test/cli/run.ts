@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -7,6 +8,17 @@ import { withTimeout } from '../support/wait.js'
 
 const cli = path.resolve(import.meta.dirname, '../../dist/cli.js')
 const deadlineMs = 15_000
+
+/** Keeps what the command remembers out of the home of whoever runs the tests. */
+const cache = mkdtempSync(path.join(tmpdir(), 'cli-cache-'))
+process.on('exit', () => {
+  rmSync(cache, { recursive: true, force: true })
+})
+
+/** A test with a home of its own has its caches there. */
+const remembering = (env: RunOptions['env']) => (env?.HOME === undefined ? { XDG_CACHE_HOME: cache } : {})
+
+const settled = { LC_ALL: 'C', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1' }
 
 /** How a run of the command line ended. */
 export interface Ended {
@@ -39,7 +51,7 @@ export function start(args: readonly string[], options: RunOptions = {}): Run {
   const child = spawn(process.execPath, [cli, ...args], {
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     cwd: options.cwd,
-    env: { ...process.env, LC_ALL: 'C', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1', ...options.env },
+    env: { ...process.env, ...settled, ...remembering(options.env), ...options.env },
   })
   if (child.stdout === null || child.stderr === null) throw new Error('Its output is not piped.')
   // Ignored, since the command may end before it has read everything.
