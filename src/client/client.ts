@@ -13,7 +13,14 @@ import type {
   RemoveResult,
   WireDownload,
 } from '../http/schemas.js'
-import type { WireDisk, FileList, VerifyResult, WireStoredFile } from '../http/disk-schemas.js'
+import type {
+  WireDisk,
+  FileList,
+  PinResult,
+  VerifyResult,
+  WireStoredFile,
+  WireVerifyProgress,
+} from '../http/disk-schemas.js'
 import {
   allDownloads,
   type DownloadsChange,
@@ -191,6 +198,19 @@ export interface Client {
     options?: CallOptions & { timeoutMs?: number },
   ): Promise<VerifyResult>
   /**
+   * How far the check of files is that runs on the server, whoever has requested it.
+   *
+   * @throws DownloadError `NOT_FOUND` or `HTTP_ERROR` from an older server.
+   */
+  verifyStatus(options?: CallOptions): Promise<WireVerifyProgress>
+  /**
+   * Keeps a download from being evicted when the disk is full, or allows that again with `pinned: false`. The answer says
+   * whether it is kept now, which it also is if a catalog requires it.
+   *
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`; `NOT_FOUND` from an older server.
+   */
+  pin(url: string, options?: CallOptions & { pinned?: boolean }): Promise<PinResult>
+  /**
    * The permissions of this caller, so that a page offers only what the server allows.
    *
    * @throws DownloadError `ACCESS_DENIED` when the caller is not authenticated; `NOT_FOUND` from an older server.
@@ -315,6 +335,8 @@ export function createClient(options: ClientOptions): Client {
         options,
       ),
     files: (wanted = {}, { signal } = {}) => http.json(`/api/models/files${query(wanted)}`, { signal }),
+    verifyStatus: ({ signal } = {}) => http.json('/api/models/verify', { signal }),
+    pin: (url, { pinned, ...options } = {}) => post('/api/models/pin', { url, pinned }, options),
     verify: ({ names } = {}, { timeoutMs = dayMs, signal } = {}) =>
       http.json('/api/models/verify', { method: 'POST', body: { names }, timeoutMs, signal }),
     permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),

@@ -35,4 +35,11 @@ export type {
   QueueStatus,
   WireDownload,
 } from '../http/schemas.js'
-export type { WireDisk as DiskUsage, FileList, VerifyResult, WireStoredFile } from '../http/disk-schemas.js'
+export type {
+  WireDisk as DiskUsage,
+  FileList,
+  PinResult,
+  VerifyResult,
+  WireStoredFile,
+  WireVerifyProgress,
+} from '../http/disk-schemas.js'

@@ -98,6 +98,12 @@ export function targetsOf(entries: readonly StoredFile[], everything: boolean): 
   )
 }
 
+/** Tells the sizes on disk of the files of some entries, for the progress of a check. */
+export function sizesOf(entries: readonly StoredFile[]): (target: Pick<VerifyTarget, 'path'>) => number {
+  const sizes = new Map(entries.flatMap(({ files }) => files.map(({ path, size }) => [path, size] as const)))
+  return ({ path }) => sizes.get(path) ?? 0
+}
+
 /**
  * Checks files.
  *

@@ -40,6 +40,22 @@ export const disk = z.object({
 /** See {@link disk}. */
 export type WireDisk = z.infer<typeof disk>
 
+/** Body of `POST /api/models/pin`. */
+export const pinRequest = z.object({
+  url: z.string().min(1).max(16_384).describe('URL or ref of a download.'),
+  pinned: z.boolean().optional().describe('False to allow its eviction again. Default: true.'),
+})
+
+/** Response of `POST /api/models/pin`. */
+export const pinResult = z.object({
+  success,
+  url: z.string(),
+  pinned: z.boolean().describe('Whether it is never evicted now: also if a catalog requires it.'),
+})
+
+/** See {@link pinResult}. */
+export type PinResult = z.infer<typeof pinResult>
+
 // ---- Files on disk
 
 /** How much of a file is on disk. */
@@ -113,6 +129,20 @@ export const verifyRequest = z
       .describe('Names of entries, or their URLs or refs. Default: everything.'),
   })
   .nullable()
+
+/** Response of `GET /api/models/verify`. */
+export const verifyProgress = z.object({
+  success,
+  running: z.boolean().describe('Whether a check runs. If not, the other numbers are 0.'),
+  waiting: bytes.describe('Number of checks that wait for it.'),
+  checked: bytes.describe('Number of files that have been checked.'),
+  files: bytes.describe('Number of all files to check.'),
+  bytes: bytes.describe('Bytes that have been read.'),
+  total_bytes: bytes.describe('Bytes of all files to check.'),
+})
+
+/** See {@link verifyProgress}. */
+export type WireVerifyProgress = z.infer<typeof verifyProgress>
 
 const verifyStatus = z.enum(['ok', 'damaged', 'unknown', 'size-differs', 'missing', 'unreadable', 'changed'])
 

@@ -2,14 +2,21 @@ import type { Voice } from '../download/error-text.js'
 import { publicMessage } from '../download/wire.js'
 import { invalidOption } from '../errors.js'
 import type { StoredFile, StoredMember } from '../files/stored.js'
-import { targetsOf, verifyFiles, type VerifyReport } from '../files/verify.js'
+import { sizesOf, targetsOf, verifyFiles, type VerifyReport } from '../files/verify.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { chooseEntries, unknownFile } from '../manager/stored-files.js'
 import { displayName } from '../sources/identify.js'
 import { Slices } from '../util/slices.js'
 import { type Route, route, type RouteCall } from './route.js'
-import { type FileList, filesQuery, type VerifyResult, type WireStoredFile } from './disk-schemas.js'
+import {
+  type FileList,
+  filesQuery,
+  type PinResult,
+  type VerifyResult,
+  type WireStoredFile,
+  type WireVerifyProgress,
+} from './disk-schemas.js'
 
 /** What converting an entry costs, in units of {@link Slices}. */
 const entryUnits = 500
@@ -174,6 +181,33 @@ export const fileRoutes: readonly Route[] = [
   }),
   route({
     method: 'POST',
+    path: '/api/models/pin',
+    action: 'downloads:manage',
+    summary: 'Keep a download from being evicted when the disk is full, or allow it again.',
+    body: 'PinRequest',
+    answer: 'PinResult',
+    errors: [400, 404, 413, 415],
+    handle: async ({ services: { manager }, body: { url, pinned } }): Promise<PinResult> => {
+      const download = await manager.pin(url, pinned)
+      const isPinned = download.pinned || manager[internals].isProtected(download)
+      return { success: true, url, pinned: isPinned }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/api/models/verify',
+    action: 'downloads:read',
+    summary: 'How far the check of files is that runs.',
+    answer: 'VerifyProgress',
+    errors: [],
+    handle: ({ services: { verifications } }): WireVerifyProgress => {
+      const { running, waiting } = verifications
+      const { totalBytes = 0, ...rest } = running ?? { checked: 0, files: 0, bytes: 0 }
+      return { success: true, running: running !== null, waiting, ...rest, total_bytes: totalBytes }
+    },
+  }),
+  route({
+    method: 'POST',
     path: '/api/models/verify',
     action: 'downloads:manage',
     summary:
@@ -192,9 +226,10 @@ export const fileRoutes: readonly Route[] = [
       const { closed } = services.manager[internals]
       return slowJson(
         (left) =>
-          inTurn(left, async () => {
+          inTurn(left, async (onProgress) => {
             const signal = AbortSignal.any([left, closed])
-            return toWireReport(await verifyFiles(targets, { signal }), voice)
+            const report = await verifyFiles(targets, { signal, onProgress }, sizesOf(chosen))
+            return toWireReport(report, voice)
           }),
         call,
       )

@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path'
 import { sentenceError } from '../download/error-text.js'
 import { DownloadError } from '../errors.js'
 import type { StoredFile } from '../files/stored.js'
+import type { VerifyProgress } from '../files/verify.js'
 import type { ManagerFiles } from '../manager/stored-files.js'
 import { unlessAborted } from '../util/abort.js'
 import { Latest } from '../util/schedule.js'
@@ -42,6 +43,17 @@ export class VerifyQueue {
   readonly #callers = new Set<string>()
   #tail: Promise<unknown> = Promise.resolve()
   #count = 0
+  #running: VerifyProgress | null = null
+
+  /** How far the check is that runs; null if none does. */
+  get running(): VerifyProgress | null {
+    return this.#running
+  }
+
+  /** Number of checks that wait for the one that runs. */
+  get waiting(): number {
+    return Math.max(0, this.#count - (this.#running === null ? 0 : 1))
+  }
 
   /**
    * Takes a place in the queue.
@@ -51,7 +63,12 @@ export class VerifyQueue {
    * It must be called once.
    * @throws DownloadError `QUEUE_FULL`.
    */
-  enter(caller: string | null): <T>(signal: AbortSignal, task: () => Promise<T>) => Promise<T> {
+  enter(
+    caller: string | null,
+  ): <T>(
+    signal: AbortSignal,
+    task: (onProgress: (progress: VerifyProgress) => void) => Promise<T>,
+  ) => Promise<T> {
     const isTaken = caller !== null && this.#callers.has(caller)
     if (isTaken || this.#count > maxWaiting) {
       throw sentenceError('QUEUE_FULL', isTaken ? 'checkRunning' : 'tooManyChecks', [], { retryable: true })
@@ -68,7 +85,12 @@ export class VerifyQueue {
     return async (signal, task) => {
       const turn = this.#tail.then(async () => {
         if (signal.aborted) throw stopped()
-        return await task()
+        this.#running = { checked: 0, files: 0, bytes: 0, totalBytes: 0 }
+        try {
+          return await task((progress) => (this.#running = progress))
+        } finally {
+          this.#running = null
+        }
       })
       this.#tail = turn.catch(() => undefined)
       try {

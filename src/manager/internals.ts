@@ -36,6 +36,8 @@ export interface ManagerInternals {
   readonly holderOf: (place: Place) => Download | undefined
   /** Keeps downloads from being evicted, until the returned function is called. */
   readonly protect: (isProtected: (download: Download) => boolean) => () => void
+  /** Whether somebody keeps a download from being evicted by `protect`. */
+  readonly isProtected: (download: Download) => boolean
 }
 
 /** What the command adds, and tests replace: given as the option {@link internals}, which is not a public one. */

@@ -109,6 +109,7 @@ export class DownloadManager extends ManagerFiles {
       closed: this.#closing.signal,
       holderOf: (place) => this.#registry.holderOf(place),
       protect: (isProtected) => this.#space.protect(isProtected),
+      isProtected: (download) => this.#space.isProtected(download),
     }
     const shared = { clock, secrets }
     const { engine, resolver, tuning } = createServices(this.#options, sources, shared, (level, message) => {

@@ -9,6 +9,7 @@ import { maxLanes } from '../files/hash-pool.js'
 import { takeInventory } from '../files/inventory.js'
 import { findEntries, type StoredFile } from '../files/stored.js'
 import {
+  sizesOf,
   targetsOf,
   type VerifiedFile,
   verifyFiles,
@@ -102,13 +103,12 @@ export abstract class ManagerFiles extends SafeEmitter {
     const entries = await this.files()
     const { closed } = this[internals]
     const chosen = names === undefined ? entries : chooseEntries(entries, names)
-    const sizes = new Map(chosen.flatMap(({ files }) => files.map(({ path, size }) => [path, size] as const)))
     const ends = signal === undefined ? [closed] : [closed, signal]
     try {
       return await verifyFiles(
         targetsOf(chosen, names !== undefined),
         { lanes: concurrency, signal: AbortSignal.any(ends), onFile, onProgress },
-        ({ path }) => sizes.get(path) ?? 0,
+        sizesOf(chosen),
       )
     } catch (error) {
       throw closed.aborted ? closedError() : error

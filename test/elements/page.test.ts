@@ -39,9 +39,9 @@ describeWith(chromium, 'the page', () => {
     await tellDisk(page, () => ({
       ...{ ...free, used: manager.list().length === 0 ? 4e9 : 5.9e9 },
       by: [
-        ...manager.list().map(({ url, filename, mode }) => ({
+        ...manager.list().map(({ url, filename, mode, pinned }) => ({
           ...{ url, mode, filename, name: filename },
-          ...{ bytes: 1.9e9, pinned: false },
+          ...{ bytes: 1.9e9, pinned },
         })),
         { url: null, mode: 'embed', filename: 'bge-m3', name: 'bge-m3', bytes: 4e9, pinned: true },
       ],
@@ -51,7 +51,10 @@ describeWith(chromium, 'the page', () => {
     for (const text of ['5.9 GB', '2.0 GB', '6.0 GB', '1.0 GB']) await disk.getByText(text).first().waitFor()
     await disk.getByText('llm').click()
     await disk.getByText('embed').click()
-    expect(await disk.getByRole('button').count()).toBe(1)
+    expect(await disk.getByRole('button').count()).toBe(2)
+    await disk.getByRole('button', { name: 'Pin: chat.gguf' }).click()
+    await disk.getByRole('button', { name: 'Unpin: chat.gguf' }).click()
+    await disk.getByRole('button', { name: 'Pin: chat.gguf' }).waitFor()
     await expectAccessible(page)
     await disk.getByRole('button', { name: 'Delete: chat.gguf' }).click()
     const dialog = page.getByRole('dialog', { name: 'Delete chat.gguf?' })

@@ -168,6 +168,8 @@ describe('POST /api/models/verify', () => {
     await first.body?.cancel()
     expect((await withTimeout(second, 10_000, 'the other caller')).status).toBe(200)
     expect((await bench.ask('POST', '/api/models/verify')).body).toMatchObject({ ok: true })
+    const nothing = { running: false, waiting: 0, checked: 0, files: 0, bytes: 0, total_bytes: 0 }
+    expect((await bench.ask('GET', '/api/models/verify')).body).toEqual({ success: true, ...nothing })
   })
 })
 
@@ -177,10 +179,16 @@ describe('the queue of checks', () => {
   it('has room for a few, whoever they are', async () => {
     const queue = new VerifyQueue()
     let end: () => void = () => undefined
-    const running = queue.enter(null)(never, () => new Promise<void>((resolve) => (end = resolve)))
+    const progress = { checked: 1, files: 2, bytes: 3, totalBytes: 4 }
+    const running = queue.enter(null)(never, (onProgress) => {
+      onProgress(progress)
+      return new Promise<void>((resolve) => (end = resolve))
+    })
     const left = new AbortController()
     const waiting = Array.from({ length: 8 }, () => queue.enter(null)(left.signal, async () => 'ran'))
     expect(() => queue.enter('10.0.0.1')).toThrow(expect.objectContaining({ code: 'QUEUE_FULL' }))
+    await Promise.resolve()
+    expect([queue.running, queue.waiting]).toEqual([progress, 8])
     left.abort()
     for (const one of waiting) await expect(one).rejects.toMatchObject({ code: 'CANCELED' })
     // Who has left takes no room any more, though the first one is still running.
@@ -189,6 +197,7 @@ describe('the queue of checks', () => {
     end()
     await running
     expect(await next).toBe('ran')
+    expect([queue.running, queue.waiting]).toEqual([null, 0])
     expect(await queue.enter('10.0.0.1')(never, async () => 'again')).toBe('again')
   })
 })

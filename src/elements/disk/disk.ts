@@ -11,7 +11,7 @@ import { define, LiveElement } from '../base.js'
 import type { ConfirmElement } from '../confirm.js'
 import { formatCount, formatLocaleBytes } from '../format.js'
 import { listed } from '../listed.js'
-import { icon } from '../parts.js'
+import { icon, type IconName } from '../parts.js'
 import { controls, tokens } from '../theme.js'
 import { type DiskEntry, type DiskGroup, diskViewOf, downloadOf } from './view.js'
 import '../confirm.js'
@@ -136,7 +136,7 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
       }
       li {
         display: grid;
-        grid-template-columns: minmax(0, 1fr) auto 2.25rem;
+        grid-template-columns: minmax(0, 1fr) auto 4.5rem;
         gap: 0 0.6rem;
         align-items: center;
         min-height: 2.25rem;
@@ -145,6 +145,9 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
       li button.square {
         width: 2.25rem;
         min-height: 2.25rem;
+      }
+      .acts {
+        display: flex;
       }
       li .name {
         font-weight: 400;
@@ -247,7 +250,6 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
     const { texts, locale } = this
     const { name } = entry
     const download = downloadOf(entry, this.store?.getSnapshot().downloads ?? [])
-    const label = this.say('actionOf', { action: texts.deleteFile, name })
     return html`<li>
       <span class="files-name">
         <span class="name" title=${name}><bdi>${name}</bdi></span>
@@ -257,19 +259,52 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
       ${
         download === null || this.access?.manage !== true
           ? html`<span></span>`
-          : html`<button
-              type="button"
-              class="plain square"
-              aria-label=${label}
-              title=${texts.deleteFile}
-              @click=${() => {
-                void this.#delete(entry, download.url)
-              }}
-            >
-              ${icon('bin')}
-            </button>`
+          : html`<span class="acts">
+              ${this.#button('pin', entry.pinned ? texts.unpin : texts.pin, name, () =>
+                this.#pin(download.url, !entry.pinned),
+              )}
+              ${this.#button('bin', texts.deleteFile, name, () => this.#delete(entry, download.url))}
+            </span>`
       }
     </li>`
+  }
+
+  #button(picture: IconName, action: string, name: string, act: () => Promise<void>): TemplateResult {
+    return html`<button
+      type="button"
+      class="plain square"
+      aria-label=${this.say('actionOf', { action, name })}
+      title=${action}
+      @click=${act}
+    >
+      ${icon(picture)}
+    </button>`
+  }
+
+  async #pin(url: string, wanted: boolean): Promise<void> {
+    let isPinned = wanted
+    await this.#change(async (client) => {
+      isPinned = (await client.pin(url, { pinned: wanted })).pinned
+    })
+    // What a catalog requires stays pinned.
+    if (isPinned === wanted) return
+    this.#problem = this.texts.stillPinned
+    this.requestUpdate()
+  }
+
+  /** Lets the server change something, and asks it again what is on the disk. Returns whether it has. */
+  async #change(act: (client: Client) => Promise<unknown>): Promise<boolean> {
+    const client = this.usedClient
+    if (client === null) return false
+    this.#problem = ''
+    try {
+      await act(client)
+    } catch (error) {
+      if (!isDownloadError(error)) throw error
+      this.#problem = this.say('failedAction', { reason: this.reason(error) })
+    }
+    await this.#ask()
+    return this.#problem === ''
   }
 
   async #delete(entry: DiskEntry, url: string): Promise<void> {
@@ -281,15 +316,8 @@ export class DiskElement extends LiveElement<DownloadsSnapshot, DownloadsActions
       ...{ confirm: texts.deleteFile, close: texts.close, option: null },
     })
     if (answer === null || answer === undefined) return
-    this.#problem = ''
-    try {
-      await this.usedClient?.remove(url, { deleteFile: true })
+    if (await this.#change((client) => client.remove(url, { deleteFile: true })))
       this.renderRoot.querySelector<HTMLElement>('#heading')?.focus()
-    } catch (error) {
-      if (!isDownloadError(error)) throw error
-      this.#problem = this.say('failedAction', { reason: this.reason(error) })
-    }
-    await this.#ask()
   }
 
   protected override updated(): void {

@@ -328,12 +328,7 @@ export class DiskBudget {
     return downloads().flatMap((download): Victim[] => {
       const { record } = download
       const mayEvict = neededFor.record.remote === null || record.remote !== null
-      if (
-        download === neededFor ||
-        !mayEvict ||
-        !isEvictable(places, download) ||
-        this.#isProtected(download)
-      )
+      if (download === neededFor || !mayEvict || !isEvictable(places, download) || this.isProtected(download))
         return []
       const own = writtenFiles(places, download).flatMap((path) => byPath.get(path) ?? [])
       const bytes = own.reduce((sum, file) => sum + file.bytes, 0)
@@ -343,7 +338,8 @@ export class DiskBudget {
     })
   }
 
-  #isProtected(download: Download): boolean {
+  /** Whether somebody keeps a download from being evicted by {@link protect}. */
+  isProtected(download: Download): boolean {
     return [...this.#protectors].some((isProtected) => isProtected(download))
   }
 
@@ -426,7 +422,7 @@ export class DiskBudget {
 
   #ownersOf(download: Download): Owner[] {
     const { url, mode, filename, record, path } = download
-    const owner = { url, mode, filename, pinned: download.pinned || this.#isProtected(download) }
+    const owner = { url, mode, filename, pinned: download.pinned || this.isProtected(download) }
     const { cache, layout } = record
     if (layout === 'flat') return [{ ...owner, path }]
     // In a cache, the files of one repository may belong to several downloads.
