@@ -4,6 +4,7 @@ import { logText } from '../download/log-text.js'
 import { displayName } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
+import { isCheckingText } from '../util/checking.js'
 import { formatBytes, formatDuration } from '../util/format.js'
 import { namesApart } from './display/apart.js'
 import { type PartOfSum, sumOf } from './display/totals.js'
@@ -121,6 +122,8 @@ interface Active {
   retry: { until: number; code: string; attempt: number } | null
   /** How often it was retried in all. */
   retries: number
+  /** Whether a file that was there before is read. */
+  isChecking: boolean
 }
 
 /** Kind of a permanent line; `sum` is the last one. */
@@ -217,6 +220,7 @@ export abstract class HumanReporter implements Reporter {
           progress: null,
           retry: null,
           retries: 0,
+          isChecking: false,
         })
         return this.line(shortUrl(report.url), 'start')
       case 'progress':
@@ -229,6 +233,7 @@ export abstract class HumanReporter implements Reporter {
       case 'retrying':
         return this.#retrying(report)
       case 'log': {
+        if (isCheckingText(report.message)) this.#checking(report)
         const isProblem = report.level === 'warn' || report.level === 'error'
         if (isProblem || this.#verbose) this.line(plain(logText(report.message, voice())), 'note')
         return
@@ -250,6 +255,14 @@ export abstract class HumanReporter implements Reporter {
         for (const line of missingLines(report)) this.line(line, 'more')
         return
     }
+  }
+
+  /** A file that is on disk already is read, which may take long. The next progress tells that it has ended. */
+  #checking({ url = '', message }: Extract<Report, { type: 'log' }>): void {
+    const active = this.#active.get(url)
+    if (active === undefined) return
+    active.isChecking = true
+    if (!this.#verbose) this.line(plain(logText(message, voice())), 'note')
   }
 
   /** Summary of the run, or null if there was a single file. */
@@ -297,6 +310,7 @@ export abstract class HumanReporter implements Reporter {
     if (active === undefined) return
     // Bytes are arriving again, so the retry has started.
     if (report.downloaded > (active.progress?.downloaded ?? 0) || report.connections > 0) active.retry = null
+    active.isChecking = false
     active.progress = report
   }
 
@@ -319,10 +333,10 @@ export abstract class HumanReporter implements Reporter {
 }
 
 function lineState(active: Active, name: string, now: number): LineState {
-  const { progress, retry } = active
+  const { progress, retry, isChecking } = active
   return {
     name,
-    phase: progress?.phase ?? 'resolving',
+    phase: isChecking ? 'verifying' : (progress?.phase ?? 'resolving'),
     downloaded: progress?.downloaded ?? 0,
     total: progress?.total ?? null,
     percent: progress?.percent ?? 0,

@@ -79,6 +79,10 @@ export const chineseLog: LogForms = {
       (cache = '') => `${cache} 缓存中的文件不可用，已忽略。`,
     ],
     [
+      /^Checking a file of (.*) that is on disk already\.$/s,
+      (size = '') => `正在校验磁盘上已有的文件（${size}）。`,
+    ],
+    [
       /^Taken from the (.*) cache (.*); nothing to download\.$/s,
       (cache = '') => `文件取自 ${cache} 的缓存，无需下载。`,
     ],

@@ -13,6 +13,7 @@ import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
 import { type CachedFile, inSnapshot } from '../layouts/cache-index.js'
+import { checkingText } from '../util/checking.js'
 import type { Clock } from '../util/clock.js'
 import type { HashService } from './hash/hasher.js'
 import { inspectLeftover, isForeign, type Leftover } from './part/journal.js'
@@ -157,8 +158,7 @@ export type ExistingVerdict =
 export async function checkExisting(
   target: Target,
   spec: TransferSpec,
-  hashes: HashService,
-  aborted: AbortSignal,
+  hash: (path: string, size: number) => Promise<string>,
 ): Promise<ExistingVerdict> {
   const { existing } = target
   if (existing === null || spec.force) return { kind: 'wrong' }
@@ -174,7 +174,7 @@ export async function checkExisting(
       stamp: known,
     }
   }
-  const sha256 = known?.sha256 ?? (await hashFile(target.paths.target, size, hashes, aborted))
+  const sha256 = known?.sha256 ?? (await hash(target.paths.target, size))
   if (sha256 !== spec.sha256) return { kind: 'wrong' }
   return { kind: 'right', size, sha256, verified: true, stamp: stampOf(existing, sha256) }
 }
@@ -369,6 +369,9 @@ const adoptionMethods: Readonly<Record<AdoptedBy, string>> = {
   copy: 'as a copy',
 }
 
+/** Reading a file of this size takes long enough to say so, in bytes. */
+const largeBytes = 256 * 1024 * 1024
+
 /**
  * Checks the target first; then its snapshot, where another program may have stored a file of a cache without a blob;
  * then the caches of other programs, if the caller allows it. Without a digest, only the target counts.
@@ -384,10 +387,13 @@ export async function findFile(
   aborted: AbortSignal,
   emit: (event: TransferEvent) => void,
 ): Promise<ExistingVerdict> {
-  const existing = await checkExisting(target, spec, hashes, aborted)
+  const hash = (path: string, bytes: number) => {
+    if (bytes >= largeBytes) emit({ type: 'log', level: 'info', message: checkingText(bytes) })
+    return hashFile(path, bytes, hashes, aborted)
+  }
+  const existing = await checkExisting(target, spec, hash)
   const { adopt = null, cache = null, gitOid = null, sha256, size, force } = spec
   if (existing.kind === 'right' || force || !target.isWritable) return existing
-  const hash = (path: string, bytes: number) => hashFile(path, bytes, hashes, aborted)
   const init = {
     target: target.paths.target,
     temporary: target.paths.adopted,
@@ -398,7 +404,7 @@ export async function findFile(
       emit({ type: 'log', level: 'warn', message: `A file in the ${name} cache ${reason}; it is not used.` })
     },
   }
-  const right = (stats: Stats, digest: string) => {
+  const right = (stats: FileStats, digest: string) => {
     const stamp = stampOf(stats, digest)
     return { kind: 'right', size: stats.size, sha256: digest, verified: sha256 !== null, stamp } as const
   }

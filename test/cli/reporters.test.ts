@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { completedReport, failedReport, progressReport, type Report } from '../../src/cli/report.js'
 import { JsonReporter, LineReporter, QuietReporter } from '../../src/cli/reporters.js'
+import { logText } from '../../src/download/log-text.js'
+import { checkingText, isCheckingText } from '../../src/util/checking.js'
 import { ManualClock } from '../support/clock.js'
 
 const url = 'https://me:pw@host.example/dir/a.gguf?sig=secret'
@@ -125,6 +127,27 @@ describe('QuietReporter', () => {
 })
 
 describe('LineReporter', () => {
+  it('says that a large file on disk is read, first and then every few seconds', () => {
+    const { err, printError } = sinks()
+    const clock = new ManualClock()
+    const reporter = new LineReporter(1, printError, null, 3_000, clock)
+    const checking: Report = { type: 'log', level: 'info', message: checkingText(5e9), url }
+    for (const report of [started, checking]) reporter.report(report)
+    clock.advance(3_000)
+    reporter.report(progress)
+    clock.advance(3_000)
+    reporter.close()
+    expect(err.join('').split('\n').slice(1)).toEqual([
+      'note: Checking a file of 5.0 GB that is on disk already.',
+      'a.gguf: 0 B, verifying',
+      'a.gguf: 1.0 kB/4.1 kB (25.0%), 512 B/s, ETA 6s, 2 connections',
+      '',
+    ])
+    expect(isCheckingText(`model.gguf: ${checkingText(1)}`)).toBe(true)
+    expect(isCheckingText('model.gguf: Starting over: x')).toBe(false)
+    expect(logText(checkingText(5e9), { locale: 'zh-CN' })).toContain('5.0 GB')
+  })
+
   it('prints start, a line per interval while running, and the end', () => {
     const { out, err, printOut, printError } = sinks()
     const clock = new ManualClock()
