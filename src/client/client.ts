@@ -23,6 +23,7 @@ import type {
 } from '../http/disk-schemas.js'
 import {
   allDownloads,
+  type DownloadLog,
   type DownloadsChange,
   follow,
   type FollowOptions,
@@ -115,6 +116,12 @@ export interface Client {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`.
    */
   pathOf(url: string, options?: CallOptions): Promise<string | null>
+  /**
+   * The last 100 messages about a download since the server was started, oldest first; none from an older server.
+   *
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`.
+   */
+  logOf(url: string, options?: CallOptions): Promise<readonly DownloadLog[]>
   /** Lists all downloads, or one page of them when the query has a `limit` (1 to 10,000). */
   list(query?: ListQuery, options?: CallOptions): Promise<DownloadList>
   /** Iterates over all downloads page by page, with `limit` downloads per page (1 to 10,000; default 1,000). */
@@ -299,6 +306,10 @@ export function createClient(options: ClientOptions): Client {
       const path = `${downloads}/status${query({ url, with_path: true })}`
       return (await http.json<DownloadStatus>(path, { signal })).path ?? null
     },
+    async logOf(url, { signal } = {}) {
+      const path = `${downloads}/status${query({ url, with_log: true })}`
+      return (await http.json<DownloadStatus>(path, { signal })).logs ?? []
+    },
     list,
     pages,
     pause: control('pause'),
@@ -366,7 +377,12 @@ export function createClient(options: ClientOptions): Client {
 }
 
 /** A query string of the values that are defined. */
-type Values = (ListQuery | FilesQuery) & { url?: string; delete_file?: boolean; with_path?: boolean }
+type Values = (ListQuery | FilesQuery) & {
+  url?: string
+  delete_file?: boolean
+  with_path?: boolean
+  with_log?: boolean
+}
 
 function query(values: Values): string {
   const params = new URLSearchParams()

@@ -78,6 +78,13 @@ export const chineseLog: LogForms = {
       /^A file in the (.*) cache (.*); it is not used\.$/s,
       (cache = '') => `${cache} 缓存中的文件不可用，已忽略。`,
     ],
+    [/^Waiting for its turn\.$/, () => '排队等待。'],
+    [/^Started\.$/, () => '已开始。'],
+    [/^Resumed\.$/, () => '已继续。'],
+    [/^Paused\.$/, () => '已暂停。'],
+    [/^All bytes have arrived and are being verified\.$/, () => '数据已全部下载，正在校验。'],
+    [/^Completed\.$/, () => '已完成。'],
+    [/^Canceled\.$/, () => '已取消。'],
     [
       /^Checking a file of (.*) that is on disk already\.$/s,
       (size = '') => `正在校验磁盘上已有的文件（${size}）。`,

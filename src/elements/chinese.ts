@@ -65,7 +65,7 @@ export const chinese: Language = {
     files: '文件',
     usage: '使用方法',
     usagePath: '路径',
-    logOfPage: '打开此页面以来没有消息。',
+    logOfPage: '没有消息。',
     queued: '排队中',
     resolving: '准备中',
     downloading: '下载中',

@@ -64,7 +64,7 @@ const english = {
   files: 'Files',
   usage: 'How to use it',
   usagePath: 'Path',
-  logOfPage: 'No messages since this page was opened.',
+  logOfPage: 'No messages.',
   queued: 'Waiting',
   resolving: 'Preparing',
   downloading: 'Downloading',

@@ -161,12 +161,14 @@ export const downloadRoutes: readonly Route[] = [
     query: statusQuery,
     answer: 'DownloadStatusOrList',
     errors: [400, 404],
-    handle: async ({ services: { manager }, query, voice }): Promise<DownloadStatus | DownloadList> => {
+    handle: async ({ services, query, voice }): Promise<DownloadStatus | DownloadList> => {
+      const { manager, downloadLogs } = services
       const { url, state, mode, limit } = query
       if (url !== undefined) {
         const download = await known(manager, url)
         const place = query.with_path === true ? { path: pathIn(manager, download) } : {}
-        return { success: true, download: toFullWire(download, voice), ...place }
+        const logs = query.with_log === true ? { logs: downloadLogs.of(download.url, voice) } : {}
+        return { success: true, download: toFullWire(download, voice), ...place, ...logs }
       }
       await manager.ready
       const matching = manager

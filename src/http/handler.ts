@@ -24,6 +24,7 @@ import { Admission } from './admission.js'
 import { readJson } from './body.js'
 import { type CorsOptions, CorsPolicy, isPreflight } from './cors.js'
 import { createDashboard } from './dashboard.js'
+import { DownloadLogs } from './download-logs.js'
 import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
 import { preloadEvents } from './preload-routes.js'
@@ -158,6 +159,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     admission: new Admission(manager, checked.maxQueued),
     storedFiles: new StoredFileLists(manager),
     verifications: new VerifyQueue(),
+    downloadLogs: new DownloadLogs(manager, clock),
     downloadEvents: inEachLanguage(
       (one, counted) => new SseChannel(downloadEvents(manager, { locale: one, command }), { counted }, clock),
     ),
@@ -239,6 +241,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     fastPath:
       authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base, hostVoice) : null,
     close: () => {
+      services.downloadLogs.close()
       for (const one of locales) {
         services.downloadEvents[one].close()
         services.preloadEvents?.[one].close()

@@ -7,6 +7,7 @@ import type { Locale } from '../util/locale.js'
 import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
 import type { Dashboard } from './dashboard.js'
+import type { DownloadLogs } from './download-logs.js'
 import * as diskSchemas from './disk-schemas.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
@@ -61,6 +62,8 @@ export interface Services {
   /** Lists of the files on disk. */
   storedFiles: StoredFileLists
   verifications: VerifyQueue
+  /** What has happened to each download lately. */
+  downloadLogs: DownloadLogs
   /** One channel per language. */
   downloadEvents: Readonly<Record<Locale, SseChannel>>
   preloadEvents: Readonly<Record<Locale, SseChannel>> | null

@@ -159,6 +159,17 @@ export const downloadStarted = z.object({
 /** See {@link downloadStarted}. */
 export type DownloadStarted = z.infer<typeof downloadStarted>
 
+/** Data of a `log` event. */
+export const wireLog = z.object({
+  url: z.string().describe('The download that the message is about.'),
+  at: time,
+  level: z.enum(['debug', 'info', 'warn', 'error']),
+  message: z.string().describe('Human-readable message without tokens or signed query strings.'),
+})
+
+/** See {@link wireLog}. */
+export type WireLog = z.infer<typeof wireLog>
+
 /** Response of `GET /api/models/download/status?url=…`. */
 export const downloadStatus = z.object({
   success,
@@ -169,6 +180,12 @@ export const downloadStatus = z.object({
     .optional()
     .describe(
       'Only for requests with `with_path`: where the file or folder is or will be; null if that is outside the folder of the server.',
+    ),
+  logs: z
+    .array(wireLog)
+    .optional()
+    .describe(
+      'Only for requests with `with_log`: the last 100 messages about the download since the server was started, oldest first.',
     ),
 })
 
@@ -202,6 +219,9 @@ export const statusQuery = z.object({
   with_path: flag
     .optional()
     .describe('Also return the `path` of the download with this `url`. Default false.'),
+  with_log: flag
+    .optional()
+    .describe('Also return the `logs` of the download with this `url`. Default false.'),
 })
 
 /** Body of pause, resume, cancel and retry. */
@@ -269,17 +289,6 @@ export const wireSnapshot = z.object({
 
 /** See {@link wireSnapshot}. */
 export type WireSnapshot = z.infer<typeof wireSnapshot>
-
-/** Data of a `log` event. */
-export const wireLog = z.object({
-  url: z.string().describe('The download that the message is about.'),
-  at: time,
-  level: z.enum(['debug', 'info', 'warn', 'error']),
-  message: z.string().describe('Human-readable message without tokens or signed query strings.'),
-})
-
-/** See {@link wireLog}. */
-export type WireLog = z.infer<typeof wireLog>
 
 /** Events of `GET /api/models/download/events`, by name, with their data. */
 export interface DownloadSseEvents {

@@ -20,6 +20,7 @@ describeWith(chromium, 'the details of a download', () => {
     await dialog.getByText(url).waitFor()
     await dialog.getByText(download.path).waitFor()
     await dialog.getByRole('img', { name: /^now .*MB\/s|kB\/s, average/ }).waitFor()
+    await dialog.getByRole('log').getByText('Waiting for its turn.').waitFor()
     manager.emit('log', { download, level: 'warn', message: 'Starting over: the file has changed.' })
     await dialog.getByRole('log').getByText('Starting over').waitFor()
     await expectAccessible(page)

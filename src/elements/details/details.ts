@@ -1,6 +1,6 @@
 /** The dialog with everything about one download. */
 import { html, LitElement, nothing, svg, type TemplateResult } from 'lit'
-import { type Client, isDownloadError, type WireDownload } from '../../client/index.js'
+import { type Client, type DownloadLog, isDownloadError, type WireDownload } from '../../client/index.js'
 import { downloadLogs, type DownloadSnapshot, liveDownload } from '../../live/index.js'
 import { define } from '../base.js'
 import {
@@ -49,6 +49,8 @@ export class DetailsElement extends LitElement {
   #url: string | null = null
   /** With the files of a group; asked for now and then. */
   #full: WireDownload | null = null
+  /** What has happened before this page was opened, too. */
+  #past: readonly DownloadLog[] = []
   /** Undefined until the server has told. */
   #path: string | null | undefined
   #problem = ''
@@ -107,6 +109,7 @@ export class DetailsElement extends LitElement {
     this.#snapshot = () => null
     this.#url = null
     this.#full = null
+    this.#past = []
     this.#path = undefined
   }
 
@@ -114,8 +117,9 @@ export class DetailsElement extends LitElement {
   async #ask(url: string, client: Client): Promise<void> {
     const isOpen = () => this.#url === url && this.isConnected
     try {
-      const [full, path] = await Promise.all([client.status(url), client.pathOf(url)])
+      const [full, path, log] = await Promise.all([client.status(url), client.pathOf(url), client.logOf(url)])
       if (!isOpen()) return
+      this.#past = log
       this.#full = full
       this.#path = path
       this.requestUpdate()
@@ -357,7 +361,9 @@ export class DetailsElement extends LitElement {
 
   #log({ url }: WireDownload): TemplateResult {
     const { texts, locale, client } = this
-    const lines = client === null ? [] : downloadLogs(client).of(url)
+    const since = this.#past.at(-1)?.at ?? ''
+    const news = client === null ? [] : downloadLogs(client).of(url)
+    const lines = [...this.#past, ...news.filter(({ at }) => at > since)]
     const tones: Readonly<Record<string, string>> = { warn: 'is-warning', error: 'is-danger' }
     const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' })
     return html`<section>
