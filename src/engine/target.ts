@@ -2,7 +2,7 @@
 import { dirname } from 'node:path'
 import { makeFolder } from '../disk/atomic.js'
 import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
-import { access, constants, rmdir } from '../disk/fs.js'
+import { access, constants, open, rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { requireNoLinks } from '../disk/links.js'
 import { acquireLock, type FileLock, type LockWait } from '../disk/lock.js'

@@ -7,9 +7,9 @@ import { hash } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import * as z from 'zod'
 import { makeFolder, readRegularFile, replaceFile } from '../disk/atomic.js'
-import { readdir, realpath, rmdir, type Stats, unlink } from '../disk/fs.js'
+import { readdir, realpath, rmdir, unlink } from '../disk/fs.js'
 import { io } from '../disk/io.js'
-import { type FileStamp, isSame } from '../disk/stamp.js'
+import { type FileMetadata, type FileStamp, isSame } from '../disk/stamp.js'
 import { userCache } from '../download/destination.js'
 import { type DownloadRecord, fileStampSchema } from '../download/record.js'
 import { redactUrl } from '../util/redact.js'
@@ -86,7 +86,7 @@ export class FileNotes {
   }
 
   /** Returns the note of a file if it still fits the file. Folders are listed once, so later notes are not seen. */
-  async find(path: string, stats: Pick<Stats, 'size' | 'mtimeMs' | 'ino'>): Promise<FileNote | null> {
+  async find(path: string, stats: FileMetadata): Promise<FileNote | null> {
     const parent = dirname(path)
     const listed = this.#listed.get(parent) ?? this.#list(parent)
     this.#listed.set(parent, listed)

@@ -428,7 +428,7 @@ async function removeFile(path: string): Promise<boolean> {
  * (`ENOTDIR`); Windows calls it missing, too.
  */
 async function refuseFile(folder: string): Promise<void> {
-  const stats = await stat(folder).catch(nullIfMissing)
+  const stats = await io.stat(folder).catch(nullIfMissing)
   if (stats === null || stats.isDirectory()) return
   throw Object.assign(new Error(`ENOTDIR: not a directory, stat '${folder}'`), {
     code: 'ENOTDIR',

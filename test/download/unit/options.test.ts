@@ -27,7 +27,7 @@ describe('manager options', () => {
       directory: './models',
       concurrency: 3,
       whenFull: 'fail',
-      connections: 8,
+      connections: 32,
       maxBytesPerSecond: null,
       modes: ['llm', 'embed', 'rerank'],
       defaultMode: 'llm',

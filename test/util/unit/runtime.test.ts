@@ -9,22 +9,26 @@ const imitated = '26.3.0'
 
 describe('a runtime', () => {
   it.each([
-    ['Node', { node: '20.19.0' }, { sharesDescriptors: true, readsIntoBuffers: true, hasArchives: false }],
+    [
+      'Node',
+      { node: '20.19.0' },
+      { sharesDescriptors: true, readsIntoBuffers: true, pausesReads: true, hasArchives: false },
+    ],
     // Both say that they are a version of Node as well.
     [
       'Bun',
       { node: imitated, bun: '1.4.0' },
-      { sharesDescriptors: true, readsIntoBuffers: false, hasArchives: false },
+      { sharesDescriptors: true, readsIntoBuffers: false, pausesReads: false, hasArchives: false },
     ],
     [
       'Deno',
       { node: imitated, deno: '2.9.6' },
-      { sharesDescriptors: false, readsIntoBuffers: true, hasArchives: false },
+      { sharesDescriptors: false, readsIntoBuffers: true, pausesReads: false, hasArchives: false },
     ],
     [
       'Electron',
       { node: '22.14.0', electron: '35.0.0' },
-      { sharesDescriptors: true, readsIntoBuffers: true, hasArchives: true },
+      { sharesDescriptors: true, readsIntoBuffers: true, pausesReads: true, hasArchives: true },
     ],
   ])('is known by its versions: %s', (name, versions, abilities) => {
     expect(runtimeOf({ versions })).toMatchObject({ name, refusal: null, ...abilities })
