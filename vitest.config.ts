@@ -50,7 +50,7 @@ const inWorker = [
 const sameInWorker = [
   'test/manager/directory.test.ts',
   'test/engine/worker.test.ts',
-  'test/faults/{disk-handles,disk-folder,disk-sync}.test.ts',
+  'test/faults/disk-{busy,folder,handles,mounts,sync}.test.ts',
 ]
 
 /** Measured once per run, though each project evaluates this file; `deadline()` of `test/support/wait.ts` uses it. */

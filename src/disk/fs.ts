@@ -53,7 +53,6 @@ export {
   readFile,
   readlink,
   realpath,
-  rename,
   rm,
   rmdir,
   stat,

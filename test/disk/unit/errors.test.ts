@@ -14,6 +14,8 @@ import {
   isOutOfHandles,
   nullIfMissing,
   withHandles,
+  isRefusal,
+  noteBusy,
 } from '../../../src/disk/errors.js'
 import { ManualClock } from '../../support/clock.js'
 import { posix, prlimit, skipFor, symlinks } from '../../support/machine.js'
@@ -150,6 +152,42 @@ describe('isMissing and nullIfMissing', () => {
     await symlink('nowhere', join(folder, 'link'))
     await expect(readFile(join(folder, 'link')).catch(nullIfMissing)).resolves.toBeNull()
     await expect(readFile(folder).catch(nullIfMissing)).rejects.toMatchObject({ code: 'EISDIR' })
+  })
+})
+
+describe('isRefusal', () => {
+  it.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'EISDIR'])('is true for %s', (code) => {
+    const error = Object.assign(new Error(code), { code, syscall: 'fsync' })
+    expect(isRefusal(error)).toBe(true)
+    expect(isRefusal(fsError(error, 'syncing'))).toBe(true)
+  })
+
+  it.each(['EIO', 'ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EACCES', 'EBADF', 'ENOENT'])(
+    'is false for %s, which is a failure',
+    (code) => {
+      expect(isRefusal(Object.assign(new Error(code), { code, syscall: 'fsync' }))).toBe(false)
+    },
+  )
+
+  it('is false for what is no failure of a system call', () => {
+    expect(isRefusal(new Error('EPERM'))).toBe(false)
+    expect(isRefusal(null)).toBe(false)
+  })
+})
+
+describe('fsError for files that others have open', () => {
+  it.each(['EBUSY', 'ETXTBSY'])('%s is FILE_BUSY, says what to do, and may be tried again', (code) => {
+    const error = fsError(Object.assign(new Error(code), { code, syscall: 'rename' }), 'publishing the file')
+    expect(error).toMatchObject({ code: 'FILE_BUSY', retryable: true })
+    expect(error.message).toBe(
+      `Another program had the file open while publishing the file (${code}). Close that program, or exclude the folder from its scans, and try again.`,
+    )
+  })
+
+  it('is also what a repeated call has found out, whatever its errno', () => {
+    const error = Object.assign(new Error('EPERM'), { code: 'EPERM', syscall: 'rename' })
+    expect(fsError(error, 'publishing').code).toBe('PERMISSION')
+    expect(fsError(noteBusy(error), 'publishing')).toMatchObject({ code: 'FILE_BUSY', retryable: true })
   })
 })
 
