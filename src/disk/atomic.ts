@@ -6,6 +6,7 @@ import { LatestByKey } from '../util/schedule.js'
 import { errnoOf, isMissing, isRefusal, withHandles } from './errors.js'
 import * as fs from './fs.js'
 import { type FileIo, io } from './io.js'
+import { openNoFollow, readOnly } from './no-follow.js'
 import type { FileStats } from './stats.js'
 
 const fdatasync = promisify(fs.fdatasync)
@@ -217,9 +218,6 @@ async function syncNow(folder: string): Promise<void> {
   }
 }
 
-// O_NONBLOCK keeps a FIFO from blocking the open. Windows has neither flag, and `|` treats undefined as 0.
-const readFlags = fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK
-
 /**
  * Reads a small regular file; symlinks aren't followed.
  *
@@ -234,7 +232,7 @@ export async function readRegularFile(
   maxBytes: number,
   files: FileIo = io,
 ): Promise<{ data: Buffer; stats: FileStats }> {
-  const fd = await withHandles(() => files.open(path, readFlags))
+  const fd = await openNoFollow(path, readOnly, { files })
   try {
     const stats = await files.fstat(fd)
     if (!stats.isFile()) throw new DownloadError('TARGET_NOT_REGULAR', 'Expected a regular file.')

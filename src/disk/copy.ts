@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { isRefusal, withHandles } from './errors.js'
 import * as fs from './fs.js'
 import { io } from './io.js'
+import { openNoFollow, readOnly } from './no-follow.js'
 
 const fdatasync = promisify(fs.fdatasync)
 
@@ -25,7 +26,7 @@ export async function copyContent(
   to: string,
   signal: AbortSignal | null = null,
 ): Promise<void> {
-  const source = await withHandles(() => io.open(from, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW))
+  const source = await openNoFollow(from, readOnly)
   try {
     const target = await withHandles(() => io.open(to, 'wx', 0o600))
     try {

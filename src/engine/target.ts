@@ -1,11 +1,12 @@
 /** The target of a download: its lock, whether it can be written, and what exists there already. */
 import { dirname } from 'node:path'
 import { makeFolder } from '../disk/atomic.js'
-import { errnoOf, fsError, isMissing, withHandles } from '../disk/errors.js'
-import { access, constants, open, rmdir } from '../disk/fs.js'
+import { errnoOf, fsError, isMissing } from '../disk/errors.js'
+import { access, constants, rmdir } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { requireNoLinks } from '../disk/links.js'
 import { acquireLock, type FileLock, type LockWait } from '../disk/lock.js'
+import { openNoFollow, readOnly } from '../disk/no-follow.js'
 import { discardLeftover, type PartPaths, partPaths } from '../disk/part-paths.js'
 import { type FileStamp, isSame, stampOf } from '../disk/stamp.js'
 import type { FileStats } from '../disk/stats.js'
@@ -220,7 +221,7 @@ export async function hashFile(
   hashes: HashService,
   aborted: AbortSignal,
 ): Promise<string> {
-  const fd = await withHandles(() => io.open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
+  const fd = await openNoFollow(path, readOnly)
   try {
     const hash = hashes.open(fd, size)
     const stop = () => void hash.dispose()
@@ -242,14 +243,14 @@ export async function hashFile(
 
 /** Computes Git's ID of a file. */
 async function hashGitBlob(path: string, size: number): Promise<string> {
-  const handle = await withHandles(() => open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
+  const fd = await openNoFollow(path, readOnly)
   try {
     return await gitOidOf(async (position, length) => {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, position)
-      return buffer.subarray(0, bytesRead)
+      const buffer = Buffer.alloc(length)
+      return buffer.subarray(0, await io.read(fd, buffer, 0, length, position))
     }, size)
   } finally {
-    await handle.close()
+    await io.close(fd)
   }
 }
 

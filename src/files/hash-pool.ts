@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import pLimit from 'p-limit'
-import { withHandles } from '../disk/errors.js'
-import { constants, read } from '../disk/fs.js'
+import { read } from '../disk/fs.js'
 import { io } from '../disk/io.js'
+import { openNoFollow, readOnly } from '../disk/no-follow.js'
 import type { FileStats } from '../disk/stats.js'
 import { stepBytes } from '../engine/hash/hash-job.js'
 import { HashService } from '../engine/hash/hasher.js'
@@ -24,9 +24,6 @@ export const maxLanes = 16
 export function defaultLanes(): number {
   return Math.max(1, Math.min(maxDefaultLanes, availableParallelism()))
 }
-
-// O_NONBLOCK keeps a FIFO from blocking the open. Windows has neither flag, and `|` treats undefined as 0.
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** A number of hash workers, which are started when there is something for them to do. */
 export class HashPool {
@@ -53,7 +50,7 @@ export class HashPool {
   ): Promise<Found> {
     return await this.#slots(async () => {
       if (signal.aborted) throw canceled()
-      const fd = await withHandles(() => io.open(path, readFlags))
+      const fd = await openNoFollow(path, readOnly)
       try {
         const before = await io.fstat(fd)
         if (!before.isFile()) throw new DownloadError('TARGET_NOT_REGULAR', 'Expected a regular file.')

@@ -10,6 +10,7 @@ import { copyContent } from '../disk/copy.js'
 import { errnoOf, isRefusal, nullIfMissing } from '../disk/errors.js'
 import { chmod, constants, copyFile, link, open } from '../disk/fs.js'
 import { io } from '../disk/io.js'
+import { openNoFollow, readOnly } from '../disk/no-follow.js'
 import { ensureSpace } from '../disk/space.js'
 import type { CacheIndex, CachedFile, WantedFile } from './cache-index.js'
 import { type FileMetadata, isSame } from '../disk/stamp.js'
@@ -99,9 +100,11 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
   if (!stats.isFile() || stats.size !== (wanted.size ?? stats.size)) return null
   const sha256 = await hash(temporary, stats.size)
   if (sha256 !== wanted.sha256) return null
+  // A copy of a file that may not be written to has its permissions.
+  if (by !== 'link') await chmod(temporary, 0o600).catch(() => undefined)
+  await syncFile(temporary, by === 'link')
   // Some file systems have no permissions, or let only their owner change them.
   if (by !== 'link') await chmod(temporary, mode).catch(() => undefined)
-  await syncFile(temporary)
   const after = await io.lstat(temporary)
   // The file was modified while it was read.
   if (!isSame(after, stats)) return null
@@ -133,14 +136,15 @@ async function placeBeside({ path, size }: CachedFile, init: AdoptInit): Promise
   return 'copy'
 }
 
-async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY)
+/** @param isShared - whether the file is another program's, which has synced it, or was never asked to. */
+async function syncFile(path: string, isShared: boolean): Promise<void> {
+  // Windows syncs only what is open for writing.
+  const handle = await open(path, isShared ? 'r' : 'r+')
   try {
     await handle.datasync()
   } catch (error) {
-    // On some systems (Windows), another user's file that is open for reading only can't be synced; its
-    // writer has done so.
-    if (!isRefusal(error) && !['EACCES', 'EBADF'].includes(errnoOf(error) ?? '')) throw error
+    const isRefused = isShared && ['EACCES', 'EBADF'].includes(errnoOf(error) ?? '')
+    if (!isRefused && !isRefusal(error)) throw error
   } finally {
     await handle.close()
   }

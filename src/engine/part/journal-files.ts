@@ -4,6 +4,7 @@ import { replaceFile } from '../../disk/atomic.js'
 import { fsError } from '../../disk/errors.js'
 import { constants } from '../../disk/fs.js'
 import { io, usesSyncIo } from '../../disk/io.js'
+import { openNoFollow } from '../../disk/no-follow.js'
 import { type PartPaths, removeFiles } from '../../disk/part-paths.js'
 import { bootId, hostId } from '../../disk/system.js'
 import { encodeJournal, type Journal, type Resumable } from './journal.js'
@@ -153,7 +154,7 @@ class LiveJournal {
     await replaceFile(this.#path, record, { mode: 0o600 })
     this.#next = 1
     // Without a descriptor, the next record begins a new file again.
-    this.#fd = await io.open(this.#path, constants.O_RDWR | constants.O_NOFOLLOW).catch(() => null)
+    this.#fd = await openNoFollow(this.#path, constants.O_RDWR).catch(() => null)
   }
 
   /** Closes the file, which stays. */

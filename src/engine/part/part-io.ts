@@ -1,8 +1,9 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
 import { judgeFailure } from '../../disk/busy.js'
-import { errnoOf, fsError, isMissing, isRefusal, withHandles } from '../../disk/errors.js'
+import { errnoOf, fsError, isMissing, isRefusal } from '../../disk/errors.js'
 import { constants, fdatasync, write, writeSync } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
+import { openNoFollow } from '../../disk/no-follow.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
 import type { FileStats } from '../../disk/stats.js'
 import { DownloadError } from '../../errors.js'
@@ -16,7 +17,7 @@ import { partLost } from './start-over.js'
 const newPartMs = 250
 
 function openPart(path: string, flags: number, deadlineMs?: number): Promise<number> {
-  return withHandles(() => io.open(path, flags | constants.O_NOFOLLOW, 0o600), deadlineMs)
+  return openNoFollow(path, flags, { mode: 0o600, deadlineMs })
 }
 
 /** Creates a new part file with a new inode. An existing one is deleted together with its journal. */
