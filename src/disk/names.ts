@@ -21,6 +21,7 @@ export const fallbackFilename = 'model.gguf'
 const maxNameBytes = 255
 
 const reservedOnWindows = 'it is reserved on Windows'
+const shortOnWindows = 'it is a short name (8.3), which may stand for another file on Windows'
 const reservedForParts = 'its extension is reserved for incomplete downloads'
 const reservedForList = 'it is reserved for the list of downloads'
 const tooLongReason = `it is longer than ${String(maxNameBytes - longestSuffix)} bytes`
@@ -46,6 +47,9 @@ const rules: readonly (readonly [pattern: RegExp, reason: string])[] = [
   // Windows ignores everything after the first dot, and spaces before it:
   // https://learn.microsoft.com/windows/win32/fileio/naming-a-file
   [/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(?:\.|$)/iu, reservedOnWindows],
+  // NTFS and FAT give long names a second one, such as `MODELS~1.GGU`:
+  // https://learn.microsoft.com/windows/win32/fileio/naming-a-file#short-vs-long-names
+  [/^(?=[^.]{3,8}(?:\.|$))[^.]+~\d+(?:\.[^.]{0,3})?$/u, shortOnWindows],
   [/\.part(?:\.(?:json|live)(?:\..{6})?|\.lock|\.adopt)?$/iu, reservedForParts],
   [/^\.model-downloader$/iu, reservedForList],
 ]
@@ -152,6 +156,7 @@ export function cleanFilename(segment: string): string | null {
   let name = withoutTail(printable.replace(/^ +/, ''))
   if (name === '') return null
   const isRefused = (reason: string) => rules.some(([pattern, why]) => why === reason && pattern.test(name))
+  if (isRefused(shortOnWindows)) name = name.replaceAll('~', '_')
   if (isRefused(reservedOnWindows) || isRefused(reservedForList)) name = `_${name}`
   if (isRefused(reservedForParts)) name = `${name}_`
   return checkFilename(shortened(name.normalize('NFC')))
