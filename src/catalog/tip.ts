@@ -61,8 +61,10 @@ function commandsFor(
     ...(facts.keys === null ? [] : ['--models', facts.keys.join(',')]),
   ]
   if (facts.platform !== 'win32') return [`  ${quoteCommand(words, 'posix')}`]
+  // Without further settings, PowerShell refuses to run `npx.ps1`, which it prefers.
+  const [, ...rest] = words
   return [
-    `  PowerShell: ${quoteCommand(words, 'powershell')}`,
+    `  PowerShell: ${quoteCommand(['npx.cmd', ...rest], 'powershell-cmd')}`,
     `  ${separator}cmd: ${quoteCommand(words, 'cmd')}`,
   ]
 }
@@ -77,8 +79,8 @@ function pathFrom(place: TipInput['projectRoot'], target: string, path: Platform
 
 // ---- Quoting for the shells into which people paste commands. Pure.
 
-/** A shell with its own quoting rules. */
-export type Shell = 'posix' | 'powershell' | 'cmd'
+/** A shell with its own quoting rules; `powershell-cmd` is PowerShell that runs a batch file (`.cmd`). */
+export type Shell = 'posix' | 'powershell' | 'powershell-cmd' | 'cmd'
 
 /** Words without special meaning in POSIX shells. The first character is restricted further. */
 const plain = /^[A-Za-z0-9_./-][A-Za-z0-9_./:,+=-]*$/
@@ -90,6 +92,12 @@ const plain = /^[A-Za-z0-9_./-][A-Za-z0-9_./:,+=-]*$/
 const plainWindows = /^[A-Za-z0-9_.\\/-][A-Za-z0-9_.\\/:+=-]*$/
 
 /**
+ * Words that cmd must find in quotes. PowerShell runs a batch file by way of cmd, and passes on a word as it is, in
+ * double quotes only if it has white space outside of its own; a backslash before those would escape them.
+ */
+const forBatch = /[&|<>^()%!"]|^$|\s.*\\$/su
+
+/**
  * Quotes a word of a command if necessary. Everything is preserved except NUL, which words cannot contain.
  */
 export function quoteWord(word: string, shell: Shell): string {
@@ -99,6 +107,8 @@ export function quoteWord(word: string, shell: Shell): string {
     case 'powershell':
       // Typographic quotes also end a string in PowerShell; doubled, they are literal.
       return plainWindows.test(word) ? word : `'${word.replace(/['\u2018-\u201b]/g, '$&$&')}'`
+    case 'powershell-cmd':
+      return quoteWord(forBatch.test(word) ? quoteForCmd(word) : word, 'powershell')
     case 'cmd':
       return plainWindows.test(word) ? word : quoteForCmd(word)
   }

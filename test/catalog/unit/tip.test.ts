@@ -131,6 +131,45 @@ describe('quoting for cmd', () => {
   })
 })
 
+/** What PowerShell passes to a batch file: each word, in quotes if it has white space outside of its own. */
+function fromPowerShell(quoted: string): string {
+  const word = quoted.startsWith("'") ? quoted.slice(1, -1).replace(/(['\u2018-\u201b])\1/g, '$1') : quoted
+  let inQuotes = false
+  let needsQuotes = false
+  for (let at = 0; at < word.length; at++) {
+    const char = word[at] ?? ''
+    if (char === '"' && word[at - 1] !== '\\') inQuotes = !inQuotes
+    else if (!inQuotes && /\s/u.test(char)) needsQuotes = true
+  }
+  return needsQuotes ? `"${word}"` : word
+}
+
+describe('quoting for a batch file in PowerShell', () => {
+  it.each([
+    ['npx.cmd', 'npx.cmd'],
+    ['C:\\my models', "'C:\\my models'"],
+    ['C:\\my models\\', `'"C:\\my models\\\\"'`],
+    ["it's", "'it''s'"],
+    ['a,b', "'a,b'"],
+    ['R&D', `'"R&D"'`],
+    ['100%', `'"100"^%'`],
+    ['a (b)', `'"a (b)"'`],
+    ['', `'""'`],
+    ['模型', "'模型'"],
+  ])('makes %j to %s', (text, quoted) => {
+    expect(quoteWord(text, 'powershell-cmd')).toBe(quoted)
+  })
+
+  it('is undone by the rules of PowerShell, of cmd and of the program', () => {
+    const name = word.map((text) => text.replace(/["\p{Cc}]/gu, ''))
+    fc.assert(
+      fc.property(name, (text) => {
+        expect(cmdWord(fromPowerShell(quoteWord(text, 'powershell-cmd')))).toBe(text)
+      }),
+    )
+  })
+})
+
 const facts: TipInput = {
   missing: [
     { key: 'llm', name: 'Qwen 3' },
@@ -170,10 +209,10 @@ describe('the tip', () => {
     }
     expect(firstUseTip(windows, english).split('\n').slice(2)).toEqual([
       'From the project root (C:\\app):',
-      "  PowerShell: npx model-downloader preload backend\\models.json -d 'D:\\my models' --models 'llm,bge'",
+      "  PowerShell: npx.cmd model-downloader preload backend\\models.json -d 'D:\\my models' --models 'llm,bge'",
       '  ; cmd: npx model-downloader preload backend\\models.json -d "D:\\my models" --models "llm,bge"',
       '; or from the backend folder (C:\\app\\backend):',
-      "  PowerShell: npx model-downloader preload models.json -d 'D:\\my models' --models 'llm,bge'",
+      "  PowerShell: npx.cmd model-downloader preload models.json -d 'D:\\my models' --models 'llm,bge'",
       '  ; cmd: npx model-downloader preload models.json -d "D:\\my models" --models "llm,bge"',
     ])
   })
