@@ -81,6 +81,7 @@ const pure = new Set(
     'sources/globs.ts',
     'sources/quantisation.ts',
     'util/archives.ts',
+    'util/decode.ts',
     'util/format.ts',
     'util/locale.ts',
     'util/redact.ts',

@@ -17,6 +17,7 @@ import type { Layout } from '../layouts/hf-paths.js'
 import { canonicalText, hasRefScheme, identify, isRef, parseUrl } from '../sources/identify.js'
 import { sourceRegistry } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
+import { decodeText } from '../util/decode.js'
 
 /** A model of a catalog, as the host application defines it. */
 export interface CatalogModel {
@@ -339,7 +340,10 @@ async function readText(file: string): Promise<string> {
     const stats = await stat(file)
     if (!stats.isFile()) throw sentenceError('INVALID_OPTIONS', 'catalogNoFile', [file])
     if (stats.size > maxFileBytes) throw sentenceError('INVALID_OPTIONS', 'catalogTooLarge', [file, '4 MiB'])
-    return await readFile(file, 'utf8')
+    const decoded = decodeText(await readFile(file))
+    if ('badLine' in decoded)
+      throw sentenceError('INVALID_OPTIONS', 'catalogNotText', [file, String(decoded.badLine)])
+    return decoded.text
   } catch (error) {
     if (isDownloadError(error)) throw error
     if (isMissing(error)) throw sentenceError('INVALID_OPTIONS', 'catalogMissing', [file], { cause: error })
@@ -351,8 +355,7 @@ async function readText(file: string): Promise<string> {
 /** The constructor validates the result. */
 function parseJson(text: string, file: string): { models: CatalogModel[] } {
   try {
-    // Windows editors may start a file with a byte order mark.
-    return JSON.parse(text.replace(/^\ufeff/, '')) as { models: CatalogModel[] }
+    return JSON.parse(text) as { models: CatalogModel[] }
   } catch (error) {
     // The message of the error is omitted, because it quotes the file, which may contain tokens in URLs.
     const position = /position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1]

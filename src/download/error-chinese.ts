@@ -142,6 +142,8 @@ export const chineseErrors: ErrorTexts = {
     catalogMissing: (file) => `模型清单 ${file}：文件不存在`,
     catalogNoFile: (file) => `模型清单 ${file}：不是文件`,
     catalogTooLarge: (file, limit) => `模型清单 ${file}：文件超过 ${limit}`,
+    catalogNotText: (file, line) =>
+      `模型清单 ${file}：第 ${line} 行既不是 UTF-8 也不是 UTF-16；请将文件保存为 UTF-8`,
     catalogNotJson: (file, line) =>
       `模型清单 ${file}：不是有效的 JSON${line === '' ? '' : `（第 ${line} 行）`}`,
     fileTaken,

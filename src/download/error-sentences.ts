@@ -84,6 +84,8 @@ export const englishSentences = {
   catalogMissing: (file: string) => `catalog ${file}: there is no such file`,
   catalogNoFile: (file: string) => `catalog ${file}: it is not a file`,
   catalogTooLarge: (file: string, limit: string) => `catalog ${file}: it is larger than ${limit}`,
+  catalogNotText: (file: string, line: string) =>
+    `catalog ${file}: line ${line} is neither UTF-8 nor UTF-16; save the file as UTF-8`,
   catalogNotJson: (file: string, line: string) =>
     `catalog ${file}: it is not valid JSON${line === '' ? '' : ` (line ${line})`}`,
   fileTaken: (filename: string) =>

@@ -147,6 +147,9 @@ describe('Catalog.fromFile', () => {
     ['an object', JSON.stringify({ $schema: './x.json', models: [one] })],
     ['a list', JSON.stringify([one])],
     ['a byte order mark in front', `\ufeff${JSON.stringify([one])}`],
+    ['UTF-16, as PowerShell writes it', Buffer.from(`\ufeff${JSON.stringify([one])}`, 'utf16le')],
+    ['UTF-16 in the other order', Buffer.from(`\ufeff${JSON.stringify([one])}`, 'utf16le').swap16()],
+    ['UTF-16 without a mark', Buffer.from(JSON.stringify([one]), 'utf16le')],
   ])('reads %s', async (_, text) => {
     const file = write(text)
     const catalog = await Catalog.fromFile(file)
@@ -167,6 +170,8 @@ describe('Catalog.fromFile', () => {
       /models\.json: it is not valid JSON( \(line 2\))?$/,
     ],
     ['is empty', '', /it is not valid JSON/],
+    ['is in another encoding', Buffer.from('[\n"\xe9"]', 'latin1'), /line 2 is neither UTF-8 nor UTF-16/],
+    ['is UTF-16 that was cut', Buffer.from('\ufeff[]', 'utf16le').subarray(0, 5), /line 1 is neither/],
     ['is no catalog', '{"models":[{}]}', /models\.0\.key/],
     ['is far too large', ' '.repeat(5 * 1024 * 1024), /larger than 4 MiB/],
   ])('refuses one that %s', async (_, text, message) => {

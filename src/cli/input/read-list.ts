@@ -5,7 +5,7 @@ import { formatBytes } from '../../util/format.js'
 import { UsageError } from '../checks/usage-error.js'
 import { plain } from '../format.js'
 import { texts } from '../language.js'
-import { decodeText } from './decode.js'
+import { decodeText } from '../../util/decode.js'
 import { type Listed, ListError, parseList } from './list.js'
 
 /** Largest list, in bytes. */

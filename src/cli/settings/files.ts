@@ -7,7 +7,7 @@ import { homeFolder } from '../../disk/system.js'
 import { isDownloadError } from '../../errors.js'
 import { UsageError } from '../checks/usage-error.js'
 import { plain } from '../format.js'
-import { decodeText } from '../input/decode.js'
+import { decodeText } from '../../util/decode.js'
 import { texts } from '../language.js'
 import type { ConfigFile } from './config.js'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { decodeText } from '../../../src/cli/input/decode.js'
+import { decodeText } from '../../../src/util/decode.js'
 import { ListError, parseList } from '../../../src/cli/input/list.js'
 import { dividedName, isSource } from '../../../src/cli/input/named.js'
 import fc, { anyText } from '../../support/properties.js'
