@@ -38,6 +38,7 @@ const groups: [english: string, chinese: string, pages: string[]][] = [
     '项目',
     [
       'architecture',
+      'platforms',
       'simulator',
       'benchmark',
       'contributing',
