@@ -32,7 +32,7 @@ export interface OwnerFacts {
   /** When our own process began, see {@link OwnerClaim.startedMs}; null if unknown. */
   startedMs: number | null
   /** How long our own process has been running, in milliseconds. */
-  runningMs: number
+  runningMs: () => number
   /** State and start time of the process with the owner's id (proc_pid_stat(5)); null where they can't be read. */
   stat: { state: string; startTime: string } | null
   /** Whether some process has the owner's id; null if that can't be told. */
@@ -62,7 +62,7 @@ export function judgeOwner(owner: OwnerClaim, facts: OwnerFacts): 'alive' | 'dea
   const ownerStartedMs = owner.startedMs ?? null
   if (startedMs !== null && ownerStartedMs !== null) {
     // The machine has restarted since, because its clock has not got that far again.
-    if (ownerStartedMs > startedMs + facts.runningMs + futureMs) return 'dead'
+    if (ownerStartedMs > startedMs + facts.runningMs() + futureMs) return 'dead'
     if (owner.pid === facts.pid && Math.abs(ownerStartedMs - startedMs) > sameStartMs) return 'dead'
   }
   if (owner.pid !== facts.pid) return facts.exists === false ? 'dead' : 'unknown'
@@ -87,6 +87,6 @@ export function judgeSilence(
 ): 'dead' | number {
   if (Math.abs(silenceMs) > staleMs) return 'dead'
   // The last heartbeat of "our" lock is older than we are, so it is one of a process that had our id before.
-  if (owner?.pid === facts.pid && silenceMs > facts.runningMs + coarseMs) return 'dead'
+  if (owner?.pid === facts.pid && silenceMs > facts.runningMs() + coarseMs) return 'dead'
   return Math.max(0, silenceMs)
 }

@@ -70,7 +70,7 @@ const ownerSchema = lazily(() =>
      * reused.
      */
     startTime: z.string().nullable(),
-    /** When the process began, in milliseconds of the monotonic clock; null if unknown. */
+    /** When the process began, in milliseconds of the monotonic clock; null if unknown, or if `startTime` is known. */
     startedMs: z.number().nullable().optional(),
     /** Thread of that process. */
     thread: z.string().optional(),
@@ -377,7 +377,7 @@ function own(): Omit<OwnerFacts, 'stat' | 'exists'> {
     bootId: bootId(),
     isExact: isExactBootId,
     startedMs: startedMs ?? null,
-    runningMs: process.uptime() * 1_000,
+    runningMs: () => process.uptime() * 1_000,
   }
 }
 
@@ -450,12 +450,15 @@ function suffixFrom(digest: Buffer): string {
 let cachedSelf: Omit<Owner, 'token'> | undefined
 
 function self(): Omit<Owner, 'token'> {
-  cachedSelf ??= {
+  if (cachedSelf !== undefined) return cachedSelf
+  const startTime = processStat('self')?.startTime ?? null
+  cachedSelf = {
     pid: process.pid,
     host: hostId(),
     bootId: bootId(),
-    startTime: processStat('self')?.startTime ?? null,
-    startedMs: processStartMs(),
+    startTime,
+    // One exact answer is enough.
+    startedMs: startTime === null ? processStartMs() : null,
     thread,
   }
   return cachedSelf

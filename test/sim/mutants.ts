@@ -83,9 +83,9 @@ export const mutants: Readonly<Record<string, Mutation>> = {
     replace: 'return false',
   },
   'a locked target is written all the same': {
-    file: 'disk/lock.ts',
+    file: 'disk/lock-owner.ts',
     find: 'if (stat !== null && owner.startTime !== null) return stat.startTime === owner.startTime',
-    replace: 'if (stat !== null) return false',
+    replace: "if (stat !== null) return 'dead'",
   },
   'a failed sync is forgotten': {
     file: 'engine/part/part-file.ts',

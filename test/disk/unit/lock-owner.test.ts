@@ -1,7 +1,8 @@
 import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { acquireLock } from '../../../src/disk/lock.js'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type * as Fs from '../../../src/disk/fs.js'
+import type { acquireLock as AcquireLock } from '../../../src/disk/lock.js'
 import { judgeOwner, judgeSilence, type OwnerClaim, type OwnerFacts } from '../../../src/disk/lock-owner.js'
 import { isExactBootId, processExists, processStartMs, processStat } from '../../../src/disk/system.js'
 import fc from '../../support/properties.js'
@@ -13,7 +14,7 @@ const windows: OwnerFacts = {
   bootId: 'boot:170000000',
   isExact: isExactBootId,
   startedMs: 3_600_000,
-  runningMs: 60_000,
+  runningMs: () => 60_000,
   stat: null,
   exists: true,
 }
@@ -78,7 +79,7 @@ describe('judgeOwner', () => {
     bootId: fc.constantFrom('boot:1', 'boot:2', 'a', 'b'),
     isExact: fc.constant(isExactBootId),
     startedMs: fc.option(fc.integer({ min: 2, max: 10_000 })),
-    runningMs: fc.integer({ min: 0, max: 10_000 }),
+    runningMs: fc.integer({ min: 0, max: 10_000 }).map((ms) => () => ms),
     stat: fc.option(
       fc.record({ state: fc.constantFrom('S', 'R', 'Z'), startTime: fc.constantFrom('1', '2') }),
     ),
@@ -114,7 +115,7 @@ describe('judgeSilence', () => {
   })
 
   it('takes a heartbeat under our id that is older than we are for one of another process', () => {
-    const young = { pid: 4_242, runningMs: 1_000 }
+    const young = { pid: 4_242, runningMs: () => 1_000 }
     expect(judgeSilence(ours, 6_000, young)).toBe(6_000)
     expect(judgeSilence(ours, 6_001, young)).toBe('dead')
     expect(judgeSilence({ pid: 7 }, 6_001, young)).toBe(6_001)
@@ -140,13 +141,34 @@ describe('facts of processes', () => {
 describe('a lock with our process id, without start times of others', () => {
   const path = join(tempDir('lock-owner'), 'model.gguf.part.lock')
   const locked = { code: 'TARGET_LOCKED', retryable: true }
+  let acquireLock: typeof AcquireLock
+
+  beforeAll(async () => {
+    vi.doMock('../../../src/disk/fs.js', async (original) => {
+      const fs = await original<typeof Fs>()
+      const readFileSync = (file: string, encoding: 'utf8') => {
+        if (file.startsWith('/proc/')) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' })
+        return fs.readFileSync(file, encoding)
+      }
+      return { ...fs, readFileSync }
+    })
+    vi.resetModules()
+    ;({ acquireLock } = await import('../../../src/disk/lock.js'))
+  })
+
+  afterAll(() => {
+    vi.doUnmock('../../../src/disk/fs.js')
+    vi.resetModules()
+  })
+
   const forge = async (change: Record<string, unknown>) => {
     await rm(path, { force: true })
     const lock = await acquireLock(path)
     const own = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown> // of our own making
     await lock.release()
+    expect(own).toMatchObject({ startTime: null, bootId: expect.stringMatching(/^boot:/) as string })
     const startedMs = Number(own['startedMs']) + Number(change['laterMs'] ?? 0)
-    await writeFile(path, JSON.stringify({ ...own, startTime: null, startedMs, ...change }))
+    await writeFile(path, JSON.stringify({ ...own, startedMs, ...change }))
   }
 
   it('is held by another thread of this process', async () => {
