@@ -7,6 +7,7 @@ import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { chooseEntries, unknownFile } from '../manager/stored-files.js'
 import { displayName } from '../sources/identify.js'
+import { runtime } from '../util/runtime.js'
 import { Slices } from '../util/slices.js'
 import { type Route, route, type RouteCall } from './route.js'
 import {
@@ -20,9 +21,6 @@ import {
 
 /** What converting an entry costs, in units of {@link Slices}. */
 const entryUnits = 500
-
-/** How often a sign of life is sent while a check runs, in milliseconds. Proxies give up after 60 s or so. */
-const aliveMs = 15_000
 
 function toWireStored(entry: StoredFile, manager: DownloadManager, withFiles: boolean): WireStoredFile {
   const { name, url, mode, layout, revision, state, finished, size, total, sha256, isGroup, files } = entry
@@ -141,7 +139,7 @@ function slowJson(
       const alive = clock.interval(() => {
         // A reader that does not read gets no more spaces than it has room for.
         if (!left.signal.aborted && (controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(' '))
-      }, aliveMs)
+      }, runtime.aliveMs)
       try {
         const value = await work(AbortSignal.any([left.signal, request.signal]))
         controller.enqueue(encoder.encode(JSON.stringify(value)))

@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { sentenceError } from '../download/error-text.js'
 import { DownloadError } from '../errors.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
+import { runtime } from '../util/runtime.js'
 import { Backlog } from './backlog.js'
 
 /** An event to publish. */
@@ -41,7 +42,7 @@ export interface SseSource {
 
 /** Limits of an {@link SseChannel}. */
 export interface SseTuning {
-  /** Interval of comments that keep the connection alive, in milliseconds. Default 15,000. */
+  /** Interval of comments that keep the connection alive, in milliseconds. Default: `runtime.aliveMs`. */
   pingMs?: number
   /** Maximum number of messages kept for slow and reconnecting readers. Default 1,000. */
   maxMessages?: number
@@ -111,7 +112,7 @@ export class SseChannel {
   constructor(
     source: SseSource,
     {
-      pingMs = 15_000,
+      pingMs = runtime.aliveMs,
       maxMessages = 1_000,
       maxBytes = 4 * 1024 * 1024,
       maxReaders = 1_000,

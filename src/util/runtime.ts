@@ -29,7 +29,15 @@ export interface Runtime {
   readonly pausesReads: boolean
   /** Whether files of the package may be in an archive that programs see as a folder. */
   readonly hasArchives: boolean
+  /** How often a response that has nothing to say sends something all the same, so that no server ends it, in milliseconds. */
+  readonly aliveMs: number
 }
+
+/** Proxies give up on a connection after half a minute at the earliest. */
+const usualAliveMs = 15_000
+
+/** `Bun.serve` ends responses after ten seconds of silence, unless its `idleTimeout` is set. */
+const bunAliveMs = 6_000
 
 /** The oldest versions that can run this package. That of Node is also in `package.json`. */
 export const oldestVersions = { Node: '20.19.0', Bun: '1.4.0', Deno: '2.8.0' } as const
@@ -40,13 +48,20 @@ export function runtimeOf({ versions, userAgent, isEdge }: RuntimeFacts): Runtim
   if (isEdge === true || userAgent === 'Cloudflare-Workers')
     return withoutDisk('an edge runtime', 'which has no disk. Run it on a server with Node, Bun or Deno')
   if (bun !== undefined)
-    return { ...imitation('Bun', bun), sharesDescriptors: true, readsIntoBuffers: false, pausesReads: false }
+    return {
+      ...imitation('Bun', bun),
+      sharesDescriptors: true,
+      readsIntoBuffers: false,
+      pausesReads: false,
+      aliveMs: bunAliveMs,
+    }
   if (deno !== undefined)
     return {
       ...imitation('Deno', deno),
       sharesDescriptors: false,
       readsIntoBuffers: true,
       pausesReads: false,
+      aliveMs: usualAliveMs,
     }
   if (node === undefined)
     return withoutDisk('an unknown runtime', 'which may have no files. Run it with Node, Bun or Deno')
@@ -61,6 +76,7 @@ export function runtimeOf({ versions, userAgent, isEdge }: RuntimeFacts): Runtim
     readsIntoBuffers: true,
     pausesReads: true,
     hasArchives: electron !== undefined,
+    aliveMs: usualAliveMs,
   }
 }
 
@@ -85,6 +101,7 @@ function withoutDisk(name: Runtime['name'], why: string): Runtime {
     readsIntoBuffers: false,
     pausesReads: false,
     hasArchives: false,
+    aliveMs: usualAliveMs,
   }
 }
 

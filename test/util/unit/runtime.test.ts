@@ -70,6 +70,12 @@ describe('a runtime', () => {
     )
   })
 
+  it('keeps a stream alive before its server ends it', () => {
+    // Of `Bun.serve`, and of proxies in front of anything else.
+    expect(runtimeOf({ versions: { node: imitated, bun: '1.4.0' } }).aliveMs).toBeLessThan(10_000)
+    expect(runtimeOf({ versions: { node: '20.19.0' } }).aliveMs).toBe(15_000)
+  })
+
   it('is the one of these tests', () => {
     expect(runtime).toEqual(runtimeOf({ versions: process.versions }))
     expect(() => requireRuntime(runtime)).not.toThrow()
