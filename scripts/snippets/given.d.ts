@@ -8,6 +8,8 @@ import type { Authorize, Download, DownloadManager, Preloader } from 'model-down
 import type { Client, WireDownload } from 'model-downloader/client'
 import type { Component } from 'vue'
 
+type Fetch = (request: Request) => Promise<Response>
+
 declare global {
   const manager: DownloadManager
   const preloader: Preloader
@@ -16,6 +18,9 @@ declare global {
   const authorize: Authorize
   const server: Server
   const App: Component
+  /** Of the runtimes that have a server of their own. */
+  const Bun: { serve(options: { port: number; hostname: string; fetch: Fetch }): unknown }
+  const Deno: { serve(options: { port: number; hostname: string }, handler: Fetch): unknown }
   const url: string
   const baseUrl: string
   const secret: string

@@ -35,3 +35,10 @@ declare module '*/app.module.js' {
     readonly imports: readonly object[]
   }
 }
+
+declare module 'electron' {
+  export const app: {
+    getPath(name: 'userData'): string
+    on(event: 'before-quit', listener: () => void): void
+  }
+}

@@ -5,7 +5,7 @@ import type { RemoteGrant } from '../net/address-policy.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { identify, provisionalFilename } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
-import { sha256Of } from '../util/digest.js'
+import { sha256HexOf } from '../util/digest.js'
 import { environmentCache, type Destinations } from './destination.js'
 import type { Download } from './download.js'
 import { sentenceError } from './error-text.js'
@@ -109,7 +109,7 @@ export function newRecord(
 ): DownloadRecord {
   return {
     version: 1,
-    id: sha256Of(wanted.url),
+    id: sha256HexOf(wanted.url),
     url: wanted.url,
     urls: wanted.urls ?? [],
     spread: wanted.spread ?? false,

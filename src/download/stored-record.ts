@@ -12,7 +12,7 @@ import type { Destinations } from './destination.js'
 import { checkMirrors, downloadOptionsSchema } from './options.js'
 import type { DownloadRecord } from './record.js'
 import { publicOnly } from '../net/address-policy.js'
-import { sha256Of } from '../util/digest.js'
+import { sha256HexOf } from '../util/digest.js'
 
 /** Settings of the manager that a record is checked against. */
 export interface StoredRecordContext {
@@ -37,7 +37,7 @@ export function recordProblem(record: DownloadRecord, context: StoredRecordConte
 
 function problemOf(record: DownloadRecord, { places, sources }: StoredRecordContext): string | null {
   const { id, url, urls, filename, mode, directory, layout, cache, group, remote } = record
-  if (id !== sha256Of(url)) return 'its id does not belong to its URL'
+  if (id !== sha256HexOf(url)) return 'its id does not belong to its URL'
   if (!isRef(url, sources)) parseUrl(url, remote)
   checkMirrors(urls, remote)
   checkFilename(filename)

@@ -5,7 +5,7 @@ import { partPaths } from '../disk/part-paths.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
 import { type Journal, parseJournal, readText } from '../engine/part/journal.js'
 import { publicOnly } from '../net/address-policy.js'
-import { sha256Of } from '../util/digest.js'
+import { sha256HexOf } from '../util/digest.js'
 
 /** A folder of a manager. */
 export interface ModeFolder {
@@ -52,7 +52,7 @@ function recordOf(journal: Journal, mode: string | null, filename: string): Down
     checkFilename(filename)
     return downloadRecordSchema.parse({
       version: 1,
-      id: sha256Of(url),
+      id: sha256HexOf(url),
       url: new URL(url).href,
       filename,
       named: true,

@@ -101,6 +101,7 @@ describe('the sources as they lie', () => {
       'frontends',
       'mutation',
       'package',
+      'runtimes',
       'sim',
       'soak',
       'support',

@@ -4,7 +4,7 @@ import { isDownloadError, toDownloadError } from '../../errors.js'
 import { removeEntry } from '../../files/remove.js'
 import { findEntries, type StoredFile } from '../../files/stored.js'
 import { FileStore } from '../../store/file.js'
-import { sha256Of } from '../../util/digest.js'
+import { sha256HexOf } from '../../util/digest.js'
 import { formatBytes } from '../../util/format.js'
 import { exitCodes } from '../checks/usage.js'
 import { jsonLine, plain } from '../format.js'
@@ -102,7 +102,7 @@ async function removeWithRecords(folder: ModelFolder, entry: StoredFile): Promis
   for (const path of folder.stores.get(url) ?? []) {
     const store = new FileStore(path)
     try {
-      await store.remove(sha256Of(url))
+      await store.remove(sha256HexOf(url))
     } catch (error) {
       // Without its file, a record is only out of date.
       if (isDownloadError(error)) printNote(`${texts().warning}${plain(errorText(error, voice()))}`)

@@ -9,7 +9,7 @@ import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
 import { type FileStats, isSameFile } from '../../disk/stats.js'
 import { DownloadError, isDownloadError } from '../../errors.js'
 import type { RemoteGrant } from '../../net/address-policy.js'
-import { sha256Of } from '../../util/digest.js'
+import { sha256HexOf } from '../../util/digest.js'
 import { Latest } from '../../util/schedule.js'
 import { mirrorId } from '../protocol.js'
 import { unsizedBytes } from './allocation.js'
@@ -229,7 +229,7 @@ export class PartFile {
 
   #noteWhole(buffer: Buffer, position: number): void {
     if (position > 0 || buffer.length !== this.#identity.total || buffer.length > unsizedBytes) return
-    this.#wholeSha256 = sha256Of(buffer)
+    this.#wholeSha256 = sha256HexOf(buffer)
   }
 
   #noteWritten(position: number, length: number): void {
