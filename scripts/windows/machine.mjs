@@ -134,7 +134,7 @@ export function makeMachine(say) {
   installDebootstrap()
   // What another run has left unfinished is of no use. A finished machine is complete, since it is renamed.
   const fresh = path.join(cache, 'unfinished')
-  for (const folder of [root, fresh, stamp]) rmSync(folder, { recursive: true, force: true })
+  rmSync(fresh, { recursive: true, force: true })
   mkdirSync(cache, { recursive: true })
 
   say(`making a chroot of Debian ${wanted.suite}`)
@@ -162,7 +162,7 @@ export function makeMachine(say) {
   const folder = path.join(fresh, prefix, 'drive_c', 'node')
   mkdirSync(folder)
   cpSync(path.join(packed, 'package/bin/node.exe'), path.join(folder, 'node.exe'))
-  rmSync(packed, { recursive: true })
+  for (const old of [packed, root, stamp]) rmSync(old, { recursive: true, force: true })
   renameSync(fresh, root)
   writeFileSync(stamp, made)
 }
