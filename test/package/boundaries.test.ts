@@ -106,6 +106,7 @@ describe('the sources as they lie', () => {
       'soak',
       'support',
       'types',
+      'windows',
     ]
     const folders = readdirSync(path.join(root, 'test'))
     expect(folders.filter((folder) => !rooms.has(folder) && !others.includes(folder))).toEqual([])
