@@ -2,10 +2,12 @@
 import { type RootCommand, script } from '@bomb.sh/tab'
 import completer from '@bomb.sh/tab'
 import type { Command, Option } from 'commander'
+import { bashScript } from './bash-completion.js'
 
 /** Prints the script for a shell. */
 export function printScript(shell: string, name: string): void {
-  script(shell, name, name)
+  if (shell === 'bash') process.stdout.write(bashScript(name))
+  else script(shell, name, name)
 }
 
 /** Options and arguments whose values are files or folders. Shells complete these on their own. */
