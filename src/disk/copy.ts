@@ -4,12 +4,11 @@ import { isRefusal, withHandles } from './errors.js'
 import * as fs from './fs.js'
 import { io } from './io.js'
 import { openNoFollow, readOnly } from './no-follow.js'
+import { writeFully } from './write.js'
 
 const fdatasync = promisify(fs.fdatasync)
 
 const read = promisify(fs.read)
-
-const write = promisify(fs.write)
 
 /** Bytes copied at a time. */
 const copyBytes = 4 * 1024 * 1024
@@ -46,11 +45,7 @@ async function pour(source: number, target: number, signal: AbortSignal | null):
     signal?.throwIfAborted()
     const { bytesRead } = await read(source, buffer, 0, buffer.length, at)
     if (bytesRead === 0) return
-    for (let done = 0; done < bytesRead;) {
-      const { bytesWritten } = await write(target, buffer, done, bytesRead - done, at + done)
-      if (bytesWritten === 0) throw Object.assign(new Error('write returned 0'), { code: 'EIO' })
-      done += bytesWritten
-    }
+    await writeFully(target, buffer.subarray(0, bytesRead), at)
     at += bytesRead
   }
 }

@@ -21,7 +21,7 @@ import { open, readdir } from './fs.js'
 import { io } from './io.js'
 import { judgeOwner, judgeSilence, type OwnerFacts, staleMs } from './lock-owner.js'
 import { isSame } from './stamp.js'
-import { type FileStats, isSameFile } from './stats.js'
+import { type FileStats, isSameInode } from './stats.js'
 import { bootId, hostId, isExactBootId, processExists, processStartMs, processStat } from './system.js'
 
 /** A lock that is held. */
@@ -221,7 +221,7 @@ async function removeStrays(base: string): Promise<void> {
 /** Whether the path still leads to the file that was created. */
 async function isStillThere(path: string, made: FileStats): Promise<boolean> {
   const found = await io.lstatIfThere(path)
-  return found !== null && isSameFile(found, made)
+  return found !== null && isSameInode(found, made)
 }
 
 function hold(path: string, content: string, made: FileStats, clock: Clock): FileLock {

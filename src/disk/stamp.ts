@@ -32,7 +32,7 @@ function storedInode(ino: FileMetadata['ino']): number | string {
   return ino <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(ino) : String(ino)
 }
 
-function isSameInode(a: FileMetadata['ino'], b: FileMetadata['ino']): boolean {
+function areEqualInodes(a: FileMetadata['ino'], b: FileMetadata['ino']): boolean {
   // Earlier versions stored large ones as numbers, which are rounded.
   const isRounded = [a, b].some((ino) => typeof ino === 'number' && !Number.isSafeInteger(ino))
   return isRounded ? Number(a) === Number(b) : String(a) === String(b)
@@ -49,7 +49,7 @@ function isSameInode(a: FileMetadata['ino'], b: FileMetadata['ino']): boolean {
  */
 export function isSame(stat: FileMetadata, stamp: FileMetadata): boolean {
   if (stat.size !== stamp.size || stat.mtimeMs !== stamp.mtimeMs) return false
-  return Number(stamp.ino) === 0 || isSameInode(stat.ino, stamp.ino)
+  return Number(stamp.ino) === 0 || areEqualInodes(stat.ino, stamp.ino)
 }
 
 /**

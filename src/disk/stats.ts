@@ -71,7 +71,7 @@ function milliseconds(ns: bigint): number {
  *
  * @param platform - the system that both come from, as in `process.platform`. Default: this one.
  */
-export function isSameFile(
+export function isSameInode(
   a: Pick<FileStats, 'dev' | 'ino'>,
   b: Pick<FileStats, 'dev' | 'ino'>,
   platform: NodeJS.Platform = process.platform,

@@ -22,7 +22,7 @@ import {
 import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
 import { removeFiles } from '../disk/part-paths.js'
-import { isSameFile } from '../disk/stats.js'
+import { isSameInode } from '../disk/stats.js'
 import { DownloadError } from '../errors.js'
 import { unlessAborted } from '../util/abort.js'
 import { blobFolder, type CachePlace, type CacheSpec, linkTarget, refPath, snapshotPath } from './hf-paths.js'
@@ -195,7 +195,7 @@ async function howPlaced(path: string, blob: string): Promise<'link' | 'copy' | 
   if (!stats.isFile())
     throw new DownloadError('TARGET_NOT_REGULAR', 'A folder exists where the snapshot needs a file.')
   const original = await io.lstat(blob)
-  if (stats.ino !== 0n && isSameFile(stats, original)) return 'link'
+  if (stats.ino !== 0n && isSameInode(stats, original)) return 'link'
   // A copy has the time of the blob, or that of its making. File systems round times to up to two seconds.
   const isAlike = stats.size === original.size && stats.mtimeMs > original.mtimeMs - 2_000
   return isAlike ? 'copy' : 'other'

@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from '../support/properties.js'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { writeFully, writeFullySync } from '../../src/engine/part/part-io.js'
+import { writeFully, writeFullySync } from '../../src/disk/write.js'
 import { tempDir } from '../support/temp.js'
 
 /** How many bytes each call may write at most, in order; then no limit. An Error fails the call. */

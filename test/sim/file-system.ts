@@ -56,6 +56,30 @@ export function statsOf(inode: Inode) {
   }
 }
 
+/** The same with integers of 64 bits, as with the option `bigint`. */
+export function bigStatsOf(inode: Inode) {
+  const { mtime: time, isFile, isDirectory, isSymbolicLink, ...numbers } = statsOf(inode)
+  const times = Object.fromEntries(
+    ['atime', 'mtime', 'ctime', 'birthtime'].map((name) => [
+      `${name}Ns`,
+      BigInt(Math.round(inode.mtimeMs * 1_000)) * 1_000n,
+    ]),
+  )
+  const big = Object.entries(numbers).flatMap(([name, value]) =>
+    typeof value === 'number' ? [[name, BigInt(Math.trunc(value))] as const] : [],
+  )
+  return { ...Object.fromEntries(big), ...times, mtime: time, isFile, isDirectory, isSymbolicLink }
+}
+
+interface StatOptions {
+  bigint?: boolean
+  throwIfNoEntry?: boolean
+}
+
+const answerOf = (inode: Inode, { bigint = false }: StatOptions = {}): SimStats =>
+  // Whoever asks for integers gets them.
+  bigint ? (bigStatsOf(inode) as unknown as SimStats) : statsOf(inode)
+
 /** What `stat` and its siblings answer. */
 type SimStats = ReturnType<typeof statsOf>
 
@@ -142,8 +166,8 @@ export class FileCalls {
     return Buffer.from(inode.data.subarray(0, inode.size))
   }
 
-  fstat(fd: number): SimStats {
-    return statsOf(this.#file(fd, 'fstat').inode)
+  fstat(fd: number, options?: StatOptions): SimStats {
+    return answerOf(this.#file(fd, 'fstat').inode, options)
   }
 
   ftruncate(fd: number, length: number): void {
@@ -162,15 +186,15 @@ export class FileCalls {
     this.fsync(fd)
   }
 
-  lstat(where: string, options: { throwIfNoEntry?: boolean } = {}): SimStats | undefined {
+  lstat(where: string, options: StatOptions = {}): SimStats | undefined {
     const inode = this.#disk.find(where, false)
-    if (inode !== null) return statsOf(inode)
+    if (inode !== null) return answerOf(inode, options)
     if (options.throwIfNoEntry === false) return undefined
     throw systemError('ENOENT', 'lstat', where)
   }
 
-  stat(where: string): SimStats {
-    return statsOf(this.#disk.lookup(where, 'stat'))
+  stat(where: string, options?: StatOptions): SimStats {
+    return answerOf(this.#disk.lookup(where, 'stat'), options)
   }
 
   rename(from: string, to: string): void {

@@ -5,9 +5,9 @@ import type { Mutation } from './bundle.js'
 export const mutants: Readonly<Record<string, Mutation>> = {
   'a kept part is cut before it gets its length': {
     file: 'engine/part/extend.ts',
-    find: "if (how !== 'none') await io.ftruncate(fd, total)",
+    find: "return { sized: how !== 'none' && (await setLength(fd, total)), filling: isWindows }",
     replace: `await io.ftruncate(fd, Math.min(total, 5_000))
-  if (how !== 'none') await io.ftruncate(fd, total)`,
+  return { sized: how !== 'none' && (await setLength(fd, total)), filling: isWindows }`,
   },
   'a 200 is written where a range was requested': {
     file: 'engine/fetch/response-rules.ts',
@@ -26,9 +26,8 @@ export const mutants: Readonly<Record<string, Mutation>> = {
   },
   'a file gets its name before it is synced': {
     file: 'engine/part/part-file.ts',
-    find: `io.fchmod(this.fd, options.mode))
-      await this.#datasync()`,
-    replace: 'io.fchmod(this.fd, options.mode))',
+    find: '      if (!(await this.#datasync())) refusals.add(notSynced())\n',
+    replace: '      notSynced()\n',
   },
   'after a power cut the journal is believed as after a kill': {
     file: 'engine/part/journal.ts',

@@ -7,9 +7,9 @@ import { io, usesSyncIo } from '../../disk/io.js'
 import { openNoFollow } from '../../disk/no-follow.js'
 import { type PartPaths, removeFiles } from '../../disk/part-paths.js'
 import { bootId, hostId } from '../../disk/system.js'
+import { writeFully, writeFullySync } from '../../disk/write.js'
 import { encodeJournal, type Journal, type Resumable } from './journal.js'
 import { encodeRecord, isRecordDue, slotBytes } from './live-journal.js'
-import { writeFully, writeFullySync } from './part-io.js'
 
 /** What a part says about itself in a journal. */
 export type PartState = Omit<Journal, 'version' | 'bootId' | 'host' | 'writer' | 'beside' | 'serial'>

@@ -6,7 +6,8 @@ import { asDownloadError, fsError } from '../../disk/errors.js'
 import { fstatSync } from '../../disk/fs.js'
 import { usesSyncIo, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
-import { type FileStats, isSameFile } from '../../disk/stats.js'
+import { type FileStats, isSameInode } from '../../disk/stats.js'
+import { writeFully, writeFullySync } from '../../disk/write.js'
 import { DownloadError, isDownloadError } from '../../errors.js'
 import type { RemoteGrant } from '../../net/address-policy.js'
 import { sha256HexOf } from '../../util/digest.js'
@@ -18,18 +19,8 @@ import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
 import { type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
 import { JournalFiles, type PartState } from './journal-files.js'
-import {
-  datasync,
-  giveName,
-  lookAtPart,
-  notSynced,
-  openKept,
-  openNew,
-  takenOver,
-  writeFully,
-  writeFullySync,
-} from './part-io.js'
-import { Refusals } from './refusals.js'
+import { datasync, giveName, lookAtPart, notSynced, openKept, openNew, takenOver } from './part-io.js'
+import { PublishRefusals } from './publish-refusals.js'
 import { partLost, StartOver } from './start-over.js'
 
 /** Bytes cut off the part when the disk is full, to make room for the journal; more than any journal needs. */
@@ -263,7 +254,7 @@ export class PartFile {
     const length = this.#length()
     const own = await this.#stat()
     const path = await lookAtPart(own, this.paths.part)
-    if (path === null || !isSameFile(own, path)) {
+    if (path === null || !isSameInode(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
       if (journal !== null && !this.#journals.isOwn(journal) && path !== null) throw takenOver()
       return null
@@ -387,7 +378,7 @@ export class PartFile {
     refusal: DownloadError | null
   }> {
     const { paths } = this
-    const refusals = new Refusals(paths.directory)
+    const refusals = new PublishRefusals(paths.directory)
     const attempt = refusals.attempt.bind(refusals)
     try {
       // Some file systems have no permissions, or let only their owner change them. A part that can't be written could not
@@ -478,7 +469,7 @@ export class PartFile {
       this.#stat().catch(() => null),
       statPart(this.paths.part).catch(() => null),
     ])
-    const ours = path === null || (own !== null && isSameFile(own, path))
+    const ours = path === null || (own !== null && isSameInode(own, path))
     await this.close()
     if (ours) await discardLeftover(this.paths)
   }

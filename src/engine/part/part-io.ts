@@ -1,7 +1,7 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
 import { judgeFailure } from '../../disk/busy.js'
 import { errnoOf, fsError, isMissing, isRefusal } from '../../disk/errors.js'
-import { constants, fdatasync, write, writeSync } from '../../disk/fs.js'
+import { constants, fdatasync } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import { openNoFollow } from '../../disk/no-follow.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
@@ -118,39 +118,4 @@ export function notSynced(): DownloadError {
 /** The error for a part file that another process has taken over. */
 export function takenOver(): DownloadError {
   return new DownloadError('TARGET_LOCKED', 'Another process has taken over this file.', { retryable: true })
-}
-
-// ---- Complete writes.
-
-/**
- * Writes a complete buffer at a position, continuing after short writes. Rejects with the error of the file system.
- */
-export async function writeFully(fd: number, buffer: Buffer, position: number): Promise<void> {
-  let written = 0
-  while (written < buffer.length) written += await writeSome(fd, buffer.subarray(written), position + written)
-}
-
-/** Synchronous version of {@link writeFully}. */
-export function writeFullySync(fd: number, buffer: Buffer, position: number): void {
-  let written = 0
-  while (written < buffer.length) {
-    const count = writeSync(fd, buffer, written, buffer.length - written, position + written)
-    if (count === 0) throw zeroBytesWritten()
-    written += count
-  }
-}
-
-function writeSome(fd: number, buffer: Buffer, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    write(fd, buffer, 0, buffer.length, position, (error, count) => {
-      if (error !== null) reject(error)
-      else if (count === 0) reject(zeroBytesWritten())
-      else resolve(count)
-    })
-  })
-}
-
-/** The error for a write that wrote nothing: repeating it could loop forever. */
-function zeroBytesWritten(): Error {
-  return Object.assign(new Error('write returned 0'), { code: 'EIO' })
 }

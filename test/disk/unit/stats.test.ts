@@ -2,21 +2,21 @@ import { lstatSync, mkdirSync, statSync, symlinkSync, utimesSync, writeFileSync 
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { io, syncIo } from '../../../src/disk/io.js'
-import { isSameFile } from '../../../src/disk/stats.js'
+import { isSameInode } from '../../../src/disk/stats.js'
 import { tempDir } from '../../support/temp.js'
 
-describe('isSameFile', () => {
+describe('isSameInode', () => {
   const file = { dev: 1n, ino: 2n ** 63n + 1n }
 
   it('compares device and inode, to the last digit', () => {
-    expect(isSameFile(file, { ...file }, 'linux')).toBe(true)
-    expect(isSameFile(file, { ...file, dev: 2n }, 'linux')).toBe(false)
-    expect(isSameFile(file, { ...file, ino: file.ino + 1n }, 'linux')).toBe(false)
+    expect(isSameInode(file, { ...file }, 'linux')).toBe(true)
+    expect(isSameInode(file, { ...file, dev: 2n }, 'linux')).toBe(false)
+    expect(isSameInode(file, { ...file, ino: file.ino + 1n }, 'linux')).toBe(false)
   })
 
   it('leaves the device out on Windows, where two releases of libuv give two of them', () => {
-    expect(isSameFile(file, { ...file, dev: 2n }, 'win32')).toBe(true)
-    expect(isSameFile(file, { ...file, ino: file.ino + 1n }, 'win32')).toBe(false)
+    expect(isSameInode(file, { ...file, dev: 2n }, 'win32')).toBe(true)
+    expect(isSameInode(file, { ...file, ino: file.ino + 1n }, 'win32')).toBe(false)
   })
 })
 

@@ -8,7 +8,7 @@ const reported = new Set<string>()
 const maxReported = 10_000
 
 /** Collects the refusals that one file meets. */
-export class Refusals {
+export class PublishRefusals {
   readonly #folder: string
   #ofFile: DownloadError | null = null
   #ofFolder: DownloadError | null = null
