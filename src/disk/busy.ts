@@ -13,7 +13,7 @@ import { chmod, lstat, open, unlink } from './fs.js'
 export type Obstacle = 'folder' | 'read-only file' | 'other'
 
 /** What to do about a failed call. */
-export type Verdict = 'throw' | 'repeat' | 'make writable' | 'folder in the way'
+export type FileVerdict = 'throw' | 'repeat' | 'make writable' | 'folder in the way'
 
 /** A call on a file. */
 export interface FileCall {
@@ -46,12 +46,12 @@ const longestDelayMs = 250
  *
  * @param platform - as in `process.platform`.
  */
-export function judgeFailure(
+export function judgeFileFailure(
   errno: string | null,
   call: Pick<FileCall, 'name'>,
   obstacle: Obstacle,
   platform: NodeJS.Platform,
-): Verdict {
+): FileVerdict {
   const windows = platform === 'win32'
   if (errno === 'EBUSY') return windows ? 'repeat' : 'throw'
   if (errno !== 'EPERM' && !(windows && errno === 'EACCES')) return 'throw'
@@ -60,7 +60,7 @@ export function judgeFailure(
   return obstacle === 'read-only file' && call.name === 'rename' ? 'make writable' : 'repeat'
 }
 
-/** Whether a failure can be one that {@link judgeFailure} has an answer to. */
+/** Whether a failure can be one that {@link judgeFileFailure} has an answer to. */
 function isSuspect(errno: string | null): boolean {
   return errno === 'EPERM' || errno === 'EACCES' || errno === 'EBUSY'
 }
@@ -105,7 +105,7 @@ export async function patiently<T>(
       if (!isSuspect(errno)) throw error
       context ??= here()
       const { clock, platform, obstacleAt: look, makeWritable, takesFiles: takes } = context
-      const verdict = judgeFailure(errno, call, await look(call.path), platform)
+      const verdict = judgeFileFailure(errno, call, await look(call.path), platform)
       if (verdict === 'throw') throw error
       if (verdict === 'folder in the way') throw folderInTheWay(call, error)
       if (verdict === 'make writable' && !madeWritable) {

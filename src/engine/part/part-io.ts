@@ -1,5 +1,5 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
-import { judgeFailure } from '../../disk/busy.js'
+import { judgeFileFailure } from '../../disk/busy.js'
 import { errnoOf, fsError, isMissing, isRefusal } from '../../disk/errors.js'
 import { constants, fdatasync } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
@@ -82,7 +82,7 @@ export async function lookAtPart(own: FileStats, path: string): Promise<FileStat
  * and for a file that was deleted, as long as somebody has it open.
  */
 export function isUntold(errno: string | null, platform: NodeJS.Platform = process.platform): boolean {
-  return judgeFailure(errno, { name: 'open' }, 'other', platform) === 'repeat'
+  return judgeFileFailure(errno, { name: 'open' }, 'other', platform) === 'repeat'
 }
 
 /**

@@ -6,7 +6,7 @@ import {
   busyMs,
   deniedMs,
   type FileCall,
-  judgeFailure,
+  judgeFileFailure,
   type Obstacle,
   patiently,
 } from '../../../src/disk/busy.js'
@@ -22,29 +22,29 @@ const names = ['open', 'rename', 'unlink'] as const
 
 const busyCodes = ['EPERM', 'EACCES', 'EBUSY'] as const
 
-describe('judgeFailure', () => {
+describe('judgeFileFailure', () => {
   it.each(busyCodes)('repeats %s on Windows, of whatever call', (code) => {
-    for (const name of names) expect(judgeFailure(code, { name }, 'other', 'win32')).toBe('repeat')
+    for (const name of names) expect(judgeFileFailure(code, { name }, 'other', 'win32')).toBe('repeat')
   })
 
   it.each(['linux', 'darwin', 'freebsd'] as const)('repeats nothing on %s', (platform) => {
     for (const code of busyCodes)
-      for (const name of names) expect(judgeFailure(code, { name }, 'other', platform)).toBe('throw')
+      for (const name of names) expect(judgeFileFailure(code, { name }, 'other', platform)).toBe('throw')
   })
 
   it('tells a folder in the way by EPERM, which Windows and macOS answer', () => {
     for (const platform of ['win32', 'darwin', 'linux'] as const)
       for (const name of names)
-        expect(judgeFailure('EPERM', { name }, 'folder', platform)).toBe('folder in the way')
-    expect(judgeFailure('EACCES', { name: 'rename' }, 'folder', 'win32')).toBe('folder in the way')
-    expect(judgeFailure('EACCES', { name: 'open' }, 'folder', 'linux')).toBe('throw')
+        expect(judgeFileFailure('EPERM', { name }, 'folder', platform)).toBe('folder in the way')
+    expect(judgeFileFailure('EACCES', { name: 'rename' }, 'folder', 'win32')).toBe('folder in the way')
+    expect(judgeFileFailure('EACCES', { name: 'open' }, 'folder', 'linux')).toBe('throw')
   })
 
   it('makes a file writable that Windows would not replace', () => {
-    expect(judgeFailure('EPERM', { name: 'rename' }, 'read-only file', 'win32')).toBe('make writable')
-    expect(judgeFailure('EPERM', { name: 'open' }, 'read-only file', 'win32')).toBe('repeat')
-    expect(judgeFailure('EBUSY', { name: 'rename' }, 'read-only file', 'win32')).toBe('repeat')
-    expect(judgeFailure('EPERM', { name: 'rename' }, 'read-only file', 'linux')).toBe('throw')
+    expect(judgeFileFailure('EPERM', { name: 'rename' }, 'read-only file', 'win32')).toBe('make writable')
+    expect(judgeFileFailure('EPERM', { name: 'open' }, 'read-only file', 'win32')).toBe('repeat')
+    expect(judgeFileFailure('EBUSY', { name: 'rename' }, 'read-only file', 'win32')).toBe('repeat')
+    expect(judgeFileFailure('EPERM', { name: 'rename' }, 'read-only file', 'linux')).toBe('throw')
   })
 
   it('throws everything else', () => {
@@ -55,7 +55,7 @@ describe('judgeFailure', () => {
         fc.constantFrom(...names),
         fc.constantFrom(...obstacles),
         (code, name, obstacle) => {
-          expect(judgeFailure(code, { name }, obstacle, 'win32')).toBe('throw')
+          expect(judgeFileFailure(code, { name }, obstacle, 'win32')).toBe('throw')
         },
       ),
     )
