@@ -13,7 +13,7 @@ import { chmod, lstat, open, unlink } from './fs.js'
 export type Obstacle = 'folder' | 'read-only file' | 'other'
 
 /** What to do about a failed call. */
-export type FileVerdict = 'throw' | 'repeat' | 'make writable' | 'folder in the way'
+export type CallVerdict = 'throw' | 'repeat' | 'make writable' | 'folder in the way'
 
 /** A call on a file. */
 export interface FileCall {
@@ -51,7 +51,7 @@ export function judgeFileFailure(
   call: Pick<FileCall, 'name'>,
   obstacle: Obstacle,
   platform: NodeJS.Platform,
-): FileVerdict {
+): CallVerdict {
   const windows = platform === 'win32'
   if (errno === 'EBUSY') return windows ? 'repeat' : 'throw'
   if (errno !== 'EPERM' && !(windows && errno === 'EACCES')) return 'throw'
