@@ -10,7 +10,12 @@ const { files, directory } = JSON.parse(process.argv[2])
 const told = {}
 
 async function fetchOne(name, { url, proxy = false }) {
-  const manager = new DownloadManager({ directory, proxy, store: 'memory' })
+  const manager = new DownloadManager({
+    directory,
+    proxy,
+    store: 'memory',
+    tuning: { minDelayMs: 10, maxDelayMs: 100, bodyTimeoutMs: 3_000 },
+  })
   try {
     const { path } = await (await manager.download({ url, filename: `${name}.gguf` })).finished
     told[name] = createHash('sha256').update(readFileSync(path)).digest('hex')
