@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { io } from '../../src/disk/io.js'
 import { createFileStore, FileStore } from '../../src/store/file.js'
 import { bundle } from '../support/bundle.js'
-import { posix, skipFor, symlinks } from '../support/machine.js'
+import { folderSync, posix, skipFor, symlinks } from '../support/machine.js'
 import { withTimeout } from '../support/wait.js'
 import { anyRecord, describeStore, recordOf } from './conformance.js'
 
@@ -88,7 +88,8 @@ describe('the file store on disk', () => {
     expect((await store.load()).records[0]?.downloaded).toBe(999)
   })
 
-  it('syncs its folder once for records that are saved together', async () => {
+  it('syncs its folder once for records that are saved together', async (context) => {
+    if (!folderSync.available()) skipFor(context, folderSync)
     const store = createFileStore(folder)
     await store.save(recordOf(0))
     const opened = vi.spyOn(io, 'open')
@@ -100,9 +101,10 @@ describe('the file store on disk', () => {
     expect((await store.load()).records).toHaveLength(60)
   })
 
-  it.each(['queued', 'paused', 'canceled', 'downloading', 'completed', 'failed'] as const)(
+  it.for(['queued', 'paused', 'canceled', 'downloading', 'completed', 'failed'] as const)(
     'syncs the folder only for what a caller was promised, which a record that is %s may be',
-    async (state) => {
+    async (state, context) => {
+      if (!folderSync.available()) skipFor(context, folderSync)
       const store = createFileStore(folder)
       await store.save(recordOf(1))
       const opened = vi.spyOn(io, 'open')

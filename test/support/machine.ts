@@ -124,6 +124,12 @@ export const posix: Need = {
   available: () => process.platform !== 'win32',
 }
 
+/** Folders that can be synced. */
+export const folderSync: Need = {
+  missing: 'Windows syncs no folders',
+  available: () => process.platform !== 'win32',
+}
+
 /** A file that somebody has open gives its name away at once when it is deleted. */
 export const unlinkOpen: Need = {
   missing: 'Windows keeps the name of a deleted file until everybody has closed it',
