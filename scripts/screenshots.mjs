@@ -2,7 +2,7 @@
  * Takes the screenshots of the dashboard in `docs/images` with Chromium, from a real server with real downloads from a
  * local origin.
  *
- * `node scripts/screenshots.mjs` writes those four; `node scripts/screenshots.mjs DIR` writes every combination of
+ * `node scripts/screenshots.mjs` writes those of the documents; `node scripts/screenshots.mjs DIR` writes every combination of
  * width, color scheme and language to a folder for review.
  */
 import { spawn } from 'node:child_process'
@@ -99,7 +99,17 @@ async function startServer(folder, origin) {
     ),
   ]
   writeFileSync(catalog, JSON.stringify({ models }))
-  const flags = ['serve', '--port', '0', '-d', path.join(folder, 'models'), '--catalog', catalog]
+  const flags = [
+    'serve',
+    '--port',
+    '0',
+    '--max-disk',
+    '2GB',
+    '-d',
+    path.join(folder, 'models'),
+    '--catalog',
+    catalog,
+  ]
   const child = spawn(
     process.execPath,
     [path.join(root, 'dist/cli.js'), ...flags, '--quiet', '--allow-host', new URL(origin).host],
@@ -160,6 +170,7 @@ const targets = {
   'dashboard-zh-CN': { width: 1280, height: 860, colorScheme: 'light', locale: 'zh-CN' },
   'dashboard-mobile': { width: 390, height: 860, colorScheme: 'light', locale: 'en-US', scale: 2 },
   'dashboard-details': { width: 1280, height: 860, colorScheme: 'light', locale: 'en-US', details: true },
+  'dashboard-disk': { width: 900, height: 860, colorScheme: 'light', locale: 'en-US', disk: true },
 }
 
 /** Every combination of width, color scheme and language. */
@@ -188,7 +199,8 @@ try {
   mkdirSync(folder, { recursive: true })
   await setScene(url, origin.url)
   for (const [name, target] of Object.entries(given === undefined ? targets : combinations())) {
-    const { width, height, colorScheme, locale, scale = 1, fullPage = false, details = false } = target
+    const { width, height, colorScheme, locale, scale = 1, fullPage = false } = target
+    const { details = false, disk = false } = target
     const page = await browser.newPage({
       viewport: { width, height },
       colorScheme,
@@ -206,7 +218,17 @@ try {
       // Wait until there is a curve.
       await delay(12_000)
     }
-    await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage })
+    const picture = { path: path.join(folder, `${name}.png`) }
+    if (disk) {
+      const card = page.locator('model-disk')
+      await card.getByText('llm', { exact: true }).click()
+      await card.getByRole('button', { name: /^Pin/ }).first().click()
+      await card
+        .getByRole('button', { name: /^Unpin/ })
+        .first()
+        .waitFor()
+      await card.screenshot(picture)
+    } else await page.screenshot({ ...picture, fullPage })
     await page.close()
     console.log(name)
   }
