@@ -3,12 +3,13 @@ import { stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { randomContent } from '../support/content.js'
-import { describeWith } from '../support/machine.js'
-import { exfat, mountExfat } from '../support/mounts.js'
+import { describeFuse, fuseKinds, mountExfat } from '../support/fuse.js'
 import { waitFor } from '../support/wait.js'
 import { arrives, expectInvariant, MiB, startBench } from './harness.js'
 
-describeWith(exfat, 'an exFAT disk', () => {
+const exfat = fuseKinds.filter(({ name }) => name === 'exFAT')
+
+const tests = () => {
   it('gets each byte once, or nearly so, also after a pause', async () => {
     const content = randomContent(48 * MiB)
     await using mount = await mountExfat(256 * MiB)
@@ -40,4 +41,6 @@ describeWith(exfat, 'an exFAT disk', () => {
     // All of it, what was zeros at the first look, the metadata, and what a sync of a slow machine may catch.
     expect(mount.writtenBytes()).toBeLessThan(1.75 * content.size)
   })
-})
+}
+
+describeFuse('a disk that fills gaps', tests, exfat)

@@ -1,7 +1,7 @@
 /** File systems in user space that refuse what others offer, as those of sticks, network drives and virtual machines do. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { it } from 'vitest'
 import { describeWith, findProgram, type Need } from './machine.js'
 import { tempDir } from './temp.js'
@@ -34,7 +34,7 @@ export const fuseKinds: readonly FuseKind[] = [
   {
     name: 'exFAT',
     need: needOf('exfat-fuse exfatprogs', ['mkfs.exfat', 'mount.exfat-fuse', 'losetup'], '/dev/loop-control'),
-    mount: mountExfat,
+    mount: () => mountExfat(),
   },
   {
     name: 'bindfs',
@@ -63,27 +63,53 @@ function hasFuse(): boolean {
 }
 
 /** `describe` for each kind; one that this machine can't mount is skipped, or fails with `CI=true`. */
-export function describeFuse(name: string, tests: (kind: FuseKind) => void): void {
-  for (const kind of fuseKinds) {
+export function describeFuse(
+  name: string,
+  tests: (kind: FuseKind) => void,
+  kinds: readonly FuseKind[] = fuseKinds,
+): void {
+  for (const kind of kinds) {
     if (hasFuse()) describeWith(kind.need, `${name}: ${kind.name}`, () => tests(kind))
     else it(`${name}: ${kind.name}`, (context) => context.skip('the kernel of this machine has no FUSE'))
   }
 }
 
-async function mountExfat(): Promise<FuseMount> {
+/** An exFAT, whose writes are counted. */
+export interface ExfatMount extends FuseMount {
+  /** Writes back what is cached, and tells how many bytes the device has been given since it was mounted. */
+  writtenBytes(): number
+}
+
+/** Mounts an exFAT of `sizeBytes`, in a file. */
+export async function mountExfat(sizeBytes = 64 * 1024 * 1024): Promise<ExfatMount> {
   const folder = tempDir('exfat')
   const path = join(folder, 'mounted')
   const image = join(folder, 'image')
   mkdirSync(path)
   writeFileSync(image, '')
-  truncateSync(image, 64 * 1024 * 1024)
+  truncateSync(image, sizeBytes)
   run('mkfs.exfat', [image])
   const device = run('losetup', ['--find', '--show', image]).trim()
   const detach = () => {
     run('losetup', ['--detach', device])
     rmSync(folder, { recursive: true, force: true })
   }
-  return mounted(path, () => run('mount.exfat-fuse', [device, path]), detach)
+  const mount = mounted(path, () => run('mount.exfat-fuse', [device, path]), detach)
+  const sectors = () => {
+    const numbers = readFileSync(`/sys/block/${basename(device)}/stat`, 'utf8')
+      .trim()
+      .split(/\s+/)
+    return Number(numbers[6])
+  }
+  const before = sectors()
+  return {
+    ...mount,
+    writtenBytes() {
+      run('sync', [device])
+      run('blockdev', ['--flushbufs', device])
+      return (sectors() - before) * 512
+    },
+  }
 }
 
 async function mountBindfs(): Promise<FuseMount> {
