@@ -21,7 +21,7 @@ import { inspectLeftover, isForeign, type Leftover } from './part/journal.js'
 import { addressesOf, type TransferEvent, type TransferResult, type TransferSpec } from './protocol.js'
 import type { Reservation } from './reservation.js'
 import type { Share } from './shared.js'
-import { gitOidOf } from './verify.js'
+import { gitBlobOid } from './verify.js'
 
 /** Either the lock on the target, or the reason why it can't be written. */
 type Claim = { lock: FileLock; refusal: null } | { lock: null; refusal: DownloadError }
@@ -245,7 +245,7 @@ export async function hashFile(
 async function hashGitBlob(path: string, size: number): Promise<string> {
   const fd = await openNoFollow(path, readOnly)
   try {
-    return await gitOidOf(async (position, length) => {
+    return await gitBlobOid(async (position, length) => {
       const buffer = Buffer.alloc(length)
       return buffer.subarray(0, await io.read(fd, buffer, 0, length, position))
     }, size)

@@ -52,7 +52,7 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
     )
   }
   if (expected.sha256 === null && (expected.gitOid ?? null) !== null) {
-    const oid = await gitOidOf((position, length) => part.read(position, length), size)
+    const oid = await gitBlobOid((position, length) => part.read(position, length), size)
     if (oid !== expected.gitOid) {
       await requireNoSubstitute(part, filename, size)
       throw new DownloadError(
@@ -92,7 +92,7 @@ export function headCheck(
  *
  * @param read - reads bytes at a position; fewer at the end of the file.
  */
-export async function gitOidOf(
+export async function gitBlobOid(
   read: (position: number, length: number) => Promise<Buffer>,
   size: number,
 ): Promise<string> {

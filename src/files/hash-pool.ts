@@ -59,7 +59,7 @@ export class HashPool {
         if (isOfWrongSize(expected, size)) return unread
         const isGit = expected.sha256 === null && expected.gitOid !== null
         const digests = isGit
-          ? { sha256: null, gitOid: await gitOidOf(fd, size, { signal, onBytes }) }
+          ? { sha256: null, gitOid: await gitBlobOid(fd, size, { signal, onBytes }) }
           : { sha256: await this.#sha256(fd, size, { signal, onBytes }), gitOid: null }
         return { size, ...digests, changed: hasChanged(before, await io.fstat(fd)) }
       } catch (error) {
@@ -120,7 +120,7 @@ function hasChanged(before: FileStats, after: FileStats): boolean {
 }
 
 /** Git's id for a blob: SHA-1 over its length and its bytes. Only small files are kept in git. */
-async function gitOidOf(
+async function gitBlobOid(
   fd: number,
   size: number,
   { signal, onBytes }: { signal: AbortSignal; onBytes: (bytes: number) => void },

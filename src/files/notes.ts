@@ -46,7 +46,7 @@ const sweepEvery = 64
  * The origin of a file as a note may keep it. Addresses often carry a secret in their query, so nothing of a query is kept;
  * an ellipsis tells that there was one.
  */
-export function originOf(url: string): string {
+export function redactedOrigin(url: string): string {
   return /^https?:/i.test(url) ? redactUrl(url) : url
 }
 
@@ -65,7 +65,7 @@ export function notesFolder(): string | null {
 export function notesOf(record: DownloadRecord, path: string): FileNote[] {
   const { state, layout, group, stamp, finishedAt } = record
   if (state !== 'completed' || layout !== 'flat') return []
-  const common = { url: originOf(record.url), at: finishedAt ?? record.createdAt }
+  const common = { url: redactedOrigin(record.url), at: finishedAt ?? record.createdAt }
   if (group === null) return stamp === null ? [] : [{ ...common, path, stamp }]
   return group.files.flatMap((file) =>
     file.done === true && file.stamp !== undefined

@@ -19,7 +19,7 @@ interface Entry {
 }
 
 /** Keeps the last messages about each download of a manager, as long as it is in the list. */
-export class DownloadLogs {
+export class RecentLogs {
   readonly #manager: Pick<DownloadManager, 'on' | 'off'>
   readonly #clock: Pick<Clock, 'wallNow'>
   /** The download whose newest message is the oldest comes first. */

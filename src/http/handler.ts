@@ -24,7 +24,7 @@ import { Admission } from './admission.js'
 import { readJson } from './body.js'
 import { type CorsOptions, CorsPolicy, isPreflight } from './cors.js'
 import { createDashboard } from './dashboard.js'
-import { DownloadLogs } from './download-logs.js'
+import { RecentLogs } from './download-logs.js'
 import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
 import { preloadEvents } from './preload-routes.js'
@@ -159,7 +159,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     admission: new Admission(manager, checked.maxQueued),
     storedFiles: new StoredFileLists(manager),
     verifications: new VerifyQueue(),
-    downloadLogs: new DownloadLogs(manager, clock),
+    downloadLogs: new RecentLogs(manager, clock),
     downloadEvents: inEachLanguage(
       (one, counted) => new SseChannel(downloadEvents(manager, { locale: one, command }), { counted }, clock),
     ),

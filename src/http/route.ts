@@ -7,7 +7,7 @@ import type { Locale } from '../util/locale.js'
 import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
 import type { Dashboard } from './dashboard.js'
-import type { DownloadLogs } from './download-logs.js'
+import type { RecentLogs } from './download-logs.js'
 import * as diskSchemas from './disk-schemas.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
@@ -63,7 +63,7 @@ export interface Services {
   storedFiles: StoredFileLists
   verifications: VerifyQueue
   /** What has happened to each download lately. */
-  downloadLogs: DownloadLogs
+  downloadLogs: RecentLogs
   /** One channel per language. */
   downloadEvents: Readonly<Record<Locale, SseChannel>>
   preloadEvents: Readonly<Record<Locale, SseChannel>> | null

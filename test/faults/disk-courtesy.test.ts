@@ -113,43 +113,38 @@ describe('row 63: a file system without courtesies', () => {
   ] as const
 
   // One process more costs a second; `isRefusal` has the other codes.
-  it.each(['EPERM', 'ENOSYS'])(
-    '%s: everything arrives, with one warning per folder',
-    async (code) => {
-      await using origin = await startOrigin()
-      await using hub = await startHub()
-      const names = ['a.bin', 'b.bin', 'c.bin']
-      for (const each of names) origin.serve(`/${each}`, { content, bytesPerSecond: 4 * MiB })
-      hub.add('owner/model', {
-        files: { 'model.gguf': ggufContent(300 * 1024), 'README.md': textContent('x') },
-      })
-      const directory = tempDir('courtesy')
-      const env = { HF_ENDPOINT: hub.url, HOME: directory, HF_HOME: join(directory, 'hf'), HF_TOKEN: '' }
-      const faults = [{ calls: courtesies, path: 'courtesy-', code }]
-      const flat = ['get', ...names.map((each) => origin.url(`/${each}`)), '-d', directory, '--json']
-      const cached = ['get', 'hf:owner/model', '--layout', 'hf-cache', '--json']
-      for (const args of [flat, cached]) {
-        const { code: exit, stdout, stderr } = await spawnFaulty({ faults }, args, { env }).finished()
-        expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
-        const warnings = stdout
-          .split('\n')
-          .filter((line) => line.includes('"log"') && line.includes('"warn"'))
-        expect(warnings.length, stdout).toBe(1)
-      }
-      for (const each of names) expect(await sha256File(join(directory, each))).toBe(content.sha256())
-      const found = await listTree(join(directory, 'hf'))
-      const snapshots = found.filter((path) => /snapshots\/[0-9a-f]+\/[^/]+$/.test(path))
-      expect(snapshots.map((path) => path.slice(path.lastIndexOf('/') + 1))).toEqual([
-        'README.md',
-        'model.gguf',
-      ])
-      expect(found.some((path) => path.endsWith('/refs/main'))).toBe(true)
-      expect((await readdir(directory)).filter((path) => path.includes('.part'))).toEqual([])
-      hub.cdn.clearRequests()
-      const again = await spawnFaulty({ faults }, cached, { env }).finished()
-      expect({ code: again.code, sent: hub.cdn.bytesSent() }).toEqual({ code: 0, sent: 0 })
-    },
-  )
+  it.each(['EPERM', 'ENOSYS'])('%s: everything arrives, with one warning per folder', async (code) => {
+    await using origin = await startOrigin()
+    await using hub = await startHub()
+    const names = ['a.bin', 'b.bin', 'c.bin']
+    for (const each of names) origin.serve(`/${each}`, { content, bytesPerSecond: 4 * MiB })
+    hub.add('owner/model', {
+      files: { 'model.gguf': ggufContent(300 * 1024), 'README.md': textContent('x') },
+    })
+    const directory = tempDir('courtesy')
+    const env = { HF_ENDPOINT: hub.url, HOME: directory, HF_HOME: join(directory, 'hf'), HF_TOKEN: '' }
+    const faults = [{ calls: courtesies, path: 'courtesy-', code }]
+    const flat = ['get', ...names.map((each) => origin.url(`/${each}`)), '-d', directory, '--json']
+    const cached = ['get', 'hf:owner/model', '--layout', 'hf-cache', '--json']
+    for (const args of [flat, cached]) {
+      const { code: exit, stdout, stderr } = await spawnFaulty({ faults }, args, { env }).finished()
+      expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' })
+      const warnings = stdout.split('\n').filter((line) => line.includes('"log"') && line.includes('"warn"'))
+      expect(warnings.length, stdout).toBe(1)
+    }
+    for (const each of names) expect(await sha256File(join(directory, each))).toBe(content.sha256())
+    const found = await listTree(join(directory, 'hf'))
+    const snapshots = found.filter((path) => /snapshots\/[0-9a-f]+\/[^/]+$/.test(path))
+    expect(snapshots.map((path) => path.slice(path.lastIndexOf('/') + 1))).toEqual([
+      'README.md',
+      'model.gguf',
+    ])
+    expect(found.some((path) => path.endsWith('/refs/main'))).toBe(true)
+    expect((await readdir(directory)).filter((path) => path.includes('.part'))).toEqual([])
+    hub.cdn.clearRequests()
+    const again = await spawnFaulty({ faults }, cached, { env }).finished()
+    expect({ code: again.code, sent: hub.cdn.bytesSent() }).toEqual({ code: 0, sent: 0 })
+  })
 
   it.each(['EIO', 'ENOSPC'])('a sync of the data that fails with %s is no refusal', async (code) => {
     await using origin = await startOrigin()

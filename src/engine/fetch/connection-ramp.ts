@@ -80,7 +80,8 @@ export class ConnectionRamp {
 
   /** Begins with the number that was found for the same server before. */
   begin(found: number): void {
-    if (this.#before === null && this.#step?.kind !== 'resting') this.#size = Math.min(this.#max, Math.max(1, found))
+    if (this.#before === null && this.#step?.kind !== 'resting')
+      this.#size = Math.min(this.#max, Math.max(1, found))
   }
 
   /** The way to the server has changed, as after an outage: what was measured no longer counts. */

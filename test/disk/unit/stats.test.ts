@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { io, syncIo } from '../../../src/disk/io.js'
 import { isSameInode } from '../../../src/disk/stats.js'
+import { skipFor, symlinks } from '../../support/machine.js'
 import { tempDir } from '../../support/temp.js'
 
 describe('isSameInode', () => {
@@ -36,7 +37,8 @@ describe.each([
     },
   )
 
-  it('tells the kinds apart', async () => {
+  it('tells the kinds apart', async (context) => {
+    if (!symlinks.available()) skipFor(context, symlinks)
     const folder = tempDir('stats')
     const [file, inner, link] = ['file', 'inner', 'link'].map((name) => join(folder, name)) as [
       string,

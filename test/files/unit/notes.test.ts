@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it, vi } from 'vitest'
-import { type FileNote, FileNotes, notesOf, originOf } from '../../../src/files/notes.js'
+import { type FileNote, FileNotes, notesOf, redactedOrigin } from '../../../src/files/notes.js'
 import { DownloadManager } from '../../../src/index.js'
 import fc from '../../support/properties.js'
 import { tempDir } from '../../support/temp.js'
@@ -37,12 +37,12 @@ it('keeps nothing of an address that may be secret', () => {
   const word = fc.stringMatching(/^[a-z0-9]{12}$/)
   fc.assert(
     fc.property(word, word, word, (user, query, fragment) => {
-      const origin = originOf(`https://${user}:${query}@host/a.gguf?x=${query}#${fragment}`)
+      const origin = redactedOrigin(`https://${user}:${query}@host/a.gguf?x=${query}#${fragment}`)
       expect(origin).toBe('https://host/a.gguf?…')
     }),
     { numRuns: 50 },
   )
-  expect(originOf('hf:owner/repo@main')).toBe('hf:owner/repo@main')
+  expect(redactedOrigin('hf:owner/repo@main')).toBe('hf:owner/repo@main')
 })
 
 it('believes a note as long as the file has its size and time, through whatever link', async () => {

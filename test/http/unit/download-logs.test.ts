@@ -2,7 +2,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { addChinese } from '../../../src/download/chinese.js'
 import { SafeEmitter } from '../../../src/download/events.js'
 import { DownloadError } from '../../../src/errors.js'
-import { DownloadLogs, logLimits } from '../../../src/http/download-logs.js'
+import { logLimits, RecentLogs } from '../../../src/http/download-logs.js'
 import { ManualClock } from '../../support/clock.js'
 
 const english = { locale: 'en-US', command: null } as never
@@ -12,7 +12,7 @@ beforeAll(addChinese)
 
 function bench() {
   const manager = new SafeEmitter()
-  const logs = new DownloadLogs(manager as never, new ManualClock())
+  const logs = new RecentLogs(manager as never, new ManualClock())
   const of = (url: string) => ({ url }) as never
   const messages = (url: string, voice = english) => logs.of(url, voice).map(({ message }) => message)
   return { manager, logs, of, messages }
