@@ -22,7 +22,8 @@ async function main(argv: readonly string[]): Promise<number> {
     // The engine is imported lazily, so that --help and usage errors are instant.
     get: async (urls, options) => {
       const { get } = await import('./get.js')
-      await checkOnce()
+      const { checkWithoutCompiling } = await import('./checks/jitless.js')
+      checkWithoutCompiling()
       tuneCompilers()
       exitCode = await get(urls, options)
     },
@@ -38,7 +39,8 @@ async function main(argv: readonly string[]): Promise<number> {
     },
     files: async (command) => {
       const { runFileCommand } = await import('./files/run.js')
-      await checkOnce()
+      const { checkWithoutCompiling } = await import('./checks/jitless.js')
+      checkWithoutCompiling()
       tuneCompilers()
       exitCode = await runFileCommand(command)
     },
@@ -82,12 +84,6 @@ async function useSettings(command: Command, args: readonly string[]): Promise<v
   const locale: unknown = command.getOptionValue('locale')
   if (command.getOptionValueSource('locale') === 'config' && typeof locale === 'string')
     await speakLocale(localeOfTag(locale))
-}
-
-/** Compiling the checks of options takes longer than the few times that they run in a command that ends. */
-async function checkOnce(): Promise<void> {
-  const { config } = await import('zod')
-  config({ jitless: true })
 }
 
 /** Keeps the compiled code for the next run, where Node can do that (22.8 and later). */

@@ -137,7 +137,7 @@ export function eventTests({ open, inDepth }: Subject): void {
       const ended = once(socket, 'close')
       await withTimeout(scene.mounted.close(), 5_000, 'the host to close')
       await withTimeout(ended, 5_000, 'the stream to end')
-      expect(scene.listeners).toBe(0)
+      expect(scene.allListeners).toBe(0)
     })
   })
 }

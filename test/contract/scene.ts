@@ -90,13 +90,18 @@ export async function hostedKeepingAlive(server: Server, routes: { close: () => 
 
 /** See the head of this file. Close it: `await using`. */
 export class Scene implements AsyncDisposable {
+  /** Listeners of the routes while no stream is open: they remember the last messages. */
+  readonly #usual: number
+
   private constructor(
     readonly origin: Origin,
     readonly manager: DownloadManager,
     readonly preloader: Preloader | undefined,
     readonly mounted: Mounted,
     readonly path: string,
-  ) {}
+  ) {
+    this.#usual = this.allListeners
+  }
 
   static async open(mount: Mount, traits: Traits, options: SceneOptions = {}): Promise<Scene> {
     const { path = '', parsesBodies = false, handler = {}, models } = options
@@ -200,9 +205,14 @@ export class Scene implements AsyncDisposable {
     return found!
   }
 
-  /** Listeners that the routes have on the manager. */
-  get listeners(): number {
+  /** Listeners on the manager. */
+  get allListeners(): number {
     return this.manager.eventNames().reduce((sum, event) => sum + this.manager.listenerCount(event), 0)
+  }
+
+  /** Listeners that streams have on the manager, besides those that the routes have while they are mounted. */
+  get listeners(): number {
+    return this.allListeners - this.#usual
   }
 
   /** Connections that the host holds. */
