@@ -37,38 +37,50 @@ describe('the two READMEs', () => {
   })
 })
 
-describe('the Chinese pages', () => {
-  it('about Windows hold the same commands', () => {
-    const commands = (file: string) => blocksOf(read(file)).filter(({ language }) => language !== '')
-    expect(commands('docs/windows.zh-CN.md')).toEqual(commands('docs/windows.md'))
-  })
+/** The documents in `docs/`, by their paths from the root. */
+const pages = readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name.replaceAll(path.sep, '/')}`)
+const chinesePages = pages.filter((page) => page.endsWith('.zh-CN.md'))
 
-  it('explain every code, and link each page with its twin', () => {
+describe('the Chinese pages', () => {
+  it('explain every code', () => {
     const errors = read('docs/errors.zh-CN.md')
     expect([...errors.matchAll(/^\| \[`([A-Z_]+)`\]/gm)].map(([, code]) => code).sort()).toEqual(
       [...downloadErrorCodes].sort(),
     )
-    for (const page of ['windows', 'errors', 'security']) {
-      expect(read(`docs/${page}.md`)).toContain(`[简体中文](${page}.zh-CN.md)`)
-      expect(read(`docs/${page}.zh-CN.md`)).toContain(`[English](${page}.md)`)
-    }
   })
 
   it('call a catalog 模型清单', () => {
-    for (const file of [
-      'README.zh-CN.md',
-      ...readdirSync(path.join(root, 'docs')).map((name) => `docs/${name}`),
-    ])
-      if (file.endsWith('.zh-CN.md')) expect(read(file)).not.toMatch(/模型目录|目录清单|模型列表/)
+    for (const file of ['README.zh-CN.md', ...chinesePages])
+      expect(read(file)).not.toMatch(/模型目录|目录清单|模型列表/)
   })
 })
 
-const documents = [
-  ...['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'SECURITY.md'],
-  ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name.replaceAll(path.sep, '/')}`),
-]
+describe.each(chinesePages)('%s', (page) => {
+  const twin = page.replace('.zh-CN.md', '.md')
+  const [chinesePage, englishPage] = [read(page), read(twin)]
+
+  it('and its twin link each other', () => {
+    expect(englishPage).toContain(`[简体中文](${path.posix.basename(page)})`)
+    expect(chinesePage).toContain(`[English](${path.posix.basename(twin)})`)
+  })
+
+  it('has the chapters, code and options of its twin', () => {
+    // Comments are translated. Blocks without a language show output, and what they show may be translated as well.
+    const shape = (text: string) => ({
+      headings: [...text.matchAll(/^#+ /gm)].map((match) => match[0]),
+      blocks: blocksOf(text)
+        .filter(({ language }) => language !== '')
+        .map(({ code }) => code.replaceAll(/ *(?:#|\/\/) .*$/gm, '')),
+    })
+    expect(shape(chinesePage)).toEqual(shape(englishPage))
+    const optionsOf = (text: string) => [...text.matchAll(/`(--[a-z0-9-]+)/g)].map((match) => match[1])
+    expect(optionsOf(chinesePage)).toEqual(expect.arrayContaining(optionsOf(englishPage)))
+  })
+})
+
+const documents = [...['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'SECURITY.md'], ...pages]
 
 describe.each(documents)('%s', (document) => {
   const text = read(document)
