@@ -31,7 +31,8 @@ const apps = {
 
 const documents = ['.', 'docs', 'docs/frameworks', 'docs/sources'].flatMap((folder) =>
   readdirSync(path.join(root, folder))
-    .filter((file) => file.endsWith('.md') && file !== 'CHANGELOG.md')
+    // Chinese pages hold the code of their twins, as a test of the documents makes sure.
+    .filter((file) => /(?<!\.zh-CN)\.md$/u.test(file) && file !== 'CHANGELOG.md')
     .map((file) => path.join(folder, file)),
 )
 
