@@ -29,7 +29,7 @@ const more = {
     'test/cli/{preload-tip,stop}.test.ts',
     'test/contract/{express4,fastify,hono,koa,koa2}.test.ts',
     'test/engine/{nginx-tls,worker}.test.ts',
-    'test/faults/{death-publish,disk-io,ssrf-network}.test.ts',
+    'test/faults/{death-publish,disk-filling,disk-io,disk-mounts,ssrf-network}.test.ts',
     'test/http/ssrf.test.ts',
     'test/layouts/process.test.ts',
     'test/manager/group-faults.test.ts',
@@ -50,7 +50,7 @@ const inWorker = [
 const sameInWorker = [
   'test/manager/directory.test.ts',
   'test/engine/worker.test.ts',
-  'test/faults/disk-{busy,folder,handles,mounts,sync}.test.ts',
+  'test/faults/disk-{busy,courtesy,filling,folder,handles,mounts,sync}.test.ts',
 ]
 
 /** Measured once per run, though each project evaluates this file; `deadline()` of `test/support/wait.ts` uses it. */
