@@ -12,6 +12,7 @@ import {
   toDownloadError,
 } from '../errors.js'
 import type { ResolvedFile } from '../sources/source.js'
+import { Slices } from '../util/slices.js'
 
 // ---- Paths of a group's files: which are safe, and whether they can exist beside each other.
 
@@ -23,6 +24,18 @@ export const maxGroupFiles = 10_000
  * checks of hostile lists short.
  */
 const maxSegments = 32 * maxGroupFiles
+
+/** What checking one character of a path costs at most, compared with reading it. */
+const characterUnits = 16
+
+/** What planning a file costs besides that. */
+const fileUnits = 200
+
+/** Of a longer path, only the length is looked at, in characters. */
+const maxCheckedLength = 4 * maxPathBytes
+
+/** Longer names of files that are left out are cut off, in characters. */
+const maxShownLength = 1_024
 
 /** A file of a group, and where it is stored. */
 export interface PlacedFile {
@@ -49,23 +62,35 @@ export interface GroupPlan {
 
 /**
  * Decides where the files of a group are stored. A file whose name can't be used doesn't keep the others from being
- * fetched.
+ * fetched. Long lists are planned in slices, so that the event loop gets its turn in between.
  *
  * @param restrictNames - whether to store such files under cleaned names.
+ * @param slices - counts the work.
  * @throws DownloadError `UNSAFE_FILENAME` for a path that leads out of the folder, and when no file has a name that
  * can be used; `CONFLICT` for two files that many file systems treat as the same, and for a file that would also have
  * to be a folder; `INVALID_OPTIONS` for more than {@link maxGroupFiles} files, or
  * far too many folders.
  */
-export function planGroup(files: readonly ResolvedFile[], restrictNames = false): GroupPlan {
+export async function planGroup(
+  files: readonly ResolvedFile[],
+  restrictNames = false,
+  slices = new Slices(),
+): Promise<GroupPlan> {
   if (files.length > maxGroupFiles) {
     const message = `names ${files.length} files, more than ${maxGroupFiles}; choose some with include or exclude`
     throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
   }
-  const segments = files.reduce((sum, { filename }) => sum + filename.split('/', maxSegments).length, 0)
-  if (segments > maxSegments) {
-    const message = 'names files in too many folders inside each other; choose some with include or exclude'
-    throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
+  let segments = 0
+  for (const { filename } of files) {
+    segments += filename.split('/', maxSegments).length
+    if (segments > maxSegments) {
+      const message = 'names files in too many folders inside each other; choose some with include or exclude'
+      throw new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, {
+        issues: [{ path: 'url', message }],
+      })
+    }
+    slices.spend(filename.length)
+    if (slices.isOver) await slices.rest()
   }
   const known = new Map<string, string>()
   const placed: PlacedFile[] = []
@@ -77,21 +102,41 @@ export function planGroup(files: readonly ResolvedFile[], restrictNames = false)
     } catch (error) {
       odd.push({ file, reason: toDownloadError(error) })
     }
+    slices.spend(unitsOf(file))
+    if (slices.isOver) await slices.rest()
   }
-  const taken = requireDistinct(placed.map(({ path }) => path))
+  const taken = new DistinctPaths()
+  for (const { path, file } of placed) {
+    const wrong = taken.add(path)
+    if (wrong !== null)
+      throw new DownloadError('CONFLICT', `The source ${wrong}; choose one with include or exclude.`)
+    slices.spend(unitsOf(file))
+    if (slices.isOver) await slices.rest()
+  }
   const refused: RefusedFile[] = []
   for (const { file, reason } of odd) {
     const path = cleanPath(file.filename)
     if (restrictNames && path !== null && taken.add(path) === null) placed.push({ path, file })
-    else refused.push({ file, shown: displayedPath(file.filename), path: path ?? '_', reason })
+    else refused.push({ file, shown: shownName(file.filename), path: path ?? '_', reason })
+    slices.spend(unitsOf(file))
+    if (slices.isOver) await slices.rest()
   }
   if (placed.length === 0 && refused[0] !== undefined) throw refused[0].reason
   return { placed, refused }
 }
 
+function unitsOf({ filename }: ResolvedFile): number {
+  return fileUnits + characterUnits * Math.min(filename.length, maxCheckedLength)
+}
+
+function shownName(name: string): string {
+  const isLong = name.length > maxShownLength
+  return isLong ? `${displayedPath(name.slice(0, maxShownLength))}…` : displayedPath(name)
+}
+
 /** Cleans every segment of a path; null when the result is too long. */
 function cleanPath(path: string): string | null {
-  if (path.length > 4 * maxPathBytes) return null
+  if (path.length > maxCheckedLength) return null
   const clean = path
     .split('/')
     .map((segment) => cleanFilename(segment) ?? '_')
@@ -99,10 +144,19 @@ function cleanPath(path: string): string | null {
   return Buffer.byteLength(clean) > maxPathBytes ? null : clean
 }
 
+/** A name in a folder. */
+interface PathNode {
+  /** Distinguishes it from all others. */
+  readonly id: number
+  /** The path of the file, or of one below the folder. */
+  readonly path: string
+  readonly isFile: boolean
+}
+
 /** Paths that can exist beside each other. */
 class DistinctPaths {
-  readonly #files = new Map<string, string>()
-  readonly #folders = new Map<string, string>()
+  /** By the number of the folder and the name in it, so that deep paths have no long keys. */
+  readonly #nodes = new Map<string, PathNode>()
 
   /**
    * Adds a path, unless it is in the way of another one. Many file systems do not distinguish `a` from `A`, and none
@@ -111,36 +165,26 @@ class DistinctPaths {
    * @returns null, or what is wrong, as a part of a sentence about the source.
    */
   add(path: string): string | null {
-    const key = caseless(path)
-    const other = this.#files.get(key)
-    if (other === path) return `names ${path} twice`
-    if (other !== undefined) return `has both ${other} and ${path}, which are the same file on many systems`
-    const below = this.#folders.get(key)
-    if (below !== undefined) return `has ${path} as a file and as the folder of ${below}`
-    const folders: string[] = []
-    // The folders around one that is known are known, too.
-    for (let slash = key.lastIndexOf('/'); slash > 0; slash = key.lastIndexOf('/', slash - 1)) {
-      const folder = key.slice(0, slash)
-      if (this.#folders.has(folder)) break
-      const file = this.#files.get(folder)
-      if (file !== undefined) return `has ${file} as a file and as the folder of ${path}`
-      folders.push(folder)
+    const names = caseless(path).split('/')
+    let folder = 0
+    for (const [depth, name] of names.entries()) {
+      const isFile = depth === names.length - 1
+      const key = `${folder}/${name}`
+      const known = this.#nodes.get(key)
+      if (known === undefined) {
+        // Nothing below a new folder is known, so nothing can be in the way from here on.
+        const id = this.#nodes.size + 1
+        this.#nodes.set(key, { id, path, isFile })
+        folder = id
+      } else if (known.isFile && isFile) {
+        if (known.path === path) return `names ${path} twice`
+        return `has both ${known.path} and ${path}, which are the same file on many systems`
+      } else if (known.isFile) return `has ${known.path} as a file and as the folder of ${path}`
+      else if (isFile) return `has ${path} as a file and as the folder of ${known.path}`
+      else folder = known.id
     }
-    this.#files.set(key, path)
-    for (const folder of folders) this.#folders.set(folder, path)
     return null
   }
-}
-
-/** @throws DownloadError `CONFLICT`. */
-function requireDistinct(paths: readonly string[]): DistinctPaths {
-  const taken = new DistinctPaths()
-  for (const path of paths) {
-    const wrong = taken.add(path)
-    if (wrong !== null)
-      throw new DownloadError('CONFLICT', `The source ${wrong}; choose one with include or exclude.`)
-  }
-  return taken
 }
 
 function caseless(path: string): string {

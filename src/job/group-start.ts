@@ -52,7 +52,7 @@ export async function prepareGroup(
   const { record } = download
   const { offline = false } = host.spec()
   requireNoDigest(record, resolution.files.length)
-  const { placed: planned, refused } = planGroup(resolution.files, cleansNames(record))
+  const { placed: planned, refused } = await planGroup(resolution.files, cleansNames(record))
   const before = download.groupFiles
   const byName = merge(planned, before?.toRecord() ?? null)
   const folder = groupFolder(record, resolution)

@@ -143,7 +143,7 @@ export async function planDownload(
           signal,
           recalled: wanted.force ? null : await remembered(),
         })
-  const { entries, filenames, leftOut } = planEntries(resolution, record, root, caches)
+  const { entries, filenames, leftOut } = await planEntries(resolution, record, root, caches)
   // In a cache, downloads of the same blob share it.
   if (record.layout === 'flat') requireFree(record, filenames)
   const index = new CacheIndex(caches, clock)
@@ -241,18 +241,18 @@ async function probeFile(
   return { filename, urls: [url], headers: {}, size: statedSize(answer) ?? undefined }
 }
 
-function planEntries(
+async function planEntries(
   resolution: Resolution,
   record: DownloadRecord,
   root: string,
   caches: KnownCaches,
-): { entries: PlanEntry[]; filenames: string[]; leftOut: PlannedFile[] } {
+): Promise<{ entries: PlanEntry[]; filenames: string[]; leftOut: PlannedFile[] }> {
   const { files } = resolution
   const [only] = files
   const isGroup = files.length > 1 || only === undefined
   if (isGroup) requireNoDigest(record, files.length)
   const { placed, refused } = isGroup
-    ? planGroup(files, cleansNames(record))
+    ? await planGroup(files, cleansNames(record))
     : {
         placed: [{ path: record.named ? record.filename : ownName(only, record.layout), file: only }],
         refused: [],

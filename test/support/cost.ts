@@ -11,3 +11,26 @@ export async function cpuMs(task: () => unknown, runs = 3): Promise<number> {
   }
   return least
 }
+
+/**
+ * How long a task keeps the event loop busy at most before others have their turn, in milliseconds of this process's CPU.
+ */
+export async function longestTurnMs(task: () => Promise<unknown>): Promise<number> {
+  let longest = 0
+  let isDone = false
+  let before = process.cpuUsage()
+  const turn = () => {
+    const { user, system } = process.cpuUsage(before)
+    longest = Math.max(longest, (user + system) / 1000)
+    before = process.cpuUsage()
+    if (!isDone) setImmediate(turn)
+  }
+  setImmediate(turn)
+  try {
+    await task()
+  } finally {
+    isDone = true
+  }
+  turn()
+  return longest
+}

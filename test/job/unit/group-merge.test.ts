@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { commonRevision, FailureStreak, groupError, merge, planGroup } from '../../../src/job/group-rules.js'
+import {
+  commonRevision,
+  FailureStreak,
+  groupError,
+  merge,
+  type PlacedFile,
+} from '../../../src/job/group-rules.js'
 import type { ResolvedFile } from '../../../src/sources/source.js'
 import type { GroupRecord } from '../../../src/download/record.js'
 
@@ -17,7 +23,8 @@ const known = (revision: string | null, files: GroupRecord['files']): GroupRecor
   files,
 })
 
-const placed = (files: Parameters<typeof planGroup>[0]) => planGroup(files).placed
+const placed = (files: PlacedFile['file'][]): PlacedFile[] =>
+  files.map((file) => ({ path: file.filename, file }))
 
 describe('a group that is asked for again', () => {
   it('keeps what is of the same revision', () => {

@@ -3,20 +3,21 @@ import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
 import { checkFilename, safePath } from '../../../src/disk/names.js'
 import { groupFolder } from '../../../src/job/group-start.js'
-import { failure } from '../../support/failure.js'
 import { maxGroupFiles, planGroup } from '../../../src/job/group-rules.js'
 
 const file = (filename: string) => ({ filename, urls: ['https://a.example/f'], headers: {} })
 
-function codeOf(...paths: string[]): string | null {
+async function codeOf(...paths: string[]): Promise<string | null> {
   try {
-    planGroup(paths.map(file))
+    await planGroup(paths.map(file))
     return null
   } catch (error) {
     if (isDownloadError(error)) return error.code
     throw error
   }
 }
+
+const errorOf = (files: Parameters<typeof planGroup>[0]) => planGroup(files).catch((error: unknown) => error)
 
 const segment = fc.oneof(
   fc.constantFrom('a', 'A', 'b', 'b.gguf', 'B.GGUF', '.', '..', '', 'con', 'a.part', 'x ', '.gitattributes'),
@@ -25,12 +26,12 @@ const segment = fc.oneof(
 const path = fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'))
 
 describe('the plan of a group', () => {
-  it('lets no path climb, and no segment be what a file name must not be', () => {
-    fc.assert(
-      fc.property(fc.array(path, { maxLength: 5 }), fc.boolean(), (paths, restrict) => {
+  it('lets no path climb, and no segment be what a file name must not be', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(path, { maxLength: 5 }), fc.boolean(), async (paths, restrict) => {
         let planned
         try {
-          planned = planGroup(paths.map(file), restrict)
+          planned = await planGroup(paths.map(file), restrict)
         } catch (error) {
           expect(isDownloadError(error, 'UNSAFE_FILENAME') || isDownloadError(error, 'CONFLICT')).toBe(true)
           return
@@ -51,19 +52,19 @@ describe('the plan of a group', () => {
     )
   })
 
-  it('never puts two files in one place, nor a file where a folder must be', () => {
+  it('never puts two files in one place, nor a file where a folder must be', async () => {
     const plain = fc.stringMatching(/^[abAB]$/)
     const paths = fc.array(
       fc.array(plain, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/')),
       { minLength: 1, maxLength: 6 },
     )
-    fc.assert(
-      fc.property(paths, (wanted) => {
+    await fc.assert(
+      fc.asyncProperty(paths, async (wanted) => {
         const lower = wanted.map((one) => one.toLowerCase())
         const meets = lower.some((one, index) =>
           lower.some((other, at) => at !== index && (other === one || other.startsWith(`${one}/`))),
         )
-        expect(codeOf(...wanted)).toBe(meets ? 'CONFLICT' : null)
+        expect(await codeOf(...wanted)).toBe(meets ? 'CONFLICT' : null)
       }),
       { numRuns: 500 },
     )
@@ -88,8 +89,8 @@ describe('the plan of a group', () => {
     [['onnx', 'onnx/model.onnx'], 'CONFLICT'],
     [['onnx/model.onnx', 'ONNX'], 'CONFLICT'],
     [['a', 'a.b', 'b/a'], null],
-  ])('%j: %s', (paths, code) => {
-    expect(codeOf(...paths)).toBe(code)
+  ])('%j: %s', async (paths, code) => {
+    expect(await codeOf(...paths)).toBe(code)
   })
 
   it.each([
@@ -106,14 +107,14 @@ describe('the plan of a group', () => {
       ['a', 'a/b/c'],
       'The source has a as a file and as the folder of a/b/c; choose one with include or exclude.',
     ],
-  ])('says what is wrong with %j', (paths, message) => {
-    expect(() => planGroup(paths.map(file))).toThrow(message)
+  ])('says what is wrong with %j', async (paths, message) => {
+    await expect(planGroup(paths.map(file))).rejects.toThrow(message)
   })
 
   const odd = ['a\\b.bin', 'aux.json', 'dir./a', 'a.part', 'a\u202eb', `${'x'.repeat(300)}.bin`, 'x/y\n']
 
-  it('leaves out files with odd names only', () => {
-    const { placed, refused } = planGroup(['a', ...odd, 'b'].map(file))
+  it('leaves out files with odd names only', async () => {
+    const { placed, refused } = await planGroup(['a', ...odd, 'b'].map(file))
     expect(placed.map((one) => one.path)).toEqual(['a', 'b'])
     expect(refused.map((one) => one.file.filename)).toEqual(odd)
     expect(refused.map((one) => one.shown)).toEqual(
@@ -122,33 +123,33 @@ describe('the plan of a group', () => {
     for (const { reason } of refused) expect(reason).toMatchObject({ code: 'UNSAFE_FILENAME' })
   })
 
-  it('stores them under cleaned names if asked to, unless another file has that name', () => {
-    const { placed, refused } = planGroup(['_aux.json', 'ab', 'a', ...odd].map(file), true)
+  it('stores them under cleaned names if asked to, unless another file has that name', async () => {
+    const { placed, refused } = await planGroup(['_aux.json', 'ab', 'a', ...odd].map(file), true)
     expect(placed.map((one) => one.path)).toEqual([
       ...['_aux.json', 'ab', 'a', 'a_b.bin', 'dir/a', 'a.part_', `${'x'.repeat(234)}.bin`, 'x/y_'],
     ])
     expect(refused.map((one) => one.file.filename)).toEqual(['aux.json', 'a\u202eb'])
   })
 
-  it('has bounds', () => {
-    expect(codeOf('x'.repeat(200) + '/y'.repeat(500))).toBe('UNSAFE_FILENAME')
+  it('has bounds', async () => {
+    expect(await codeOf('x'.repeat(200) + '/y'.repeat(500))).toBe('UNSAFE_FILENAME')
     expect(() => safePath('x/'.repeat(400) + 'y')).not.toThrow()
     const many = Array.from({ length: maxGroupFiles + 1 }, (_, index) => String(index))
     const message = 'names 10001 files, more than 10000; choose some with include or exclude'
-    expect(failure(() => planGroup(many.map(file)))).toMatchObject({
+    expect(await errorOf(many.map(file))).toMatchObject({
       code: 'INVALID_OPTIONS',
       message: `The ref ${message}.`,
       issues: [{ path: 'url', message }],
     })
-    expect(codeOf(...many.slice(1))).toBeNull()
+    expect(await codeOf(...many.slice(1))).toBeNull()
   })
 
-  it('has bounds for its folders, too', () => {
+  it('has bounds for its folders, too', async () => {
     const deep = (segments: number) => file(Array.from({ length: segments }, () => 'x').join('/'))
-    const { placed, refused } = planGroup([deep(319_999), file('a')])
+    const { placed, refused } = await planGroup([deep(319_999), file('a')])
     expect([placed.length, refused.length]).toEqual([1, 1])
     const message = 'names files in too many folders inside each other; choose some with include or exclude'
-    expect(failure(() => planGroup([deep(320_000), file('a')]))).toMatchObject({
+    expect(await errorOf([deep(320_000), file('a')])).toMatchObject({
       code: 'INVALID_OPTIONS',
       message: `The ref ${message}.`,
       issues: [{ path: 'url', message }],
@@ -159,21 +160,28 @@ describe('the plan of a group', () => {
     ['nothing is left of a folder', '\u200b/a', '_/a'],
     ['it then has 1,024 bytes', `${'ab/'.repeat(340)}a:bc`, `${'ab/'.repeat(340)}a_bc`],
     ['it had 4,096 characters', `${'\u200b'.repeat(4_095)}a`, 'a'],
-  ])('stores a file under its cleaned path, also if %s', (_, name, path) => {
-    expect(planGroup([file(name)], true).placed.map((one) => one.path)).toEqual([path])
+  ])('stores a file under its cleaned path, also if %s', async (_, name, path) => {
+    expect((await planGroup([file(name)], true)).placed.map((one) => one.path)).toEqual([path])
   })
 
   it.each([
     ['1,025 bytes', `${'ab/'.repeat(340)}a:bcd`],
     ['4,097 characters', `${'\u200b'.repeat(4_096)}a`],
-  ])('does not store a path of %s', (_, name) => {
-    expect(planGroup([file('x'), file(name)], true).refused).toHaveLength(1)
+  ])('does not store a path of %s', async (_, name) => {
+    expect((await planGroup([file('x'), file(name)], true)).refused).toHaveLength(1)
   })
 
-  it('refuses a file whose cleaned path is still too long, without a path of its own', () => {
+  it('shows a name of any length, but not all of it', async () => {
+    const shownOf = async (name: string) => (await planGroup([file('x'), file(name)])).refused[0]?.shown
+    expect(await shownOf(`${'x'.repeat(1_023)}:`)).toBe(`${'x'.repeat(1_023)}:`)
+    expect(await shownOf(`${'x'.repeat(1_024)}:`)).toBe(`${'x'.repeat(1_024)}…`)
+    expect(await shownOf('\n'.repeat(1_000_000))).toHaveLength(6 * 1_024 + 1)
+  })
+
+  it('refuses a file whose cleaned path is still too long, without a path of its own', async () => {
     const long = 'x/'.repeat(600) + 'y'
     const longer = 'x/'.repeat(3_000) + 'y'
-    const { placed, refused } = planGroup(['a', long, longer].map(file), true)
+    const { placed, refused } = await planGroup(['a', long, longer].map(file), true)
     expect(placed.map((one) => one.path)).toEqual(['a'])
     expect(refused.map((one) => one.path)).toEqual(['_', '_'])
   })

@@ -42,7 +42,8 @@ import { quantOf, selectQuant } from '../../../src/sources/quantisation.js'
 import { sourceRegistry } from '../../../src/sources/resolver.js'
 import { fewOf, isPlainPath, isRevision } from '../../../src/sources/support.js'
 import { redactUrl, redactUrls } from '../../../src/util/redact.js'
-import { cpuMs } from '../../support/cost.js'
+import { Slices } from '../../../src/util/slices.js'
+import { cpuMs, longestTurnMs } from '../../support/cost.js'
 import fc from '../../support/properties.js'
 import { slowness } from '../../support/wait.js'
 
@@ -198,14 +199,38 @@ describe('lists of strangers', () => {
         urls: ['https://h/'],
         headers: {},
       }))
-    expect(() => planGroup(filesBelow(500))).toThrow(/too many folders/)
+    await expect(planGroup(filesBelow(500))).rejects.toThrow(/too many folders/)
     const files = filesBelow(30).slice(2)
     expect(await cpuMs(() => planGroup(files), 1)).toBeLessThan(20 * enoughMs)
     const deep = { filename: `${'a/'.repeat(3)}b`, urls: ['https://h/'], headers: {} }
-    const clash = (filename: string) => () => planGroup([...files, deep, { ...deep, filename }])
+    const clash = (filename: string) => planGroup([...files, deep, { ...deep, filename }])
     for (const filename of ['a', 'A/a', 'a/a/a'])
-      expect(clash(filename), filename).toThrow(/file and as the folder/)
-    for (const filename of ['a-', 'a!/a', 'a/a!a', 'a/a/a0']) expect(clash(filename), filename).not.toThrow()
+      await expect(clash(filename), filename).rejects.toThrow(/file and as the folder/)
+    for (const filename of ['a-', 'a!/a', 'a/a!a', 'a/a/a0'])
+      await expect(clash(filename), filename).resolves.toMatchObject({ refused: [] })
+  })
+
+  it.each<[string, (index: number) => string]>([
+    ['one name each', (index) => `${index}/${'a/'.repeat(30)}b`],
+    ['long names', (index) => `${index}/${`${'a'.repeat(29)}/`.repeat(30)}b`],
+    ['names of their own', (index) => Array.from({ length: 31 }, (_, at) => `${'é'.repeat(6)}${index}-${at}`).join('/')], // prettier-ignore
+    ['a name that is refused', (index) => `${index}/${`${'e\u0301'.repeat(9)}/`.repeat(30)}b:`],
+    ['nothing but what is removed', (index) => `${index}/${`${'\u200b'.repeat(130)}/`.repeat(30)}b`],
+    ['names that are far too long', (index) => `${index}${'\u200b'.repeat(5_000)}`],
+  ])('of distinct trees are planned in slices: folders with %s', async (_, name) => {
+    const files = Array.from({ length: 1_000 }, (__, index) => ({
+      filename: name(index),
+      urls: [],
+      headers: {},
+    }))
+    const longest: number[] = []
+    for (const restrict of [false, true]) {
+      const slices = new Slices()
+      const plan = () => planGroup([...files, { filename: 'b', urls: [], headers: {} }], restrict, slices)
+      longest.push(await longestTurnMs(plan))
+      expect(slices.turns).toBeGreaterThan(5)
+    }
+    expect(Math.min(...longest)).toBeLessThan(enoughMs)
   })
 
   it('of one page are parsed in linear time', async () => {
