@@ -7,10 +7,13 @@ import type { Coding } from './content-coding.js'
 import { deterministic } from './errors.js'
 import type { Exchange } from './exchange.js'
 
+/** Takes the result of a decoder. */
+type Done = (error: Error | null, result: Buffer) => void
+
 /** What only newer versions of Node have. */
 interface WithZstd {
   createZstdDecompress(options: { chunkSize: number }): Transform
-  zstdDecompressSync(bytes: Buffer, options: { maxOutputLength: number }): Buffer
+  zstdDecompress(bytes: Buffer, options: { maxOutputLength: number }, done: Done): void
 }
 
 // The types are those of the oldest version that is supported; `canDecode` tells whether these functions exist.
@@ -157,29 +160,47 @@ function isZlib(head: Buffer): boolean {
 }
 
 /**
- * Decodes a complete body.
+ * Decodes a complete body. That is done in a thread of zlib's, so that the event loop goes on.
  *
  * @param maxBytes - a result that is larger is an error.
  * @throws DownloadError `TRUNCATED`, `PROTOCOL_ERROR`.
  */
-export function decodeBody(body: Buffer, codings: readonly Coding[], maxBytes: number): Buffer {
-  const options = { maxOutputLength: maxBytes }
+export async function decodeBody(
+  body: Buffer,
+  codings: readonly Coding[],
+  maxBytes: number,
+): Promise<Buffer> {
+  let decoded = body
   try {
-    return [...codings].reverse().reduce((bytes, coding) => {
-      switch (coding) {
-        case 'gzip':
-          return zlib.gunzipSync(bytes, options)
-        case 'br':
-          return zlib.brotliDecompressSync(bytes, options)
-        case 'zstd':
-          return zlib.zstdDecompressSync(bytes, options)
-        case 'deflate':
-          return isZlib(bytes) ? zlib.inflateSync(bytes, options) : zlib.inflateRawSync(bytes, options)
-      }
-    }, body)
+    for (const coding of [...codings].reverse()) decoded = await undo(coding, decoded, maxBytes)
   } catch (error) {
     throw decodingError(error, codings)
   }
+  return decoded
+}
+
+function undo(coding: Coding, bytes: Buffer, maxOutputLength: number): Promise<Buffer> {
+  const options = { maxOutputLength }
+  return new Promise((resolve, reject) => {
+    const done: Done = (error, result) => {
+      if (error === null) resolve(result)
+      else reject(error)
+    }
+    switch (coding) {
+      case 'gzip':
+        zlib.gunzip(bytes, options, done)
+        return
+      case 'br':
+        zlib.brotliDecompress(bytes, options, done)
+        return
+      case 'zstd':
+        zlib.zstdDecompress(bytes, options, done)
+        return
+      case 'deflate':
+        if (isZlib(bytes)) zlib.inflate(bytes, options, done)
+        else zlib.inflateRaw(bytes, options, done)
+    }
+  })
 }
 
 function decodingError(error: unknown, codings: readonly Coding[]): DownloadError {

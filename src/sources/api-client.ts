@@ -12,6 +12,7 @@ import { firstHop, followRedirect, headersOf, type Hop, isRedirect } from '../ne
 import { growingTimeout, initialRetryState, onFailure } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
+import { decodeInTurn } from '../util/decode.js'
 import { parseJson } from './json.js'
 import type { ApiAnswer, ApiRequest, JsonAnswer } from './source.js'
 
@@ -216,23 +217,19 @@ export class Api {
         end()
         exchange.abort()
         const { status, headers } = head ?? { status: 0, headers: {} }
-        let body: Buffer = Buffer.concat(chunks)
-        if (typeof limit === 'number' && status < 300) {
-          // Some servers compress although they are asked not to.
-          const { codings } = contentCodingOf(headers, hop.url)
-          try {
-            if (codings.length > 0 && canDecode(codings)) body = decodeBody(body, codings, limit)
-          } catch (error) {
-            reject(toDownloadError(error))
-            return
-          }
+        const read = async () => {
+          const body = await decode(Buffer.concat(chunks), { status, headers })
+          const text =
+            limit === 'beginning' ? body.toString('latin1', 0, headBytes) : await decodeInTurn(body)
+          return { status, headers: joined(headers), url: hop.url.href, text }
         }
-        const text =
-          limit === 'beginning'
-            ? body.toString('latin1', 0, headBytes)
-            : new TextDecoder('utf-8', { ignoreBOM: true }).decode(body)
-        const answer = { status, headers: joined(headers), url: hop.url.href, text }
-        resolve({ answer, head: { status, headers } })
+        read().then((answer) => resolve({ answer, head: { status, headers } }), reject)
+      }
+      /** Some servers compress although they are asked not to. */
+      const decode = async (body: Buffer, { status, headers }: ResponseHead): Promise<Buffer> => {
+        if (typeof limit !== 'number' || status >= 300) return body
+        const { codings } = contentCodingOf(headers, hop.url)
+        return codings.length > 0 && canDecode(codings) ? decodeBody(body, codings, limit) : body
       }
       const onAbort = () => {
         fail(aborted())

@@ -1,4 +1,5 @@
-/** Text of a file that a person or a program has written, in whatever encoding that program uses. Pure. */
+/** Text of a file that a person or a program has written, in whatever encoding that program uses, and text of servers. */
+import { Slices } from './slices.js'
 
 /** The text of a file, or where it stops being text. */
 export type Decoded = { text: string } | { badLine: number }
@@ -41,4 +42,26 @@ function badLineOf(bytes: Uint8Array): number {
     start = next
   }
   return line
+}
+
+/** How much is decoded at once, in bytes. */
+const defaultPieceBytes = 256 * 1024
+
+/**
+ * Decodes UTF-8 that may be long, in slices: characters that are not ASCII take long. What is not valid becomes U+FFFD, and
+ * a byte order mark is kept.
+ *
+ * @param pieceBytes - how much to decode at once. Default 256 KiB.
+ */
+export async function decodeInTurn(bytes: Uint8Array, pieceBytes = defaultPieceBytes): Promise<string> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  const slices = new Slices()
+  let text = ''
+  for (let start = 0; start < bytes.length; start += pieceBytes) {
+    const piece = bytes.subarray(start, start + pieceBytes)
+    text += decoder.decode(piece, { stream: true })
+    slices.spend(piece.length)
+    await slices.rest()
+  }
+  return text + decoder.decode()
 }

@@ -1,8 +1,8 @@
 /** What a `Content-Encoding` means that nobody asked for, and how it is undone. */
-import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, constants, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import fc from '../../support/properties.js'
-import { contentCodingOf } from '../../../src/net/content-coding.js'
+import { type Coding, contentCodingOf } from '../../../src/net/content-coding.js'
 import { BodyDecoder, decodeBody } from '../../../src/net/decoder.js'
 import type { DownloadError } from '../../../src/errors.js'
 
@@ -186,22 +186,45 @@ describe('a body', () => {
     [['gzip', 'br'], brotliCompressSync(gzipSync(content))],
   ])('in %j is decoded (%#)', async (codings, body) => {
     expect(content.equals((await decoded(codings, body)) as Buffer)).toBe(true)
-    expect(content.equals(decodeBody(body, codings, 1_000_000))).toBe(true)
+    expect(content.equals(await decodeBody(body, codings, 1_000_000))).toBe(true)
   })
 
   it('that is cut off is TRUNCATED', async () => {
     const cut = gzipSync(content).subarray(0, -20)
     expect(await decoded(['gzip'], cut)).toMatchObject({ code: 'TRUNCATED', retryable: true })
     expect(await decoded(['gzip'], Buffer.alloc(0))).toMatchObject({ code: 'TRUNCATED' })
-    expect(() => decodeBody(cut, ['gzip'], 1_000_000)).toThrow(/ended before/)
+    await expect(decodeBody(cut, ['gzip'], 1_000_000)).rejects.toThrow(/ended before/)
   })
 
   it('that is not encoded is PROTOCOL_ERROR', async () => {
     expect(await decoded(['gzip'], content)).toMatchObject({ code: 'PROTOCOL_ERROR', retryable: true })
-    expect(() => decodeBody(content, ['br'], 1_000_000)).toThrow(/not encoded as/)
+    await expect(decodeBody(content, ['br'], 1_000_000)).rejects.toThrow(/not encoded as/)
   })
 
-  it('may not become larger than expected', () => {
-    expect(() => decodeBody(gzipSync(content), ['gzip'], 1_000)).toThrow(/too large/)
+  it('may not become larger than expected', async () => {
+    await expect(decodeBody(gzipSync(content), ['gzip'], 1_000)).rejects.toThrow(/too large/)
+  })
+
+  it('is decoded while the event loop goes on, however large it becomes', async () => {
+    const large = Buffer.alloc(8 * 1024 * 1024, '{"path":"model"},')
+    const bodies: [Coding, Buffer][] = [
+      ['gzip', gzipSync(large, { level: 1 })],
+      ['br', brotliCompressSync(large, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })],
+      ['deflate', deflateRawSync(large, { level: 1 })],
+    ]
+    for (const [coding, body] of bodies) {
+      let turns = 0
+      let isDone = false
+      const turn = () => {
+        turns += 1
+        if (!isDone) setImmediate(turn)
+      }
+      setImmediate(turn)
+      const decodedBody = await decodeBody(body, [coding], large.length)
+      isDone = true
+      expect(large.equals(decodedBody)).toBe(true)
+      // Each piece of the result is a turn of its own.
+      expect(turns, coding).toBeGreaterThan(100)
+    }
   })
 })

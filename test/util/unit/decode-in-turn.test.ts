@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest'
+import { decodeInTurn } from '../../../src/util/decode.js'
+import { longestTurnMs } from '../../support/cost.js'
+import fc from '../../support/properties.js'
+import { slowness } from '../../support/wait.js'
+
+it('long text is decoded as if at once, wherever it is divided', async () => {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 12 }), fc.nat({ max: 4 }), async (bytes, more) => {
+      expect(await decodeInTurn(bytes, 1 + more)).toBe(decoder.decode(bytes))
+    }),
+  )
+  const text = '\ufeffa é € 𝄞 '
+  for (let bytes = 1; bytes < 8; bytes += 1) expect(await decodeInTurn(Buffer.from(text), bytes)).toBe(text)
+})
+
+it.each(['{"path":"model"},', 'é€𝄞', '\xff'])(
+  'of %j, any length leaves the event loop its turns',
+  async (unit) => {
+    const bytes = Buffer.alloc(6 * 1024 * 1024, unit, unit === '\xff' ? 'latin1' : 'utf8')
+    const longest: number[] = []
+    for (let run = 0; run < 2; run += 1) longest.push(await longestTurnMs(() => decodeInTurn(bytes)))
+    expect(Math.min(...longest)).toBeLessThan(50 * slowness)
+  },
+)
