@@ -115,13 +115,33 @@ export interface RetryableFailure {
   networkFailure: boolean
   /** Delay that the server requested, if any; see `requestedWaitMs`. */
   retryAfterMs?: number
-  /** Whether the server has served others since the failure before this one. Default false. */
+  /** Whether the server has served others lately; see {@link othersServedSince}. Default false. */
   othersServed?: boolean
+  /** Whether the server says that there are too many requests (429). Default false. */
+  limited?: boolean
+}
+
+/** A server that has served others within this time is serving them, in milliseconds. */
+const servingMs = 5_000
+
+/**
+ * Since when a server must have served anybody so that it serves others than this transfer: since its last failure, or
+ * lately, but not before its own last data.
+ *
+ * @param failedAt - when the failure before this one was, or when the transfer began.
+ */
+export function othersServedSince(
+  { hadProgress, lastProgressAt }: RetryState,
+  failedAt: number,
+  now: number,
+): number {
+  const since = Math.min(failedAt, now - servingMs)
+  return hadProgress ? Math.max(since, lastProgressAt + 1) : since
 }
 
 /**
- * How long waits that the server asks for are not counted as failures while it serves others, in milliseconds since
- * the last progress.
+ * How long it is no failure that a server limits the rate while it serves others, in milliseconds since the last
+ * progress.
  */
 const turnMs = 3_600_000
 
@@ -138,8 +158,8 @@ export type RetryVerdict =
  *
  * The transfer fails after `maxAttempts` failures in a row without progress. A network outage is given more time: a
  * transfer that has already received data is retried until `outageMs` have passed since the last data. And when a
- * server limits the rate, says how long to wait, and serves others meanwhile, they have only been faster: with many
- * files, some would otherwise fail by bad luck.
+ * server limits the rate and serves others meanwhile, they have only been faster: with many files, some would otherwise
+ * fail by bad luck. It says so by 429, or by the wait that it asks for.
  *
  * @param random - returns a number in [0, 1), like `Math.random`.
  */
@@ -150,8 +170,13 @@ export function onFailure(
   random: () => number,
 ): { state: RetryState; verdict: RetryVerdict } {
   const attempt = state.attempts + 1
-  const next: RetryState = { ...state, attempts: attempt }
-  const { retryAfterMs = 0, othersServed = false } = failure
+  const { retryAfterMs = 0, othersServed = false, limited = false } = failure
+  const isTaken = othersServed && limited && failure.now - state.lastProgressAt < turnMs
+  // Without a wait that the server asks for, more attempts make the next one longer, and one remains for the end.
+  const next: RetryState = {
+    ...state,
+    attempts: isTaken ? Math.max(state.attempts, Math.min(attempt, tuning.maxAttempts - 1)) : attempt,
+  }
   if (retryAfterMs > tuning.maxRetryAfterMs) {
     return { state: next, verdict: { kind: 'give-up', reason: 'retry-after' } }
   }
@@ -160,7 +185,7 @@ export function onFailure(
   }
   const outage =
     failure.networkFailure && state.hadProgress && failure.now - state.lastProgressAt < tuning.outageMs
-  if (attempt >= tuning.maxAttempts && !outage) {
+  if (attempt >= tuning.maxAttempts && !outage && !isTaken) {
     return { state: next, verdict: { kind: 'give-up', reason: 'attempts' } }
   }
   const delayMs = failure.retryAfterMs ?? backoffMs(attempt, tuning, random)

@@ -9,7 +9,7 @@ import type { ResponseHead } from '../net/exchange.js'
 import type { HttpClient } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
 import { firstHop, followRedirect, headersOf, type Hop, isRedirect } from '../net/redirects.js'
-import { growingTimeout, initialRetryState, onFailure } from '../net/retry.js'
+import { growingTimeout, initialRetryState, onFailure, othersServedSince } from '../net/retry.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
 import { decodeInTurn } from '../util/decode.js'
@@ -132,7 +132,8 @@ export class Api {
       const failure = {
         now: clock.now(),
         networkFailure: isNetworkFailure(outcome),
-        othersServed: gate.hasServedSince(last.origin, failedAt),
+        othersServed: gate.hasServedSince(last.origin, othersServedSince(state, failedAt, clock.now())),
+        limited: outcome.status === 429,
         ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
       }
       const next = onFailure(state, failure, tuning, Math.random)

@@ -43,6 +43,8 @@ export interface LiveConnection {
   beside: boolean
   /** Bytes on disk that the body must begin with. */
   overlap: Buffer | null
+  /** Bytes that it had received when its server was last noted as serving. */
+  servedBytes: number
   /** Last speed measurement: monotonic milliseconds, bytes received until then, and the speed since the one before. */
   sample: { at: number; bytes: number; bytesPerSecond: number } | null
 }
@@ -216,6 +218,7 @@ export class ConnectionPool {
       plain,
       beside: mirror.live > 0,
       overlap: null,
+      servedBytes: 0,
       sample: null,
     }
     for (const other of this.#live.values()) other.beside ||= other.mirror === mirror
@@ -309,7 +312,15 @@ export class ConnectionPool {
    * @param idle - more connections could be open, but there is nothing left for them to fetch.
    */
   tick(now: number, idle: boolean): void {
-    for (const { connection } of this.#live.values()) connection.tick(now)
+    for (const live of this.#live.values()) {
+      const { connection } = live
+      connection.tick(now)
+      if (connection.acceptedAt !== null && connection.receivedBytes > live.servedBytes) {
+        live.servedBytes = connection.receivedBytes
+        // A response may take hours, in which its server refuses others.
+        this.#context.gate.noteServed(connection.hop.url.origin, now)
+      }
+    }
     if (now - this.#slowCheckAt < slowCheckMs) return
     this.#slowCheckAt = now
     const speeds = []

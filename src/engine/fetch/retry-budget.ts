@@ -6,6 +6,7 @@ import {
   initialRetryState,
   onFailure,
   onProgress,
+  othersServedSince,
   type RetryState,
   type RetryVerdict,
 } from '../../net/retry.js'
@@ -65,7 +66,7 @@ export class RetryBudget {
     now: number,
     hasServed: (since: number) => boolean = () => false,
   ): RetryVerdict {
-    const othersServed = hasServed(this.#failedAt)
+    const othersServed = hasServed(othersServedSince(this.#state, this.#failedAt, now))
     this.#failedAt = now
     const before = this.#state.attempts === 0 ? null : this.#lastError
     this.#lastError = error
@@ -87,6 +88,7 @@ export class RetryBudget {
       now,
       networkFailure: isNetworkFailure(error),
       othersServed,
+      limited: error.status === 429,
       ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
     }
     const { state, verdict } = onFailure(this.#state, failure, this.#tuning, Math.random)

@@ -7,6 +7,7 @@ import {
   initialRetryState,
   onFailure,
   onProgress,
+  othersServedSince,
   parseRetryAfter,
   type RetryState,
 } from '../../../src/net/retry.js'
@@ -213,6 +214,43 @@ describe('onFailure', () => {
         kind: 'give-up',
         reason: 'attempts',
       })
+    })
+
+    it('is not counted either when it says no more than that (429), but the pauses get longer', () => {
+      const limited = { now: 3_600_999, networkFailure: false, othersServed: true, limited: true }
+      const { maxAttempts } = defaultTuning
+      let budget = { ...state, attempts: 0 }
+      for (let attempt = 1; attempt < 3 * maxAttempts; attempt += 1) {
+        const result = onFailure(budget, limited, defaultTuning, half)
+        const counted = Math.min(attempt, maxAttempts)
+        expect(result.verdict).toEqual({
+          kind: 'wait',
+          attempt: counted,
+          delayMs: backoffMs(counted, defaultTuning, half),
+        })
+        budget = result.state
+      }
+      // When the others have ended, there is one more attempt.
+      expect(budget.attempts).toBe(maxAttempts - 1)
+      for (const changes of [{ now: 3_601_000 }, { othersServed: false }, { limited: false }])
+        expect(onFailure(budget, { ...limited, ...changes }, defaultTuning, half).verdict).toEqual({
+          kind: 'give-up',
+          reason: 'attempts',
+        })
+      const asked = onFailure(budget, { ...limited, retryAfterMs: 9_000 }, defaultTuning, half)
+      expect(asked).toEqual({
+        state: budget,
+        verdict: { kind: 'wait', attempt: maxAttempts, delayMs: 9_000 },
+      })
+    })
+
+    it('is a matter of others that are served: since the last failure or lately, and after its own data', () => {
+      const fresh = { attempts: 0, lastProgressAt: 100_000, hadProgress: false }
+      expect(othersServedSince(fresh, 20_000, 110_000)).toBe(20_000)
+      expect(othersServedSince(fresh, 109_000, 110_000)).toBe(105_000)
+      const had = { ...fresh, hadProgress: true }
+      expect(othersServedSince(had, 20_000, 110_000)).toBe(100_001)
+      expect(othersServedSince(had, 109_000, 110_000)).toBe(105_000)
     })
 
     it('is final all the same if the wait would be too long', () => {
