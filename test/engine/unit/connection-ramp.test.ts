@@ -155,6 +155,131 @@ describe('ConnectionRamp', () => {
   })
 })
 
+describe('each step', () => {
+  /** A ramp that is read by hand, with connections that all receive. */
+  function byHand(max: number, initial: number) {
+    const ramp = new ConnectionRamp(max, initial)
+    const take = (now: number, bytes: number, { receiving = ramp.size, answerMs = 30 } = {}) =>
+      ramp.take({ now, bytes, receiving, answerMs, isHeldBack: false })
+    return { ramp, take }
+  }
+
+  /** A ramp that rests from `at` on, since no more than four connections have ever received. */
+  function resting(max: number, at = 2_120) {
+    const { ramp, take } = byHand(max, 4)
+    take(at - 1_120, 0, { receiving: 3 })
+    take(at, 0, { receiving: 3 })
+    return { ramp, take }
+  }
+
+  it.each([
+    [30, 60],
+    [100, 200],
+    [5_000, 2_000],
+  ])('measures with responses after %i ms for %i ms', (answerMs, windowMs) => {
+    const { ramp, take } = byHand(32, 4)
+    expect(ramp.proven).toBeNull()
+    expect(take(1_000, 0, { answerMs })).toBe(false)
+    expect(take(1_000 + windowMs - 1, 1e6, { answerMs })).toBe(false)
+    expect(take(1_000 + windowMs, 1e6, { answerMs })).toBe(true)
+    expect([ramp.size, ramp.proven]).toEqual([8, 4])
+  })
+
+  it('compares speeds, and not what was received in times of different length', () => {
+    const { ramp, take } = byHand(32, 4)
+    take(1_000, 0)
+    take(1_060, 6e6)
+    take(1_100, 6e6)
+    expect(take(1_700, 66e6)).toBe(true)
+    expect([ramp.size, ramp.proven]).toEqual([4, 4])
+  })
+
+  it('waits a second and four responses for those that were added', () => {
+    const { ramp, take } = byHand(32, 4)
+    take(1_000, 0, { receiving: 3, answerMs: 50 })
+    take(2_199, 0, { receiving: 3, answerMs: 50 })
+    expect(ramp.proven).toBeNull()
+    take(2_200, 0, { receiving: 3, answerMs: 50 })
+    expect([ramp.size, ramp.proven]).toEqual([4, 4])
+  })
+
+  it('rests for ten seconds', () => {
+    const { ramp, take } = resting(32)
+    expect(ramp.proven).toBe(4)
+    for (const now of [2_130, 12_119, 12_120, 12_179]) expect(take(now, 1e6), `${now}`).toBe(false)
+    expect(take(12_180, 2e6)).toBe(true)
+  })
+
+  it('goes on resting when the maximum changes, unless it was in the way', () => {
+    for (const max of [64, 16, 32]) {
+      const { ramp, take } = resting(32)
+      ramp.max = max
+      for (let now = 2_130; now < 12_000; now += 10) expect(take(now, now)).toBe(false)
+    }
+    const { ramp, take } = resting(4)
+    ramp.max = 2
+    for (let now = 2_130; now < 4_000; now += 10) take(now, now)
+    expect([ramp.size, ramp.proven]).toEqual([2, 4])
+  })
+
+  it('does not begin again while it measures', () => {
+    const { ramp, take } = byHand(4, 4)
+    take(1_000, 0)
+    take(1_050, 1)
+    ramp.max = 8
+    expect(take(1_060, 1e6)).toBe(true)
+    expect(ramp.size).toBe(8)
+  })
+
+  it('keeps what it has measured itself', () => {
+    const rested = resting(32).ramp
+    rested.begin(16)
+    expect(rested.size).toBe(4)
+    const { ramp, take } = byHand(32, 4)
+    take(1_000, 0)
+    take(1_060, 1e6)
+    ramp.begin(16)
+    expect(ramp.size).toBe(8)
+  })
+
+  /** When a ramp tries more than four connections, of which only four are ever of use. */
+  function trials({ ramp, take }: ReturnType<typeof byHand>, from: number, until: number): number[] {
+    const found: number[] = []
+    for (let now = from; now < until; now += 10) {
+      const before = ramp.size
+      if (take(now, now * 1_000) && ramp.size > before) found.push(now)
+    }
+    return found
+  }
+
+  it('counts no vain try while it may have no more', () => {
+    const scene = resting(4)
+    for (let now = 2_130; now < 100_000; now += 10) {
+      if (now % 1_000 === 0) scene.ramp.max = 4
+      expect(scene.take(now, now * 1_000)).toBe(false)
+    }
+    scene.ramp.max = 8
+    const [first = 0, second = 0] = trials(scene, 100_000, 200_000)
+    expect(first).toBeLessThan(100_500)
+    expect(Math.round((second - first) / 1_000)).toBe(20)
+  })
+
+  it('tries again after ten seconds once more connections were of use', () => {
+    const scene = resting(32)
+    const vain = trials(scene, 2_130, 80_000)
+    expect(vain.slice(1).map((at, index) => Math.round((at - vain[index]!) / 1_000))).toEqual([20, 40])
+    // Now eight are twice as fast as four, and sixteen no faster than eight.
+    let bytes = 80_000_000
+    const sizes: [number, number][] = []
+    for (let now = 80_000; now < 250_000; now += 10) {
+      bytes += Math.min(scene.ramp.size, 8) * 1_000
+      if (scene.take(now, bytes)) sizes.push([now, scene.ramp.size])
+    }
+    const sixteens = sizes.filter(([, size]) => size === 16).map(([now]) => now)
+    expect(Math.round((sixteens[1]! - sixteens[0]!) / 1_000)).toBe(10)
+  })
+})
+
 describe('FoundConnections', () => {
   it('remembers a thousand servers', () => {
     const found = new FoundConnections()

@@ -38,12 +38,22 @@ describe('records beside a journal', () => {
     expect(parseRecords(fileOf(encodeRecord(0, '{"a":1}'), encodeRecord(1, 'é')))).toEqual(['{"a":1}', 'é'])
   })
 
-  it.each(['', '\n', ' \n', '7\n', '7 \n', '7  7', '7 x 8\n', 'x'.repeat(200_000)])(
-    'are not seen in %j',
-    (text) => {
-      expect(parseRecords(Buffer.from(text))).toEqual([])
-    },
-  )
+  it('may be as short as one character, and their numbers of any length', () => {
+    for (const number of [0, 7, 10, 123_456])
+      for (const text of ['x', '{}', ' ', `${number}`])
+        expect(parseRecords(fileOf(encodeRecord(number, text)))).toEqual([text])
+    expect(parseRecords(Buffer.from('12 12\n'))).toEqual([])
+    expect(parseRecords(Buffer.from('12  12\n'))).toEqual([])
+    expect(parseRecords(Buffer.from('12 3 2\n'))).toEqual([])
+  })
+
+  it.each(['', '\n', ' \n', '7\n', '7 \n', '7  7', '7 x 8\n'])('are not seen in %j', (text) => {
+    expect(parseRecords(Buffer.from(text))).toEqual([])
+  })
+
+  it('are not seen in a long file of something else', () => {
+    expect(parseRecords(Buffer.alloc(200_000, 'x'))).toEqual([])
+  })
 
   it('survive in the other slot when a kill tears one', () => {
     const text = fc.string({ minLength: 1, maxLength: 60 }).filter((any) => !any.includes('\n'))

@@ -115,6 +115,27 @@ describe('entryOf', () => {
     expect(entryOf(init, [member({ sha256: null, gitOid: 'c' })]).digestKnown).toBe(true)
   })
 
+  it('is as new as its newest file, in any order', () => {
+    const at = (...times: (number | null)[]) =>
+      entryOf(
+        init,
+        times.map((ms) => member({ modifiedAt: ms === null ? null : new Date(ms) })),
+      ).modifiedAt?.getTime()
+    expect(at(1, 3, 2)).toBe(3)
+    expect(at(3, null)).toBe(3)
+    expect(at(null, 3)).toBe(3)
+    expect(at(3, 1)).toBe(3)
+    expect(entryOf(init, [member({ modifiedAt: null })]).modifiedAt).toBeNull()
+  })
+
+  it('of nothing knows no digest', () => {
+    expect(entryOf({ ...init, isGroup: false }, [])).toMatchObject({
+      sha256: null,
+      digestKnown: false,
+      size: 0,
+    })
+  })
+
   it('has a state that follows from those of its files', () => {
     const state = fc.constantFrom('complete' as const, 'partial' as const, 'missing' as const)
     fc.assert(
@@ -169,6 +190,10 @@ describe('findEntries', () => {
     ['', []],
     ['/', []],
     ['../c.gguf', []],
+    ['.//a.gguf', []],
+    ['././llm/a.gguf', ['llm/a.gguf']],
+    ['llm/a.gguf//', ['llm/a.gguf']],
+    ['llm/./a.gguf', []],
   ])('%s', (wanted, names) => {
     expect(findEntries(entries, wanted).map(({ name }) => name)).toEqual(names)
   })

@@ -48,6 +48,30 @@ describe('what a repository takes up', () => {
     expect([revisionBytes(repository, first), revisionBytes(repository, second)]).toEqual([127, 130])
     expect(revisionModifiedMs(repository, second)).toBe(2)
     expect(refsTo(repository, 'bbbbbbb2')).toEqual(['main', 'refs/pr/1'])
+    const refs = new Map(['v2', 'main', 'a', 'v1'].map((ref) => [ref, 'bbbbbbb2']))
+    expect(refsTo({ refs }, 'bbbbbbb2')).toEqual(['a', 'main', 'v1', 'v2'])
+  })
+
+  it('counts what is unfinished, and nothing for blobs that are missing', () => {
+    const unfinished = new Map([
+      ['d.incomplete', { size: 9, modifiedMs: 8 }],
+      ['e.incomplete', { size: 2, modifiedMs: 1 }],
+    ])
+    expect(usageOf({ ...repository, unfinished })).toMatchObject({ size: 162, unfinished: 11, modifiedMs: 8 })
+    const broken = { commit: 'ddddddd4', files: [link('x', 'missing'), link('y', 'new')] }
+    expect(revisionBytes(repository, broken)).toBe(30)
+    expect(revisionModifiedMs(repository, broken)).toBe(2)
+    expect(revisionModifiedMs(repository, { ...broken, files: [link('x', 'missing')] })).toBeNull()
+    const early = { ...repository, blobs: new Map([['p', { size: 1, modifiedMs: -5 }], ['q', { size: 1, modifiedMs: -3 }]]) } // prettier-ignore
+    expect(revisionModifiedMs(early, { ...broken, files: [link('x', 'p'), link('y', 'q')] })).toBe(-3)
+  })
+
+  it('is nothing to remove only if no list names anything', () => {
+    const nothing = { commits: [], refs: [], blobs: [], unfinished: [], isWhole: false, freedBytes: 0 }
+    expect(isNothing(nothing)).toBe(true)
+    for (const list of ['commits', 'refs', 'blobs', 'unfinished'])
+      expect(isNothing({ ...nothing, [list]: ['a'] }), list).toBe(false)
+    expect(isNothing({ ...nothing, isWhole: true })).toBe(false)
   })
 })
 
@@ -183,16 +207,37 @@ describe('names of what is removed', () => {
     ['model/owner/name', { type: 'models', name: 'owner/name', revision: null }],
     ['models--owner--name', { type: 'models', name: 'owner/name', revision: null }],
     ['a1b2c3d', { type: null, name: null, revision: 'a1b2c3d' }],
+    ['hf:a1b2c3d', { type: null, name: 'a1b2c3d', revision: null }],
+    ['a1b2c3d4/name', { type: null, name: 'a1b2c3d4/name', revision: null }],
+    ['models', { type: null, name: 'models', revision: null }],
+    ['a--b/name', { type: null, name: 'a--b/name', revision: null }],
+    ['models--a--b/name', { type: null, name: 'models--a--b/name', revision: null }],
+    ['a.b/c.d', { type: null, name: 'a.b/c.d', revision: null }],
+    ['dataset/owner/name', { type: 'datasets', name: 'owner/name', revision: null }],
+    ['space/owner/name', { type: 'spaces', name: 'owner/name', revision: null }],
+    ['spaces--owner--name', { type: 'spaces', name: 'owner/name', revision: null }],
   ])('%s', (text, target) => {
     expect(parseCacheTarget(text)).toEqual(target)
   })
 
-  it.each(['', '..', '../..', 'a/../b', 'a/b/c', 'owner/name@', '/etc', 'a b', 'models--..--..'])(
-    'not %s',
-    (text) => {
-      expect(parseCacheTarget(text)).toBeNull()
-    },
-  )
+  it.each([
+    '',
+    '..',
+    '../..',
+    'a/../b',
+    'a/b/c',
+    'owner/name@',
+    '/etc',
+    'a b',
+    'models--..--..',
+    'a/..',
+    './a',
+    'a/.',
+    '.',
+    'owner/hf:name',
+  ])('not %s', (text) => {
+    expect(parseCacheTarget(text)).toBeNull()
+  })
 
   it('finds repositories, refs and the beginnings of commits', () => {
     const find = (text: string) => {
@@ -200,7 +245,9 @@ describe('names of what is removed', () => {
       return target === null ? [] : [...findTarget([repository], target).values()]
     }
     expect(find('owner/name')).toEqual(['all'])
+    expect(find('models/owner/name')).toEqual(['all'])
     expect(find('datasets/owner/name')).toEqual([])
+    expect(find('owner/other')).toEqual([])
     expect(find('owner/name@main')).toEqual([['bbbbbbb2']])
     expect(find('owner/name@aaaaaaa')).toEqual([['aaaaaaa1']])
     expect(find('owner/name@aaa')).toEqual([])

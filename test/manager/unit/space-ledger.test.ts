@@ -103,7 +103,119 @@ describe('the disk budget', () => {
   })
 })
 
+describe('reservations', () => {
+  it('are known by download and file, until they end or are given up', () => {
+    const space = ledger(100)
+    space.measured(disk([]))
+    expect([space.isBusy, space.isWriting('/a'), space.has('a'), space.covers('a', '/a', 0)]).toEqual(Array(4).fill(false)) // prettier-ignore
+    space.hold('none', [])
+    expect([space.isBusy, space.has('none')]).toEqual([false, false])
+    space.hold('a', [need('/a', 0), need('/b', 20)])
+    space.hold('c', [need('/c', 30)])
+    expect(['/a', '/b', '/c', '/d'].map((path) => space.isWriting(path))).toEqual([true, true, true, false])
+    expect([space.isBusy, space.covers('a', '/a', 0), space.covers('a', '/d', 0)]).toEqual([
+      true,
+      true,
+      false,
+    ])
+    space.release('a', 1, '/b')
+    expect([space.has('a'), space.isWriting('/b'), space.isWriting('/a')]).toEqual([true, false, true])
+    // What it had counts until it is measured.
+    expect(space.shortages('x', [need('/x', 51)])).toMatchObject([{ available: 50 }])
+    space.release('a', 1, '/a')
+    expect(space.has('a')).toBe(false)
+    space.drop('c')
+    expect([space.has('c'), space.isBusy]).toEqual([false, false])
+    expect(space.shortages('x', [need('/x', 81)])).toMatchObject([{ available: 80 }])
+    space.release('unknown', 1)
+    expect(space.isBusy).toBe(false)
+  })
+
+  it('of a download count, except for the files that it asks for again', () => {
+    const space = ledger(100)
+    space.measured(disk([]))
+    space.hold('a', [need('/a', 40), need('/b', 20)])
+    expect(space.shortages('a', [need('/a', 81)])).toMatchObject([{ available: 80 }])
+    expect(space.shortages('a', [need('/c', 41)])).toMatchObject([{ available: 40 }])
+    // Another download of the same file does not take them over.
+    expect(space.shortages('b', [need('/a', 41)])).toMatchObject([{ available: 40 }])
+    space.hold('a', [need('/a', 50)])
+    expect(space.shortages('b', [need('/c', 31)])).toMatchObject([{ available: 30 }])
+  })
+
+  it('count a copy that is being adopted as a part of them', () => {
+    const space = ledger(100)
+    space.measured(disk([{ path: '/a.part.adopt', bytes: 30 }]))
+    expect(space.shortages('a', [need('/a', 100)])).toEqual([])
+    expect(space.shortages('b', [need('/b', 71)])).toMatchObject([{ available: 70 }])
+  })
+
+  it('never fit only if they are larger than the limit', () => {
+    const space = ledger(100)
+    space.measured(disk([{ path: '/old', bytes: 1 }]))
+    expect(space.shortages('a', [need('/a', 60)], 40)).toEqual([])
+    expect(space.shortages('a', [need('/a', 100)])).toMatchObject([{ never: false }])
+  })
+})
+
 describe('the space that must stay free', () => {
+  it('is that of the same file system only', () => {
+    const space = ledger(null, 10)
+    const other = (path: string, bytes: number): Need => ({ path, bytes, volume: 'w' })
+    const volumes = new Map([
+      ['v', { free: 100, capacity: 1_000 }],
+      ['w', { free: 1_000, capacity: 1_000 }],
+    ])
+    space.measured({ files: [{ path: '/w/x.part', bytes: 9, pending: 9, volume: 'w' }], volumes, beganAt: 0 })
+    space.hold('a', [other('/w/a', 500)])
+    space.hold('b', [other('/w/b', 100)])
+    space.release('b', 1)
+    expect(space.shortages('c', [need('/c', 90), other('/w/c', 300)])).toEqual([])
+    expect(space.shortages('c', [need('/c', 91), other('/w/c', 1)])).toMatchObject([
+      { volume: 'v', needed: 91, available: 90 },
+    ])
+    expect(space.shortages('c', [other('/w/c', 382)])).toMatchObject([{ volume: 'w', available: 381 }])
+  })
+
+  it('counts what has just been finished until it is measured, but not what was on the disk of it', () => {
+    const space = ledger(null, 0)
+    const files = [{ path: '/a.part', bytes: 30 }]
+    space.measured(disk(files, { free: 100 }))
+    space.hold('a', [need('/a', 50)])
+    space.release('a', 5)
+    expect(space.shortages('b', [need('/b', 81)])).toMatchObject([{ available: 80 }])
+    // It is complete in a measurement that had begun before its end.
+    space.measured(disk([{ path: '/a', bytes: 50 }], { free: 80, beganAt: 4 }))
+    expect(space.shortages('b', [need('/b', 81)])).toMatchObject([{ available: 80 }])
+    // A complete file that is fetched again is written once more.
+    space.hold('c', [need('/a', 50)])
+    expect(space.shortages('b', [need('/b', 31)])).toMatchObject([{ available: 30 }])
+  })
+
+  it('counts of an unfinished file what is allocated, and not what is promised to it', () => {
+    const space = ledger(null, 0)
+    space.measured(disk([{ path: '/a.part', bytes: 50, pending: 20 }], { free: 100 }))
+    space.hold('a', [need('/a', 50)])
+    expect(space.shortages('b', [need('/b', 61)])).toMatchObject([{ available: 60 }])
+    space.measured(
+      disk(
+        [
+          { path: '/a.part', bytes: 50 },
+          { path: '/b.part', bytes: 1, pending: 1 },
+        ],
+        { free: 100 },
+      ),
+    )
+    expect(space.shortages('b', [need('/b', 100)])).toMatchObject([{ available: 99 }])
+  })
+
+  it('never suffices only for what is larger than the file system', () => {
+    const space = ledger(null, 10)
+    space.measured(disk([], { free: 50, capacity: 100 }))
+    expect(space.shortages('a', [need('/a', 90)])).toMatchObject([{ never: false }])
+    expect(space.shortages('a', [need('/a', 91)])).toMatchObject([{ never: true }])
+  })
+
   it('is reduced by what others still have to write', () => {
     const space = ledger(null, 10)
     space.measured(disk([{ path: '/a.part', bytes: 30 }], { free: 100, capacity: 1_000 }))
@@ -128,6 +240,9 @@ describe('the space that must stay free', () => {
     space.measured(disk([], { free: 0 }))
     expect(space.shortages('a', [need('/a', 0)])).toEqual([])
     expect(space.shortages('a', [{ ...need('/a', 1), volume: 'unknown' }])).toEqual([])
+    const unlimited = ledger(null, Infinity)
+    unlimited.measured(disk([], { free: Infinity, capacity: Infinity }))
+    expect(unlimited.shortages('a', [need('/a', GB)])).toEqual([])
   })
 })
 

@@ -31,6 +31,38 @@ describe('what is evicted', () => {
     expect(chooseVictims([linked, elsewhere], [missing('free', 5, 'v')])).toBeNull()
   })
 
+  it('is as little as what is there already allows', () => {
+    const short = { ...missing('budget', 30), available: 20 }
+    expect(chooseVictims([candidate(1, 10), candidate(2, 10)], [short])).toEqual([candidate(1, 10)])
+    // A limit that is broken already.
+    expect(chooseVictims([candidate(1, 40), candidate(2, 10)], [{ ...short, available: -20 }])).toHaveLength(
+      2,
+    )
+  })
+
+  it('makes room for each limit, and leaves what helps only where there is enough', () => {
+    const both = [missing('budget', 10), missing('free', 10, 'v')]
+    const linked = { ...candidate(1, 10, 0), sequence: 1 }
+    const here = { ...candidate(2, 10), sequence: 2 }
+    const more = { ...candidate(3, 10), sequence: 3 }
+    expect(chooseVictims([linked, here, more], both)).toEqual([linked, here])
+    // The budget is kept once the first is gone, and the second gives nothing to the file system.
+    const useless = { ...candidate(2, 10, 0), sequence: 2 }
+    expect(chooseVictims([linked, useless, more], both)).toEqual([linked, more])
+  })
+
+  it('is the earlier of two that were last used at the same time', () => {
+    const [first, second] = [
+      { ...candidate(1, 10), sequence: 1 },
+      { ...candidate(1, 10), sequence: 2 },
+    ]
+    for (const order of [
+      [first, second],
+      [second, first],
+    ])
+      expect(chooseVictims(order, [missing('budget', 10)])).toEqual([first])
+  })
+
   it('makes enough room for all limits, and every one of them is used less recently than those that stay', () => {
     const some = fc.array(fc.tuple(fc.nat(50), fc.nat(20)), { maxLength: 12 })
     fc.assert(
