@@ -145,10 +145,10 @@ export class Registry {
    */
   requireFree(place: Place, filenames: readonly string[], own: Download | undefined): string[] {
     const keys = keysOf(place, filenames)
-    for (const filename of filenames) {
-      const other = this.holderOf({ ...place, filename })
+    for (const [index, key] of keys.entries()) {
+      const other = this.#holderOf(key)
       if (other !== undefined && other !== own && claims(other)) {
-        throw sentenceError('CONFLICT', 'fileTaken', [filename])
+        throw sentenceError('CONFLICT', 'fileTaken', [filenames[index] ?? ''])
       }
     }
     return keys
@@ -159,7 +159,11 @@ export class Registry {
    * its claim, but an earlier run of it may have written the file.
    */
   holderOf(place: Place): Download | undefined {
-    const holder = this.#byTarget.get(keyOf(place))
+    return this.#holderOf(keyOf(place))
+  }
+
+  #holderOf(key: string): Download | undefined {
+    const holder = this.#byTarget.get(key)
     return holder !== undefined && this.has(holder) ? holder : undefined
   }
 

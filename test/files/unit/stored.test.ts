@@ -125,6 +125,9 @@ describe('entryOf', () => {
     expect(at(3, null)).toBe(3)
     expect(at(null, 3)).toBe(3)
     expect(at(3, 1)).toBe(3)
+    // Clocks may be wrong.
+    expect(at(-5, null)).toBe(-5)
+    expect(at(-5)).toBe(-5)
     expect(entryOf(init, [member({ modifiedAt: null })]).modifiedAt).toBeNull()
   })
 
