@@ -143,6 +143,15 @@ describe('reservations', () => {
     expect(space.shortages('b', [need('/c', 31)])).toMatchObject([{ available: 30 }])
   })
 
+  it('have ended for a measurement that began when the file was finished, and count before the first one', () => {
+    const space = ledger(100)
+    expect(space.shortages('a', [need('/a', 101)])).toMatchObject([{ available: 100 }])
+    space.hold('a', [need('/a', 60)])
+    space.release('a', 5)
+    space.measured(disk([], { beganAt: 5 }))
+    expect(space.shortages('b', [need('/b', 101)])).toMatchObject([{ available: 100 }])
+  })
+
   it('count a copy that is being adopted as a part of them', () => {
     const space = ledger(100)
     space.measured(disk([{ path: '/a.part.adopt', bytes: 30 }]))
@@ -190,6 +199,12 @@ describe('the space that must stay free', () => {
     // A complete file that is fetched again is written once more.
     space.hold('c', [need('/a', 50)])
     expect(space.shortages('b', [need('/b', 31)])).toMatchObject([{ available: 30 }])
+  })
+
+  it('is needed for all of a file that replaces another one', () => {
+    const space = ledger(null, 0)
+    space.measured(disk([{ path: '/a', bytes: 50 }], { free: 80 }))
+    expect(space.shortages('a', [need('/a', 81)])).toMatchObject([{ needed: 81, available: 80 }])
   })
 
   it('counts of an unfinished file what is allocated, and not what is promised to it', () => {
