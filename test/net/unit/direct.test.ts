@@ -1,94 +1,12 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Exchange } from '../../../src/net/exchange.js'
-import { parsePlainHead } from '../../../src/net/direct/plain-head.js'
 import { HttpClient } from '../../../src/net/http.js'
-import { cpuMs } from '../../support/cost.js'
 import fc from '../../support/properties.js'
 import { body, compareReaders, oddScript, outcomeOf } from '../../support/body-readers.js'
 import { startScriptedServer } from '../../support/scripted-server.js'
 import { withTimeout } from '../../support/wait.js'
 
 const bytes = (text: string) => Buffer.from(text, 'latin1')
-
-describe('parsePlainHead', () => {
-  it('reads a plain head', () => {
-    const head =
-      'HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nETag: "a"\r\nSet-Cookie: a=1\r\nset-cookie:  b=2\r\nX:\r\nKeep-Alive: timeout=5, max=9\r\n\r\n'
-    expect(parsePlainHead(bytes(`${head}hello`))).toEqual({
-      status: 206,
-      headers: {
-        'content-length': '5',
-        etag: '"a"',
-        'set-cookie': ['a=1', 'b=2'],
-        x: '',
-        'keep-alive': 'timeout=5, max=9',
-      },
-      bodyBytes: 5,
-      isReusable: true,
-      idleMs: 5_000,
-      headBytes: head.length,
-    })
-    expect(parsePlainHead(bytes(head.replace('ETag: "a"', 'Connection: Close')))).toMatchObject({
-      isReusable: false,
-    })
-  })
-
-  it('waits for the rest of a head', () => {
-    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'
-    for (let length = 0; length < head.length; length += 1) {
-      expect(parsePlainHead(bytes(head.slice(0, length)))).toBe('incomplete')
-    }
-  })
-
-  it.each([
-    'HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/2 200 OK\r\nContent-Length: 5\r\n\r\n',
-    'http/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 200\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 101 Switching Protocols\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 200 O\0K\r\nContent-Length: 5\r\n\r\n',
-    '\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 200 OK\r\n\r\n',
-    'HTTP/1.1 200 OK\nContent-Length: 5\n\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\rX: 1\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n X\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nUpgrade: h2c\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive, close\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nProxy-Connection: close\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nno colon\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n: no name\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA B: 1\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: \x7f\r\n\r\n',
-    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n__proto__: 1\r\n\r\n',
-    'SSH-2.0-OpenSSH_9.2\r\n',
-    `HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: ${'a'.repeat(20_000)}`,
-  ])('leaves %j to a complete parser', (head) => {
-    expect(parsePlainHead(bytes(head))).toBe('odd')
-  })
-
-  it('takes no longer than a head is long', async () => {
-    for (const text of [' ', '\t', ':', 'a:', '\r', '\r\n', 'a: \r\n', ',']) {
-      const head = bytes(`HTTP/1.1 200 OK\r\nA: ${text.repeat(16_000 / text.length)}`)
-      expect(await cpuMs(() => parsePlainHead(head))).toBeLessThan(50)
-    }
-  })
-})
 
 const server = await startScriptedServer()
 afterAll(() => server[Symbol.asyncDispose]())
