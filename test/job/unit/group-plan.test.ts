@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../../src/errors.js'
 import { checkFilename, safePath } from '../../../src/disk/names.js'
 import { groupFolder } from '../../../src/job/group-start.js'
+import { Slices } from '../../../src/util/slices.js'
 import { maxGroupFiles, planGroup } from '../../../src/job/group-rules.js'
 
 const file = (filename: string) => ({ filename, urls: ['https://a.example/f'], headers: {} })
@@ -142,6 +143,39 @@ describe('the plan of a group', () => {
       issues: [{ path: 'url', message }],
     })
     expect(await codeOf(...many.slice(1))).toBeNull()
+  })
+
+  it('counts its work by the length of the paths, up to what is looked at, and rests after each file', async () => {
+    let [spent, rests] = [0, 0]
+    const slices = new (class extends Slices {
+      override spend(units: number): void {
+        spent += units
+        super.spend(units)
+      }
+      override rest(): Promise<void> {
+        rests += 1
+        return super.rest()
+      }
+    })()
+    await planGroup([file('abcd'), file('ab:d')], false, slices)
+    expect([spent, rests]).toEqual([2 * 4 + 4 * (200 + 16 * 4), 0])
+    await planGroup(
+      [file('x'), file('y:')],
+      false,
+      new (class extends Slices {
+        override get isOver() {
+          return true
+        }
+        override rest(): Promise<void> {
+          rests += 1
+          return Promise.resolve()
+        }
+      })(),
+    )
+    expect(rests).toBe(2 + 2 + 1 + 1)
+    spent = 0
+    await planGroup([file('a'), file('x'.repeat(5_000))], false, slices)
+    expect(spent).toBe(1 + 5_000 + 2 * (200 + 16) + 2 * (200 + 16 * 4_096))
   })
 
   it('has bounds for its folders, too', async () => {
