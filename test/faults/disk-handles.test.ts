@@ -7,7 +7,7 @@ import { describeWith, prlimit } from '../support/machine.js'
 import { startOrigin, type Origin } from '../support/origin.js'
 import { openFds, spawnCli } from '../support/process.js'
 import { listTree, sha256File, tempDir } from '../support/temp.js'
-import { waitFor } from '../support/wait.js'
+import { deadline, waitFor } from '../support/wait.js'
 
 /** Handles that the command line has open while it fetches one file over one connection. */
 async function handlesOfOne(origin: Origin): Promise<number> {
@@ -42,7 +42,7 @@ async function fetches(files: number, size: number, spare: number, args: readonl
   await new Promise((resolve) => input?.write('#\n'.repeat(500_000), resolve))
   execFileSync('prlimit', [`--nofile=${limit}:${limit}`, '--pid', String(cli.pid)])
   input?.end(urls.join('\n'))
-  const { code, stdout, stderr } = await cli.finished(50_000)
+  const { code, stdout, stderr } = await cli.finished(commandMs)
   const failures = stdout.split('\n').filter((line) => line.includes('"failed"'))
   expect({ code, failures, stderr }).toEqual({ code: 0, failures: [], stderr: '' })
   expect(await listTree(directory)).toEqual([...contents.keys()].sort())
@@ -50,8 +50,12 @@ async function fetches(files: number, size: number, spare: number, args: readonl
     expect(await sha256File(join(directory, name))).toBe(content.sha256())
 }
 
-/** Handles get free when idle connections end, which takes seconds. */
-const testMs = 60_000
+/**
+ * Handles get free when idle connections end, which takes seconds, and what finds none waits longer each time. The command
+ * ends before the test does, so that a failure shows what it said.
+ */
+const commandMs = 100_000
+const testMs = deadline(2 * commandMs)
 
 describeWith(prlimit, 'row 29: no free file handle', () => {
   it(
