@@ -6,7 +6,7 @@ import { randomContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { dist, RunningProcess, spawnCli } from '../support/process.js'
 import { listTree, sha256File, tempDir } from '../support/temp.js'
-import { waitFor, withTimeout } from '../support/wait.js'
+import { deadline, waitFor, withTimeout } from '../support/wait.js'
 import { arrives, expectInvariant, makeManager, MiB, startBench } from './harness.js'
 
 const content = randomContent(2 * MiB, 'one target')
@@ -90,16 +90,23 @@ describe('row 35: the same URL many times at once', () => {
 describe('row 36: several managers, one target', () => {
   it('20 at once: one writes, the others get TARGET_LOCKED', async () => {
     await using origin = await startOrigin()
-    origin.serve(path, { content, bytesPerSecond: 2 * MiB })
+    // The file is there only after all others have tried.
+    let ended = 0
+    const until = () => ended >= 19
+    origin.serve(path, { content, faults: [{ type: 'stallBody', afterBytes: 1_000, until }] })
     const directory = join(tempDir('managers'), 'models')
-    const managers = Array.from({ length: 20 }, () => makeManager(directory))
+    const managers = Array.from({ length: 20 }, () =>
+      makeManager(directory, { connections: 1, tuning: { bodyTimeoutMs: deadline(30_000) } }),
+    )
     const ends = await Promise.all(
       managers.map(async (manager) => {
         const download = await manager.download({ url: origin.url(path) })
-        return download.finished.then(
+        const end = await download.finished.then(
           () => 'done',
           (error: unknown) => (isDownloadError(error) ? error.code : String(error)),
         )
+        ended += 1
+        return end
       }),
     )
     expect(ends.filter((end) => end === 'done')).toHaveLength(1)
