@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { constants } from '../../../src/disk/fs.js'
 import { type FileIo, io } from '../../../src/disk/io.js'
 import { openNoFollow, readOnly } from '../../../src/disk/no-follow.js'
+import { skipFor, symlinks } from '../../support/machine.js'
 import { tempDir } from '../../support/temp.js'
 
 let folder: string
@@ -30,7 +31,8 @@ describe.each([
     await io.close(await openNoFollow(path, constants.O_RDWR, options))
   })
 
-  it('refuses a link, wherever it leads', async () => {
+  it('refuses a link, wherever it leads', async (context) => {
+    if (!symlinks.available()) skipFor(context, symlinks)
     for (const target of [path, folder, join(folder, 'nothing')]) {
       const link = join(folder, `link${String(target.length)}`)
       await symlink(target, link)
@@ -38,7 +40,8 @@ describe.each([
     }
   })
 
-  it('creates a file only where nothing is, not even a link', async () => {
+  it('creates a file only where nothing is, not even a link', async (context) => {
+    if (!symlinks.available()) skipFor(context, symlinks)
     const create = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
     await io.close(await openNoFollow(join(folder, 'new'), create, { ...options, mode: 0o600 }))
     await symlink(join(folder, 'elsewhere'), join(folder, 'link'))
@@ -75,7 +78,8 @@ describe('openNoFollow without O_NOFOLLOW, while somebody replaces the file', ()
     }
   }
 
-  it('is not deceived by a link that appears in between', async () => {
+  it('is not deceived by a link that appears in between', async (context) => {
+    if (!symlinks.available()) skipFor(context, symlinks)
     await writeFile(join(folder, 'secret'), 'secret')
     const files = disturbed(async () => {
       await symlink(join(folder, 'secret'), join(folder, 'new'))

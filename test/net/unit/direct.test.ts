@@ -61,13 +61,11 @@ describe('the fast body reader', () => {
     const before = server.connections
     await using http = disposable(new HttpClient({ connectTimeoutMs: 5_000, bodyReader: 'fast' }))
     // Without a word that it will close the connection.
-    for (const then of ['end', 'reset'] as const) {
-      const url = server.answer('/closing', { pieces: [bytes(plain)], then })
-      for (let count = 0; count < 3; count += 1) {
-        expect(await outcomeOf(http.client, url)).toMatchObject({ body, end: 'complete' })
-      }
+    const url = server.answer('/closing', { pieces: [bytes(plain)], then: 'end' })
+    for (let count = 0; count < 4; count += 1) {
+      expect(await outcomeOf(http.client, url)).toMatchObject({ body, end: 'complete' })
     }
-    expect(server.connections - before).toBeLessThanOrEqual(6)
+    expect(server.connections - before).toBeLessThanOrEqual(4)
     // But only once, and only when nothing was said.
     const never = server.answer('/never', { pieces: [], then: 'end' })
     expect(await outcomeOf(http.client, never)).toMatchObject({ body: '', end: 'CONNECT_FAILED' })
