@@ -1,5 +1,5 @@
 /** What an exchange of request and response is, whoever makes it; and the headers of a request. Pure. */
-import type { DownloadError } from '../errors.js'
+import { DownloadError, toDownloadError } from '../errors.js'
 import type { ProxySetting } from './proxies.js'
 
 /** Receives the events of an exchange. None follows `onEnd`, `onError` or an abort. */
@@ -11,6 +11,20 @@ export interface ExchangeListener {
   onData(chunk: Buffer): void
   onEnd(): void
   onError(error: DownloadError): void
+}
+
+/**
+ * Calls a listener. If that throws, it is a bug, which must not pass as a failure of the network.
+ *
+ * @returns the bug as an `INTERNAL` error, with which the exchange is to end; null if there was none.
+ */
+export function bugIn(call: () => void): DownloadError | null {
+  try {
+    call()
+    return null
+  } catch (error) {
+    return new DownloadError('INTERNAL', toDownloadError(error).message, { cause: error })
+  }
 }
 
 /** A request in progress. */

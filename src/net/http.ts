@@ -7,7 +7,7 @@ import { Duplex } from 'node:stream'
 // Not `* as tls`: a bundler would import a function by its name that this version of Node may lack.
 import tls from 'node:tls'
 import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici'
-import { DownloadError, toDownloadError } from '../errors.js'
+import { DownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { runtime } from '../util/runtime.js'
 import type { RemoteGrant } from './address-policy.js'
@@ -23,7 +23,13 @@ import {
 } from './guard.js'
 import { proxyFor } from './proxies.js'
 import type { Proxy } from './proxy-address.js'
-import type { Exchange, ExchangeListener, ExchangeRequest, ResponseHead } from './exchange.js'
+import {
+  bugIn,
+  type Exchange,
+  type ExchangeListener,
+  type ExchangeRequest,
+  type ResponseHead,
+} from './exchange.js'
 import { maxHeaderBytes } from './response-heads.js'
 import {
   largeReadBytes,
@@ -469,13 +475,10 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
    * error.
    */
   #notify(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      const { message } = toDownloadError(error)
-      this.abort()
-      this.#listener.onError(new DownloadError('INTERNAL', message, { cause: error }))
-    }
+    const bug = bugIn(call)
+    if (bug === null) return
+    this.abort()
+    this.#listener.onError(bug)
   }
 
   #fail(error: unknown): void {

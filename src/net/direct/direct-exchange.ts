@@ -1,8 +1,7 @@
 /** One exchange on a connection of a {@link DirectClient}. */
 import type { Socket } from 'node:net'
-import { DownloadError, toDownloadError } from '../../errors.js'
 import { type ExchangePhase, networkError } from '../errors.js'
-import type { Exchange, ExchangeListener, ExchangeRequest } from '../exchange.js'
+import { bugIn, type Exchange, type ExchangeListener, type ExchangeRequest } from '../exchange.js'
 import type { DirectConnection, DirectReader } from './direct-connection.js'
 import { parsePlainHead, type PlainHead } from './plain-head.js'
 
@@ -176,13 +175,10 @@ export class DirectExchange implements Exchange, DirectReader {
 
   /** Calls the listener. If it throws, that is a bug. */
   #notify(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      const { message } = toDownloadError(error)
-      this.abort()
-      this.#listener.onError(new DownloadError('INTERNAL', message, { cause: error }))
-    }
+    const bug = bugIn(call)
+    if (bug === null) return
+    this.abort()
+    this.#listener.onError(bug)
   }
 
   #fail(error: unknown): void {

@@ -113,6 +113,29 @@ describe('the fast body reader', () => {
     expect({ received, whilePaused }).toEqual({ received: size, whilePaused: 0 })
   })
 
+  it.each([
+    ['fast', 'onHead'],
+    ['fast', 'onData'],
+    ['standard', 'onHead'],
+    ['standard', 'onData'],
+  ] as const)('takes what a listener throws for a bug: %s, %s', async (bodyReader, where) => {
+    await using http = disposable(new HttpClient({ connectTimeoutMs: 5_000, bodyReader }))
+    const url = server.answer('/bug', { pieces: [bytes(plain)], then: 'keep' })
+    const fails = (name: string) => {
+      if (name === where) throw new TypeError('a bug')
+    }
+    const error = await withTimeout(
+      new Promise((resolve) => {
+        const listener = { onSent: () => undefined, onEnd: () => resolve('complete'), onError: resolve }
+        const calls = { onHead: () => fails('onHead'), onData: () => fails('onData') }
+        http.client.exchange({ url, headers: {}, proxy: false }, { ...listener, ...calls })
+      }),
+      10_000,
+      'the end of the exchange',
+    )
+    expect(error).toMatchObject({ code: 'INTERNAL', message: 'Unexpected failure: a bug' })
+  })
+
   it('tells whoever waits that it is closed', async () => {
     const http = new HttpClient({ connectTimeoutMs: 5_000, bodyReader: 'fast' })
     const silent = server.answer('/silent', { pieces: [], then: 'keep' })
