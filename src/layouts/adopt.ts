@@ -99,9 +99,9 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
   if (!stats.isFile() || stats.size !== (wanted.size ?? stats.size)) return null
   const sha256 = await hash(temporary, stats.size)
   if (sha256 !== wanted.sha256) return null
-  // A copy of a file that may not be written to has its permissions.
-  if (by !== 'link') await chmod(temporary, 0o600).catch(() => undefined)
-  await syncFile(temporary, by === 'link')
+  // A reflink of a file that may not be written to has its permissions. A copy has been synced.
+  if (by === 'reflink') await chmod(temporary, 0o600).catch(() => undefined)
+  if (by !== 'copy') await syncFile(temporary, by === 'link')
   // Some file systems have no permissions, or let only their owner change them.
   if (by !== 'link') await chmod(temporary, mode).catch(() => undefined)
   const after = await io.lstat(temporary)

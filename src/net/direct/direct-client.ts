@@ -39,6 +39,9 @@ const idleMarginMs = 2_000
 
 const maxIdleMs = 600_000
 
+/** More origins are not remembered. */
+const maxOrigins = 1_000
+
 /** Fields that decide about the connection itself, which only undici knows how to send. */
 const connectionFields =
   /^(?:connection|content-length|expect|host|keep-alive|te|trailer|transfer-encoding|upgrade)$/i
@@ -83,6 +86,7 @@ export class DirectClient implements ExchangeOwner {
 
   /** Leaves further requests of an origin to others. */
   avoid(origin: string): void {
+    if (this.#odd.size >= maxOrigins) this.#odd.clear()
     this.#odd.add(origin)
   }
 
