@@ -5,7 +5,7 @@ import type { OutputOptions } from './follow.js'
 import type { GetOptions } from './get.js'
 import type { NetworkOptions } from './network.js'
 import type { PreloadCommandOptions } from './preload.js'
-import type { SecretOptions } from './secrets/read.js'
+import type { SecretOptions } from './secrets/options.js'
 import type { ServeOptions } from './serve-settings.js'
 import type { CommandHelp, SharedHelp } from './texts.js'
 

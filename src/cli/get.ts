@@ -24,11 +24,12 @@ import type { ListedOptions } from './input/list.js'
 import { readLists } from './input/read-list.js'
 import { foldersKept, requestOf, type Wanted, wantedModes, wantedOf } from './input/wanted.js'
 import { texts } from './language.js'
+import type { HostSecrets } from '../net/host-secrets.js'
 import type { NetworkOptions } from './network.js'
 import { networkSettings } from './checks/network.js'
 import { completedReport, failedReport, type Report } from './report.js'
 import { failedLine } from './reporters.js'
-import { readSecrets, type SecretOptions } from './secrets/read.js'
+import { secretsOf, type SecretOptions } from './secrets/options.js'
 import { onSignal } from './signals.js'
 import { begunGroups, storeByUrl, withFileNotes, withFinishedRefs } from './stores.js'
 
@@ -76,7 +77,7 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   }
   requireSingle(wanted, options)
   requireLayout(options)
-  const manager = createManager(wanted, options)
+  const manager = createManager(wanted, options, await secretsOf(options))
   await requireValid(manager, wanted, options)
   if (options.dryRun === true) return await dryRun(manager, requestsOf(manager, wanted, options), options)
   let print: (report: Report) => void = () => undefined
@@ -298,7 +299,11 @@ function requireLayout({ layout, output, mode, keepPaths }: GetOptions): void {
   if (given !== null) throw new UsageError(texts().layoutFixesNames(`--${given}`))
 }
 
-function createManager(wanted: ReadonlyMap<string, Wanted>, options: GetOptions): DownloadManager {
+function createManager(
+  wanted: ReadonlyMap<string, Wanted>,
+  options: GetOptions,
+  secrets: HostSecrets | undefined,
+): DownloadManager {
   const modes = new Set(wantedModes(wanted.values()))
   if (options.mode !== undefined) modes.add(options.mode)
   // Blocking I/O is fine, because the process does nothing else.
@@ -319,7 +324,7 @@ function createManager(wanted: ReadonlyMap<string, Wanted>, options: GetOptions)
             ...networkSettings(options),
             worker: false,
           },
-          { secrets: readSecrets(options) },
+          { secrets },
         ),
       ),
   )

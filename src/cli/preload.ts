@@ -16,10 +16,11 @@ import { modesFor, readCatalog } from './catalog.js'
 import { type ExecOptions, Executor } from './exec/run.js'
 import { createReporter, forwardEvents, interruptionSummary, lastOnce, type OutputOptions } from './follow.js'
 import { texts, voice } from './language.js'
+import type { HostSecrets } from '../net/host-secrets.js'
 import type { NetworkOptions } from './network.js'
 import { networkSettings } from './checks/network.js'
 import { completedReport, failedReport, type Report } from './report.js'
-import { readSecrets, type SecretOptions } from './secrets/read.js'
+import { secretsOf, type SecretOptions } from './secrets/options.js'
 import { onSignal } from './signals.js'
 import { begunGroups, finishedOnly } from './stores.js'
 
@@ -44,7 +45,7 @@ export interface PreloadCommandOptions extends NetworkOptions, SecretOptions, Ex
 export async function preload(file: string, options: PreloadCommandOptions): Promise<number> {
   const catalog = await readCatalog(file)
   const count = countOf(catalog, options)
-  const manager = createManager(catalog, count, options)
+  const manager = createManager(catalog, count, options, await secretsOf(options))
   const preloader = asUsageError(() => new Preloader({ manager, catalog, locale: voice().locale }))
   let print: (report: Report) => void = () => undefined
   // A program that is missing is reported before anything is shown.
@@ -100,7 +101,12 @@ function countOf(catalog: Catalog, { models }: PreloadCommandOptions): number {
     : new Set(models).size
 }
 
-function createManager(catalog: Catalog, count: number, options: PreloadCommandOptions): DownloadManager {
+function createManager(
+  catalog: Catalog,
+  count: number,
+  options: PreloadCommandOptions,
+  secrets: HostSecrets | undefined,
+): DownloadManager {
   // Blocking I/O is fine, because the process does nothing else.
   useSyncIo()
   const { directory, ownDirectory, layout } = options
@@ -122,7 +128,7 @@ function createManager(catalog: Catalog, count: number, options: PreloadCommandO
             linkedModes: options.linkedModes ?? false,
             worker: false,
           },
-          { secrets: readSecrets(options) },
+          { secrets },
         ),
       ),
   )

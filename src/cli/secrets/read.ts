@@ -11,13 +11,7 @@ import { decodeText } from '../../util/decode.js'
 import { texts } from '../language.js'
 import { parseCookieFile } from './cookie-file.js'
 import { parseNetrc } from './netrc.js'
-
-/** Options that name secrets of the user. */
-export interface SecretOptions {
-  /** A file, or an empty text for the usual one. */
-  netrc?: string | undefined
-  cookies?: string | undefined
-}
+import type { SecretOptions } from './options.js'
 
 /** Largest file, in bytes. */
 const maxBytes = 4_000_000
@@ -25,11 +19,9 @@ const maxBytes = 4_000_000
 /**
  * Reads the secrets that the options name.
  *
- * @returns undefined if they name none.
  * @throws UsageError when a file can't be read or understood. It quotes nothing of the file.
  */
-export function readSecrets({ netrc, cookies }: SecretOptions): HostSecrets | undefined {
-  if (netrc === undefined && cookies === undefined) return undefined
+export function readSecrets({ netrc, cookies }: SecretOptions): HostSecrets {
   return {
     netrc: netrc === undefined ? [] : parseNetrc(textOf('--netrc', netrc === '' ? netrcFile() : netrc)),
     cookies: cookies === undefined ? [] : cookiesIn(cookies),
