@@ -16,20 +16,21 @@ const alone = [
 
 /**
  * The same promises in more places: other frameworks and older versions, every call of a file system, whole programs where
- * their parts are tested already. They would be half of `npm test`; `npm run test:more` and CI run them.
+ * their parts are tested already. They would be two thirds of `npm test`; `npm run test:more` runs them, before each release.
  */
 const more = {
   alone: ['test/faults/{concurrency-failing,concurrency-storm}.test.ts'],
   browser: [
     'test/elements/{embed,firefox,restart}.test.ts',
-    'test/frontends/{examples,getting-started,polling}.test.ts',
+    'test/frontends/{bindings,examples,getting-started,polling}.test.ts',
   ],
   others: [
     'test/catalog/restart.test.ts',
-    'test/cli/{preload-tip,stop}.test.ts',
-    'test/contract/{express4,fastify,hono,koa,koa2}.test.ts',
-    'test/engine/{nginx-tls,worker}.test.ts',
-    'test/faults/{death-publish,disk-filling,disk-io,disk-mounts,ssrf-network}.test.ts',
+    'test/cli/{cache,completion,extras,language,list,preload-tip,stop}.test.ts',
+    'test/contract/{express4,fastify,hono,koa,koa2,node}.test.ts',
+    'test/engine/{adapting,nginx,nginx-tls,worker}.test.ts',
+    'test/faults/{death-power-cut,death-publish,network-unreachable,ssrf-network}.test.ts',
+    'test/faults/disk-{busy,courtesy,filling,io,mounts}.test.ts',
     'test/http/ssrf.test.ts',
     'test/layouts/process.test.ts',
     'test/manager/group-faults.test.ts',
