@@ -67,6 +67,8 @@ export class GroupEntry implements GroupFile {
   size: number | null
   /** Digest from the source. */
   readonly expected: string | null
+  /** See {@link GroupFileRecord}. */
+  readonly revision: string | undefined
   state: DownloadState
   downloaded: number
   /** Size and digest of the file when it was last found valid. */
@@ -84,6 +86,7 @@ export class GroupEntry implements GroupFile {
     this.isRefused = init.refused !== undefined
     this.size = init.size ?? null
     this.expected = init.sha256 ?? null
+    this.revision = init.revision
     this.stamp = init.stamp ?? null
     this.fetched = init.fetched ?? false
     this.stale = init.stale ?? false
@@ -119,11 +122,12 @@ export class GroupEntry implements GroupFile {
   }
 
   toRecord(): GroupFileRecord {
-    const { filename: path, size, expected, stamp, downloaded, failure, blob } = this
+    const { filename: path, size, expected, revision, stamp, downloaded, failure, blob } = this
     return {
       path,
       ...(size === null ? {} : { size }),
       ...(expected === null ? {} : { sha256: expected }),
+      ...(revision === undefined ? {} : { revision }),
       ...(this.isDone ? { done: true } : downloaded === 0 ? {} : { downloaded }),
       ...(stamp === null ? {} : { stamp }),
       ...(this.fetched ? { fetched: true } : {}),

@@ -34,6 +34,8 @@ const groupFile = z.object({
   /** Size and digest from the source. */
   size: bytes.optional(),
   sha256: hex256.optional(),
+  /** Revision of this file alone; set if the source has one for each file, as object stores do. */
+  revision: z.string().min(1).optional(),
   /** The file exists under its name, complete and valid; it matches its stamp if there is one. */
   done: z.literal(true).optional(),
   stamp: fileStampSchema.optional(),

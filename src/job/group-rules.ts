@@ -213,18 +213,19 @@ export function commonRevision(files: readonly ResolvedFile[]): string | null {
  */
 export function merge(planned: readonly PlacedFile[], known: GroupRecord | null): Merged {
   const revision = commonRevision(planned.map(({ file }) => file))
-  const same = known !== null && revision === known.revision
   const byPath = new Map(known?.files.map((file) => [file.path, file]))
   const outdated: GroupFileRecord[] = []
   const files = planned.map(({ path, file }) => {
     const { size, sha256 } = file
-    const fresh: GroupFileInit = { path, size, sha256 }
+    const own = revision === null ? file.revision : undefined
+    const fresh: GroupFileInit = { path, size, sha256, ...(own === undefined ? {} : { revision: own }) }
     const old = byPath.get(path)
     byPath.delete(path)
     // Without a digest, only the revision can tell whether an existing file is a different one.
     const possiblyStale = { ...fresh, stale: true as const }
     if (old === undefined) return sha256 === undefined && file.revision !== undefined ? possiblyStale : fresh
-    if (isSame(old, file, same)) {
+    const before = old.revision ?? known?.revision ?? undefined
+    if (isSame(old, file, before === file.revision)) {
       const { done, stamp, fetched, stale, downloaded } = old
       return { ...fresh, done, stamp, fetched, stale, downloaded }
     }

@@ -64,6 +64,26 @@ describe('a group that is asked for again', () => {
     expect(again.files).toEqual([expect.objectContaining({ path: 'a', stale: true })])
   })
 
+  it('goes by the revision of each file where a source has one for each', () => {
+    const entries = [
+      { path: 'a', size: 1, revision: 'e1', done: true as const },
+      { path: 'b', size: 1, revision: 'e2', done: true as const },
+    ]
+    const now = [file('a', { size: 1, revision: 'e1' }), file('b', { size: 1, revision: 'e3' })]
+    const merged = merge(placed(now), known(null, entries))
+    expect(merged.revision).toBeNull()
+    expect(merged.files).toMatchObject([
+      { path: 'a', revision: 'e1', done: true },
+      { path: 'b', revision: 'e3', stale: true },
+    ])
+    expect(merged.files[1]).not.toHaveProperty('done')
+    // The only file, or files that happen to have the same one, keep it as the revision of the group.
+    const alone = merge(placed([file('a', { size: 1, revision: 'e1' })]), known(null, entries))
+    expect(alone).toMatchObject({ revision: 'e1', files: [{ done: true }] })
+    const more = merge(placed(now), known('e1', [{ path: 'a', size: 1, done: true }]))
+    expect(more.files[0]).toMatchObject({ revision: 'e1', done: true })
+  })
+
   it('goes by the size where a source has neither revision nor digest', () => {
     const old = known(null, [{ path: 'a', size: 1, done: true }])
     expect(merge(placed([file('a', { size: 1 })]), old).files[0]).toMatchObject({ done: true })
@@ -96,8 +116,8 @@ describe('a group', () => {
     expect(merged).toEqual({
       revision: null,
       files: [
-        { path: 'a', stale: true },
-        { path: 'b', size: 2, sha256: digest('b') },
+        { path: 'a', revision: 'r1', stale: true },
+        { path: 'b', size: 2, sha256: digest('b'), revision: 'r1' },
         { path: 'c', size: 3 },
       ],
       outdated: [],
