@@ -12,6 +12,7 @@ import type { RemoteGrant } from '../net/address-policy.js'
 import type { HostWait } from '../net/host-gate.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
+import { withoutSignature } from '../util/signed-url.js'
 
 /** Everything that a transfer needs to know. */
 export interface TransferSpec {
@@ -35,6 +36,8 @@ export interface TransferSpec {
   size: number | null
   /** Headers of the caller, sent to the origin of `url` only. */
   headers: Record<string, string>
+  /** Headers for the origins of further addresses, by origin. Default: none. */
+  otherHeaders?: Readonly<Record<string, Record<string, string>>> | undefined
   /** A source named `url` and `headers`, and can be asked again when they have expired. Default false. */
   renewable?: boolean
   /** Maximum number of connections for this file. */
@@ -178,9 +181,12 @@ export interface TransferEngine {
 
 // ---- The addresses of one file: `url` and its mirrors. Pure.
 
-/** Identifies an address in a journal without revealing it, because it may contain credentials. */
+/**
+ * Identifies an address in a journal without revealing it, because it may contain credentials. An address that was signed
+ * again remains the same one.
+ */
 export function mirrorId(url: string): string {
-  return createHash('sha256').update(url).digest('hex').slice(0, 16)
+  return createHash('sha256').update(withoutSignature(url)).digest('hex').slice(0, 16)
 }
 
 /** All addresses of a file without duplicates, `url` first. */
@@ -188,12 +194,18 @@ export function addressesOf({ url, urls }: { url: string; urls?: readonly string
   return urls === undefined || urls.length === 0 ? [url] : [...new Set([url, ...urls])]
 }
 
-/** The caller's headers, for an address with the origin of the first one; none for any other. */
+/** The URL for a journal. What a source has signed is kept without the signature, which the source can make again. */
+export function journalUrl({ url, renewable = false }: Pick<TransferSpec, 'url' | 'renewable'>): string {
+  return renewable ? withoutSignature(url) : url
+}
+
+/** The caller's headers, for an address with the origin of the first one; those of its own origin for any other. */
 export function headersFor(
   url: string,
-  first: { url: string; headers: Record<string, string> },
+  first: Pick<TransferSpec, 'url' | 'headers' | 'otherHeaders'>,
 ): Record<string, string> {
-  return new URL(url).origin === new URL(first.url).origin ? first.headers : {}
+  const { origin } = new URL(url)
+  return origin === new URL(first.url).origin ? first.headers : (first.otherHeaders?.[origin] ?? {})
 }
 
 // ---- The messages between an engine in a worker and the thread that started it. All can be structured-cloned.

@@ -23,6 +23,7 @@ import { PartFile } from './part/part-file.js'
 import { Restarts, StartOver, worthless } from './part/start-over.js'
 import {
   addressesOf,
+  journalUrl,
   mirrorId,
   type StopMode,
   strongerStop,
@@ -193,7 +194,7 @@ export class Transfer {
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
     const { untrusted = false } = this.#spec
     const { paths } = target
-    const init = { paths, url, sha256, identity, mirror, remote, untrusted, resume }
+    const init = { paths, url: journalUrl(this.#spec), sha256, identity, mirror, remote, untrusted, resume }
     const part = await PartFile.open(init).catch(nullIfMissing)
     // Another program has deleted it meanwhile.
     if (part === null) {
@@ -279,7 +280,8 @@ export class Transfer {
     if (target === null) throw new DownloadError('INTERNAL', 'There is no target to write to.')
     // Whether its bytes still belong to the file is decided by the answers to the requests for the missing ones.
     if (this.#kept !== null) return this.#kept.part
-    const { url, sha256, remote, untrusted = false } = this.#spec
+    const { sha256, remote, untrusted = false } = this.#spec
+    const url = journalUrl(this.#spec)
     const { identity } = first
     const { total } = identity
     requireAllowedSize(this.#spec, total)

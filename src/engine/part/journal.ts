@@ -17,7 +17,7 @@ import { parseRecords } from './live-journal.js'
 /** The journal of a part file. Version 1. */
 export interface Journal {
   version: 1
-  /** The URL as the caller gave it. */
+  /** The URL as the caller gave it; one that a source named has no signature. */
   url: string
   /** The digest that was expected when the part was created, or null. */
   sha256: string | null
