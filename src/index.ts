@@ -70,9 +70,12 @@ export { modelScope, type ModelScopeOptions } from './sources/modelscope.js'
 
 export { ollama } from './sources/ollama.js'
 
+export { s3, type S3Credentials, type S3Options } from './sources/storage/s3.js'
+
 export type {
   ApiAnswer,
   ApiRequest,
+  FileAddress,
   HubRepository,
   JsonAnswer,
   Resolution,

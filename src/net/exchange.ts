@@ -39,9 +39,11 @@ export interface Exchange {
   abort(): void
 }
 
-/** A GET request. */
+/** A request. */
 export interface ExchangeRequest {
   url: URL
+  /** Default: `GET`. */
+  method?: 'GET' | 'HEAD' | undefined
   headers: Readonly<Record<string, string>>
   /** Which proxy to use. A client of remote callers uses none from the environment. */
   proxy: ProxySetting

@@ -388,9 +388,9 @@ class UndiciExchange implements Exchange, Dispatcher.DispatchHandler {
     }
   }
 
-  #dispatch(dispatcher: Dispatcher, { url, headers }: ExchangeRequest): void {
+  #dispatch(dispatcher: Dispatcher, { url, headers, method = 'GET' }: ExchangeRequest): void {
     if (this.#over) return
-    dispatcher.dispatch({ origin: url.origin, path: url.pathname + url.search, method: 'GET', headers }, this)
+    dispatcher.dispatch({ origin: url.origin, path: url.pathname + url.search, method, headers }, this)
   }
 
   pause(): void {

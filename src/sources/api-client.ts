@@ -63,6 +63,7 @@ const tellMs = 1_000
 /** How to make one attempt of a request. */
 interface Attempt {
   limit: ReadLimit
+  method: ApiRequest['method']
   /** Headers besides those of the caller. */
   own: Readonly<Record<string, string>>
   timeoutMs: number
@@ -84,6 +85,11 @@ export class Api {
       accept: 'application/json',
     })
     return { ...answer, json: await jsonOf(answer) }
+  }
+
+  /** See `ResolveContext.fetchText`. */
+  fetchText(url: string | URL, request: ApiRequest = {}): Promise<ApiAnswer> {
+    return this.#requestWithRetries(url, request, request.maxBytes ?? defaultMaxBytes, {})
   }
 
   /** See `ResolveContext.fetchHead`. */
@@ -123,7 +129,8 @@ export class Api {
         : growingTimeout(this.#init.timeoutMs, silences)
       // The host that answered last; with redirects it need not be that of the URL.
       const last = { origin: hop.url.origin }
-      const outcome = await this.#follow(hop, request, { limit, own, timeoutMs, last }).catch(toDownloadError)
+      const attempt = { limit, method: request.method, own, timeoutMs, last }
+      const outcome = await this.#follow(hop, request, attempt).catch(toDownloadError)
       throwIfAborted(signal)
       if (!(outcome instanceof DownloadError)) return outcome
       if (brief || !outcome.retryable || isRepeated(outcome, before)) throw outcome
@@ -140,8 +147,8 @@ export class Api {
       state = next.state
       failedAt = failure.now
       if (next.verdict.kind === 'give-up') throw outcome
-      const { attempt, delayMs } = next.verdict
-      onRetry?.(outcome, attempt, delayMs)
+      const { delayMs } = next.verdict
+      onRetry?.(outcome, next.verdict.attempt, delayMs)
       await clock.sleep(delayMs, signal)
       throwIfAborted(signal)
     }
@@ -159,7 +166,8 @@ export class Api {
       await this.#waitForHost(hop.url)
       const { answer: got, head } = await this.#exchange(hop, attempt)
       const answer = limit === 'own-head' ? { ...got, headers: { ...hopHeaders, ...got.headers } } : got
-      if (isRedirect(answer.status)) {
+      const isAccepted = request.accept?.includes(answer.status) === true
+      if (isRedirect(answer.status) && !isAccepted) {
         const next = followRedirect(hop, head, tuning.maxRedirects, clock.wallNow())
         if (limit === 'own-head' && next.url.origin !== hop.url.origin) return answer
         hop = next
@@ -170,7 +178,7 @@ export class Api {
         continue
       }
       const { status } = answer
-      if ((status >= 200 && status < 300) || request.accept?.includes(status) === true) {
+      if ((status >= 200 && status < 300) || isAccepted) {
         gate.noteServed(origin, clock.now())
         return answer
       }
@@ -195,7 +203,7 @@ export class Api {
 
   #exchange(
     hop: Hop,
-    { limit, own, timeoutMs }: Attempt,
+    { limit, method, own, timeoutMs }: Attempt,
   ): Promise<{ answer: ApiAnswer; head: ResponseHead }> {
     const { http, proxy, clock, signal, brief = false } = this.#init
     // Bodies are small, so compression isn't worth a decoder.
@@ -249,7 +257,7 @@ export class Api {
           }, briefConnectMs)
         : null
       const exchange = http.exchange(
-        { url: hop.url, headers, proxy },
+        { url: hop.url, method, headers, proxy },
         {
           onSent: () => connecting?.cancel(),
           onHead: (got) => {

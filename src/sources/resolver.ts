@@ -18,6 +18,7 @@ import { selector } from './globs.js'
 import { huggingFace } from './huggingface.js'
 import { modelScope } from './modelscope.js'
 import { ollama } from './ollama.js'
+import { s3 } from './storage/s3.js'
 import {
   type ApiAnswer,
   type ApiRequest,
@@ -166,6 +167,7 @@ export class Resolver {
       exclude,
       revision,
       fetchJson: (url, options) => api.fetchJson(url, options),
+      fetchText: (url, options) => api.fetchText(url, options),
       fetchHead: (url, options) => api.fetchHead(url, options),
       readTextFile: tokens ? readTextFile : () => Promise.resolve(null),
     }
@@ -222,6 +224,9 @@ export class Resolver {
 
 /** The variables from which the built-in sources take tokens, or the paths of files with tokens. */
 const tokenVariables: ReadonlySet<string> = new Set([
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
   'GH_TOKEN',
   'GITHUB_TOKEN',
   'HF_TOKEN',
@@ -262,5 +267,5 @@ async function readTextFile(path: string): Promise<string | null> {
 
 /** Creates a registry of the host's sources and the built-in ones. */
 export function sourceRegistry(own: readonly Source[] = []): SourceRegistry {
-  return new SourceRegistry(own, [huggingFace(), modelScope(), gitHub(), ollama()])
+  return new SourceRegistry(own, [huggingFace(), modelScope(), gitHub(), ollama(), s3()])
 }

@@ -36,6 +36,11 @@ export interface ResolvedFile {
   size?: number | undefined
   /** Lower-case hex SHA-256 of the content, if the source states it. */
   sha256?: string | undefined
+  /**
+   * Further digests of the content that the source states, each written as `algorithm:hex`, such as `blake3:…`. Default:
+   * none.
+   */
+  digests?: readonly string[] | undefined
   /** Revision that the file belongs to, such as a commit. The same revision must always have the same content. */
   revision?: string | undefined
   /**
@@ -53,6 +58,16 @@ export interface ResolvedFile {
    * stored.
    */
   headers: Readonly<Record<string, string>>
+  /** Headers for the origins of the other `urls`, by origin, under the same rules. Default: none. */
+  otherHeaders?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined
+}
+
+/** An address of a file, with the headers that it needs. */
+export interface FileAddress {
+  /** An http or https URL. */
+  url: string
+  /** Sent to the origin of `url` only. */
+  headers: Readonly<Record<string, string>>
 }
 
 /** What a ref resolves to. */
@@ -66,11 +81,16 @@ export interface Resolution {
   files: readonly ResolvedFile[]
 }
 
-/** How a metadata request differs from a plain GET that accepts JSON. */
+/** How a metadata request differs from a plain GET. */
 export interface ApiRequest {
+  /** Default: `GET`. A response to `HEAD` has no body. */
+  method?: 'GET' | 'HEAD'
   /** Sent only to the origin of the URL; dropped when a redirect leads to another origin. */
   headers?: Readonly<Record<string, string>>
-  /** Statuses other than 2xx that are not errors, such as 401 for a source that then requests a token. */
+  /**
+   * Statuses other than 2xx that are not errors, such as 401 for a source that then requests a token. A redirect among
+   * them is returned instead of being followed.
+   */
   accept?: readonly number[]
   /**
    * Maximum size of the body, in bytes; a larger one is an error. Default 16 MiB. JSON is parsed in slices, and one
@@ -138,6 +158,13 @@ export interface ResolveContext {
    */
   fetchJson(url: string | URL, request?: ApiRequest): Promise<JsonAnswer>
   /**
+   * Like {@link ResolveContext.fetchJson}, for a body of any other kind, such as XML. Unlike there, no `Accept` is sent
+   * unless `request` has one.
+   *
+   * @throws DownloadError in the same cases, except that any text is valid.
+   */
+  fetchText(url: string | URL, request?: ApiRequest): Promise<ApiAnswer>
+  /**
    * Requests the first byte with GET and returns the status and headers without the body. Redirects are
    * followed within the origin only; one that leads to another origin, such as a CDN, is returned as the
    * response. The returned headers include the `x-` headers of the redirects before it.
@@ -200,6 +227,13 @@ export interface Source {
    * has put there are not found while the source can't be reached.
    */
   cachedFile?(ref: string): CachedRef | null
+  /**
+   * The address of the only file that a ref stands for, made from the ref alone, without a request; so whether the file
+   * exists is not known. Only for sources that can be a mirror of others, as object stores can.
+   *
+   * @throws DownloadError `INVALID_URL` and `INVALID_OPTIONS`, as {@link resolve}.
+   */
+  address?(ref: string, context: ResolveContext): Promise<FileAddress>
   /**
    * Whether the environment forbids requests to this source, as `HF_HUB_OFFLINE` does for the Hugging Face hub. It
    * counts only where neither the download nor its manager sets `offline`. Default: it does not.

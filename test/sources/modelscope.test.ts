@@ -127,6 +127,7 @@ describe('ModelScope', () => {
           asked.push({ url: String(url), headers: request?.headers })
           return { status: 200, headers: {}, url: String(url), text: '', json: list(files).body }
         },
+        fetchText: () => Promise.reject(new Error('not asked for')),
         fetchHead: () => Promise.reject(new Error('not asked for')),
         readTextFile: async () => null,
       }

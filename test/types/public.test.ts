@@ -47,6 +47,7 @@ it('the package exports exactly these values', () => {
     'isDownloadError',
     'modelScope',
     'ollama',
+    's3',
   ])
 })
 
