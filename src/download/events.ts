@@ -22,6 +22,8 @@ export interface DownloadEvents {
    * An attempt failed with an error that may be temporary; the next one follows after `delayMs` milliseconds.
    */
   retrying: (event: { download: Download; error: DownloadError; attempt: number; delayMs: number }) => void
+  /** The source has been asked, and bytes are being fetched; for a group also after some of its files were verified. */
+  downloading: (event: { download: Download }) => void
   /** All bytes have arrived and are being verified. */
   verifying: (event: { download: Download }) => void
   /** The file exists under its final name. */
@@ -37,6 +39,15 @@ export interface DownloadEvents {
    * download is removed, and `removed` follows.
    */
   evicted: (event: { download: Download; bytes: number; neededFor: Download }) => void
+  /**
+   * In a cluster: this instance goes on with the download of another one, which has died or lost its lease. `from` names
+   * that instance if it is known.
+   */
+  takenOver: (event: { download: Download; from: string | null }) => void
+  /** In a cluster: this instance could not renew its lease of the download in time, and has stopped to write. */
+  leaseLost: (event: { download: Download }) => void
+  /** In a cluster: a write of this instance was refused, because another one owns the download by now. */
+  writeFenced: (event: { download: Download }) => void
   /** A message for users; `download` is missing when it concerns the manager. */
   log: (event: LogEvent) => void
 }

@@ -33,7 +33,10 @@ export function downloadEvents(manager: DownloadManager, voice: Voice): SseSourc
 
 type Publish = (message: SseMessage) => void
 
-function listenersFor(publish: Publish, voice: Voice): Omit<DownloadEvents, 'evicted'> {
+/** What a page learns by other events, and what concerns operators alone. */
+type Unsent = 'evicted' | 'takenOver' | 'leaseLost' | 'writeFenced'
+
+function listenersFor(publish: Publish, voice: Voice): Omit<DownloadEvents, Unsent> {
   /** Last published state of each unsettled download. */
   const published = new Map<string, DownloadState>()
 
@@ -66,13 +69,13 @@ function listenersFor(publish: Publish, voice: Voice): Omit<DownloadEvents, 'evi
     started: moved,
     resumed: moved,
     paused: moved,
+    downloading: moved,
     verifying: moved,
     completed: moved,
     failed: moved,
     canceled: moved,
     progress: ({ download }) => {
-      // No other event reports the change to `downloading`. The end of the download has its own event, after
-      // this one.
+      // The end of the download has its own event, after this one.
       if (!isSettled(download.state)) publishState(download)
       publishDownload('progress', download)
     },

@@ -399,7 +399,7 @@ export class DownloadRun {
     const { download, emitter } = this.#init
     if (download.state === phase || !isActive(download.state)) return
     download.move(phase)
-    if (phase === 'verifying') emitter.emit('verifying', { download })
+    if (phase !== 'resolving') emitter.emit(phase, { download })
     download.wake()
   }
 

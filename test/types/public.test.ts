@@ -114,12 +114,16 @@ it('events carry their types', () => {
     | 'paused'
     | 'resumed'
     | 'retrying'
+    | 'downloading'
     | 'verifying'
     | 'completed'
     | 'failed'
     | 'canceled'
     | 'removed'
     | 'evicted'
+    | 'takenOver'
+    | 'leaseLost'
+    | 'writeFenced'
     | 'log'
   >()
   const listen = (manager: DownloadManager) => {
