@@ -10,6 +10,7 @@ import { FoundConnections } from './fetch/connection-ramp.js'
 import { TokenBucket } from './fetch/rate-limit.js'
 import { HashService } from './hash/hasher.js'
 import { batchPools } from './part/batch-writer.js'
+import { LoopMeter } from './report.js'
 import type { TransferEngine, TransferEvent, TransferHandle, TransferSpec } from './protocol.js'
 import { Shares, type TransferResources } from './shared.js'
 import { Transfer } from './transfer.js'
@@ -59,7 +60,9 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     found: new FoundConnections(),
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null, clock),
   }
+  const meter = new LoopMeter()
   return {
+    report: (measure) => Promise.resolve({ thread: 'host', loopDelay: measure ? meter.read() : null }),
     start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {
       const transfer = new Transfer(spec, shared, listener)
       void transfer.run()

@@ -167,12 +167,34 @@ export interface TransferHandle {
   send(command: TransferCommand): void
 }
 
+/** How late the event loop of a thread was, in seconds. */
+export interface LoopDelay {
+  mean: number
+  p99: number
+  max: number
+}
+
+/** How the thread of an engine is doing. */
+export interface EngineReport {
+  /** Whether the engine has a thread of its own, or works in that of the host. */
+  thread: 'worker' | 'host'
+  /** Since the last report that measured; null in the first one, and where it can't be measured. */
+  loopDelay: LoopDelay | null
+}
+
 /** Runs transfers, in this thread or in a worker. */
 export interface TransferEngine {
   /** Starts a transfer. `listener` is called asynchronously, never from inside `start`. */
   start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle
   /** Starts the worker ahead of the first transfer. */
   prepare?(): void
+  /**
+   * Resolves when the engine is able to start transfers and answers.
+   *
+   * @param measure - whether to measure the event loop of its thread, from the first such call on.
+   * @throws DownloadError `INTERNAL` when it does not answer within five seconds.
+   */
+  report?(measure: boolean): Promise<EngineReport>
   /** Sets the limit for all transfers together, in bytes per second; null for none. */
   setMaxBytesPerSecond(limit: number | null): void
   /** Closes sockets and workers. Running transfers must have been stopped before. */
@@ -229,6 +251,8 @@ export type WorkerRequest =
   | { type: 'limit'; maxBytesPerSecond: number | null }
   /** A server asked a request for metadata to wait. */
   | { type: 'wait'; wait: HostWait }
+  /** Asks for a report. */
+  | { type: 'report'; id: number; measure: boolean }
   | { type: 'close' }
 
 /** From the worker. */
@@ -240,4 +264,5 @@ export type WorkerReply =
   | { type: 'log'; level: 'warn'; message: string }
   /** A server asked a transfer to wait. */
   | { type: 'wait'; wait: HostWait }
+  | { type: 'report'; id: number; loopDelay: LoopDelay | null }
   | { type: 'closed' }

@@ -57,6 +57,9 @@ port.on('message', (request: WorkerRequest) => {
     case 'wait':
       gates.take(request.wait, systemClock.now())
       return
+    case 'report':
+      void report(request)
+      return
     case 'close':
       void engine.close().finally(() => {
         flush()
@@ -75,6 +78,11 @@ function start({ id, spec }: WorkerRequest & { type: 'start' }): void {
     waiting.push([id, event])
   })
   handles.set(id, handle)
+}
+
+async function report({ id, measure }: WorkerRequest & { type: 'report' }): Promise<void> {
+  const { loopDelay = null } = (await engine.report?.(measure)) ?? {}
+  reply({ type: 'report', id, loopDelay })
 }
 
 function flush(): void {

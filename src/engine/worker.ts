@@ -8,7 +8,9 @@ import { isInArchive } from '../util/archives.js'
 import { systemClock } from '../util/clock.js'
 import { runtime } from '../util/runtime.js'
 import type { EngineOptions } from './engine.js'
+import { PendingReports } from './report.js'
 import {
+  type EngineReport,
   type StopMode,
   strongerStop,
   type TransferCommand,
@@ -61,12 +63,14 @@ export class WorkerEngine implements TransferEngine {
   #isInArchive = false
   #exitReason = 'it exited unexpectedly'
   #onClosed: (() => void) | null = null
+  readonly #reports: PendingReports
   readonly #gates: HostGates
   readonly #forgetGates: () => void
 
   constructor(options: WorkerEngineOptions) {
     this.#options = options
     this.#limit = options.maxBytesPerSecond ?? null
+    this.#reports = new PendingReports(options.clock ?? systemClock)
     this.#gates = options.gates ?? new HostGates()
     this.#forgetGates = this.#gates.onWait((wait) => {
       this.#post({ type: 'wait', wait })
@@ -87,6 +91,14 @@ export class WorkerEngine implements TransferEngine {
 
   prepare(): void {
     if (this.#fallback === null && this.#worker === null) this.#startWorker()
+  }
+
+  async report(measure: boolean): Promise<EngineReport> {
+    this.prepare()
+    if (this.#fallback?.report !== undefined) return await this.#fallback.report(measure)
+    return await this.#reports.ask((id) => {
+      this.#post({ type: 'report', id, measure })
+    })
   }
 
   setMaxBytesPerSecond(limit: number | null): void {
@@ -203,6 +215,9 @@ export class WorkerEngine implements TransferEngine {
       case 'wait':
         this.#gates.take(message.wait, this.#now())
         return
+      case 'report':
+        this.#reports.answer(message.id, message.loopDelay)
+        return
       case 'closed':
         this.#onClosed?.()
     }
@@ -216,6 +231,7 @@ export class WorkerEngine implements TransferEngine {
     const thread = this.#thread
     this.#worker = null
     this.#thread = null
+    this.#reports.fail(this.#exitReason)
     if (this.#onClosed !== null) {
       this.#onClosed()
       return

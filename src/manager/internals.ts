@@ -3,6 +3,7 @@ import type { Destinations, Place } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import type { ValidatedRequest } from '../download/request.js'
+import type { EngineReport } from '../engine/protocol.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import type { HostSecrets } from '../net/host-secrets.js'
 import type { SourceRegistry } from '../sources/source.js'
@@ -36,6 +37,8 @@ export interface ManagerInternals {
   readonly holderOf: (place: Place) => Download | undefined
   /** Keeps downloads from being evicted, until the returned function is called. */
   readonly protect: (isProtected: (download: Download) => boolean) => () => void
+  /** Asks the engine for a report; see `TransferEngine.report`. Null if it has none. */
+  readonly report: (measure: boolean) => Promise<EngineReport | null>
   /** Whether somebody keeps a download from being evicted by `protect`. */
   readonly isProtected: (download: Download) => boolean
 }

@@ -110,6 +110,7 @@ export class DownloadManager extends ManagerFiles {
       holderOf: (place) => this.#registry.holderOf(place),
       protect: (isProtected) => this.#space.protect(isProtected),
       isProtected: (download) => this.#space.isProtected(download),
+      report: async (measure) => (await this.#engine.report?.(measure)) ?? null,
     }
     const shared = { clock, secrets }
     const { engine, resolver, tuning } = createServices(this.#options, sources, shared, (level, message) => {

@@ -157,6 +157,14 @@ describe('the worker', () => {
     expect(warnings).toEqual([])
   })
 
+  it('reports that it is up, and how late its event loop was', async () => {
+    const engine = start()
+    await expect(engine.report(true)).resolves.toEqual({ thread: 'worker', loopDelay: null })
+    await waitFor(async () => (await engine.report(true)).loopDelay !== null, 'a measurement')
+    await engine.close()
+    await expect(start(null).report(true)).resolves.toMatchObject({ thread: 'host' })
+  })
+
   it('takes commands: a limit, a stop', async () => {
     const from = await origin()
     const slow = run(start(), from, { maxBytesPerSecond: 64 * 1024 })
