@@ -126,7 +126,11 @@ export default defineConfig(
         'error',
         ...['timers', 'timers/promises', 'perf_hooks']
           .flatMap((name) => [name, `node:${name}`])
-          .map((name) => ({ name, allowImportNames: ['setImmediate', 'monitorEventLoopDelay'], message: useClock })),
+          .map((name) => ({
+            name,
+            allowImportNames: ['setImmediate', 'monitorEventLoopDelay'],
+            message: useClock,
+          })),
       ],
     },
   },
