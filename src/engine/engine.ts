@@ -61,11 +61,21 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     bucket: new TokenBucket(options.maxBytesPerSecond ?? null, clock),
   }
   const meter = new LoopMeter()
+  const running = new Set<Transfer>()
+  /** What transfers that have ended had received. */
+  let endedBytes = 0
   return {
-    report: (measure) => Promise.resolve({ thread: 'host', loopDelay: measure ? meter.read() : null }),
+    report: (measure) => {
+      const receivedBytes = [...running].reduce((sum, transfer) => sum + transfer.receivedBytes, endedBytes)
+      return Promise.resolve({ thread: 'host', loopDelay: measure ? meter.read() : null, receivedBytes })
+    },
     start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {
       const transfer = new Transfer(spec, shared, listener)
-      void transfer.run()
+      running.add(transfer)
+      void transfer.run().finally(() => {
+        running.delete(transfer)
+        endedBytes += transfer.receivedBytes
+      })
       return transfer
     },
     setMaxBytesPerSecond(limit) {

@@ -180,6 +180,8 @@ export interface EngineReport {
   thread: 'worker' | 'host'
   /** Since the last report that measured; null in the first one, and where it can't be measured. */
   loopDelay: LoopDelay | null
+  /** Bytes received over the network since the engine was started. */
+  receivedBytes: number
 }
 
 /** Runs transfers, in this thread or in a worker. */
@@ -189,12 +191,12 @@ export interface TransferEngine {
   /** Starts the worker ahead of the first transfer. */
   prepare?(): void
   /**
-   * Resolves when the engine is able to start transfers and answers.
+   * Resolves when the engine answers; with null if it has not been started yet.
    *
    * @param measure - whether to measure the event loop of its thread, from the first such call on.
    * @throws DownloadError `INTERNAL` when it does not answer within five seconds.
    */
-  report?(measure: boolean): Promise<EngineReport>
+  report?(measure: boolean): Promise<EngineReport | null>
   /** Sets the limit for all transfers together, in bytes per second; null for none. */
   setMaxBytesPerSecond(limit: number | null): void
   /** Closes sockets and workers. Running transfers must have been stopped before. */
@@ -264,5 +266,5 @@ export type WorkerReply =
   | { type: 'log'; level: 'warn'; message: string }
   /** A server asked a transfer to wait. */
   | { type: 'wait'; wait: HostWait }
-  | { type: 'report'; id: number; loopDelay: LoopDelay | null }
+  | { type: 'report'; id: number; report: Omit<EngineReport, 'thread'> }
   | { type: 'closed' }

@@ -73,12 +73,12 @@ export class PendingReports {
   }
 
   /** Passes on the answer of the worker. */
-  answer(id: number, loopDelay: LoopDelay | null): void {
+  answer(id: number, report: Omit<EngineReport, 'thread'>): void {
     const waiting = this.#waiting.get(id)
     if (waiting === undefined) return
     this.#waiting.delete(id)
     waiting.timer.cancel()
-    waiting.resolve({ thread: 'worker', loopDelay })
+    waiting.resolve({ thread: 'worker', ...report })
   }
 
   /** Rejects all requests, because the worker has exited. */

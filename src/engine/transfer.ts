@@ -79,6 +79,11 @@ export class Transfer {
     this.#retryBudget = new RetryBudget(shared.tuning, shared.clock.now())
   }
 
+  /** Bytes received over the network so far. */
+  get receivedBytes(): number {
+    return this.#fetchedBytes + (this.#fetcher?.fetchedBytes ?? 0)
+  }
+
   /** Handles a command of the manager. */
   send(command: TransferCommand): void {
     if (command.type === 'limit') this.#share.bucket.limit = command.maxBytesPerSecond

@@ -81,8 +81,8 @@ function start({ id, spec }: WorkerRequest & { type: 'start' }): void {
 }
 
 async function report({ id, measure }: WorkerRequest & { type: 'report' }): Promise<void> {
-  const { loopDelay = null } = (await engine.report?.(measure)) ?? {}
-  reply({ type: 'report', id, loopDelay })
+  const { loopDelay = null, receivedBytes = 0 } = (await engine.report?.(measure)) ?? {}
+  reply({ type: 'report', id, report: { loopDelay, receivedBytes } })
 }
 
 function flush(): void {

@@ -93,9 +93,9 @@ export class WorkerEngine implements TransferEngine {
     if (this.#fallback === null && this.#worker === null) this.#startWorker()
   }
 
-  async report(measure: boolean): Promise<EngineReport> {
-    this.prepare()
+  async report(measure: boolean): Promise<EngineReport | null> {
     if (this.#fallback?.report !== undefined) return await this.#fallback.report(measure)
+    if (this.#worker === null) return null
     return await this.#reports.ask((id) => {
       this.#post({ type: 'report', id, measure })
     })
@@ -216,7 +216,7 @@ export class WorkerEngine implements TransferEngine {
         this.#gates.take(message.wait, this.#now())
         return
       case 'report':
-        this.#reports.answer(message.id, message.loopDelay)
+        this.#reports.answer(message.id, message.report)
         return
       case 'closed':
         this.#onClosed?.()

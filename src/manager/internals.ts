@@ -37,7 +37,7 @@ export interface ManagerInternals {
   readonly holderOf: (place: Place) => Download | undefined
   /** Keeps downloads from being evicted, until the returned function is called. */
   readonly protect: (isProtected: (download: Download) => boolean) => () => void
-  /** Asks the engine for a report; see `TransferEngine.report`. Null if it has none. */
+  /** Asks the engine for a report; see `TransferEngine.report`. */
   readonly report: (measure: boolean) => Promise<EngineReport | null>
   /** Whether somebody keeps a download from being evicted by `protect`. */
   readonly isProtected: (download: Download) => boolean

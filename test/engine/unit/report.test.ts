@@ -30,6 +30,7 @@ describe('the reports of a worker', () => {
   const clock = new ManualClock()
   const reports = new PendingReports(clock)
   const asked: number[] = []
+  const nothing = { loopDelay: null, receivedBytes: 0 }
   const ask = () => reports.ask((id) => asked.push(id))
   afterEach(() => {
     asked.length = 0
@@ -37,11 +38,11 @@ describe('the reports of a worker', () => {
 
   it('reach those who asked for them', async () => {
     const [first, second] = [ask(), ask()]
-    const loopDelay = { mean: 0, p99: 0.1, max: 0.2 }
-    reports.answer(asked[1] ?? 0, loopDelay)
-    await expect(second).resolves.toEqual({ thread: 'worker', loopDelay })
-    reports.answer(asked[0] ?? 0, null)
-    await expect(first).resolves.toEqual({ thread: 'worker', loopDelay: null })
+    const measured = { loopDelay: { mean: 0, p99: 0.1, max: 0.2 }, receivedBytes: 5 }
+    reports.answer(asked[1] ?? 0, measured)
+    await expect(second).resolves.toEqual({ thread: 'worker', ...measured })
+    reports.answer(asked[0] ?? 0, nothing)
+    await expect(first).resolves.toEqual({ thread: 'worker', ...nothing })
   })
 
   it('are missed after five seconds, and an answer after that is for nobody', async () => {
@@ -49,7 +50,7 @@ describe('the reports of a worker', () => {
     const missed = expect(report).rejects.toMatchObject({ code: 'INTERNAL', retryable: true })
     clock.advance(reportMs)
     await missed
-    reports.answer(asked[0] ?? 0, null)
+    reports.answer(asked[0] ?? 0, nothing)
   })
 
   it('fail with the worker', async () => {
