@@ -43,7 +43,9 @@ export {
   type CorsOptions,
   type Handler,
   type HandlerOptions,
+  type MetricsRegistry,
   type Permission,
+  type ProbeOptions,
   type RequestContext,
 } from './http/handler.js'
 

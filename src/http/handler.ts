@@ -27,6 +27,12 @@ import { createDashboard } from './dashboard.js'
 import { RecentLogs } from './download-logs.js'
 import { downloadEvents } from './download-events.js'
 import { openApiDocument } from './openapi.js'
+import {
+  type MetricsRegistry,
+  type OperationPage,
+  operationPages,
+  type ProbeOptions,
+} from './operation/pages.js'
 import { preloadEvents } from './preload-routes.js'
 import { isServerFault, jsonHeaders, problemHeaders, toProblem } from './problem.js'
 import { RefusedOrigins } from './refused-origins.js'
@@ -39,6 +45,8 @@ import { StoredFileLists, VerifyQueue } from './stored-files.js'
 export type { Action, Authorize, AuthorizeContext, Permission, RequestContext } from './access.js'
 
 export type { CorsOptions } from './cors.js'
+
+export type { MetricsRegistry, ProbeOptions } from './operation/pages.js'
 
 /**
  * Options of {@link createHandler}. `Native` is the type of the request object that `authorize` receives as
@@ -79,6 +87,16 @@ export interface HandlerOptions<Native = unknown> {
    * false.
    */
   ui?: boolean | string | undefined
+  /**
+   * Answer probes: `GET /healthz` (the process answers) and `GET /readyz` (the list of downloads is loaded and the engine
+   * answers; 503 until then). They answer everybody, and name nothing. Default false.
+   */
+  probes?: boolean | ProbeOptions | undefined
+  /**
+   * A registry of prom-client, to which `registerMetrics` of `model-downloader/metrics` may have added those of the
+   * manager. `GET /metrics` returns what is in it to callers with the permission `downloads:read`. Default: none.
+   */
+  metrics?: MetricsRegistry | undefined
   /**
    * Whether messages name the options of the command (`--cors`) instead of those above. Default false.
    *
@@ -127,6 +145,18 @@ const optionsSchema = z.object({
   authorize: z.custom<Authorize>((value) => typeof value === 'function', 'must be a function').optional(),
   maxQueued: z.number().int().min(0).default(10_000),
   ui: z.union([z.boolean(), z.string().min(1)], 'must be a boolean or the page').default(false),
+  probes: z
+    .union(
+      [z.boolean(), z.object({ whenPreloaded: z.boolean().optional() })],
+      'must be a boolean or an object',
+    )
+    .default(false),
+  metrics: z
+    .custom<MetricsRegistry>(
+      (value) => typeof value === 'object' && value !== null && 'metrics' in value && 'contentType' in value,
+      'must be a registry of prom-client',
+    )
+    .optional(),
   command: z.boolean().default(false),
 })
 
@@ -173,6 +203,13 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     dashboard: createDashboard(typeof ui === 'string' ? ui : null),
     document: () => (document ??= openApiDocument(served, base)),
   }
+  const pages = operationPages({
+    manager,
+    preloader,
+    probes: checked.probes,
+    metrics: checked.metrics ?? null,
+  })
+  const pageAt = (path: string) => (path.startsWith(base) ? pages.get(path.slice(base.length)) : undefined)
   const cors = new CorsPolicy(checked.cors)
   const refused = new RefusedOrigins(hostVoice)
 
@@ -186,6 +223,8 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
 
   const answer = async (request: Request, context: RequestContext, voice: Voice): Promise<Response> => {
     const url = new URL(request.url)
+    const page = pageAt(url.pathname)
+    if (page !== undefined) return await answerPage(page, request, context, voice)
     const here = routesAt(url.pathname)
     if (here === undefined) throw sentenceError('NOT_FOUND', 'nothingHere', [])
     if (authorize === undefined) requireLocal(request, context)
@@ -208,6 +247,21 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     const permission = async (action: Action): Promise<Permission> =>
       authorize === undefined || (await authorize(action, request, told))
     return await run(route, { services, request, permission, voice }, url, context)
+  }
+
+  const answerPage = async (
+    page: OperationPage,
+    request: Request,
+    context: RequestContext,
+    voice: Voice,
+  ): Promise<Response> => {
+    if (!page.open && authorize === undefined) requireLocal(request, context)
+    else if (!page.open) requireHost(request, context)
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return methodNotAllowed(request.method, ['GET', 'HEAD'], voice)
+    if (!page.open && authorize !== undefined)
+      await requirePermission(authorize, 'downloads:read', request, { ...context, native: context.native })
+    return await page.answer()
   }
 
   /** The reason goes to the log, since a browser keeps the response from the page that would show it. */
@@ -236,7 +290,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   }
 
   return Object.assign(handle, {
-    owns: (pathname: string) => routesAt(pathname) !== undefined,
+    owns: (pathname: string) => routesAt(pathname) !== undefined || pageAt(pathname) !== undefined,
     // With `authorize` or CORS, the complete request is needed.
     fastPath:
       authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base, hostVoice) : null,
