@@ -15,7 +15,7 @@ const browserRooms = ['client', 'elements', 'live']
 
 export default defineConfig(
   // The site has packages of its own, which are installed when it is built.
-  globalIgnores(['dist/', '.dist-*/', 'coverage/', '.cache/', 'models/', 'site/']),
+  globalIgnores(['scripts/wasm/', 'dist/', '.dist-*/', 'coverage/', '.cache/', 'models/', 'site/']),
   // No file excuses itself from a rule.
   { linterOptions: { noInlineConfig: true, reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,

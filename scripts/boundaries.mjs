@@ -33,7 +33,7 @@ export const rooms = [
 ]
 
 /** The order inside the engine. Files directly in `engine/` that are not listed here come before all of these. */
-const engineRooms = ['engine/fetch/', 'engine/part/', 'engine/hash/', 'engine/protocol.ts']
+const engineRooms = ['engine/fetch/', 'engine/xet/', 'engine/part/', 'engine/hash/', 'engine/protocol.ts']
 
 /** Pure logic: no input or output, so no built-in module. */
 const pure = new Set(
@@ -62,6 +62,10 @@ const pure = new Set(
     'engine/part/identity.ts',
     'engine/part/intervals.ts',
     'engine/part/live-journal.ts',
+    'engine/xet/chunk.ts',
+    'engine/xet/lz4.ts',
+    'engine/xet/plan.ts',
+    'engine/xet/sequence.ts',
     'files/stored.ts',
     'job/connection-budget.ts',
     'job/group-rules.ts',

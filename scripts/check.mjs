@@ -27,6 +27,7 @@ const gates = [
     'ESLint, with types and import boundaries',
     [...bin('eslint', 'bin/eslint.js'), '--max-warnings', '0', '.'],
   ],
+  ['wasm', 'the decoder in WebAssembly is built from its source', [...script('wasm.mjs'), '--check']],
   ['unused', 'nothing unused, nothing unlisted (knip)', bin('knip', 'bin/knip.js')],
   ['names', 'no exported name means two things', script('names.mjs')],
   ['docs', 'every public member is documented', script('tsdoc.mjs')],
