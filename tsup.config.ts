@@ -32,7 +32,7 @@ const unused = [
 
 /** What is built into the engine's worker: all of its packages, since an app may unpack it alone from its archive. */
 const engineParts = [
-  ...['content-disposition', 'ip-address', 'ipaddr.js', 'p-limit', 'smart-buffer', 'socks'],
+  ...['content-disposition', 'hash-wasm', 'ip-address', 'ipaddr.js', 'p-limit', 'smart-buffer', 'socks'],
   ...['undici', 'yocto-queue', 'zod'],
 ]
 /** The same of the command, but for the bars, which are loaded on terminals only. */

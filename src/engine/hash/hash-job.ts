@@ -1,7 +1,8 @@
 /** Hashing of one file, as used by both this thread and the hash worker, and the messages between them. */
-import { createHash } from 'node:crypto'
 import { fsError } from '../../disk/errors.js'
-import { DownloadError, type SerializedDownloadError } from '../../errors.js'
+import { DownloadError, type SerializedDownloadError, toDownloadError } from '../../errors.js'
+import type { DigestAlgorithm } from '../../util/digests.js'
+import { type Digests, type Hasher, hashersOf, loadHashers } from './algorithms.js'
 
 /** How much is read and hashed at a time, in bytes. Other files and messages are handled in between. */
 export const stepBytes = 1024 * 1024
@@ -12,22 +13,39 @@ const reportBytes = 16 * 1024 * 1024
 /** Messages from the service to its worker. `fd` is a number, because threads of one process share descriptors. */
 export type HashRequest =
   /** `reports`: whether progress is wanted. */
-  | { type: 'open'; id: number; fd: number; reports: boolean }
+  | { type: 'open'; id: number; fd: number; reports: boolean; algorithms: readonly DigestAlgorithm[] }
   | { type: 'advance'; id: number; frontier: number }
   | { type: 'digest'; id: number; size: number; fresh: boolean }
   | { type: 'dispose'; id: number }
 
 /** Messages from the worker to its service. */
 export type HashReply =
-  | { type: 'digest'; id: number; hex: string }
+  | { type: 'digest'; id: number; digests: Digests }
   | { type: 'error'; id: number; error: SerializedDownloadError }
   /** The bytes [0, position) are hashed. */
   | { type: 'progress'; id: number; position: number }
   /** The worker no longer uses the descriptor. */
   | { type: 'disposed'; id: number }
 
-/** Result of a request for a digest. */
-export type HashOutcome = { hex: string } | { error: DownloadError }
+/** Result of a request for digests. */
+export type HashOutcome = { digests: Digests } | { error: DownloadError }
+
+/** The digests that are computed of every file. */
+export const usualAlgorithms: readonly DigestAlgorithm[] = ['sha256']
+
+/** What is wanted of a {@link HashJob}. */
+export interface HashJobInit {
+  /** Descriptor of the file, open for reading. */
+  fd: number
+  /** Which digests are computed, all with one reading of the file. */
+  algorithms: readonly DigestAlgorithm[]
+  /** Called once for each {@link HashJob.want}. */
+  settle: (outcome: HashOutcome) => void
+  /** Called from time to time while digests are requested, with the number of bytes hashed so far. */
+  report: ((position: number) => void) | null
+  /** Called when the job may have a next step without having been told anything. */
+  wake: () => void
+}
 
 /** A range of the file to read, in bytes. */
 export interface Step {
@@ -43,8 +61,12 @@ export class HashJob {
   readonly fd: number
   readonly #settle: (outcome: HashOutcome) => void
   readonly #report: ((position: number) => void) | null
+  readonly #algorithms: readonly DigestAlgorithm[]
   #reported = 0
-  #hash = createHash('sha256')
+  /** Null until they are loaded; nothing is read before. */
+  #hashers: readonly Hasher[] | null
+  /** Why they could not be loaded. */
+  #broken: DownloadError | null = null
   /** Bytes [0, position) are hashed. */
   #position = 0
   #frontier = 0
@@ -53,19 +75,23 @@ export class HashJob {
   /** Reading failed while no digest was requested. The next request tries again. */
   #stalled = false
 
-  /**
-   * @param fd - descriptor of the file, open for reading.
-   * @param settle - called once for each {@link HashJob.want}.
-   * @param report - called from time to time while a digest is requested, with the number of bytes hashed so far.
-   */
-  constructor(
-    fd: number,
-    settle: (outcome: HashOutcome) => void,
-    report: ((position: number) => void) | null = null,
-  ) {
+  constructor({ fd, algorithms, settle, report, wake }: HashJobInit) {
     this.fd = fd
+    this.#algorithms = algorithms
     this.#settle = settle
     this.#report = report
+    this.#hashers = hashersOf(algorithms)
+    if (this.#hashers === null) void this.#load(wake)
+  }
+
+  async #load(wake: () => void): Promise<void> {
+    try {
+      this.#hashers = await loadHashers(this.#algorithms)
+    } catch (error) {
+      this.#broken = toDownloadError(error)
+    }
+    this.#finishWhenDone()
+    wake()
   }
 
   /** Notes that the bytes [0, frontier) have been written. */
@@ -74,13 +100,13 @@ export class HashJob {
   }
 
   /**
-   * Requests the digest of [0, size).
+   * Requests the digests of [0, size).
    *
    * @param fresh - whether to hash again from byte 0, because earlier bytes may have changed.
    */
   want(size: number, fresh: boolean): void {
     if (fresh || this.#position > size) {
-      this.#hash = createHash('sha256')
+      for (const hasher of this.#hashers ?? []) hasher.reset()
       this.#position = 0
       this.#reported = 0
     }
@@ -91,6 +117,7 @@ export class HashJob {
 
   /** The range to read next, at most {@link stepBytes}; null if there is nothing to do for now. */
   next(): Step | null {
+    if (this.#hashers === null) return null
     const end = this.#wanted ?? (this.#stalled ? 0 : this.#frontier)
     if (this.#position >= end) return null
     return { position: this.#position, length: Math.min(stepBytes, end - this.#position) }
@@ -99,7 +126,7 @@ export class HashJob {
   /** Takes the bytes read for {@link HashJob.next}. There may be fewer; none mean the end of the file. */
   took(chunk: Uint8Array): void {
     if (chunk.length > 0) {
-      this.#hash.update(chunk)
+      for (const hasher of this.#hashers ?? []) hasher.update(chunk)
       this.#position += chunk.length
       if (this.#wanted !== null && this.#position - this.#reported >= reportBytes) {
         this.#reported = this.#position
@@ -120,10 +147,12 @@ export class HashJob {
   }
 
   #finishWhenDone(): void {
-    if (this.#wanted === null || this.#position !== this.#wanted) return
+    if (this.#wanted === null) return
+    if (this.#broken !== null) this.#fail(this.#broken)
+    if (this.#hashers === null || this.#position !== this.#wanted) return
     this.#wanted = null
-    // Copied, because the original is needed if the file turns out to be longer.
-    this.#settle({ hex: this.#hash.copy().digest('hex') })
+    const digests = this.#hashers.map((hasher, index) => [this.#algorithms[index], hasher.hex()])
+    this.#settle({ digests: Object.fromEntries(digests) as Digests })
   }
 
   #fail(error: DownloadError): void {

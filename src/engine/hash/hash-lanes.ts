@@ -3,12 +3,21 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { read } from '../../disk/fs.js'
 import { deserializeError } from '../../errors.js'
+import type { DigestAlgorithm } from '../../util/digests.js'
 import { HashJob, type HashOutcome, type HashReply, type HashRequest, stepBytes } from './hash-job.js'
 
 /** See {@link HashJob}. */
 export type HashReport = (position: number) => void
 
 const readAsync = promisify(read)
+
+/** What a lane is to hash. */
+export interface LaneFile {
+  fd: number
+  algorithms: readonly DigestAlgorithm[]
+  settle: (outcome: HashOutcome) => void
+  report: HashReport | null
+}
 
 /** One file that a lane hashes. See {@link HashJob}. */
 export interface LaneJob {
@@ -25,8 +34,11 @@ export class LocalLane {
   #running = false
   #reading: { job: HashJob; done: Promise<unknown> } | null = null
 
-  open(fd: number, settle: (outcome: HashOutcome) => void, report: HashReport | null = null): LaneJob {
-    const job = new HashJob(fd, settle, report)
+  open(file: LaneFile): LaneJob {
+    const wake = () => {
+      this.#wake()
+    }
+    const job = new HashJob({ ...file, wake })
     this.#jobs.add(job)
     return {
       advance: (frontier) => {
@@ -136,16 +148,12 @@ export class WorkerLane {
     })
   }
 
-  open(
-    fd: number,
-    settle: (outcome: HashOutcome) => void,
-    lost: () => void,
-    report: HashReport | null = null,
-  ): LaneJob {
+  /** @param lost - called if the worker exits while the file is open. */
+  open({ fd, algorithms, settle, report }: LaneFile, lost: () => void): LaneJob {
     const id = this.#nextId++
     const job: RemoteJob = { settle, lost, report, wanted: false, disposed: null }
     this.#jobs.set(id, job)
-    this.#post({ type: 'open', id, fd, reports: report !== null })
+    this.#post({ type: 'open', id, fd, reports: report !== null, algorithms })
     let announced = 0
     return {
       advance: (frontier) => {
@@ -203,7 +211,9 @@ export class WorkerLane {
       // The digest of a job that is being disposed is not needed any more.
       if (job.disposed === null) {
         job.settle(
-          message.type === 'digest' ? { hex: message.hex } : { error: deserializeError(message.error) },
+          message.type === 'digest'
+            ? { digests: message.digests }
+            : { error: deserializeError(message.error) },
         )
       }
     }

@@ -17,10 +17,14 @@ let running = false
 
 port.on('message', (request: HashRequest) => {
   handle(request)
+  wake()
+})
+
+function wake(): void {
   if (running) return
   running = true
   setImmediate(round)
-})
+}
 
 function reply(message: HashReply): void {
   port.postMessage(message)
@@ -32,14 +36,16 @@ function handle(request: HashRequest): void {
     case 'open':
       jobs.set(
         id,
-        new HashJob(
-          request.fd,
-          (outcome) => {
-            if ('hex' in outcome) reply({ type: 'digest', id, hex: outcome.hex })
+        new HashJob({
+          fd: request.fd,
+          algorithms: request.algorithms,
+          settle: (outcome) => {
+            if ('digests' in outcome) reply({ type: 'digest', id, digests: outcome.digests })
             else reply({ type: 'error', id, error: outcome.error.toJSON() })
           },
-          request.reports ? (position) => reply({ type: 'progress', id, position }) : null,
-        ),
+          report: request.reports ? (position) => reply({ type: 'progress', id, position }) : null,
+          wake,
+        }),
       )
       break
     case 'advance':

@@ -1,6 +1,6 @@
 /**
- * Computes SHA-256 during the download. It follows the contiguous bytes by reading the file back from the page
- * cache, so it does not matter in which order segments arrive, from which address, or in which run.
+ * Computes SHA-256, and other digests where they are wanted, during the download. It follows the contiguous bytes by
+ * reading the file back from the page cache, so it does not matter in which order segments arrive, from which address, or in which run.
  */
 import { promisify } from 'node:util'
 import { fsError } from '../../disk/errors.js'
@@ -8,8 +8,10 @@ import { existsSync, fstat } from '../../disk/fs.js'
 import { builtFile } from '../../disk/system.js'
 import { DownloadError } from '../../errors.js'
 import { runtime } from '../../util/runtime.js'
-import { type HashOutcome, shorterThan } from './hash-job.js'
-import { type HashReport, type LaneJob, LocalLane, WorkerLane } from './hash-lanes.js'
+import type { DigestAlgorithm } from '../../util/digests.js'
+import type { Digests } from './algorithms.js'
+import { type HashOutcome, shorterThan, usualAlgorithms } from './hash-job.js'
+import { type HashReport, type LaneFile, type LaneJob, LocalLane, WorkerLane } from './hash-lanes.js'
 
 const fstatAsync = promisify(fstat)
 
@@ -50,13 +52,20 @@ export class HashService {
    * @param fd - descriptor, open for reading; it must stay open until {@link FileHash.dispose} has resolved.
    * @param expectedBytes - size of the file, or null while it is unknown.
    * @param report - called from time to time while a digest is computed, with the number of bytes hashed so far.
+   * @param algorithms - digests to compute, all with one reading of the file. Default: SHA-256.
    * @throws DownloadError `CLOSED` after {@link close}.
    */
-  open(fd: number, expectedBytes: number | null, report: HashReport | null = null): FileHash {
+  open(
+    fd: number,
+    expectedBytes: number | null,
+    report: HashReport | null = null,
+    algorithms: readonly DigestAlgorithm[] = usualAlgorithms,
+  ): FileHash {
     if (this.#closing !== null) throw new DownloadError('CLOSED', 'The hasher is closed.')
     const file: FileHash = new FileHash(fd, expectedBytes, {
-      large: (settle, lost) => this.#openLarge({ fd, settle, lost, report }),
-      local: (settle) => this.#local.open(fd, settle, report),
+      algorithms,
+      large: (settle, lost) => this.#openLarge({ fd, algorithms, settle, report }, lost),
+      local: (settle) => this.#local.open({ fd, algorithms, settle, report }),
       forget: () => this.#files.delete(file),
     })
     this.#files.add(file)
@@ -78,11 +87,9 @@ export class HashService {
     await Promise.all(disposals)
   }
 
-  #openLarge({ fd, settle, lost, report }: LargeFile): LaneJob {
+  #openLarge(file: LaneFile, lost: () => void): LaneJob {
     if (!this.#fellBack && this.#worker === null) this.#startWorker()
-    return this.#worker === null
-      ? this.#local.open(fd, settle, report)
-      : this.#worker.open(fd, settle, lost, report)
+    return this.#worker === null ? this.#local.open(file) : this.#worker.open(file, lost)
   }
 
   #startWorker(): void {
@@ -104,16 +111,9 @@ export class HashService {
   }
 }
 
-/** A file for the worker. */
-interface LargeFile {
-  fd: number
-  settle: (outcome: HashOutcome) => void
-  lost: () => void
-  report: HashReport | null
-}
-
 /** How a {@link FileHash} uses the lanes of its service. */
 interface FileHashHost {
+  algorithms: readonly DigestAlgorithm[]
   large(settle: (outcome: HashOutcome) => void, lost: () => void): LaneJob
   local(settle: (outcome: HashOutcome) => void): LaneJob
   forget(): void
@@ -122,11 +122,11 @@ interface FileHashHost {
 interface PendingDigest {
   size: number
   fresh: boolean
-  resolve: (hex: string) => void
+  resolve: (digests: Digests) => void
   reject: (error: DownloadError) => void
 }
 
-/** Computes the digest of one file. If bytes below the frontier change, dispose it and open another one. */
+/** Computes the digests of one file. If bytes below the frontier change, dispose it and open another one. */
 export class FileHash {
   readonly #fd: number
   readonly #expected: number
@@ -155,16 +155,28 @@ export class FileHash {
     if (Math.max(frontier, this.#expected) >= smallBytes) this.#large().advance(frontier)
   }
 
+  /** The digests that it computes. */
+  get algorithms(): readonly DigestAlgorithm[] {
+    return this.#host.algorithms
+  }
+
+  /** The SHA-256 among the {@link digests} of the bytes [0, size). */
+  async digest(size: number): Promise<string> {
+    const { sha256 } = await this.digests(size)
+    if (sha256 === undefined) throw new DownloadError('INTERNAL', 'The SHA-256 is not among the digests.')
+    return sha256
+  }
+
   /**
-   * SHA-256 of the bytes [0, size), in lower-case hex. Hashes the remaining bytes first.
+   * Digests of the bytes [0, size). Hashes the remaining bytes first.
    *
    * @throws DownloadError `TRUNCATED` (retryable) when the file is shorter, `DISK_IO` when it can't be read,
    * `CANCELED` when {@link FileHash.dispose} is called before the end, `CLOSED` when the service is closed.
    */
-  digest(size: number): Promise<string> {
-    const digest = this.#tail.then(() => this.#digest(size))
-    this.#tail = digest.catch(() => undefined)
-    return digest
+  digests(size: number): Promise<Digests> {
+    const digests = this.#tail.then(() => this.#digests(size))
+    this.#tail = digests.catch(() => undefined)
+    return digests
   }
 
   /** Stops hashing. Resolves when the descriptor is no longer used and may be closed. */
@@ -186,7 +198,7 @@ export class FileHash {
     this.#host.forget()
   }
 
-  async #digest(size: number): Promise<string> {
+  async #digests(size: number): Promise<Digests> {
     if (this.#stopped !== null) throw this.#stopped.why()
     const fresh = await this.#mustStartOver(size)
     return new Promise((resolve, reject) => {
@@ -236,7 +248,7 @@ export class FileHash {
   #onOutcome(outcome: HashOutcome): void {
     const pending = this.#pending
     this.#pending = null
-    if ('hex' in outcome) pending?.resolve(outcome.hex)
+    if ('digests' in outcome) pending?.resolve(outcome.digests)
     else pending?.reject(outcome.error)
   }
 }

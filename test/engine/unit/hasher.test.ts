@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import fc from '../../support/properties.js'
+import { blake3 } from 'hash-wasm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { stepBytes } from '../../../src/engine/hash/hash-job.js'
 import { HashService, type HashServiceOptions } from '../../../src/engine/hash/hasher.js'
+import type { DigestAlgorithm } from '../../../src/util/digests.js'
 import { bundle } from '../../support/bundle.js'
 import { withTimeout } from '../../support/wait.js'
 
@@ -58,6 +60,47 @@ const lanes: [string, () => HashServiceOptions][] = [
   ['the worker', () => ({})],
   ['this thread', () => ({ workerFile: null })],
 ]
+
+/** What the reference programs `b3sum`, `rhash` and `cksum` print for these texts. */
+const vectors: readonly [DigestAlgorithm, text: string, hex: string][] = [
+  ['blake3', '', 'af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262'],
+  ['crc32c', '123456789', 'e3069283'],
+  ['crc32', '123456789', 'cbf43926'],
+  ['crc64nvme', '123456789', 'ae8b14860a799888'],
+  ['md5', '', 'd41d8cd98f00b204e9800998ecf8427e'],
+  ['sha1', 'abc', 'a9993e364706816aba3e25717850c26c9cd0d89d'],
+]
+
+describe.each(lanes)('other digests in %s', (_name, options) => {
+  it.each(vectors)('%s of %j', async (algorithm, text, hex) => {
+    const hash = start(options()).open(file(Buffer.from(text)), text.length, null, [algorithm])
+    expect(await hash.digests(text.length)).toEqual({ [algorithm]: hex })
+    // As when more bytes turn up, and when the file has to be read again.
+    expect(await hash.digests(text.length)).toEqual({ [algorithm]: hex })
+    await hash.dispose()
+  })
+
+  it('are computed together with one reading, and go on where they were', async () => {
+    const all: DigestAlgorithm[] = ['sha256', 'sha512', 'blake3', 'crc32c']
+    const fd = file(noise.subarray(0, 5 * MiB))
+    const hash = start(options()).open(fd, 5 * MiB, null, all)
+    hash.advance(5 * MiB)
+    const first = await hash.digests(5 * MiB)
+    expect(first.sha256).toBe(sha256(noise.subarray(0, 5 * MiB)))
+    writeSync(fd, noise, 5 * MiB, MiB, 5 * MiB)
+    const second = await hash.digests(6 * MiB)
+    expect(second.sha256).toBe(sha256(noise.subarray(0, 6 * MiB)))
+    expect(second.sha512).toBe(
+      createHash('sha512')
+        .update(noise.subarray(0, 6 * MiB))
+        .digest('hex'),
+    )
+    expect(second.blake3).toBe(await blake3(noise.subarray(0, 6 * MiB)))
+    expect(second.crc32c).toMatch(/^[0-9a-f]{8}$/)
+    expect(second.crc32c).not.toBe(first.crc32c)
+    await hash.dispose()
+  })
+})
 
 describe.each(lanes)('large files in %s', (_name, options) => {
   it('have the digest that crypto tells, whatever the steps of the frontier', async () => {

@@ -22,6 +22,7 @@ import { planGroup } from '../../../src/job/group-rules.js'
 import { judgeHost, parseAllowedHost, publicOnly } from '../../../src/net/address-policy.js'
 import { parseContentRange, statedSize } from '../../../src/net/content-range.js'
 import { nextHop } from '../../../src/net/redirects.js'
+import { linkedDigests, serverDigests } from '../../../src/net/server-digests.js'
 import { parseRetryAfter } from '../../../src/net/retry.js'
 import { requestedWaitMs } from '../../../src/net/requested-wait.js'
 import { parseGitHubRef } from '../../../src/sources/github.js'
@@ -41,6 +42,7 @@ import { parseOllamaRef } from '../../../src/sources/ollama.js'
 import { quantOf, selectQuant } from '../../../src/sources/quantisation.js'
 import { sourceRegistry } from '../../../src/sources/resolver.js'
 import { fewOf, isPlainPath, isRevision } from '../../../src/sources/support.js'
+import { parseDigest } from '../../../src/util/digests.js'
 import { redactUrl, redactUrls } from '../../../src/util/redact.js'
 import { Slices } from '../../../src/util/slices.js'
 import { cpuMs, longestTurnMs } from '../../support/cost.js'
@@ -102,6 +104,15 @@ const parsers: Record<string, (text: string) => unknown> = {
     requestedWaitMs({ status: 429, headers: { ratelimit: `a;t=1${text}` } }, 0),
   'RateLimit-Reset': (text) => requestedWaitMs({ status: 429, headers: { 'ratelimit-reset': text } }, 0),
   Location: (text) => nextHop({ url: new URL('https://h/'), headers: {}, count: 0 }, text, 5),
+  parseDigest,
+  ...Object.fromEntries(
+    ['repr-digest', 'digest', 'content-md5', 'x-goog-hash', 'x-amz-checksum-sha256', 'x-linked-etag'].map(
+      (name) => [
+        name,
+        (text: string) => [serverDigests({ [name]: text }, true), linkedDigests({ [name]: text })],
+      ],
+    ),
+  ),
   parseHost,
   judgeHost: (text) => judgeHost(publicOnly, text, 80),
   parseAllowedHost,
