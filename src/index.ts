@@ -58,6 +58,10 @@ export type { StoredFile, StoredMember, StoredState, VerifyStatus } from './file
 export type { VerifiedFile, VerifyProgress, VerifyReport } from './files/verify.js'
 export type { VerifyOptions } from './manager/stored-files.js'
 
+export type { InspectOptions, LookOptions, SearchOptions } from './manager/upstream/upstream.js'
+export type { Quantisation } from './inspect/contents.js'
+export type { InspectedFile, InspectedModel, Inspection, ModelHeader } from './inspect/inspect.js'
+
 export type { DownloadPlan, PlannedFile } from './manager/plan.js'
 
 export type { RemoteGrant } from './net/address-policy.js'
@@ -78,11 +82,13 @@ export type {
   ApiAnswer,
   ApiRequest,
   FileAddress,
+  FoundModel,
   HubRepository,
   JsonAnswer,
   Resolution,
   ResolveContext,
   ResolvedFile,
+  SearchRequest,
   Source,
   SourceDescription,
 } from './sources/source.js'

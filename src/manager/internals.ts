@@ -6,6 +6,7 @@ import type { ValidatedRequest } from '../download/request.js'
 import type { EngineReport } from '../engine/protocol.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import type { HostSecrets } from '../net/host-secrets.js'
+import type { Resolver } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
@@ -25,6 +26,8 @@ export interface ManagerInternals {
   readonly destinations: Destinations
   /** Sources of the host application and of this package. */
   readonly sources: SourceRegistry
+  /** Asks sources. */
+  readonly resolver: () => Resolver
   /** Times everything that the manager and the parts on top of it do, except transfers in a worker. */
   readonly clock: Clock
   /** Layout of downloads that do not set one. */

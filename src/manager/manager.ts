@@ -39,7 +39,7 @@ import { createServices } from './services.js'
 import { claimFromStrangers } from './strangers.js'
 import { DiskBudget } from './space/budget.js'
 import type { DiskUsage } from './space/report.js'
-import { ManagerFiles } from './stored-files.js'
+import { ManagerUpstream } from './upstream/upstream.js'
 
 /**
  * Manages downloads: a queue with a limited number of slots, a registry by URL, events, and state that
@@ -51,7 +51,7 @@ import { ManagerFiles } from './stored-files.js'
  * const { path, sha256 } = await download.finished
  * await manager.close()
  */
-export class DownloadManager extends ManagerFiles {
+export class DownloadManager extends ManagerUpstream {
   /** Resolves once the store is loaded; rejects with `STORE_ERROR`. Every async method waits for it. */
   readonly ready: Promise<void>
   /** Absolute path of the root folder of all files. */
@@ -103,6 +103,7 @@ export class DownloadManager extends ManagerFiles {
       store,
       destinations: this.#places,
       sources,
+      resolver: () => this.#resolver,
       clock,
       layout: this.#options.layout,
       read: (request) => readRequest(request, this.#context),

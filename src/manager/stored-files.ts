@@ -139,6 +139,7 @@ export function unknownFile(): DownloadError {
   return sentenceError('NOT_FOUND', 'unknownFile', [])
 }
 
-function closedError(): DownloadError {
+/** The error of calls that the end of the manager interrupts. */
+export function closedError(): DownloadError {
   return new DownloadError('CLOSED', 'The manager was closed.', { retryable: true })
 }

@@ -52,10 +52,10 @@ const defaultMaxBytes = 16 * 1024 * 1024
 const maxErrorBytes = 64 * 1024
 
 /**
- * What to read of a response: a body of at most so many bytes, only the head, or also the first {@link headBytes}
- * bytes. With `own-head`, redirects to other origins aren't followed but returned to the caller.
+ * What to read of a response: a body of at most so many bytes, only the head, or also the first `bytes` of the body. With
+ * `own-head`, redirects to other origins aren't followed but returned to the caller.
  */
-type ReadLimit = number | 'head' | 'own-head' | 'beginning'
+type ReadLimit = number | 'head' | 'own-head' | { bytes: number }
 
 /** A wait for a host that is longer than this is worth telling, in milliseconds. */
 const tellMs = 1_000
@@ -107,8 +107,17 @@ export class Api {
     request: ApiRequest = {},
     what: 'head' | 'beginning' = 'head',
   ): Promise<ApiAnswer> {
-    const last = what === 'head' ? 0 : headBytes - 1
-    return this.#requestWithRetries(url, request, what, { range: `bytes=0-${last}` })
+    if (what === 'beginning') return this.range(url, request, { from: 0, bytes: headBytes })
+    return this.#requestWithRetries(url, request, what, { range: 'bytes=0-0' })
+  }
+
+  /** Requests some bytes of a file, following redirects. The text of the answer is what came of them, as Latin-1. */
+  range(
+    url: string | URL,
+    request: ApiRequest,
+    { from, bytes }: { from: number; bytes: number },
+  ): Promise<ApiAnswer> {
+    return this.#requestWithRetries(url, request, { bytes }, { range: `bytes=${from}-${from + bytes - 1}` })
   }
 
   async #requestWithRetries(
@@ -229,7 +238,7 @@ export class Api {
         const read = async () => {
           const body = await decode(Buffer.concat(chunks), { status, headers })
           const text =
-            limit === 'beginning' ? body.toString('latin1', 0, headBytes) : await decodeInTurn(body)
+            typeof limit === 'object' ? body.toString('latin1', 0, limit.bytes) : await decodeInTurn(body)
           return { status, headers: joined(headers), url: hop.url.href, text }
         }
         read().then((answer) => resolve({ answer, head: { status, headers } }), reject)
@@ -262,15 +271,15 @@ export class Api {
           onSent: () => connecting?.cancel(),
           onHead: (got) => {
             head = got
-            const wanted = typeof limit === 'number' || limit === 'beginning' || got.status >= 400
+            const wanted = typeof limit !== 'string' || got.status >= 400
             if (!wanted || isRedirect(got.status)) finish()
           },
           onData: (chunk) => {
             bytes += chunk.length
             const success = head !== null && head.status < 300
-            if (success && limit === 'beginning') {
+            if (success && typeof limit === 'object') {
               chunks.push(Buffer.from(chunk))
-              if (bytes >= headBytes) finish()
+              if (bytes >= limit.bytes) finish()
             } else if (success && bytes > (typeof limit === 'number' ? limit : 0)) fail(tooLong(hop.url))
             else if (!success && bytes > maxErrorBytes) finish()
             // The chunk is valid only during this call.

@@ -16,6 +16,7 @@ import {
   sha256Of,
   type TreeFile,
 } from './huggingface-ref.js'
+import { searchHuggingFace } from './model-search.js'
 import { isGguf, selectQuant } from './quantisation.js'
 import type { ApiAnswer, HubRepository, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
 import { requireEndpoint, requireToken, urlOf, variable } from './support.js'
@@ -95,6 +96,15 @@ export function huggingFace(options: HuggingFaceOptions = {}): Source {
         throw withRemedy(error, hub)
       }
     },
+    search: async (text, request, context) => {
+      const hub = await hubOf({ origin: null }, options, context)
+      const searched = { endpoint: hub.endpoint, headers: authorization(hub) }
+      try {
+        return await searchHuggingFace(searched, text, request, context)
+      } catch (error) {
+        throw withRemedy(error, hub)
+      }
+    },
     resolve: async (ref, context) => {
       const hubRef = read(ref, options)
       const hub = await hubOf(hubRef, options, context)
@@ -132,7 +142,11 @@ function isHub(hostname: string): boolean {
   return officialHosts.has(hostname) || mirrors.has(hostname)
 }
 
-async function hubOf({ origin }: HubRef, options: HuggingFaceOptions, context: ResolveContext): Promise<Hub> {
+async function hubOf(
+  { origin }: Pick<HubRef, 'origin'>,
+  options: HuggingFaceOptions,
+  context: ResolveContext,
+): Promise<Hub> {
   const { env } = context
   const given = options.endpoint ?? variable(env, 'HF_ENDPOINT') ?? officialEndpoint
   const endpoint = requireEndpoint(given, 'HF_ENDPOINT')

@@ -4,6 +4,7 @@ import { DownloadError } from '../errors.js'
 import { lazily } from '../util/lazy.js'
 import { Slices } from '../util/slices.js'
 import { selector } from './globs.js'
+import { searchModelScope } from './model-search.js'
 import type { ApiAnswer, JsonAnswer, Resolution, ResolveContext, Source } from './source.js'
 import {
   badRef,
@@ -190,6 +191,11 @@ export function modelScope(options: ModelScopeOptions = {}): Source {
       const { path } = parseModelScopeRef(ref)
       return path === null || path.endsWith('/') ? null : path.slice(path.lastIndexOf('/') + 1)
     },
+    search: async (text, request, context) => {
+      const place = placeOf(nowhere, options, context)
+      const searched = { endpoint: place.endpoint, headers: credentials(place) }
+      return await searchModelScope(searched, text, request, context)
+    },
     resolve: async (ref, context) => {
       const parsed = parseModelScopeRef(ref)
       const place = placeOf(parsed, options, context)
@@ -199,6 +205,9 @@ export function modelScope(options: ModelScopeOptions = {}): Source {
     },
   }
 }
+
+/** For a search, which is about no repository. */
+const nowhere: ModelScopeRef = { owner: '', repo: '', path: null, revision: null, site: null }
 
 function placeOf(ref: ModelScopeRef, options: ModelScopeOptions, { env, tokens }: ResolveContext): Place {
   const given = options.endpoint ?? variable(env, 'MODELSCOPE_ENDPOINT') ?? chinese

@@ -4,7 +4,8 @@
  */
 import { DownloadError } from '../errors.js'
 
-const splitPart = /-(\d{5})-of-(\d{5})(?=\.gguf$)/i
+/** The number of a part of a split model, and of all its parts. */
+export const splitPart = /-(\d{5})-of-(\d{5})(?=\.gguf$)/i
 
 /** llama.cpp's names for quantisations, and the `UD-` prefix that publishers add. */
 const quantName =

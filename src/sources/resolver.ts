@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
 import { realpath } from '../disk/fs.js'
 import { homeFolder } from '../disk/system.js'
-import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
+import { DownloadError, invalidOption, isDownloadError, offlineError, toDownloadError } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import { HostGates } from '../net/host-gate.js'
 import type { HostSecrets } from '../net/host-secrets.js'
@@ -14,6 +14,7 @@ import type { Clock } from '../util/clock.js'
 import { Slices } from '../util/slices.js'
 import { Api, type ApiInit } from './api-client.js'
 import { gitHub } from './github.js'
+import { FileReader } from './file-reader.js'
 import { selector } from './globs.js'
 import { huggingFace } from './huggingface.js'
 import { modelScope } from './modelscope.js'
@@ -22,9 +23,11 @@ import { s3 } from './storage/s3.js'
 import {
   type ApiAnswer,
   type ApiRequest,
+  type FoundModel,
   type Resolution,
   type ResolveContext,
   type ResolvedFile,
+  type SearchRequest,
   type Source,
   type SourceDescription,
   SourceRegistry,
@@ -147,15 +150,49 @@ export class Resolver {
     }
   }
 
+  /** The sources that can be searched, by their names. */
+  get searchable(): readonly string[] {
+    return this.#init.sources.all.flatMap((source) => (source.search === undefined ? [] : [source.name]))
+  }
+
+  /**
+   * Searches the models of a source.
+   *
+   * @throws DownloadError `INVALID_OPTIONS` for a source that can't be searched; `OFFLINE`; whatever the source throws.
+   */
+  async search(
+    name: string,
+    text: string,
+    { gguf, limit, ...request }: SearchRequest & ResolveRequest,
+  ): Promise<readonly FoundModel[]> {
+    const { sources, offline, env = process.env } = this.#init
+    const source = sources.all.find((one) => one.name === name)
+    if (source?.search === undefined)
+      throw invalidOption('source', `must be one of ${this.searchable.join(', ')}`, 'The search')
+    if (offline ?? source.isOffline?.(env) ?? false) throw offlineError('The network must not be used.')
+    const { context, close } = this.#contextOf(request)
+    try {
+      return (await source.search(text, { gguf, limit }, context)).slice(0, limit)
+    } catch (error) {
+      throw toDownloadError(error)
+    } finally {
+      await close()
+    }
+  }
+
   /** Finds the source of a ref, and opens what it needs for one call. */
   #begin(
     ref: string,
     request: ResolveRequest,
   ): { source: Source; context: ResolveContext; close: () => Promise<void> } {
-    const { tuning, env: all = process.env, remoteTokens = false } = this.#init
-    const tokens = request.remote === null || remoteTokens
     const source = this.find(ref)
     if (source === null) throw new DownloadError('INVALID_URL', 'No source recognises this ref.')
+    return { source, ...this.#contextOf(request) }
+  }
+
+  #contextOf(request: ResolveRequest): { context: ResolveContext; close: () => Promise<void> } {
+    const { tuning, env: all = process.env, remoteTokens = false } = this.#init
+    const tokens = request.remote === null || remoteTokens
     const { signal, include, exclude, revision } = request
     const { api, close } = this.#open(request)
     const context: ResolveContext = {
@@ -171,7 +208,7 @@ export class Resolver {
       fetchHead: (url, options) => api.fetchHead(url, options),
       readTextFile: tokens ? readTextFile : () => Promise.resolve(null),
     }
-    return { source, context, close }
+    return { context, close }
   }
 
   /**
@@ -193,6 +230,16 @@ export class Resolver {
     } finally {
       await close()
     }
+  }
+
+  /**
+   * Opens what reads parts of files without fetching them. Close it in the end.
+   *
+   * @param request - `signal` ends every read.
+   */
+  reader(request: ResolveRequest): FileReader {
+    const { api, close } = this.#open(request)
+    return new FileReader(api, close)
   }
 
   /** Closes the connections. */

@@ -190,6 +190,34 @@ export interface SourceDescription {
   gated?: boolean | undefined
 }
 
+/** How a source is searched. */
+export interface SearchRequest {
+  /** Only models that have GGUF files. */
+  gguf: boolean
+  /** Maximum number of models, 1 to 100. */
+  limit: number
+}
+
+/** A model that a search has found. What the source does not tell is null. */
+export interface FoundModel {
+  /** Ref that stands for the model, such as `hf:owner/repo`. */
+  ref: string
+  /** Name for people, such as `owner/repo`. */
+  name: string
+  /** How often it was downloaded lately. */
+  downloads: number | null
+  /** How many people like it. */
+  likes: number | null
+  /** When it was last changed; ISO 8601 in UTC. */
+  updatedAt: string | null
+  /** Licence, as the source names it. */
+  license: string | null
+  /** What the model is for, such as `text-generation`. */
+  task: string | null
+  /** Whether only accounts that have accepted its terms get the files. */
+  gated: boolean | null
+}
+
 /**
  * A place that models are downloaded from, such as a hub or a registry.
  *
@@ -246,6 +274,12 @@ export interface Source {
    */
   describe?(ref: string, context: ResolveContext): Promise<SourceDescription>
   /**
+   * Searches the models of the source, the most popular ones first. Default: it can't be searched.
+   *
+   * @throws DownloadError whatever the context throws.
+   */
+  search?(text: string, request: SearchRequest, context: ResolveContext): Promise<readonly FoundModel[]>
+  /**
    * Resolves a ref to the files that it stands for now.
    *
    * @throws DownloadError whose message states the cause and the remedy: `INVALID_URL` for a malformed ref,
@@ -280,6 +314,11 @@ export class SourceRegistry {
   /** The source that a ref belongs to; null for a plain URL. */
   find(ref: string): Source | null {
     return this.#sources.find((source) => matches(source, ref)) ?? null
+  }
+
+  /** All sources. */
+  get all(): readonly Source[] {
+    return this.#sources
   }
 }
 

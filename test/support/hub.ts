@@ -173,6 +173,7 @@ export class Hub implements AsyncDisposable {
     const segments = request.path.slice(1).split('/').map(decodeURIComponent)
     const isApi = segments[0] === 'api'
     if (isApi) segments.shift()
+    if (isApi && segments.length === 1 && segments[0] === 'models') return this.#search(request)
     const isCached = isApi && segments[0] === 'resolve-cache'
     if (isCached) segments.shift()
     const typed = segments[0] === 'datasets' || segments[0] === 'spaces' || segments[0] === 'models'
@@ -186,6 +187,35 @@ export class Hub implements AsyncDisposable {
     if (isApi) return this.#api(request, repo, rest)
     if (rest[0] !== 'resolve') return problem(404, '', 'Sorry, we can’t find the page you are looking for.')
     return this.#resolve(request, repo, rest.slice(1))
+  }
+
+  /** Lists the models whose name has every word of the search, those with the most downloads first. */
+  #search(request: OriginRequest): Resource {
+    const { query } = request
+    const words = (query.get('search') ?? '').toLowerCase().split(/\s+/)
+    const isFit = (repo: Repo) => {
+      const [files = new Map<string, Content>()] = [...repo.commits.values()].slice(-1)
+      const isGguf = [...files.keys()].some((path) => path.endsWith('.gguf'))
+      return (
+        repo.type === 'models' &&
+        words.every((word) => repo.name.toLowerCase().includes(word)) &&
+        (query.get('filter') !== 'gguf' || isGguf)
+      )
+    }
+    const found = [...this.#repos.values()].filter(
+      (repo) => isFit(repo) && this.#refuse(request, repo) === null,
+    )
+    const listed = found.map((repo, index) => ({
+      _id: hex('sha1', repo.name).slice(0, 24),
+      id: repo.name,
+      downloads: 1_000 - index,
+      likes: 10 - index,
+      lastModified: '2026-01-01T00:00:00.000Z',
+      gated: repo.gated,
+      pipeline_tag: 'text-generation',
+      tags: ['gguf', ...(repo.license === undefined ? [] : [`license:${repo.license}`])],
+    }))
+    return json(listed.slice(0, Number(query.get('limit') ?? 1_000)))
   }
 
   #account({ headers }: OriginRequest): ReadonlySet<string> | 'nobody' | 'unknown' {
