@@ -137,6 +137,26 @@ export class Target {
   }
 }
 
+/**
+ * How a transfer waits for a lock whose owner may be dead.
+ *
+ * @param log - tells the user why nothing happens.
+ */
+export function lockWait(
+  filename: string,
+  signal: AbortSignal,
+  log: (level: 'warn', message: string) => void,
+): LockWait {
+  return {
+    signal,
+    onWait: (ms) => {
+      const seconds = Math.ceil(ms / 1_000)
+      const message = `Another host or container holds ${filename}. If it gives no sign of life within ${seconds} s, this download takes over.`
+      log('warn', message)
+    },
+  }
+}
+
 /** Result of checking an existing file. */
 export type ExistingVerdict =
   | {

@@ -3,9 +3,6 @@
  * helps.
  */
 import { asDownloadError, nullIfMissing } from '../disk/errors.js'
-import type { LockWait } from '../disk/lock.js'
-import { extensionFor, headBytes } from '../disk/model-formats.js'
-import { filenameFromServer, madeUpFilename } from '../disk/names.js'
 import { stampOf } from '../disk/stamp.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
@@ -34,9 +31,10 @@ import {
 } from './protocol.js'
 import { ManagerRequests } from './requests-to-manager.js'
 import { type AskForSpace, Reservation } from './reservation.js'
+import { nameOfAnswer } from './server-name.js'
 import type { Share, TransferResources } from './shared.js'
 import { requireAllowedSize, requireNetwork } from './permission.js'
-import { type ExistingVerdict, findFile, resultOf, Target, wasPublished } from './target.js'
+import { type ExistingVerdict, findFile, lockWait, resultOf, Target, wasPublished } from './target.js'
 import { headCheck, verify } from './verify.js'
 
 /** One transfer. {@link run} must be called once. */
@@ -137,14 +135,7 @@ export class Transfer {
   /** Locks the target and checks what exists there. Returns a result if nothing is left to do. */
   async #prepare(filename: string): Promise<TransferResult | null> {
     const spec = this.#spec
-    const wait: LockWait = {
-      signal: this.#aborted.signal,
-      onWait: (ms) => {
-        const seconds = Math.ceil(ms / 1_000)
-        const message = `Another host or container holds ${filename}. If it gives no sign of life within ${seconds} s, this download takes over.`
-        this.#log('warn', message)
-      },
-    }
+    const wait = lockWait(filename, this.#aborted.signal, this.#log.bind(this))
     const target = await Target.take(spec.directory, filename, this.#shared.clock, { root: spec.root, wait })
     this.#target = target
     this.#filename = filename
@@ -276,7 +267,7 @@ export class Transfer {
    */
   async #open(first: FirstAnswer): Promise<PartFile | null> {
     if (this.#target === null) {
-      const filename = await this.#nameOf(first)
+      const filename = await nameOfAnswer(first, this.#spec.url)
       await this.#requests.claim(filename)
       const done = await this.#prepare(filename)
       if (done !== null) return null
@@ -299,16 +290,6 @@ export class Transfer {
     this.#emit({ type: 'named', filename, path: target.paths.target })
     this.#emit({ type: 'phase', phase: 'downloading' })
     return part
-  }
-
-  /** The name that the server gives the file, or one made up of its address and its format. */
-  async #nameOf(first: FirstAnswer): Promise<string> {
-    const { head, url } = first
-    const text = (name: string) => [head.headers[name] ?? []].flat()[0] ?? null
-    const named = filenameFromServer({ contentDisposition: text('content-disposition'), finalUrl: url })
-    if (named !== null) return named
-    const extension = extensionFor(await first.peek(headBytes), text('content-type'))
-    return madeUpFilename(new URL(this.#spec.url), extension)
   }
 
   #use(part: PartFile, total: number | null): void {
