@@ -36,6 +36,7 @@ export const downloadErrorCodes = [
   'READ_ONLY',
   'TARGET_NOT_REGULAR',
   'TARGET_LOCKED',
+  'TAKEN_OVER',
   'FILE_BUSY',
   'STORE_ERROR',
   'INTERNAL',

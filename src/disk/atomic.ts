@@ -24,7 +24,12 @@ export interface ReplaceOptions {
    * - `content`: the data is synced before the rename, so that a power failure leaves the old file or the new one.
    * - `replacement`: the folder is synced as well, so that the new file is certain to be there.
    */
-  sync?: 'content' | 'replacement'
+  sync?: 'content' | 'replacement' | undefined
+  /**
+   * Called right before the rename. If it rejects, the file is not replaced, and nothing more is done to the disk: the
+   * temporary file stays. Default: nothing is called.
+   */
+  before?: (() => Promise<void>) | undefined
 }
 
 /** Six random lower-case letters and digits, used as the suffix of temporary files. */
@@ -37,16 +42,20 @@ export function uniqueSuffix(): string {
  *
  * Writes to a temporary file beside it, named `<path>.` and six letters or digits, and renames that. If this
  * fails, the error of the file system is thrown and the temporary file is removed.
+ *
+ * @returns the new file's metadata, by which it can later be told from another file with this name.
  */
-export async function replaceFile(path: string, data: string, options: ReplaceOptions): Promise<void> {
+export async function replaceFile(path: string, data: string, options: ReplaceOptions): Promise<FileStats> {
+  let made: FileStats
   for (let attempt = 1; ; attempt++) {
     const temp = `${path}.${uniqueSuffix()}`
     try {
-      await writeNew(temp, data, options)
+      made = await writeNew(temp, data, options)
     } catch (error) {
       if (errnoOf(error) === 'EEXIST' && attempt < 5) continue
       throw error
     }
+    await options.before?.()
     try {
       await io.rename(temp, path)
       break
@@ -58,6 +67,7 @@ export async function replaceFile(path: string, data: string, options: ReplaceOp
     }
   }
   if (options.sync === 'replacement') await syncFolder(dirname(path))
+  return made
 }
 
 /**

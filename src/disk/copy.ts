@@ -17,6 +17,7 @@ const copyBytes = 4 * 1024 * 1024
  * Copies the content of a file and syncs it. Unlike `copyFile`, this can be aborted, and does not set permissions, which
  * some file systems refuse. Symbolic links are not followed.
  *
+ * @param before - called right before each write; what it throws ends the copy. Default: nothing is called.
  * @param to - a file that must not exist (`EEXIST`); created with mode 0600. What was written of it stays after a failure.
  * @throws the abort reason of the signal; the error of the file system.
  */
@@ -24,12 +25,13 @@ export async function copyContent(
   from: string,
   to: string,
   signal: AbortSignal | null = null,
+  before?: () => void,
 ): Promise<void> {
   const source = await openNoFollow(from, readOnly)
   try {
     const target = await withHandles(() => io.open(to, 'wx', 0o600))
     try {
-      await pour(source, target, signal)
+      await pour(source, target, signal, before)
       await syncContent(target)
     } finally {
       await io.close(target)
@@ -39,13 +41,18 @@ export async function copyContent(
   }
 }
 
-async function pour(source: number, target: number, signal: AbortSignal | null): Promise<void> {
+async function pour(
+  source: number,
+  target: number,
+  signal: AbortSignal | null,
+  before?: () => void,
+): Promise<void> {
   const buffer = Buffer.allocUnsafe(copyBytes)
   for (let at = 0; ;) {
     signal?.throwIfAborted()
     const { bytesRead } = await read(source, buffer, 0, buffer.length, at)
     if (bytesRead === 0) return
-    await writeFully(target, buffer.subarray(0, bytesRead), at)
+    await writeFully(target, buffer.subarray(0, bytesRead), at, before)
     at += bytesRead
   }
 }

@@ -90,3 +90,23 @@ export function judgeSilence(
   if (owner?.pid === facts.pid && silenceMs > facts.runningMs() + coarseMs) return 'dead'
   return Math.max(0, silenceMs)
 }
+
+// ---- Leases.
+
+/**
+ * The right of an owner to hold a lock, where several instances share the work. Whoever has a later one takes the lock of
+ * an earlier one at once, because that has run out.
+ */
+export interface LockLease {
+  /** Number of the lease; later ones have higher numbers. */
+  readonly epoch: number
+  /** Whether the owner still has it; if not, it writes nothing more, and leaves the lock to the next one. */
+  readonly isHeld: boolean
+  /** Throws if it is lost, or if the lock that was found is of a later one, given the number of that. */
+  yieldTo: (epoch: number | undefined) => void
+}
+
+/** Whether the owner of a lock, by the number of its lease, has lost it to ours. */
+export function isSuperseded(epoch: number | undefined, lease: LockLease | null): boolean {
+  return epoch !== undefined && lease !== null && epoch < lease.epoch
+}

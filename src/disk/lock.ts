@@ -19,7 +19,14 @@ import { readRegularFile, uniqueSuffix, writeNew } from './atomic.js'
 import { errnoOf, fsError, isMissing, isOutOfHandles, nullIfMissing, withHandles } from './errors.js'
 import { open, readdir } from './fs.js'
 import { io } from './io.js'
-import { judgeOwner, judgeSilence, type OwnerFacts, staleMs } from './lock-owner.js'
+import {
+  isSuperseded,
+  judgeOwner,
+  judgeSilence,
+  type LockLease,
+  type OwnerFacts,
+  staleMs,
+} from './lock-owner.js'
 import { isSame } from './stamp.js'
 import { type FileStats, isSameInode } from './stats.js'
 import { bootId, hostId, isExactBootId, processExists, processStartMs, processStat } from './system.js'
@@ -72,6 +79,8 @@ const ownerSchema = lazily(() =>
     startTime: z.string().nullable(),
     /** When the process began, in milliseconds of the monotonic clock; null if unknown, or if `startTime` is known. */
     startedMs: z.number().nullable().optional(),
+    /** Number of the owner's lease; undefined without one. */
+    epoch: z.number().optional(),
     /** Thread of that process. */
     thread: z.string().optional(),
     token: z.string().min(1),
@@ -101,7 +110,13 @@ export function declareDead(threads: readonly string[]): void {
 }
 
 /** The lock files that this thread holds, by path: their content, and the clock of their heartbeat. */
-const held = new Map<string, { content: string; clock: Clock }>()
+const held = new Map<string, Held>()
+
+interface Held {
+  content: string
+  clock: Clock
+  lease: LockLease | null
+}
 
 /** One heartbeat serves all locks of a clock. */
 const heartbeats = new Map<Clock, Timer>()
@@ -117,6 +132,7 @@ const beating = new Map<Clock, Promise<void>>()
  * @param clock - times the wait, and the heartbeat, which shows other machines that this process is alive.
  * @param wait - if given, a lock whose owner may be dead is waited for, until the owner gives a sign of life or has
  * been silent for a minute. Default: such a lock is held. A torn lock is waited for in any case.
+ * @param lease - the owner's right to hold it. Default: none is needed.
  * @throws DownloadError `TARGET_LOCKED` (retryable) while a living process, including this one, holds it;
  * `PERMISSION`, `READ_ONLY`, `NO_SPACE`, `TARGET_NOT_REGULAR` or `DISK_IO` when the file can't be created.
  */
@@ -124,10 +140,11 @@ export async function acquireLock(
   path: string,
   clock: Clock = systemClock,
   wait: LockWait | null = null,
+  lease: LockLease | null = null,
 ): Promise<FileLock> {
   const absolute = resolve(path)
   try {
-    return await acquire(absolute, absolute, 0, clock, wait)
+    return await acquire(absolute, absolute, 0, clock, wait, lease)
   } catch (error) {
     throw fsError(error, `locking ${basename(path)}`)
   }
@@ -139,24 +156,28 @@ async function acquire(
   depth: number,
   clock: Clock,
   wait: LockWait | null,
+  lease: LockLease | null = null,
 ): Promise<FileLock> {
-  if (held.has(path)) throw locked(base)
-  const content = JSON.stringify({ ...self(), token: randomUUID() })
-  held.set(path, { content, clock })
+  const ours = held.get(path)
+  if (ours !== undefined && !isSuperseded(ours.lease?.epoch, lease)) throw locked(base)
+  const content = JSON.stringify({ ...self(), epoch: lease?.epoch, token: randomUUID() })
+  held.set(path, { content, clock, lease })
   let tookAway = false
   try {
     for (let round = 0; round < maxRounds; round++) {
+      lease?.yieldTo(undefined)
       const made = await create(path, base, content)
       if (made !== null) {
         // Without links, a process that stalls before it has written its name may have been taken for dead since.
         if (!(await isStillThere(path, made))) continue
         if (tookAway && depth === 0) await removeStrays(base)
-        return hold(path, content, made, clock)
+        return hold(path, content, made, clock, lease)
       }
       const found = await settled(path, await inspect(path), base, clock)
       if (found === null) continue
       if (depth === maxDepth) throw locked(base)
-      const silence = await silenceOf(found, base)
+      lease?.yieldTo(found.owner?.epoch)
+      const silence = isSuperseded(found.owner?.epoch, lease) ? 'dead' : await silenceOf(found, base)
       if (silence !== 'dead') {
         if (silence === 'alive' || wait === null) throw locked(base)
         const outcome = await watch(path, found, staleMs - silence, clock, wait)
@@ -168,9 +189,14 @@ async function acquire(
     }
     throw locked(base)
   } catch (error) {
-    held.delete(path)
+    letGo(path, content)
     throw error
   }
+}
+
+/** Forgets a lock, unless a later lease of this thread has taken it meanwhile. */
+function letGo(path: string, content: string): void {
+  if (held.get(path)?.content === content) held.delete(path)
 }
 
 function locked(base: string): DownloadError {
@@ -224,7 +250,13 @@ async function isStillThere(path: string, made: FileStats): Promise<boolean> {
   return found !== null && isSameInode(found, made)
 }
 
-function hold(path: string, content: string, made: FileStats, clock: Clock): FileLock {
+function hold(
+  path: string,
+  content: string,
+  made: FileStats,
+  clock: Clock,
+  lease: LockLease | null,
+): FileLock {
   if (!heartbeats.has(clock)) heartbeats.set(clock, clock.interval(() => keepBeating(clock), beatMs).unref())
   let released = false
   return {
@@ -233,8 +265,8 @@ function hold(path: string, content: string, made: FileStats, clock: Clock): Fil
       released = true
       // It has the file open.
       await beating.get(clock)
-      await remove(path, content, made)
-      held.delete(path)
+      if (lease?.isHeld !== false) await remove(path, content, made)
+      letGo(path, content)
       if ([...held.values()].every((other) => other.clock !== clock)) {
         heartbeats.get(clock)?.cancel()
         heartbeats.delete(clock)
@@ -265,15 +297,16 @@ function keepBeating(clock: Clock): void {
 
 /** Writes a heartbeat into each held lock of a clock, to show other machines that the owner is alive. */
 async function beat(clock: Clock): Promise<void> {
-  for (const [path, { content, clock: own }] of held) {
-    if (own !== clock) continue
+  for (const [path, { content, clock: own, lease }] of held) {
+    const mayBeat = () => lease?.isHeld !== false
+    if (own !== clock || !mayBeat()) continue
     try {
       const handle = await open(path, 'r+')
       try {
         // Writing the same bytes sets the modification time by the file system's clock, which other machines
         // compare with. utimes would use our own clock.
         const { buffer, bytesRead } = await handle.read(Buffer.alloc(maxLockBytes), 0, maxLockBytes, 0)
-        if (buffer.toString('utf8', 0, bytesRead) === content) await handle.write(content, 0)
+        if (buffer.toString('utf8', 0, bytesRead) === content && mayBeat()) await handle.write(content, 0)
       } finally {
         await handle.close()
       }
@@ -366,7 +399,9 @@ async function silenceOf(found: FoundLock, base: string): Promise<'alive' | 'dea
   if (owner.thread !== undefined && deadThreads.has(owner.thread)) return 'dead'
   const facts = { ...own(), stat: processStat(owner.pid), exists: processExists(owner.pid) }
   const verdict = judgeOwner(owner, facts)
-  return verdict === 'unknown' ? judgeSilence(owner, await ageOf(found, base), facts) : verdict
+  // A living process has left the lock behind if its lease ran out.
+  const isUnknown = verdict === 'unknown' || (verdict === 'alive' && owner.epoch !== undefined)
+  return isUnknown ? judgeSilence(owner, await ageOf(found, base), facts) : verdict
 }
 
 /** What is known of this process, to judge the owners of locks by. */

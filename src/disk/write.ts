@@ -3,16 +3,27 @@ import { write, writeSync } from './fs.js'
 
 /**
  * Writes a complete buffer at a position, continuing after short writes. Rejects with the error of the file system.
+ *
+ * @param before - called right before each system call; what it throws ends the write. Default: nothing is called.
  */
-export async function writeFully(fd: number, buffer: Buffer, position: number): Promise<void> {
+export async function writeFully(
+  fd: number,
+  buffer: Buffer,
+  position: number,
+  before?: () => void,
+): Promise<void> {
   let written = 0
-  while (written < buffer.length) written += await writeSome(fd, buffer.subarray(written), position + written)
+  while (written < buffer.length) {
+    before?.()
+    written += await writeSome(fd, buffer.subarray(written), position + written)
+  }
 }
 
 /** Synchronous version of {@link writeFully}. */
-export function writeFullySync(fd: number, buffer: Buffer, position: number): void {
+export function writeFullySync(fd: number, buffer: Buffer, position: number, before?: () => void): void {
   let written = 0
   while (written < buffer.length) {
+    before?.()
     const count = writeSync(fd, buffer, written, buffer.length - written, position + written)
     if (count === 0) throw zeroBytesWritten()
     written += count

@@ -96,6 +96,7 @@ export const chineseErrors: ErrorTexts = {
     READ_ONLY: because('文件系统为只读'),
     TARGET_NOT_REGULAR: plain('目标位置已被占用，且不是普通文件。'),
     TARGET_LOCKED: plain('另一个进程正在写入该文件。'),
+    TAKEN_OVER: plain('下载已由集群中的另一个实例接管，本实例不再写入。'),
     FILE_BUSY: because('另一个程序打开了该文件，请关闭它，或将该文件夹排除在其扫描范围之外后重试'),
     STORE_ERROR: because('下载任务列表读写失败'),
     UNSUPPORTED_RUNTIME: plain('不支持此运行环境，请升级 Node、Bun 或 Deno。'),

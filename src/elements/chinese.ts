@@ -173,6 +173,7 @@ export const chinese: Language = {
     READ_ONLY: '磁盘为只读',
     TARGET_NOT_REGULAR: '目标位置不是普通文件',
     TARGET_LOCKED: '另一个程序正在写入该文件',
+    TAKEN_OVER: '下载已由另一个实例接管',
     FILE_BUSY: '另一个程序打开了该文件',
     STORE_ERROR: '无法保存下载任务列表',
     GROUP_INCOMPLETE: '部分文件未能下载',

@@ -70,6 +70,25 @@ export interface TransferSpec {
   adopt?: AdoptSpec | null
   /** Its place in a cache; `directory` and `filename` are then those of the blob. */
   cache?: CacheSpec | null
+  /**
+   * The right to write the file, where several instances share the work. It must be renewed by `lease` commands: once it
+   * has run out, the transfer writes nothing more and fails with `TAKEN_OVER`. Default: none is needed.
+   */
+  lease?: LeaseTerm | undefined
+}
+
+/** A lease, as the manager of a transfer gives it. */
+export interface LeaseTerm {
+  /**
+   * Number of the lease: each one that is given for a file is higher than those before it, also after whoever gives them
+   * has lost its data. It stands in the journal.
+   */
+  epoch: number
+  /**
+   * For how long the lease is certain to last from now on, in milliseconds, counted from before it was asked for. May be
+   * `Infinity`.
+   */
+  validForMs: number
 }
 
 /** Bounds for what is fetched for an untrusted caller. */
@@ -146,6 +165,8 @@ export type TransferEvent =
   | { type: 'reserve'; requestId: number; path: string; size: number | null; written: number }
   /** Requests a new address, because a signed one has expired; answered by a `refreshed` command. */
   | { type: 'refresh'; requestId: number; status: number }
+  /** Asks whether the lease is still ours; answered by a `leaseConfirmed` command. */
+  | { type: 'confirmLease'; requestId: number }
   | { type: 'completed'; result: TransferResult }
   /** `whole`: the download that the transfer belongs to has failed, so its other files need not be tried. */
   | { type: 'failed'; error: SerializedDownloadError; whole?: boolean }
@@ -161,6 +182,9 @@ export type TransferCommand =
   /** `granted`: how many bytes the file may have. */
   | { type: 'reserved'; requestId: number; granted: number; error: SerializedDownloadError | null }
   | { type: 'refreshed'; requestId: number; url: string; headers: Record<string, string> }
+  /** The lease was renewed; see {@link LeaseTerm.validForMs}. Zero takes it away. */
+  | { type: 'lease'; validForMs: number }
+  | { type: 'leaseConfirmed'; requestId: number; isHeld: boolean }
 
 /** One running transfer, seen from the manager. */
 export interface TransferHandle {
@@ -246,10 +270,13 @@ export interface WorkerInit {
   waits: readonly HostWait[]
 }
 
-/** To the worker. `id` is the number of a run, not the id of the download. */
+/**
+ * To the worker. `id` is the number of a run, not the id of the download. `sentMs`: when a message with a lease was sent,
+ * by {@link monotonicMs}, since it may be delivered late.
+ */
 export type WorkerRequest =
-  | { type: 'start'; id: number; spec: TransferSpec }
-  | { type: 'command'; id: number; command: TransferCommand }
+  | { type: 'start'; id: number; spec: TransferSpec; sentMs?: number }
+  | { type: 'command'; id: number; command: TransferCommand; sentMs?: number }
   | { type: 'limit'; maxBytesPerSecond: number | null }
   /** A server asked a request for metadata to wait. */
   | { type: 'wait'; wait: HostWait }

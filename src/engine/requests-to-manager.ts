@@ -15,6 +15,9 @@ const refreshTimeoutMs = 3_600_000
 /** The same for disk space, for which the manager may have to walk through folders and delete files. */
 const reserveTimeoutMs = 600_000
 
+/** The same for whether a lease still holds, in milliseconds: whoever hears nothing must not write. */
+const confirmTimeoutMs = 10_000
+
 /** The pending requests. Each one fails when the signal aborts, or after its time. */
 export class ManagerRequests {
   readonly #emit: (event: TransferEvent) => void
@@ -76,6 +79,16 @@ export class ManagerRequests {
       throw new DownloadError('INTERNAL', 'The manager sent a reply of the wrong type.')
     if (reply.error !== null) throw deserializeError(reply.error)
     return reply.granted
+  }
+
+  /**
+   * Asks whether the lease is still ours.
+   *
+   * @throws DownloadError `CANCELED`, `INTERNAL`; it must then be taken for lost.
+   */
+  async confirmLease(): Promise<boolean> {
+    const reply = await this.#request((requestId) => ({ type: 'confirmLease', requestId }), confirmTimeoutMs)
+    return reply.type === 'leaseConfirmed' && reply.isHeld
   }
 
   #request(createEvent: (requestId: number) => TransferEvent, timeoutMs = replyTimeoutMs): Promise<Reply> {

@@ -18,6 +18,7 @@ import { checkingText } from '../util/checking.js'
 import type { Clock } from '../util/clock.js'
 import type { HashService } from './hash/hasher.js'
 import { inspectLeftover, isForeign, type Leftover } from './part/journal.js'
+import { beforeWrites, type Lease } from './part/lease.js'
 import { addressesOf, type TransferEvent, type TransferResult, type TransferSpec } from './protocol.js'
 import type { Reservation } from './reservation.js'
 import type { Share } from './shared.js'
@@ -32,11 +33,13 @@ export class Target {
   /** Metadata of the file that exists there, or null. */
   readonly existing: FileStats | null
   readonly #claim: Claim
+  readonly #lease: Lease | null
 
-  private constructor(paths: PartPaths, existing: FileStats | null, claim: Claim) {
+  private constructor(paths: PartPaths, existing: FileStats | null, claim: Claim, lease: Lease | null) {
     this.paths = paths
     this.existing = existing
     this.#claim = claim
+    this.#lease = lease
   }
 
   /**
@@ -44,26 +47,30 @@ export class Target {
    * because the file may already be correct; see {@link requireWritable}.
    *
    * @param options - `root`: no folder below it may be a symbolic link; default: the directory. `wait`: see
-   * {@link acquireLock}.
-   * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `DISK_IO`. No file or
+   * {@link acquireLock}. `lease`: the right to write; default: none is needed.
+   * @throws DownloadError `TARGET_NOT_REGULAR`, `PERMISSION`, `READ_ONLY`, `TARGET_LOCKED`, `TAKEN_OVER`, `DISK_IO`. No file or
    * folder is left behind in that case.
    */
   static async take(
     directory: string,
     filename: string,
     clock: Clock,
-    { root = directory, wait = null }: { root?: string | undefined; wait?: LockWait | null } = {},
+    {
+      root = directory,
+      wait = null,
+      lease = null,
+    }: { root?: string | undefined; wait?: LockWait | null; lease?: Lease | null } = {},
   ): Promise<Target> {
     const paths = partPaths(directory, filename)
     await requireNoLinks(root, directory)
     let lock: FileLock
     try {
-      lock = await lockTarget(paths, clock, wait)
+      lock = await lockTarget(paths, clock, wait, lease)
     } catch (error) {
-      return await Target.#takeWithoutLock(paths, error)
+      return await Target.#takeWithoutLock(paths, error, lease)
     }
     try {
-      return new Target(paths, await statTarget(paths.target), { lock, refusal: null })
+      return new Target(paths, await statTarget(paths.target), { lock, refusal: null }, lease)
     } catch (error) {
       await lock.release()
       await removeCreated(directory)
@@ -74,13 +81,13 @@ export class Target {
   /**
    * Without a lock, the file may still exist, or there may be an obstacle that explains more than the failed lock.
    */
-  static async #takeWithoutLock(paths: PartPaths, refusal: unknown): Promise<Target> {
+  static async #takeWithoutLock(paths: PartPaths, refusal: unknown, lease: Lease | null): Promise<Target> {
     const existing = await statTarget(paths.target).catch((reason: unknown) => {
       throw isDownloadError(reason, 'TARGET_NOT_REGULAR') ? reason : refusal
     })
     const readable = isDownloadError(refusal, 'READ_ONLY') || isDownloadError(refusal, 'PERMISSION')
     if (existing === null || !readable) throw refusal
-    return new Target(paths, existing, { lock: null, refusal })
+    return new Target(paths, existing, { lock: null, refusal }, lease)
   }
 
   /**
@@ -117,22 +124,24 @@ export class Target {
 
   /** Inspects the files that an earlier run left. */
   leftover(spec: TransferSpec): Promise<Leftover> {
-    return inspectLeftover(this.paths, addressesOf(spec), spec.sha256, spec.remote === null)
+    return inspectLeftover(this.paths, addressesOf(spec), spec.sha256, spec.remote === null, this.#lease)
   }
 
   /** Deletes the files that an earlier run left. */
   async discardLeftover(): Promise<void> {
-    if (this.#claim.refusal === null) await discardLeftover(this.paths)
+    if (this.#claim.refusal !== null) return
+    await this.#lease?.confirm()
+    await discardLeftover(this.paths)
   }
 
   /**
-   * Releases the target.
+   * Releases the target. Once the lease is lost, nothing on disk is touched.
    *
    * @param options - `empty`: nothing was kept, so folders that were created for the target are removed.
    */
   async release(options: { empty: boolean }): Promise<void> {
     await this.#claim.lock?.release()
-    if (options.empty) await removeCreated(this.paths.directory)
+    if (options.empty && this.#lease?.isHeld !== false) await removeCreated(this.paths.directory)
     else createdFolders.delete(this.paths.directory)
   }
 }
@@ -304,11 +313,16 @@ const maxRounds = 50
  *
  * @throws DownloadError `TARGET_LOCKED` and others. No file or folder is left behind in that case.
  */
-async function lockTarget(paths: PartPaths, clock: Clock, wait: LockWait | null): Promise<FileLock> {
+async function lockTarget(
+  paths: PartPaths,
+  clock: Clock,
+  wait: LockWait | null,
+  lease: Lease | null,
+): Promise<FileLock> {
   try {
     for (let round = 1; ; round += 1) {
       try {
-        return await acquireLock(paths.lock, clock, wait)
+        return await acquireLock(paths.lock, clock, wait, lease)
       } catch (error) {
         if (!isMissing(error) || round === maxRounds) throw error
       }
@@ -404,7 +418,13 @@ export async function findFile(
     hashes,
     share: common,
     space,
-  }: { hashes: HashService; share: Pick<Share, 'index'>; space: Pick<Reservation, 'take'> },
+    lease,
+  }: {
+    hashes: HashService
+    share: Pick<Share, 'index'>
+    space: Pick<Reservation, 'take'>
+    lease: Lease | null
+  },
   aborted: AbortSignal,
   emit: (event: TransferEvent) => void,
 ): Promise<ExistingVerdict> {
@@ -421,6 +441,8 @@ export async function findFile(
     mode: target.existing === null ? defaultFileMode() : target.existing.mode & 0o777,
     signal: aborted,
     reserve: (bytes: number) => space.take(bytes),
+    before: beforeWrites(lease),
+    confirm: async () => lease?.confirm(),
     onRefused: ({ cache: name }: CachedFile, reason: string) => {
       emit({ type: 'log', level: 'warn', message: `A file in the ${name} cache ${reason}; it is not used.` })
     },

@@ -15,12 +15,16 @@ import { refuseSize } from './fetch/remote-bounds.js'
 import { RetryBudget } from './fetch/retry-budget.js'
 import type { FileHash } from './hash/hasher.js'
 import { MirrorTrust } from './mirror-trust.js'
+import type { Identity } from './part/identity.js'
 import type { Leftover } from './part/journal.js'
+import { Lease } from './part/lease.js'
+import type { PartInit } from './part/part-init.js'
 import { PartFile } from './part/part-file.js'
-import { Restarts, StartOver, worthless } from './part/start-over.js'
+import { isWorthless, Restarts, StartOver } from './part/start-over.js'
 import {
   addressesOf,
   journalUrl,
+  type LeaseTerm,
   mirrorId,
   type StopMode,
   strongerStop,
@@ -47,6 +51,8 @@ export class Transfer {
   readonly #aborted = new AbortController()
   readonly #requests: ManagerRequests
   readonly #space: Reservation
+  /** Null if the transfer needs no right to write. */
+  readonly #lease: Lease | null
   readonly #restarts = new Restarts()
   #stopMode: StopMode | null = null
   #publishing = false
@@ -71,6 +77,7 @@ export class Transfer {
     this.#requests = new ManagerRequests(listener, this.#aborted.signal, shared.clock)
     const ask: AskForSpace = (wish) => this.#requests.reserve(this.#target?.paths.target ?? '', wish)
     this.#space = new Reservation(spec.reserves === true ? ask : null, shared.clock)
+    this.#lease = spec.lease === undefined ? null : this.#leaseOf(spec.lease)
     this.#mirrorTrust = new MirrorTrust(addressesOf(spec))
     this.#filename = spec.filename
     this.#share = shared.shares.enter(spec)
@@ -87,6 +94,7 @@ export class Transfer {
     if (command.type === 'limit') this.#share.bucket.limit = command.maxBytesPerSecond
     else if (command.type === 'connections') this.#widen(command.connections)
     else if (command.type === 'stop') this.#stop(command.mode)
+    else if (command.type === 'lease') this.#lease?.renew(command.validForMs)
     else this.#requests.answer(command)
   }
 
@@ -101,6 +109,7 @@ export class Transfer {
       last = await this.#fail(thrown)
     }
     leave?.()
+    this.#lease?.end()
     await this.#share.leave().catch((error: unknown) => {
       this.#logClosing(error)
     })
@@ -111,6 +120,7 @@ export class Transfer {
 
   async #transfer(): Promise<TransferResult> {
     await Promise.resolve()
+    this.#lease?.require()
     this.#emit({ type: 'phase', phase: 'resolving' })
     if (this.#filename !== null) {
       const done = await this.#prepare(this.#filename)
@@ -136,7 +146,8 @@ export class Transfer {
   async #prepare(filename: string): Promise<TransferResult | null> {
     const spec = this.#spec
     const wait = lockWait(filename, this.#aborted.signal, this.#log.bind(this))
-    const target = await Target.take(spec.directory, filename, this.#shared.clock, { root: spec.root, wait })
+    const options = { root: spec.root, wait, lease: this.#lease }
+    const target = await Target.take(spec.directory, filename, this.#shared.clock, options)
     this.#target = target
     this.#filename = filename
     const leftover = await target.leftover(spec)
@@ -144,15 +155,10 @@ export class Transfer {
     if (published !== null) {
       await this.#tidy(target)
       const { size, sha256 } = published
-      return this.#fromExisting({
-        kind: 'right',
-        size,
-        sha256,
-        verified: spec.sha256 !== null,
-        stamp: published,
-      })
+      const verified = spec.sha256 !== null
+      return this.#fromExisting({ kind: 'right', size, sha256, verified, stamp: published })
     }
-    const common = { hashes: this.#shared.hashes, share: this.#share, space: this.#space }
+    const common = { hashes: this.#shared.hashes, share: this.#share, space: this.#space, lease: this.#lease }
     const existing = await findFile(target, spec, common, this.#aborted.signal, this.#listener)
     if (existing.kind === 'right') {
       if (leftover.found) await this.#tidy(target)
@@ -178,7 +184,7 @@ export class Transfer {
 
   /** Opens the part file of an earlier run, if there is a usable one. */
   async #openKept(target: Target, { resume, found, partExists }: Leftover): Promise<void> {
-    const { url, sha256, size, remote } = this.#spec
+    const { url, size } = this.#spec
     const wrongSize = size !== null && resume !== null && (resume.identity.total ?? size) !== size
     if (resume === null || wrongSize) {
       if (found) this.#log('warn', "The bytes from an earlier run can't be used; starting over.")
@@ -188,9 +194,7 @@ export class Transfer {
     }
     const { identity } = resume
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
-    const { untrusted = false } = this.#spec
-    const { paths } = target
-    const init = { paths, url: journalUrl(this.#spec), sha256, identity, mirror, remote, untrusted, resume }
+    const init = { ...this.#partOf(target, identity), mirror, resume }
     const part = await PartFile.open(init).catch(nullIfMissing)
     // Another program has deleted it meanwhile.
     if (part === null) {
@@ -276,20 +280,21 @@ export class Transfer {
     if (target === null) throw new DownloadError('INTERNAL', 'There is no target to write to.')
     // Whether its bytes still belong to the file is decided by the answers to the requests for the missing ones.
     if (this.#kept !== null) return this.#kept.part
-    const { sha256, remote, untrusted = false } = this.#spec
-    const url = journalUrl(this.#spec)
-    const { identity } = first
-    const { total } = identity
+    const { total } = first.identity
     requireAllowedSize(this.#spec, total)
     await this.#space.secure(target.paths.directory, total)
     this.#throwIfStopped()
-    const { paths } = target
-    const part = await PartFile.open({ paths, url, sha256, identity, remote, untrusted, resume: null })
+    const part = await PartFile.open({ ...this.#partOf(target, first.identity), resume: null })
     this.#use(part, total)
     const filename = shownName(this.#spec, this.#filename ?? '')
     this.#emit({ type: 'named', filename, path: target.paths.target })
     this.#emit({ type: 'phase', phase: 'downloading' })
     return part
+  }
+
+  #partOf({ paths }: Target, identity: Identity): Omit<PartInit, 'resume'> {
+    const { sha256, remote, untrusted = false } = this.#spec
+    return { paths, url: journalUrl(this.#spec), sha256, identity, remote, untrusted, lease: this.#lease }
   }
 
   #use(part: PartFile, total: number | null): void {
@@ -345,6 +350,7 @@ export class Transfer {
   }
 
   async #finish(published: TransferResult): Promise<TransferResult> {
+    this.#lease?.require()
     const result = await placeResult(this.#spec, published, (error) => {
       this.#logRefusal(error)
     })
@@ -382,10 +388,7 @@ export class Transfer {
     // needs no ranges, which the server may support only for the beginning of a file.
     if (trigger === 'changed' || trigger === 'ranges-lost' || trigger === 'no-ranges') this.#single = true
     if (trigger === 'no-ranges') this.#plain = true
-    const sameVersion =
-      (trigger === 'ranges-lost' || trigger === 'no-ranges' || trigger === 'part-lost') &&
-      again.reason.code !== 'SOURCE_CHANGED'
-    this.#versionSize = sameVersion ? (this.#part?.identity.total ?? this.#versionSize) : null
+    this.#versionSize = again.isSameVersion ? (this.#part?.identity.total ?? this.#versionSize) : null
     this.#emit({ type: 'restarted', error })
     await this.#drop()
     if (verdict?.kind === 'wait') {
@@ -399,20 +402,21 @@ export class Transfer {
 
   async #fail(thrown: unknown): Promise<TransferEvent> {
     const error = thrown instanceof StartOver ? thrown.reason : asDownloadError(thrown)
-    const changed = thrown instanceof StartOver && thrown.trigger === 'changed' && !thrown.keep
     // Without the bytes of somebody else, a file that has proved too large only fills the disk.
     const tooLarge = this.#kept === null && refuseSize(this.#part?.writtenBytes, this.#spec.bounds) !== null
-    const useless = changed || tooLarge || worthless.has(error.code)
+    const useless = tooLarge || isWorthless(thrown, error)
     const drop = this.#stopMode === null ? useless : this.#stopMode === 'cancel'
+    const isLost = this.#lease?.isHeld === false
     try {
-      if (drop && this.#part === null) await this.#target?.discardLeftover()
-      await this.#close(drop ? 'drop' : 'keep')
+      if (drop && !isLost && this.#part === null) await this.#target?.discardLeftover()
+      await this.#close(isLost ? 'leave' : drop ? 'drop' : 'keep')
     } catch (closing) {
       this.#logClosing(closing)
     }
+    const lost = this.#lease?.error ?? null
     if (this.#stopMode !== null) return { type: 'stopped', mode: this.#stopMode }
     const whole = error === this.#share.pace?.error
-    return { type: 'failed', error: error.toJSON(), ...(whole ? { whole } : {}) }
+    return { type: 'failed', error: (lost ?? error).toJSON(), ...(whole ? { whole } : {}) }
   }
 
   #logRefusal(error: unknown): void {
@@ -434,12 +438,14 @@ export class Transfer {
     await part?.discard()
   }
 
-  async #close(how: 'keep' | 'drop' | 'done'): Promise<void> {
+  /** @param how - `leave`: the files are another instance's now, and are only closed. */
+  async #close(how: 'keep' | 'drop' | 'leave' | 'done'): Promise<void> {
     const part = this.#part
     try {
       await this.#hash?.dispose()
       this.#part = null
       if (how === 'drop') await part?.discard()
+      else if (how === 'leave') await part?.close()
       else if (part !== null && part.writtenBytes === 0) await part.discard()
       else await part?.keep()
     } finally {
@@ -449,6 +455,16 @@ export class Transfer {
   }
 
   // ---- commands and events ----
+
+  #leaseOf(term: LeaseTerm): Lease {
+    return new Lease(term, {
+      clock: this.#shared.clock,
+      confirm: () => this.#requests.confirmLease(),
+      onLost: () => {
+        this.#halt(this.#lease?.error ?? stopped())
+      },
+    })
+  }
 
   /** Changes the number of connections. */
   #widen(connections: number): void {
@@ -460,12 +476,17 @@ export class Transfer {
     // While the file is being published it is too late to stop; the transfer will be reported as completed.
     if (this.#publishing) return
     this.#stopMode = strongerStop(this.#stopMode, mode)
+    this.#halt(stopped())
+  }
+
+  #halt(error: DownloadError): void {
     this.#aborted.abort()
-    this.#fetcher?.stop(stopped())
+    this.#fetcher?.stop(error)
     if (this.#fetcher === null) void this.#hash?.dispose()
   }
 
   #throwIfStopped(): void {
+    this.#lease?.require()
     if (this.#stopMode !== null && !this.#publishing) throw stopped()
   }
 

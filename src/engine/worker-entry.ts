@@ -4,8 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { useSyncIo } from '../disk/io.js'
 import { declareDead, thread } from '../disk/lock.js'
 import { HostGates } from '../net/host-gate.js'
-import { systemClock } from '../util/clock.js'
+import { monotonicMs, systemClock } from '../util/clock.js'
 import { createEngine } from './engine.js'
+import { agedCommand, agedSpec, ageOf } from './lease-age.js'
 import type { TransferEvent, TransferHandle, WorkerInit, WorkerReply, WorkerRequest } from './protocol.js'
 
 if (parentPort === null) throw new Error('engine-worker must be run as a worker thread')
@@ -49,7 +50,7 @@ port.on('message', (request: WorkerRequest) => {
       start(request)
       return
     case 'command':
-      handles.get(request.id)?.send(request.command)
+      handles.get(request.id)?.send(agedCommand(request.command, ageOf(request.sentMs, monotonicMs())))
       return
     case 'limit':
       engine.setMaxBytesPerSecond(request.maxBytesPerSecond)
@@ -70,8 +71,8 @@ port.on('message', (request: WorkerRequest) => {
 
 reply({ type: 'ready', thread })
 
-function start({ id, spec }: WorkerRequest & { type: 'start' }): void {
-  const handle = engine.start(spec, (event) => {
+function start({ id, spec, sentMs }: WorkerRequest & { type: 'start' }): void {
+  const handle = engine.start(agedSpec(spec, ageOf(sentMs, monotonicMs())), (event) => {
     if (event.type === 'completed' || event.type === 'failed' || event.type === 'stopped') handles.delete(id)
     // All events of one turn are sent in one message, because many small files cause many events.
     if (waiting.length === 0) setImmediate(flush)

@@ -5,10 +5,11 @@ import { builtFile } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
 import { HostGates } from '../net/host-gate.js'
 import { isInArchive } from '../util/archives.js'
-import { systemClock } from '../util/clock.js'
+import { monotonicMs, systemClock } from '../util/clock.js'
 import { runtime } from '../util/runtime.js'
 import type { EngineOptions } from './engine.js'
 import { PendingReports } from './report.js'
+import { agedSpec, ageOf } from './lease-age.js'
 import {
   type EngineReport,
   type StopMode,
@@ -45,6 +46,8 @@ interface Run {
   stop: StopMode | null
   /** Its handle in the fallback engine; null while it runs in the worker. */
   handle: TransferHandle | null
+  /** When its lease was last renewed, by {@link monotonicMs}; null without one. */
+  renewedMs: number | null
 }
 
 /** An engine that runs in a worker. The worker is started with the first transfer. */
@@ -79,7 +82,8 @@ export class WorkerEngine implements TransferEngine {
 
   start(spec: TransferSpec, listener: (event: TransferEvent) => void): TransferHandle {
     const id = this.#nextId++
-    const run: Run = { spec, listener, stop: null, handle: null }
+    const renewedMs = spec.lease === undefined ? null : monotonicMs()
+    const run: Run = { spec, listener, stop: null, handle: null, renewedMs }
     this.#runs.set(id, run)
     this.#begin(id, run)
     return {
@@ -131,11 +135,12 @@ export class WorkerEngine implements TransferEngine {
   #begin(id: number, run: Run): void {
     this.prepare()
     if (this.#fallback === null) {
-      this.#post({ type: 'start', id, spec: run.spec })
+      this.#post({ type: 'start', id, spec: run.spec, ...sentAt(run) })
       // The worker keeps the process alive only while it has transfers.
       this.#worker?.ref()
     } else {
-      run.handle = this.#fallback.start(run.spec, (event) => {
+      const spec = agedSpec(run.spec, ageOf(sentAt(run).sentMs, monotonicMs()))
+      run.handle = this.#fallback.start(spec, (event) => {
         this.#deliver(id, event)
       })
     }
@@ -145,7 +150,12 @@ export class WorkerEngine implements TransferEngine {
     if (command.type === 'stop') run.stop = strongerStop(run.stop, command.mode)
     if (command.type === 'connections') run.spec = { ...run.spec, connections: command.connections }
     if (command.type === 'limit') run.spec = { ...run.spec, maxBytesPerSecond: command.maxBytesPerSecond }
-    if (run.handle === null) this.#post({ type: 'command', id, command })
+    if (command.type === 'lease' && run.spec.lease !== undefined) {
+      run.spec = { ...run.spec, lease: { ...run.spec.lease, validForMs: command.validForMs } }
+      run.renewedMs = monotonicMs()
+    }
+    const sent = command.type === 'lease' ? sentAt(run) : {}
+    if (run.handle === null) this.#post({ type: 'command', id, command, ...sent })
     else run.handle.send(command)
   }
 
@@ -279,6 +289,10 @@ export class WorkerEngine implements TransferEngine {
       gates: this.#gates,
     })
   }
+}
+
+function sentAt({ renewedMs }: Run): { sentMs?: number } {
+  return renewedMs === null ? {} : { sentMs: renewedMs }
 }
 
 let hasWarned = false

@@ -19,6 +19,7 @@ const statuses: Readonly<Record<DownloadErrorCode, number>> = {
   INVALID_STATE: 409,
   CANCELED: 409,
   TARGET_LOCKED: 409,
+  TAKEN_OVER: 409,
   FILE_BUSY: 409,
   TARGET_NOT_REGULAR: 409,
   QUEUE_FULL: 429,

@@ -2,6 +2,7 @@ import { asDownloadError } from '../disk/errors.js'
 import type { StopMode, TransferEvent, TransferHandle, TransferSpec } from '../engine/protocol.js'
 import { type SerializedDownloadError } from '../errors.js'
 import type { Job, JobHost } from './job.js'
+import { answerConfirmLease } from './lease.js'
 import { answerReserve } from './space.js'
 import { jobEventOf } from './transfer-events.js'
 
@@ -30,6 +31,10 @@ export class FileJob implements Job {
     this.#transfer.send({ type: 'limit', maxBytesPerSecond })
   }
 
+  renewLease(validForMs: number): void {
+    this.#transfer.send({ type: 'lease', validForMs })
+  }
+
   #on(event: TransferEvent): void {
     const host = this.#host
     const { download, clock } = host
@@ -54,6 +59,11 @@ export class FileJob implements Job {
         return
       case 'reserve':
         void answerReserve(host.space, event, (command) => {
+          this.#transfer.send(command)
+        })
+        return
+      case 'confirmLease':
+        void answerConfirmLease(host.lease, event, (command) => {
           this.#transfer.send(command)
         })
         return

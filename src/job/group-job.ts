@@ -21,6 +21,7 @@ import { ConnectionBudget, usefulConnections } from './connection-budget.js'
 import { FailureStreak, groupError } from './group-rules.js'
 import { prepareGroup } from './group-start.js'
 import type { Job, JobHost } from './job.js'
+import { answerConfirmLease } from './lease.js'
 import { answerReserve } from './space.js'
 import { jobEventOf } from './transfer-events.js'
 
@@ -100,6 +101,10 @@ export class GroupJob implements Job {
   limit(maxBytesPerSecond: number | null): void {
     // The transfers share one limit, so each of them sets it for all.
     for (const { handle } of this.#active.values()) handle.send({ type: 'limit', maxBytesPerSecond })
+  }
+
+  renewLease(validForMs: number): void {
+    for (const { handle } of this.#active.values()) handle.send({ type: 'lease', validForMs })
   }
 
   async #run(resolution: Resolution): Promise<void> {
@@ -202,6 +207,11 @@ export class GroupJob implements Job {
         return
       case 'reserve':
         void answerReserve(this.#host.space, event, (command) => {
+          this.#active.get(entry)?.handle.send(command)
+        })
+        return
+      case 'confirmLease':
+        void answerConfirmLease(this.#host.lease, event, (command) => {
           this.#active.get(entry)?.handle.send(command)
         })
         return

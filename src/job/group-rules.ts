@@ -245,7 +245,7 @@ function isSame(old: GroupFileRecord, { size, sha256 }: ResolvedFile, sameRevisi
 // ---- How a group ends when some of its files could not be fetched, and when it is useless to continue.
 
 /** Errors that the next file would hit as well. */
-const fatalAtOnce: ReadonlySet<DownloadErrorCode> = new Set(['NO_SPACE', 'READ_ONLY'])
+const fatalAtOnce: ReadonlySet<DownloadErrorCode> = new Set(['NO_SPACE', 'READ_ONLY', 'TAKEN_OVER'])
 
 /** Errors caused by the server, the network or the system and not by a single file. */
 const systemic: ReadonlySet<DownloadErrorCode> = new Set([

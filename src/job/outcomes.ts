@@ -7,10 +7,10 @@ export function isOwn({ groupFiles }: Download, existed: boolean): boolean {
   return groupFiles === null ? !existed : groupFiles.files.every(({ fetched }) => fetched)
 }
 
-/** Whether the download has failed because another process is writing its files. */
+/** Whether the download has failed because another process, or another instance of a cluster, is writing its files. */
 export function isOfAnother({ state, error, groupFiles }: Download): boolean {
   const codes = [error?.code, ...(groupFiles?.missing ?? []).map(({ failure }) => failure?.code)]
-  return state === 'failed' && codes.includes('TARGET_LOCKED')
+  return state === 'failed' && (codes.includes('TARGET_LOCKED') || codes.includes('TAKEN_OVER'))
 }
 
 /**

@@ -1,55 +1,21 @@
 import { asDownloadError } from '../disk/errors.js'
 import { addressOf, adoptSpecOf, destinationOf, ownName } from '../download/destination.js'
-import type { Download } from '../download/download.js'
-import type { SafeEmitter } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'
 import { type DownloadState, isActive, isSettled } from '../download/states.js'
-import {
-  type RemoteBounds,
-  type StopMode,
-  strongerStop,
-  type TransferEngine,
-  type TransferPhase,
-} from '../engine/protocol.js'
+import { type StopMode, strongerStop, type TransferPhase } from '../engine/protocol.js'
 import { deserializeError, DownloadError, offlineError, type SerializedDownloadError } from '../errors.js'
 import { isUnreachable } from '../net/errors.js'
-import type { ProxySetting } from '../net/proxies.js'
-import type { TransferTuning } from '../net/tuning.js'
 import { isRef } from '../sources/identify.js'
-import type { Resolver } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
-import type { Clock } from '../util/clock.js'
 import { claimName, FileJob } from './file-job.js'
+import { leaseSpec } from './lease.js'
 import { GroupJob } from './group-job.js'
 import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
 import { recall, type Recalled, type RecallPlace, requireDescribed } from './recall.js'
 import { RefAddress } from './ref.js'
+import type { DownloadRunInit } from './run-init.js'
 import { fromDiskMessage, isOfAnother, isOwn } from './outcomes.js'
 import type { RunSpace } from './space.js'
-
-/** Settings and services that a {@link DownloadRun} needs. */
-export interface DownloadRunInit {
-  download: Download
-  engine: TransferEngine
-  resolver: Resolver
-  tuning: TransferTuning
-  clock: Clock
-  /** Folder that the file is stored in. */
-  directory: string
-  /** See {@link JobHost.root}. */
-  root: string
-  connections: number
-  /** Bounds of the download if its caller is remote. */
-  remoteBounds: RemoteBounds
-  proxy: ProxySetting
-  /** Null if there is no disk budget. */
-  space: ((stopped: AbortSignal) => RunSpace) | null
-  emitter: SafeEmitter
-  caches: JobHost['caches']
-  save: () => Promise<void>
-  /** Claims file names; throws when another download has claimed one of them. */
-  claim: (filenames: readonly string[]) => void
-}
 
 /** What a run uses while its source is not asked. */
 interface DiskAnswer extends Recalled {
@@ -147,6 +113,11 @@ export class DownloadRun {
   /** Changes the limit of the running job. */
   limit(maxBytesPerSecond: number | null): void {
     this.#job?.limit(maxBytesPerSecond)
+  }
+
+  /** Tells the running job that its lease was renewed; see `LeaseTerm.validForMs`. */
+  renewLease(validForMs: number): void {
+    this.#job?.renewLease(validForMs)
   }
 
   // ---- starting the job ----
@@ -292,6 +263,7 @@ export class DownloadRun {
       tuning: init.tuning,
       clock: init.clock,
       space: this.#space,
+      lease: init.lease ?? null,
       root: init.root,
       spec: () => {
         const { record } = download
@@ -315,6 +287,7 @@ export class DownloadRun {
           untrusted: record.untrustedMirrors === true,
           proxy: init.proxy,
           reserves: this.#space !== null,
+          ...leaseSpec(init.lease ?? null),
           share: null,
           adopt: adoptSpecOf(record, caches(), record.named ? record.filename : null),
         }

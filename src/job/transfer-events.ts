@@ -7,7 +7,10 @@ import type { JobEvent } from './job.js'
  * Events of a transfer that are passed on. The others are handled by its job: the name of the file, and
  * requests to the job.
  */
-type PublicTransferEvent = Exclude<TransferEvent, { type: 'claim' | 'named' | 'refresh' | 'reserve' }>
+type PublicTransferEvent = Exclude<
+  TransferEvent,
+  { type: 'claim' | 'named' | 'refresh' | 'reserve' | 'confirmLease' }
+>
 
 /**
  * Translates an event of a transfer into one of its job. If a job has several transfers, their phases,

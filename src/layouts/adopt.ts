@@ -38,6 +38,10 @@ export interface AdoptInit {
   signal: AbortSignal
   /** Reserves disk space for the file, in bytes; rejects if there is none. */
   reserve: (bytes: number) => Promise<void>
+  /** Called right before each call that changes the disk; what it throws ends the search. Default: nothing is called. */
+  before?: (() => void) | undefined
+  /** Called before the file gets its name; a rejection ends the search. Default: nothing is called. */
+  confirm?: () => Promise<void>
   /** Called for a candidate that has different content or can't be used. */
   onRefused: (candidate: CachedFile, reason: string) => void
 }
@@ -68,7 +72,7 @@ const maxRefused = 1_000
  * @throws what `hash` throws when the signal is aborted; file system errors of the target.
  */
 export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
-  const { wanted, caches, target, temporary, signal, onRefused } = init
+  const { wanted, caches, target, temporary, signal, before, onRefused } = init
   try {
     for await (const candidate of caches.find(wanted)) {
       if (candidate.path === target || (await isRefused(candidate, wanted))) continue
@@ -80,19 +84,21 @@ export async function adoptFile(init: AdoptInit): Promise<Adopted | null> {
         onRefused(candidate, 'has different content')
       } catch (error) {
         if (signal.aborted) throw error
+        before?.()
         onRefused(candidate, `can't be used (${errnoOf(error) ?? 'failed'})`)
       }
     }
     return null
   } finally {
     // Also removes what an earlier run left, even if no cache has the file any more.
+    before?.()
     await io.unlink(temporary).catch(() => undefined)
   }
 }
 
 /** Tries to adopt a candidate. Returns null if it is not the wanted file. */
 async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted | null> {
-  const { wanted, target, temporary, mode, hash } = init
+  const { wanted, target, temporary, mode, hash, before } = init
   await init.reserve(candidate.size)
   const by = await placeBeside(candidate, init)
   const stats = await io.lstat(temporary)
@@ -100,6 +106,7 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
   const sha256 = await hash(temporary, stats.size)
   if (sha256 !== wanted.sha256) return null
   // A reflink of a file that may not be written to has its permissions. A copy has been synced.
+  before?.()
   if (by === 'reflink') await chmod(temporary, 0o600).catch(() => undefined)
   if (by !== 'copy') await syncFile(temporary, by === 'link')
   // Some file systems have no permissions, or let only their owner change them.
@@ -107,6 +114,8 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
   const after = await io.lstat(temporary)
   // The file was modified while it was read.
   if (!isSame(after, stats)) return null
+  await init.confirm?.()
+  before?.()
   await io.rename(temporary, target)
   // The file has its name; a folder that can't be synced takes it only in a power failure.
   await syncFolder(dirname(target)).catch(() => undefined)
@@ -114,7 +123,8 @@ async function tryAdopt(candidate: CachedFile, init: AdoptInit): Promise<Adopted
 }
 
 async function placeBeside({ path, size }: CachedFile, init: AdoptInit): Promise<AdoptedBy> {
-  const { temporary, target, share, signal } = init
+  const { temporary, target, share, signal, before } = init
+  before?.()
   await io.unlink(temporary).catch(nullIfMissing)
   try {
     await copyFile(path, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE)
@@ -131,7 +141,8 @@ async function placeBeside({ path, size }: CachedFile, init: AdoptInit): Promise
     }
   }
   await ensureSpace(dirname(target), size, 0)
-  await copyContent(path, temporary, signal)
+  before?.()
+  await copyContent(path, temporary, signal, before)
   return 'copy'
 }
 

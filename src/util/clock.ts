@@ -43,6 +43,14 @@ class SystemTimer implements Timer {
   }
 }
 
+/**
+ * Monotonic time in milliseconds that all threads of a process count from the same moment, unlike that of a {@link Clock}.
+ * Where each thread counts from its own start, as in Bun and Deno, the time of a younger thread is less.
+ */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}
+
 /** The clock and the timers of this process. */
 export const systemClock: Clock = {
   now: () => performance.now(),

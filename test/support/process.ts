@@ -90,6 +90,11 @@ export class RunningProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
+  /** Sends a signal, and waits for nothing. */
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name)
+  }
+
   /** Sends a signal (default SIGKILL), and waits for the end. Default deadline: 10 s. */
   async kill(signal: NodeJS.Signals = 'SIGKILL', timeoutMs = 10_000): Promise<RunResult> {
     this.#child.kill(signal)

@@ -16,27 +16,32 @@ export interface Extended {
  *
  * @param total - size of the file in bytes; null if unknown.
  * @param isNew - whether the part was just created.
- * @param platform - for tests. Default: `process.platform`.
+ * @param options - `platform`: for tests; default: `process.platform`. `before`: called right before each change of the
+ * length; what it throws is thrown.
  * @throws the error of the file system.
  */
 export async function extend(
   fd: number,
   total: number | null,
   isNew: boolean,
-  platform: string = process.platform,
+  { platform = process.platform, before }: { platform?: string; before?: (() => void) | undefined } = {},
 ): Promise<Extended> {
   const isWindows = platform === 'win32'
   if (total === null) return { sized: false, filling: isWindows }
-  const before = isNew ? { size: 0, blocks: 0 } : await io.fstat(fd)
-  const how = extensionOf({ length: before.size, total, isNew }, platform)
+  const old = isNew ? { size: 0, blocks: 0 } : await io.fstat(fd)
+  const how = extensionOf({ length: old.size, total, isNew }, platform)
   if (how === 'trial') {
-    const to = before.size + trialBytes
+    const to = old.size + trialBytes
+    before?.()
     if (!(await setLength(fd, to))) return { sized: false, filling: isWindows }
     const { blocks } = await io.fstat(fd)
-    if (fillsGaps({ platform, from: before.size, to, blocksBefore: before.blocks, blocksAfter: blocks })) {
-      await io.ftruncate(fd, before.size)
+    if (fillsGaps({ platform, from: old.size, to, blocksBefore: old.blocks, blocksAfter: blocks })) {
+      before?.()
+      await io.ftruncate(fd, old.size)
       return { sized: false, filling: true }
     }
   }
-  return { sized: how !== 'none' && (await setLength(fd, total)), filling: isWindows }
+  if (how === 'none') return { sized: false, filling: isWindows }
+  before?.()
+  return { sized: await setLength(fd, total), filling: isWindows }
 }

@@ -6,13 +6,19 @@ import { constants } from '../../disk/fs.js'
 import { io, usesSyncIo } from '../../disk/io.js'
 import { openNoFollow } from '../../disk/no-follow.js'
 import { type PartPaths, removeFiles } from '../../disk/part-paths.js'
+import { isSame } from '../../disk/stamp.js'
+import type { FileStats } from '../../disk/stats.js'
 import { bootId, hostId } from '../../disk/system.js'
 import { writeFully, writeFullySync } from '../../disk/write.js'
-import { encodeJournal, type Journal, type Resumable } from './journal.js'
+import { encodeJournal, type Journal, parseJournal, readText, type Resumable } from './journal.js'
+import { beforeWrites, type Lease } from './lease.js'
 import { encodeRecord, isRecordDue, slotBytes } from './live-journal.js'
 
 /** What a part says about itself in a journal. */
-export type PartState = Omit<Journal, 'version' | 'bootId' | 'host' | 'writer' | 'beside' | 'serial'>
+export type PartState = Omit<
+  Journal,
+  'version' | 'bootId' | 'host' | 'epoch' | 'writer' | 'beside' | 'serial'
+>
 
 /** The files of one part. Their owner must end them with {@link close}. */
 export class JournalFiles {
@@ -32,12 +38,20 @@ export class JournalFiles {
   /** Length of the newest record, in bytes; null before the first one. */
   #newest: number | null
 
-  /** @param resume - what this run goes on with. */
-  constructor(paths: PartPaths, resume: Resumable | null) {
+  readonly #lease: Lease | null
+  /** Metadata of the journal that was written last. */
+  #seen: FileStats | null = null
+
+  /**
+   * @param resume - what this run goes on with.
+   * @param lease - the right to write; null if none is needed.
+   */
+  constructor(paths: PartPaths, resume: Resumable | null, lease: Lease | null) {
     this.#paths = paths
+    this.#lease = lease
     this.#beside = resume?.beside
     this.#journal = resume === null ? 'none' : 'synced'
-    this.#live = new LiveJournal(paths.recent)
+    this.#live = new LiveJournal(paths.recent, lease)
     this.#liveExists = resume !== null
     this.#newest = resume === null ? null : 0
   }
@@ -67,7 +81,8 @@ export class JournalFiles {
     const writer = (this.#writer ??= randomBytes(8).toString('hex'))
     const { url, sha256, ...rest } = state
     const journal: Journal = {
-      ...{ version: 1, url, sha256, bootId: bootId(), host: hostId(), writer, beside: this.#beside, serial },
+      ...{ version: 1, url, sha256, bootId: bootId(), host: hostId() },
+      ...{ epoch: this.#lease?.epoch, writer, beside: this.#beside, serial },
       ...rest,
     }
     const text = encodeJournal(journal)
@@ -84,8 +99,10 @@ export class JournalFiles {
     const { journal, recent } = this.#paths
     const { text } = this.#encode(state)
     const how = sync ? 'replacement' : this.#journal === 'synced' ? 'content' : undefined
+    const before = this.#lease === null ? undefined : () => this.#requireOwn()
     try {
-      await replaceFile(journal, text, { mode: 0o600, ...(how === undefined ? {} : { sync: how }) })
+      await this.#requireOwn()
+      this.#seen = await replaceFile(journal, text, { mode: 0o600, sync: how, before })
     } catch (error) {
       throw fsError(error, 'writing the journal')
     }
@@ -93,6 +110,7 @@ export class JournalFiles {
     this.#beside = undefined
     if (!last || !this.#liveExists) return
     await this.#live.close()
+    this.#lease?.require()
     // If it stays, it is older than the journal, and doesn't count.
     await removeFiles([recent]).catch(() => undefined)
     this.#liveExists = false
@@ -103,16 +121,33 @@ export class JournalFiles {
     const { serial, text } = this.#encode(state)
     this.#liveExists = true
     try {
+      await this.#requireOwn()
       await this.#live.write(encodeRecord(serial, text))
     } catch (error) {
       throw fsError(error, 'writing the journal')
     }
   }
 
+  /**
+   * Looks whether somebody else has written the journal, by its metadata, and if so, whether under a later lease.
+   *
+   * @throws DownloadError `TAKEN_OVER`.
+   */
+  async #requireOwn(): Promise<void> {
+    const lease = this.#lease
+    if (lease === null) return
+    const found = await io.lstatIfThere(this.#paths.journal)
+    const isOurs = found !== null && this.#seen !== null && isSame(found, this.#seen)
+    if (found !== null && !isOurs)
+      lease.yieldTo(parseJournal((await readText(this.#paths.journal)) ?? '')?.epoch)
+    lease.require()
+  }
+
   /** Deletes all of them. */
   async remove(): Promise<void> {
     const { journal, recent } = this.#paths
     await this.close()
+    this.#lease?.require()
     // Most files are so small that they never had any.
     if (this.exist) await removeFiles([journal, recent])
   }
@@ -128,11 +163,13 @@ export class JournalFiles {
 /** The file beside the journal. Records must be written one after another. */
 class LiveJournal {
   readonly #path: string
+  readonly #before: (() => void) | undefined
   #fd: number | null = null
   #next = 0
 
-  constructor(path: string) {
+  constructor(path: string, lease: Lease | null) {
     this.#path = path
+    this.#before = beforeWrites(lease)
   }
 
   /** Writes a record of {@link encodeRecord}. Rejects with the error of the file system. */
@@ -143,15 +180,17 @@ class LiveJournal {
       return
     }
     const position = this.#next * slotBytes
-    if (usesSyncIo) writeFullySync(this.#fd, bytes, position)
-    else await writeFully(this.#fd, bytes, position)
+    if (usesSyncIo) writeFullySync(this.#fd, bytes, position, this.#before)
+    else await writeFully(this.#fd, bytes, position, this.#before)
     this.#next = 1 - this.#next
   }
 
   /** Begins a new file with this record, so that what an earlier run left is whole until then, and gone afterwards. */
   async #begin(record: string): Promise<void> {
     await this.close()
-    await replaceFile(this.#path, record, { mode: 0o600 })
+    const before = this.#before
+    before?.()
+    await replaceFile(this.#path, record, { mode: 0o600, before: async () => before?.() })
     this.#next = 1
     // Without a descriptor, the next record begins a new file again.
     this.#fd = await openNoFollow(this.#path, constants.O_RDWR).catch(() => null)

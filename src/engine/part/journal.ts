@@ -12,6 +12,7 @@ import type { RemoteGrant } from '../../net/address-policy.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
 import { covers, type IntervalSet, parseIntervals } from './intervals.js'
+import type { Lease } from './lease.js'
 import { parseRecords } from './live-journal.js'
 
 /** The journal of a part file. Version 1. */
@@ -32,6 +33,8 @@ export interface Journal {
   bootId: string
   /** The `hostId` of the owner, for which `written` is valid; undefined in journals of the first versions. */
   host?: string | undefined
+  /** Number of the lease that it was written under, see `LeaseTerm.epoch`; undefined without one. */
+  epoch?: number | undefined
   /** Id of the run that wrote it last. If it is not ours, another run has taken over the part. */
   writer: string
   /**
@@ -79,6 +82,7 @@ const schema = lazily(() => {
     untrusted: z.literal(true).optional(),
     bootId: z.string(),
     host: z.string().optional(),
+    epoch: z.number().optional(),
     writer: z.string(),
     beside: z.string().optional(),
     serial: count.optional(),
@@ -131,7 +135,7 @@ export interface Resumable {
  *
  * Within the boot that wrote it, the page cache holds all of `written`; after a reboot only `synced` is reliable. The
  * same holds for the journal of another container, although it shares the boot: what it has written may be in the cache
- * of its own mount, such as that of a network file system, and gone with it. A part that is shorter than its journal states was changed by another program and can't be used at all.
+ * of its own mount, such as that of a network file system, and gone with it. The same holds for another lease. A part that is shorter than its journal states was changed by another program and can't be used at all.
  *
  * Bytes of mirrors that a remote caller named are of no use to a trusted caller, unless a digest will tell whether
  * they are right: whoever chose the mirror also chose its bytes.
@@ -149,6 +153,8 @@ export function resumable(
     partSize: number
     /** Whether the caller is trusted. Default true. */
     trusted?: boolean
+    /** Number of the lease of this run, see `LeaseTerm.epoch`. Default: none. */
+    epoch?: number | undefined
   },
 ): Resumable | null {
   if (isForeign(journal, now)) return null
@@ -159,7 +165,8 @@ export function resumable(
   if (!known && !sameDigest) return null
   if (now.sha256 !== null && journal.sha256 !== null && now.sha256 !== journal.sha256) return null
   const { host = now.host } = journal
-  const sameCache = journal.bootId === now.bootId && host === (now.host ?? host)
+  const sameCache =
+    journal.bootId === now.bootId && host === (now.host ?? host) && journal.epoch === now.epoch
   const done = sameCache ? journal.written : journal.synced
   const end = done.at(-1)?.[1] ?? 0
   if (end === 0 || now.partSize < end) return null
@@ -193,15 +200,18 @@ export interface Leftover {
  * are no error.
  *
  * @param trusted - whether the caller is trusted; see {@link resumable}.
- * @throws DownloadError `PERMISSION`, `DISK_IO` and others, if the files can't be read.
+ * @param lease - the right of this run to write. Default: none is needed.
+ * @throws DownloadError `PERMISSION`, `DISK_IO` and others, if the files can't be read; `TAKEN_OVER`.
  */
 export async function inspectLeftover(
   paths: PartPaths,
   urls: readonly string[],
   sha256: string | null,
   trusted = true,
+  lease: Pick<Lease, 'epoch' | 'yieldTo'> | null = null,
 ): Promise<Leftover> {
-  const leftover = await peekLeftover(paths, urls, sha256, trusted)
+  const leftover = await peekLeftover(paths, urls, sha256, trusted, lease?.epoch)
+  lease?.yieldTo(leftover.journal?.epoch)
   if (leftover.found) await removeTemporary(paths)
   return leftover
 }
@@ -212,6 +222,7 @@ export async function peekLeftover(
   urls: readonly string[],
   sha256: string | null,
   trusted = true,
+  epoch?: number,
 ): Promise<Leftover> {
   const text = await readText(paths.journal)
   // A part without a journal can't be resumed. It is deleted when a new part is created.
@@ -222,7 +233,7 @@ export async function peekLeftover(
   const records = saved === null || part === null ? [] : await readRecords(paths.recent)
   const journal = saved === null ? null : newest(saved, records, String(part?.ino))
   if (journal === null || !part?.isFile()) return { journal, resume: null, found: true, partExists }
-  const now = { urls, sha256, bootId: bootId(), host: hostId(), partSize: part.size, trusted }
+  const now = { urls, sha256, bootId: bootId(), host: hostId(), partSize: part.size, trusted, epoch }
   return { journal, resume: resumable(journal, now), found: true, partExists }
 }
 

@@ -17,29 +17,25 @@ import { unsizedBytes } from './allocation.js'
 import { extend, type Extended } from './extend.js'
 import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
-import { type Journal, parseJournal, readText, type Resumable, statPart } from './journal.js'
+import { type Journal, parseJournal, readText, statPart } from './journal.js'
 import { JournalFiles, type PartState } from './journal-files.js'
-import { datasync, giveName, lookAtPart, notSynced, openKept, openNew, takenOver } from './part-io.js'
+import { beforeWrites, type Lease } from './lease.js'
+import {
+  datasync,
+  giveName,
+  lookAtPart,
+  notSynced,
+  openKept,
+  openNew,
+  readBack,
+  takenOver,
+} from './part-io.js'
+import type { PartInit } from './part-init.js'
 import { PublishRefusals } from './publish-refusals.js'
 import { partLost, StartOver } from './start-over.js'
 
 /** Bytes cut off the part when the disk is full, to make room for the journal; more than any journal needs. */
 const journalRoomBytes = 64 * 1024
-
-/** Parameters for opening a part file. */
-export interface PartInit {
-  paths: PartPaths
-  url: string
-  sha256: string | null
-  identity: Identity
-  /** The address that `identity` comes from, as a `mirrorId`; undefined for `url`. */
-  mirror?: string | undefined
-  /** The addresses that the URL may reach; null (the default) for a trusted caller. */
-  remote?: RemoteGrant | null
-  /** See {@link Journal.untrusted}. Default: as in `resume`. */
-  untrusted?: boolean
-  resume: Resumable | null
-}
 
 /** What the next write of the journal must include. */
 interface JournalDemand {
@@ -75,6 +71,8 @@ export class PartFile {
   /** How many of the written bytes the newest journal knows, or one that is being written. */
   #recordedBytes: number
   readonly #remote: RemoteGrant | null
+  readonly #lease: Lease | null
+  readonly #before: (() => void) | undefined
   #dirty = false
   readonly #journalWrites = new Latest(() => this.#saveNow())
   // Not one after another with the journal, which may have to wait for the disk.
@@ -102,7 +100,9 @@ export class PartFile {
     this.#synced = init.resume?.synced ?? []
     this.#writtenBytes = size(this.#written)
     this.#remote = init.remote ?? null
-    this.#journals = new JournalFiles(init.paths, init.resume)
+    this.#lease = init.lease ?? null
+    this.#before = beforeWrites(this.#lease)
+    this.#journals = new JournalFiles(init.paths, init.resume, this.#lease)
     this.#recordedBytes = this.#writtenBytes
   }
 
@@ -110,15 +110,20 @@ export class PartFile {
    * Opens the existing part, or creates a new one with a new inode, so that a writer that still has the old one
    * open can't change it (transfer rule 12).
    *
-   * @throws DownloadError `NO_SPACE`, `PERMISSION`, `READ_ONLY`, `TARGET_NOT_REGULAR`, `DISK_IO`.
+   * @throws DownloadError `NO_SPACE`, `PERMISSION`, `READ_ONLY`, `TARGET_NOT_REGULAR`, `TAKEN_OVER`, `DISK_IO`.
    */
   static async open(init: PartInit): Promise<PartFile> {
-    const { paths, resume } = init
+    const { paths, resume, lease = null } = init
     let fd: number | null = null
     try {
-      fd = await (resume === null ? openNew(paths) : openKept(paths))
+      lease?.require()
+      fd = await (resume === null ? openNew(paths, lease) : openKept(paths))
       // With the full length from the start, the size alone shows whether the part was truncated.
-      return new PartFile(fd, await extend(fd, init.identity.total, resume === null), init)
+      const extended = await extend(fd, init.identity.total, resume === null, { before: beforeWrites(lease) })
+      const part = new PartFile(fd, extended, init)
+      // From now on, whoever has held an earlier lease finds that it is over.
+      if (lease !== null) await part.#saveState(null, (state) => part.#journals.replace(state, noDemand))
+      return part
     } catch (error) {
       if (fd !== null) await io.close(fd).catch(() => undefined)
       throw fsError(error, 'opening the part file')
@@ -189,7 +194,7 @@ export class PartFile {
       this.#truncated ||= !this.#fits((await this.#stat()).size, this.#length())
     this.#noteWhole(buffer, position)
     try {
-      await writeFully(this.fd, buffer, position)
+      await writeFully(this.fd, buffer, position, this.#before)
     } catch (error) {
       throw fsError(error, 'writing the part file')
     }
@@ -203,7 +208,7 @@ export class PartFile {
       if (this.#mayHideTruncation(position, length))
         this.#truncated ||= !this.#fits(fstatSync(this.fd).size, this.#length())
       this.#noteWhole(buffer, position)
-      writeFullySync(this.fd, buffer, position)
+      writeFullySync(this.fd, buffer, position, this.#before)
     } catch (error) {
       throw fsError(error, 'writing the part file')
     }
@@ -242,7 +247,7 @@ export class PartFile {
   /**
    * Whether the part is still the file that was opened, with the expected length.
    *
-   * @throws DownloadError `TARGET_LOCKED` when another run took the part over.
+   * @throws DownloadError `TARGET_LOCKED`, `TAKEN_OVER` when another run took the part over.
    */
   async isIntact(): Promise<boolean> {
     return (await this.#statIfIntact()) !== null
@@ -256,6 +261,7 @@ export class PartFile {
     const path = await lookAtPart(own, this.paths.part)
     if (path === null || !isSameInode(own, path)) {
       const journal = parseJournal((await readText(this.paths.journal)) ?? '')
+      this.#lease?.yieldTo(journal?.epoch)
       if (journal !== null && !this.#journals.isOwn(journal) && path !== null) throw takenOver()
       return null
     }
@@ -346,19 +352,8 @@ export class PartFile {
   }
 
   /** Reads bytes back from the part; fewer than `length` at the end of the file. */
-  async read(position: number, length: number): Promise<Buffer> {
-    const buffer = Buffer.alloc(length)
-    try {
-      let filled = 0
-      while (filled < length) {
-        const bytesRead = await io.read(this.fd, buffer, filled, length - filled, position + filled)
-        if (bytesRead === 0) break
-        filled += bytesRead
-      }
-      return buffer.subarray(0, filled)
-    } catch (error) {
-      throw fsError(error, 'reading the part file back')
-    }
+  read(position: number, length: number): Promise<Buffer> {
+    return readBack(this.fd, position, length)
   }
 
   /**
@@ -385,6 +380,7 @@ export class PartFile {
       // be resumed if it is not published after all.
       const setMode = (mode: number) =>
         refusals.attemptCourtesy('setting the permissions of the file', () => io.fchmod(this.fd, mode))
+      this.#lease?.require()
       await setMode(options.mode | 0o200)
       if (!(await this.#datasync())) refusals.add(notSynced())
       if (options.replaces) {
@@ -392,13 +388,16 @@ export class PartFile {
         this.#demand = { sync: true, last: false, publishing }
         await attempt('writing the journal', () => this.#journalWrites.ask())
       }
+      await this.#lease?.confirm()
       const stat = await this.#statIfIntact()
       if (stat?.size !== options.size) throw partLost()
-      await giveName(this.fd, paths)
-      if ((options.mode & 0o200) === 0) await setMode(options.mode)
+      await giveName(this.fd, paths, this.#lease)
+      if ((options.mode & 0o200) === 0 && this.#lease?.isHeld !== false) await setMode(options.mode)
       await refusals.attemptCourtesy('syncing the folder', () => syncFolder(paths.directory))
       await attempt('deleting the journal', () => this.#removeJournal())
       await attempt('closing the file', () => this.close())
+      // Whoever has the lease now finds the file under its name.
+      this.#lease?.require()
       const { mtimeMs, ino } = stat
       return { mtimeMs, ino, refusal: refusals.take() }
     } catch (error) {
@@ -413,13 +412,22 @@ export class PartFile {
     await this.#journals.remove()
   }
 
-  /** Writes the journal and closes the file, so that a later run can resume it, if that is possible. */
+  /**
+   * Writes the journal and closes the file, so that a later run can resume it, if that is possible. Once the lease is
+   * lost, the file is only closed.
+   */
   async keep(): Promise<void> {
+    if (this.#lease?.isHeld === false) {
+      await this.close()
+      return
+    }
     if (!this.#resumable) {
       await this.discard()
       return
     }
     try {
+      // The next run has another lease, and believes what was synced.
+      if (this.#lease !== null) await this.sync().catch(() => undefined)
       await this.#saveLast().catch((error: unknown) => this.#keepWithoutTail(error))
     } finally {
       await this.close()
@@ -438,6 +446,7 @@ export class PartFile {
     if (!isDownloadError(error, 'NO_SPACE') || end <= 0) throw error
     this.#setWritten(clip(this.#written, end))
     this.#synced = clip(this.#synced, end)
+    await this.#lease?.confirm()
     await io.ftruncate(this.fd, end)
     await this.#saveLast()
   }
@@ -463,7 +472,11 @@ export class PartFile {
     this.#dirty = true
   }
 
-  /** Closes the file and deletes it together with its journal, unless another run has taken it over. */
+  /**
+   * Closes the file and deletes it together with its journal, unless another run has taken it over.
+   *
+   * @throws DownloadError `TAKEN_OVER`, in which case it is closed as well.
+   */
   async discard(): Promise<void> {
     const [own, path] = await Promise.all([
       this.#stat().catch(() => null),
@@ -471,6 +484,7 @@ export class PartFile {
     ])
     const ours = path === null || (own !== null && isSameInode(own, path))
     await this.close()
+    await this.#lease?.confirm()
     if (ours) await discardLeftover(this.paths)
   }
 

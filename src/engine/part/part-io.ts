@@ -8,6 +8,7 @@ import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
 import type { FileStats } from '../../disk/stats.js'
 import { DownloadError } from '../../errors.js'
 import { removeTemporary } from './journal.js'
+import type { Lease } from './lease.js'
 import { partLost } from './start-over.js'
 
 /**
@@ -20,15 +21,21 @@ function openPart(path: string, flags: number, deadlineMs?: number): Promise<num
   return openNoFollow(path, flags, { mode: 0o600, deadlineMs })
 }
 
-/** Creates a new part file with a new inode. An existing one is deleted together with its journal. */
-export async function openNew(paths: PartPaths): Promise<number> {
+/**
+ * Creates a new part file with a new inode. An existing one is deleted together with its journal.
+ *
+ * @throws DownloadError `TAKEN_OVER`; otherwise the error of the file system.
+ */
+export async function openNew(paths: PartPaths, lease: Lease | null): Promise<number> {
   const create = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL
   try {
     return await openPart(paths.part, create, newPartMs)
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error
+    await lease?.confirm()
     await discardLeftover(paths)
     await removeTemporary(paths)
+    lease?.require()
     return await openPart(paths.part, create, newPartMs)
   }
 }
@@ -90,12 +97,29 @@ export function isUntold(errno: string | null, platform: NodeJS.Platform = proce
  *
  * @throws StartOver when another program has deleted it since it was last looked at.
  */
-export async function giveName(fd: number, { part, target }: PartPaths): Promise<void> {
+export async function giveName(fd: number, { part, target }: PartPaths, lease: Lease | null): Promise<void> {
+  lease?.require()
   try {
     await io.rename(part, target)
   } catch (error) {
     if (isMissing(error) || (await io.fstat(fd)).nlink === 0) throw partLost()
     throw error
+  }
+}
+
+/** Reads bytes back from a part; fewer than `length` at the end of the file. */
+export async function readBack(fd: number, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length)
+  try {
+    let filled = 0
+    while (filled < length) {
+      const bytesRead = await io.read(fd, buffer, filled, length - filled, position + filled)
+      if (bytesRead === 0) break
+      filled += bytesRead
+    }
+    return buffer.subarray(0, filled)
+  } catch (error) {
+    throw fsError(error, 'reading the part file back')
   }
 }
 

@@ -34,6 +34,13 @@ export class StartOver extends Error {
     this.keep = keep
   }
 
+  /** Whether the bytes are only fetched again, and the version of the file must be the one that they were of. */
+  get isSameVersion(): boolean {
+    const { trigger, reason } = this
+    const isOurs = trigger === 'ranges-lost' || trigger === 'no-ranges' || trigger === 'part-lost'
+    return isOurs && reason.code !== 'SOURCE_CHANGED'
+  }
+
   /** Converts what was thrown, if starting over may help. A wrong digest gets one more attempt (FAULTS row 46). */
   static of(thrown: unknown): StartOver | null {
     if (thrown instanceof StartOver) return thrown
@@ -48,4 +55,15 @@ export function partLost(): StartOver {
 }
 
 /** Error codes after which the bytes on disk are useless and get deleted. */
-export const worthless: ReadonlySet<string> = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
+const worthless: ReadonlySet<string> = new Set(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
+
+/**
+ * Whether the bytes on disk are useless after a failure.
+ *
+ * @param thrown - what was thrown.
+ * @param error - the error of the transfer that it stands for.
+ */
+export function isWorthless(thrown: unknown, { code }: DownloadError): boolean {
+  const isChanged = thrown instanceof StartOver && thrown.trigger === 'changed' && !thrown.keep
+  return isChanged || worthless.has(code)
+}

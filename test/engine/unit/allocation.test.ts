@@ -71,7 +71,7 @@ describe('extend', () => {
     const file = await open(path, 'w+')
     try {
       if (length > 0) await file.write('x', length - 1)
-      const outcome = await extend(file.fd, total, length === 0, platform)
+      const outcome = await extend(file.fd, total, length === 0, { platform })
       return { ...outcome, length: (await stat(path)).size }
     } finally {
       await file.close()
