@@ -3,7 +3,7 @@ import { englishVoice } from './error-text.js'
 import { type DownloadGroup, type GroupFile, GroupFiles } from './group.js'
 import { etaSeconds, percentOf, type Progress, SpeedMeter } from './progress.js'
 import type { DownloadRecord } from './record.js'
-import { type DownloadState, isSettled, move } from './states.js'
+import { type DownloadState, isActive, isSettled, move } from './states.js'
 import { type SerializedDownload, toFullWire } from './wire.js'
 
 /** Services of the manager that a {@link Download} needs. */
@@ -335,6 +335,28 @@ export class Download {
       this.#connections = 0
     }
     if (to === 'failed' || to === 'canceled') this.#finished.reject(this.#outcomeError())
+  }
+
+  /** @internal Becomes what another manager has stored; the files of a group are those of the record. */
+  mirror(record: DownloadRecord): void {
+    const { state: from, finishedAt } = this.#record
+    const { state: to, group } = record
+    this.#waitingFor = null
+    this.#group = group === null ? null : new GroupFiles(() => this.path, group, to)
+    this.#record = { ...record, group: null }
+    if (isSettled(from) && (to !== from || record.finishedAt !== finishedAt)) {
+      this.#finished = defer()
+      this.#file = null
+    }
+    if (!isActive(to)) {
+      this.#speed.reset()
+      this.#connections = 0
+    }
+    const existed = record.fetched !== true
+    if (to === 'completed' && this.#file === null)
+      this.#complete({ existed, fetchedBytes: 0, adoptedFrom: null })
+    if (to === 'failed' || to === 'canceled') this.#finished.reject(this.#outcomeError())
+    this.wake()
   }
 
   /** @internal Sets {@link waitingFor}; any move resets it. */

@@ -1,6 +1,7 @@
 /** Changes the settings of a download that the manager knows already. */
 import type { Download, DownloadOwner } from '../download/download.js'
 import { parseOptions, prioritySchema } from '../download/options.js'
+import type { ClusterCommand, Coordinator } from './cluster/coordinator.js'
 import { managerOptionsSchema } from './options.js'
 import type { Registry } from './registry.js'
 import type { Scheduler } from './scheduler.js'
@@ -9,19 +10,30 @@ import type { Scheduler } from './scheduler.js'
 export function adjusters(
   scheduler: Pick<Scheduler, 'limit' | 'reorder'>,
   registry: Pick<Registry, 'save'>,
+  coordinator: Pick<Coordinator, 'control'>,
 ): Pick<DownloadOwner, 'setLimit' | 'setPriority'> {
   const { maxBytesPerSecond } = managerOptionsSchema.shape
+  const change = (download: Download, command: ClusterCommand, apply: () => void) => {
+    const task = () => {
+      apply()
+      return registry.save(download)
+    }
+    // The setters can't wait. What others can't be told of now is not changed.
+    coordinator.control(download, command, task).catch(() => undefined)
+  }
   return {
     setLimit: (download: Download, wanted: number | null) => {
       const limit = parseOptions(maxBytesPerSecond, wanted, 'maxBytesPerSecond')
-      download.update({ maxBytesPerSecond: limit })
-      scheduler.limit(download, limit)
-      void registry.save(download)
+      change(download, { type: 'adjust', maxBytesPerSecond: limit }, () => {
+        download.update({ maxBytesPerSecond: limit })
+        scheduler.limit(download, limit)
+      })
     },
     setPriority: (download: Download, wanted: number) => {
       const next = parseOptions(prioritySchema, wanted, 'priority')
-      scheduler.reorder(download, next)
-      void registry.save(download)
+      change(download, { type: 'adjust', priority: next }, () => {
+        scheduler.reorder(download, next)
+      })
     },
   }
 }

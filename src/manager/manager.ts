@@ -1,28 +1,19 @@
 import { resolve } from 'node:path'
 import { Destinations } from '../download/destination.js'
-import { Download, type DownloadOwner } from '../download/download.js'
+import type { Download, DownloadOwner } from '../download/download.js'
 import { type DownloadOptions, parseOptions } from '../download/options.js'
-import {
-  type DownloadRequestContext,
-  type ValidatedRequest,
-  expectations,
-  isStricter,
-  newRecord,
-  destinationFor,
-  outranks,
-  readRequest,
-  replacement,
-  requireSame,
-} from '../download/request.js'
-import { isSettled } from '../download/states.js'
+import { type DownloadRequestContext, outranks, readRequest } from '../download/request.js'
 import { recordProblem } from '../download/stored-record.js'
 import type { TransferEngine } from '../engine/protocol.js'
 import { DownloadError, toDownloadError } from '../errors.js'
 import { type Resolver, sourceRegistry } from '../sources/resolver.js'
 import { systemClock } from '../util/clock.js'
 import { requireRuntime, runtime } from '../util/runtime.js'
-import { Arrivals, Serial } from '../util/schedule.js'
+import { Serial } from '../util/schedule.js'
 import { adjusters } from './adjust.js'
+import type { ClusterCommand, Coordinator } from './cluster/coordinator.js'
+import { execute } from './cluster/execute.js'
+import { SoloCoordinator } from './cluster/solo.js'
 import { Interest } from './interest.js'
 import { internals, type ManagerInternals, servicesOf } from './internals.js'
 import {
@@ -34,9 +25,9 @@ import {
 } from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
 import { openStore, Registry } from './registry.js'
+import { Requests } from './requests.js'
 import { Scheduler } from './scheduler.js'
 import { createServices } from './services.js'
-import { claimFromStrangers } from './strangers.js'
 import { DiskBudget } from './space/budget.js'
 import type { DiskUsage } from './space/report.js'
 import { ManagerUpstream } from './upstream/upstream.js'
@@ -69,7 +60,8 @@ export class DownloadManager extends ManagerUpstream {
   readonly #space: DiskBudget
   readonly #owner: DownloadOwner
   readonly #serial = new Serial<Download>()
-  readonly #arrivals = new Arrivals()
+  readonly #requests: Requests
+  readonly #coordinator: Coordinator
   readonly #interest = new Interest((download) => {
     if (this.#closed !== null) return
     this.cancel(download.url).catch((error: unknown) => {
@@ -78,6 +70,8 @@ export class DownloadManager extends ManagerUpstream {
     })
   })
   #maxBytesPerSecond: number | null
+  /** What others leave to this manager, in bytes per second; null for no limit. */
+  #share: number | null = null
   #closed: Promise<void> | null = null
   readonly #closing = new AbortController()
 
@@ -95,7 +89,10 @@ export class DownloadManager extends ManagerUpstream {
     this.#places = new Destinations(this.directory, modes, defaultMode, this.#options.linkedModes)
     this.#maxBytesPerSecond = this.#options.maxBytesPerSecond
     const sources = sourceRegistry(this.#options.sources)
-    const store = openStore(this.#options.store, this.directory, clock)
+    this.#coordinator =
+      this.#options.cluster?.join({ clock, directory: this.directory }) ??
+      new SoloCoordinator(openStore(this.#options.store, this.directory, clock))
+    const { store, runs } = this.#coordinator
     this.#registry = new Registry(store, (event) => {
       this.emit('log', event)
     })
@@ -114,9 +111,14 @@ export class DownloadManager extends ManagerUpstream {
       report: async (measure) => (await this.#engine.report?.(measure)) ?? null,
     }
     const shared = { clock, secrets }
-    const { engine, resolver, tuning } = createServices(this.#options, sources, shared, (level, message) => {
-      this.emit('log', { level, message })
-    })
+    const { engine, resolver, tuning, gates } = createServices(
+      this.#options,
+      sources,
+      shared,
+      (level, message) => {
+        this.emit('log', { level, message })
+      },
+    )
     this.#engine = engine
     this.#resolver = resolver
     this.#space = new DiskBudget({
@@ -151,6 +153,7 @@ export class DownloadManager extends ManagerUpstream {
       connections: this.#options.connections,
       proxy: this.#options.proxy,
       space: this.#space,
+      runs,
       isClosed: () => this.#closed !== null,
     })
     this.#owner = {
@@ -159,8 +162,40 @@ export class DownloadManager extends ManagerUpstream {
       resume: (url) => this.resume(url),
       cancel: (url) => this.cancel(url),
       retry: (url) => this.retry(url),
-      ...adjusters(this.#scheduler, this.#registry),
+      ...adjusters(this.#scheduler, this.#registry, this.#coordinator),
     }
+    this.#requests = new Requests({
+      context: this.#context,
+      places: this.#places,
+      registry: this.#registry,
+      scheduler: this.#scheduler,
+      coordinator: this.#coordinator,
+      interest: this.#interest,
+      serial: this.#serial,
+      owner: this.#owner,
+      emitter: this,
+      ready: () => this.ready,
+      requireOpen: () => {
+        this.#requireOpen()
+      },
+      remove: (url) => this.remove(url),
+      forgetOldest: () => this.#forgetOldest(),
+    })
+    this.#coordinator.attach({
+      directory: this.directory,
+      clock,
+      registry: this.#registry,
+      scheduler: this.#scheduler,
+      owner: this.#owner,
+      emitter: this,
+      gates,
+      concurrency: this.#options.concurrency,
+      execute: (url, command) => execute(this, url, command),
+      limit: (share) => {
+        this.#share = share
+        this.#limit()
+      },
+    })
     this.ready = this.#load()
     this.ready.catch(() => undefined)
   }
@@ -199,7 +234,12 @@ export class DownloadManager extends ManagerUpstream {
       limit,
       'maxBytesPerSecond',
     )
-    this.#engine.setMaxBytesPerSecond(this.#maxBytesPerSecond)
+    this.#limit()
+  }
+
+  #limit(): void {
+    const limits = [this.#maxBytesPerSecond, this.#share].filter((limit) => limit !== null)
+    this.#engine.setMaxBytesPerSecond(limits.length === 0 ? null : Math.min(...limits))
   }
 
   /**
@@ -220,40 +260,7 @@ export class DownloadManager extends ManagerUpstream {
    * file; `CANCELED` when the signal is already aborted; `CLOSED`; `STORE_ERROR`.
    */
   async download(options: DownloadOptions): Promise<Download> {
-    const validated = readRequest(options, this.#context)
-    this.#requireOpen()
-    await this.ready
-    this.#requireOpen()
-    if (validated.wanted.signal?.aborted === true)
-      throw new DownloadError('CANCELED', 'The signal is already aborted.')
-
-    if (validated.wanted.remote !== null) await this.#forgetOldest()
-    // Nothing may be awaited between looking the URL up and adding it, because another call may do the same.
-    const request = await claimFromStrangers(validated, this.#registry, async (holder, message) => {
-      this.emit('log', { download: holder, level: 'warn', message })
-      await this.remove(holder.url)
-    })
-    const { wanted } = request
-    const known = this.#registry.get(wanted.url)
-    if (known !== undefined) {
-      const joined = await this.#join(known, request)
-      // If the known download has been removed in the meantime, this call is the first one for the URL.
-      return joined ? known : await this.download(options)
-    }
-    const record = newRecord(wanted, { ...destinationFor(request), sequence: this.#registry.nextSequence() })
-    const download = new Download(record, this.#owner)
-    this.#registry.add(download)
-    const insert = async (pass: () => Promise<void>) => {
-      await this.#registry.insert(download)
-      const fileExists = await this.#places.holds(record)
-      // Records are written at the same time, and the last one may be on disk first.
-      await pass()
-      this.#requireOpen()
-      this.#scheduler.enqueue(download, fileExists)
-      this.#interest.add(download, wanted.signal)
-    }
-    await this.#arrivals.run((pass) => this.#serial.run(download, () => insert(pass)))
-    return download
+    return await this.#requests.add(options)
   }
 
   /**
@@ -316,7 +323,7 @@ export class DownloadManager extends ManagerUpstream {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`, `CLOSED`.
    */
   pin(url: string, pinned = true): Promise<Download> {
-    return this.#control(url, async (download) => {
+    return this.#control(url, { type: 'pin', pinned }, async (download) => {
       download.update({ pinned: pinned ? true : undefined })
       await this.#registry.save(download)
     })
@@ -328,7 +335,7 @@ export class DownloadManager extends ManagerUpstream {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is settled; `CLOSED`.
    */
   pause(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#scheduler.pause(download))
+    return this.#control(url, { type: 'pause' }, (download) => this.#scheduler.pause(download))
   }
 
   /**
@@ -338,7 +345,7 @@ export class DownloadManager extends ManagerUpstream {
    * `CLOSED`.
    */
   resume(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#scheduler.resume(download))
+    return this.#control(url, { type: 'resume' }, (download) => this.#scheduler.resume(download))
   }
 
   /**
@@ -348,7 +355,7 @@ export class DownloadManager extends ManagerUpstream {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
   cancel(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#scheduler.cancel(download))
+    return this.#control(url, { type: 'cancel' }, (download) => this.#scheduler.cancel(download))
   }
 
   /**
@@ -358,7 +365,7 @@ export class DownloadManager extends ManagerUpstream {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is completed; `CLOSED`.
    */
   retry(url: string): Promise<Download> {
-    return this.#control(url, (download) => this.#scheduler.retry(download))
+    return this.#control(url, { type: 'retry' }, (download) => this.#scheduler.retry(download))
   }
 
   /**
@@ -376,7 +383,10 @@ export class DownloadManager extends ManagerUpstream {
     if (download === undefined) return
     await this.#serial.run(download, async () => {
       this.#requireOpen()
-      await this.#scheduler.remove(download, options.deleteFile ?? false)
+      const deleteFile = options.deleteFile ?? false
+      await this.#coordinator.control(download, { type: 'remove', deleteFile }, () =>
+        this.#scheduler.remove(download, deleteFile),
+      )
     })
   }
 
@@ -387,7 +397,7 @@ export class DownloadManager extends ManagerUpstream {
       await this.#scheduler.idle()
       // A listener may have made a call that is about to queue a download.
       await this.#serial.settled()
-      if (this.#scheduler.isIdle) return
+      if (this.#scheduler.isIdle && (await this.#coordinator.idle())) return
     }
   }
 
@@ -409,38 +419,17 @@ export class DownloadManager extends ManagerUpstream {
 
   async #load(): Promise<void> {
     const context = { places: this.#places, sources: this[internals].sources }
-    await this.#registry.load(this.#owner, this.#options.autoResume, {
+    // In a cluster, what others do goes on.
+    const autoResume = this.#coordinator.runs === null ? this.#options.autoResume : null
+    await this.#registry.load(this.#owner, autoResume, {
       folders: this.#places.modeFolders,
       problemOf: (record) => recordProblem(record, context),
     })
     await this.#space.load()
-    for (const download of this.list()) {
+    for (const download of autoResume === null ? [] : this.list()) {
       if (download.state === 'queued') this.#scheduler.enqueue(download)
     }
-  }
-
-  /** Joins a known download. Returns false if it was removed before this call could run. */
-  #join(known: Download, request: ValidatedRequest): Promise<boolean> {
-    const { wanted } = request
-    return this.#serial.run(known, async () => {
-      if (!this.#registry.has(known)) return false
-      this.#requireOpen()
-      if (outranks(wanted, known.record)) {
-        await this.#scheduler.replace(known, (record) => replacement(record, request))
-        this.#interest.add(known, wanted.signal)
-        return true
-      }
-      requireSame(known, wanted, request)
-      if (isSettled(known.state)) {
-        await this.#scheduler.requeue(known, wanted)
-      } else if (isStricter(known.record, wanted)) {
-        known.update(expectations(known.record, wanted))
-        await this.#registry.save(known)
-      }
-      // A remote caller must not keep a trusted caller's download alive after that caller has given it up.
-      if (wanted.remote === null || known.record.remote !== null) this.#interest.add(known, wanted.signal)
-      return true
-    })
+    this.#coordinator.loaded()
   }
 
   /** Removes the oldest settled downloads of remote callers beyond `maxRecords`; their finished files stay. */
@@ -473,7 +462,11 @@ export class DownloadManager extends ManagerUpstream {
    * Runs the control calls of one download one after another, so that many concurrent calls leave it in a
    * consistent state.
    */
-  async #control(url: string, task: (download: Download) => Promise<void>): Promise<Download> {
+  async #control(
+    url: string,
+    command: ClusterCommand,
+    task: (download: Download) => Promise<void>,
+  ): Promise<Download> {
     this.#requireOpen()
     await this.ready
     const find = () => {
@@ -486,10 +479,10 @@ export class DownloadManager extends ManagerUpstream {
     const download = find()
     const done = await this.#serial.run(download, async () => {
       if (find() !== download) return false
-      await task(download)
+      await this.#coordinator.control(download, command, () => task(download))
       return true
     })
     // If the URL was removed and requested again in the meantime, the call applies to the new download.
-    return done ? download : await this.#control(url, task)
+    return done ? download : await this.#control(url, command, task)
   }
 }

@@ -7,6 +7,7 @@ import type { RemoteBounds } from '../engine/protocol.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Source } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
+import type { Cluster } from './cluster/coordinator.js'
 
 /** Options of a {@link DownloadManager}. All of them are optional. */
 export interface DownloadManagerOptions {
@@ -104,6 +105,12 @@ export interface DownloadManagerOptions {
    * your own. Default `file`.
    */
   store?: 'file' | 'memory' | DownloadStore
+  /**
+   * Shares all downloads with the managers of other processes and machines, see `bullmqCluster` of
+   * `model-downloader/bullmq`. It also keeps the records, so `store` can't be set; `autoResume` has no effect, because
+   * the downloads of a cluster go on without this manager. Default: none.
+   */
+  cluster?: Cluster
   /**
    * Whether unfinished downloads of the last run are queued again. With false they are loaded as paused.
    * Default true.
@@ -233,6 +240,12 @@ export const managerOptionsSchema = z.strictObject({
   layout: layout.default('flat'),
   adopt: adopt.default(true),
   store: store.default('file'),
+  cluster: z
+    .custom<Cluster>(
+      (value) => typeof value === 'object' && value !== null && 'join' in value,
+      'must be a cluster, such as bullmqCluster()',
+    )
+    .optional(),
   autoResume: z.boolean().default(true),
   worker: z.boolean().default(true),
   proxy: z

@@ -6,16 +6,26 @@ import { sentenceError } from '../download/error-text.js'
 import type { LogEvent } from '../download/events.js'
 import type { DownloadRecord } from '../download/record.js'
 import { isSettled } from '../download/states.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 import { FileStore } from '../store/file.js'
 import { createMemoryStore } from '../store/memory.js'
+import { FolderShare } from '../store/folder-share.js'
 import { type DownloadStore, storeError } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { type ModeFolder, restoreLost } from './lost-records.js'
+import type { SharedStore } from './cluster/coordinator.js'
 import type { ResolvedManagerOptions } from './options.js'
+
+/** How records become downloads; see {@link Registry.load}. */
+interface LoadOptions {
+  owner: DownloadOwner
+  autoResume: boolean | null
+  problemOf: (record: DownloadRecord) => string | null
+}
 
 /** Downloads of a manager: by URL, by the files that they write, and in the store. */
 export class Registry {
-  readonly #store: DownloadStore
+  readonly #store: DownloadStore | SharedStore
   readonly #log: (event: LogEvent) => void
   readonly #byUrl = new Map<string, Download>()
   /**
@@ -26,8 +36,9 @@ export class Registry {
   /** Keys in `#byTarget` of each download. */
   readonly #targetsOf = new Map<Download, Set<string>>()
   #sequence = 0
+  #loading: LoadOptions | null = null
 
-  constructor(store: DownloadStore, log: (event: LogEvent) => void) {
+  constructor(store: DownloadStore | SharedStore, log: (event: LogEvent) => void) {
     this.#store = store
     this.#log = log
   }
@@ -35,18 +46,20 @@ export class Registry {
   /**
    * Loads the store. Unfinished downloads are restored as queued, or as paused without `autoResume`.
    *
+   * @param autoResume - null to restore them in the states that were stored.
    * @param options - `folders`: where the files of damaged records may be; `problemOf`: returns why a record can't be
    * used, or null; see `recordProblem`.
    * @throws DownloadError `STORE_ERROR`.
    */
   async load(
     owner: DownloadOwner,
-    autoResume: boolean,
+    autoResume: boolean | null,
     {
       folders = [],
       problemOf = () => null,
     }: { folders?: readonly ModeFolder[]; problemOf?: (record: DownloadRecord) => string | null } = {},
   ): Promise<void> {
+    this.#loading = { owner, autoResume, problemOf }
     let loaded
     try {
       loaded = await this.#store.load()
@@ -59,7 +72,43 @@ export class Registry {
       const message = `The download of ${filename} was restored from the journal beside it; headers and other settings are lost.`
       this.#log({ level: 'warn', message })
     }
-    for (const record of [...loaded.records, ...restored]) {
+    this.#restore([...loaded.records, ...restored], this.#loading)
+    this.#claimTargets(this.list())
+    for (const { url } of restored) {
+      const download = this.#byUrl.get(url)
+      if (download !== undefined) await this.save(download)
+    }
+  }
+
+  /**
+   * Reads the store again, and adds the unfinished downloads in it that others have left behind.
+   *
+   * @returns those that are to be queued.
+   */
+  async adoptNew(): Promise<Download[]> {
+    const loading = this.#loading
+    if (loading === null) return []
+    const { records } = await this.#store.load()
+    const left = records.filter(({ url, state }) => !isSettled(state) && this.#isFree(url))
+    for (const { url } of left) {
+      const failed = this.#byUrl.get(url)
+      if (failed !== undefined) this.drop(failed)
+    }
+    const added = this.#restore(left, loading)
+    this.#claimTargets(added)
+    return added.filter(({ state }) => state === 'queued')
+  }
+
+  /** Whether the record of a URL may be taken from the store: nobody has asked for it here, or its file was locked. */
+  #isFree(url: string): boolean {
+    const known = this.#byUrl.get(url)
+    return known === undefined || (known.state === 'failed' && known.error?.code === 'TARGET_LOCKED')
+  }
+
+  /** Adds downloads of records that were stored. */
+  #restore(records: readonly DownloadRecord[], { owner, autoResume, problemOf }: LoadOptions): Download[] {
+    const added: Download[] = []
+    for (const record of records) {
       const problem = problemOf(record)
       if (problem !== null) {
         const message = `The record ${record.id} is not used: ${problem}.`
@@ -67,28 +116,49 @@ export class Registry {
         continue
       }
       // Two processes that share a store may have assigned the same number.
-      const sequence = Math.max(record.sequence, this.#sequence)
-      this.#sequence = sequence + 1
+      const sequence = autoResume === null ? record.sequence : Math.max(record.sequence, this.#sequence)
+      this.#sequence = Math.max(sequence, this.#sequence) + 1
       // What failed only because the network was not to be used is as unfinished as everything else.
-      const wasOffline = autoResume && record.state === 'failed' && record.error?.code === 'OFFLINE'
+      const wasOffline = autoResume === true && record.state === 'failed' && record.error?.code === 'OFFLINE'
       const live = (!isSettled(record.state) && record.state !== 'paused') || wasOffline
-      const state = live ? (autoResume ? 'queued' : 'paused') : record.state
+      const state = live && autoResume !== null ? (autoResume ? 'queued' : 'paused') : record.state
       const download = new Download(
         { ...record, sequence, state, ...(wasOffline ? { error: null, finishedAt: null } : {}) },
         owner,
       )
       this.#byUrl.set(download.url, download)
+      added.push(download)
     }
-    const named = this.list().filter((download) => download.named)
+    return added
+  }
+
+  #claimTargets(downloads: readonly Download[]): void {
+    const named = downloads.filter((download) => download.named)
     // Those that have given up their claims come first, because the last one to claim a file holds it.
     for (const claiming of [false, true]) {
       for (const download of named.filter((each) => claims(each) === claiming))
         this.#setTargets(download, keysOf(download.record, download.targets))
     }
-    for (const { url } of restored) {
-      const download = this.#byUrl.get(url)
-      if (download !== undefined) await this.save(download)
+  }
+
+  /** The keys of the files that a download claims, which no other download of the same folder may have. */
+  targetsOf(download: Download): string[] {
+    return download.named && claims(download) ? keysOf(download.record, download.targets) : []
+  }
+
+  /** Adds, changes or forgets a download as another manager has stored it. */
+  mirror(record: DownloadRecord): Download {
+    const known = this.#byUrl.get(record.url)
+    if (known === undefined) {
+      const [added] = this.#loading === null ? [] : this.#restore([record], this.#loading)
+      if (added === undefined) throw new DownloadError('STORE_ERROR', 'A record of the cluster is not valid.')
+      this.#claimTargets([added])
+      return added
     }
+    known.mirror(record)
+    this.release(known)
+    this.#claimTargets([known])
+    return known
   }
 
   /** Returns the sequence number of the next download. */
@@ -203,13 +273,17 @@ export class Registry {
   /**
    * Stores the record of a new download. One that can't be stored is forgotten again.
    *
-   * @throws DownloadError `STORE_ERROR`.
+   * @returns false if another manager has requested the URL before; see {@link SharedStore.insert}.
+   * @throws DownloadError `STORE_ERROR`; `CONFLICT` if a download of another manager has claimed the file.
    */
-  async insert(download: Download): Promise<void> {
+  async insert(download: Download): Promise<boolean> {
     try {
+      if ('insert' in this.#store) return await this.#store.insert(download)
       await this.#store.save(download.toRecord())
+      return true
     } catch (error) {
       this.drop(download)
+      if (isDownloadError(error, 'CONFLICT') || isDownloadError(error, 'INVALID_OPTIONS')) throw error
       throw storeError(error, 'The download could not be saved to the store.')
     }
   }
@@ -277,6 +351,9 @@ export function openStore(
   directory: string,
   clock: Clock,
 ): DownloadStore {
-  if (store === 'file') return new FileStore(join(directory, '.model-downloader'), clock)
+  if (store === 'file') {
+    const folder = join(directory, '.model-downloader')
+    return new FileStore(folder, clock, new FolderShare(folder, clock))
+  }
   return store === 'memory' ? createMemoryStore() : store
 }

@@ -17,6 +17,7 @@ import type { Resolver } from '../sources/resolver.js'
 import type { Clock } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { lazily } from '../util/lazy.js'
+import type { RunCoordinator } from './cluster/coordinator.js'
 import { DownloadQueue, type QueueLimit } from './queue.js'
 import type { Registry } from './registry.js'
 import type { DiskBudget } from './space/budget.js'
@@ -43,6 +44,8 @@ export interface SchedulerInit {
   connections: number
   proxy: ProxySetting
   space: DiskBudget
+  /** Asked before a download runs; null if there are no other managers. Default null. */
+  runs?: RunCoordinator | null
   isClosed: () => boolean
 }
 
@@ -99,9 +102,30 @@ export class Scheduler {
    * slot.
    */
   enqueue(download: Download, fileExists = false): void {
-    const queue = fileExists ? this.#checks : this.#queue
-    queue.add(download)
+    if (fileExists) this.#checks.add(download)
+    else if (this.#init.runs?.hasQueue !== true) this.#queue.add(download)
     this.#emitState(download, 'queued')
+  }
+
+  /** Adds a queued download that this or another manager has queued before. */
+  offer(download: Download): void {
+    if (!this.#running.has(download)) this.#queue.add(download)
+  }
+
+  /** Removes a download from the queue, since another manager has taken it. */
+  withdraw(download: Download): void {
+    this.#dequeue(download)
+    this.checkIdle()
+  }
+
+  /** Whether a run of a download has begun and not ended. */
+  isRunning(download: Download): boolean {
+    return this.#running.has(download)
+  }
+
+  /** Stops the run of a download and keeps its bytes, since this manager has lost the right to run it. */
+  async abandon(download: Download): Promise<void> {
+    await this.#running.get(download)?.stop('close')
   }
 
   /** See {@link DownloadManager.pause}. */
@@ -326,6 +350,20 @@ export class Scheduler {
   }
 
   async #run(download: Download): Promise<void> {
+    const { runs = null } = this.#init
+    if (runs === null) {
+      await this.#runNow(download)
+      return
+    }
+    if (this.#init.isClosed() || download.state !== 'queued' || !(await runs.begin(download))) return
+    try {
+      await this.#runNow(download)
+    } finally {
+      await runs.end(download)
+    }
+  }
+
+  async #runNow(download: Download): Promise<void> {
     const init = this.#init
     if (init.isClosed() || download.state !== 'queued') return
     let run: DownloadRun
@@ -359,7 +397,7 @@ export class Scheduler {
     const init = this.#init
     return new DownloadRun({
       download,
-      engine: init.engine,
+      engine: init.runs?.engine(download, init.engine) ?? init.engine,
       resolver: init.resolver,
       tuning: init.tuning,
       clock: init.clock,

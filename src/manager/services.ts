@@ -16,7 +16,7 @@ export function createServices(
   sources: SourceRegistry,
   services: Pick<ManagerServices, 'secrets'> & { clock: Clock },
   onLog: NonNullable<EngineOptions['onLog']>,
-): { engine: TransferEngine; resolver: Resolver; tuning: TransferTuning } {
+): { engine: TransferEngine; resolver: Resolver; tuning: TransferTuning; gates: HostGates } {
   const { tuning: overrides, ca, proxy, offline, maxBytesPerSecond, worker } = options
   const network = { ...services, ca, gates: new HostGates() }
   const engineOptions: EngineOptions = { ...network, tuning: overrides, maxBytesPerSecond, onLog }
@@ -26,5 +26,5 @@ export function createServices(
   const tuning = { ...defaultTuning, ...overrides }
   const remoteTokens = options.remoteTokens ?? false
   const resolver = new Resolver({ ...network, sources, tuning, proxy, remoteTokens, offline })
-  return { engine, resolver, tuning }
+  return { engine, resolver, tuning, gates: network.gates }
 }

@@ -5,13 +5,15 @@ import { makeFolder, readRegularFile, replaceFile, syncFolder } from '../disk/at
 import { errnoOf, fsError, isMissing, nullIfMissing } from '../disk/errors.js'
 import { readdir } from '../disk/fs.js'
 import { type FileIo, io, syncIo } from '../disk/io.js'
+import { isSame } from '../disk/stamp.js'
 import type { FileStats } from '../disk/stats.js'
 import { type DownloadRecord, downloadRecordSchema } from '../download/record.js'
-import type { DownloadState } from '../download/states.js'
+import { type DownloadState, isSettled } from '../download/states.js'
 import { asForeign, needsHome } from '../download/stored-record.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { LatestByKey } from '../util/schedule.js'
+import { firstMark, type FolderShare, markIn, markKey } from './folder-share.js'
 import {
   byArrival,
   checkDocumentName,
@@ -76,7 +78,11 @@ interface Content {
   lazy: boolean
   /** Whether the id of the folder is added, see {@link homeKey}. */
   home: boolean
+  /** Whether it belongs to one manager of those that share the folder: it is a download that has not settled. */
+  owned: boolean
 }
+
+const nothing: Content = { text: null, lazy: true, home: false, owned: false }
 
 /** States that a caller has asked for, and was told that the download has. */
 const promised: ReadonlySet<DownloadState> = new Set<DownloadState>(['queued', 'paused', 'canceled'])
@@ -93,10 +99,17 @@ export class FileStore implements DownloadStore {
   #anchored: Promise<void> | null = null
   #lost: string[] = []
   #owner: FolderOwner = nobody
+  /** How the folder is shared with other managers; null if it is not. */
+  readonly share: FolderShare | null
+  /** The files that this store has written, by id, to notice what another manager has written since. */
+  readonly #written = new Map<string, FileStats>()
+  /** Marks of the records that are being loaded, by id, for those that have one. */
+  readonly #marks = new Map<string, string>()
 
-  constructor(folder: string, clock: Clock = systemClock) {
+  constructor(folder: string, clock: Clock = systemClock, share: FolderShare | null = null) {
     this.#folder = folder
     this.#clock = clock
+    this.share = share
   }
 
   /**
@@ -116,6 +129,7 @@ export class FileStore implements DownloadStore {
     const rest = await this.#loadSync(names, result)
     const readSlot = pLimit(parallelReads)
     await readSlot.map(rest, (name) => this.#loadOne(name, result, io))
+    await this.#leaveOthers(result)
     result.records.sort(byArrival)
     result.problems.sort()
     return result
@@ -142,11 +156,12 @@ export class FileStore implements DownloadStore {
       throw new DownloadError('STORE_ERROR', 'A record needs an id of 64 hexadecimal digits to be saved.')
     }
     // Serialized now and not when the write starts, because the caller may change the object in between.
-    await this.#write(record.id, { text: JSON.stringify(record), lazy, home: needsHome(record) })
+    const owned = !isSettled(record.state)
+    await this.#write(record.id, { text: JSON.stringify(record), lazy, home: needsHome(record), owned })
   }
 
   async remove(id: string): Promise<void> {
-    if (idPattern.test(id)) await this.#write(id, { text: null, lazy: false, home: false })
+    if (idPattern.test(id)) await this.#write(id, { ...nothing, lazy: false })
   }
 
   async readDocument(name: string): Promise<LoadedDocument> {
@@ -178,11 +193,12 @@ export class FileStore implements DownloadStore {
 
   async writeDocument(name: string, value: unknown): Promise<void> {
     const text = JSON.stringify(value ?? null)
-    await this.#write(checkDocumentName(name), { text, lazy: false, home: false })
+    await this.#write(checkDocumentName(name), { ...nothing, text, lazy: false })
   }
 
   async close(): Promise<void> {
     await this.#writes.settled()
+    await this.share?.close()
   }
 
   /** While a write of an id is in progress, only the newest of the waiting contents is written after it. */
@@ -193,13 +209,15 @@ export class FileStore implements DownloadStore {
   }
 
   async #apply(id: string): Promise<void> {
-    const { text, lazy, home } = this.#waiting.get(id) ?? { text: null, lazy: true, home: false }
+    const { text, lazy, home, owned } = this.#waiting.get(id) ?? nothing
     this.#waiting.delete(id)
     const path = join(this.#folder, `${id}.json`)
     try {
+      if (idPattern.test(id) && (await this.#isAnothers(id, path))) return
       const changed = await this.#writeSlot(() =>
-        text === null ? removeFile(path) : this.#replace(path, { text, home }),
+        text === null ? removeFile(path) : this.#replace(path, { text, home, owned }),
       )
+      if (this.share !== null && idPattern.test(id)) await this.#note(id, path)
       if (lazy || !changed) return
       await this.#anchor()
       // All who have written meanwhile share a sync of the folder.
@@ -209,7 +227,37 @@ export class FileStore implements DownloadStore {
     }
   }
 
-  async #replace(path: string, content: { text: string; home: boolean }): Promise<true> {
+  /** Leaves out the records of other managers that are alive. */
+  async #leaveOthers(result: LoadedRecords): Promise<void> {
+    const share = this.share
+    if (share === null) return
+    const ours = new Set<DownloadRecord>()
+    for (const record of result.records)
+      if (isSettled(record.state) || (await share.has(this.#marks.get(record.id) ?? firstMark)))
+        ours.add(record)
+    this.#marks.clear()
+    result.records = result.records.filter((record) => ours.has(record))
+  }
+
+  /** Whether the record on disk is that of another manager that is alive. */
+  async #isAnothers(id: string, path: string): Promise<boolean> {
+    if (this.share === null) return false
+    const stats = await io.lstatIfThere(path)
+    const written = this.#written.get(id)
+    if (stats === null || (written !== undefined && isSame(stats, written))) return false
+    const { data } = await readRegularFile(path, maxRecordBytes)
+    const parsed = parseRecord(data, basename(path))
+    if (typeof parsed === 'string' || isSettled(parsed.record.state)) return false
+    return !(await this.share.has(markIn(data.toString())))
+  }
+
+  async #note(id: string, path: string): Promise<void> {
+    const stats = await io.lstatIfThere(path)
+    this.#written.delete(id)
+    if (stats !== null) this.#written.set(id, stats)
+  }
+
+  async #replace(path: string, content: Pick<Content, 'home' | 'owned'> & { text: string }): Promise<true> {
     // Also a lazy write syncs its text: otherwise a power failure could leave an empty file in the place of the record.
     const write = async () => {
       await replaceFile(path, await this.#textOf(content), { mode: 0o600, sync: 'content' })
@@ -240,10 +288,13 @@ export class FileStore implements DownloadStore {
     return anchored
   }
 
-  async #textOf({ text, home }: { text: string; home: boolean }): Promise<string> {
-    if (!home) return `${text}\n`
-    const { id } = await folderOwner(this.#folder)
-    return `${text.slice(0, -1)},"${homeKey}":${JSON.stringify(id)}}\n`
+  async #textOf({ text, home, owned }: Pick<Content, 'home' | 'owned'> & { text: string }): Promise<string> {
+    const mark = owned && this.share !== null ? await this.share.own() : firstMark
+    const added = [
+      ...(home ? [[homeKey, (await folderOwner(this.#folder)).id]] : []),
+      ...(mark === firstMark ? [] : [[markKey, mark]]),
+    ].map(([key = '', value]) => `,"${key}":${JSON.stringify(value)}`)
+    return `${added.length === 0 ? text : `${text.slice(0, -1)}${added.join('')}}`}\n`
   }
 
   async #list(): Promise<string[]> {
@@ -290,7 +341,11 @@ export class FileStore implements DownloadStore {
     try {
       const { data, stats } = await readRegularFile(path, maxRecordBytes, files)
       record = stats.size > maxRecordBytes ? 'it is too large' : parseRecord(data, name)
-      if (typeof record !== 'string') record.isOurs = this.#owner.isOurs && isOurs(stats)
+      if (typeof record !== 'string') {
+        record.isOurs = this.#owner.isOurs && isOurs(stats)
+        const mark = this.share === null ? firstMark : markIn(data.toString())
+        if (mark !== firstMark) this.#marks.set(record.record.id, mark)
+      }
     } catch (error) {
       if (isMissing(error)) return
       if (!isNotAFile(error)) {

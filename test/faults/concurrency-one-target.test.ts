@@ -221,8 +221,9 @@ describe('two managers of different processes on one folder', () => {
     {
       await using second = makeManager(directory, { store: 'file' })
       await second.ready
-      const download = second.get(url)
-      await expect(download?.finished).rejects.toMatchObject({ code: 'TARGET_LOCKED' })
+      expect(second.get(url)).toBeUndefined()
+      const download = await second.download({ url, mode: null })
+      await expect(download.finished).rejects.toMatchObject({ code: 'TARGET_LOCKED' })
       await second.onIdle()
       expect(await stored()).toBe(state)
       // What it does with its own failed download does not reach the bytes of the other one.

@@ -28,12 +28,16 @@ export async function listTree(folder: string): Promise<string[]> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
     throw error
   })
-  return entries
-    .map((entry) => {
-      const path = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/')
-      return entry.isDirectory() ? `${path}/` : path
-    })
-    .sort()
+  return (
+    entries
+      .map((entry) => {
+        const path = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/')
+        return entry.isDirectory() ? `${path}/` : path
+      })
+      // The lock of a manager that has not been closed yet.
+      .filter((path) => !path.endsWith('.model-downloader/manager.lock'))
+      .sort()
+  )
 }
 
 /** Computes the lower-case hex SHA-256 of a file by streaming it. */
