@@ -67,7 +67,7 @@ export function lz4Frame(data: Buffer, options: FrameOptions = {}): Buffer {
   ])
   const size = Buffer.alloc(contentSize ? 8 : 0)
   if (contentSize) size.writeBigUInt64LE(BigInt(data.length))
-  const parts = [head, size, Buffer.from([0])]
+  const parts: Buffer[] = [head, size, Buffer.from([0])]
   const checksum = checksums ? Buffer.from('none') : Buffer.alloc(0)
   for (let at = 0; at < data.length; at += blockBytes) {
     const end = Math.min(data.length, at + blockBytes)
