@@ -14,47 +14,57 @@ export interface FrameOptions {
   checksums?: boolean
 }
 
+const tableBits = 14
+
 /** Encodes one block: greedy, with a table of four-byte sequences. */
 function lz4Block(data: Buffer, from: number, end: number, start: number): Buffer {
-  const out: number[] = []
-  const seen = new Map<number, number>()
+  const out = Buffer.alloc(end - from + Math.ceil((end - from) / 255) + 16)
+  const table = new Int32Array(1 << tableBits).fill(-1)
+  const slotOf = (at: number) => Math.imul(data.readInt32LE(at), 0x9e3779b1) >>> (32 - tableBits)
+  let to = 0
+  const put = (value: number) => {
+    out[to] = value
+    to += 1
+  }
   const length = (count: number) => {
     let left = count - 15
     while (left >= 255) {
-      out.push(255)
+      put(255)
       left -= 255
     }
-    if (left >= 0) out.push(left)
+    if (left >= 0) put(left)
   }
-  const sequence = (literals: Buffer, match: { distance: number; count: number } | null) => {
-    const code = match === null ? 0 : Math.min(15, match.count - 4)
-    out.push((Math.min(15, literals.length) << 4) | code)
-    if (literals.length >= 15) length(literals.length)
-    out.push(...literals)
+  const sequence = (first: number, last: number, match: { distance: number; count: number } | null) => {
+    const literals = last - first
+    put((Math.min(15, literals) << 4) | (match === null ? 0 : Math.min(15, match.count - 4)))
+    length(literals)
+    to += data.copy(out, to, first, last)
     if (match === null) return
-    out.push(match.distance & 255, match.distance >> 8)
-    if (match.count - 4 >= 15) length(match.count - 4)
+    put(match.distance & 255)
+    put(match.distance >> 8)
+    length(match.count - 4)
   }
-  for (let at = Math.max(start, from - 65_535); at + 4 <= from; at += 1) seen.set(data.readUInt32LE(at), at)
+  for (let at = Math.max(start, from - 65_535); at + 4 <= from; at += 1) table[slotOf(at)] = at
   let anchor = from
   let at = from
   // The last five bytes are literals, and the last match begins at least twelve bytes before the end.
   while (at < end - 12) {
-    const key = data.readUInt32LE(at)
-    const candidate = seen.get(key)
-    seen.set(key, at)
-    if (candidate === undefined || at - candidate > 65_535) {
+    const slot = slotOf(at)
+    const candidate = table[slot] ?? -1
+    table[slot] = at
+    const fits = candidate >= 0 && at - candidate <= 65_535
+    if (!fits || data.readInt32LE(candidate) !== data.readInt32LE(at)) {
       at += 1
       continue
     }
     let count = 4
     while (at + count < end - 5 && data[candidate + count] === data[at + count]) count += 1
-    sequence(data.subarray(anchor, at), { distance: at - candidate, count })
+    sequence(anchor, at, { distance: at - candidate, count })
     at += count
     anchor = at
   }
-  sequence(data.subarray(anchor, end), null)
-  return Buffer.from(out)
+  sequence(anchor, end, null)
+  return out.subarray(0, to)
 }
 
 /** Encodes data as one LZ4 frame. */
@@ -82,8 +92,15 @@ export function lz4Frame(data: Buffer, options: FrameOptions = {}): Buffer {
 
 /** Groups bytes by their position modulo 4. */
 export function groupBytes(data: Buffer): Buffer {
-  const groups = [0, 1, 2, 3].map((group) => data.filter((_, index) => index % 4 === group))
-  return Buffer.concat(groups)
+  const grouped = Buffer.alloc(data.length)
+  let to = 0
+  for (let group = 0; group < 4; group += 1) {
+    for (let at = group; at < data.length; at += 4) {
+      grouped[to] = data[at] ?? 0
+      to += 1
+    }
+  }
+  return grouped
 }
 
 /** The head of a chunk; values that do not fit are cut off. */
