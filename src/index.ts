@@ -52,6 +52,7 @@ export {
 export type { DownloadManagerOptions, WhenFull } from './manager/options.js'
 export type { DiskUsage, DiskUsageEntry } from './manager/space/report.js'
 export type { DownloadOptions } from './download/options.js'
+export type { XetMode } from './download/xet.js'
 export type { Layout } from './layouts/hf-paths.js'
 
 export type { StoredFile, StoredMember, StoredState, VerifyStatus } from './files/stored.js'
@@ -91,6 +92,7 @@ export type {
   SearchRequest,
   Source,
   SourceDescription,
+  XetFile,
 } from './sources/source.js'
 
 export { downloadStates, type DownloadState } from './download/states.js'

@@ -7,6 +7,7 @@ import { environmentCache, userCache } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
 import { toDownloadError } from '../errors.js'
+import type { XetMode } from '../download/xet.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { internals, withServices } from '../manager/internals.js'
 import { DownloadManager } from '../manager/manager.js'
@@ -37,6 +38,7 @@ import { begunGroups, storeByUrl, withFileNotes, withFinishedRefs } from './stor
 export interface GetOptions extends NetworkOptions, SecretOptions, ExecOptions, OutputOptions {
   directory?: string | undefined
   layout?: Layout | undefined
+  xet?: XetMode | undefined
   /** False with `--no-adopt`. */
   adopt?: boolean | undefined
   /** False with `--no-format-check`. */
@@ -315,6 +317,7 @@ function createManager(
           {
             ...folderOf(options),
             adopt: options.adopt ?? true,
+            ...(options.xet === undefined ? {} : { xet: options.xet }),
             ...defaultPools(wanted.size, options),
             maxBytesPerSecond: options.limitRate ?? null,
             modes: [...modes],

@@ -6,6 +6,7 @@ import type { RunModel } from '../catalog/run.js'
 import { stat } from '../disk/fs.js'
 import { useSyncIo } from '../disk/io.js'
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
+import type { XetMode } from '../download/xet.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { internals, withServices } from '../manager/internals.js'
 import { DownloadManager } from '../manager/manager.js'
@@ -31,6 +32,7 @@ export interface PreloadCommandOptions extends NetworkOptions, SecretOptions, Ex
   /** False if `directory` is the default one: a Hugging Face cache is then where the environment says. */
   ownDirectory?: boolean | undefined
   layout?: Layout | undefined
+  xet?: XetMode | undefined
   /** Keys of the models. Default: every model with `auto_download`. */
   models?: string[] | undefined
   force?: boolean | undefined
@@ -117,6 +119,7 @@ function createManager(
           {
             ...(ownDirectory === false ? {} : { directory }),
             ...(layout === undefined ? {} : { layout }),
+            ...(options.xet === undefined ? {} : { xet: options.xet }),
             ...defaultPools(count, {}),
             modes: modesFor(catalog),
             store: finishedOnly(

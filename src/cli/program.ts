@@ -113,6 +113,13 @@ function layoutOption(): Option {
   ).choices(['flat', 'hf-cache'])
 }
 
+function xetOption(): Option {
+  return new Option(
+    '--xet <mode>',
+    'use of the Xet store of the Hugging Face hub: auto when HTTP fails or is slow, prefer, or never (default: auto)',
+  ).choices(['auto', 'prefer', 'never'])
+}
+
 /** Adds the options that `get` and `preload` share. */
 function addRunOptions(command: Command): Command {
   return command
@@ -163,6 +170,7 @@ export function createProgram(version: string, commands: Commands): Command {
       'folder for the files; created if missing (default: working directory, or the cache with hf-cache)',
     )
     .addOption(layoutOption())
+    .addOption(xetOption())
     .option(
       '--no-adopt',
       'download files even if a cache of Hugging Face, Ollama, LM Studio, ModelScope or llama.cpp has them',
@@ -234,6 +242,7 @@ export function createProgram(version: string, commands: Commands): Command {
     .argument('<catalog>', 'JSON file that lists the models')
     .option('-d, --directory <dir>', 'folder for the files; created if missing', defaultFolder)
     .addOption(layoutOption())
+    .addOption(xetOption())
     .option(
       '--models <keys>',
       'keys of the models to download: a,b (default: all with auto_download)',
@@ -263,6 +272,7 @@ export function createProgram(version: string, commands: Commands): Command {
     )
     .option('-d, --directory <dir>', 'folder for the files; created if missing', defaultFolder)
     .addOption(layoutOption())
+    .addOption(xetOption())
     .option('--catalog <file>', 'JSON file that lists the models that can be preloaded')
     .option('--token <token>', 'token that callers must send; alternatively, set MODEL_DOWNLOADER_TOKEN')
     .option(

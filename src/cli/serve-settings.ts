@@ -3,6 +3,7 @@ import { DownloadError } from '../errors.js'
 import { isLoopbackAddress } from '../http/access.js'
 import { type CorsOptions, normalOrigin } from '../http/cors.js'
 import { dashboardPath } from '../http/routes.js'
+import type { XetMode } from '../download/xet.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { parseAllowedHost } from '../net/address-policy.js'
 import { UsageError } from './checks/usage-error.js'
@@ -19,6 +20,7 @@ export interface ServeOptions extends NetworkOptions, LimitOptions {
   /** False if `directory` is the default one: a Hugging Face cache is then where the environment says. */
   ownDirectory?: boolean | undefined
   layout?: Layout | undefined
+  xet?: XetMode | undefined
   catalog?: string | undefined
   token?: string | undefined
   cors?: string[] | undefined

@@ -62,6 +62,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       new DownloadManager({
         ...(options.ownDirectory === false ? {} : { directory: options.directory }),
         ...(options.layout === undefined ? {} : { layout: options.layout }),
+        ...(options.xet === undefined ? {} : { xet: options.xet }),
         modes: modesFor(catalog),
         ...networkSettings(options),
         ...limitSettings(options),

@@ -17,9 +17,13 @@ import { blobFolder, cachePlaceOf, snapshotPath } from '../layouts/hf-paths.js'
 import { hubCache, type KnownCaches, knownCaches, programCache } from '../layouts/known-caches.js'
 import type { ResolvedFile } from '../sources/source.js'
 import type { DownloadRecord } from './record.js'
+import { xetSpecOf } from './xet.js'
 
 /** Where a file comes from, what it must match, and where it is stored. */
-export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'sha256' | 'size' | 'directory'> &
+export type Destination = Pick<
+  TransferSpec,
+  'url' | 'urls' | 'headers' | 'sha256' | 'size' | 'directory' | 'xet'
+> &
   Placement & { filename: string }
 
 /**
@@ -35,7 +39,7 @@ export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'sha25
  */
 export function destinationOf(
   file: ResolvedFile,
-  record: Pick<DownloadRecord, 'urls' | 'headers' | 'sha256' | 'size' | 'layout' | 'adopt'>,
+  record: Pick<DownloadRecord, 'urls' | 'headers' | 'sha256' | 'size' | 'layout' | 'adopt' | 'xet'>,
   { root, folder = root, path, caches }: { root: string; folder?: string; path: string; caches: KnownCaches },
 ): Destination {
   if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
@@ -56,6 +60,7 @@ export function destinationOf(
     urls: [...file.urls, ...record.urls],
     sha256: record.sha256 ?? file.sha256 ?? null,
     size: record.size ?? file.size ?? null,
+    xet: xetSpecOf(file, record.xet),
     directory: dirname(target),
     filename: path.slice(path.lastIndexOf('/') + 1),
     ...placementOf(file, record, root, caches),

@@ -3,6 +3,7 @@ import { DownloadError, type OptionIssue, toDownloadError } from '../errors.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { parseUrl } from '../sources/identify.js'
 import type { RemoteGrant } from '../net/address-policy.js'
+import type { XetMode } from './xet.js'
 import { issueOfKind } from './error-text.js'
 
 // ---- Headers that callers may set.
@@ -106,6 +107,13 @@ export interface DownloadOptions {
    * `remote` caller, who could otherwise find out which files exist.
    */
   adopt?: boolean | 'copy'
+  /**
+   * Whether files of the Hugging Face hub are fetched from its Xet store, in which it keeps large files as chunks. `auto`:
+   * over HTTP, and from the store if that fails or is slow; the other way round for files over 50 GB. `prefer`: from the
+   * store, and over HTTP if that fails. `never`: over HTTP only, as with the environment variable `HF_HUB_DISABLE_XET`.
+   * Default: the manager's setting.
+   */
+  xet?: XetMode
   /** SHA-256 that the file must have, 64 hex digits in either case; a `sha256:` prefix is accepted. */
   sha256?: string
   /** Size that the file must have, in bytes. */
@@ -167,6 +175,8 @@ export interface DownloadOptions {
 export const layout = z.enum(['flat', 'hf-cache'])
 
 export const adopt = z.union([z.boolean(), z.literal('copy')])
+
+export const xet = z.enum(['auto', 'prefer', 'never'])
 
 export const count = (max: number) => z.number().int().min(1).max(max)
 
@@ -238,6 +248,7 @@ const downloadOptionsObject = z.strictObject({
   directory: folder.optional(),
   layout: layout.optional(),
   adopt: adopt.optional(),
+  xet: xet.optional(),
   sha256: sha256Schema.optional(),
   size: byteCount.optional(),
   checkFormat: z.boolean().optional(),

@@ -109,6 +109,8 @@ export const downloadRecordSchema = z.object({
   cache: cachePlace.nullable().default(null),
   /** Whether the file may be adopted from other programs' caches. */
   adopt: z.union([z.boolean(), z.literal('copy')]).default(false),
+  /** When the Xet store of the Hugging Face hub is used. Default `auto`. */
+  xet: z.enum(['auto', 'prefer', 'never']).optional(),
   state: z.enum(downloadStates),
   /** What the caller expects; null if nothing was given. */
   sha256: hex256.nullable(),

@@ -7,6 +7,7 @@ import { identify, provisionalFilename } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
 import { sha256HexOf } from '../util/digest.js'
 import { environmentCache, type Destinations } from './destination.js'
+import type { XetMode } from './xet.js'
 import type { Download } from './download.js'
 import { sentenceError } from './error-text.js'
 import { checkMirrors, downloadOptionsSchema, parseOptions, type ResolvedDownloadOptions } from './options.js'
@@ -20,13 +21,15 @@ export interface DownloadRequestContext {
   /** Layout of downloads that do not set one. */
   layout: Layout
   adopt: boolean | 'copy'
+  /** Default `auto`. */
+  xet?: XetMode | undefined
   /** Whether the manager's folder serves as the cache in the `hf-cache` layout. */
   ownsCache: boolean
 }
 
 /** A validated request. */
 export interface ValidatedRequest {
-  /** Validated options, with the effective value of `adopt`. */
+  /** Validated options, with the effective values of `adopt` and `xet`. */
   wanted: ResolvedDownloadOptions
   layout: Layout
   /** Directory that the caller gave; undefined if none. */
@@ -60,7 +63,11 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
   const directory = wanted.directory === undefined ? undefined : places.directoryOf(wanted.directory)
   const cache = inCache && !context.ownsCache ? places.directoryOf(environmentCache()) : null
   return {
-    wanted: { ...wanted, adopt: wanted.adopt ?? (wanted.remote === null ? context.adopt : false) },
+    wanted: {
+      ...wanted,
+      adopt: wanted.adopt ?? (wanted.remote === null ? context.adopt : false),
+      xet: wanted.xet ?? context.xet ?? 'auto',
+    },
     layout,
     directory,
     targetDirectory: directory === undefined ? cache : directory,
@@ -116,6 +123,7 @@ export function newRecord(
     ...place,
     cache: null,
     adopt: wanted.adopt ?? false,
+    ...((wanted.xet ?? 'auto') === 'auto' ? {} : { xet: wanted.xet }),
     state: 'queued',
     sha256: wanted.sha256 ?? null,
     size: wanted.size ?? null,
@@ -282,6 +290,7 @@ export function renewal(
     force: wanted.force,
     offline: wanted.offline,
     adopt: wanted.adopt ?? record.adopt,
+    xet: wanted.xet === 'auto' ? undefined : (wanted.xet ?? record.xet),
     // The last caller decides: a trusted one may use any address, a remote one only those of its grant.
     remote,
     urls: wanted.urls ?? (alike ? record.urls : []),

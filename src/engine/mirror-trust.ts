@@ -1,5 +1,6 @@
 /** Decides which addresses of a file are still used after the received bytes turned out to be wrong. */
 import type { DownloadError, DownloadErrorCode } from '../errors.js'
+import type { TransferSpec } from './protocol.js'
 
 /** Errors that mean that the bytes are wrong. */
 const wrongBytes = new Set<DownloadErrorCode>(['CHECKSUM_MISMATCH', 'CONTENT_MISMATCH'])
@@ -36,6 +37,12 @@ export class MirrorTrust {
   /** Addresses to fetch from next; at least one. */
   get urls(): readonly string[] {
     return this.#oneAtATime ? this.#urls.slice(0, 1) : this.#urls
+  }
+
+  /** Whether there is no other address than that of the file, and the Xet store of its hub at most. */
+  isOnlyServer({ url, xet }: Pick<TransferSpec, 'url' | 'xet'>): boolean {
+    const { length } = this.urls
+    return length === 1 || (length === 2 && this.urls.includes(url) && (xet ?? null) !== null)
   }
 
   /** Notes that bytes of an earlier run are used, so that their origin is unknown. */

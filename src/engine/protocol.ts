@@ -75,6 +75,16 @@ export interface TransferSpec {
    * has run out, the transfer writes nothing more and fails with `TAKEN_OVER`. Default: none is needed.
    */
   lease?: LeaseTerm | undefined
+  /** Where its hub's Xet store has the file, if `sha256` and `size` are known; null not to use it. Default: null. */
+  xet?: XetSpec | null
+}
+
+/** A file in the Xet store of a hub, which is another address of the same file. */
+export interface XetSpec {
+  /** Hash of the file in the store: 64 lower-case hexadecimal digits. */
+  hash: string
+  /** Fetch from the store, and over HTTP only if that fails or is slow; false for the reverse. */
+  first: boolean
 }
 
 /** A lease, as the manager of a transfer gives it. */
@@ -163,8 +173,11 @@ export type TransferEvent =
   | { type: 'claim'; requestId: number; filename: string }
   /** Asks for disk space, or whether the transfer may still use what it has; answered by a `reserved` command. */
   | { type: 'reserve'; requestId: number; path: string; size: number | null; written: number }
-  /** Requests a new address, because a signed one has expired; answered by a `refreshed` command. */
-  | { type: 'refresh'; requestId: number; status: number }
+  /**
+   * Requests a new address, because a signed one has expired; answered by a `refreshed` command. With `xet`, requests the
+   * address of the Xet store and a token for it, another one if `status` is 401.
+   */
+  | { type: 'refresh'; requestId: number; status: number; xet?: true }
   /** Asks whether the lease is still ours; answered by a `leaseConfirmed` command. */
   | { type: 'confirmLease'; requestId: number }
   | { type: 'completed'; result: TransferResult }
@@ -181,7 +194,14 @@ export type TransferCommand =
   | { type: 'claimed'; requestId: number; error: SerializedDownloadError | null }
   /** `granted`: how many bytes the file may have. */
   | { type: 'reserved'; requestId: number; granted: number; error: SerializedDownloadError | null }
-  | { type: 'refreshed'; requestId: number; url: string; headers: Record<string, string> }
+  | {
+      type: 'refreshed'
+      requestId: number
+      url: string
+      headers: Record<string, string>
+      /** Why there is no address. Default: null. */
+      error?: SerializedDownloadError | null
+    }
   /** The lease was renewed; see {@link LeaseTerm.validForMs}. Zero takes it away. */
   | { type: 'lease'; validForMs: number }
   | { type: 'leaseConfirmed'; requestId: number; isHeld: boolean }
@@ -237,9 +257,39 @@ export function mirrorId(url: string): string {
   return createHash('sha256').update(withoutSignature(url)).digest('hex').slice(0, 16)
 }
 
-/** All addresses of a file without duplicates, `url` first. */
-export function addressesOf({ url, urls }: { url: string; urls?: readonly string[] }): readonly string[] {
-  return urls === undefined || urls.length === 0 ? [url] : [...new Set([url, ...urls])]
+/** All addresses of a file without duplicates: `url` and its mirrors, and before or behind them its Xet store. */
+export function addressesOf(spec: Pick<TransferSpec, 'url' | 'urls'> & XetAddressed): readonly string[] {
+  const { url, urls = [], xet } = spec
+  const addresses = urls.length === 0 ? [url] : [...new Set([url, ...urls])]
+  const store = xetUrl(spec)
+  if (store === null) return addresses
+  return xet?.first === true ? [store, ...addresses] : [...addresses, store]
+}
+
+/** What decides whether the Xet store is an address of a file. */
+type XetAddressed = Partial<Pick<TransferSpec, 'xet' | 'sha256' | 'size'>>
+
+/** Ends the host of the address that stands for a Xet store; such a name never exists (RFC 6761 section 6.4). */
+const xetDomain = '.xet.invalid'
+
+/**
+ * The address that stands for a file in the Xet store of its hub; null if that is not used. No request is ever sent to
+ * it: `xet/origin.ts` answers instead.
+ */
+export function xetUrl({
+  url,
+  xet = null,
+  sha256 = null,
+  size = null,
+}: Pick<TransferSpec, 'url'> & XetAddressed): string | null {
+  if (xet === null || sha256 === null || size === null || size === 0) return null
+  return `https://${new URL(url).host.replace(/[^a-z0-9.-]/gi, '-')}${xetDomain}/${xet.hash}`
+}
+
+/** The host of an address, for log messages; the rest of a URL may contain secrets. */
+export function nameOfAddress(url: string): string {
+  const { host } = new URL(url)
+  return host.endsWith(xetDomain) ? `the Xet store of ${host.slice(0, -xetDomain.length)}` : host
 }
 
 /** The URL for a journal. What a source has signed is kept without the signature, which the source can make again. */

@@ -41,15 +41,17 @@ export class ManagerRequests {
    * Requests a new address.
    *
    * @param status - HTTP status that the current one was refused with.
-   * @throws DownloadError `CANCELED`, `INTERNAL`.
+   * @param xet - whether to request the address of the Xet store and a token. Default false.
+   * @throws DownloadError `CANCELED`, `INTERNAL`; with `xet` the errors of the source.
    */
-  async refresh(status: number): Promise<{ url: string; headers: Record<string, string> }> {
+  async refresh(status: number, xet = false): Promise<{ url: string; headers: Record<string, string> }> {
     const reply = await this.#request(
-      (requestId) => ({ type: 'refresh', requestId, status }),
+      (requestId) => ({ type: 'refresh', requestId, status, ...(xet ? { xet } : {}) }),
       refreshTimeoutMs,
     )
     if (reply.type !== 'refreshed')
       throw new DownloadError('INTERNAL', 'The manager sent a reply of the wrong type.')
+    if (reply.error !== undefined && reply.error !== null) throw deserializeError(reply.error)
     return reply
   }
 

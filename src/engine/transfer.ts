@@ -40,6 +40,7 @@ import type { Share, TransferResources } from './shared.js'
 import { requireAllowedSize, requireNetwork } from './permission.js'
 import { type ExistingVerdict, findFile, lockWait, resultOf, Target, wasPublished } from './target.js'
 import { headCheck, verify } from './verify.js'
+import { xetClient } from './xet-client.js'
 
 /** One transfer. {@link run} must be called once. */
 export class Transfer {
@@ -212,7 +213,9 @@ export class Transfer {
 
   async #fetch(): Promise<'complete' | 'nothing'> {
     const { tuning, clock, bucket } = this.#shared
-    const http = this.#share.open()
+    const http = xetClient(this.#share.open(), this.#spec, this.#requests, (message) =>
+      this.#log('warn', message),
+    )
     const spec = this.#spec
     const gate = this.#shared.gates.for({ remote: spec.remote !== null })
     const fetcher = new Fetcher({
@@ -232,7 +235,7 @@ export class Transfer {
       retryBudget: this.#retryBudget,
       kept: this.#kept,
       single: this.#single,
-      plain: (spec.connections === 1 && this.#mirrorTrust.urls.length === 1) || this.#plain,
+      plain: (spec.connections === 1 && this.#mirrorTrust.isOnlyServer(spec)) || this.#plain,
       versionSize: this.#versionSize,
       host: {
         open: (first) => this.#open(first),

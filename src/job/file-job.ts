@@ -1,13 +1,11 @@
 import { asDownloadError } from '../disk/errors.js'
 import type { StopMode, TransferEvent, TransferHandle, TransferSpec } from '../engine/protocol.js'
 import { type SerializedDownloadError } from '../errors.js'
+import { type AddressRequest, answerRefresh, type Refresh } from './fresh-address.js'
 import type { Job, JobHost } from './job.js'
 import { answerConfirmLease } from './lease.js'
 import { answerReserve } from './space.js'
 import { jobEventOf } from './transfer-events.js'
-
-/** Returns an address that works now. */
-export type Refresh = () => Promise<{ url: string; headers: Record<string, string> }>
 
 /** Runs the only transfer of a download of one file. */
 export class FileJob implements Job {
@@ -53,7 +51,7 @@ export class FileJob implements Job {
         }
         return
       case 'refresh':
-        this.#onRefresh(event.requestId).catch((error: unknown) => {
+        this.#onRefresh(event).catch((error: unknown) => {
           host.crash(error)
         })
         return
@@ -75,9 +73,8 @@ export class FileJob implements Job {
     host.emit(jobEventOf(event))
   }
 
-  async #onRefresh(requestId: number): Promise<void> {
-    const { url, headers } = await this.#refresh()
-    this.#transfer.send({ type: 'refreshed', requestId, url, headers })
+  async #onRefresh(event: AddressRequest): Promise<void> {
+    this.#transfer.send(await answerRefresh(event, this.#refresh))
   }
 }
 

@@ -3,7 +3,7 @@
  * and one outcome.
  */
 import { asDownloadError } from '../disk/errors.js'
-import { addressOf, destinationOf } from '../download/destination.js'
+import { destinationOf } from '../download/destination.js'
 import type { GroupEntry, GroupFiles } from '../download/group.js'
 import {
   type StopMode,
@@ -20,6 +20,7 @@ import { Throttle } from '../util/schedule.js'
 import { ConnectionBudget, usefulConnections } from './connection-budget.js'
 import { FailureStreak, groupError } from './group-rules.js'
 import { prepareGroup } from './group-start.js'
+import { type AddressRequest, answerRefresh, type Refresh } from './fresh-address.js'
 import type { Job, JobHost } from './job.js'
 import { answerConfirmLease } from './lease.js'
 import { answerReserve } from './space.js'
@@ -37,8 +38,8 @@ const saveShare = 20
 /** The running transfer of one file. */
 interface Active {
   handle: TransferHandle
-  /** Latest address of the file that the transfer was given. */
-  file: ResolvedFile
+  /** Answers its requests for addresses. */
+  refresh: Refresh
   connections: number
 }
 
@@ -46,8 +47,8 @@ interface Active {
 interface GroupAddresses {
   /** The latest known address of a file. */
   latest(file: ResolvedFile): ResolvedFile
-  /** An address that works now for a file whose address was refused. */
-  refresh(file: ResolvedFile): Promise<ResolvedFile>
+  /** Answers the requests of the transfer of a file. */
+  answers(file: ResolvedFile): Refresh
 }
 
 /** Job of a download that consists of several files. */
@@ -186,7 +187,7 @@ export class GroupJob implements Job {
         this.#on(group, entry, event)
       },
     )
-    this.#active.set(entry, { handle, file, connections: 1 })
+    this.#active.set(entry, { handle, refresh: this.#addresses.answers(file), connections: 1 })
   }
 
   #on(group: GroupFiles, entry: GroupEntry, event: TransferEvent): void {
@@ -201,7 +202,7 @@ export class GroupJob implements Job {
         this.#progress.ask()
         return
       case 'refresh':
-        this.#onRefresh(entry, event.requestId).catch((error: unknown) => {
+        this.#onRefresh(entry, event).catch((error: unknown) => {
           this.#host.crash(error)
         })
         return
@@ -254,12 +255,9 @@ export class GroupJob implements Job {
     if (active !== undefined) active.connections = connections
   }
 
-  async #onRefresh(entry: GroupEntry, requestId: number): Promise<void> {
+  async #onRefresh(entry: GroupEntry, event: AddressRequest): Promise<void> {
     const active = this.#active.get(entry)
-    if (active === undefined) return
-    active.file = await this.#addresses.refresh(active.file)
-    const { url, headers } = addressOf(active.file, this.#host.download.record.headers)
-    active.handle.send({ type: 'refreshed', requestId, url, headers })
+    if (active !== undefined) active.handle.send(await answerRefresh(event, active.refresh))
   }
 
   #onCompleted(group: GroupFiles, entry: GroupEntry, result: TransferResult): void {

@@ -1,9 +1,11 @@
 /** Resolves the addresses of a ref's files during one run of its download. */
 import type { Download } from '../download/download.js'
-import { type DownloadError, isDownloadError, toDownloadError } from '../errors.js'
+import { DownloadError, isDownloadError, toDownloadError } from '../errors.js'
 import type { Resolver, ResolveRequest } from '../sources/resolver.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
+import type { XetToken } from '../sources/xet.js'
 import type { Clock } from '../util/clock.js'
+import { XetTokens } from './xet-tokens.js'
 
 /**
  * How long a request for a fresh address may take, in milliseconds, besides the waits that the source asks for. It is
@@ -32,6 +34,7 @@ export class RefAddress {
   /** When the source last named the same addresses again. */
   #unchangedAt = -Infinity
   readonly #clock: Clock
+  readonly #tokens: XetTokens
 
   constructor(
     resolver: Resolver,
@@ -43,6 +46,7 @@ export class RefAddress {
     this.#download = download
     this.#listener = listener
     this.#clock = clock
+    this.#tokens = new XetTokens(clock)
   }
 
   /**
@@ -90,6 +94,32 @@ export class RefAddress {
     })
     await this.#refreshing
     return this.latest(file)
+  }
+
+  /**
+   * Returns a token for the Xet store that has a file.
+   *
+   * @param refused - the token that the store has refused; null if none was.
+   * @throws DownloadError the errors of the source.
+   */
+  xetToken(file: ResolvedFile, refused: string | null, signal: AbortSignal): Promise<XetToken> {
+    const latest = this.latest(file)
+    const { xet } = latest
+    if (xet === undefined) {
+      const message = 'The source no longer says where its Xet store has the file.'
+      return Promise.reject(new DownloadError('NOT_FOUND', message))
+    }
+    return this.#tokens.get(xet.tokenUrl, refused, async () => {
+      const limit = new AbortController()
+      const timer = this.#clock.timer(() => limit.abort(), refreshMs)
+      const { remote } = this.#download.record
+      const request = { remote, signal: AbortSignal.any([signal, limit.signal]), brief: true }
+      try {
+        return await this.#resolver.xetToken(latest, xet, request)
+      } finally {
+        timer.cancel()
+      }
+    })
   }
 
   async #refreshFiles(signal: AbortSignal): Promise<void> {

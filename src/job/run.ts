@@ -1,5 +1,5 @@
 import { asDownloadError } from '../disk/errors.js'
-import { addressOf, adoptSpecOf, destinationOf, ownName } from '../download/destination.js'
+import { adoptSpecOf, destinationOf, ownName } from '../download/destination.js'
 import type { DownloadRecord } from '../download/record.js'
 import { type DownloadState, isActive, isSettled } from '../download/states.js'
 import { type StopMode, strongerStop, type TransferPhase } from '../engine/protocol.js'
@@ -9,6 +9,7 @@ import { isRef } from '../sources/identify.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import { claimName, FileJob } from './file-job.js'
 import { leaseSpec } from './lease.js'
+import { freshAddresses } from './fresh-address.js'
 import { GroupJob } from './group-job.js'
 import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
 import { recall, type Recalled, type RecallPlace, requireDescribed } from './recall.js'
@@ -209,7 +210,8 @@ export class DownloadRun {
     }
     this.#job = new GroupJob(this.#host, resolution, {
       latest: (one) => address.latest(one),
-      refresh: (one) => address.refresh(one, this.#aborted.signal),
+      answers: (one) =>
+        freshAddresses(address, one, this.#init.download.record.headers, this.#aborted.signal),
     })
     return null
   }
@@ -236,11 +238,7 @@ export class DownloadRun {
       known: stamp,
     }
     this.#file = file
-    let current = file
-    this.#job = new FileJob(this.#host, spec, async () => {
-      current = await address.refresh(current, this.#aborted.signal)
-      return addressOf(current, headers)
-    })
+    this.#job = new FileJob(this.#host, spec, freshAddresses(address, file, headers, this.#aborted.signal))
     return null
   }
 

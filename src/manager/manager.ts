@@ -137,6 +137,7 @@ export class DownloadManager extends ManagerUpstream {
       resolver: this.#resolver,
       layout: this.#options.layout,
       adopt: this.#options.adopt,
+      xet: this.#options.xet,
       ownsCache: options.directory !== undefined,
     }
     this.#scheduler = new Scheduler({

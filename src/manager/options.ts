@@ -1,6 +1,7 @@
 /** Options of a DownloadManager. */
 import * as z from 'zod'
-import { adopt, count, folder, layout, milliseconds, rate } from '../download/options.js'
+import { adopt, count, folder, layout, milliseconds, rate, xet } from '../download/options.js'
+import type { XetMode } from '../download/xet.js'
 import type { Layout } from '../layouts/hf-paths.js'
 import { parseProxy } from '../net/proxy-address.js'
 import type { RemoteBounds } from '../engine/protocol.js'
@@ -100,6 +101,10 @@ export interface DownloadManagerOptions {
    * {@link DownloadOptions}. Default true.
    */
   adopt?: boolean | 'copy'
+  /**
+   * Whether files of the Hugging Face hub are fetched from its Xet store; see {@link DownloadOptions.xet}. Default `auto`.
+   */
+  xet?: XetMode
   /**
    * Where downloads are recorded: `file` (below `<directory>/.model-downloader`), `memory`, or a store of
    * your own. Default `file`.
@@ -239,6 +244,7 @@ export const managerOptionsSchema = z.strictObject({
   linkedModes: z.boolean().optional(),
   layout: layout.default('flat'),
   adopt: adopt.default(true),
+  xet: xet.optional(),
   store: store.default('file'),
   cluster: z
     .custom<Cluster>(

@@ -1,4 +1,5 @@
 /** Parses Hugging Face refs and links, and the hub's responses about files. Pure. */
+import { isXetHash } from '../engine/xet/plan.js'
 import { DownloadError } from '../errors.js'
 import { isRevision, staysBelow } from './support.js'
 
@@ -192,6 +193,8 @@ export interface TreeFile {
   sha256: string | null
   /** Git object ID of a file that is stored in git itself; otherwise null. */
   gitOid: string | null
+  /** Hash of a file that is in the Xet store; otherwise null. */
+  xetHash: string | null
 }
 
 /**
@@ -211,7 +214,8 @@ export function parseTreePage(json: unknown): TreeFile[] {
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw badTree()
     if (!staysBelow(path)) throw badTree()
     const sha256 = isRecord(lfs) ? sha256Of(lfs['oid']) : null
-    return [{ path, size, sha256, gitOid: isRecord(lfs) ? null : gitOidOf(entry['oid']) }]
+    const gitOid = isRecord(lfs) ? null : gitOidOf(entry['oid'])
+    return [{ path, size, sha256, gitOid, xetHash: xetHashOf(entry['xetHash']) }]
   })
 }
 
@@ -221,6 +225,11 @@ export function sha256Of(value: unknown): string | null {
   const bare = value.replace(/^W\//, '').replace(/^"(.*)"$/, '$1')
   const hex = bare.toLowerCase().replace(/^sha256:/, '')
   return /^[0-9a-f]{64}$/.test(hex) ? hex : null
+}
+
+/** Parses the hash of a file in the Xet store; null for anything else. */
+export function xetHashOf(value: unknown): string | null {
+  return typeof value === 'string' && isXetHash(value) ? value : null
 }
 
 /** Parses a git object ID, bare or quoted as an ETag; null for anything else. */

@@ -15,10 +15,19 @@ import {
   parseTreePage,
   sha256Of,
   type TreeFile,
+  xetHashOf,
 } from './huggingface-ref.js'
 import { searchHuggingFace } from './model-search.js'
 import { isGguf, selectQuant } from './quantisation.js'
-import type { ApiAnswer, HubRepository, Resolution, ResolveContext, ResolvedFile, Source } from './source.js'
+import type {
+  ApiAnswer,
+  HubRepository,
+  Resolution,
+  ResolveContext,
+  ResolvedFile,
+  Source,
+  XetFile,
+} from './source.js'
 import { requireEndpoint, requireToken, urlOf, variable } from './support.js'
 
 /** Options for {@link huggingFace}. */
@@ -194,7 +203,7 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
   if (gated && first !== undefined) await oneFile(hub, ref, first.path, context)
   return {
     name: ref.repo.slice(ref.repo.lastIndexOf('/') + 1),
-    files: await slices.flatMap(files, fileUnits, ({ path, size, sha256, gitOid }) => {
+    files: await slices.flatMap(files, fileUnits, ({ path, size, sha256, gitOid, xetHash }) => {
       slices.spend(path.length)
       return [
         {
@@ -205,6 +214,7 @@ async function resolveRef(hub: Hub, ref: HubRef, context: ResolveContext): Promi
           gitOid: gitOid ?? undefined,
           revision: commit,
           repository: repositoryOf(ref),
+          xet: xetFile(hub, ref, commit, xetHash, context),
           headers: authorization(hub),
         },
       ]
@@ -238,8 +248,21 @@ async function oneFile(hub: Hub, ref: HubRef, path: string, context: ResolveCont
     gitOid: gitOid ?? undefined,
     revision: commit ?? undefined,
     repository: repositoryOf(ref),
+    xet: commit === null ? undefined : xetFile(hub, ref, commit, xetHashOf(headers['x-xet-hash']), context),
     headers: authorization(hub),
   }
+}
+
+/** Where the Xet store of a hub has a file; undefined if it has not, or must not be used. */
+function xetFile(
+  { endpoint }: Hub,
+  { type, repo }: HubRef,
+  commit: string,
+  hash: string | null,
+  { env }: ResolveContext,
+): XetFile | undefined {
+  if (hash === null || isTrue(variable(env, 'HF_HUB_DISABLE_XET'))) return undefined
+  return { hash, tokenUrl: `${endpoint}/api/${type}/${repo}/xet-read-token/${commit}` }
 }
 
 function repositoryOf({ type, repo, revision }: HubRef): HubRepository {

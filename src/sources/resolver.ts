@@ -31,7 +31,9 @@ import {
   type Source,
   type SourceDescription,
   SourceRegistry,
+  type XetFile,
 } from './source.js'
+import { isXetFile, parseXetToken, type XetToken } from './xet.js'
 
 /** Dependencies of a {@link Resolver}. */
 export interface ResolverInit {
@@ -180,6 +182,24 @@ export class Resolver {
     }
   }
 
+  /**
+   * Requests a token for the Xet store that has a file.
+   *
+   * @throws DownloadError as a metadata request does; `PROTOCOL_ERROR` for an answer that is no token.
+   */
+  async xetToken(
+    { headers }: ResolvedFile,
+    { tokenUrl }: XetFile,
+    request: ResolveRequest,
+  ): Promise<XetToken> {
+    const { api, close } = this.#open(request)
+    try {
+      return parseXetToken((await api.fetchJson(tokenUrl, { headers })).json, tokenUrl)
+    } finally {
+      await close()
+    }
+  }
+
   /** Finds the source of a ref, and opens what it needs for one call. */
   #begin(
     ref: string,
@@ -287,13 +307,14 @@ function withoutTokens(env: ResolveContext['env']): ResolveContext['env'] {
 }
 
 /** Validates a file before the engine gets it: the source may be a third party's. */
-function requireUsable({ urls, sha256, gitOid, size }: ResolvedFile, { name }: Source): void {
+function requireUsable({ urls, sha256, gitOid, size, xet }: ResolvedFile, { name }: Source): void {
   const usable =
     urls.length > 0 &&
     urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) &&
     (sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256)) &&
     (gitOid === undefined || /^[0-9a-f]{40}$/.test(gitOid)) &&
-    (size === undefined || (Number.isSafeInteger(size) && size >= 0))
+    (size === undefined || (Number.isSafeInteger(size) && size >= 0)) &&
+    (xet === undefined || isXetFile(xet, urls[0] ?? ''))
   if (!usable) throw new DownloadError('PROTOCOL_ERROR', `The source ${name} returned an invalid file.`)
 }
 

@@ -20,6 +20,17 @@ export interface CachedRef {
   path: string
 }
 
+/** A file in the Xet store of a Hugging Face hub. */
+export interface XetFile {
+  /** Hash of the file in the store: 64 lower-case hexadecimal digits. Not its SHA-256. */
+  hash: string
+  /**
+   * URL that answers with the address of the store and a token for it; on the origin of the first of `urls`, with whose
+   * headers it is requested.
+   */
+  tokenUrl: string
+}
+
 /** One file that a ref stands for. */
 export interface ResolvedFile {
   /**
@@ -53,6 +64,11 @@ export interface ResolvedFile {
    * cache.
    */
   repository?: HubRepository | undefined
+  /**
+   * Where the Xet store of the Hugging Face hub has the file; it is then another address of it. `size` and `sha256` must be
+   * known as well. Default: not there.
+   */
+  xet?: XetFile | undefined
   /**
    * Request headers, such as a token. Sent only to the origin of the first of `urls`. Never logged, never
    * stored.

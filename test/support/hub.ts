@@ -8,6 +8,7 @@
  * // … HF_ENDPOINT=hub.url, hf:owner/model/model.gguf …
  */
 import { createHash, createHmac } from 'node:crypto'
+import type { Cas } from './cas.js'
 import { textContent, type Content } from './content.js'
 import { startOrigin, type Origin, type OriginRequest, type Resource } from './origin.js'
 
@@ -71,6 +72,10 @@ export class Hub implements AsyncDisposable {
   cdnBehaviour: Partial<Resource> = {}
   /** Merged into the resources of small files, which the hub itself serves. */
   smallBehaviour: Partial<Resource> = {}
+  /** Its Xet store. Files that have been added to it are announced. Default: none. */
+  cas: Cas | null = null
+  /** Merged into the answers to requests for tokens of the Xet store. */
+  tokenBehaviour: Partial<Resource> = {}
   readonly #repos = new Map<string, Repo>()
   readonly #blobs = new Map<string, Content>()
   /** The repositories that the account of each token may access. */
@@ -243,6 +248,8 @@ export class Hub implements AsyncDisposable {
     if (commit === null) return problem(404, 'RevisionNotFound', `Invalid rev id: ${revision}`)
     const files = repo.commits.get(commit) ?? new Map<string, Content>()
     if (action === undefined || action === 'revision') return json(this.#info(repo, commit, files))
+    if (action === 'xet-read-token' && this.cas !== null)
+      return { ...json(this.cas.token()), ...this.tokenBehaviour }
     if (action === 'tree') return this.#tree(request, files, path.join('/'))
     if (action === 'paths-info' && request.method === 'POST') {
       // The client sends no other shape.
@@ -285,7 +292,9 @@ export class Hub implements AsyncDisposable {
         const directory = below + parts.slice(0, depth).join('/')
         entries.set(directory, { type: 'directory', oid: hex('sha1', directory), size: 0, path: directory })
       }
-      if (recursive || parts.length === 1) entries.set(path, entry(path, content))
+      const xetHash = this.cas?.hashOf(content)
+      if (recursive || parts.length === 1)
+        entries.set(path, { ...entry(path, content), ...(xetHash === undefined ? {} : { xetHash }) })
     }
     if (entries.size === 0 && folder !== '') return problem(404, 'EntryNotFound', `${folder} does not exist`)
     const start = Number(Buffer.from(request.query.get('cursor') ?? 'MA==', 'base64url').toString())
@@ -310,6 +319,21 @@ export class Hub implements AsyncDisposable {
     if (content === undefined)
       return problem(404, 'EntryNotFound', 'Entry not found', { 'x-repo-commit': commit })
     const headers = { 'x-repo-commit': commit, 'x-request-id': 'Root=1-0', vary: 'Origin, Accept' }
+    const xetHash = this.cas?.hashOf(content)
+    // The official client asks so, and is not redirected then.
+    if (xetHash !== undefined && request.headers['accept']?.includes('vnd.xet-fileinfo+json') === true) {
+      const info = json({ hash: xetHash })
+      const linked = {
+        'x-linked-etag': `"${content.sha256()}"`,
+        etag: `"${content.sha256()}"`,
+        'x-linked-size': String(content.size),
+      }
+      return {
+        ...info,
+        contentType: 'application/vnd.xet-fileinfo+json',
+        headers: { ...headers, ...linked, ...this.#xetHeaders(repo, commit, xetHash) },
+      }
+    }
     if (!isLfs(content)) {
       // The hub redirects requests for small files to a cache on the same host, with a relative URL.
       const cached = `/api/resolve-cache/${repo.type}/${repo.name}/${commit}/${segments.map(encodeURIComponent).join('/')}`
@@ -328,7 +352,17 @@ export class Hub implements AsyncDisposable {
         'accept-ranges': 'bytes',
         'x-linked-size': String(content.size),
         'x-linked-etag': `"${content.sha256()}"`,
+        ...(xetHash === undefined ? {} : this.#xetHeaders(repo, commit, xetHash)),
       },
+    }
+  }
+
+  #xetHeaders({ type, name }: Repo, commit: string, xetHash: string): Record<string, string> {
+    const token = `${this.url}/api/${type}/${name}/xet-read-token/${commit}`
+    const plan = `${this.cas?.url ?? ''}/v1/reconstructions/${xetHash}`
+    return {
+      'x-xet-hash': xetHash,
+      link: `<${token}>; rel="xet-auth", <${plan}>; rel="xet-reconstruction-info"`,
     }
   }
 

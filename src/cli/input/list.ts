@@ -67,6 +67,7 @@ const jsonFields: Readonly<Record<keyof ListedOptions | 'url', true>> = {
   directory: true,
   layout: true,
   adopt: true,
+  xet: true,
   sha256: true,
   size: true,
   checkFormat: true,

@@ -34,7 +34,18 @@ const paths = new Set(['directory', 'ca', 'cookies', 'netrc', 'logFile', 'catalo
  */
 const harmless = new Set([
   ...['adopt', 'concurrency', 'connectTimeout', 'connections', 'directory', 'json', 'keepPaths', 'layout'],
-  ...['limitRate', 'locale', 'mode', 'offline', 'quiet', 'restrictNames', 'retries', 'timeout', 'verbose'],
+  ...[
+    'limitRate',
+    'locale',
+    'mode',
+    'offline',
+    'quiet',
+    'restrictNames',
+    'retries',
+    'timeout',
+    'verbose',
+    'xet',
+  ],
 ])
 
 /** Whether a setting may come from a file that the user has not named. */

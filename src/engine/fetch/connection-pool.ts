@@ -415,10 +415,10 @@ export class Requests {
     return this.#pool.extended(live, this.#shared(live.mirror, part, total))
   }
 
-  #shared({ forms }: Mirror, part: PartFile, total: number): SharedFile {
+  #shared({ forms, segmentFactor }: Mirror, part: PartFile, total: number): SharedFile {
     const { connections } = this.#mirrors
     const maxRangeBytes = forms.bounded ? maxBoundedBytes : Infinity
-    const minSegmentBytes = this.#minSegmentBytes
+    const minSegmentBytes = this.#minSegmentBytes * segmentFactor
     const { written, fillsGaps } = part
     return { total, written, connections, minSegmentBytes, maxRangeBytes, fillsGaps }
   }

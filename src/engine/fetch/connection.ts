@@ -18,7 +18,7 @@ import { endedEarly, type Outcome } from './outcome.js'
 
 /** Settings and services that a connection needs. */
 export interface ConnectionContext {
-  http: HttpClient
+  http: Pick<HttpClient, 'exchange' | 'beGentle' | 'secrets'>
   tuning: TransferTuning
   /** Rate limits that apply. */
   buckets: readonly TokenBucket[]

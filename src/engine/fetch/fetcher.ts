@@ -171,7 +171,7 @@ export class Fetcher {
     const part = this.#part
     const { mirror } = live
     if (this.#ended !== null || part === null || this.#pool.size > this.#desired(mirror)) return null
-    if (mirror.access === 'doubted' || this.mirrors.several) return null
+    if (mirror.access === 'doubted' || this.mirrors.hasMirrors) return null
     if (this.mirrors.choose(part, this.#init.context.clock.now()) !== mirror) return null
     return this.#requests.extend(live, part)
   }
@@ -365,7 +365,7 @@ export class Fetcher {
   #ruleOut(mirror: Mirror, why: DownloadError | StartOver): void {
     this.mirrors.ruleOut(mirror, why)
     const error = this.mirrors.finalError()
-    if (error !== null) {
+    if (error !== null && !this.mirrors.revive()) {
       this.#end({ error })
       return
     }

@@ -4,7 +4,7 @@ import { hasStrongValidator } from '../part/identity.js'
 import type { Interval } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
 import { StartOver } from '../part/start-over.js'
-import { headersFor, mirrorId } from '../protocol.js'
+import { headersFor, mirrorId, xetUrl } from '../protocol.js'
 import { ConnectionRamp } from './connection-ramp.js'
 import type { FetcherInit } from './contract.js'
 import {
@@ -59,6 +59,7 @@ export class MirrorSet {
   readonly #sampleIntervalMs: number
   #current: Mirror
   #failuresInARow = 0
+  #hasRevived = false
   #sampledAt = 0
   #sampledBytes = new Map<Mirror, number>()
   #trial: { mirror: Mirror; samples: number; bytesBefore: number } | null = null
@@ -68,14 +69,22 @@ export class MirrorSet {
     this.#init = init
     this.#connections = single ? 1 : spec.connections
     this.#ramp = new ConnectionRamp(this.#connections, tuning.initialConnections)
-    this.#spread = spec.spread === true && urls.length > 1
+    const store = xetUrl(spec)
+    this.#spread = spec.spread === true && urls.filter((url) => url !== store).length > 1
     this.#sampleIntervalMs = tuning.lowSpeedTimeMs / 10
     const make = (url: string, index: number) => {
       const given = { url, headers: headersFor(url, spec) }
       const ask = (status: number) => (url === spec.url ? init.host.refresh(status) : Promise.resolve(given))
       const renewable = spec.renewable === true && url === spec.url
       const { secrets } = init.context.http
-      const settings = { connections: this.#connections, plain: plain && kept === null, renewable, secrets }
+      const settings = {
+        connections: this.#connections,
+        // The Xet store always serves ranges.
+        plain: plain && kept === null && url !== store,
+        renewable,
+        secrets,
+        isXet: url === store,
+      }
       return new Mirror(index, given, settings, ask)
     }
     const [first = spec.url, ...others] = urls
@@ -88,7 +97,7 @@ export class MirrorSet {
   widen(connections: number): void {
     this.#connections = connections
     this.#ramp.max = connections
-    for (const { poolSize } of this.all) poolSize.max = connections
+    for (const mirror of this.all) mirror.widen(connections)
   }
 
   /** Notes from where the bytes come; what is known of that server decides how many connections there are at first. */
@@ -144,6 +153,26 @@ export class MirrorSet {
   /** Whether more than one address can be used. */
   get several(): boolean {
     return this.all.length > 1 && this.all.filter(({ out }) => out === null).length > 1
+  }
+
+  /** Whether more than one server can be used; the Xet store is only the other way to the hub. */
+  get hasMirrors(): boolean {
+    return this.several && this.all.filter(({ isXet, out }) => !isXet && out === null).length > 1
+  }
+
+  /**
+   * Uses addresses again that were excluded because there was the Xet store, once that is excluded, too: another form of
+   * request may help them, which was not tried. Done once.
+   *
+   * @returns whether there is one.
+   */
+  revive(): boolean {
+    const { all } = this
+    if (this.#hasRevived || !all.some(({ isXet, out }) => isXet && out !== null)) return false
+    this.#hasRevived = true
+    const others = all.filter(({ isXet, out }) => !isXet && out !== null && !(out instanceof StartOver))
+    for (const mirror of others) mirror.out = null
+    return others.length > 0
   }
 
   /** URLs that bytes were received from. */
@@ -301,7 +330,9 @@ export class MirrorSet {
    * the only address and the digest is known.
    */
   #isVouched(url: string, keptFrom: string): boolean {
-    return (this.all.length === 1 && this.#init.spec.sha256 !== null) || keptFrom === mirrorId(url)
+    const store = xetUrl(this.#init.spec)
+    const isOnly = this.all.length === (store === null ? 1 : 2) && url !== store
+    return (isOnly && this.#init.spec.sha256 !== null) || keptFrom === mirrorId(url)
   }
 
   #try(part: PartFile, now: number): null {

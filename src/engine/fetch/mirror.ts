@@ -6,6 +6,7 @@ import { firstHop, type Hop } from '../../net/redirects.js'
 import { type Identity, sizeOnly } from '../part/identity.js'
 import type { PartFile } from '../part/part-file.js'
 import type { StartOver } from '../part/start-over.js'
+import { nameOfAddress } from '../protocol.js'
 import { ChangeEvidence } from './change-evidence.js'
 import { type MirrorHealth, unknownHealth } from './mirror-choice.js'
 import { PoolSize } from './pool-size.js'
@@ -18,7 +19,15 @@ export interface MirrorSettings {
   renewable: boolean
   /** See {@link firstHop}. */
   secrets: HostSecrets | null
+  /** It is the Xet store. */
+  isXet: boolean
 }
+
+/** The store slows down clients with more connections, which are of little use for it. */
+const maxXetConnections = 6
+
+/** The parts of the Xet store are larger than the segments of other servers, by this factor. */
+const xetSegmentFactor = 32
 
 /** One of the addresses of a file. */
 export class Mirror {
@@ -39,6 +48,10 @@ export class Mirror {
   compareBytes = false
   readonly evidence = new ChangeEvidence()
   readonly forms: RequestForms
+  /** It is the Xet store of the hub, which the other addresses of the file know nothing of. */
+  readonly isXet: boolean
+  /** How many of the smallest segments of other servers its smallest segment has. */
+  readonly segmentFactor: number
   /**
    * What refusals of further connections mean. `doubted`: the address may have expired, which the next request shows.
    * `limited`: requests were accepted afterwards, so the server only allows few connections.
@@ -57,14 +70,25 @@ export class Mirror {
   constructor(
     index: number,
     given: FreshAddress,
-    { connections, plain, renewable, secrets }: MirrorSettings,
+    { connections, plain, renewable, secrets, isXet }: MirrorSettings,
     ask: (status: number) => Promise<FreshAddress>,
   ) {
     this.index = index
     this.url = given.url
     this.address = new Address(given, ask, renewable, secrets)
-    this.poolSize = new PoolSize(connections)
+    this.isXet = isXet
+    this.segmentFactor = isXet ? xetSegmentFactor : 1
+    this.poolSize = new PoolSize(this.#limited(connections))
     this.forms = new RequestForms(plain ? 'plain' : 'range')
+  }
+
+  /** Changes how many connections it may have. */
+  widen(connections: number): void {
+    this.poolSize.max = this.#limited(connections)
+  }
+
+  #limited(connections: number): number {
+    return this.isXet ? Math.min(connections, maxXetConnections) : connections
   }
 
   /**
@@ -102,7 +126,7 @@ export class Mirror {
 
   /** The host, for log messages; the rest of the URL may contain secrets. */
   get name(): string {
-    return new URL(this.url).host
+    return nameOfAddress(this.url)
   }
 }
 

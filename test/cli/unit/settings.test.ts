@@ -139,6 +139,7 @@ describe('a file that lies in the working directory', () => {
         'retries',
         'timeout',
         'verbose',
+        'xet',
       ],
     ])
     expect(await optionsOf(get, [file({ connections: 3, directory: 'models' }, false)])).toMatchObject({

@@ -214,12 +214,13 @@ describe('a list of files', () => {
         size: 135,
         oid: 'x',
         lfs: { oid, size: 9_000, pointerSize: 135 },
+        xetHash: 'c'.repeat(64),
       },
       { type: 'file', path: 'README.md', size: 12, oid: 'b'.repeat(40) },
     ]
     expect(parseTreePage(page)).toEqual([
-      { path: 'onnx/a b.onnx', size: 9_000, sha256: 'a'.repeat(64), gitOid: null },
-      { path: 'README.md', size: 12, sha256: null, gitOid: 'b'.repeat(40) },
+      { path: 'onnx/a b.onnx', size: 9_000, sha256: 'a'.repeat(64), gitOid: null, xetHash: 'c'.repeat(64) },
+      { path: 'README.md', size: 12, sha256: null, gitOid: 'b'.repeat(40), xetHash: null },
     ])
   })
 
