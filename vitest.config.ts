@@ -29,7 +29,7 @@ const more = {
     'test/cli/{cache,completion,extras,language,list,preload-tip,stop}.test.ts',
     'test/contract/{express4,fastify,hono,koa,koa2,node}.test.ts',
     'test/engine/{adapting,nginx,nginx-tls,worker}.test.ts',
-    'test/faults/{death-power-cut,death-publish,network-unreachable,ssrf-network}.test.ts',
+    'test/faults/{death-power-cut,death-publish,network-unreachable,ssrf-network,xet}.test.ts',
     'test/faults/disk-{busy,courtesy,filling,io,mounts}.test.ts',
     'test/http/ssrf.test.ts',
     'test/layouts/process.test.ts',
