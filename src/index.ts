@@ -106,3 +106,4 @@ export type { DownloadStore, LoadedDocument, LoadedRecords } from './store/store
 
 export { defaultTuning, type TransferTuning } from './net/tuning.js'
 export { type FileStamp } from './disk/stamp.js'
+export type { Digest, DigestAlgorithm, DigestOrigin, Verification } from './util/digests.js'

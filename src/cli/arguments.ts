@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { digestAlgorithms, digestText, parseDigest } from '../util/digests.js'
 import { texts } from './language.js'
 
 const powers = ['', 'k', 'm', 'g', 't']
@@ -65,6 +66,17 @@ export function parseSha256(text: string): string {
     .replace(/^sha256[:-]/, '')
   if (!/^[0-9a-f]{64}$/.test(hex)) throw new InvalidArgumentError(texts().digestExpected)
   return hex
+}
+
+/**
+ * Parses a digest with its algorithm, such as `sha512:…`.
+ *
+ * @returns it in the form `algorithm:hex`.
+ */
+export function parseDigestOption(text: string): string {
+  const digest = parseDigest(text)
+  if (digest === null) throw new InvalidArgumentError(texts().anyDigestExpected(digestAlgorithms.join(', ')))
+  return digestText(digest)
 }
 
 /** Parses a file name of one segment. A path is refused, because the folder is set with `-d`. */

@@ -13,6 +13,8 @@ export const chineseTexts: CommandTexts = {
   wholeNumber: (min, max) =>
     max === null ? `应为不小于 ${min} 的整数。` : `应为 ${min} 到 ${max} 之间的整数。`,
   digestExpected: 'SHA-256 校验和应为 64 位十六进制数字。',
+  anyDigestExpected: (algorithms) =>
+    `应为“算法:校验和”，校验和为十六进制或 base64。可用的算法：${algorithms}。`,
   outputIsStdout: '文件只能写入磁盘，不能写到标准输出。',
   outputHasFolder: '应为不含文件夹的文件名（UNSAFE_FILENAME）；请用 -d 指定文件夹。',
   outputEmpty: '文件名为空。',
@@ -41,7 +43,7 @@ export const chineseTexts: CommandTexts = {
   listOptionWithoutValue: (name) => `选项缺少取值，应写成 ${name}=…`,
   listValueEmpty: '取值为空。',
   listNameHasFolder: '应为不含文件夹的文件名（UNSAFE_FILENAME）；请用 -d 或 dir= 指定文件夹。',
-  listOtherDigest: '应为 sha-256=十六进制校验和；不支持其他校验和。',
+  listOtherDigest: '应为 sha-256=、sha-512=、sha-1=、md5= 等加十六进制校验和。',
   listNotJson: '不是有效的 JSON；每个对象应单独占一行，如 `jq -c` 的输出。',
   listNotObject: '每行应为一个 JSON 对象，例如 {"url":"https://…"}；可用 `jq -c ".[]"` 拆分数组。',
   listUnknownField: (name, known) => `${name ?? '某个字段'}不是请求的字段；可用的字段：${known.join('、')}。`,
@@ -104,7 +106,8 @@ export const chineseTexts: CommandTexts = {
   activeCount: (active) => `进行中 ${active}`,
   adopted: '取自其他程序的缓存',
   existed: '文件已存在',
-  digestVerified: 'sha256 校验通过',
+  digestVerified: (algorithm, from) =>
+    `${algorithm} 校验通过${from === 'server' ? '（服务器提供）' : from === 'sidecar' ? '（校验和文件）' : ''}`,
   fetched: (size, time, speed) => `${size}，用时 ${time}（${speed}/s）`,
   kept: (size) => `沿用已有的 ${size}`,
   interrupted: (kept) => `已中断。磁盘上保留了 ${kept}，再次运行同一命令即可继续。`,

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import type { DownloadState } from '../download/states.js'
+import type { Verification } from '../util/digests.js'
 import { formatBytes, formatDuration } from '../util/format.js'
 import { texts } from './language.js'
 
@@ -203,6 +204,8 @@ export interface FinishedState {
   size: number
   /** Whether the file matched an expected digest. */
   verified: boolean
+  /** What it matched. Default: a SHA-256 that was known before. */
+  verification?: Pick<Verification, 'algorithm' | 'from'> | null
   existed: boolean
   fetchedBytes: number
   /** Set if the file was taken from another program's cache. */
@@ -226,7 +229,8 @@ export function finishedLine(state: FinishedState): string {
     parts.push(fetched(size, time, formatBytes(state.fetchedBytes / seconds)))
     if (state.fetchedBytes < state.size) parts.push(kept(formatBytes(state.size - state.fetchedBytes)))
   }
-  if (state.verified) parts.push(digestVerified)
+  const { algorithm, from } = state.verification ?? ({ algorithm: 'sha256', from: 'source' } as const)
+  if (state.verified) parts.push(digestVerified(algorithm, from))
   const { retries = 0 } = state
   if (retries > 0) parts.push(retried(retries))
   return `${state.path}${colon}${parts.join(comma)}`

@@ -51,6 +51,7 @@ export interface GetOptions extends NetworkOptions, SecretOptions, ExecOptions, 
   keepPaths?: boolean | undefined
   mode?: string | undefined
   sha256?: string | undefined
+  digest?: string | undefined
   size?: number | undefined
   mirror?: string[] | undefined
   spread?: boolean | undefined
@@ -144,7 +145,7 @@ function requireSingle(wanted: ReadonlyMap<string, Wanted>, options: GetOptions)
       throw new UsageError(texts().namedTwice)
     return
   }
-  for (const name of ['output', 'sha256', 'size', 'mirror'] as const) {
+  for (const name of ['output', 'sha256', 'digest', 'size', 'mirror'] as const) {
     if (options[name] !== undefined) throw new UsageError(texts().singleUrlOnly(`--${name}`, wanted.size))
   }
 }
@@ -204,6 +205,7 @@ function requestOptions(options: GetOptions): ListedOptions {
   const request: ListedOptions = {}
   if (options.output !== undefined) request.filename = options.output
   if (options.sha256 !== undefined) request.sha256 = options.sha256
+  if (options.digest !== undefined) request.digest = options.digest
   if (options.size !== undefined) request.size = options.size
   if (options.mirror !== undefined) request.urls = options.mirror
   if (options.spread !== undefined) request.spread = options.spread
@@ -245,7 +247,8 @@ function notesOf(options: GetOptions): string {
 /** Folder for the records of finished refs; null if there is none. They hold for the same options in the same folder. */
 function finishedOf(options: RefOptions): string | null {
   const cache = userCache()
-  const { output, mode, include, exclude, layout, restrictNames, sha256, size, keepPaths, own } = options
+  const { output, mode, include, exclude, layout, restrictNames, sha256, digest, size, keepPaths, own } =
+    options
   const wanted = {
     folder: notesOf(options),
     output,
@@ -255,6 +258,7 @@ function finishedOf(options: RefOptions): string | null {
     layout,
     restrictNames,
     sha256,
+    digest,
     size,
     keepPaths,
     own,

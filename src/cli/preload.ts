@@ -202,6 +202,9 @@ async function reportExisting(
     () => 0,
   )
   const sha256 = entry?.sha256 ?? null
-  const file = { url, path, filename: basename(path), size, sha256, verified: sha256 !== null }
+  const verification =
+    sha256 === null ? null : ({ algorithm: 'sha256', value: sha256, from: 'caller' } as const)
+  const verified = verification !== null
+  const file = { url, path, filename: basename(path), size, sha256, verified, verification }
   report(completedReport(url, { ...file, existed: true, fetchedBytes: 0, adoptedFrom: null, files: null }))
 }

@@ -6,6 +6,7 @@ import {
   parseOutputName,
   parseRate,
   parseSize,
+  parseDigestOption,
   parseSha256,
   wholeNumber,
 } from './arguments.js'
@@ -189,6 +190,11 @@ export function createProgram(version: string, commands: Commands): Command {
     .option('--keep-paths', 'store files in the folders of their source: DIR/owner/repo/NAME')
     .option('--mode <name>', 'sub-folder for the file: DIR/MODE/NAME')
     .option('--sha256 <hex>', 'digest that the file must have; single URL only', parseSha256)
+    .option(
+      '--digest <digest>',
+      'the same of another algorithm: sha512:HEX, blake3:HEX, sha1:HEX, md5:HEX, crc32c:HEX',
+      parseDigestOption,
+    )
     .option(
       '--size <bytes>',
       'size that the file must have; single URL only',

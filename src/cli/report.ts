@@ -1,3 +1,4 @@
+import type { Verification } from '../util/digests.js'
 import type { DownloadedFile } from '../download/download.js'
 import type { LogEvent } from '../download/events.js'
 import type { DownloadGroup, GroupFile } from '../download/group.js'
@@ -61,6 +62,8 @@ export interface CompletedReport {
   size: number
   sha256: string | null
   verified: boolean
+  /** What it was verified with, and who stated that; null if with nothing. */
+  verification: Verification | null
   existed: boolean
   fetchedBytes: number
   /** The file in another program's cache that it was taken from; otherwise null. */
@@ -77,6 +80,7 @@ export interface FileReport {
   size: number | null
   sha256: string | null
   verified: boolean
+  verification: Verification | null
 }
 
 /** A missing file of a group and the reason; `code` is null when the file was not attempted. */
@@ -145,7 +149,8 @@ export function progressReport(
 
 /** Creates a `completed` report. */
 export function completedReport(url: string, file: DownloadedFile): CompletedReport {
-  const { path, size, sha256, verified, existed, fetchedBytes, adoptedFrom, files, stale } = file
+  const { path, size, sha256, verified, verification, existed, fetchedBytes, adoptedFrom, files, stale } =
+    file
   const report: CompletedReport = {
     type: 'completed',
     url,
@@ -153,6 +158,7 @@ export function completedReport(url: string, file: DownloadedFile): CompletedRep
     size,
     sha256,
     verified,
+    verification,
     existed,
     fetchedBytes,
     adoptedFrom,
@@ -161,8 +167,8 @@ export function completedReport(url: string, file: DownloadedFile): CompletedRep
   return files === null ? report : { ...report, files: files.map(fileReport) }
 }
 
-function fileReport({ filename: path, size, sha256, verified }: GroupFile): FileReport {
-  return { path, size, sha256, verified }
+function fileReport({ filename: path, size, sha256, verified, verification }: GroupFile): FileReport {
+  return { path, size, sha256, verified, verification }
 }
 
 /** Creates a `failed` report. */

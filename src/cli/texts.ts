@@ -1,4 +1,5 @@
 /** What the command says to people, and the English form of it. Its help is in `program.ts`. Pure. */
+import type { DigestOrigin } from '../util/digests.js'
 
 /** The English texts. */
 export const englishTexts = {
@@ -16,6 +17,8 @@ export const englishTexts = {
   wholeNumber: (min: number, max: number | null) =>
     `Expected a whole number ${max === null ? `from ${min}` : `from ${min} to ${max}`}.`,
   digestExpected: 'A SHA-256 digest has 64 hexadecimal digits.',
+  anyDigestExpected: (algorithms: string) =>
+    `Expected an algorithm, a colon and the digest in hex or base64. Algorithms: ${algorithms}.`,
   outputIsStdout: 'Files can only be written to disk, not to standard output.',
   outputHasFolder: 'Expected a file name without folders (UNSAFE_FILENAME). Set the folder with -d.',
   outputEmpty: 'The file name is empty.',
@@ -48,7 +51,7 @@ export const englishTexts = {
   listValueEmpty: 'The value is empty.',
   listNameHasFolder:
     'Expected a file name without folders (UNSAFE_FILENAME). Set the folder with -d or dir=.',
-  listOtherDigest: 'Expected sha-256=HEX; other digests are not supported.',
+  listOtherDigest: 'Expected sha-256=HEX, sha-512=HEX, sha-1=HEX, md5=HEX or the like.',
   listNotJson: 'It is not valid JSON; each object must be on a line of its own, as `jq -c` prints it.',
   listNotObject:
     'Expected a JSON object such as {"url":"https://…"} on each line; `jq -c ".[]"` divides a list.',
@@ -124,7 +127,8 @@ export const englishTexts = {
   activeCount: (active: number) => `${active} active`,
   adopted: 'taken from another cache',
   existed: 'already exists',
-  digestVerified: 'sha256 verified',
+  digestVerified: (algorithm: string, from: DigestOrigin) =>
+    `${algorithm} verified${from === 'server' ? ' (told by the server)' : from === 'sidecar' ? ' (checksum file)' : ''}`,
   fetched: (size: string, time: string, speed: string) => `${size} in ${time} (${speed}/s)`,
   kept: (size: string) => `${size} kept`,
   interrupted: (kept: string) => `Interrupted. ${kept} kept on disk; run the same command again to resume.`,

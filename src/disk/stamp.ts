@@ -1,4 +1,5 @@
 /** Tells by metadata alone whether a file has changed since it was last verified. */
+import type { Verification } from '../util/digests.js'
 import { io } from './io.js'
 
 /** Metadata and digest of a complete file, by which a change can be detected later without hashing it again. */
@@ -11,6 +12,8 @@ export interface FileStamp {
   ino: number | string
   /** Lower-case hex SHA-256 of the content at that time. */
   sha256: string
+  /** What the content was verified with at that time; missing if with nothing. */
+  verification?: Verification | undefined
 }
 
 /** The metadata of a file that {@link isSame} compares; that of a file, or of a stamp. */
@@ -21,9 +24,14 @@ export interface FileMetadata {
 }
 
 /** Creates a stamp from a file's metadata and digest. */
-export function stampOf(stat: FileMetadata, sha256: string): FileStamp {
+export function stampOf(
+  stat: FileMetadata,
+  sha256: string,
+  verification: Verification | null = null,
+): FileStamp {
   const { size, mtimeMs, ino } = stat
-  return { size, mtimeMs, ino: storedInode(ino), sha256 }
+  const verified = verification === null ? {} : { verification }
+  return { size, mtimeMs, ino: storedInode(ino), sha256, ...verified }
 }
 
 /** An inode as JSON can hold it without losing a digit. */

@@ -16,15 +16,17 @@ import { removeBlobs } from '../layouts/hf-files.js'
 import { blobFolder, cachePlaceOf, snapshotPath } from '../layouts/hf-paths.js'
 import { hubCache, type KnownCaches, knownCaches, programCache } from '../layouts/known-caches.js'
 import type { ResolvedFile } from '../sources/source.js'
+import { digestText, type ExpectedDigest, parseDigest } from '../util/digests.js'
 import type { DownloadRecord } from './record.js'
 import { xetSpecOf } from './xet.js'
 
 /** Where a file comes from, what it must match, and where it is stored. */
-export type Destination = Pick<
-  TransferSpec,
-  'url' | 'urls' | 'headers' | 'sha256' | 'size' | 'directory' | 'xet'
-> &
+export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'directory' | 'xet'> &
+  Expected &
   Placement & { filename: string }
+
+/** What a file must be found to be. */
+type Expected = Pick<TransferSpec, 'sha256' | 'sha256From' | 'digests' | 'size'>
 
 /**
  * Returns the destination of one file.
@@ -39,7 +41,10 @@ export type Destination = Pick<
  */
 export function destinationOf(
   file: ResolvedFile,
-  record: Pick<DownloadRecord, 'urls' | 'headers' | 'sha256' | 'size' | 'layout' | 'adopt' | 'xet'>,
+  record: Pick<
+    DownloadRecord,
+    'urls' | 'headers' | 'sha256' | 'digest' | 'size' | 'layout' | 'adopt' | 'xet'
+  >,
   { root, folder = root, path, caches }: { root: string; folder?: string; path: string; caches: KnownCaches },
 ): Destination {
   if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
@@ -58,12 +63,30 @@ export function destinationOf(
   return {
     ...addressOf(file, record.headers),
     urls: [...file.urls, ...record.urls],
-    sha256: record.sha256 ?? file.sha256 ?? null,
-    size: record.size ?? file.size ?? null,
+    ...expectedOf(record, file),
     xet: xetSpecOf(file, record.xet),
     directory: dirname(target),
     filename: path.slice(path.lastIndexOf('/') + 1),
     ...placementOf(file, record, root, caches),
+  }
+}
+
+/** Returns what a file must be found to be. Where the caller and the source both say something, the caller counts. */
+export function expectedOf(
+  { sha256, digest, size }: Pick<DownloadRecord, 'sha256' | 'digest' | 'size'>,
+  file: Pick<ResolvedFile, 'sha256' | 'digests' | 'size'> = {},
+): Expected {
+  const given = digest === undefined ? null : parseDigest(digest)
+  const own: ExpectedDigest[] = given === null ? [] : [{ ...given, from: 'caller' }]
+  const others = (file.digests ?? []).filter(({ algorithm }) => algorithm !== given?.algorithm)
+  return {
+    sha256: sha256 ?? file.sha256 ?? null,
+    sha256From: sha256 === null ? 'source' : 'caller',
+    digests: [
+      ...own,
+      ...others.map(({ algorithm, value }) => ({ algorithm, value, from: 'source' }) as const),
+    ],
+    size: size ?? file.size ?? null,
   }
 }
 
@@ -268,14 +291,16 @@ export class Destinations {
    * before the transfer checks it, so the result affects only the order of downloads.
    */
   async holds(record: Readonly<DownloadRecord>): Promise<boolean> {
-    const { named, force, size, sha256, stamp } = record
+    const { named, force, size, sha256, digest, stamp } = record
     if (!named || force) return false
     const written = this.#written(record)
     if (written === null) return false
     const stat = await io.lstatIfThere(join(written.folder, written.filename)).catch(() => null)
     if (stat?.isFile() !== true || (size !== null && size !== stat.size)) return false
-    if (sha256 === null) return true
-    return sha256 === stamp?.sha256 && isSame(stat, stamp)
+    if (sha256 === null && digest === undefined) return true
+    if (stamp === null || !isSame(stat, stamp) || (sha256 !== null && sha256 !== stamp.sha256)) return false
+    const { verification } = stamp
+    return digest === undefined || (verification !== undefined && digest === digestText(verification))
   }
 
   /** Deletes the partial bytes of a stopped transfer, unless another process is writing them by now. */

@@ -1,9 +1,11 @@
 import { DownloadError } from '../errors.js'
+import type { Verification } from '../util/digests.js'
 import { englishVoice } from './error-text.js'
 import { type DownloadGroup, type GroupFile, GroupFiles } from './group.js'
 import { etaSeconds, percentOf, type Progress, SpeedMeter } from './progress.js'
 import type { DownloadRecord } from './record.js'
 import { type DownloadState, isActive, isSettled, move } from './states.js'
+import { verificationOf } from './verification.js'
 import { type SerializedDownload, toFullWire } from './wire.js'
 
 /** Services of the manager that a {@link Download} needs. */
@@ -112,6 +114,11 @@ export class Download {
   /** Whether the finished file was checked against a digest that was given in advance. */
   get verified(): boolean {
     return this.#record.verified
+  }
+
+  /** What the file was verified with, and who stated that; null if with nothing, and for a group. */
+  get verification(): Verification | null {
+    return verificationOf(this.#record)
   }
 
   /**
@@ -397,6 +404,7 @@ export class Download {
       size: total ?? downloaded,
       sha256: resultSha256,
       verified,
+      verification: this.verification,
       ...(this.stale ? { stale: true } : {}),
       existed: run?.existed ?? true,
       fetchedBytes: run?.fetchedBytes ?? 0,
@@ -443,6 +451,8 @@ export interface DownloadedFile {
   sha256: string | null
   /** Whether a digest that was given in advance matched. */
   verified: boolean
+  /** The digest that the content was compared with, and who stated it; null if none was known, and for a group. */
+  verification: Verification | null
   /** True if the source could not be asked, see {@link Download.stale}; otherwise missing. */
   stale?: boolean
   /** Whether the file already existed, so that nothing was fetched. */

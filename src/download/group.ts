@@ -8,6 +8,7 @@ import {
   type OptionIssue,
   type SerializedDownloadError,
 } from '../errors.js'
+import type { Verification } from '../util/digests.js'
 import { repositoryOf } from '../layouts/hf-paths.js'
 import type { GroupFileRecord, GroupRecord } from './record.js'
 import type { DownloadState } from './states.js'
@@ -34,6 +35,8 @@ export interface GroupFile {
   readonly downloaded: number
   /** Whether the file was checked against a digest from the source. */
   readonly verified: boolean
+  /** What a complete file was checked with, and who stated that; null if with nothing. */
+  readonly verification: Verification | null
   /** Why the file failed; otherwise null. */
   readonly error: DownloadError | null
 }
@@ -56,6 +59,11 @@ export type GroupFileInit = Pick<GroupFileRecord, 'path'> &
     /** Set if the file can't be stored under its name: the name as it may be shown. `path` is a safe one. */
     refused?: string | undefined
   }
+
+/** The verification of a file that matches the SHA-256 of its source. */
+function sourceVerification(sha256: string | null): Verification | null {
+  return sha256 === null ? null : { algorithm: 'sha256', value: sha256, from: 'source' }
+}
 
 /** A {@link GroupFile} as the group's job sees it. */
 export class GroupEntry implements GroupFile {
@@ -114,7 +122,13 @@ export class GroupEntry implements GroupFile {
   }
 
   get verified(): boolean {
-    return this.isDone && this.expected !== null
+    return this.verification !== null
+  }
+
+  get verification(): Verification | null {
+    if (!this.isDone) return null
+    // Earlier versions did not record it, and only SHA-256 counted.
+    return this.stamp?.verification ?? sourceVerification(this.expected)
   }
 
   get error(): DownloadError | null {

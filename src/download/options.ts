@@ -4,6 +4,7 @@ import type { Layout } from '../layouts/hf-paths.js'
 import { parseUrl } from '../sources/identify.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import type { XetMode } from './xet.js'
+import { type Digest, digestAlgorithms, digestText, parseDigest } from '../util/digests.js'
 import { issueOfKind } from './error-text.js'
 
 // ---- Headers that callers may set.
@@ -116,6 +117,12 @@ export interface DownloadOptions {
   xet?: XetMode
   /** SHA-256 that the file must have, 64 hex digits in either case; a `sha256:` prefix is accepted. */
   sha256?: string
+  /**
+   * Digest that the file must have, of any algorithm: `sha512:…`, `sha384:…`, `sha256:…`, `blake3:…`, `sha1:…`, `md5:…`,
+   * `crc64nvme:…`, `crc32c:…` or `crc32:…`, in hex in either case, or in base64. It applies besides `sha256`; see
+   * `docs/verification.md`.
+   */
+  digest?: string
   /** Size that the file must have, in bytes. */
   size?: number
   /**
@@ -223,6 +230,16 @@ export const sha256Schema = z
   )
   .pipe(z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'))
 
+const digestExpected = `must be one of ${digestAlgorithms.join(', ')} with a colon and the digest in hex or base64`
+
+/** Validates a digest of any algorithm. */
+export const digestSchema = z.string().transform((value, context): Digest => {
+  const digest = parseDigest(value)
+  if (digest !== null) return digest
+  context.addIssue({ code: 'custom', message: digestExpected })
+  return z.NEVER
+})
+
 export const folder = z
   .string()
   .min(1)
@@ -250,6 +267,7 @@ const downloadOptionsObject = z.strictObject({
   adopt: adopt.optional(),
   xet: xet.optional(),
   sha256: sha256Schema.optional(),
+  digest: digestSchema.optional(),
   size: byteCount.optional(),
   checkFormat: z.boolean().optional(),
   restrictNames: z.boolean().optional(),
@@ -265,14 +283,24 @@ const downloadOptionsObject = z.strictObject({
   signal: z.instanceof(AbortSignal).optional(),
 })
 
-/** Validates {@link DownloadOptions}; in the result, `urls` does not contain `url`. */
-export const downloadOptionsSchema = downloadOptionsObject.transform(({ url, urls, ...rest }, context) => {
+/**
+ * Validates {@link DownloadOptions}; in the result, `urls` does not contain `url`, and a `digest` that is a SHA-256 is
+ * `sha256`.
+ */
+export const downloadOptionsSchema = downloadOptionsObject.transform((options, context) => {
+  const { url, urls, digest, ...rest } = options
   const first = url ?? urls?.[0]
   if (first === undefined) {
     context.addIssue({ code: 'custom', path: ['url'], message: 'is missing' })
     return z.NEVER
   }
-  return { ...rest, url: first, urls: urls === undefined ? undefined : mirrorsOf(first, urls) }
+  const wanted = { ...rest, url: first, urls: urls === undefined ? undefined : mirrorsOf(first, urls) }
+  if (digest?.algorithm !== 'sha256')
+    return { ...wanted, digest: digest === undefined ? undefined : digestText(digest) }
+  if (rest.sha256 === undefined || rest.sha256 === digest.value)
+    return { ...wanted, sha256: digest.value, digest: undefined }
+  context.addIssue({ code: 'custom', path: ['digest'], message: 'contradicts sha256' })
+  return z.NEVER
 })
 
 /** Returns the mirrors of a URL without duplicates and without the URL itself. */

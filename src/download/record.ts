@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { downloadErrorCodes } from '../errors.js'
 import { publicOnly, type RemoteGrant } from '../net/address-policy.js'
+import { digestAlgorithms, digestOrigins } from '../util/digests.js'
 import { downloadStates } from './states.js'
 
 const bytes = z.number().int().nonnegative()
@@ -16,12 +17,20 @@ const serializedError = z.object({
   retryAfterMs: z.number().nonnegative().optional(),
 })
 
+/** Schema of a `Verification`. */
+const verification = z.object({
+  algorithm: z.enum([...digestAlgorithms, 'git']),
+  value: z.string().regex(/^(?:[0-9a-f]{2}){4,64}$/),
+  from: z.enum(digestOrigins),
+})
+
 /** Schema of a `FileStamp`. */
 export const fileStampSchema = z.object({
   size: bytes,
   mtimeMs: z.number(),
   ino: z.union([z.number(), z.string().regex(/^\d{1,20}$/)]),
   sha256: hex256,
+  verification: verification.optional(),
 })
 
 /**
@@ -114,6 +123,8 @@ export const downloadRecordSchema = z.object({
   state: z.enum(downloadStates),
   /** What the caller expects; null if nothing was given. */
   sha256: hex256.nullable(),
+  /** A digest that is no SHA-256, as `sha512:…`. Default: none. */
+  digest: z.string().optional(),
   size: bytes.nullable(),
   headers: z.record(z.string(), z.string()),
   priority: z.number().int(),

@@ -126,6 +126,7 @@ export function newRecord(
     ...((wanted.xet ?? 'auto') === 'auto' ? {} : { xet: wanted.xet }),
     state: 'queued',
     sha256: wanted.sha256 ?? null,
+    ...(wanted.digest === undefined ? {} : { digest: wanted.digest }),
     size: wanted.size ?? null,
     headers: wanted.headers,
     priority: wanted.priority,
@@ -212,6 +213,8 @@ export function requireSame(
   if (place.givenFilename !== null && place.givenFilename !== record.filename) throw differs('file name')
   if (wanted.sha256 !== undefined && record.sha256 !== null && wanted.sha256 !== record.sha256)
     throw differs('sha256')
+  if (wanted.digest !== undefined && record.digest !== undefined && wanted.digest !== record.digest)
+    throw differs('digest')
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
   if (wanted.include !== undefined && !sameList(wanted.include, record.include)) throw differs('include')
   if (wanted.exclude !== undefined && !sameList(wanted.exclude, record.exclude)) throw differs('exclude')
@@ -240,25 +243,33 @@ export function sameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((item, index) => item === b[index])
 }
 
+/** What a download must be found to be. */
+type Expectations = Pick<DownloadRecord, 'sha256' | 'digest' | 'size'>
+
 /**
  * Whether a digest or size is expected of the file now that was not expected before.
  *
  * @param wanted - the new expectations; null or undefined if not given.
  */
 export function isStricter(
-  record: Pick<DownloadRecord, 'sha256' | 'size'>,
-  wanted: { sha256?: string | null | undefined; size?: number | null | undefined },
+  record: Expectations,
+  wanted: { [Name in keyof Expectations]?: Expectations[Name] | undefined },
 ): boolean {
-  const { sha256 = null, size = null } = wanted
-  return (sha256 !== null && record.sha256 === null) || (size !== null && record.size === null)
+  const { sha256 = null, digest, size = null } = wanted
+  return (
+    (sha256 !== null && record.sha256 === null) ||
+    (digest !== undefined && record.digest === undefined) ||
+    (size !== null && record.size === null)
+  )
 }
 
 /** Merges the recorded expectations with those of a new request. */
-export function expectations(
-  record: DownloadRecord,
-  wanted: ResolvedDownloadOptions,
-): Pick<DownloadRecord, 'sha256' | 'size'> {
-  return { sha256: wanted.sha256 ?? record.sha256, size: wanted.size ?? record.size }
+export function expectations(record: DownloadRecord, wanted: ResolvedDownloadOptions): Expectations {
+  return {
+    sha256: wanted.sha256 ?? record.sha256,
+    digest: wanted.digest ?? record.digest,
+    size: wanted.size ?? record.size,
+  }
 }
 
 /**

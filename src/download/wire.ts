@@ -3,17 +3,19 @@
  * downloads.
  */
 import type { DownloadErrorCode } from '../errors.js'
+import type { Verification } from '../util/digests.js'
 import { redactUrls } from '../util/redact.js'
 import { type DescribedError, englishVoice, errorText, type Voice } from './error-text.js'
 import type { DownloadGroup, GroupFile } from './group.js'
 import type { Progress } from './progress.js'
 import type { DownloadRecord } from './record.js'
 import type { DownloadState } from './states.js'
+import { verificationOf } from './verification.js'
 
 /** A file of a group in {@link SerializedDownload}. */
 export type SerializedFile = Pick<
   GroupFile,
-  'filename' | 'size' | 'downloaded' | 'state' | 'sha256' | 'verified'
+  'filename' | 'size' | 'downloaded' | 'state' | 'sha256' | 'verified' | 'verification'
 > & {
   /** Why the file is missing; otherwise null. */
   error: string | null
@@ -55,6 +57,8 @@ export interface SerializedDownload {
   sha256: string | null
   /** Whether the file was verified against an expected digest. */
   verified: boolean
+  /** What the file was verified with, and who stated that; null if with nothing, and for a group. */
+  verification: Verification | null
   /** When it was first requested. */
   created_at: string
   /** When it last started to run, or null. */
@@ -126,6 +130,7 @@ export function toWire(download: Described, voice: Voice): SerializedDownload {
     connections: current.connections,
     sha256,
     verified: record.verified,
+    verification: verificationOf(record),
     created_at: record.createdAt,
     started_at: record.startedAt,
     finished_at: record.finishedAt,
@@ -146,7 +151,7 @@ export function toFullWire(download: Described, voice: Voice): SerializedDownloa
 }
 
 function toWireFile(file: GroupFile, voice: Voice): SerializedFile {
-  const { filename, size, downloaded, state, sha256, verified, error } = file
+  const { filename, size, downloaded, state, sha256, verified, verification, error } = file
   return {
     filename,
     size,
@@ -154,6 +159,7 @@ function toWireFile(file: GroupFile, voice: Voice): SerializedFile {
     state,
     sha256,
     verified,
+    verification,
     error: error === null ? null : publicMessage(error, voice),
     code: error?.code ?? null,
   }

@@ -40,7 +40,15 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
   const tuning: TransferTuning = { ...defaultTuning, ...options.tuning }
   const { clock = systemClock, resolve, ca, secrets } = options
   const { connectTimeoutMs, bodyReader } = tuning
-  const http = new HttpClient({ connectTimeoutMs, bodyReader, ca, secrets, clock })
+  const makeHttp: TransferResources['makeHttp'] = (remote) =>
+    new HttpClient({
+      connectTimeoutMs,
+      bodyReader,
+      ca,
+      clock,
+      ...(remote === null ? { secrets } : { remote, resolve }),
+    })
+  const http = makeHttp(null)
   const hashes = new HashService({
     onFallback: (message) => options.onLog?.('warn', message),
   })
@@ -49,12 +57,12 @@ export function createEngine(options: EngineOptions = {}): TransferEngine {
     clock,
     shares: new Shares({
       http,
-      makeRemoteHttp: (remote) =>
-        new HttpClient({ connectTimeoutMs, bodyReader, remote, resolve, ca, clock }),
+      makeRemoteHttp: makeHttp,
       makeIndex: (caches) => new CacheIndex(caches, clock),
       makeBucket: (limit) => new TokenBucket(limit, clock),
     }),
     hashes,
+    makeHttp,
     gates: options.gates ?? new HostGates(),
     batchesFor: batchPools(),
     found: new FoundConnections(),

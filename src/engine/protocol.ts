@@ -12,6 +12,7 @@ import type { RemoteGrant } from '../net/address-policy.js'
 import type { HostWait } from '../net/host-gate.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
+import type { DigestOrigin, ExpectedDigest, Verification } from '../util/digests.js'
 import { withoutSignature } from '../util/signed-url.js'
 
 /** Everything that a transfer needs to know. */
@@ -32,6 +33,10 @@ export interface TransferSpec {
   filename: string | null
   /** Lower-case hex SHA-256 that the content must have, or null. */
   sha256: string | null
+  /** Who stated `sha256`. Default: the caller. */
+  sha256From?: DigestOrigin
+  /** Further digests that the content must have, none of them a SHA-256. Default: none. */
+  digests?: readonly ExpectedDigest[]
   /** Size that the content must have, in bytes, or null. */
   size: number | null
   /** Headers of the caller, sent to the origin of `url` only. */
@@ -130,8 +135,8 @@ export interface TransferResult {
   size: number
   /** Lower-case hex; null if an existing file was accepted without hashing it. */
   sha256: string | null
-  /** Whether the content matches a digest that was given beforehand. */
-  verified: boolean
+  /** The digest that the content was compared with, and matches; null if none was known. */
+  verification: Verification | null
   /** Whether the file existed already, so that nothing was fetched. */
   existed: boolean
   /** Bytes received over the network in this run. */

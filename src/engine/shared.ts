@@ -102,6 +102,8 @@ export interface TransferResources {
   /** Connections and rate limits of downloads. */
   shares: Shares
   hashes: HashService
+  /** Creates an HTTP client without open connections, for a trusted caller (null) or a remote one. */
+  makeHttp: (remote: TransferSpec['remote']) => HttpClient
   gates: HostGates
   /** How many connections servers are worth. */
   found: FoundConnections

@@ -16,6 +16,10 @@ import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
 import { type CachedFile, inSnapshot } from '../layouts/cache-index.js'
 import { checkingText } from '../util/checking.js'
 import type { Clock } from '../util/clock.js'
+import type { DigestAlgorithm, Verification } from '../util/digests.js'
+import type { Digests } from './hash/algorithms.js'
+import { algorithmsOf, checksOf, givenDigests, verificationOf } from './hash/expected.js'
+import { usualAlgorithms } from './hash/hash-job.js'
 import type { HashService } from './hash/hasher.js'
 import { inspectLeftover, isForeign, type Leftover } from './part/journal.js'
 import { beforeWrites, type Lease } from './part/lease.js'
@@ -172,41 +176,52 @@ export type ExistingVerdict =
       kind: 'right'
       size: number
       sha256: string | null
-      verified: boolean
+      verification: Verification | null
       stamp: FileStamp | null
       /** The file in another program's cache that it was just taken from. */
       adoptedFrom?: string
     }
   | { kind: 'wrong' }
 
+/** Computes digests of an existing file. */
+type HashExisting = (path: string, size: number, algorithms: readonly DigestAlgorithm[]) => Promise<Digests>
+
 /**
  * Checks whether an existing file is the requested one (transfer rule 11).
  *
- * With a digest the file is hashed, unless its stamp has not changed since it was last verified. With only a size,
- * the size is compared. With neither, the file is accepted without a check.
+ * With digests the file is hashed, unless its stamp has not changed since it was last verified. With only a size, the size
+ * is compared. With neither, the file is accepted without a check.
  */
 export async function checkExisting(
   target: Target,
   spec: TransferSpec,
-  hash: (path: string, size: number) => Promise<string>,
+  hash: HashExisting,
 ): Promise<ExistingVerdict> {
   const { existing } = target
   if (existing === null || spec.force) return { kind: 'wrong' }
   const { size } = existing
   if (spec.size !== null && size !== spec.size) return { kind: 'wrong' }
   const known = spec.known !== null && isSame(existing, spec.known) ? spec.known : null
-  if (spec.sha256 === null) {
-    return {
-      kind: 'right',
-      size,
-      sha256: known?.sha256 ?? null,
-      verified: false,
-      stamp: known,
-    }
+  const checks = checksOf({ ...spec, gitOid: null })
+  if (checks.length === 0) {
+    // What a caller said once is nothing that this one says; but what the server said of the file still holds.
+    const verification = known?.verification?.from === 'server' ? known.verification : null
+    return { kind: 'right', size, sha256: known?.sha256 ?? null, verification, stamp: known }
   }
-  const sha256 = known?.sha256 ?? (await hash(target.paths.target, size))
-  if (sha256 !== spec.sha256) return { kind: 'wrong' }
-  return { kind: 'right', size, sha256, verified: true, stamp: stampOf(existing, sha256) }
+  const remembered: Digests = known === null ? {} : { ...digestOf(known.verification), sha256: known.sha256 }
+  const isKnown = checks.every(({ algorithm }) => Object.hasOwn(remembered, algorithm))
+  const found = isKnown ? remembered : await hash(target.paths.target, size, algorithmsOf(checks))
+  const right = checks.every(({ algorithm, value }) => algorithm !== 'git' && found[algorithm] === value)
+  const { sha256 = null } = found
+  if (!right || sha256 === null) return { kind: 'wrong' }
+  const verification = verificationOf(checks)
+  return { kind: 'right', size, sha256, verification, stamp: stampOf(existing, sha256, verification) }
+}
+
+/** The digest that a file had when it was verified. */
+function digestOf(verification: Verification | undefined): Digests {
+  if (verification === undefined || verification.algorithm === 'git') return {}
+  return { [verification.algorithm]: verification.value }
 }
 
 /** The result of a transfer for a file that need not be fetched. */
@@ -215,50 +230,63 @@ export function resultOf(
   filename: string,
   path: string,
 ): TransferResult {
-  const { size, sha256, verified, stamp, adoptedFrom = null } = existing
+  const { size, sha256, verification, stamp, adoptedFrom = null } = existing
   const existed = adoptedFrom === null
-  return { path, filename, size, sha256, verified, stamp, existed, fetchedBytes: 0, adoptedFrom }
+  return { path, filename, size, sha256, verification, stamp, existed, fetchedBytes: 0, adoptedFrom }
 }
 
 /**
  * Detects that the last run was killed after the rename but before it ended: the journal then describes exactly the
  * file that exists (FAULTS row 31).
  *
- * @returns the stamp of that file; null if there is none, or if a different file is requested now.
+ * @returns that file; null if there is none, if a different file is requested now, or if its SHA-256 does not tell.
  */
-export function wasPublished(target: Target, leftover: Leftover, wanted: TransferSpec): FileStamp | null {
+export function wasPublished(
+  target: Target,
+  leftover: Leftover,
+  wanted: TransferSpec,
+): (ExistingVerdict & { kind: 'right' }) | null {
   const { existing } = target
-  const publishing = leftover.journal?.publishing ?? null
-  if (existing === null || publishing === null || leftover.partExists) return null
+  const { journal, partExists } = leftover
+  const publishing = journal?.publishing ?? null
+  if (existing === null || journal === null || publishing === null || partExists) return null
   const { sha256, remote } = wanted
-  if (leftover.journal !== null && isForeign(leftover.journal, { sha256, trusted: remote === null }))
-    return null
+  if (isForeign(journal, { sha256, trusted: remote === null })) return null
   if (wanted.sha256 !== null && wanted.sha256 !== publishing.sha256) return null
   if (wanted.size !== null && wanted.size !== publishing.size) return null
-  const same = String(existing.ino) === leftover.journal?.inode && existing.size === publishing.size
-  return same ? stampOf(existing, publishing.sha256) : null
+  const checks = checksOf(
+    { ...wanted, gitOid: null },
+    journal.sha256 === null ? journal.identity.digests : [],
+  )
+  if (checks.some(({ algorithm, from }) => algorithm !== 'sha256' && from !== 'server')) return null
+  const same = String(existing.ino) === journal.inode && existing.size === publishing.size
+  if (!same) return null
+  const { size, sha256: digest } = publishing
+  const verification = verificationOf(checks)
+  return { kind: 'right', size, sha256: digest, verification, stamp: stampOf(existing, digest, verification) }
 }
 
 /**
- * Computes the SHA-256 of the first `size` bytes of a file. Symbolic links are not followed.
+ * Computes digests of the first `size` bytes of a file. Symbolic links are not followed.
  *
  * @throws DownloadError `CANCELED` when aborted, `TRUNCATED`, `DISK_IO` and others.
  */
 export async function hashFile(
   path: string,
   size: number,
+  algorithms: readonly DigestAlgorithm[],
   hashes: HashService,
   aborted: AbortSignal,
-): Promise<string> {
+): Promise<Digests> {
   const fd = await openNoFollow(path, readOnly)
   try {
-    const hash = hashes.open(fd, size)
+    const hash = hashes.open(fd, size, null, algorithms)
     const stop = () => void hash.dispose()
     aborted.addEventListener('abort', stop)
     try {
       if (aborted.aborted) throw new DownloadError('CANCELED', 'Stopped while checking the existing file.')
       hash.advance(size)
-      return await hash.digest(size)
+      return await hash.digests(size)
     } finally {
       aborted.removeEventListener('abort', stop)
       await hash.dispose()
@@ -428,13 +456,17 @@ export async function findFile(
   aborted: AbortSignal,
   emit: (event: TransferEvent) => void,
 ): Promise<ExistingVerdict> {
-  const hash = (path: string, bytes: number) => {
+  const digests: HashExisting = (path, bytes, algorithms) => {
     if (bytes >= largeBytes) emit({ type: 'log', level: 'info', message: checkingText(bytes) })
-    return hashFile(path, bytes, hashes, aborted)
+    return hashFile(path, bytes, algorithms, hashes, aborted)
   }
-  const existing = await checkExisting(target, spec, hash)
-  const { adopt = null, cache = null, gitOid = null, sha256, size, force } = spec
+  const hash = async (path: string, bytes: number) =>
+    (await digests(path, bytes, usualAlgorithms)).sha256 ?? ''
+  const existing = await checkExisting(target, spec, digests)
+  const { adopt = null, cache = null, gitOid = null, sha256, size, force, digests: others = [] } = spec
   if (existing.kind === 'right' || force || !target.isWritable) return existing
+  // A copy is compared with its SHA-256 only.
+  if (others.length > 0) return existing
   const init = {
     target: target.paths.target,
     temporary: target.paths.adopted,
@@ -448,8 +480,9 @@ export async function findFile(
     },
   }
   const right = (stats: FileStats, digest: string) => {
-    const stamp = stampOf(stats, digest)
-    return { kind: 'right', size: stats.size, sha256: digest, verified: sha256 !== null, stamp } as const
+    const verification = verificationOf(givenDigests({ ...spec, digests: [] }))
+    const stamp = stampOf(stats, digest, verification)
+    return { kind: 'right', size: stats.size, sha256: digest, verification, stamp } as const
   }
   // The name of a blob is its digest, of one kind or the other.
   const blob = sha256 ?? gitOid

@@ -9,10 +9,12 @@ import { DownloadError, isDownloadError } from '../errors.js'
 import { enterCache, placeResult, shownName } from '../layouts/hf-files.js'
 import { formatBytes } from '../util/format.js'
 import { Checkpoints } from './checkpoints.js'
+import { type ServerDigest, wantDigest } from '../net/server-digests.js'
 import type { FirstAnswer, KeptPart } from './fetch/contract.js'
 import { Fetcher } from './fetch/fetcher.js'
 import { refuseSize } from './fetch/remote-bounds.js'
 import { RetryBudget } from './fetch/retry-budget.js'
+import { algorithmsOf, checksOf, givenDigests, isDecided } from './hash/expected.js'
 import type { FileHash } from './hash/hasher.js'
 import { MirrorTrust } from './mirror-trust.js'
 import type { Identity } from './part/identity.js'
@@ -39,7 +41,7 @@ import { nameOfAnswer } from './server-name.js'
 import type { Share, TransferResources } from './shared.js'
 import { requireAllowedSize, requireNetwork } from './permission.js'
 import { type ExistingVerdict, findFile, lockWait, resultOf, Target, wasPublished } from './target.js'
-import { headCheck, verify } from './verify.js'
+import { headCheck, type Verified, verify } from './verify.js'
 import { xetClient } from './xet-client.js'
 
 /** One transfer. {@link run} must be called once. */
@@ -70,6 +72,8 @@ export class Transfer {
   #fetcher: Fetcher | null = null
   #existing: (ExistingVerdict & { kind: 'right' }) | null = null
   #fetchedBytes = 0
+  /** What the server says about the digest of the file. */
+  #stated: readonly ServerDigest[] = []
 
   constructor(spec: TransferSpec, shared: TransferResources, listener: (event: TransferEvent) => void) {
     this.#spec = spec
@@ -155,9 +159,7 @@ export class Transfer {
     const published = wasPublished(target, leftover, spec)
     if (published !== null) {
       await this.#tidy(target)
-      const { size, sha256 } = published
-      const verified = spec.sha256 !== null
-      return this.#fromExisting({ kind: 'right', size, sha256, verified, stamp: published })
+      return this.#fromExisting(published)
     }
     const common = { hashes: this.#shared.hashes, share: this.#share, space: this.#space, lease: this.#lease }
     const existing = await findFile(target, spec, common, this.#aborted.signal, this.#listener)
@@ -213,13 +215,16 @@ export class Transfer {
 
   async #fetch(): Promise<'complete' | 'nothing'> {
     const { tuning, clock, bucket } = this.#shared
-    const http = xetClient(this.#share.open(), this.#spec, this.#requests, (message) =>
+    const spec = this.#spec
+    // Bytes that were wrong may have come from one of several servers behind the address.
+    const fresh = this.#restarts.has('checksum') ? this.#shared.makeHttp(spec.remote) : null
+    const http = xetClient(fresh ?? this.#share.open(), spec, this.#requests, (message) =>
       this.#log('warn', message),
     )
-    const spec = this.#spec
     const gate = this.#shared.gates.for({ remote: spec.remote !== null })
     const fetcher = new Fetcher({
       spec,
+      digestKnown: isDecided(spec),
       urls: this.#mirrorTrust.urls,
       tuning,
       context: {
@@ -227,6 +232,7 @@ export class Transfer {
         tuning,
         buckets: [bucket, this.#share.bucket],
         proxy: spec.proxy,
+        ask: givenDigests(spec).length === 0 ? wantDigest : {},
         batchesFor: this.#shared.batchesFor,
         found: this.#shared.found,
         clock,
@@ -263,6 +269,8 @@ export class Transfer {
       this.#fetcher = null
       this.#fetchedBytes += fetcher.fetchedBytes
       this.#mirrorTrust.note(fetcher.mirrors.contributors)
+      this.#stated = this.#part?.identity.digests ?? fetcher.mirrors.digests ?? []
+      await fresh?.close()
       await this.#share.close()
       await checkpoints.stop()
     }
@@ -302,7 +310,8 @@ export class Transfer {
 
   #use(part: PartFile, total: number | null): void {
     this.#part = part
-    this.#hash = this.#shared.hashes.open(part.fd, total)
+    const algorithms = algorithmsOf(checksOf(this.#spec, part.identity.digests))
+    this.#hash = this.#shared.hashes.open(part.fd, total, null, algorithms)
   }
 
   // ---- verifying and publishing ----
@@ -319,9 +328,19 @@ export class Transfer {
     const spec = this.#spec
     const size = part.identity.total ?? part.writtenBytes
     await this.#space.settle(size)
-    let sha256: string
+    const { hashes } = this.#shared
+    let verified: Verified
     try {
-      sha256 = await verify({ part, hash, filename: shownName(spec, filename), size, expected: spec })
+      const name = shownName(spec, filename)
+      verified = await verify({
+        part,
+        hash,
+        filename: name,
+        size,
+        expected: spec,
+        stated: this.#stated,
+        hashes,
+      })
     } catch (error) {
       this.#throwIfStopped()
       throw error
@@ -330,6 +349,7 @@ export class Transfer {
     this.#hash = null
     this.#throwIfStopped()
     this.#publishing = true
+    const { sha256, verification } = verified
     const { existing } = target
     const mode = existing === null ? defaultFileMode() : existing.mode & 0o777
     const { refusal, ...stat } = await part.publish({ size, sha256, mode, replaces: existing !== null })
@@ -340,11 +360,11 @@ export class Transfer {
       filename,
       size,
       sha256,
-      verified: spec.sha256 !== null,
+      verification,
       existed: false,
       fetchedBytes: this.#fetchedBytes,
       adoptedFrom: null,
-      stamp: stampOf({ size, ...stat }, sha256),
+      stamp: stampOf({ size, ...stat }, sha256, verification),
     }
   }
 

@@ -3,8 +3,12 @@ import { createHash } from 'node:crypto'
 import { checkFormat, checkHead, headBytes } from '../disk/model-formats.js'
 import { substituteIn } from '../disk/substitutes.js'
 import { DownloadError, isDownloadError } from '../errors.js'
+import type { ServerDigest } from '../net/server-digests.js'
+import { algorithmName, type ExpectedDigest, type Verification } from '../util/digests.js'
+import type { Digests } from './hash/algorithms.js'
+import { checksOf, computed, type GivenDigests, givenDigests, verificationOf } from './hash/expected.js'
 import { stepBytes } from './hash/hash-job.js'
-import type { FileHash } from './hash/hasher.js'
+import type { FileHash, HashService } from './hash/hasher.js'
 import type { PartFile } from './part/part-file.js'
 import { partLost } from './part/start-over.js'
 import type { TransferSpec } from './protocol.js'
@@ -18,24 +22,39 @@ export interface VerifyInit {
   /** Size of the file in bytes. */
   size: number
   expected: Expected
+  /** What the server says about the digest. */
+  stated: readonly ServerDigest[]
+  /** Computes digests that were not known to be needed before. */
+  hashes: HashService
 }
 
 /** What is known about the content beforehand. */
-type Expected = Pick<TransferSpec, 'size' | 'sha256' | 'gitOid' | 'checkFormat'>
+type Expected = GivenDigests & Pick<TransferSpec, 'size' | 'checkFormat'>
 
-/** A digest proves more than the format does: a file that matches it is the right one, whatever its name says. */
-function isFormatChecked({ sha256, gitOid = null, checkFormat = true }: Expected): boolean {
-  return checkFormat && sha256 === null && gitOid === null
+/**
+ * A digest proves more than the format does: a file that matches it is the right one, whatever its name says. What the
+ * server says proves nothing of the kind, because it says the same of a page for logging in.
+ */
+function isFormatChecked(expected: Expected): boolean {
+  return (expected.checkFormat ?? true) && givenDigests(expected).length === 0
+}
+
+/** What a complete file was found to be. */
+export interface Verified {
+  /** In lower-case hex. */
+  sha256: string
+  /** Null if no digest was known. */
+  verification: Verification | null
 }
 
 /**
- * Verifies size and digest; without a digest, the format.
+ * Verifies size and digests; without one that was given, the format as well.
  *
- * @returns the SHA-256, in lower-case hex.
  * @throws DownloadError `CONTENT_MISMATCH`, `CHECKSUM_MISMATCH`, `DISK_IO`; `StartOver` if another program truncated
  * the part.
  */
-export async function verify({ part, hash, filename, size, expected }: VerifyInit): Promise<string> {
+export async function verify(init: VerifyInit): Promise<Verified> {
+  const { part, hash, filename, size, expected, stated } = init
   if (expected.size !== null && size !== expected.size) {
     throw new DownloadError(
       'CONTENT_MISMATCH',
@@ -43,29 +62,51 @@ export async function verify({ part, hash, filename, size, expected }: VerifyIni
     )
   }
   hash.advance(size)
-  const sha256 = part.wholeSha256 ?? (await digest(part, hash, size))
-  if (expected.sha256 !== null && sha256 !== expected.sha256) {
+  const checks = checksOf(expected, stated)
+  const { sha256 = '', ...others } = await digestsOf(init, checks)
+  const found: Readonly<Partial<Record<string, string>>> = { sha256, ...others }
+  for (const check of checks) {
+    const value =
+      check.algorithm === 'git'
+        ? await gitBlobOid((position, length) => part.read(position, length), size)
+        : (found[check.algorithm] ?? '')
+    if (value === check.value) continue
     await requireNoSubstitute(part, filename, size)
-    throw new DownloadError(
-      'CHECKSUM_MISMATCH',
-      `The SHA-256 is ${sha256}, but ${expected.sha256} was expected.`,
-    )
-  }
-  if (expected.sha256 === null && (expected.gitOid ?? null) !== null) {
-    const oid = await gitBlobOid((position, length) => part.read(position, length), size)
-    if (oid !== expected.gitOid) {
-      await requireNoSubstitute(part, filename, size)
-      throw new DownloadError(
-        'CHECKSUM_MISMATCH',
-        `The Git blob ID of the file is ${oid}, but ${expected.gitOid} was expected.`,
-      )
-    }
+    throw new DownloadError('CHECKSUM_MISMATCH', mismatchText(check, value))
   }
   if (isFormatChecked(expected)) {
     const wrong = await checkFormat(filename, size, (position, length) => part.read(position, length))
     if (wrong !== null) throw new DownloadError('CONTENT_MISMATCH', wrong)
   }
-  return sha256
+  return { sha256, verification: verificationOf(checks) }
+}
+
+/** Says which digest differs, and who stated it. */
+function mismatchText({ algorithm, value, from }: ExpectedDigest, found: string): string {
+  const what = algorithm === 'git' ? 'The Git blob ID of the file' : `The ${algorithmName(algorithm)}`
+  if (from === 'server') return `${what} is ${found}, but the server says that it is ${value}.`
+  const by = from === 'sidecar' ? ' by the checksum file' : ''
+  return `${what} is ${found}, but ${value} was expected${by}.`
+}
+
+/** SHA-256, and the digests of the checks. */
+async function digestsOf(
+  { part, hash, size, hashes }: VerifyInit,
+  checks: readonly ExpectedDigest[],
+): Promise<Digests> {
+  const wanted = computed(checks)
+  // Of a small file that was written at once it is known already.
+  if (part.wholeSha256 !== null && wanted.every((algorithm) => algorithm === 'sha256'))
+    return { sha256: part.wholeSha256 }
+  const found = await read(part, () => hash.digests(size))
+  const missing = wanted.filter((algorithm) => !hash.algorithms.includes(algorithm))
+  if (missing.length === 0) return found
+  const again = hashes.open(part.fd, size, null, missing)
+  try {
+    return { ...found, ...(await read(part, () => again.digests(size))) }
+  } finally {
+    await again.dispose()
+  }
 }
 
 /** A web page or a Git LFS pointer explains why the digest differs. */
@@ -106,11 +147,11 @@ export async function gitBlobOid(
   return hash.digest('hex')
 }
 
-async function digest(part: PartFile, hash: FileHash, size: number): Promise<string> {
+/** Reads the part with a hash. A file that is shorter than what was written was truncated by another program. */
+async function read(part: PartFile, digests: () => Promise<Digests>): Promise<Digests> {
   try {
-    return await hash.digest(size)
+    return await digests()
   } catch (error) {
-    // A file that is shorter than what was written was truncated by another program.
     throw isDownloadError(error, 'TRUNCATED') || !(await part.isIntact()) ? partLost() : error
   }
 }

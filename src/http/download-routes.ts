@@ -55,6 +55,7 @@ function downloadOptions(wanted: DownloadRequest): DownloadOptions {
   if (wanted.filename !== undefined) options.filename = wanted.filename
   if (wanted.mode !== undefined) options.mode = wanted.mode
   if (wanted.sha256 !== undefined) options.sha256 = wanted.sha256
+  if (wanted.digest !== undefined) options.digest = wanted.digest
   if (wanted.size !== undefined) options.size = wanted.size
   if (wanted.priority !== undefined) options.priority = wanted.priority
   if (wanted.include !== undefined) options.include = wanted.include

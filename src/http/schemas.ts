@@ -19,6 +19,17 @@ const flag = z.stringbool()
 
 // ---- Downloads
 
+/** What a file was verified with. */
+export const wireVerification = z.object({
+  algorithm: z
+    .enum(['sha256', 'sha512', 'sha384', 'blake3', 'sha1', 'md5', 'crc64nvme', 'crc32c', 'crc32', 'git'])
+    .describe('git is the ID of a Git blob: SHA-1 over its length and its bytes.'),
+  value: z.string().describe('The digest that was compared, in lower-case hex.'),
+  from: z
+    .enum(['caller', 'source', 'sidecar', 'server'])
+    .describe('Who stated it: the request, the source, a checksum file, or the headers of the file itself.'),
+})
+
 /** One file of a group. */
 export const wireFile = z.object({
   filename: z.string().describe('Path relative to the folder of the group, with slashes.'),
@@ -29,6 +40,9 @@ export const wireFile = z.object({
     .nullable()
     .describe('Computed when the file is complete; until then the digest given by the source.'),
   verified: z.boolean().describe('Whether the file was verified against the digest given by the source.'),
+  verification: wireVerification
+    .nullable()
+    .describe('What the file was verified with; null if with nothing.'),
   error: z.string().nullable().describe('Human-readable reason why the file is missing.'),
   code: z.enum(downloadErrorCodes).nullable().describe('Stable error code.'),
 })
@@ -56,6 +70,9 @@ export const wireDownload = z.object({
   connections: bytes.describe('Number of active connections.'),
   sha256: hexDigest.nullable().describe('Computed when completed; until then the expected digest.'),
   verified: z.boolean().describe('Whether the file was verified against an expected digest.'),
+  verification: wireVerification
+    .nullable()
+    .describe('What the file was verified with; null if with nothing, and for a group.'),
   created_at: time,
   started_at: time.nullable(),
   finished_at: time.nullable(),
@@ -119,6 +136,13 @@ export const downloadRequest = z.object({
     .regex(/^(?:sha256[:-])?[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits')
     .optional()
     .describe('Digest that the file must have.'),
+  digest: z
+    .string()
+    .max(256)
+    .optional()
+    .describe(
+      'Digest that the file must have, of another algorithm: sha512:…, blake3:…, sha1:…, md5:…, crc32c:….',
+    ),
   size: bytes.optional().describe('Size that the file must have, in bytes.'),
   priority: priority.optional().describe('Downloads with a higher priority start first. Default 0.'),
   include: globs.describe(

@@ -135,11 +135,12 @@ export function groupFolder(
  * @throws DownloadError `INVALID_OPTIONS`.
  */
 export function requireNoDigest(
-  { sha256, size }: { sha256: string | null; size: number | null },
+  { sha256, digest, size }: Pick<DownloadRecord, 'sha256' | 'digest' | 'size'>,
   count: number,
 ): void {
-  if (sha256 === null && size === null) return
-  const path = sha256 === null ? 'size' : 'sha256'
+  const given = { sha256: sha256 ?? undefined, digest, size: size ?? undefined }
+  const path = Object.entries(given).find(([, value]) => value !== undefined)?.[0]
+  if (path === undefined) return
   const message = `applies to a single file, but the ref names ${count}`
   throw new DownloadError('INVALID_OPTIONS', `The ${path} ${message}.`, { issues: [{ path, message }] })
 }

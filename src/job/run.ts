@@ -1,5 +1,5 @@
 import { asDownloadError } from '../disk/errors.js'
-import { adoptSpecOf, destinationOf, ownName } from '../download/destination.js'
+import { adoptSpecOf, destinationOf, expectedOf, ownName } from '../download/destination.js'
 import type { DownloadRecord } from '../download/record.js'
 import { type DownloadState, isActive, isSettled } from '../download/states.js'
 import { type StopMode, strongerStop, type TransferPhase } from '../engine/protocol.js'
@@ -272,8 +272,7 @@ export class DownloadRun {
           spread: record.spread,
           directory: init.directory,
           root: init.root,
-          sha256: record.sha256,
-          size: record.size,
+          ...expectedOf(record),
           headers: record.headers,
           connections: init.connections,
           maxBytesPerSecond: record.maxBytesPerSecond,

@@ -37,6 +37,7 @@ export function jobEventOf(event: PublicTransferEvent, filename: string | null =
   }
 }
 
-function patchOf({ filename, size, sha256, verified, stamp }: TransferResult) {
+function patchOf({ filename, size, sha256, verification, stamp }: TransferResult) {
+  const verified = verification !== null
   return { filename, named: true, downloaded: size, total: size, resultSha256: sha256, verified, stamp }
 }

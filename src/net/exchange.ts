@@ -1,5 +1,6 @@
 /** What an exchange of request and response is, whoever makes it; and the headers of a request. Pure. */
 import { DownloadError, toDownloadError } from '../errors.js'
+import type { ServerDigest } from './server-digests.js'
 import type { ProxySetting } from './proxies.js'
 
 /** Receives the events of an exchange. None follows `onEnd`, `onError` or an abort. */
@@ -53,6 +54,8 @@ export interface ExchangeRequest {
 export interface ResponseHead {
   status: number
   headers: Readonly<Record<string, string | string[] | undefined>>
+  /** What redirects before it say about the digest of the file. Default: nothing. */
+  linked?: readonly ServerDigest[] | undefined
 }
 
 /** Used unless the caller sets another one. */

@@ -4,6 +4,7 @@ import { type Cookie, cookieHeader, withCookies } from './cookies.js'
 import { deterministic } from './errors.js'
 import { cookiesOf, type HostSecrets, netrcLogin } from './host-secrets.js'
 import type { ResponseHead } from './exchange.js'
+import { linkedDigests, type ServerDigest } from './server-digests.js'
 
 /** The URL and headers of a request in a chain of redirects. */
 export interface Hop {
@@ -16,6 +17,8 @@ export interface Hop {
   cookies?: readonly Cookie[] | undefined
   /** Cookies of the user, for the hosts that they belong to. */
   ownCookies?: readonly Cookie[] | undefined
+  /** What the redirects before it say about the digest of the file that they lead to. */
+  digests?: readonly ServerDigest[] | undefined
 }
 
 /** Returns the headers to send to a hop: the caller's, and the cookies of the user and of redirects that are for it. */
@@ -45,10 +48,13 @@ export function followRedirect(hop: Hop, { headers }: ResponseHead, maxRedirects
   const set = [headers['set-cookie'] ?? []].flat()
   const cookies = withCookies(hop.cookies ?? [], set, hop.url, now)
   const { ownCookies } = hop
+  const stated = linkedDigests(headers)
+  const digests = stated.length === 0 ? hop.digests : stated
   return {
     ...next,
     ...(ownCookies === undefined ? {} : { ownCookies }),
     ...(cookies.length === 0 ? {} : { cookies }),
+    ...(digests === undefined ? {} : { digests }),
   }
 }
 

@@ -27,9 +27,13 @@ const maxLength = 4_096
 /** Asks for digests of the whole file (RFC 9530 section 4). */
 export const wantDigest = { 'want-repr-digest': 'sha-256=10, sha-512=5' } as const
 
-/** Whether a response has any header that this module reads; most have none. */
 const relevant =
   /^(?:repr-digest|content-digest|digest|content-md5|x-goog-hash|x-amz-checksum-.+|x-ms-blob-content-md5|x-linked-etag|x-checksum-.+)$/
+
+/** Whether a header, in lower case, is one that this module reads. */
+export function isDigestHeader(name: string): boolean {
+  return relevant.test(name)
+}
 
 /**
  * The digests of the whole file that a final response states. What it says of a part is left out, and so is every
@@ -39,7 +43,7 @@ const relevant =
  * body, and only that.
  */
 export function serverDigests(headers: Headers, isWhole: boolean): ServerDigest[] {
-  if (!Object.keys(headers).some((name) => relevant.test(name))) return []
+  if (!Object.keys(headers).some(isDigestHeader)) return []
   const found = [
     ...dictionary(headers, 'repr-digest'),
     ...googleDigests(headers),
@@ -55,7 +59,7 @@ export function serverDigests(headers: Headers, isWhole: boolean): ServerDigest[
  * others describe its own few bytes.
  */
 export function linkedDigests(headers: Headers): ServerDigest[] {
-  if (!Object.keys(headers).some((name) => relevant.test(name))) return []
+  if (!Object.keys(headers).some(isDigestHeader)) return []
   return [...withoutContradictions(artifactDigests(headers)), ...gitId(headers)]
 }
 

@@ -10,6 +10,7 @@ import type { HostSecrets } from '../net/host-secrets.js'
 import { HttpClient } from '../net/http.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
+import { hexDigest } from '../util/digests.js'
 import type { Clock } from '../util/clock.js'
 import { Slices } from '../util/slices.js'
 import { Api, type ApiInit } from './api-client.js'
@@ -307,11 +308,15 @@ function withoutTokens(env: ResolveContext['env']): ResolveContext['env'] {
 }
 
 /** Validates a file before the engine gets it: the source may be a third party's. */
-function requireUsable({ urls, sha256, gitOid, size, xet }: ResolvedFile, { name }: Source): void {
+function requireUsable(
+  { urls, sha256, digests = [], gitOid, size, xet }: ResolvedFile,
+  { name }: Source,
+): void {
   const usable =
     urls.length > 0 &&
     urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) &&
     (sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256)) &&
+    digests.every(({ algorithm, value }) => hexDigest(algorithm, value)?.value === value) &&
     (gitOid === undefined || /^[0-9a-f]{40}$/.test(gitOid)) &&
     (size === undefined || (Number.isSafeInteger(size) && size >= 0)) &&
     (xet === undefined || isXetFile(xet, urls[0] ?? ''))

@@ -1,5 +1,6 @@
 /** The interface that a source of models implements: it turns a ref into files that can be downloaded. */
 import { type DownloadError, invalidOption } from '../errors.js'
+import type { Digest } from '../util/digests.js'
 import type { Layout } from '../layouts/hf-paths.js'
 
 /** A repository on the Hugging Face hub, as it was requested. */
@@ -48,10 +49,10 @@ export interface ResolvedFile {
   /** Lower-case hex SHA-256 of the content, if the source states it. */
   sha256?: string | undefined
   /**
-   * Further digests of the content that the source states, each written as `algorithm:hex`, such as `blake3:…`. Default:
-   * none.
+   * Digests of the content by other algorithms, in lower-case hex, if the source states them. The downloaded file is
+   * verified against all of them.
    */
-  digests?: readonly string[] | undefined
+  digests?: readonly Digest[] | undefined
   /** Revision that the file belongs to, such as a commit. The same revision must always have the same content. */
   revision?: string | undefined
   /**

@@ -86,6 +86,7 @@ function completed(name: string) {
     size: 1000,
     sha256: null,
     verified: false,
+    verification: null,
     existed: false,
     fetchedBytes: 1000,
     files: null,

@@ -22,6 +22,7 @@ const completed = completedReport(url, {
   size: 4096,
   sha256: 'ab'.repeat(32),
   verified: true,
+  verification: { algorithm: 'sha256', value: '9f86', from: 'caller' },
   existed: false,
   fetchedBytes: 4096,
   files: null,

@@ -119,6 +119,7 @@ export function wire(more: Partial<WireDownload> = {}): WireDownload {
     connections: 1,
     sha256: null,
     verified: false,
+    verification: null,
     created_at: '2026-01-01T00:00:00.000Z',
     started_at: null,
     finished_at: null,

@@ -60,7 +60,9 @@ describe('an object', () => {
       crc: { content, checksums: { crc32c: 'AAAAAQ==' } },
     })
     expect((await resolve(store, 's3://bucket/parts'))[0]).not.toHaveProperty('sha256')
-    expect(await resolve(store, 's3://bucket/crc')).toMatchObject([{ digests: ['crc32c:00000001'] }])
+    expect(await resolve(store, 's3://bucket/crc')).toMatchObject([
+      { digests: [{ algorithm: 'crc32c', value: '00000001' }] },
+    ])
   })
 
   it('is found in the region that its bucket is in, also if only the signature says so', async () => {

@@ -26,6 +26,7 @@ import {
   type Progress,
   type SerializedDownloadError,
   type TransferTuning,
+  type Verification,
 } from '../../src/index.js'
 
 it('the package exports exactly these values', () => {
@@ -216,6 +217,7 @@ it('progress and file are plain data', () => {
     size: number
     sha256: string | null
     verified: boolean
+    verification: Verification | null
     stale?: boolean
     existed: boolean
     fetchedBytes: number

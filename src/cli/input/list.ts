@@ -4,7 +4,8 @@
  */
 import { InvalidArgumentError } from 'commander'
 import type { DownloadOptions } from '../../download/options.js'
-import { addHeader, parseRate, parseSha256, wholeNumber } from '../arguments.js'
+import { addHeader, parseDigestOption, parseRate, parseSha256, wholeNumber } from '../arguments.js'
+import { algorithmOf } from '../../util/digests.js'
 import { texts } from '../language.js'
 import { dividedName } from './named.js'
 
@@ -43,7 +44,8 @@ const textOptions: Readonly<Record<string, (value: string, known: ListedOptions)
   dir: (directory) => ({ directory: given(directory) }),
   mode: (mode) => ({ mode: given(mode) }),
   sha256: (hex) => ({ sha256: parseSha256(hex) }),
-  checksum: (text) => ({ sha256: digestOf(text) }),
+  digest: (text) => ({ digest: parseDigestOption(text) }),
+  checksum: (text) => digestOf(text),
   size: (text) => ({ size: wholeNumber(0, Number.MAX_SAFE_INTEGER)(text) }),
   header: (line, { headers }) => ({ headers: addHeader(line, headers) }),
   mirror: (url, { urls = [] }) => ({ urls: [...urls, given(url)] }),
@@ -69,6 +71,7 @@ const jsonFields: Readonly<Record<keyof ListedOptions | 'url', true>> = {
   adopt: true,
   xet: true,
   sha256: true,
+  digest: true,
   size: true,
   checkFormat: true,
   restrictNames: true,
@@ -157,10 +160,14 @@ function nameOf(name: string): string {
   return given(name.trim())
 }
 
-function digestOf(text: string): string {
-  const hex = /^sha-?256\s*[=:]\s*(.*)$/i.exec(text)?.[1]
-  if (hex === undefined) throw new InvalidArgumentError(texts().listOtherDigest)
-  return parseSha256(hex)
+/** As aria2 writes it: `sha-256=HEX`. */
+function digestOf(text: string): ListedOptions {
+  const [, name = '', hex = ''] = /^([\w-]{1,16})\s*[=:]\s*(.*)$/.exec(text) ?? []
+  const algorithm = algorithmOf(name)
+  if (algorithm === null) throw new InvalidArgumentError(texts().listOtherDigest)
+  return algorithm === 'sha256'
+    ? { sha256: parseSha256(hex) }
+    : { digest: parseDigestOption(`${algorithm}:${hex}`) }
 }
 
 function layoutOf(text: string): 'flat' | 'hf-cache' {

@@ -16,6 +16,7 @@ import { listed } from '../listed.js'
 import { bar, facts, icon } from '../parts.js'
 import { type ElementLocale, fill, type Language, type Strings } from '../strings.js'
 import { controls, tokens } from '../theme.js'
+import { checkOf, otherDigest } from './check.js'
 import { chartOf } from './history.js'
 import { speedsOf } from './speeds.js'
 import { styles } from './styles.js'
@@ -299,7 +300,8 @@ export class DetailsElement extends LitElement {
 
   #facts(download: WireDownload): TemplateResult {
     const { texts, locale } = this
-    const { url, sha256, verified, state, connections } = download
+    const { url, sha256, state, connections } = download
+    const other = otherDigest(download)
     const moment = (time: string | null) => (time === null ? '' : formatMoment(time, new Date(), locale))
     const fact = (name: string, value: string, copied = false) =>
       value === ''
@@ -315,7 +317,8 @@ export class DetailsElement extends LitElement {
         ${fact(texts.source, url, true)}
         ${path === null ? fact(texts.location, texts.locationElsewhere) : fact(texts.location, path ?? '', true)}
         ${fact(texts.digest, sha256 ?? '', true)}
-        ${state === 'completed' ? fact(texts.check, verified ? texts.verified : texts.notVerified) : nothing}
+        ${state === 'completed' ? fact(texts.check, checkOf(download, texts)) : nothing}
+        ${other === null ? nothing : fact(other.name, other.value, true)}
         ${fact(texts.requestedAt, moment(download.created_at))}
         ${fact(texts.startedAt, moment(download.started_at))}
         ${fact(texts.finishedAt, moment(download.finished_at))}

@@ -224,9 +224,8 @@ export class ConnectionPool {
     for (const other of this.#live.values()) other.beside ||= other.mirror === mirror
     this.#live.set(connection.id, live)
     mirror.live += 1
-    const range: Record<string, string> = plain
-      ? {}
-      : { range: `bytes=${from}-${end === null ? '' : end - 1}` }
+    const range: Record<string, string> = { ...this.#context.ask }
+    if (!plain) range['range'] = `bytes=${from}-${end === null ? '' : end - 1}`
     if (ifRange !== null) range['if-range'] = ifRange
     if (compareWith === null || start === 0) {
       connection.start(range)

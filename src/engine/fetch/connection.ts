@@ -24,6 +24,8 @@ export interface ConnectionContext {
   buckets: readonly TokenBucket[]
   /** Which proxy is used. */
   proxy: ProxySetting
+  /** Headers that ask for what else is to be told of the file. Default: none. */
+  ask?: Readonly<Record<string, string>>
   /** Buffers that collect bytes before they are written, for the given number of connections. */
   batchesFor: (connections: number) => BufferPool
   /** How many connections servers are worth. */
@@ -183,7 +185,8 @@ export class FetchConnection {
   #onHead(head: ResponseHead): void {
     this.#state = 'held'
     this.#body?.pause()
-    this.#listener.onHead(this, head)
+    const { digests } = this.hop
+    this.#listener.onHead(this, digests === undefined ? head : { ...head, linked: digests })
   }
 
   /**

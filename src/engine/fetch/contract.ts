@@ -54,6 +54,8 @@ export interface KeptPart {
 /** Settings and services of a fetcher. */
 export interface FetcherInit {
   spec: TransferSpec
+  /** Whether a digest will tell at the end that every byte is right, so that validators need not. */
+  digestKnown: boolean
   /** Addresses to fetch from; at least one. */
   urls: readonly string[]
   tuning: TransferTuning

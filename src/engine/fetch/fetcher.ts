@@ -77,8 +77,10 @@ export class Fetcher {
     this.#forcedCoding = new ForcedCoding((message) => {
       init.host.emit({ type: 'log', level: 'warn', message })
     })
-    const digestKnown = init.spec.sha256 !== null
-    this.#requests = new Requests(this.#pool, this.mirrors, { minSegmentBytes, digestKnown })
+    this.#requests = new Requests(this.#pool, this.mirrors, {
+      minSegmentBytes,
+      digestKnown: init.digestKnown,
+    })
   }
 
   /** Number of connections that are receiving. */
@@ -193,10 +195,11 @@ export class Fetcher {
 
   #onHead(live: LiveConnection, received: ResponseHead): void {
     const { connection, start, mirror } = live
-    const { sha256, size } = this.#init.spec
+    const { digestKnown, spec } = this.#init
     const identity = mirror.expected(this.#part, this.#init.versionSize)
     const head = this.#forcedCoding.undo(live, received, this.#part?.writtenBytes ?? 0)
-    const verdict = judge({ start, end: connection.end, identity, digestKnown: sha256 !== null, size }, head)
+    const { size } = spec
+    const verdict = judge({ start, end: connection.end, identity, digestKnown, size }, head)
     switch (verdict.kind) {
       case 'accept':
         live.whole = !verdict.ranges

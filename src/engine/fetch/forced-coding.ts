@@ -3,12 +3,13 @@ import { contentCodingOf } from '../../net/content-coding.js'
 import { parseContentRange } from '../../net/content-range.js'
 import { canDecode } from '../../net/decoder.js'
 import type { ResponseHead } from '../../net/exchange.js'
+import { isDigestHeader } from '../../net/server-digests.js'
 import type { LiveConnection } from './connection-pool.js'
 
 /** How often a server sends the complete file encoded before it is believed to do so always. */
 const insists = 2
 
-/** Headers that describe the encoded body, not the file. */
+/** Headers that describe the encoded body, not the file; those with digests do so as well. */
 const encodedHeaders = ['content-encoding', 'content-length', 'content-range', 'etag', 'last-modified']
 
 /** Undoes the content codings of one fetch. */
@@ -48,7 +49,8 @@ export class ForcedCoding {
       `The server encodes the file (${codings.join(', ')}) although it was asked not to. It is decoded as one stream, which can't be resumed.`,
     )
     connection.decode(codings)
-    return without({ ...head, status: 200 }, encodedHeaders)
+    const names = Object.keys(head.headers).filter(isDigestHeader)
+    return without({ ...head, status: 200, linked: undefined }, [...encodedHeaders, ...names])
   }
 }
 

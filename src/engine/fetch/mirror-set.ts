@@ -1,6 +1,6 @@
 /** The addresses of one fetch, with their failures and speeds. The decisions are made in `mirror-choice.ts`. */
 import type { DownloadError } from '../../errors.js'
-import { hasStrongValidator } from '../part/identity.js'
+import { hasStrongValidator, type Identity } from '../part/identity.js'
 import type { Interval } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
 import { StartOver } from '../part/start-over.js'
@@ -180,9 +180,15 @@ export class MirrorSet {
     return this.all.filter(({ receivedBytes }) => receivedBytes > 0).map(({ url }) => url)
   }
 
+  /** What the servers of the version that is fetched say about its digest. */
+  get digests(): Identity['digests'] {
+    return this.all.find(({ joined, identity }) => joined && identity?.digests !== undefined)?.identity
+      ?.digests
+  }
+
   /** Whether only comparing bytes can show that the address still has the same version (transfer rule 3). */
   needsOverlap(mirror: Mirror): boolean {
-    if (this.#init.spec.sha256 !== null || mirror.identity === null) return false
+    if (this.#init.digestKnown || mirror.identity === null) return false
     return mirror.compareBytes || mirror.evidence.validatorChanged || !hasStrongValidator(mirror.identity)
   }
 

@@ -102,7 +102,8 @@ export class Mirror {
     const { etag, lastModified, lastModifiedStrong } = this.evidence.validatorChanged
       ? unvalidated
       : this.identity
-    return { total: this.identity.total ?? total, etag, lastModified, lastModifiedStrong }
+    const { digests } = this.identity
+    return { total: this.identity.total ?? total, etag, lastModified, lastModifiedStrong, digests }
   }
 
   /**

@@ -6,6 +6,7 @@ import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
 import { parseContentRange } from '../../net/content-range.js'
 import { deterministic } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/exchange.js'
+import { serverDigests } from '../../net/server-digests.js'
 import { compareIdentity, hasStrongValidator, type Identity } from '../part/identity.js'
 
 /** What was requested, and what is known about the file. */
@@ -51,8 +52,12 @@ export type Verdict =
   /** No further request will succeed. */
   | { kind: 'fail'; error: DownloadError }
 
-/** The identity that a response states. */
-export function identityOf(head: ResponseHead, total: number | null): Identity {
+/**
+ * The identity that a response states.
+ *
+ * @param isWhole - whether its body is the whole file. Default false.
+ */
+export function identityOf(head: ResponseHead, total: number | null, isWhole = false): Identity {
   const etag = first(head, 'etag')
   const lastModified = first(head, 'last-modified')
   const modifiedAt = Date.parse(lastModified ?? '')
@@ -63,7 +68,15 @@ export function identityOf(head: ResponseHead, total: number | null): Identity {
     lastModified: Number.isNaN(modifiedAt) ? null : lastModified,
     // False as well if one of the dates is missing or invalid.
     lastModifiedStrong: date - modifiedAt >= 1000,
+    ...digestsOf(head, isWhole),
   }
+}
+
+/** What a response says about the digest of the file. What it says itself outranks what a redirect to it said. */
+function digestsOf({ headers, linked = [] }: ResponseHead, isWhole: boolean): Pick<Identity, 'digests'> {
+  const own = serverDigests(headers, isWhole)
+  const others = linked.filter(({ algorithm }) => own.every((digest) => digest.algorithm !== algorithm))
+  return own.length + others.length === 0 ? {} : { digests: [...own, ...others] }
 }
 
 /** Decides what to do with a response. */
@@ -93,7 +106,7 @@ function judgePartial(expected: Expectation, head: ResponseHead): Verdict {
   if (length !== null && length !== range.end - start) {
     return protocol('Content-Length and Content-Range of the response contradict each other.')
   }
-  const identity = identityOf(head, range.total)
+  const identity = identityOf(head, range.total, start === 0 && range.end === range.total)
   const mismatch = checkVersion(expected, identity)
   if (mismatch !== null) return mismatch
   return {
@@ -109,7 +122,7 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
   const refusal = refuseEncoding(head) ?? refuseLength(head)
   if (refusal !== null) return refusal
   const length = contentLength(head)
-  const identity = identityOf(head, length)
+  const identity = identityOf(head, length, true)
   const mismatch = refuseWords(expected, identity, head) ?? checkVersion(expected, identity)
   if (mismatch !== null) return mismatch
   if (expected.start > 0) return { kind: 'whole', sure: isSameFile(knownVersion(expected), identity) }
@@ -224,11 +237,13 @@ function isSure(expected: Expectation, seen: Identity): boolean {
 /** Fills in known values that the response leaves out, as a 206 to If-Range may do. */
 function merge(known: Identity | null, seen: Identity): Identity {
   if (known === null) return seen
+  const digests = known.digests ?? seen.digests
   return {
     total: known.total ?? seen.total,
     etag: known.etag ?? seen.etag,
     lastModified: known.lastModified ?? seen.lastModified,
     lastModifiedStrong: known.lastModified === null ? seen.lastModifiedStrong : known.lastModifiedStrong,
+    ...(digests === undefined ? {} : { digests }),
   }
 }
 

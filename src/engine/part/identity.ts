@@ -1,5 +1,7 @@
 /** Identifies a version of a file by its size and validators. Pure. */
 
+import type { ServerDigest } from '../../net/server-digests.js'
+
 /** Distinguishes one version of a file from another. */
 export interface Identity {
   /** Size in bytes; null while unknown. */
@@ -10,6 +12,8 @@ export interface Identity {
   lastModified: string | null
   /** Whether `lastModified` is a strong validator (RFC 9110 section 8.8.2.2). */
   lastModifiedStrong: boolean
+  /** What the server says about the digest of this version; missing if nothing. It is compared at the end. */
+  digests?: readonly ServerDigest[] | undefined
 }
 
 /** The strong entity tag, or null. */

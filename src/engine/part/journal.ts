@@ -7,6 +7,7 @@ import { readdir } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import type { PartPaths } from '../../disk/part-paths.js'
 import { bootId, hostId } from '../../disk/system.js'
+import { digestAlgorithms } from '../../util/digests.js'
 import { lazily } from '../../util/lazy.js'
 import type { RemoteGrant } from '../../net/address-policy.js'
 import { mirrorId } from '../protocol.js'
@@ -64,6 +65,11 @@ const schema = lazily(() => {
 
   const count = z.number().int().nonnegative()
 
+  const serverDigest = z.object({
+    algorithm: z.enum([...digestAlgorithms, 'git']),
+    value: z.string().regex(/^(?:[0-9a-f]{2}){1,64}$/),
+  })
+
   return z.object({
     version: z.literal(1),
     url: z.string(),
@@ -73,6 +79,7 @@ const schema = lazily(() => {
       etag: z.string().nullable(),
       lastModified: z.string().nullable(),
       lastModifiedStrong: z.boolean(),
+      digests: z.array(serverDigest).max(20).optional(),
     }),
     mirror: z.string().optional(),
     remote: z

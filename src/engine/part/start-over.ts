@@ -10,6 +10,11 @@ const maxRestarts = { changed: 1, 'no-ranges': 4, 'part-lost': 2, checksum: 1, m
 export class Restarts {
   readonly #counts = { changed: 0, 'no-ranges': 0, 'part-lost': 0, checksum: 0, mirror: 0 }
 
+  /** Whether a transfer has started over for that cause. */
+  has(cause: Exclude<StartOverCause, 'ranges-lost'>): boolean {
+    return this.#counts[cause] > 0
+  }
+
   /** Counts one more restart, and returns whether it is allowed. */
   allow(cause: Exclude<StartOverCause, 'ranges-lost'>): boolean {
     this.#counts[cause] += 1

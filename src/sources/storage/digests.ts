@@ -1,4 +1,4 @@
-/** Digests that object stores tell of an object, in the form that the option `digest` takes. Pure. */
+/** Digests that object stores tell of an object. Pure. */
 import type { ResolvedFile } from '../source.js'
 
 /** What is known of a file's content. */
@@ -22,7 +22,7 @@ export function hexOf(algorithm: Algorithm, base64: string | null | undefined): 
 export function digestsOf(found: readonly (readonly [Algorithm, string | null])[]): KnownDigests {
   const sha256 = found.find(([algorithm]) => algorithm === 'sha256')?.[1] ?? undefined
   const digests = found.flatMap(([algorithm, hex]) =>
-    hex === null || algorithm === 'sha256' ? [] : [`${algorithm}:${hex}`],
+    hex === null || algorithm === 'sha256' ? [] : [{ algorithm, value: hex }],
   )
   return {
     ...(sha256 === undefined ? {} : { sha256 }),

@@ -57,7 +57,15 @@ describe('how a model is loaded', () => {
   const group = (...names: string[]) => ({
     filename: 'model',
     files: names.map((filename) => ({
-      ...{ filename, size: 1, downloaded: 1, state: 'completed' as const, sha256: null, verified: true },
+      ...{
+        filename,
+        size: 1,
+        downloaded: 1,
+        state: 'completed' as const,
+        sha256: null,
+        verified: true,
+        verification: null,
+      },
       ...{ error: null, code: null },
     })),
   })

@@ -9,7 +9,7 @@ const result: TransferResult = {
   filename: 'model.gguf',
   size: 5,
   sha256: 'a'.repeat(64),
-  verified: true,
+  verification: { algorithm: 'sha256', value: 'a'.repeat(64), from: 'caller' },
   existed: false,
   fetchedBytes: 3,
   adoptedFrom: null,

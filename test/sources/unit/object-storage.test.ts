@@ -178,7 +178,10 @@ describe('the checksums of an object', () => {
       'x-amz-checksum-crc32c': 'yZRlqg==',
       'x-amz-checksum-sha1': 'not base64!',
     }
-    expect(s3Digests(headers)).toEqual({ sha256: sha.toString('hex'), digests: ['crc32c:c99465aa'] })
+    expect(s3Digests(headers)).toEqual({
+      sha256: sha.toString('hex'),
+      digests: [{ algorithm: 'crc32c', value: 'c99465aa' }],
+    })
     expect(s3Digests({ ...headers, 'x-amz-checksum-type': 'FULL_OBJECT' })).toHaveProperty('sha256')
   })
 
