@@ -21,6 +21,7 @@ export const downloadErrorCodes = [
   'TRUNCATED',
   'CONTENT_MISMATCH',
   'CHECKSUM_MISMATCH',
+  'CHECKSUM_MISSING',
   'GROUP_INCOMPLETE',
   'STALLED',
   'TOO_MANY_REDIRECTS',

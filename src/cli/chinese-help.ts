@@ -68,6 +68,7 @@ export const commandHelp: {
       output: '文件名；有多个文件时为文件夹名；只能用于单个网址（默认：取自网址）',
       mode: '保存文件的子文件夹：DIR/MODE/NAME',
       sha256: '文件应有的校验和；只能用于单个网址',
+      checksums: '列出各文件校验和的文件或网址：SHA256SUMS、NAME.sha256、Metalink',
       digest: '同上，使用其他算法：sha512:HEX、blake3:HEX、sha1:HEX、md5:HEX、crc32c:HEX',
       size: '文件应有的大小；只能用于单个网址',
       mirror: '同一文件的其他网址，在首个网址失败或缓慢时使用；可多次给出',

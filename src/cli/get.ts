@@ -52,6 +52,7 @@ export interface GetOptions extends NetworkOptions, SecretOptions, ExecOptions, 
   mode?: string | undefined
   sha256?: string | undefined
   digest?: string | undefined
+  checksums?: string | undefined
   size?: number | undefined
   mirror?: string[] | undefined
   spread?: boolean | undefined
@@ -206,6 +207,7 @@ function requestOptions(options: GetOptions): ListedOptions {
   if (options.output !== undefined) request.filename = options.output
   if (options.sha256 !== undefined) request.sha256 = options.sha256
   if (options.digest !== undefined) request.digest = options.digest
+  if (options.checksums !== undefined) request.checksums = options.checksums
   if (options.size !== undefined) request.size = options.size
   if (options.mirror !== undefined) request.urls = options.mirror
   if (options.spread !== undefined) request.spread = options.spread
@@ -247,8 +249,20 @@ function notesOf(options: GetOptions): string {
 /** Folder for the records of finished refs; null if there is none. They hold for the same options in the same folder. */
 function finishedOf(options: RefOptions): string | null {
   const cache = userCache()
-  const { output, mode, include, exclude, layout, restrictNames, sha256, digest, size, keepPaths, own } =
-    options
+  const {
+    output,
+    mode,
+    include,
+    exclude,
+    layout,
+    restrictNames,
+    sha256,
+    digest,
+    checksums,
+    size,
+    keepPaths,
+    own,
+  } = options
   const wanted = {
     folder: notesOf(options),
     output,
@@ -259,6 +273,7 @@ function finishedOf(options: RefOptions): string | null {
     restrictNames,
     sha256,
     digest,
+    checksums,
     size,
     keepPaths,
     own,

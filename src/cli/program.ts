@@ -196,6 +196,10 @@ export function createProgram(version: string, commands: Commands): Command {
       parseDigestOption,
     )
     .option(
+      '--checksums <url>',
+      'file or URL that lists digests of the files: SHA256SUMS, NAME.sha256, Metalink',
+    )
+    .option(
       '--size <bytes>',
       'size that the file must have; single URL only',
       wholeNumber(0, Number.MAX_SAFE_INTEGER),

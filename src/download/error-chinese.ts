@@ -66,7 +66,8 @@ export const chineseErrors: ErrorTexts = {
     SOURCE_CHANGED: plain('下载过程中，源文件发生了变化。'),
     TRUNCATED: plain('连接提前断开，文件不完整。'),
     CONTENT_MISMATCH: plain('收到的内容与所请求的文件不符（大小或格式不对）。'),
-    CHECKSUM_MISMATCH: plain('文件的 SHA-256 校验和不符。'),
+    CHECKSUM_MISMATCH: plain('文件的校验和不符。'),
+    CHECKSUM_MISSING: plain('校验和文件中没有该文件的有效校验和。'),
     GROUP_INCOMPLETE: ({ paths }) =>
       paths.length === 0 ? '部分文件未能下载。' : `以下文件未能下载：${paths.join('、')}。`,
     STALLED: plain('对方服务器长时间没有发送数据。'),

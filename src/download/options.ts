@@ -123,6 +123,12 @@ export interface DownloadOptions {
    * `docs/verification.md`.
    */
   digest?: string
+  /**
+   * URL, or path, of a file of checksums that lists the file: `SHA256SUMS`, `model.gguf.sha256`, BSD style, or Metalink 4,
+   * which may name mirrors and digests of pieces as well; see `docs/verification.md`. It is read before each run. A
+   * `remote` caller can't name a path. Only for a single file. Default: none.
+   */
+  checksums?: string
   /** Size that the file must have, in bytes. */
   size?: number
   /**
@@ -268,6 +274,7 @@ const downloadOptionsObject = z.strictObject({
   xet: xet.optional(),
   sha256: sha256Schema.optional(),
   digest: digestSchema.optional(),
+  checksums: urlText.optional(),
   size: byteCount.optional(),
   checkFormat: z.boolean().optional(),
   restrictNames: z.boolean().optional(),

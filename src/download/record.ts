@@ -125,6 +125,8 @@ export const downloadRecordSchema = z.object({
   sha256: hex256.nullable(),
   /** A digest that is no SHA-256, as `sha512:…`. Default: none. */
   digest: z.string().optional(),
+  /** URL or absolute path of a file of checksums. Default: none. */
+  checksums: z.string().optional(),
   size: bytes.nullable(),
   headers: z.record(z.string(), z.string()),
   priority: z.number().int(),

@@ -1,9 +1,10 @@
 /** Validates requests for downloads, and adds the settings of the manager. */
+import { resolve } from 'node:path'
 import { checkFilename, fallbackFilename } from '../disk/names.js'
 import { invalidOption } from '../errors.js'
 import type { RemoteGrant } from '../net/address-policy.js'
 import type { Layout } from '../layouts/hf-paths.js'
-import { identify, provisionalFilename } from '../sources/identify.js'
+import { identify, parseUrl, provisionalFilename } from '../sources/identify.js'
 import type { Resolver } from '../sources/resolver.js'
 import { sha256HexOf } from '../util/digest.js'
 import { environmentCache, type Destinations } from './destination.js'
@@ -58,6 +59,7 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
   const identified = identify(wanted.url, context.resolver, wanted.remote, wanted.restrictNames)
   if (identified.kind === 'url') requireNoGlobs(wanted)
   checkMirrors(wanted.urls ?? [], wanted.remote)
+  const checksums = checksumsOf(wanted)
   const layout = layoutOf(wanted, context)
   const inCache = layout === 'hf-cache'
   const directory = wanted.directory === undefined ? undefined : places.directoryOf(wanted.directory)
@@ -65,6 +67,7 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
   return {
     wanted: {
       ...wanted,
+      checksums,
       adopt: wanted.adopt ?? (wanted.remote === null ? context.adopt : false),
       xet: wanted.xet ?? context.xet ?? 'auto',
     },
@@ -76,6 +79,18 @@ export function readRequest(options: unknown, context: DownloadRequestContext): 
     derivedFilename: identified.filename,
     provisionalFilename: identified.kind === 'ref' ? provisionalFilename(wanted.url) : fallbackFilename,
   }
+}
+
+/**
+ * Where the file of checksums is: a URL, or an absolute path.
+ *
+ * @throws DownloadError `INVALID_URL`; `INVALID_OPTIONS` for a path that a remote caller names.
+ */
+function checksumsOf({ checksums, remote }: ResolvedDownloadOptions): string | undefined {
+  if (checksums === undefined) return undefined
+  if (/^https?:/i.test(checksums)) return parseUrl(checksums, remote).href
+  if (remote !== null) throw invalidOption('checksums', 'must be an http or https URL')
+  return resolve(checksums)
 }
 
 /** Returns where a new download is stored, as far as that is known. */
@@ -127,6 +142,7 @@ export function newRecord(
     state: 'queued',
     sha256: wanted.sha256 ?? null,
     ...(wanted.digest === undefined ? {} : { digest: wanted.digest }),
+    ...(wanted.checksums === undefined ? {} : { checksums: wanted.checksums }),
     size: wanted.size ?? null,
     headers: wanted.headers,
     priority: wanted.priority,
@@ -157,8 +173,10 @@ export function newRecord(
 export function mirrorTrust({
   remote,
   urls = [],
-}: Pick<ResolvedDownloadOptions, 'remote' | 'urls'>): Pick<DownloadRecord, 'untrustedMirrors'> {
-  return remote !== null && urls.length > 0 ? { untrustedMirrors: true } : {}
+  checksums,
+}: Pick<ResolvedDownloadOptions, 'remote' | 'urls' | 'checksums'>): Pick<DownloadRecord, 'untrustedMirrors'> {
+  // A file of checksums may name mirrors as well.
+  return remote !== null && (urls.length > 0 || checksums !== undefined) ? { untrustedMirrors: true } : {}
 }
 
 /**
@@ -215,6 +233,12 @@ export function requireSame(
     throw differs('sha256')
   if (wanted.digest !== undefined && record.digest !== undefined && wanted.digest !== record.digest)
     throw differs('digest')
+  if (
+    wanted.checksums !== undefined &&
+    record.checksums !== undefined &&
+    wanted.checksums !== record.checksums
+  )
+    throw differs('checksums')
   if (wanted.size !== undefined && record.size !== null && wanted.size !== record.size) throw differs('size')
   if (wanted.include !== undefined && !sameList(wanted.include, record.include)) throw differs('include')
   if (wanted.exclude !== undefined && !sameList(wanted.exclude, record.exclude)) throw differs('exclude')
@@ -244,7 +268,7 @@ export function sameList(a: readonly string[], b: readonly string[]): boolean {
 }
 
 /** What a download must be found to be. */
-type Expectations = Pick<DownloadRecord, 'sha256' | 'digest' | 'size'>
+type Expectations = Pick<DownloadRecord, 'sha256' | 'digest' | 'checksums' | 'size'>
 
 /**
  * Whether a digest or size is expected of the file now that was not expected before.
@@ -255,10 +279,11 @@ export function isStricter(
   record: Expectations,
   wanted: { [Name in keyof Expectations]?: Expectations[Name] | undefined },
 ): boolean {
-  const { sha256 = null, digest, size = null } = wanted
+  const { sha256 = null, digest, checksums, size = null } = wanted
   return (
     (sha256 !== null && record.sha256 === null) ||
     (digest !== undefined && record.digest === undefined) ||
+    (checksums !== undefined && record.checksums === undefined) ||
     (size !== null && record.size === null)
   )
 }
@@ -268,6 +293,7 @@ export function expectations(record: DownloadRecord, wanted: ResolvedDownloadOpt
   return {
     sha256: wanted.sha256 ?? record.sha256,
     digest: wanted.digest ?? record.digest,
+    checksums: wanted.checksums ?? record.checksums,
     size: wanted.size ?? record.size,
   }
 }

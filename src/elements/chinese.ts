@@ -164,6 +164,7 @@ export const chinese: Language = {
     TRUNCATED: '文件不完整',
     CONTENT_MISMATCH: '内容与所请求的文件不符',
     CHECKSUM_MISMATCH: '校验和不一致',
+    CHECKSUM_MISSING: '没有该文件的校验和',
     STALLED: '长时间未收到数据',
     TOO_MANY_REDIRECTS: '重定向次数过多',
     REDIRECT_BLOCKED: '重定向被拒绝',

@@ -12,7 +12,7 @@ import type { RemoteGrant } from '../net/address-policy.js'
 import type { HostWait } from '../net/host-gate.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
-import type { DigestOrigin, ExpectedDigest, Verification } from '../util/digests.js'
+import type { DigestAlgorithm, DigestOrigin, ExpectedDigest, Verification } from '../util/digests.js'
 import { withoutSignature } from '../util/signed-url.js'
 
 /** Everything that a transfer needs to know. */
@@ -37,6 +37,8 @@ export interface TransferSpec {
   sha256From?: DigestOrigin
   /** Further digests that the content must have, none of them a SHA-256. Default: none. */
   digests?: readonly ExpectedDigest[]
+  /** Digests of its pieces, by which only damaged ones are fetched again; null if they are not known. Default: null. */
+  pieces?: PieceDigests | null
   /** Size that the content must have, in bytes, or null. */
   size: number | null
   /** Headers of the caller, sent to the origin of `url` only. */
@@ -104,6 +106,15 @@ export interface LeaseTerm {
    * `Infinity`.
    */
   validForMs: number
+}
+
+/** Digests of the pieces of a file, all of one length but the last. */
+export interface PieceDigests {
+  algorithm: DigestAlgorithm
+  /** In bytes. */
+  length: number
+  /** In lower-case hex, in the order of the pieces. */
+  hashes: readonly string[]
 }
 
 /** Bounds for what is fetched for an untrusted caller. */

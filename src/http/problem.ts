@@ -32,6 +32,7 @@ const statuses: Readonly<Record<DownloadErrorCode, number>> = {
   TRUNCATED: 502,
   CONTENT_MISMATCH: 502,
   CHECKSUM_MISMATCH: 502,
+  CHECKSUM_MISSING: 502,
   GROUP_INCOMPLETE: 502,
   STALLED: 502,
   TOO_MANY_REDIRECTS: 502,

@@ -135,10 +135,10 @@ export function groupFolder(
  * @throws DownloadError `INVALID_OPTIONS`.
  */
 export function requireNoDigest(
-  { sha256, digest, size }: Pick<DownloadRecord, 'sha256' | 'digest' | 'size'>,
+  { sha256, digest, checksums, size }: Pick<DownloadRecord, 'sha256' | 'digest' | 'checksums' | 'size'>,
   count: number,
 ): void {
-  const given = { sha256: sha256 ?? undefined, digest, size: size ?? undefined }
+  const given = { sha256: sha256 ?? undefined, digest, checksums, size: size ?? undefined }
   const path = Object.entries(given).find(([, value]) => value !== undefined)?.[0]
   if (path === undefined) return
   const message = `applies to a single file, but the ref names ${count}`

@@ -7,7 +7,7 @@ import { deserializeError, DownloadError, offlineError, type SerializedDownloadE
 import { isUnreachable } from '../net/errors.js'
 import { isRef } from '../sources/identify.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
-import { claimName, FileJob } from './file-job.js'
+import { claimName } from './file-job.js'
 import { leaseSpec } from './lease.js'
 import { freshAddresses } from './fresh-address.js'
 import { GroupJob } from './group-job.js'
@@ -16,6 +16,7 @@ import { recall, type Recalled, type RecallPlace, requireDescribed } from './rec
 import { RefAddress } from './ref.js'
 import type { DownloadRunInit } from './run-init.js'
 import { fromDiskMessage, isOfAnother, isOwn } from './outcomes.js'
+import { startFileJob } from './sidecar.js'
 import type { RunSpace } from './space.js'
 
 /** What a run uses while its source is not asked. */
@@ -124,10 +125,10 @@ export class DownloadRun {
   // ---- starting the job ----
 
   #startUrl(): void {
-    const { download } = this.#init
+    const { download, resolver } = this.#init
     const { filename, named, stamp } = download.record
     const spec = { ...this.#host.spec(), filename: named ? filename : null, known: stamp }
-    this.#job = new FileJob(this.#host, spec, () => Promise.resolve(download.record))
+    this.#job = startFileJob(this.#host, resolver, spec, () => Promise.resolve(download.record))
   }
 
   async #startRef(address: RefAddress): Promise<void> {
@@ -217,7 +218,7 @@ export class DownloadRun {
   }
 
   #startFile(address: RefAddress, file: ResolvedFile): SerializedDownloadError | null {
-    const { download, directory: root } = this.#init
+    const { download, resolver, directory: root } = this.#init
     const { named, layout, filename: recorded } = download.record
     const own = named && layout === 'flat' ? recorded : ownName(file, layout)
     const destination = destinationOf(file, download.record, { root, path: own, caches: this.#host.caches() })
@@ -238,7 +239,8 @@ export class DownloadRun {
       known: stamp,
     }
     this.#file = file
-    this.#job = new FileJob(this.#host, spec, freshAddresses(address, file, headers, this.#aborted.signal))
+    const refresh = freshAddresses(address, file, headers, this.#aborted.signal)
+    this.#job = startFileJob(this.#host, resolver, spec, refresh)
     return null
   }
 

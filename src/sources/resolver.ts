@@ -263,6 +263,21 @@ export class Resolver {
     return new FileReader(api, close)
   }
 
+  /**
+   * Requests a text, such as a file of checksums.
+   *
+   * @param maxBytes - a longer one is an error.
+   * @throws DownloadError the same errors as a request for metadata.
+   */
+  async fetchText(url: URL, request: ResolveRequest, maxBytes: number): Promise<string> {
+    const { api, close } = this.#open(request)
+    try {
+      return (await api.fetchText(url, { maxBytes, headers: { accept: '*/*' } })).text
+    } finally {
+      await close()
+    }
+  }
+
   /** Closes the connections. */
   async close(): Promise<void> {
     await this.#http?.close()

@@ -18,7 +18,19 @@ export interface ConfigFile {
 
 /** Options that say what a single run does. */
 const perRun = new Set([
-  ...['help', 'version', 'config', 'output', 'sha256', 'digest', 'size', 'mirror', 'include', 'exclude'],
+  ...[
+    'help',
+    'version',
+    'config',
+    'output',
+    'sha256',
+    'digest',
+    'checksums',
+    'size',
+    'mirror',
+    'include',
+    'exclude',
+  ],
   ...['force', 'dryRun', 'inputFile', 'models'],
 ])
 

@@ -7,6 +7,7 @@ import { ifRangeOf } from '../part/identity.js'
 import { covers, type IntervalSet, union } from '../part/intervals.js'
 import type { PartFile } from '../part/part-file.js'
 import { FetchConnection, type ConnectionContext } from './connection.js'
+import type { FetcherInit } from './contract.js'
 import type { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import type { Outcome } from './outcome.js'
@@ -368,11 +369,11 @@ export class Requests {
   constructor(
     pool: ConnectionPool,
     mirrors: MirrorSet,
-    { minSegmentBytes, digestKnown }: { minSegmentBytes: number; digestKnown: boolean },
+    { tuning, digestKnown }: Pick<FetcherInit, 'tuning' | 'digestKnown'>,
   ) {
     this.#pool = pool
     this.#mirrors = mirrors
-    this.#minSegmentBytes = minSegmentBytes
+    this.#minSegmentBytes = tuning.minSegmentBytes
     this.#digestKnown = digestKnown
   }
 

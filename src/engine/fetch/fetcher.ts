@@ -62,7 +62,7 @@ export class Fetcher {
       onRangeEnd: (live) => this.#extend(live),
       onClose: (live, outcome) => this.#onClose(live, outcome),
     })
-    const { minSegmentBytes, minDelayMs } = init.tuning
+    const { minDelayMs } = init.tuning
     this.#refusals = new Refusals({
       mirrors: this.mirrors,
       sized: init.spec.size !== null,
@@ -77,10 +77,7 @@ export class Fetcher {
     this.#forcedCoding = new ForcedCoding((message) => {
       init.host.emit({ type: 'log', level: 'warn', message })
     })
-    this.#requests = new Requests(this.#pool, this.mirrors, {
-      minSegmentBytes,
-      digestKnown: init.digestKnown,
-    })
+    this.#requests = new Requests(this.#pool, this.mirrors, init)
   }
 
   /** Number of connections that are receiving. */

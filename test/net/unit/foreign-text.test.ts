@@ -25,6 +25,7 @@ import { nextHop } from '../../../src/net/redirects.js'
 import { linkedDigests, serverDigests } from '../../../src/net/server-digests.js'
 import { parseRetryAfter } from '../../../src/net/retry.js'
 import { requestedWaitMs } from '../../../src/net/requested-wait.js'
+import { findChecksum, parseChecksums } from '../../../src/sources/checksums.js'
 import { parseGitHubRef } from '../../../src/sources/github.js'
 import { matches, selector } from '../../../src/sources/globs.js'
 import {
@@ -105,6 +106,11 @@ const parsers: Record<string, (text: string) => unknown> = {
   'RateLimit-Reset': (text) => requestedWaitMs({ status: 429, headers: { 'ratelimit-reset': text } }, 0),
   Location: (text) => nextHop({ url: new URL('https://h/'), headers: {}, count: 0 }, text, 5),
   parseDigest,
+  parseChecksums: (text) => findChecksum(parseChecksums(text, text), { names: [text, 'a'], sidecar: text }),
+  'parseChecksums of lines': (text) => parseChecksums(text.replaceAll('a', `${'0'.repeat(64)}  a\n`), 'S'),
+  'parseChecksums of BSD': (text) => parseChecksums(`SHA256 (${text}`, 'S'),
+  Metalink: (text) => parseChecksums(`<metalink><file name="${text}`, 'S'),
+  'Metalink of text': (text) => parseChecksums(`<metalink><file name="a"><hash>${text}`, 'S'),
   ...Object.fromEntries(
     ['repr-digest', 'digest', 'content-md5', 'x-goog-hash', 'x-amz-checksum-sha256', 'x-linked-etag'].map(
       (name) => [

@@ -1,0 +1,84 @@
+/** Files of checksums that a caller names. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { patchedContent, randomContent, textContent } from '../support/content.js'
+import { KiB } from './harness.js'
+import { failure, openScene, success } from './scene.js'
+
+const content = randomContent(300 * KiB, 'listed')
+const wrong = patchedContent(content, [{ at: 200 * KiB, data: Buffer.from('damage') }])
+const path = '/model.bin'
+const name = 'model.bin'
+const line = `${content.sha256()}  ${name}\n`
+const verification = { algorithm: 'sha256', value: content.sha256(), from: 'sidecar' }
+
+describe('a file of checksums', () => {
+  it('at a URL: its digest is what the file is compared with', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content })
+    scene.origin.serve('/SHA256SUMS', { content: textContent(line) })
+    const manager = scene.manager()
+    const options = { checksums: scene.origin.url('/SHA256SUMS') }
+    expect(success(await scene.fetch(path, options, manager))).toMatchObject({ verified: true, verification })
+    // It is read again, because it may have changed; the file is not.
+    expect(success(await scene.fetch(path, options, manager))).toMatchObject({ existed: true, verification })
+    expect(scene.origin.requests('/SHA256SUMS')).toHaveLength(2)
+  })
+
+  it('on this machine, and about a file that its server does not name', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/get', { content, contentDisposition: `attachment; filename=${name}` })
+    await mkdir(scene.root, { recursive: true })
+    const file = join(scene.root, 'get.sha256')
+    await writeFile(file, content.sha256())
+    expect(success(await scene.fetch('/get', { checksums: file }))).toMatchObject({ verification })
+  })
+
+  it('that contradicts the file: it is not published', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content: wrong })
+    scene.origin.serve('/SHA256SUMS', { content: textContent(line) })
+    const end = await scene.fetch(path, { checksums: scene.origin.url('/SHA256SUMS') })
+    expect(failure(end, 'CHECKSUM_MISMATCH').message).toContain('by the checksum file')
+    await scene.expectDropped(name)
+  })
+
+  it.each([
+    ['is missing', null, 'NOT_FOUND', /checksum file can't be read/],
+    ['lists other files', 'a'.repeat(64) + '  else.bin', 'CHECKSUM_MISSING', /no digest for model.bin/],
+    ['is a web page', '<html>', 'CHECKSUM_MISSING', /no digest in a form/],
+  ] as const)('that %s: nothing is fetched', async (_, text, code, message) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content })
+    scene.origin.serve('/S', text === null ? { status: 404 } : { content: textContent(text) })
+    expect(failure(await scene.fetch(path, { checksums: scene.origin.url('/S') }), code).message).toMatch(
+      message,
+    )
+    expect(scene.origin.requests(path)).toEqual([])
+    await scene.expectNothing()
+  })
+
+  it('is no file of this machine for a remote caller, nor one at a private address', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content })
+    const { host } = new URL(scene.origin.url('/'))
+    const remote = { allowedHosts: [host] }
+    await expect(scene.fetch(path, { checksums: '/etc/passwd', remote })).rejects.toMatchObject({
+      code: 'INVALID_OPTIONS',
+    })
+    failure(await scene.fetch(path, { checksums: 'http://127.0.0.1:9/S', remote }), 'SSRF_BLOCKED')
+  })
+
+  it('in the form of Metalink: its mirrors serve the file', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { status: 404 })
+    scene.origin.serve('/mirror', { content })
+    const inside = `<file name="${name}"><size>${content.size}</size><hash type="sha-256">${content.sha256()}</hash><url priority="1">${scene.origin.url('/mirror')}</url></file>`
+    const meta = `<?xml version="1.0"?><metalink xmlns="urn:ietf:params:xml:ns:metalink">${inside}</metalink>`
+    scene.origin.serve('/x.meta4', { content: textContent(meta) })
+    const file = success(await scene.fetch(path, { checksums: scene.origin.url('/x.meta4') }))
+    expect(file).toMatchObject({ verification })
+    await scene.expectFile(name, content)
+  })
+})
