@@ -45,6 +45,12 @@ export class MirrorTrust {
     return length === 1 || (length === 2 && this.urls.includes(url) && (xet ?? null) !== null)
   }
 
+  /** Uses the addresses that no bytes came from first: some of those that came from the others were wrong. */
+  preferOthers(): void {
+    const isOther = (url: string) => !this.#contributors.has(url)
+    this.#urls = [...this.#urls.filter(isOther), ...this.#urls.filter((url) => !isOther(url))]
+  }
+
   /** Notes that bytes of an earlier run are used, so that their origin is unknown. */
   noteKept(): void {
     this.#kept = true

@@ -35,6 +35,7 @@ import {
   type TransferResult,
   type TransferSpec,
 } from './protocol.js'
+import { mendPieces } from './pieces.js'
 import { ManagerRequests } from './requests-to-manager.js'
 import { type AskForSpace, Reservation } from './reservation.js'
 import { nameOfAnswer } from './server-name.js'
@@ -217,7 +218,7 @@ export class Transfer {
     const { tuning, clock, bucket } = this.#shared
     const spec = this.#spec
     // Bytes that were wrong may have come from one of several servers behind the address.
-    const fresh = this.#restarts.has('checksum') ? this.#shared.makeHttp(spec.remote) : null
+    const fresh = this.#restarts.hadWrongBytes ? this.#shared.makeHttp(spec.remote) : null
     const http = xetClient(fresh ?? this.#share.open(), spec, this.#requests, (message) =>
       this.#log('warn', message),
     )
@@ -310,8 +311,8 @@ export class Transfer {
 
   #use(part: PartFile, total: number | null): void {
     this.#part = part
-    const algorithms = algorithmsOf(checksOf(this.#spec, part.identity.digests))
-    this.#hash = this.#shared.hashes.open(part.fd, total, null, algorithms)
+    const checks = checksOf(this.#spec, part.identity.digests)
+    this.#hash = this.#shared.hashes.open(part.fd, total, null, algorithmsOf(checks))
   }
 
   // ---- verifying and publishing ----
@@ -328,19 +329,11 @@ export class Transfer {
     const spec = this.#spec
     const size = part.identity.total ?? part.writtenBytes
     await this.#space.settle(size)
-    const { hashes } = this.#shared
     let verified: Verified
     try {
-      const name = shownName(spec, filename)
-      verified = await verify({
-        part,
-        hash,
-        filename: name,
-        size,
-        expected: spec,
-        stated: this.#stated,
-        hashes,
-      })
+      const { hashes } = this.#shared
+      const init = { part, hash, hashes, size, expected: spec, stated: this.#stated }
+      verified = await verify({ ...init, filename: shownName(spec, filename) })
     } catch (error) {
       this.#throwIfStopped()
       throw error
@@ -390,6 +383,16 @@ export class Transfer {
     this.#publishing = false
     this.#throwIfStopped()
     if (thrown === this.#share.pace?.error) throw thrown
+    const mended = await mendPieces(thrown, this.#part, this.#spec, this.#restarts)
+    if (mended !== null) {
+      this.#log('warn', mended.message)
+      this.#mirrorTrust.preferOthers()
+      this.#retryBudget.forgetBytes()
+      await this.#hash?.dispose()
+      this.#kept = { part: mended.part, identity: mended.part.identity }
+      this.#use(mended.part, mended.part.identity.total)
+      return
+    }
     if (isDownloadError(thrown) && this.#mirrorTrust.shouldRetry(thrown)) {
       this.#emit({ type: 'restarted', error: thrown.toJSON() })
       this.#versionSize = null

@@ -1,10 +1,11 @@
 /** Files of checksums that a caller names. */
+import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { patchedContent, randomContent, textContent } from '../support/content.js'
 import { KiB } from './harness.js'
-import { failure, openScene, success } from './scene.js'
+import { failure, openScene, rangesOf, success } from './scene.js'
 
 const content = randomContent(300 * KiB, 'listed')
 const wrong = patchedContent(content, [{ at: 200 * KiB, data: Buffer.from('damage') }])
@@ -80,5 +81,51 @@ describe('a file of checksums', () => {
     const file = success(await scene.fetch(path, { checksums: scene.origin.url('/x.meta4') }))
     expect(file).toMatchObject({ verification })
     await scene.expectFile(name, content)
+  })
+})
+
+describe('pieces of a Metalink file', () => {
+  const length = 64 * KiB
+  const sha1 = (start: number) =>
+    createHash('sha1')
+      .update(content.slice(start, Math.min(start + length, content.size)))
+      .digest('hex')
+  const starts = Array.from({ length: Math.ceil(content.size / length) }, (_, index) => index * length)
+  const hashes = starts.map((start) => `<hash>${sha1(start)}</hash>`).join('')
+  const meta = (more = '') =>
+    `<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="${name}"><hash type="sha-256">${content.sha256()}</hash><pieces length="${length}" type="sha-1">${hashes}</pieces>${more}</file></metalink>`
+
+  it('of which one is damaged: it alone is fetched again', async () => {
+    const scene = await openScene()
+    scene.origin.serve('/bad', { content: wrong, etag: '"same"' })
+    scene.origin.serve('/good', { content, etag: '"same"' })
+    scene.origin.serve(path, { redirect: ({ nth }) => (nth === 1 ? '/bad' : '/good') })
+    scene.origin.serve('/x.meta4', { content: textContent(meta()) })
+    const end = await scene.fetch(path, { checksums: scene.origin.url('/x.meta4'), connections: 1 })
+    expect(success(end)).toMatchObject({ verification, fetchedBytes: content.size + length })
+    expect(rangesOf(scene.origin, '/good')).toEqual([`${192 * KiB}-${256 * KiB - 1}`])
+    expect(end.told.restarts).toEqual([])
+    await scene.expectFile(name, content)
+  })
+
+  it('that a mirror has right come from there', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content: wrong })
+    scene.origin.serve('/mirror', { content })
+    scene.origin.serve('/x.meta4', {
+      content: textContent(meta(`<url>${scene.origin.url('/mirror')}</url>`)),
+    })
+    const end = await scene.fetch(path, { checksums: scene.origin.url('/x.meta4'), connections: 1 })
+    expect(success(end).verification).toEqual(verification)
+    expect(end.told.restarts).toEqual([])
+    await scene.expectFile(name, content)
+  })
+
+  it('that stay damaged end as any wrong file does', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content: wrong })
+    scene.origin.serve('/x.meta4', { content: textContent(meta()) })
+    failure(await scene.fetch(path, { checksums: scene.origin.url('/x.meta4') }), 'CHECKSUM_MISMATCH')
+    await scene.expectDropped(name)
   })
 })

@@ -16,7 +16,7 @@ import { mirrorId } from '../protocol.js'
 import { unsizedBytes } from './allocation.js'
 import { extend, type Extended } from './extend.js'
 import type { Identity } from './identity.js'
-import { add, clip, frontier, type IntervalSet, size } from './intervals.js'
+import { add, clip, frontier, type IntervalSet, size, subtract } from './intervals.js'
 import { type Journal, parseJournal, readText, statPart } from './journal.js'
 import { JournalFiles, type PartState } from './journal-files.js'
 import { beforeWrites, type Lease } from './lease.js'
@@ -343,6 +343,16 @@ export class PartFile {
       this.#dirty = true
       throw error
     }
+  }
+
+  /** Forgets bytes that have proved to be wrong, so that they are fetched again. */
+  async forget(wrong: IntervalSet): Promise<void> {
+    this.#wholeSha256 = null
+    for (const [start, end] of wrong) {
+      this.#synced = subtract(this.#synced, start, end)
+      this.#setWritten(subtract(this.#written, start, end))
+    }
+    await this.saveJournal()
   }
 
   /** Bytes that the file already occupies on the disk. */

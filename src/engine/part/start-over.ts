@@ -1,18 +1,19 @@
 import { DownloadError, isDownloadError } from '../../errors.js'
 
 /** Why a transfer has to start over at byte 0. */
-export type StartOverCause = 'changed' | 'ranges-lost' | 'no-ranges' | 'part-lost' | 'checksum' | 'mirror'
+export type StartOverCause =
+  'changed' | 'ranges-lost' | 'no-ranges' | 'part-lost' | 'checksum' | 'pieces' | 'mirror'
 
 /** How often a transfer may start over, by cause. For `ranges-lost` the retry budget decides. */
-const maxRestarts = { changed: 1, 'no-ranges': 4, 'part-lost': 2, checksum: 1, mirror: 1 } as const
+const maxRestarts = { changed: 1, 'no-ranges': 4, 'part-lost': 2, checksum: 1, pieces: 2, mirror: 1 } as const
 
 /** Counts how often a transfer has started over. */
 export class Restarts {
-  readonly #counts = { changed: 0, 'no-ranges': 0, 'part-lost': 0, checksum: 0, mirror: 0 }
+  readonly #counts = { changed: 0, 'no-ranges': 0, 'part-lost': 0, checksum: 0, pieces: 0, mirror: 0 }
 
-  /** Whether a transfer has started over for that cause. */
-  has(cause: Exclude<StartOverCause, 'ranges-lost'>): boolean {
-    return this.#counts[cause] > 0
+  /** Whether bytes of the transfer have proved to be wrong. */
+  get hadWrongBytes(): boolean {
+    return this.#counts.checksum + this.#counts.pieces > 0
   }
 
   /** Counts one more restart, and returns whether it is allowed. */
