@@ -69,13 +69,23 @@ export type { RemoteGrant } from './net/address-policy.js'
 
 export type { Progress } from './download/progress.js'
 
+export { civitai, type CivitaiOptions } from './sources/civitai.js'
+
 export { gitHub, type GitHubOptions } from './sources/github.js'
 
 export { huggingFace, type HuggingFaceOptions } from './sources/huggingface.js'
 
+export { kaggle, type KaggleOptions } from './sources/kaggle.js'
+
+export { localFiles } from './sources/local-files.js'
+
 export { modelScope, type ModelScopeOptions } from './sources/modelscope.js'
 
 export { ollama } from './sources/ollama.js'
+
+export { azure, type AzureOptions } from './sources/storage/azure.js'
+
+export { googleStorage, type GoogleStorageOptions } from './sources/storage/gcs.js'
 
 export { s3, type S3Credentials, type S3Options } from './sources/storage/s3.js'
 

@@ -42,6 +42,11 @@ export function targetOfPart(path: string): string | null {
   return at <= 0 ? null : path.slice(0, path.length - name.length + at)
 }
 
+/** Whether a name is that of a file that exists beside a target while it is downloaded. */
+export function isPartName(name: string): boolean {
+  return targetOfPart(name) !== null
+}
+
 /** Deletes part and journal, whatever they contain. */
 export async function discardLeftover(paths: PartPaths): Promise<void> {
   await removeFiles(leftoverFiles(paths))

@@ -21,6 +21,7 @@ import {
   resolveAllowed,
   type AddressResolver,
 } from './guard.js'
+import { localExchange } from './local-file.js'
 import { proxyFor } from './proxies.js'
 import type { Proxy } from './proxy-address.js'
 import {
@@ -197,6 +198,7 @@ export class HttpClient {
 
   /** Starts an exchange. The listener is never called from inside this call. */
   exchange(request: ExchangeRequest, listener: ExchangeListener): Exchange {
+    if (request.url.protocol === 'file:') return localExchange(request, listener, this.#remote === null)
     if (this.#fast !== null && this.#isFast(this.#fast, request))
       return this.#fast.exchange(request, listener)
     const exchange = new UndiciExchange(listener, this.#open, this.#remote === null)

@@ -53,7 +53,22 @@ export function identify(
     const url = parseUrl(text, remote)
     return { kind: 'url', url, filename: filenameFromUrl(url, accept) }
   }
+  requireAllowed(source, remote)
   return { kind: 'ref', source, filename: filenameFromRef(text, source, accept) }
+}
+
+/**
+ * Checks that a caller may use a source at all.
+ *
+ * @throws DownloadError `INVALID_URL` for files of this machine and a remote caller, as for any other URL that is not http
+ * or https.
+ */
+export function requireAllowed({ local = false }: Pick<Source, 'local'>, remote: RemoteGrant | null): void {
+  if (!local || remote === null) return
+  throw new DownloadError(
+    'INVALID_URL',
+    'Only http and https URLs can be downloaded, not files of this machine.',
+  )
 }
 
 /** The parts of a path that hold nothing secret and need no quotes in a shell. */

@@ -14,12 +14,18 @@ import { hexDigest } from '../util/digests.js'
 import type { Clock } from '../util/clock.js'
 import { Slices } from '../util/slices.js'
 import { Api, type ApiInit } from './api-client.js'
+import { civitai } from './civitai.js'
 import { gitHub } from './github.js'
 import { FileReader } from './file-reader.js'
 import { selector } from './globs.js'
+import { requireAllowed } from './identify.js'
 import { huggingFace } from './huggingface.js'
+import { kaggle } from './kaggle.js'
+import { localFiles } from './local-files.js'
 import { modelScope } from './modelscope.js'
 import { ollama } from './ollama.js'
+import { azure } from './storage/azure.js'
+import { googleStorage } from './storage/gcs.js'
 import { s3 } from './storage/s3.js'
 import {
   type ApiAnswer,
@@ -208,6 +214,7 @@ export class Resolver {
   ): { source: Source; context: ResolveContext; close: () => Promise<void> } {
     const source = this.find(ref)
     if (source === null) throw new DownloadError('INVALID_URL', 'No source recognises this ref.')
+    requireAllowed(source, request.remote)
     return { source, ...this.#contextOf(request) }
   }
 
@@ -310,11 +317,20 @@ const tokenVariables: ReadonlySet<string> = new Set([
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
   'AWS_SESSION_TOKEN',
+  'AZURE_STORAGE_SAS_TOKEN',
+  'CIVITAI_API_KEY',
+  'CIVITAI_API_TOKEN',
+  'CIVITAI_TOKEN',
+  'CLOUDSDK_AUTH_ACCESS_TOKEN',
   'GH_TOKEN',
   'GITHUB_TOKEN',
   'HF_TOKEN',
   'HF_TOKEN_PATH',
+  'GOOGLE_OAUTH_ACCESS_TOKEN',
   'HUGGING_FACE_HUB_TOKEN',
+  'KAGGLE_API_TOKEN',
+  'KAGGLE_KEY',
+  'KAGGLE_USERNAME',
   'MODELSCOPE_API_TOKEN',
 ])
 
@@ -325,11 +341,12 @@ function withoutTokens(env: ResolveContext['env']): ResolveContext['env'] {
 /** Validates a file before the engine gets it: the source may be a third party's. */
 function requireUsable(
   { urls, sha256, digests = [], gitOid, size, xet }: ResolvedFile,
-  { name }: Source,
+  { name, local }: Source,
 ): void {
+  const allowed = local === true ? /^(?:https?|file):$/ : /^https?:$/
   const usable =
     urls.length > 0 &&
-    urls.every((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) &&
+    urls.every((url) => URL.canParse(url) && allowed.test(new URL(url).protocol)) &&
     (sha256 === undefined || /^[0-9a-f]{64}$/.test(sha256)) &&
     digests.every(({ algorithm, value }) => hexDigest(algorithm, value)?.value === value) &&
     (gitOid === undefined || /^[0-9a-f]{40}$/.test(gitOid)) &&
@@ -355,5 +372,6 @@ async function readTextFile(path: string): Promise<string | null> {
 
 /** Creates a registry of the host's sources and the built-in ones. */
 export function sourceRegistry(own: readonly Source[] = []): SourceRegistry {
-  return new SourceRegistry(own, [huggingFace(), modelScope(), gitHub(), ollama(), s3()])
+  const hubs = [huggingFace(), modelScope(), gitHub(), ollama(), civitai(), kaggle()]
+  return new SourceRegistry(own, [...hubs, s3(), azure(), googleStorage(), localFiles()])
 }

@@ -40,7 +40,7 @@ export interface ResolvedFile {
    */
   filename: string
   /**
-   * One or more http or https URLs, tried in this order; those after the first are mirrors. When `revision`
+   * One or more http or https URLs (`file:` URLs of a source that is {@link Source.local}), tried in this order; those after the first are mirrors. When `revision`
    * is set, they must point to that revision.
    */
   urls: readonly string[]
@@ -253,6 +253,11 @@ export interface Source {
    * letter.
    */
   readonly name: string
+  /**
+   * Whether its files are on this machine, so that their `urls` may be `file:` URLs. Remote callers can't use such a
+   * source, whatever they are allowed otherwise. Default false.
+   */
+  readonly local?: boolean
   /** Layouts besides `flat` that its files can be stored in. Default: none. */
   readonly layouts?: readonly Layout[]
   /**

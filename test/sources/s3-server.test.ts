@@ -38,9 +38,8 @@ describe('the official client', () => {
     store.add('bucket', { [odd]: content, 'models/b.txt': 'b', 'models/c.txt': 'c' })
     const client = clientOf(store.url)
     const got = await client.send(new GetObjectCommand({ Bucket: 'bucket', Key: odd }))
-    expect(Buffer.from((await got.Body?.transformToByteArray()) ?? [])).toEqual(
-      content.slice(0, content.size),
-    )
+    const body = Buffer.from((await got.Body?.transformToByteArray()) ?? [])
+    expect(body.equals(content.slice(0, content.size))).toBe(true)
     const part = await client.send(new GetObjectCommand({ Bucket: 'bucket', Key: odd, Range: 'bytes=10-19' }))
     expect(part.ContentRange).toBe('bytes 10-19/70000')
     const head = await client.send(
@@ -100,7 +99,7 @@ describe('the source', () => {
       })
       const response = await fetch(one?.urls[0] ?? '', { headers: { range: 'bytes=100-' } })
       expect(response.status).toBe(206)
-      expect(Buffer.from(await response.arrayBuffer())).toEqual(content.subarray(100))
+      expect(Buffer.from(await response.arrayBuffer()).equals(content.subarray(100))).toBe(true)
     } finally {
       await server.close()
     }

@@ -10,6 +10,7 @@ import { plain } from '../format.js'
 import { texts } from '../language.js'
 import { type KeptPath, keptPath } from './kept-path.js'
 import type { ListedOptions } from './list.js'
+import { localUrl } from './local-url.js'
 import { dividedName } from './named.js'
 import type { ListedIn } from './read-list.js'
 
@@ -63,7 +64,8 @@ export function wantedOf(
   }
   for (const arg of args) {
     const { name, url } = dividedName(arg)
-    add(url, name === null ? {} : { filename: name }, '', texts().listArguments)
+    const options = name === null ? {} : { filename: name }
+    add(localUrl(url, process.cwd()), options, '', texts().listArguments)
   }
   for (const { url, options, line, file } of listed)
     add(url, options, texts().listLine(file, line), texts().listedAt(file, line))

@@ -100,3 +100,12 @@ export function pathBelow(prefix: string, { key, size }: { key: string; size: nu
   const message = `The key ${JSON.stringify(key.slice(0, 200))} can't be the path of a file`
   throw new DownloadError('NOT_FOUND', `${message}; leave it out with exclude, or fetch it on its own.`)
 }
+
+/** Twice as many files as a group may have. Beyond that, there is no use in reading the rest of a list. */
+export const maxListed = 20_000
+
+/** The error for a prefix with far more objects than a group may have files. */
+export function tooManyObjects(): DownloadError {
+  const message = `names more than ${maxListed} files; choose some with include or exclude`
+  return new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
+}

@@ -11,10 +11,12 @@ import {
   escapeComponent,
   folderOf,
   isPrefix,
+  maxListed,
   nameOfKey,
   type ObjectRef,
   parseObjectRef,
   pathBelow,
+  tooManyObjects,
 } from './object-ref.js'
 import { isSkewed, otherRegion, refusalOf } from './s3-errors.js'
 import { inRegion, objectUrl, placeOf, type S3Options, type S3Place } from './s3-place.js'
@@ -25,9 +27,6 @@ export type { S3Credentials } from './aws-config.js'
 export type { S3Options } from './s3-place.js'
 
 const bucketName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{1,253})[A-Za-z0-9]$/
-
-/** Twice as many files as a group may have. Beyond that, there is no use in reading the rest of the list. */
-const maxListed = 20_000
 
 /** A page lists 1,000 keys of up to 1,024 bytes, each of which may be escaped. */
 const maxPageBytes = 8 * 1024 * 1024
@@ -227,7 +226,7 @@ async function folder(
       return path === null ? [] : [{ path, entry }]
     })
     for (const one of wanted) found.push(one)
-    if (found.length > maxListed) throw tooMany()
+    if (found.length > maxListed) throw tooManyObjects()
   }
   if (found.length === 0) {
     const where = ref.key === '' ? `The bucket ${ref.bucket}` : `The prefix ${JSON.stringify(ref.key)}`
@@ -248,12 +247,6 @@ async function folder(
     if (slices.isOver) await slices.rest()
   }
   return { name: folderOf(ref), files }
-}
-
-/** The error for a prefix with far more objects than a group may have files. */
-function tooMany(): DownloadError {
-  const message = `names more than ${maxListed} files; choose some with include or exclude`
-  return new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
 }
 
 /** The parameters in the order of their names, as signatures need them. */
