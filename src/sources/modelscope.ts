@@ -25,6 +25,8 @@ import {
 
 /** A parsed ref or link. */
 export interface ModelScopeRef {
+  /** Set for a dataset; without it, the repository is that of a model. */
+  type?: 'datasets' | undefined
   owner: string
   repo: string
   /** Path of a file, or of a folder if it ends with a slash; null for all files of the repository. */
@@ -35,14 +37,15 @@ export interface ModelScopeRef {
   site: 'cn' | 'ai' | null
 }
 
-const example = 'ms:owner/repo, ms:owner/repo/path/to/file or ms:owner/repo/path/to/file@revision'
+const example =
+  'ms:owner/repo, ms:owner/repo/path/to/file or ms:owner/repo/path/to/file@revision, with ms:datasets/ for datasets'
 
 const prefix = /^ms:/i
 
 const name = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.)){0,127}$/
 
 const link =
-  /^https?:\/\/(?:www\.)?modelscope\.(cn|ai)\/(?:models\/[^/?#]+\/|api\/v1\/models\/[^/?#]+\/[^/?#]+\/repo\?)/i
+  /^https?:\/\/(?:www\.)?modelscope\.(cn|ai)\/(?:(?:models|datasets)\/[^/?#]+\/|api\/v1\/(?:models|datasets)\/[^/?#]+\/[^/?#]+\/repo\?)/i
 
 /** Whether a text is a ref or link of ModelScope, even if it is malformed. */
 export function isModelScopeRef(ref: string): boolean {
@@ -69,8 +72,12 @@ export function parseModelScopeRef(ref: string): ModelScopeRef {
 
 function partsOfRef(text: string): ModelScopeRef {
   const at = text.lastIndexOf('@')
-  const [owner = '', repo = '', ...path] = (at === -1 ? text : text.slice(0, at)).split('/')
+  const segments = (at === -1 ? text : text.slice(0, at)).split('/')
+  // No owner has this name, and a path alone names nothing.
+  const isDataset = segments.length > 2 && segments[0] === 'datasets'
+  const [owner = '', repo = '', ...path] = isDataset ? segments.slice(1) : segments
   return {
+    ...(isDataset ? { type: 'datasets' } : {}),
     owner,
     repo,
     path: path.length === 0 ? null : path.join('/'),
@@ -87,7 +94,9 @@ function partsOfLink(text: string): ModelScopeRef {
   const site = url.hostname.endsWith('.ai') ? 'ai' : 'cn'
   const isApi = segments[0] === 'api'
   const [owner = '', repo = '', page, ...rest] = segments.slice(isApi ? 3 : 1)
+  const isDataset = segments[isApi ? 2 : 0] === 'datasets'
   const refTo = (revision: string | null, path: string | null): ModelScopeRef => ({
+    ...(isDataset ? { type: 'datasets' } : {}),
     owner,
     repo,
     revision: revision === '' ? null : revision,
@@ -135,6 +144,7 @@ interface Place {
   /** Without a trailing slash. */
   endpoint: string
   token: string | null
+  type: 'models' | 'datasets'
   /** `owner/repo`. */
   repo: string
   revision: string
@@ -200,7 +210,10 @@ export function modelScope(options: ModelScopeOptions = {}): Source {
       const parsed = parseModelScopeRef(ref)
       const place = placeOf(parsed, options, context)
       const slices = new Slices()
-      const files = await filesOf(await ask(place, context), place, slices)
+      const files =
+        place.type === 'datasets'
+          ? await dataFilesOf(place, context, slices)
+          : await filesOf(await ask(place, context), place, slices)
       return await resolutionOf(await chosen(files, parsed, place, context, slices), place, slices)
     },
   }
@@ -213,16 +226,18 @@ function placeOf(ref: ModelScopeRef, options: ModelScopeOptions, { env, tokens }
   const given = options.endpoint ?? variable(env, 'MODELSCOPE_ENDPOINT') ?? chinese
   const endpoint = requireEndpoint(given, 'MODELSCOPE_ENDPOINT')
   const repo = `${ref.owner}/${ref.repo}`
+  const { type = 'models' } = ref
   const revision = ref.revision ?? defaultRevision
   // The two sites are separate hubs, and the token of one must not be sent to the other.
   if (ref.site === 'ai' && !/(?:^|\.)modelscope\.ai$/.test(new URL(endpoint).hostname)) {
-    return { endpoint: international, token: null, repo, revision }
+    return { endpoint: international, token: null, type, repo, revision }
   }
   const own = options.token === undefined ? variable(env, 'MODELSCOPE_API_TOKEN') : options.token
   const token = tokens === false ? null : own
   return {
     endpoint,
     token: token === null ? null : requireToken(token, 'MODELSCOPE_API_TOKEN'),
+    type,
     repo,
     revision,
   }
@@ -235,6 +250,41 @@ async function ask(place: Place, context: ResolveContext): Promise<JsonAnswer> {
     maxBytes: maxListBytes,
     explain: (answer) => explain(answer, place),
   })
+}
+
+/** Entries of a page of the list of a dataset, which has no limit of its own for them. */
+const pageEntries = 200
+
+const maxPages = 500
+
+/** The files of a dataset, which the hub lists page by page. */
+async function dataFilesOf(place: Place, context: ResolveContext, slices: Slices): Promise<RepoFile[]> {
+  const files: RepoFile[] = []
+  for (let page = 1; page <= maxPages; page += 1) {
+    const query = new URLSearchParams({
+      Revision: place.revision,
+      Root: '/',
+      Recursive: 'True',
+      PageNumber: String(page),
+      PageSize: String(pageEntries),
+    })
+    const url = `${place.endpoint}/api/v1/datasets/${place.repo}/repo/tree?${query.toString()}`
+    const answer = await context.fetchJson(url, {
+      headers: credentials(place),
+      maxBytes: maxListBytes,
+      explain: (refused) => explain(refused, place),
+    })
+    const found = await filesOf(answer, place, slices)
+    for (const file of found) files.push(file)
+    if (entriesIn(answer) < pageEntries) return files
+  }
+  throw unusable(place.endpoint)
+}
+
+/** How many entries a page has, those included that are no files. */
+function entriesIn({ json }: JsonAnswer): number {
+  const parsed = listing().safeParse(json)
+  return parsed.success ? (parsed.data.Data?.Files?.length ?? 0) : 0
 }
 
 /** Sends the token as the hub's own tools do: older parts of the API expect the cookie, newer ones the header. */
@@ -264,7 +314,7 @@ async function filesOf({ json, url }: JsonAnswer, place: Place, slices: Slices):
 async function chosen(
   files: readonly RepoFile[],
   { path }: ModelScopeRef,
-  { endpoint, repo, revision }: Place,
+  { endpoint, type, repo, revision }: Place,
   { include, exclude }: ResolveContext,
   slices: Slices,
 ): Promise<RepoFile[]> {
@@ -278,7 +328,7 @@ async function chosen(
   const has = files.length === 0 ? 'It is empty.' : `It has ${fewOf(likely(files, path ?? ''))}.`
   throw new DownloadError(
     'NOT_FOUND',
-    `The repository ${repo} has ${what} at ${revision}. ${has} See ${endpoint}/models/${repo}/files`,
+    `The repository ${repo} has ${what} at ${revision}. ${has} See ${endpoint}/${type}/${repo}/files`,
   )
 }
 
@@ -290,13 +340,14 @@ function likely(files: readonly RepoFile[], path: string): string[] {
 }
 
 async function resolutionOf(files: readonly RepoFile[], place: Place, slices: Slices): Promise<Resolution> {
-  const { endpoint, repo, revision } = place
+  const { endpoint, type, repo, revision } = place
+  const common = type === 'datasets' ? { Source: 'SDK' } : {}
   return {
     name: repo.slice(repo.lastIndexOf('/') + 1),
     files: await slices.flatMap(files, fileUnits, ({ path, size, sha256 }) => {
       slices.spend(path.length)
-      const query = new URLSearchParams({ Revision: revision, FilePath: path })
-      const urls = [`${endpoint}/api/v1/models/${repo}/repo?${query.toString()}`]
+      const query = new URLSearchParams({ ...common, Revision: revision, FilePath: path })
+      const urls = [`${endpoint}/api/v1/${type}/${repo}/repo?${query.toString()}`]
       return [{ filename: path, urls, size, sha256, headers: credentials(place) }]
     }),
   }
@@ -304,8 +355,8 @@ async function resolutionOf(files: readonly RepoFile[], place: Place, slices: Sl
 
 function explain(answer: ApiAnswer, place: Place): DownloadError | null {
   const { status } = answer
-  const { endpoint, repo, revision, token } = place
-  const page = `${endpoint}/models/${repo}`
+  const { endpoint, type, repo, revision, token } = place
+  const page = `${endpoint}/${type}/${repo}`
   switch (status) {
     case 400:
     case 404: {
@@ -328,19 +379,19 @@ function explain(answer: ApiAnswer, place: Place): DownloadError | null {
  * repository.
  */
 function failureOf(code: number, place: Place): DownloadError {
-  const { repo, revision, endpoint } = place
+  const { type, repo, revision, endpoint } = place
   if (code === 10010101004 || code === 401 || code === 403) return denied(place)
   if (code === 10010205001 || code === 404) {
     return new DownloadError('NOT_FOUND', `ModelScope has no repository ${repo} with a revision ${revision}.`)
   }
-  const message = `ModelScope did not list the files of ${repo} (error code ${String(code)}); see ${endpoint}/models/${repo}`
+  const message = `ModelScope did not list the files of ${repo} (error code ${String(code)}); see ${endpoint}/${type}/${repo}`
   return new DownloadError('HTTP_ERROR', message)
 }
 
-function denied({ endpoint, repo, token }: Place, status?: number): DownloadError {
+function denied({ endpoint, type, repo, token }: Place, status?: number): DownloadError {
   const message =
     token === null
       ? `Access to ${repo} requires a token: get one at ${endpoint}/my/myaccesstoken and set MODELSCOPE_API_TOKEN.`
-      : `MODELSCOPE_API_TOKEN gives no access to ${repo}: ask for access at ${endpoint}/models/${repo}, or renew the token at ${endpoint}/my/myaccesstoken.`
+      : `MODELSCOPE_API_TOKEN gives no access to ${repo}: ask for access at ${endpoint}/${type}/${repo}, or renew the token at ${endpoint}/my/myaccesstoken.`
   return new DownloadError('ACCESS_DENIED', message, status === undefined ? {} : { status })
 }

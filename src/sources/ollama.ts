@@ -47,20 +47,40 @@ const host = /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?
 
 const thisMachine = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
 
-/** Whether a text has the scheme `ollama:`, even if it is malformed. */
+/** Pages of a model: `/library/name:tag` and `/user/name:tag`, and what is below them. */
+const link = /^https?:\/\/(?:www\.)?ollama\.(?:com|ai)\/([^/?#]+)\/([^/?#]+)/i
+
+/** First segments of pages and files that are no models. */
+const sitePages = new Set(
+  'api assets blog cloud connect docs download downloads install models public search settings signin signup static v1 v2'.split(
+    ' ',
+  ),
+)
+
+/** The ref for a link to a page of Ollama's library; null for any other text. */
+function refOfLink(text: string): string | null {
+  const [, owner = '', name = ''] = link.exec(text) ?? []
+  if (owner === '' || sitePages.has(owner.toLowerCase())) return null
+  const [model = '', tag = 'latest', ...more] = name.replace(/%3A/i, ':').split(':')
+  const isModel = more.length === 0 && [owner, model, tag].every((one) => part.test(one))
+  return isModel ? `ollama:${owner}/${model}:${tag}` : null
+}
+
+/** Whether a text has the scheme `ollama:`, even if it is malformed, or is a link to a page of Ollama's library. */
 export function isOllamaRef(ref: string): boolean {
-  return prefix.test(ref)
+  return prefix.test(ref) || refOfLink(ref) !== null
 }
 
 /**
  * Parses `ollama:[[host/]namespace/]name[:tag][@sha256:digest][?layers=all]`. The namespace defaults to
  * `library` and the tag to `latest`. The first part is a host if it contains a dot or a colon, is
- * `localhost`, or is followed by two more parts. A host may be preceded by `http://` or `https://`.
+ * `localhost`, or is followed by two more parts. A host may be preceded by `http://` or `https://`. A link to a page of
+ * Ollama's library stands for its model.
  *
  * @throws DownloadError `INVALID_URL`.
  */
 export function parseOllamaRef(ref: string): OllamaRef {
-  const [path = '', query, ...more] = ref.replace(prefix, '').split('?')
+  const [path = '', query, ...more] = (refOfLink(ref) ?? ref).replace(prefix, '').split('?')
   if (more.length > 0 || (query !== undefined && query !== 'layers=all')) {
     throw badRef('The only allowed query is ?layers=all.', example)
   }
@@ -144,7 +164,7 @@ interface Session {
 }
 
 /**
- * Creates the source for `ollama:` refs, which stand for the model in a manifest or, with `?layers=all`, for
+ * Creates the source for `ollama:` refs and links to the pages of Ollama's library, which stand for the model in a manifest or, with `?layers=all`, for
  * everything in it. It has no credentials; if a registry requires a token, an anonymous one is requested.
  */
 export function ollama(): Source {

@@ -103,6 +103,28 @@ describe('ModelScope', () => {
     expect(server.asked[0]?.headers).toMatchObject(headers)
   })
 
+  it('tells the files of a dataset, page by page', async () => {
+    const entries = Array.from({ length: 201 }, (_, n) => ({
+      Path: `d/${String(n)}.json`,
+      Type: 'blob',
+      Size: n,
+    }))
+    const { server, resolving } = await against(({ path }) => {
+      const page = Number(new URL(path, 'http://a').searchParams.get('PageNumber'))
+      return list(entries.slice((page - 1) * 200, page * 200))
+    }, 'ms:datasets/a/b@v2')
+    const found = await resolving
+    expect(found).toHaveLength(201)
+    expect(found[200]?.urls).toEqual([
+      `${server.origin}/api/v1/datasets/a/b/repo?Source=SDK&Revision=v2&FilePath=d%2F200.json`,
+    ])
+    expect(server.asked.map(({ path }) => path.split('?')[0])).toEqual(
+      Array(2).fill('/api/v1/datasets/a/b/repo/tree'),
+    )
+    const absent = await against({ status: 404 }, 'ms:datasets/a/b')
+    expect((await failureOf(absent.resolving)).message).toContain('/datasets/a/b')
+  })
+
   it('sends the token nowhere else', async () => {
     const other = await startApi(() => list(files))
     const { server, resolving } = await against(

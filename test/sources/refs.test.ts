@@ -107,7 +107,7 @@ describe('refs of ModelScope', () => {
   })
 
   it.each([
-    'https://modelscope.cn/datasets/a/b',
+    'https://modelscope.cn/studios/a/b',
     'https://modelscope.cn/',
     'https://evil.example/models/a/b',
     'https://modelscope.cn.evil.example/models/a/b',
@@ -115,6 +115,51 @@ describe('refs of ModelScope', () => {
     'hf:a/b',
   ])('are not %s', (ref) => {
     expect(isModelScopeRef(ref)).toBe(false)
+  })
+})
+
+describe('datasets of ModelScope', () => {
+  it.each([
+    ['ms:datasets/o/d', null, null],
+    ['ms:datasets/o/d/a/b.json@v1', 'a/b.json', 'v1'],
+    ['https://modelscope.cn/datasets/o/d/files', null, null],
+    ['https://www.modelscope.cn/datasets/o/d/resolve/master/a/b.json', 'a/b.json', 'master'],
+    ['https://modelscope.cn/api/v1/datasets/o/d/repo?Source=SDK&FilePath=a%2Fb.json', 'a/b.json', null],
+  ])('%s', (ref, path, revision) => {
+    expect(isModelScopeRef(ref)).toBe(true)
+    expect(parseModelScopeRef(ref)).toMatchObject({ type: 'datasets', owner: 'o', repo: 'd', path, revision })
+  })
+
+  it('need more than the word: this is a model', () => {
+    expect(parseModelScopeRef('ms:datasets/d')).toMatchObject({ owner: 'datasets', repo: 'd' })
+    expect(parseModelScopeRef('ms:datasets/d')).not.toHaveProperty('type')
+  })
+})
+
+describe("links to Ollama's library", () => {
+  it.each([
+    ['https://ollama.com/library/llama3.2', 'library/llama3.2', 'latest'],
+    ['https://ollama.com/library/llama3.2:3b-instruct-q8_0', 'library/llama3.2', '3b-instruct-q8_0'],
+    ['http://www.ollama.com/library/llama3.2%3A3b?x=y#z', 'library/llama3.2', '3b'],
+    ['https://ollama.com/library/llama3.2/tags', 'library/llama3.2', 'latest'],
+    ['https://ollama.com/library/llama3.2:3b/blobs/dde5aa3fc5ff', 'library/llama3.2', '3b'],
+    ['https://ollama.com/someone/model:v1', 'someone/model', 'v1'],
+  ])('%s', (ref, repository, reference) => {
+    expect(isOllamaRef(ref)).toBe(true)
+    const origin = 'https://registry.ollama.ai'
+    expect(parseOllamaRef(ref)).toEqual({ origin, repository, reference, layers: 'model' })
+  })
+
+  it.each([
+    'https://ollama.com/download/Ollama-darwin.zip',
+    'https://ollama.com/public/ollama.png',
+    'https://ollama.com/install.sh',
+    'https://ollama.com/library',
+    'https://ollama.com.evil.example/library/llama3.2',
+    'https://evil.example/ollama.com/library/llama3.2',
+    'https://ollama.com/library/a:b:c',
+  ])('%s is an ordinary URL', (url) => {
+    expect(isOllamaRef(url)).toBe(false)
   })
 })
 
