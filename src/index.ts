@@ -87,6 +87,8 @@ export { azure, type AzureOptions } from './sources/storage/azure.js'
 
 export { googleStorage, type GoogleStorageOptions } from './sources/storage/gcs.js'
 
+export type { MirrorOptions } from './sources/storage/mirror.js'
+
 export { s3, type S3Credentials, type S3Options } from './sources/storage/s3.js'
 
 export type {

@@ -21,7 +21,10 @@ import type { DownloadRecord } from './record.js'
 import { xetSpecOf } from './xet.js'
 
 /** Where a file comes from, what it must match, and where it is stored. */
-export type Destination = Pick<TransferSpec, 'url' | 'urls' | 'headers' | 'directory' | 'xet'> &
+export type Destination = Pick<
+  TransferSpec,
+  'url' | 'urls' | 'headers' | 'otherHeaders' | 'directory' | 'xet'
+> &
   Expected &
   Placement & { filename: string }
 
@@ -63,6 +66,7 @@ export function destinationOf(
   return {
     ...addressOf(file, record.headers),
     urls: [...file.urls, ...record.urls],
+    ...(file.otherHeaders === undefined ? {} : { otherHeaders: otherHeadersOf(file.otherHeaders) }),
     ...expectedOf(record, file),
     xet: xetSpecOf(file, record.xet),
     directory: dirname(target),
@@ -88,6 +92,12 @@ export function expectedOf(
     ],
     size: size ?? file.size ?? null,
   }
+}
+
+function otherHeadersOf(
+  given: NonNullable<ResolvedFile['otherHeaders']>,
+): Record<string, Record<string, string>> {
+  return Object.fromEntries(Object.entries(given).map(([origin, headers]) => [origin, { ...headers }]))
 }
 
 /**

@@ -236,10 +236,11 @@ function fileOf(file: VersionFile, version: Version, place: Place): ResolvedFile
   if (url === null || url.origin !== new URL(place.endpoint).origin) throw unusable(place.endpoint)
   const hash = (algorithm: string, digits: number) => hexIn(hashes?.[algorithm], digits)
   const sha256 = hash('SHA256', 64)
-  const digests = [
-    ['blake3', hash('BLAKE3', 64)],
-    ['crc32', hash('CRC32', 8)],
-  ].flatMap(([algorithm, hex]) => (hex === null ? [] : [`${String(algorithm)}:${String(hex)}`]))
+  const stated = [
+    { algorithm: 'blake3', value: hash('BLAKE3', 64) },
+    { algorithm: 'crc32', value: hash('CRC32', 8) },
+  ] as const
+  const digests = stated.flatMap(({ algorithm, value }) => (value === null ? [] : [{ algorithm, value }]))
   return {
     filename: name,
     urls: [url.href],

@@ -28,6 +28,8 @@ import type {
   Source,
   XetFile,
 } from './source.js'
+import { type MirrorOptions, requireMirror, withMirror } from './storage/mirror.js'
+import { s3 } from './storage/s3.js'
 import { requireEndpoint, requireToken, urlOf, variable } from './support.js'
 
 /** Options for {@link huggingFace}. */
@@ -40,6 +42,12 @@ export interface HuggingFaceOptions {
    * origin only.
    */
   token?: string | null
+  /**
+   * An object store that files are fetched from first; the hub still says which files there are, and what is not in the
+   * store comes from the hub. Default: `HF_MIRROR`, which is the `ref` of one on S3; else none. It is not used for
+   * remote callers, unless they may use this host's tokens.
+   */
+  mirror?: MirrorOptions | null
 }
 
 const officialHosts = new Set(['huggingface.co', 'www.huggingface.co', 'hf.co'])
@@ -82,6 +90,7 @@ interface Hub {
  * new DownloadManager({ sources: [huggingFace({ endpoint: 'https://hub.example.com' })] })
  */
 export function huggingFace(options: HuggingFaceOptions = {}): Source {
+  if (options.mirror !== undefined && options.mirror !== null) requireMirror(options.mirror)
   return {
     name: 'huggingface',
     layouts: ['hf-cache'],
@@ -118,12 +127,21 @@ export function huggingFace(options: HuggingFaceOptions = {}): Source {
       const hubRef = read(ref, options)
       const hub = await hubOf(hubRef, options, context)
       try {
-        return await resolveRef(hub, hubRef, context)
+        const resolution = await resolveRef(hub, hubRef, context)
+        const mirror = mirrorOf(options, context)
+        if (mirror === null) return resolution
+        return { ...resolution, files: await withMirror(resolution.files, mirror, context) }
       } catch (error) {
         throw withRemedy(error, hub)
       }
     },
   }
+}
+
+function mirrorOf({ mirror }: HuggingFaceOptions, { env }: ResolveContext): MirrorOptions | null {
+  if (mirror !== undefined) return mirror
+  const ref = variable(env, 'HF_MIRROR')
+  return ref === null ? null : requireMirror({ store: s3(), ref })
 }
 
 function read(ref: string, options: HuggingFaceOptions): HubRef {
