@@ -24,7 +24,19 @@ const groups: [english: string, chinese: string, pages: string[]][] = [
   [
     'Sources',
     '来源',
-    ['sources/huggingface', 'sources/modelscope', 'sources/github', 'sources/registries', 'sources/own'],
+    [
+      'sources/huggingface',
+      'sources/modelscope',
+      'sources/github',
+      'sources/registries',
+      'sources/civitai',
+      'sources/kaggle',
+      'sources/s3',
+      'sources/azure',
+      'sources/google-storage',
+      'sources/local-files',
+      'sources/own',
+    ],
   ],
   [
     'Servers and pages',

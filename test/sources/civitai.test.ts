@@ -62,7 +62,10 @@ describe('Civitai', () => {
         urls: [`${server.origin}/api/download/models/128078`],
         size: content.size,
         sha256: content.sha256(),
-        digests: [`blake3:${'ab'.repeat(32)}`, 'crc32:1d6f1c8a'],
+        digests: [
+          { algorithm: 'blake3', value: 'ab'.repeat(32) },
+          { algorithm: 'crc32', value: '1d6f1c8a' },
+        ],
         revision: '128078',
         headers: { authorization: `Bearer ${token}` },
       },
