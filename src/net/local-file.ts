@@ -8,6 +8,9 @@ import { type BigIntStats, constants, open } from '../disk/fs.js'
 import { DownloadError } from '../errors.js'
 import { bugIn, type Exchange, type ExchangeListener, type ExchangeRequest } from './exchange.js'
 
+/** Windows has no such flag, whatever the types say. */
+const nonBlocking = (constants as Partial<typeof constants>).O_NONBLOCK ?? 0
+
 /** How much is read at once, in bytes. */
 const readBytes = 512 * 1024
 
@@ -80,13 +83,13 @@ class LocalExchange implements Exchange {
 
   async run(request: ExchangeRequest, allowed: boolean): Promise<void> {
     try {
-      if (this.#over) return
+      if (this.#isOver()) return
       if (!allowed)
         throw new DownloadError('SSRF_BLOCKED', 'Files of this machine are not for remote callers.')
       await this.#read(request)
-      if (!this.#over) this.#listener.onEnd()
+      if (!this.#isOver()) this.#listener.onEnd()
     } catch (error) {
-      if (!this.#over) this.#listener.onError(localError(error))
+      if (!this.#isOver()) this.#listener.onError(localError(error))
     } finally {
       this.#over = true
     }
@@ -94,31 +97,34 @@ class LocalExchange implements Exchange {
 
   async #read({ url, headers, method = 'GET' }: ExchangeRequest): Promise<void> {
     // A FIFO without a writer must not be waited for.
-    const file = await open(fileURLToPath(url), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+    const file = await open(fileURLToPath(url), constants.O_RDONLY | nonBlocking)
     try {
       const stats = await file.stat({ bigint: true })
       if (!stats.isFile()) throw new DownloadError('TARGET_NOT_REGULAR', 'The source is not a regular file.')
       const answer = localAnswer(headers, Number(stats.size), localEtag(stats))
-      if (this.#over) return
+      if (this.#isOver()) return
       this.#listener.onSent()
       this.#tell(() => this.#listener.onHead({ status: answer.status, headers: answer.headers }))
       if (method === 'HEAD') return
       const buffer = Buffer.allocUnsafe(Math.min(readBytes, Math.max(1, answer.end - answer.start)))
-      for (let at = answer.start; at < answer.end && !this.#over;) {
+      for (let at = answer.start; at < answer.end && !this.#isOver();) {
         await this.#untilResumed()
-        if (this.#over) return
+        if (this.#isOver()) return
         const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, answer.end - at), at)
-        if (bytesRead === 0) {
-          throw new DownloadError('SOURCE_CHANGED', 'The source became shorter while it was read.', {
-            retryable: true,
-          })
-        }
+        if (bytesRead === 0) throw changed()
         at += bytesRead
-        if (!this.#over) this.#tell(() => this.#listener.onData(buffer.subarray(0, bytesRead)))
+        if (!this.#isOver()) this.#tell(() => this.#listener.onData(buffer.subarray(0, bytesRead)))
       }
+      if (!this.#isOver() && localEtag(await file.stat({ bigint: true })) !== localEtag(stats))
+        throw changed()
     } finally {
       await file.close()
     }
+  }
+
+  /** Asked again after each wait and each call of the listener. */
+  #isOver(): boolean {
+    return this.#over
   }
 
   /** A bug of the listener must not look like a failure of the disk. */
@@ -128,13 +134,17 @@ class LocalExchange implements Exchange {
   }
 
   async #untilResumed(): Promise<void> {
-    while (this.#paused && !this.#over) {
+    while (this.#paused && !this.#isOver()) {
       await new Promise<void>((resolve) => {
         this.#resume = resolve
       })
     }
     this.#resume = null
   }
+}
+
+function changed(): DownloadError {
+  return new DownloadError('SOURCE_CHANGED', 'The source was changed while it was read.', { retryable: true })
 }
 
 /** The error of reading a source, which is none of the disk that is written to. */

@@ -233,7 +233,7 @@ function fileOf(file: VersionFile, version: Version, place: Place): ResolvedFile
   if (name === '' || !fileName.test(name)) throw unusable(place.endpoint)
   const url = urlOf(downloadUrl)
   // The token must only go to the site itself, whatever URL its API returns.
-  if (url === null || url.origin !== new URL(place.endpoint).origin) throw unusable(place.endpoint)
+  if (url?.origin !== new URL(place.endpoint).origin) throw unusable(place.endpoint)
   const hash = (algorithm: string, digits: number) => hexIn(hashes?.[algorithm], digits)
   const sha256 = hash('SHA256', 64)
   const stated = [
@@ -247,7 +247,7 @@ function fileOf(file: VersionFile, version: Version, place: Place): ResolvedFile
     size: sizeIn(sizeKB),
     ...(sha256 === null ? {} : { sha256 }),
     ...(digests.length === 0 ? {} : { digests }),
-    revision: `${String(version.id)}`,
+    revision: String(version.id),
     headers: credentials(place),
   }
 }

@@ -171,7 +171,7 @@ describe('identify', () => {
     expect(failure(() => identify('mine:x', broken)).code).toBe('INVALID_URL')
   })
 
-  it.each(['C:\\x', 'host:8080/x', 'plain text', 'owner/repo', '', 'ftp://host/a', 'mine:x', 'file:///a'])(
+  it.each(['C:\\x', 'host:8080/x', 'plain text', 'owner/repo', '', 'ftp://host/a', 'mine:x', 'file:a'])(
     '%j is neither a URL nor a ref that a source knows',
     (text) => {
       expect(failure(() => identify(text, builtIn)).code).toBe('INVALID_URL')
@@ -179,6 +179,12 @@ describe('identify', () => {
       expect(isRef(text, builtIn)).toBe(true)
     },
   )
+
+  it('knows files of this machine, but not for remote callers', () => {
+    const remote = { allowPrivateNetwork: true, allowedHosts: [] }
+    expect(identify('file:///m/a.gguf', builtIn)).toMatchObject({ kind: 'ref', filename: 'a.gguf' })
+    expect(failure(() => identify('file:///m/a.gguf', builtIn, remote)).code).toBe('INVALID_URL')
+  })
 
   it('refuses userinfo in the URL of a remote caller only', () => {
     const remote = { allowPrivateNetwork: false, allowedHosts: [] }
