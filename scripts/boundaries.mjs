@@ -82,6 +82,7 @@ const pure = new Set(
     'layouts/hf-usage.ts',
     'manager/space/ledger.ts',
     'manager/space/victims.ts',
+    'manager/upstream/compare.ts',
     'net/address-policy.ts',
     'net/content-range.ts',
     'net/direct/plain-head.ts',

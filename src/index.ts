@@ -59,7 +59,14 @@ export type { StoredFile, StoredMember, StoredState, VerifyStatus } from './file
 export type { VerifiedFile, VerifyProgress, VerifyReport } from './files/verify.js'
 export type { VerifyOptions } from './manager/stored-files.js'
 
-export type { InspectOptions, LookOptions, SearchOptions } from './manager/upstream/upstream.js'
+export type {
+  InspectOptions,
+  LookOptions,
+  OutdatedOptions,
+  SearchOptions,
+} from './manager/upstream/upstream.js'
+export type { UpstreamCheck } from './manager/upstream/check.js'
+export type { UpstreamChange } from './manager/upstream/compare.js'
 export type { Quantisation } from './inspect/contents.js'
 export type { InspectedFile, InspectedModel, Inspection, ModelHeader } from './inspect/inspect.js'
 

@@ -77,6 +77,8 @@ export class GroupEntry implements GroupFile {
   readonly expected: string | null
   /** See {@link GroupFileRecord}. */
   readonly revision: string | undefined
+  /** Git's id of the content, if the source states that instead. */
+  readonly gitOid: string | null
   state: DownloadState
   downloaded: number
   /** Size and digest of the file when it was last found valid. */
@@ -95,6 +97,7 @@ export class GroupEntry implements GroupFile {
     this.size = init.size ?? null
     this.expected = init.sha256 ?? null
     this.revision = init.revision
+    this.gitOid = init.gitOid ?? null
     this.stamp = init.stamp ?? null
     this.fetched = init.fetched ?? false
     this.stale = init.stale ?? false
@@ -136,12 +139,13 @@ export class GroupEntry implements GroupFile {
   }
 
   toRecord(): GroupFileRecord {
-    const { filename: path, size, expected, revision, stamp, downloaded, failure, blob } = this
+    const { filename: path, size, expected, revision, gitOid, stamp, downloaded, failure, blob } = this
     return {
       path,
       ...(size === null ? {} : { size }),
       ...(expected === null ? {} : { sha256: expected }),
       ...(revision === undefined ? {} : { revision }),
+      ...(gitOid === null ? {} : { gitOid }),
       ...(this.isDone ? { done: true } : downloaded === 0 ? {} : { downloaded }),
       ...(stamp === null ? {} : { stamp }),
       ...(this.fetched ? { fetched: true } : {}),

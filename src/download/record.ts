@@ -45,6 +45,11 @@ const groupFile = z.object({
   sha256: hex256.optional(),
   /** Revision of this file alone; set if the source has one for each file, as object stores do. */
   revision: z.string().min(1).optional(),
+  /** Git's id of the content, if the source states no SHA-256. */
+  gitOid: z
+    .string()
+    .regex(/^[0-9a-f]{40}$/)
+    .optional(),
   /** The file exists under its name, complete and valid; it matches its stamp if there is one. */
   done: z.literal(true).optional(),
   stamp: fileStampSchema.optional(),
@@ -167,6 +172,8 @@ export const downloadRecordSchema = z.object({
   /** What the source said about the only file of a ref when it was last complete. */
   sourceSha256: hex256.optional(),
   revision: z.string().optional(),
+  /** What the server said of the version that was fetched from a plain URL, to notice a newer one. */
+  validator: z.object({ etag: z.string().nullable(), lastModified: z.string().nullable() }).optional(),
   stamp: fileStampSchema.nullable(),
   /** Globs that select among the files of a ref. */
   include: z.array(z.string()).default([]),

@@ -156,6 +156,14 @@ export interface TransferResult {
   adoptedFrom: string | null
   /** Stamp to recognize the file later without hashing it; null if its digest is unknown. */
   stamp: FileStamp | null
+  /** What the server said of this version, to notice a newer one. Missing if nothing was fetched, or from several servers. */
+  validator?: Validator
+}
+
+/** Entity tag and `Last-Modified` as they were sent, quotes and `W/` included; null if there was none. */
+export interface Validator {
+  etag: string | null
+  lastModified: string | null
 }
 
 /** How a transfer is asked to stop: `pause` and `close` keep the bytes, `cancel` deletes them. */

@@ -189,8 +189,8 @@ type HashExisting = (path: string, size: number, algorithms: readonly DigestAlgo
 /**
  * Checks whether an existing file is the requested one (transfer rule 11).
  *
- * With digests the file is hashed, unless its stamp has not changed since it was last verified. With only a size, the size
- * is compared. With neither, the file is accepted without a check.
+ * With digests the file is hashed, unless its stamp has not changed since it was last verified. With only Git's id of it,
+ * that is computed. With only a size, the size is compared. With none of them, the file is accepted without a check.
  */
 export async function checkExisting(
   target: Target,
@@ -203,6 +203,15 @@ export async function checkExisting(
   if (spec.size !== null && size !== spec.size) return { kind: 'wrong' }
   const known = spec.known !== null && isSame(existing, spec.known) ? spec.known : null
   const checks = checksOf({ ...spec, gitOid: null })
+  const { gitOid = null } = spec
+  // In a cache, the id is the name of the file already.
+  if (checks.length === 0 && gitOid !== null && (spec.cache ?? null) === null) {
+    if ((await gitBlobIdOf(target.paths.target, size)) !== gitOid) return { kind: 'wrong' }
+    const sha256 = known?.sha256 ?? (await hash(target.paths.target, size, usualAlgorithms)).sha256 ?? null
+    if (sha256 === null) return { kind: 'wrong' }
+    const verification = { algorithm: 'git', value: gitOid, from: 'source' } as const
+    return { kind: 'right', size, sha256, verification, stamp: stampOf(existing, sha256, verification) }
+  }
   if (checks.length === 0) {
     // What a caller said once is nothing that this one says; but what the server said of the file still holds.
     const verification = known?.verification?.from === 'server' ? known.verification : null
@@ -299,7 +308,7 @@ export async function hashFile(
 }
 
 /** Computes Git's ID of a file. */
-async function hashGitBlob(path: string, size: number): Promise<string> {
+export async function gitBlobIdOf(path: string, size: number): Promise<string> {
   const fd = await openNoFollow(path, readOnly)
   try {
     return await gitBlobOid(async (position, length) => {
@@ -488,7 +497,7 @@ export async function findFile(
   const blob = sha256 ?? gitOid
   if (cache !== null && blob !== null && target.existing === null) {
     const wanted = { sha256: blob, size, filename: cache.path, repository: null }
-    const how = { hash: sha256 === null ? hashGitBlob : hash, share: true }
+    const how = { hash: sha256 === null ? gitBlobIdOf : hash, share: true }
     const own = await adoptFile({ ...init, ...how, wanted, caches: inSnapshot(cache) })
     if (own !== null) return right(own.stats, sha256 ?? (await hash(target.paths.target, own.stats.size)))
   }

@@ -17,7 +17,7 @@ import { RetryBudget } from './fetch/retry-budget.js'
 import { algorithmsOf, checksOf, givenDigests, isDecided } from './hash/expected.js'
 import type { FileHash } from './hash/hasher.js'
 import { MirrorTrust } from './mirror-trust.js'
-import type { Identity } from './part/identity.js'
+import { type Identity, validatorOf } from './part/identity.js'
 import type { Leftover } from './part/journal.js'
 import { Lease } from './part/lease.js'
 import type { PartInit } from './part/part-init.js'
@@ -358,6 +358,7 @@ export class Transfer {
       fetchedBytes: this.#fetchedBytes,
       adoptedFrom: null,
       stamp: stampOf({ size, ...stat }, sha256, verification),
+      ...validatorOf(spec, part.identity),
     }
   }
 

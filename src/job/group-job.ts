@@ -179,7 +179,8 @@ export class GroupJob implements Job {
         // The ref is written only when all files are complete.
         cache: cache === null ? null : { ...cache, ref: null },
         connections,
-        force: record.force || entry.stale,
+        // By its id in git, the transfer finds out itself whether the file that is there is the right one.
+        force: record.force || (entry.stale && entry.gitOid === null),
         known: entry.stamp,
         share: record.id,
       },

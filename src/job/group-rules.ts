@@ -209,16 +209,17 @@ export function commonRevision(files: readonly ResolvedFile[]): string | null {
 
 /**
  * Merges the recorded state with what the source lists now. A complete file is kept only if it has the same
- * revision or the same digest: files of two revisions are never mixed.
+ * revision, the same digest or the same id in git: files of two revisions are never mixed.
  */
 export function merge(planned: readonly PlacedFile[], known: GroupRecord | null): Merged {
   const revision = commonRevision(planned.map(({ file }) => file))
   const byPath = new Map(known?.files.map((file) => [file.path, file]))
   const outdated: GroupFileRecord[] = []
   const files = planned.map(({ path, file }) => {
-    const { size, sha256 } = file
-    const own = revision === null ? file.revision : undefined
-    const fresh: GroupFileInit = { path, size, sha256, ...(own === undefined ? {} : { revision: own }) }
+    const { size, sha256, gitOid } = file
+    const id = sha256 === undefined && gitOid !== undefined ? { gitOid } : {}
+    const own = revision === null && file.revision !== undefined ? { revision: file.revision } : {}
+    const fresh: GroupFileInit = { path, size, sha256, ...id, ...own }
     const old = byPath.get(path)
     byPath.delete(path)
     // Without a digest, only the revision can tell whether an existing file is a different one.
@@ -236,8 +237,13 @@ export function merge(planned: readonly PlacedFile[], known: GroupRecord | null)
 }
 
 /** Whether a recorded file is still the one that the source lists. */
-function isSame(old: GroupFileRecord, { size, sha256 }: ResolvedFile, sameRevision: boolean): boolean {
+function isSame(
+  old: GroupFileRecord,
+  { size, sha256, gitOid }: ResolvedFile,
+  sameRevision: boolean,
+): boolean {
   if (old.sha256 !== undefined && sha256 !== undefined) return old.sha256 === sha256
+  if (old.gitOid !== undefined && gitOid !== undefined) return old.gitOid === gitOid
   const sameSize = old.size === undefined || size === undefined || old.size === size
   return sameSize && sameRevision
 }

@@ -37,7 +37,16 @@ export function jobEventOf(event: PublicTransferEvent, filename: string | null =
   }
 }
 
-function patchOf({ filename, size, sha256, verification, stamp }: TransferResult) {
-  const verified = verification !== null
-  return { filename, named: true, downloaded: size, total: size, resultSha256: sha256, verified, stamp }
+function patchOf({ filename, size, sha256, verification, stamp, validator }: TransferResult) {
+  const result = {
+    filename,
+    named: true,
+    downloaded: size,
+    total: size,
+    resultSha256: sha256,
+    verified: verification !== null,
+    stamp,
+  }
+  // Of a file that was there already, the server has said nothing now.
+  return validator === undefined ? result : { ...result, validator }
 }

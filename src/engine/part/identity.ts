@@ -60,6 +60,14 @@ export function compareIdentity(
   return 'unsure'
 }
 
+/** What tells a version apart from a newer one; nothing if several servers have sent it, or if they say nothing. */
+export function validatorOf(
+  { urls = [] }: { urls?: readonly string[] },
+  { etag, lastModified }: Identity,
+): { validator?: { etag: string | null; lastModified: string | null } } {
+  return urls.length > 0 || (etag ?? lastModified) === null ? {} : { validator: { etag, lastModified } }
+}
+
 /** Whether two responses describe the same version, as far as they say. */
 export function isSameVersion(one: Identity, other: Identity): boolean {
   return one.total === other.total && (one.etag === other.etag || one.lastModified === other.lastModified)

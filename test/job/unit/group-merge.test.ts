@@ -59,6 +59,32 @@ describe('a group that is asked for again', () => {
     expect(merged.outdated.map(({ path }) => path)).toEqual(['other', 'unknown', 'gone'])
   })
 
+  it('keeps what has the same id in git, whatever its revision, and remembers the id', () => {
+    const oid = (sign: string) => sign.repeat(40)
+    const stamp = stampOf(digest('d'))
+    const merged = merge(
+      placed([
+        file('same', { size: 1, gitOid: oid('a'), revision: 'r2' }),
+        file('other', { size: 1, gitOid: oid('b'), revision: 'r2' }),
+        file('before', { size: 1, gitOid: oid('c'), revision: 'r2' }),
+        file('lfs', { size: 1, gitOid: oid('d'), sha256: digest('e'), revision: 'r2' }),
+      ]),
+      known('r1', [
+        { path: 'same', size: 1, gitOid: oid('a'), done: true, stamp },
+        { path: 'other', size: 1, gitOid: oid('e'), done: true, stamp },
+        // A record of an earlier version of this package.
+        { path: 'before', size: 1, done: true, stamp },
+        { path: 'lfs', size: 1, gitOid: oid('d'), done: true, stamp },
+      ]),
+    )
+    expect(merged.files.map(({ path, gitOid, done, stale }) => [path, gitOid, done, stale])).toEqual([
+      ['same', oid('a'), true, undefined],
+      ['other', oid('b'), undefined, true],
+      ['before', oid('c'), undefined, true],
+      ['lfs', undefined, true, undefined],
+    ])
+  })
+
   it('remembers that what lies there is of another revision until it is replaced', () => {
     const again = merge(placed([file('a', { revision: 'r2' })]), known('r2', [{ path: 'a', stale: true }]))
     expect(again.files).toEqual([expect.objectContaining({ path: 'a', stale: true })])

@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest'
+import {
+  compareFiles,
+  compareVersion,
+  type KnownFile,
+  type KnownFiles,
+} from '../../../src/manager/upstream/compare.js'
+import fc from '../../support/properties.js'
+
+const file = (filename: string, about: Partial<KnownFile> = {}): KnownFile => ({
+  filename,
+  size: 1,
+  sha256: null,
+  gitOid: null,
+  ...about,
+})
+const at = (revision: string | null, ...files: KnownFile[]): KnownFiles => ({ revision, files })
+const a = { sha256: 'a'.repeat(64) }
+const b = { sha256: 'b'.repeat(64) }
+
+describe('what was downloaded and what the source has', () => {
+  it.each<[string, KnownFiles, KnownFiles, string]>([
+    ['the same revision', at('r1', file('x')), at('r1', file('x')), 'current revision'],
+    [
+      'another revision with the same digests',
+      at('r1', file('x', a)),
+      at('r2', file('x', a)),
+      'current digest',
+    ],
+    [
+      'another revision with the same ids in git',
+      at('r1', file('x', { gitOid: '1' })),
+      at('r2', file('x', { gitOid: '1' })),
+      'current digest',
+    ],
+    ['another digest', at('r1', file('x', a)), at('r2', file('x', b)), 'outdated digest changed x'],
+    [
+      'another id in git',
+      at('r1', file('x', { gitOid: '1' })),
+      at('r2', file('x', { gitOid: '2' })),
+      'outdated digest changed x',
+    ],
+    ['another size', at(null, file('x')), at(null, file('x', { size: 2 })), 'outdated size changed x'],
+    ['only another revision', at('r1', file('x')), at('r2', file('x')), 'unknown null'],
+    ['neither revisions nor digests', at(null, file('x')), at(null, file('x')), 'unknown null'],
+    [
+      'files that came and went',
+      at('r1', file('x', a), file('old', a)),
+      at('r2', file('new', b), file('x', a)),
+      'outdated digest added new removed old',
+    ],
+    [
+      'a single file under another name',
+      at('r1', file('mine.gguf', a)),
+      at('r2', file('x.gguf', a)),
+      'current digest',
+    ],
+    [
+      'a digest of another kind only',
+      at('r1', file('x', a)),
+      at('r2', file('x', { gitOid: '1' })),
+      'unknown null',
+    ],
+  ])('%s', (_, known, listed, expected) => {
+    const { status, by, changes } = compareFiles(known, listed)
+    const shown = changes.flatMap(({ change, filename }) => [change, filename])
+    expect([status, String(by), ...shown].join(' ')).toBe(expected)
+  })
+
+  it('are current exactly if nothing differs, wherever all digests are known', () => {
+    const names = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd'), { minLength: 2 })
+    const digests = fc.constantFrom(a, b)
+    const some = names.chain((list) => fc.tuple(...list.map((name) => digests.map((one) => file(name, one)))))
+    fc.assert(
+      fc.property(some, some, (known, listed) => {
+        const { status, changes } = compareFiles(at('r1', ...known), at('r2', ...listed))
+        const text = (files: KnownFile[]) =>
+          files.map(({ filename, sha256 }) => `${filename} ${sha256 ?? ''}`).sort()
+        const isSame = JSON.stringify(text(known)) === JSON.stringify(text(listed))
+        expect(status).toBe(isSame ? 'current' : 'outdated')
+        expect(changes.length === 0).toBe(isSame)
+      }),
+    )
+  })
+})
+
+describe('a file of a plain URL and what its server says', () => {
+  const says = (etag: string | null, lastModified: string | null = null, size: number | null = 5) => ({
+    etag,
+    lastModified,
+    size,
+  })
+  it.each<[string, ReturnType<typeof says> | null, ReturnType<typeof says>, string]>([
+    ['the same tag', says('"1"'), says('"1"'), 'current validator'],
+    ['the same tag, which is weak now', says('"1"'), says('W/"1"'), 'current validator'],
+    ['another tag', says('"1"'), says('"2"'), 'outdated validator'],
+    [
+      'another tag, though the time is the same',
+      says('"1"', 'now'),
+      says('"2"', 'now'),
+      'outdated validator',
+    ],
+    ['the same time', says(null, 'now'), says('"2"', 'now'), 'current validator'],
+    ['another time', says(null, 'then'), says(null, 'now'), 'outdated validator'],
+    ['another size', says('"1"'), says('"1"', null, 6), 'outdated size'],
+    ['no size any more', says('"1"'), says('"1"', null, null), 'current validator'],
+    ['nothing but the size', says(null), says('"1"'), 'unknown null'],
+    ['nothing', null, says(null, null, null), 'unknown null'],
+  ])('%s', (_, known, now, expected) => {
+    const { status, by } = compareVersion({ validator: known, size: known?.size ?? null }, now, 'x')
+    expect(`${status} ${String(by)}`).toBe(expected)
+  })
+})
