@@ -8,6 +8,7 @@ import type { PreloadCommandOptions } from './preload.js'
 import type { SecretOptions } from './secrets/options.js'
 import type { ServeOptions } from './serve-settings.js'
 import type { CommandHelp, SharedHelp } from './texts.js'
+import { type UpstreamHelp, upstreamHelp } from './upstream/chinese-help.js'
 
 /** Parts of the help that all commands share. */
 export const sharedHelp: SharedHelp = {
@@ -47,8 +48,10 @@ export const commandHelp: {
   readonly preload: CommandHelp<Omit<PreloadCommandOptions, 'ownDirectory'>>
   readonly serve: CommandHelp<Omit<ServeOptions, 'ownDirectory'>>
   readonly completion: CommandHelp<object>
-} & FileHelp = {
+} & FileHelp &
+  UpstreamHelp = {
   ...fileHelp(network),
+  ...upstreamHelp(network),
   get: {
     summary: '下载文件',
     description: '下载一个或多个网址。文件完整并通过校验后，才会使用最终的文件名。',

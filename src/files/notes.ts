@@ -24,6 +24,8 @@ export interface FileNote {
   stamp: FileStamp
   /** When it was downloaded; ISO 8601 in UTC. */
   at: string
+  /** What the server said of this version, see `DownloadRecord.validator`. Missing if it said nothing. */
+  validator?: { etag: string | null; lastModified: string | null } | undefined
 }
 
 const noteSchema = z
@@ -33,8 +35,9 @@ const noteSchema = z
     url: z.string().min(1),
     stamp: fileStampSchema,
     at: z.string(),
+    validator: z.object({ etag: z.string().nullable(), lastModified: z.string().nullable() }).optional(),
   })
-  .transform(({ path, url, stamp, at }): FileNote => ({ path, url, stamp, at }))
+  .transform(({ version: _version, ...note }): FileNote => note)
 
 /** Far more than a note needs. */
 const maxNoteBytes = 64 * 1024
@@ -63,10 +66,13 @@ export function notesFolder(): string | null {
  * @returns none for files in a Hugging Face cache, which has names that tell as much.
  */
 export function notesOf(record: DownloadRecord, path: string): FileNote[] {
-  const { state, layout, group, stamp, finishedAt } = record
+  const { state, layout, group, stamp, finishedAt, validator } = record
   if (state !== 'completed' || layout !== 'flat') return []
   const common = { url: redactedOrigin(record.url), at: finishedAt ?? record.createdAt }
-  if (group === null) return stamp === null ? [] : [{ ...common, path, stamp }]
+  if (group === null)
+    return stamp === null
+      ? []
+      : [{ ...common, path, stamp, ...(validator === undefined ? {} : { validator }) }]
   return group.files.flatMap((file) =>
     file.done === true && file.stamp !== undefined
       ? [{ ...common, path: join(path, ...file.path.split('/')), stamp: file.stamp }]

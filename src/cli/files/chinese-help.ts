@@ -43,8 +43,8 @@ export function fileHelp(network: Readonly<Record<keyof NetworkOptions, string>>
       options: { ...network, directory, files: '同时列出各组中的文件', include, exclude, json },
       after: `
 不给出模型名称时，列出文件夹中的文件：服务和此命令下载的文件、未完成的下载，
-以及其他文件。属于一组的文件合为一项。给出模型名称时，列出其来源中的文件，
-不下载。
+以及其他文件。属于一组的文件合为一项。给出模型名称时，列出其来源中的文件，以及
+GGUF 和 safetensors 模型文件头中的信息，此外不下载任何内容。
 
 示例：
   model-downloader ls

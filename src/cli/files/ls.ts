@@ -1,11 +1,13 @@
 import type { StoredFile } from '../../files/stored.js'
-import { displayName } from '../../sources/identify.js'
+import { inspectRef } from '../../inspect/inspect.js'
+import { displayName, identify } from '../../sources/identify.js'
 import { sourceRegistry } from '../../sources/resolver.js'
 import { formatBytes } from '../../util/format.js'
-import { exitCodes } from '../checks/usage.js'
+import { asUsageError, exitCodes } from '../checks/usage.js'
 import { jsonLine, plain } from '../format.js'
 import { listFolder, printNote, openFolder, requireFolder } from './folder.js'
-import { askSource, type SourceFile, type SourceOptions } from './sources.js'
+import { lookProblems, lookText, modelJson } from '../upstream/look.js'
+import { globsOf, openResolver, type SourceFile, type SourceOptions } from './sources.js'
 import { percentText, formatTable, formatTime } from './table.js'
 import { fileTexts } from './texts.js'
 
@@ -118,15 +120,30 @@ function sizeText({ state, size, total }: Pick<StoredFile, 'state' | 'size' | 't
 // ---- At a source
 
 async function listSource(ref: string, options: ListOptions): Promise<number> {
-  const { source, revision, files } = await askSource(ref, options, false)
-  if (options.json === true) {
-    for (const file of files) process.stdout.write(jsonLine({ type: 'file', ref, source, revision, ...file }))
+  const resolver = openResolver(options)
+  try {
+    asUsageError(() => identify(ref, resolver))
+    const request = { remote: null, signal: new AbortController().signal, ...globsOf(options) }
+    const found = await inspectRef(ref, resolver, request)
+    const { source, revision, models } = found
+    const files = found.files.map(({ filename, ...file }) => ({ path: filename, ...file }))
+    if (options.json === true) {
+      for (const file of files)
+        process.stdout.write(jsonLine({ type: 'file', ref, source, revision, ...file }))
+      for (const model of models) process.stdout.write(jsonLine(modelJson(ref, model)))
+      return exitCodes.done
+    }
+    process.stdout.write(sourceTable(files, terminalWidth()) + lookText(found, terminalWidth()))
+    for (const problem of lookProblems(found)) printNote(problem)
+    printNote(fileTexts().sourceTotal(files.length, formatBytes(sizeOf(files))))
     return exitCodes.done
+  } finally {
+    await resolver.close()
   }
-  process.stdout.write(sourceTable(files, terminalWidth()))
-  const total = files.reduce((sum, { size }) => sum + (size ?? 0), 0)
-  printNote(fileTexts().sourceTotal(files.length, formatBytes(total)))
-  return exitCodes.done
+}
+
+function sizeOf(files: readonly Pick<SourceFile, 'size'>[]): number {
+  return files.reduce((sum, { size }) => sum + (size ?? 0), 0)
 }
 
 /** The table of files at a source. */

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { addText, parseSha256, wholeNumber } from '../arguments.js'
 import { helpBelow } from '../localize.js'
 import { addNetworkOptions } from '../network.js'
+import { addUpstreamCommands, type UpstreamCommand } from '../upstream/program.js'
 import type { CacheListOptions, CachePruneOptions, CacheRemoveOptions } from './cache.js'
 import type { InfoOptions } from './info.js'
 import type { ListOptions } from './ls.js'
@@ -17,12 +18,13 @@ export type FileCommand =
   | { name: 'cache ls'; options: CacheListOptions }
   | { name: 'cache rm'; targets: string[]; options: CacheRemoveOptions }
   | { name: 'cache prune'; options: CachePruneOptions }
+  | UpstreamCommand
 
 const lsHelp = `
 Without a ref, the files in the folder are listed: those of servers and of this
 command, unfinished downloads, and all others. A group of files that belong
-together is one entry. With a ref, what its source has is listed; nothing is
-downloaded.
+together is one entry. With a ref, what its source has is listed, with what the
+headers of GGUF and safetensors models say; nothing else is downloaded.
 
 Examples:
   model-downloader ls
@@ -176,6 +178,7 @@ export function addFileCommands(program: Command, run: (command: FileCommand) =>
       run({ name: 'info', ref, options: { ...options, ownDirectory: isGiven(command) } }),
     )
 
+  addUpstreamCommands(program, directoryOption, run)
   addCacheCommands(program, run)
 }
 

@@ -26,5 +26,9 @@ export async function runFileCommand(command: FileCommand): Promise<number> {
       return await cacheRm(command.targets, command.options)
     case 'cache prune':
       return await cachePrune(command.options)
+    default: {
+      const { runUpstreamCommand } = await import('../upstream/run.js')
+      return await runUpstreamCommand(command)
+    }
   }
 }

@@ -37,6 +37,19 @@ export interface SourceFile {
   gitOid: string | null
 }
 
+/** Opens what asks sources, with the options about the network. Close it in the end. */
+export function openResolver(options: NetworkOptions): Resolver {
+  const { tuning, proxy, ca, offline } = networkSettings(options)
+  return new Resolver({
+    sources: sourceRegistry(),
+    tuning: { ...defaultTuning, ...tuning },
+    proxy: proxy ?? true,
+    ca: ca === undefined ? undefined : [ca].flat(),
+    offline,
+    clock: systemClock,
+  })
+}
+
 /**
  * Asks for the files of a ref, or of a plain URL.
  *
@@ -49,17 +62,8 @@ export async function askSource(
   options: SourceOptions,
   withDescription: boolean,
 ): Promise<SourceContent> {
-  const sources = sourceRegistry()
-  const identified = asUsageError(() => identify(text, sources))
-  const { tuning, proxy, ca, offline } = networkSettings(options)
-  const resolver = new Resolver({
-    sources,
-    tuning: { ...defaultTuning, ...tuning },
-    proxy: proxy ?? true,
-    ca: ca === undefined ? undefined : [ca].flat(),
-    offline,
-    clock: systemClock,
-  })
+  const resolver = openResolver(options)
+  const identified = asUsageError(() => identify(text, resolver))
   const request = { remote: null, signal: new AbortController().signal, ...globsOf(options) }
   try {
     if (resolver.isOffline(text)) throw offlineError('The network must not be used.')
@@ -90,7 +94,8 @@ export async function askSource(
   }
 }
 
-function globsOf({ include, exclude }: SourceOptions): Pick<SourceOptions, 'include' | 'exclude'> {
+/** The globs among the options. */
+export function globsOf({ include, exclude }: SourceOptions): Pick<SourceOptions, 'include' | 'exclude'> {
   return {
     ...(include === undefined ? {} : { include }),
     ...(exclude === undefined ? {} : { exclude }),
