@@ -108,9 +108,12 @@ const pure = new Set(
 
 /** The rooms that run in browsers, and everything in the rest of `src` that they may import. */
 const browserRooms = new Map([
-  ['elements/', ['live/', 'client/', 'http/schemas.ts', 'http/disk-schemas.ts', 'errors.ts']],
-  ['live/', ['client/', 'http/schemas.ts', 'http/disk-schemas.ts', 'errors.ts']],
-  ['client/', ['http/schemas.ts', 'http/disk-schemas.ts', 'errors.ts']],
+  [
+    'elements/',
+    ['live/', 'client/', 'http/schemas.ts', 'http/disk-schemas.ts', 'http/upstream/schemas.ts', 'errors.ts'],
+  ],
+  ['live/', ['client/', 'http/schemas.ts', 'http/disk-schemas.ts', 'http/upstream/schemas.ts', 'errors.ts']],
+  ['client/', ['http/schemas.ts', 'http/disk-schemas.ts', 'http/upstream/schemas.ts', 'errors.ts']],
 ])
 
 /** Adapters that bring the client into a framework of pages: a hook is nothing without its framework's run time. */

@@ -21,6 +21,7 @@ import type {
   WireStoredFile,
   WireVerifyProgress,
 } from '../http/disk-schemas.js'
+import type { SearchResult, WireInspection } from '../http/upstream/schemas.js'
 import {
   allDownloads,
   type DownloadLog,
@@ -34,6 +35,9 @@ import { type CallOptions, type ClientOptions, createHttp } from './http.js'
 
 /** How long a check may take by default, in milliseconds. */
 const dayMs = 24 * 60 * 60 * 1000
+
+/** How long a source may take to answer a server, in milliseconds. */
+const lookMs = 60_000
 
 /** Which downloads to list. */
 export interface ListQuery {
@@ -59,6 +63,16 @@ export interface FilesQuery {
   limit?: number | undefined
   /** `next_cursor` of the previous page. */
   cursor?: string | undefined
+}
+
+/** Where, and for what, a server searches. */
+export interface SearchQuery {
+  /** Hugging Face or ModelScope. Default: `hf`. */
+  source?: 'hf' | 'ms' | undefined
+  /** Only models with GGUF files. Default: false. */
+  gguf?: boolean | undefined
+  /** Maximum number of models, 1 to 100. Default: 20. */
+  limit?: number | undefined
 }
 
 /** Options to start a preload. */
@@ -218,6 +232,20 @@ export interface Client {
    */
   pin(url: string, options?: CallOptions & { pinned?: boolean }): Promise<PinResult>
   /**
+   * What a URL or ref stands for, before anything is downloaded: its files with sizes and digests, quantisations, and what the
+   * headers of GGUF and safetensors models say.
+   *
+   * @throws DownloadError `INVALID_URL`, `SSRF_BLOCKED`, `NOT_FOUND` (also from an older server), `QUEUE_FULL`; the errors of
+   * its source.
+   */
+  inspect(url: string, options?: CallOptions): Promise<WireInspection>
+  /**
+   * Searches the models of a hub, the most popular ones first. The `ref` of a model can be downloaded.
+   *
+   * @throws DownloadError `INVALID_OPTIONS`, `QUEUE_FULL`; the errors of the hub; `NOT_FOUND` from an older server.
+   */
+  search(text: string, query?: SearchQuery, options?: CallOptions): Promise<SearchResult>
+  /**
    * The permissions of this caller, so that a page offers only what the server allows.
    *
    * @throws DownloadError `ACCESS_DENIED` when the caller is not authenticated; `NOT_FOUND` from an older server.
@@ -350,6 +378,10 @@ export function createClient(options: ClientOptions): Client {
     pin: (url, { pinned, ...options } = {}) => post('/api/models/pin', { url, pinned }, options),
     verify: ({ names } = {}, { timeoutMs = dayMs, signal } = {}) =>
       http.json('/api/models/verify', { method: 'POST', body: { names }, timeoutMs, signal }),
+    inspect: (url, { signal } = {}) =>
+      http.json(`/api/models/inspect${query({ url })}`, { signal, timeoutMs: lookMs }),
+    search: (text, wanted = {}, { signal } = {}) =>
+      http.json(`/api/models/search${query({ text, ...wanted })}`, { signal, timeoutMs: lookMs }),
     permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),
     disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
     modelsStatus: ({ locale, signal } = {}) =>
@@ -377,8 +409,9 @@ export function createClient(options: ClientOptions): Client {
 }
 
 /** A query string of the values that are defined. */
-type Values = (ListQuery | FilesQuery) & {
+type Values = (ListQuery | FilesQuery | SearchQuery) & {
   url?: string
+  text?: string
   delete_file?: boolean
   with_path?: boolean
   with_log?: boolean

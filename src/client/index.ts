@@ -6,6 +6,7 @@ export {
   type ListQuery,
   type PreloadOptions,
   type QueueSettings,
+  type SearchQuery,
 } from './client.js'
 
 export type { CallOptions, ClientOptions } from './http.js'
@@ -43,3 +44,4 @@ export type {
   WireStoredFile,
   WireVerifyProgress,
 } from '../http/disk-schemas.js'
+export type { SearchResult, WireFoundModel, WireInspection } from '../http/upstream/schemas.js'

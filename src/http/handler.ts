@@ -41,6 +41,7 @@ import { components, type Route, type RouteCall, type Services } from './route.j
 import { dashboardPath, routes, routesByPath } from './routes.js'
 import { type CountedReader, SseChannel } from './sse.js'
 import { StoredFileLists, VerifyQueue } from './stored-files.js'
+import { Lookups } from './upstream/lookups.js'
 
 export type { Action, Authorize, AuthorizeContext, Permission, RequestContext } from './access.js'
 
@@ -189,6 +190,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     admission: new Admission(manager, checked.maxQueued),
     storedFiles: new StoredFileLists(manager),
     verifications: new VerifyQueue(),
+    lookups: new Lookups(),
     downloadLogs: new RecentLogs(manager, clock),
     downloadEvents: inEachLanguage(
       (one, counted) => new SseChannel(downloadEvents(manager, { locale: one, command }), { counted }, clock),

@@ -12,6 +12,8 @@ import * as diskSchemas from './disk-schemas.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
 import type { StoredFileLists, VerifyQueue } from './stored-files.js'
+import type { Lookups } from './upstream/lookups.js'
+import * as upstreamSchemas from './upstream/schemas.js'
 
 // ---- Schemas by the names that the OpenAPI document and the routes use.
 
@@ -41,6 +43,10 @@ export const components = {
   VerifyProgress: diskSchemas.verifyProgress,
   PinRequest: diskSchemas.pinRequest,
   PinResult: diskSchemas.pinResult,
+  Inspection: upstreamSchemas.inspection,
+  InspectedModel: upstreamSchemas.inspectedModel,
+  SearchResult: upstreamSchemas.searchResult,
+  FoundModel: upstreamSchemas.foundModel,
   ModelsStatus: schemas.modelsStatus,
   PreloadRequest: schemas.preloadRequest,
   PreloadStarted: schemas.preloadStarted,
@@ -62,6 +68,7 @@ export interface Services {
   /** Lists of the files on disk. */
   storedFiles: StoredFileLists
   verifications: VerifyQueue
+  lookups: Lookups
   /** What has happened to each download lately. */
   downloadLogs: RecentLogs
   /** One channel per language. */

@@ -6,6 +6,7 @@ import { preloadRoutes } from './preload-routes.js'
 import { queueRoutes } from './queue-routes.js'
 import { type Route, route } from './route.js'
 import type { Permissions } from './schemas.js'
+import { upstreamRoutes } from './upstream/routes.js'
 
 // ---- Permissions of the caller, so that a page can hide actions that would be refused.
 
@@ -66,6 +67,7 @@ export const dashboardPath = '/api/models/ui'
 export const routes: readonly Route[] = [
   ...downloadRoutes,
   ...fileRoutes,
+  ...upstreamRoutes,
   ...queueRoutes,
   route({
     method: 'GET',

@@ -70,6 +70,16 @@ describe('asks as the contract says', () => {
       (client) => client.modelsStatus({ locale: 'zh-CN' }),
       { path: paths.models, language: 'zh-CN' },
     ],
+    [
+      'inspect',
+      (client) => client.inspect('hf:a/b'),
+      { path: '/api/models/inspect', search: { url: 'hf:a/b' } },
+    ],
+    [
+      'search',
+      (client) => client.search('a b', { source: 'ms', gguf: true, limit: 5 }),
+      { path: '/api/models/search', search: { text: 'a b', source: 'ms', gguf: 'true', limit: '5' } },
+    ],
     ['preload.status', (client) => client.preload.status(), { path: paths.preload }],
     [
       'preload.start',
@@ -96,6 +106,7 @@ describe('asks as the contract says', () => {
     const answer = { success: true, download, downloads: {}, extra: 1 }
     const server = await startServer({})
     for (const path of Object.values(paths)) server.answers[path] = json(answer)
+    for (const path of ['inspect', 'search']) server.answers[`/api/models/${path}`] = json(answer)
     for (const path of ['start', 'cancel']) server.answers[`/api/v1/models/preload/${path}`] = json(answer)
     for (const verb of ['pause', 'resume', 'cancel', 'retry'])
       server.answers[`${paths.download}/${verb}`] = json(answer)

@@ -1,17 +1,22 @@
 /** What a real run answers, held against the schemas that the client and the OpenAPI document are made of. */
 import { expect, it } from 'vitest'
-import { Catalog, Preloader } from '../../src/index.js'
+import { Catalog, huggingFace, Preloader } from '../../src/index.js'
 import { components } from '../../src/http/route.js'
 import { createHandler } from '../../src/http/handler.js'
 import type { ComponentName } from '../../src/http/route.js'
 import { routes } from '../../src/http/routes.js'
 import { KiB, MiB } from '../faults/harness.js'
-import { randomContent } from '../support/content.js'
+import { randomContent, textContent } from '../support/content.js'
+import { ggufModel, llamaMetadata } from '../support/gguf.js'
+import { startOrigin } from '../support/origin.js'
 import { waitFor } from '../support/wait.js'
 import { ask, byUrl, openEvents, startHttp, type Sent } from './bench.js'
 
 it('every answer of every route is what its schema says, and no more', async () => {
-  await using bench = await startHttp({ of: { concurrency: 2 } })
+  await using hub = await startOrigin()
+  hub.serve('/api/models', { content: textContent('[{"id":"a/b","downloads":1}]') })
+  const sources = [huggingFace({ endpoint: hub.origin, token: null })]
+  await using bench = await startHttp({ of: { concurrency: 2, sources } })
   const { origin, manager } = bench
   const content = randomContent(64 * KiB)
   for (const name of ['a', 'b']) origin.serve(`/${name}.bin`, { content })
@@ -23,7 +28,8 @@ it('every answer of every route is what its schema says, and no more', async () 
   ]
   const catalog = new Catalog([{ key: 'b', name: 'B', url: origin.url('/b.bin'), mode: 'llm' }])
   await using preloader = new Preloader({ manager, catalog })
-  const handler = createHandler({ manager, preloader, allowedHosts: [`127.0.0.1:${origin.port}`] })
+  const allowedHosts = [origin, hub].map(({ port }) => `127.0.0.1:${port}`)
+  const handler = createHandler({ manager, preloader, allowedHosts })
   const seen = new Set<string>()
 
   /** Asks, and holds the answer against its schema; no member may be there that it does not name. */
@@ -60,6 +66,9 @@ it('every answer of every route is what its schema says, and no more', async () 
     await check('GET', `/api/models/download/status${byUrl(url)}&with_log=true`)
     for (const name of ['pause', 'resume', 'cancel', 'retry', 'settings']) await post(`/${name}`, json(url))
   }
+  origin.serve('/model.gguf', { content: ggufModel(20_000, { metadata: llamaMetadata }) })
+  await check('GET', `/api/models/inspect${byUrl(origin.url('/model.gguf'))}`)
+  await check('GET', '/api/models/search?text=anything&gguf=true')
   await check('GET', '/api/models/queue')
   await check('POST', '/api/models/queue', { json: {} })
   await check('GET', '/api/models/openapi.json')

@@ -1,0 +1,100 @@
+/** Zod schemas and types of what tells about sources; see ../schemas.ts. */
+import * as z from 'zod'
+import { downloadErrorCodes } from '../../errors.js'
+import { byteCount as bytes, hexDigest, succeeded as success } from '../wire-fields.js'
+
+/** Query of `GET /api/models/inspect`. */
+export const inspectQuery = z.object({
+  url: z.string().min(1).max(16_384).describe('URL or ref.'),
+})
+
+const modelHeader = z.object({
+  architecture: z.string().nullable(),
+  name: z.string().nullable(),
+  parameters: bytes.nullable().describe('Numbers in all tensors of all files.'),
+  context_length: bytes.nullable().describe('Longest context in tokens.'),
+  quantisation: z.string().nullable().describe('Of safetensors, the type of most numbers, such as BF16.'),
+  tensors: bytes.nullable(),
+  chat_template: z.boolean().nullable().describe('Whether there is a chat template.'),
+})
+
+/** A model of `GET /api/models/inspect`. */
+export const inspectedModel = z.object({
+  filename: z.string().describe('Its first file.'),
+  format: z.enum(['gguf', 'safetensors']),
+  files: bytes.describe('Number of its files.'),
+  size: bytes.nullable(),
+  header: modelHeader.nullable().describe('What its header says; null if it was not read.'),
+  error: z.string().nullable().describe('Human-readable reason why the header could not be read completely.'),
+  code: z.enum(downloadErrorCodes).nullable().describe('Stable error code.'),
+})
+
+/** Response of `GET /api/models/inspect`. */
+export const inspection = z.object({
+  success,
+  url: z.string(),
+  source: z.string().nullable().describe('Name of the source; null for a plain URL.'),
+  name: z.string().nullable().describe('Name of the repository or model.'),
+  revision: z.string().nullable().describe('Revision that the ref stands for now, such as a commit.'),
+  page: z.string().nullable().describe('Web page for people.'),
+  license: z.string().nullable(),
+  gated: z.boolean().nullable().describe('Whether its terms must be accepted.'),
+  file_count: bytes,
+  total_bytes: bytes.nullable(),
+  files: z
+    .array(
+      z.object({
+        filename: z.string(),
+        size: bytes.nullable(),
+        sha256: hexDigest.nullable(),
+        git_oid: z.string().nullable().describe('Git object ID, if the source states it.'),
+        quantisation: z.string().nullable().describe('That the name of a GGUF file states.'),
+      }),
+    )
+    .describe('At most 1,000 of them.'),
+  quantisations: z
+    .array(z.object({ name: z.string(), files: bytes, size: bytes.nullable() }))
+    .describe('Of the GGUF files, the smallest first.'),
+  models: z.array(inspectedModel).describe('At most 1,000 of them.'),
+})
+
+/** See {@link inspection}. */
+export type WireInspection = z.infer<typeof inspection>
+
+/** Query of `GET /api/models/search`. */
+export const searchQuery = z.object({
+  text: z.string().trim().min(1).max(200).describe('Words to search for.'),
+  source: z.enum(['hf', 'ms']).optional().describe('Hugging Face or ModelScope. Default: hf.'),
+  gguf: z.stringbool().optional().describe('Only models with GGUF files. Default: false.'),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('Maximum number of models. Default: 20.'),
+})
+
+/** A model of `GET /api/models/search`. */
+export const foundModel = z.object({
+  ref: z.string().describe('It can be downloaded by this.'),
+  name: z.string(),
+  downloads: bytes.nullable(),
+  likes: bytes.nullable(),
+  updated_at: z.string().nullable().describe('ISO 8601 in UTC.'),
+  license: z.string().nullable(),
+  task: z.string().nullable().describe('What it is for, such as `text-generation`.'),
+  gated: z.boolean().nullable().describe('Whether its terms must be accepted.'),
+})
+
+/** See {@link foundModel}. */
+export type WireFoundModel = z.infer<typeof foundModel>
+
+/** Response of `GET /api/models/search`. */
+export const searchResult = z.object({
+  success,
+  models: z.array(foundModel).describe('The most popular ones first.'),
+})
+
+/** See {@link searchResult}. */
+export type SearchResult = z.infer<typeof searchResult>
