@@ -27,7 +27,7 @@ const english = {
   no: 'no',
   gated: 'gated',
   nothingFound: (text: string) => `No model was found for ${text}.`,
-  nothingOutdated: (count: number) =>
+  nothingOutdated: (count: number): string =>
     count === 0 ? 'There are no finished downloads to compare.' : 'Everything is up to date.',
   notDownloaded: (name: string) => `${name}: nothing that was downloaded by it is in the folder`,
   status: {
