@@ -18,15 +18,18 @@ export function lookText({ models, quantisations }: Inspection, width: number | 
   const { columns, quantisations: title, yes, no } = upstreamTexts()
   const read = models.filter(({ header, error }) => header !== null || error !== null)
   const text = (value: string | null | undefined) => plain(value ?? '?')
-  const rows = read.map(({ filename, header }) => [
-    plain(filename),
-    text(header?.architecture),
-    header?.parameters == null ? '?' : shortCount(header.parameters),
-    text(header?.contextLength?.toString()),
-    text(header?.quantisation),
-    text(header?.tensors?.toString()),
-    header?.chatTemplate == null ? '?' : header.chatTemplate ? yes : no,
-  ])
+  const rows = read.map(({ filename, header }) => {
+    const { parameters = null, chatTemplate = null } = header ?? {}
+    return [
+      plain(filename),
+      text(header?.architecture),
+      parameters === null ? '?' : shortCount(parameters),
+      text(header?.contextLength?.toString()),
+      text(header?.quantisation),
+      text(header?.tensors?.toString()),
+      chatTemplate === null ? '?' : chatTemplate ? yes : no,
+    ]
+  })
   const table = formatTable(
     [
       { title: columns.model, shrinks: true },
