@@ -26,7 +26,7 @@ import {
 const announceMs = 2_000
 
 /** The `lang` that applies to an element, also looked up across shadow roots; null when there is none. */
-function langOf(element: Element): string | null {
+export function langOf(element: Element): string | null {
   const found = element.closest('[lang]')
   if (found !== null) return found.getAttribute('lang')
   const root = element.getRootNode()

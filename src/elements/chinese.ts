@@ -8,6 +8,7 @@ export const chinese: Language = {
     add: '下载',
     address: '模型的网址或名称',
     addressHint: 'https://… 或 hf:用户/仓库/文件.gguf',
+    look: '先查看，或搜索',
     kind: '类型',
     emptyTitle: '还没有下载任务',
     emptyText: '在上方粘贴模型的网址，或输入名称，例如 hf:用户/仓库。',

@@ -8,6 +8,7 @@ const english = {
   address: 'Address or name of a model',
   addressHint: 'https://… or hf:owner/repository/file.gguf',
   kind: 'Kind',
+  look: 'Look first, or search',
   emptyTitle: 'No downloads yet',
   emptyText: 'Paste the address of a model above, or a name such as hf:owner/repository.',
   emptyReadOnly: 'New downloads will appear here.',

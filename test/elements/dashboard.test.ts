@@ -3,7 +3,10 @@ import { existsSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import type { CatalogModel } from '../../src/catalog/catalog.js'
 import type { Authorize } from '../../src/http/handler.js'
+import { huggingFace } from '../../src/index.js'
 import { ggufContent } from '../support/content.js'
+import { ggufModel, llamaMetadata } from '../support/gguf.js'
+import { startHub } from '../support/hub.js'
 import { chromium, describeWith } from '../support/machine.js'
 import type { Origin } from '../support/origin.js'
 import { deadline, waitFor } from '../support/wait.js'
@@ -74,6 +77,35 @@ describeWith(chromium, 'the dashboard', () => {
     expect(await input.getAttribute('aria-invalid')).toBe('true')
     expect(await input.inputValue()).toBe('ftp://example.com/x.gguf')
     await expectAccessible(page)
+  })
+
+  it('searches, shows what a model is, and downloads it from there', async () => {
+    await using hub = await startHub()
+    const tensors = [{ name: 'token_embd.weight', shape: [4096, 1000], type: 12 }]
+    const file = (size: number) => ggufModel(size, { metadata: llamaMetadata, tensors })
+    hub.add('owner/tiny-GGUF', {
+      files: { 'tiny-Q4_K_M.gguf': file(30_000), 'tiny-Q8_0.gguf': file(60_000) },
+    })
+    const sources = [huggingFace({ endpoint: hub.url, token: null })]
+    await using board = await openBoard({ of: { sources }, allowPrivateNetwork: true })
+    const { page, row } = board
+    await page.locator('model-download-add input[name=url]').fill('tiny')
+    await page.getByRole('button', { name: 'Look first, or search' }).click()
+    await page.getByRole('button', { name: 'owner/tiny-GGUF' }).click()
+    const look = page.locator('model-download-look')
+    await look.getByText('Tiny Llama').waitFor()
+    expect(await look.locator('section').innerText()).toMatch(
+      /2 files[^]*90\.0 kB[^]*llama[^]*4,096,000 parameters[^]*context 8,192[^]*1 tensors[^]*chat template/,
+    )
+    await expectAccessible(page)
+    await look.getByRole('button', { name: 'Back to the results' }).click()
+    await look.getByText('Models found for tiny').waitFor()
+    await page.getByRole('button', { name: 'owner/tiny-GGUF' }).click()
+    expect(board.backend.manager.list()).toEqual([])
+    await look.getByRole('button', { name: 'Download Q4_K_M' }).click()
+    await untilSays(row('tiny-Q4_K_M.gguf'), 'Done')
+    expect(board.backend.manager.list().map(({ url }) => url)).toEqual(['hf:owner/tiny-GGUF:Q4_K_M'])
+    expect(await look.count()).toBe(0)
   })
 
   it('asks before it cancels, and before it removes a file', async () => {

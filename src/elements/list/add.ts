@@ -15,6 +15,7 @@ export class AddElement extends LitElement {
     client: { attribute: false },
     modes: { attribute: false },
     problem: { state: true },
+    looked: { state: true },
   }
 
   declare texts: Strings
@@ -22,6 +23,8 @@ export class AddElement extends LitElement {
   declare client: Client | null
   declare modes: readonly string[]
   declare problem: { text: string; code: string } | null
+  /** What is looked at; null while nothing is. */
+  declare looked: string | null
   #isBusy = false
 
   static override styles = [
@@ -31,7 +34,7 @@ export class AddElement extends LitElement {
     css`
       .line {
         display: grid;
-        grid-template-columns: minmax(0, 1fr) auto auto;
+        grid-template-columns: minmax(0, 1fr) auto auto auto;
         gap: 0.6rem;
       }
       .error {
@@ -39,7 +42,7 @@ export class AddElement extends LitElement {
       }
       @container (max-width: 30rem) {
         .line {
-          grid-template-columns: 1fr auto;
+          grid-template-columns: 1fr auto auto;
         }
         input {
           grid-column: 1 / -1;
@@ -61,6 +64,7 @@ export class AddElement extends LitElement {
     this.client = null
     this.modes = []
     this.problem = null
+    this.looked = null
   }
 
   /** Focuses the URL input. */
@@ -87,6 +91,17 @@ export class AddElement extends LitElement {
         <select name="mode" aria-label=${texts.kind} title=${texts.kind}>
           ${this.modes.map((mode) => html`<option>${mode}</option>`)}
         </select>
+        <button
+          type="button"
+          class="square"
+          aria-label=${texts.look}
+          title=${texts.look}
+          @click=${() => {
+            void this.#look()
+          }}
+        >
+          ${icon('search')}
+        </button>
         <button type="submit" class="primary">${icon('arrow')}<span>${texts.add}</span></button>
       </div>
       ${
@@ -94,7 +109,49 @@ export class AddElement extends LitElement {
           ? nothing
           : html`<p id="problem" class="error" role="alert">${problem.text} <code>${problem.code}</code></p>`
       }
+      ${
+        this.looked === null
+          ? nothing
+          : html`<model-download-look
+              .client=${this.client}
+              .reasons=${this.reasons}
+              .text=${this.looked}
+              @look-choose=${this.#onChoose}
+              @look-close=${() => {
+                this.looked = null
+                this.focus()
+              }}
+            ></model-download-look>`
+      }
     </form>`
+  }
+
+  /** Shows what was entered before it is downloaded. Few need that, so its code is loaded when somebody does. */
+  async #look(): Promise<void> {
+    const text = this.renderRoot.querySelector('input')?.value.trim() ?? ''
+    if (text === '') {
+      this.focus()
+      return
+    }
+    this.problem = null
+    try {
+      await import('../look/look.js')
+      // The same text is asked for again, too.
+      this.looked = null
+      await this.updateComplete
+      this.looked = text
+    } catch {
+      this.problem = { text: this.texts.detailsMissing, code: 'INTERNAL' }
+    }
+  }
+
+  readonly #onChoose = (event: CustomEvent<{ url: string }>): void => {
+    const form = this.renderRoot.querySelector('form')
+    const field = this.renderRoot.querySelector('input')
+    if (form === null || field === null) return
+    field.value = event.detail.url
+    this.looked = null
+    void this.#send(form)
   }
 
   readonly #onSubmit = (event: SubmitEvent): void => {
