@@ -63,6 +63,7 @@ export interface ModelHeader {
 export interface InspectedModel {
   /** Its first file. */
   filename: string
+  /** Format of its files. */
   format: 'gguf' | 'safetensors'
   /** Number of its files. */
   files: number

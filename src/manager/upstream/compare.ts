@@ -19,6 +19,7 @@ export interface KnownFiles {
 export interface UpstreamChange {
   /** Path in the group, with slashes; of a single file, its name at the source. */
   filename: string
+  /** What has happened to it at the source. */
   change: 'added' | 'changed' | 'removed'
   /** Size at the source in bytes; null if unknown, or if it is there no more. */
   size: number | null
