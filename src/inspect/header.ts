@@ -5,7 +5,7 @@
 import { DownloadError } from '../errors.js'
 
 /** Bytes that a parser needs to go on. */
-export interface Need {
+export interface WantedBytes {
   /** Position in the file. */
   at: number
   /** It can do nothing with fewer. More are welcome, from the same position. */
@@ -13,7 +13,7 @@ export interface Need {
 }
 
 /** A parser. It is given the bytes that it asks for, or fewer at the end of the file. */
-export type Parsing<T> = Generator<Need, T, Uint8Array>
+export type Parsing<T> = Generator<WantedBytes, T, Uint8Array>
 
 /** Bounds of reading a header. */
 export interface HeaderBounds {
