@@ -47,6 +47,8 @@ function licenseOf(name: string): string {
 
 const libraries = {
   index: 'src/index.ts',
+  redis: 'src/cluster/redis/redis.ts',
+  bullmq: 'src/cluster/bullmq/bullmq.ts',
   ...entriesOf(serverAdapters),
 }
 

@@ -5,6 +5,8 @@ const names = new Map([
   ['src', 'model-downloader'],
   ['src/client', 'model-downloader/client'],
   ['src/elements/types', 'model-downloader/elements'],
+  ['src/cluster/bullmq/bullmq', 'model-downloader/bullmq'],
+  ['src/cluster/redis/redis', 'model-downloader/redis'],
   ['src/store/conformance', 'model-downloader/testing'],
 ])
 

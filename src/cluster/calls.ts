@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto'
+import type { SerializedDownloadError } from '../errors.js'
+import type { Clock, Timer } from '../util/clock.js'
+
+/** How many calls of others are remembered, so that none is done twice. */
+const maxSeen = 1_000
+
+/** What the owner of a download has answered. */
+export interface Answer {
+  error: SerializedDownloadError | null
+}
+
+/** Calls to other instances that have not been answered, and those of others that have been done here. */
+export class Calls {
+  readonly #clock: Clock
+  readonly #open = new Map<string, { timer: Timer; resolve: (answer: Answer | null) => void }>()
+  readonly #seen = new Set<string>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Opens a call. `answered` is null if there is no answer within `timeoutMs`. Never rejects. */
+  open(timeoutMs: number): { call: string; answered: Promise<Answer | null> } {
+    const call = randomUUID()
+    const answered = new Promise<Answer | null>((resolve) => {
+      const timer = this.#clock.timer(() => {
+        this.#end(call, null)
+      }, timeoutMs)
+      this.#open.set(call, { timer, resolve })
+    })
+    return { call, answered }
+  }
+
+  /** Passes an answer to its call; ignored if it is not one of ours. */
+  answer(call: string, error: SerializedDownloadError | null): void {
+    this.#end(call, { error })
+  }
+
+  /** Whether a call of another instance is heard for the first time. */
+  isNew(call: string): boolean {
+    if (this.#seen.has(call)) return false
+    this.#seen.add(call)
+    for (const oldest of this.#seen) {
+      if (this.#seen.size <= maxSeen) break
+      this.#seen.delete(oldest)
+    }
+    return true
+  }
+
+  close(): void {
+    for (const call of [...this.#open.keys()]) this.#end(call, null)
+  }
+
+  #end(call: string, answer: Answer | null): void {
+    const waiting = this.#open.get(call)
+    this.#open.delete(call)
+    waiting?.timer.cancel()
+    waiting?.resolve(answer)
+  }
+}

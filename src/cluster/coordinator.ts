@@ -1,0 +1,465 @@
+import type { Download } from '../download/download.js'
+import { isActive } from '../download/states.js'
+import type { DownloadRecord } from '../download/record.js'
+import type { TransferEngine } from '../engine/protocol.js'
+import { deserializeError, DownloadError, toDownloadError } from '../errors.js'
+import type {
+  ClusterCommand,
+  Coordinator,
+  CoordinatorHost,
+  RunCoordinator,
+  SharedStore,
+} from '../manager/cluster/coordinator.js'
+import type { Clock, Timer } from '../util/clock.js'
+import type {
+  BackendListener,
+  ClusterBackend,
+  ClusterContent,
+  ClusterEntry,
+  ClusterEvent,
+  ClusterIntent,
+  ClusterQueue,
+} from './backend.js'
+import { Calls } from './calls.js'
+import { leaseEngine } from './lease-engine.js'
+import { type Held, Leases } from './leases.js'
+import { Records } from './records.js'
+import { Replica } from './replica.js'
+import { Telling } from './telling.js'
+import { isAwayError, Turns } from './turns.js'
+
+/** Settings of a {@link ClusterCoordinator}. */
+export interface ClusterSettings {
+  backend: ClusterBackend
+  /** Null if each instance takes what it sees waiting. */
+  queue: ClusterQueue | null
+  clusterConcurrency: number | null
+  clusterMaxBytesPerSecond: number | null
+  secret: string | null
+  /** What a running download does when its lease runs out while the store is away. */
+  onStoreLost: 'stop' | 'continue'
+}
+
+const awayMessage = 'The store of the cluster cannot be reached; try again later.'
+
+/** Coordinates a manager with those of other instances, over a {@link ClusterBackend}. */
+export class ClusterCoordinator implements Coordinator {
+  readonly store: SharedStore
+  readonly runs: RunCoordinator
+  readonly #settings: ClusterSettings
+  readonly #backend: ClusterBackend
+  readonly #clock: Clock
+  readonly #replica: Replica
+  readonly #leases: Leases
+  readonly #records: Records
+  readonly #turns: Turns
+  readonly #calls: Calls
+  readonly #ended = new Set<() => void>()
+  #telling: Telling | null = null
+  #host: CoordinatorHost | null = null
+  #timer: Timer | null = null
+  #renewing: Promise<void> = Promise.resolve()
+  #isReloading = false
+  #isAway = false
+  #isClosing = false
+
+  constructor(settings: ClusterSettings, clock: Clock) {
+    this.#settings = settings
+    this.#backend = settings.backend
+    this.#clock = clock
+    this.#calls = new Calls(clock)
+    this.#replica = new Replica({
+      host: () => this.#hosted,
+      secret: settings.secret,
+      isHeld: (id) => this.#leases.has(id),
+      onHeldRemoved: (id) => {
+        const held = this.#leases.get(id)
+        if (held !== undefined) this.#leases.lose(held)
+      },
+      offers: settings.queue === null,
+      onGone: (id) => {
+        this.#turns.settle(id, 'done')
+      },
+    })
+    this.#leases = new Leases({
+      backend: this.#backend,
+      clock,
+      goesOn: settings.onStoreLost === 'continue',
+      isAway: () => this.#isAway,
+      onGranted: (entry, wasDead) => {
+        this.#onGranted(entry, wasDead)
+      },
+      onReleased: (held) => this.#onReleased(held),
+      onLost: (held) => {
+        this.#onLost(held)
+      },
+      stop: (held) => {
+        this.#stop(held)
+      },
+    })
+    this.#turns = new Turns({
+      replica: this.#replica,
+      leases: this.#leases,
+      queue: settings.queue,
+      limit: settings.clusterConcurrency,
+      host: () => this.#hosted,
+      isOpen: () => !this.#isAway && !this.#isClosing,
+      obey: (id, intent) => {
+        this.#obey(id, intent)
+      },
+      refresh: (ids) => this.#refresh(ids),
+      warn: this.#warn,
+    })
+    this.#records = new Records({
+      backend: this.#backend,
+      replica: this.#replica,
+      leases: this.#leases,
+      turns: this.#turns,
+      host: () => this.#hosted,
+      secret: settings.secret,
+      requireStore: () => {
+        this.#requireStore()
+      },
+    })
+    this.store = {
+      load: () => this.#open(),
+      insert: (download) => this.#records.insert(download),
+      save: (record) => this.#records.save(record),
+      remove: (id) => this.#records.remove(id),
+      readDocument: (name) => this.#backend.readDocument(name),
+      writeDocument: (name, value) => this.#backend.writeDocument(name, value),
+      close: () => this.#close(),
+    }
+    this.runs = {
+      hasQueue: settings.queue !== null,
+      begin: (download) => this.#turns.begin(download),
+      end: (download) => this.#turns.end(download),
+      engine: (download, engine) => this.#engineOf(download, engine),
+    }
+  }
+
+  attach(host: CoordinatorHost): void {
+    this.#host = host
+    const wake = () => {
+      for (const done of [...this.#ended]) done()
+      this.#ended.clear()
+    }
+    for (const event of ['completed', 'failed', 'canceled', 'paused', 'removed'] as const)
+      host.emitter.on(event, wake)
+    // What a run does is stored as soon as it begins something else, so that others can tell.
+    const save = ({ download }: { download: Download }) => {
+      if (this.#leases.has(download.record.id)) void host.registry.save(download)
+    }
+    host.emitter.on('started', save)
+    host.emitter.on('verifying', save)
+    host.emitter.on('progress', ({ download }) => {
+      const { id, state } = download.record
+      if (isActive(state) && this.#replica.get(id)?.record.state !== state) save({ download })
+    })
+  }
+
+  loaded(): void {
+    const { queue, clusterConcurrency } = this.#settings
+    const host = this.#hosted
+    this.#telling = new Telling({
+      backend: this.#backend,
+      clock: this.#clock,
+      host,
+      maxBytesPerSecond: this.#settings.clusterMaxBytesPerSecond,
+      running: () => this.#leases.all().flatMap(({ id }) => this.#byId(id) ?? []),
+      find: (id) => (this.#leases.has(id) ? undefined : this.#byId(id)),
+    })
+    const stepMs = Math.max(50, Math.floor(this.#backend.leaseMs / 4))
+    this.#timer = this.#clock
+      .interval(() => {
+        this.#renewing = this.#renewing.then(() => this.#tick())
+      }, stepMs)
+      .unref()
+    if (queue === null) this.#turns.offerWaiting()
+    else
+      void queue
+        .open((id, generation) => this.#turns.offer(id, generation), this.#warn, {
+          concurrency: host.concurrency,
+          clusterConcurrency,
+        })
+        .then(() => this.#turns.reconcile())
+        .catch((error: unknown) => {
+          this.#warn(`The queue of the cluster can't be used: ${toDownloadError(error).message}`)
+        })
+  }
+
+  async control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
+    const { id } = download.record
+    for (;;) {
+      this.#requireStore()
+      const lease = await this.#leases.take(id, null)
+      if (typeof lease === 'object') {
+        try {
+          await task()
+        } finally {
+          await this.#leases.leave(lease)
+        }
+        return
+      }
+      if (lease === 'gone') {
+        this.#replica.forget(id)
+        if (command.type === 'remove') return
+        throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
+      }
+      if (await this.#ask(id, command)) return
+    }
+  }
+
+  async idle(): Promise<boolean> {
+    const isBusy = ({ state }: Download) => state === 'queued' || isActive(state)
+    if (!this.#hosted.registry.list().some(isBusy)) return true
+    await new Promise<void>((resolve) => this.#ended.add(resolve))
+    return false
+  }
+
+  // ---- The store
+
+  async #open(): Promise<{ records: DownloadRecord[]; problems: string[] }> {
+    const listener: BackendListener = {
+      events: (events) => {
+        this.#onEvents(events)
+      },
+      message: (from, message) => this.#telling?.take(from, message),
+      away: (reason) => {
+        this.#onAway(reason)
+      },
+      back: () => {
+        this.#reload()
+      },
+      log: (level, message) => this.#hosted.emitter.emit('log', { level, message }),
+    }
+    await this.#backend.open(listener)
+    const { entries, problems } = await this.#backend.load()
+    for (const entry of entries) this.#replica.set(entry)
+    return { records: entries.map((entry) => this.#replica.recordOf(entry)), problems }
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true
+    this.#timer?.cancel()
+    this.#telling?.close()
+    this.#turns.close()
+    await this.#renewing
+    await this.#settings.queue?.close().catch(() => undefined)
+    for (const held of this.#leases.all()) await this.#leases.release(held)
+    this.#calls.close()
+    await this.#backend.close()
+  }
+
+  // ---- Leases
+
+  /** What the last owner has stored comes first, and whoever has lost the lease writes no more. */
+  #onGranted(entry: ClusterEntry, wasDead: boolean): void {
+    if (wasDead) this.#info(`Took over a download whose instance has died: ${entry.record.filename}.`)
+    const known = this.#replica.get(entry.record.id)
+    this.#replica.set(entry)
+    if (known === undefined || known.revision < entry.revision || wasDead)
+      this.#replica.mirror({ ...entry, owner: null })
+  }
+
+  async #onReleased({ id, isQueued }: Held): Promise<void> {
+    const entry = this.#replica.get(id)
+    if (entry === undefined) return
+    this.#replica.set({ ...entry, owner: null })
+    if (isQueued) await this.#turns.enqueue(id, entry.generation)
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#isClosing) return
+    try {
+      await this.#renew()
+      const freed = await this.#backend.reap()
+      if (freed.length > 0) await this.#turns.enqueueAll(freed)
+      if (this.#settings.queue === null) this.#turns.offerWaiting()
+    } catch (error) {
+      if (!isAwayError(error))
+        this.#warn(`The leases could not be renewed: ${toDownloadError(error).message}`)
+      this.#leases.dropExpired()
+    }
+  }
+
+  async #renew(): Promise<void> {
+    for (const [id, intent] of await this.#leases.renew()) this.#obey(id, intent)
+  }
+
+  #stop(held: Held): void {
+    const download = this.#byId(held.id)
+    if (download !== undefined) void this.#hosted.scheduler.abandon(download)
+  }
+
+  #onLost(held: Held): void {
+    const download = this.#byId(held.id)
+    if (download === undefined || this.#isClosing) return
+    this.#warn(`Another instance has taken over ${download.filename}; it goes on there.`)
+    void this.#hosted.scheduler.abandon(download).then(() => this.#refresh([held.id]))
+  }
+
+  // ---- Runs
+
+  #engineOf(download: Download, engine: TransferEngine): TransferEngine {
+    const held = this.#leases.get(download.record.id) ?? null
+    return leaseEngine(engine, {
+      lease: held,
+      clock: this.#clock,
+      confirm: () => (held === null ? Promise.resolve(false) : this.#confirm(held)),
+      onLost: () => {
+        // Without the store nobody can tell; the lease may still be the last one when it is back.
+        if (held !== null && !this.#isAway && held.validUntil > this.#clock.now()) this.#leases.lose(held)
+        else if (held !== null) this.#stop(held)
+      },
+    })
+  }
+
+  async #confirm(held: Held): Promise<boolean> {
+    try {
+      return !held.isLost && (await this.#backend.confirm(held))
+    } catch {
+      return this.#settings.onStoreLost === 'continue'
+    }
+  }
+
+  // ---- Commands of and for other instances
+
+  /** Has the owner of a download do something. False if it has not answered and may be dead. */
+  async #ask(id: string, command: ClusterCommand): Promise<boolean> {
+    const { call, answered } = this.#calls.open(this.#backend.leaseMs * 1.5)
+    const shown = command.type === 'download' ? { ...command, options: plain(command.options) } : command
+    if (!(await this.#backend.send(id, { call, command: shown }))) return false
+    const answer = await answered
+    if (answer === null) return false
+    if (answer.error !== null) throw deserializeError(answer.error)
+    return true
+  }
+
+  /** Does what a caller of another instance wants of a download that this one runs. */
+  #obey(id: string, { call, command }: ClusterIntent): void {
+    const download = this.#byId(id)
+    if (download === undefined || !this.#calls.isNew(call)) return
+    this.#hosted
+      .execute(download.url, command)
+      .then(
+        () => null,
+        (error: unknown) => toDownloadError(error).toJSON(),
+      )
+      .then((error) => this.#backend.answer(id, call, error))
+      .catch(() => undefined)
+  }
+
+  // ---- The replica
+
+  #onEvents(events: readonly ClusterEvent[]): void {
+    for (const event of events) {
+      switch (event.type) {
+        case 'changed':
+          if (event.entry === null) this.#replica.forget(event.id)
+          else this.#replica.apply(event.entry)
+          break
+        case 'freed':
+          this.#turns.onFreed()
+          break
+        case 'intent':
+          if (this.#leases.has(event.id)) this.#obey(event.id, event.intent)
+          break
+        case 'answer':
+          this.#calls.answer(event.call, event.error)
+          break
+        case 'document':
+          this.#hosted.emitter.emit('log', { level: 'debug', message: `document ${event.name}` })
+      }
+    }
+  }
+
+  async #refresh(ids: readonly string[]): Promise<void> {
+    try {
+      for (const [id, entry] of await this.#backend.read(ids)) {
+        if (entry === null) this.#replica.forget(id)
+        else this.#replica.replace(entry)
+      }
+    } catch {
+      // Once the store is back, everything is loaded again.
+    }
+  }
+
+  // ---- When the store is away
+
+  #onAway(reason: string): void {
+    if (this.#isAway || this.#isClosing) return
+    this.#isAway = true
+    this.#warn(`The store of the cluster can't be reached (${reason}). Running downloads go on for now.`)
+  }
+
+  /** Loads everything again, one load at a time. */
+  #reload(): void {
+    if (this.#isReloading) return
+    this.#isReloading = true
+    void this.#loadAgain()
+      .catch((error: unknown) => {
+        this.#warn(`The records of the cluster could not be loaded: ${toDownloadError(error).message}`)
+      })
+      .finally(() => (this.#isReloading = false))
+  }
+
+  async #loadAgain(): Promise<void> {
+    let content: ClusterContent = await this.#backend.load()
+    if (content.hasLost) {
+      const there = new Set(content.entries.map(({ record: { id } }) => id))
+      const lost = this.#replica.all().filter(({ record: { id } }) => !there.has(id))
+      this.#warn(`The store of the cluster has lost data; ${lost.length} records are stored again.`)
+      await this.#backend.restore(
+        lost.map((entry) => {
+          const download = this.#byId(entry.record.id)
+          const targets = download === undefined ? [] : this.#hosted.registry.targetsOf(download)
+          return { entry, targets, holds: this.#leases.has(entry.record.id) }
+        }),
+      )
+      content = await this.#backend.load()
+    }
+    if (this.#isAway) this.#info('The store of the cluster can be reached again.')
+    this.#isAway = false
+    await this.#renew()
+    this.#replica.reload(content.entries)
+    for (const held of this.#leases.all()) {
+      const download = this.#byId(held.id)
+      if (held.isDirty && download !== undefined) await this.#hosted.registry.save(download)
+      if (held.users <= 0) await this.#leases.release(held)
+    }
+    await this.#turns.reconcile()
+    if (this.#settings.queue === null) this.#turns.offerWaiting()
+  }
+
+  #requireStore(): void {
+    if (this.#isAway)
+      throw new DownloadError('STORE_ERROR', awayMessage, { retryable: true, retryAfterMs: 5_000 })
+  }
+
+  // ---- Helpers
+
+  #byId(id: string): Download | undefined {
+    return this.#replica.find(id)
+  }
+
+  #info(message: string): void {
+    this.#hosted.emitter.emit('log', { level: 'info', message })
+  }
+
+  readonly #warn = (message: string): void => {
+    this.#hosted.emitter.emit('log', { level: 'warn', message })
+  }
+
+  get #hosted(): CoordinatorHost {
+    if (this.#host === null) throw new Error('The coordinator has no manager.')
+    return this.#host
+  }
+}
+
+/** Options of a download that can be sent to another instance. */
+function plain<T extends { signal?: AbortSignal | undefined }>(options: T): Omit<T, 'signal'> {
+  const copy = { ...options }
+  delete copy.signal
+  return copy
+}

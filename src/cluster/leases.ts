@@ -1,0 +1,171 @@
+import type { Clock } from '../util/clock.js'
+import type { ClusterBackend, ClusterEntry, ClusterIntent } from './backend.js'
+import { renewTransfers, type TransferLease } from './lease-engine.js'
+
+/** A lease that this instance holds. */
+export interface Held extends TransferLease {
+  readonly id: string
+  /** How many calls and runs need it. */
+  users: number
+  /** Whether it has been lost. */
+  isLost: boolean
+  /** Whether the record could not be saved. */
+  isDirty: boolean
+  /** Whether a job must be added for the download when the lease ends. */
+  isQueued: boolean
+}
+
+/** Why a lease can't be had; see `Began`. */
+export type Refused = 'owned' | 'full' | 'gone'
+
+/** Settings of {@link Leases}, and what follows from what happens to them. */
+export interface LeasesInit {
+  backend: ClusterBackend
+  clock: Clock
+  /** Whether running downloads go on while the store is away. */
+  goesOn: boolean
+  isAway: () => boolean
+  /** Called before a lease that has been granted is used. */
+  onGranted: (entry: ClusterEntry, wasDead: boolean) => void
+  onReleased: (held: Held) => Promise<void>
+  onLost: (held: Held) => void
+  /** Stops the run of a download. */
+  stop: (held: Held) => void
+}
+
+/** The leases of this instance: each is taken once, shared by all who need it here, and renewed until nobody does. */
+export class Leases {
+  readonly #init: LeasesInit
+  readonly #held = new Map<string, Held>()
+  readonly #beginning = new Map<string, Promise<Held | Refused>>()
+
+  constructor(init: LeasesInit) {
+    this.#init = init
+  }
+
+  get(id: string): Held | undefined {
+    return this.#held.get(id)
+  }
+
+  has(id: string): boolean {
+    return this.#held.has(id)
+  }
+
+  all(): Held[] {
+    return [...this.#held.values()]
+  }
+
+  /**
+   * Takes a lease, or joins those who hold it here. {@link leave} must be called for each.
+   *
+   * @param limit - how many downloads may run; null if it is not going to run.
+   */
+  async take(id: string, limit: number | null): Promise<Held | Refused> {
+    const mine = this.#held.get(id)
+    if (mine !== undefined) {
+      mine.users += 1
+      return mine
+    }
+    const pending = this.#beginning.get(id)
+    if (pending !== undefined) {
+      await pending.catch(() => undefined)
+      return this.take(id, limit)
+    }
+    const beginning = this.#begin(id, limit)
+    this.#beginning.set(id, beginning)
+    try {
+      return await beginning
+    } finally {
+      this.#beginning.delete(id)
+    }
+  }
+
+  async #begin(id: string, limit: number | null): Promise<Held | Refused> {
+    const { backend, clock, onGranted } = this.#init
+    const sentAt = clock.now()
+    const began = await backend.begin(id, limit)
+    if (began.type !== 'granted') return began.type
+    const held: Held = {
+      id,
+      epoch: began.entry.epoch,
+      validUntil: sentAt + backend.leaseMs,
+      transfers: new Set(),
+      users: 1,
+      isLost: false,
+      isDirty: false,
+      isQueued: false,
+    }
+    onGranted(began.entry, began.wasDead)
+    this.#held.set(id, held)
+    return held
+  }
+
+  /** Gives up one use of a lease, and releases it after the last one. */
+  async leave(held: Held): Promise<void> {
+    held.users -= 1
+    if (held.users > 0 || held.isLost) return
+    // What could not be saved is saved once the store is back.
+    if (held.isDirty && this.#init.isAway()) return
+    await this.release(held)
+  }
+
+  async release(held: Held): Promise<void> {
+    this.drop(held)
+    if (held.isLost) return
+    try {
+      await this.#init.backend.release(held)
+      await this.#init.onReleased(held)
+    } catch {
+      // It runs out, and the download is queued again if it has to run.
+    }
+  }
+
+  /** Forgets a lease without releasing it. */
+  drop(held: Held): void {
+    if (this.#held.get(held.id) === held) this.#held.delete(held.id)
+  }
+
+  /** Renews all leases. Returns what the owners of downloads have been asked in the meantime. */
+  async renew(): Promise<(readonly [id: string, intent: ClusterIntent])[]> {
+    const { backend, clock } = this.#init
+    const held = this.all()
+    if (held.length === 0) return []
+    const sentAt = clock.now()
+    const answers = await backend.renew(held)
+    const asked: (readonly [string, ClusterIntent])[] = []
+    for (const [index, lease] of held.entries()) {
+      const { holds = false, intent = null } = answers[index] ?? {}
+      if (!holds) {
+        // It may have been released meanwhile.
+        if (this.#held.get(lease.id) === lease) this.lose(lease)
+        continue
+      }
+      lease.validUntil = sentAt + backend.leaseMs
+      renewTransfers(lease, clock.now())
+      if (intent !== null) asked.push([lease.id, intent])
+    }
+    return asked
+  }
+
+  /** Stops what could not be renewed in time, unless it may go on without the store. */
+  dropExpired(): void {
+    const { clock, backend, goesOn, stop } = this.#init
+    const now = clock.now()
+    for (const held of this.#held.values()) {
+      if (goesOn) {
+        held.validUntil = now + backend.leaseMs
+        renewTransfers(held, now)
+      } else if (held.validUntil <= now && held.users > 0) stop(held)
+    }
+  }
+
+  /** Another instance has taken the lease: its transfers stop writing. */
+  lose(held: Held): void {
+    if (held.isLost) return
+    held.isLost = true
+    held.validUntil = 0
+    renewTransfers(held, this.#init.clock.now())
+    this.drop(held)
+    this.#init.onLost(held)
+  }
+}

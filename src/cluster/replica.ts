@@ -1,0 +1,126 @@
+import type { Download } from '../download/download.js'
+import type { DownloadRecord } from '../download/record.js'
+import { isSettled } from '../download/states.js'
+import type { CoordinatorHost } from '../manager/cluster/coordinator.js'
+import { type ClusterEntry, recordOf } from './backend.js'
+import { unsealHeaders } from './seal.js'
+import { tellTransition } from './transitions.js'
+
+/** What a {@link Replica} needs. */
+export interface ReplicaInit {
+  host: () => CoordinatorHost
+  secret: string | null
+  /** Whether this instance holds the lease of a download, so that its own record is ahead of the stored one. */
+  isHeld: (id: string) => boolean
+  /** Called when a download has been removed whose lease is held here. */
+  onHeldRemoved: (id: string) => void
+  /** Whether queued downloads that nobody runs are offered to this manager; otherwise the queue does that. */
+  offers: boolean
+  /** Called when a download does not wait any more. */
+  onGone: (id: string) => void
+}
+
+/** What this instance knows of all downloads of the cluster, and its registry with them. */
+export class Replica {
+  readonly #init: ReplicaInit
+  readonly #entries = new Map<string, ClusterEntry>()
+
+  constructor(init: ReplicaInit) {
+    this.#init = init
+  }
+
+  get(id: string): ClusterEntry | undefined {
+    return this.#entries.get(id)
+  }
+
+  set(entry: ClusterEntry): void {
+    this.#entries.set(entry.record.id, entry)
+  }
+
+  delete(id: string): void {
+    this.#entries.delete(id)
+  }
+
+  all(): ClusterEntry[] {
+    return [...this.#entries.values()]
+  }
+
+  find(id: string): Download | undefined {
+    const url = this.#entries.get(id)?.record.url
+    return url === undefined ? undefined : this.#init.host().registry.get(url)
+  }
+
+  /** The record of an entry as a manager has it. */
+  recordOf(entry: ClusterEntry): DownloadRecord {
+    const record = recordOf(entry)
+    return { ...record, headers: unsealHeaders(record.headers, this.#init.secret) }
+  }
+
+  /** Takes over what is stored, if it is newer than what is known. */
+  apply(entry: ClusterEntry): void {
+    const { id } = entry.record
+    const known = this.#entries.get(id)
+    if (known !== undefined && known.revision >= entry.revision && known.generation >= entry.generation)
+      return
+    if (this.#init.isHeld(id)) {
+      const { generation, intent } = entry
+      if (known !== undefined) this.#entries.set(id, { ...known, generation, intent })
+      return
+    }
+    this.#entries.set(id, entry)
+    this.mirror(entry)
+  }
+
+  /** Takes over what is stored, whatever is known. */
+  replace(entry: ClusterEntry): void {
+    if (!this.#init.isHeld(entry.record.id)) this.#entries.delete(entry.record.id)
+    this.apply(entry)
+  }
+
+  /** Makes the download of the registry what is stored. */
+  mirror(entry: ClusterEntry): void {
+    const { registry, scheduler, emitter } = this.#init.host()
+    const record = this.recordOf(entry)
+    const before = registry.get(record.url)
+    if (before !== undefined && scheduler.isRunning(before)) return
+    const from = before?.state
+    const download = registry.mirror(record)
+    if (record.state !== 'queued') {
+      scheduler.withdraw(download)
+      this.#init.onGone(record.id)
+    } else if (this.#init.offers && entry.owner === null) scheduler.offer(download)
+    tellTransition(emitter, download, from)
+  }
+
+  /** Forgets a download that another instance has removed. */
+  forget(id: string): void {
+    if (this.#init.isHeld(id)) {
+      this.#init.onHeldRemoved(id)
+      return
+    }
+    const download = this.find(id)
+    this.#entries.delete(id)
+    if (download === undefined) return
+    const { registry, scheduler, emitter } = this.#init.host()
+    scheduler.withdraw(download)
+    this.#init.onGone(id)
+    if (!isSettled(download.state)) {
+      const from = download.state
+      registry.mirror({ ...download.toRecord(), state: 'canceled', finishedAt: new Date().toISOString() })
+      tellTransition(emitter, download, from)
+    }
+    registry.drop(download)
+    emitter.emit('removed', { download })
+  }
+
+  /** Takes over everything that is stored; what is not stored has been removed. */
+  reload(entries: readonly ClusterEntry[]): void {
+    const there = new Map(entries.map((entry) => [entry.record.id, entry]))
+    for (const id of [...this.#entries.keys()]) if (!there.has(id)) this.forget(id)
+    for (const [id, entry] of there) {
+      const known = this.#entries.get(id)
+      if (known !== undefined && known.revision > entry.revision) this.replace(entry)
+      else this.apply(entry)
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import type { Download } from '../download/download.js'
+import { isActive } from '../download/states.js'
+import { isDownloadError, toDownloadError } from '../errors.js'
+import type { CoordinatorHost } from '../manager/cluster/coordinator.js'
+import { type ClusterIntent, type ClusterQueue, recordOf } from './backend.js'
+import type { Held, Leases } from './leases.js'
+import type { Replica } from './replica.js'
+
+/** What {@link Turns} need. */
+export interface TurnsInit {
+  replica: Replica
+  leases: Leases
+  queue: ClusterQueue | null
+  /** How many downloads may run in the cluster; null for any number. */
+  limit: number | null
+  host: () => CoordinatorHost
+  /** Whether downloads can be taken: the store can be reached, and the manager is not closing. */
+  isOpen: () => boolean
+  obey: (id: string, intent: ClusterIntent) => void
+  /** Reads records again. Never rejects. */
+  refresh: (ids: readonly string[]) => Promise<void>
+  warn: (message: string) => void
+}
+
+/** Whether an error says that the store can't be reached at the moment. */
+export function isAwayError(error: unknown): boolean {
+  return isDownloadError(error, 'STORE_ERROR') && error.retryable
+}
+
+/** When this instance runs a download: the queue offers one, or it is seen waiting, and then its lease is taken. */
+export class Turns {
+  readonly #init: TurnsInit
+  /** What the queue has offered, and waits to be told of. */
+  readonly #offered = new Map<string, (outcome: 'done' | 'later') => void>()
+  /** Downloads that wait until fewer others run. */
+  readonly #parked = new Set<string>()
+  /** The leases of the downloads that run here. */
+  readonly #runs = new Map<Download, Held>()
+
+  constructor(init: TurnsInit) {
+    this.#init = init
+  }
+
+  /** A download does not wait any more, or can't be taken now. */
+  settle(id: string, outcome: 'done' | 'later'): void {
+    this.#offered.get(id)?.(outcome)
+  }
+
+  /** Another download has ended, so that one that was parked may run. */
+  onFreed(): void {
+    if (this.#parked.size > 0 && this.#init.queue === null) this.offerWaiting()
+  }
+
+  close(): void {
+    for (const outcome of this.#offered.values()) outcome('later')
+  }
+
+  /** See `RunCoordinator.begin`. */
+  async begin(download: Download): Promise<boolean> {
+    const { id } = download.record
+    try {
+      const lease = await this.#init.leases.take(id, this.#init.limit ?? 0)
+      if (typeof lease === 'object') {
+        const { intent = null } = this.#init.replica.get(id) ?? {}
+        if (intent === null) {
+          this.#runs.set(download, lease)
+          return true
+        }
+        // Somebody has asked for something else before the last owner died.
+        this.#init.obey(id, intent)
+        await this.#init.leases.leave(lease)
+        this.#offered.get(id)?.('later')
+        return false
+      }
+      if (lease === 'full') this.#parked.add(id)
+      else await this.#init.refresh([id])
+      this.#offered.get(id)?.(lease === 'gone' ? 'done' : 'later')
+    } catch (error) {
+      this.#offered.get(id)?.('later')
+      if (!isAwayError(error))
+        this.#init.warn(`A download could not be taken: ${toDownloadError(error).message}`)
+    }
+    return false
+  }
+
+  /** See `RunCoordinator.end`. */
+  async end(download: Download): Promise<void> {
+    const { id } = download.record
+    const held = this.#runs.get(download)
+    this.#runs.delete(download)
+    if (held !== undefined) await this.#init.leases.leave(held)
+    this.#offered.get(id)?.(download.state === 'queued' && this.#init.isOpen() ? 'later' : 'done')
+    // A run that has ended without the store goes on when it is back.
+    if (held?.isLost === true && this.#init.isOpen()) await this.#init.refresh([id])
+  }
+
+  /** A job of the queue: it is this instance's turn, unless the job is out of date. */
+  async offer(id: string, generation: number): Promise<'done' | 'later'> {
+    if (!this.#init.isOpen()) return 'later'
+    if ((this.#init.replica.get(id)?.generation ?? -1) < generation) await this.#init.refresh([id])
+    const entry = this.#init.replica.get(id)
+    const download = this.#init.replica.find(id)
+    if (entry === undefined || download === undefined || entry.generation > generation) return 'done'
+    if (isActive(download.state)) return 'later'
+    if (download.state !== 'queued') return 'done'
+    const { scheduler } = this.#init.host()
+    const outcome = new Promise<'done' | 'later'>((resolve) => this.#offered.set(id, resolve))
+    scheduler.offer(download)
+    try {
+      return await outcome
+    } finally {
+      this.#offered.delete(id)
+    }
+  }
+
+  /** Adds a job for a download, if there is a queue. */
+  enqueue(id: string, generation: number): Promise<void> {
+    return this.enqueueAll([{ id, generation }])
+  }
+
+  /** Adds jobs for several downloads. Never rejects. */
+  async enqueueAll(waiting: readonly { id: string; generation: number }[]): Promise<void> {
+    const jobs = waiting.flatMap(({ id, generation }) => {
+      const record = this.#init.replica.get(id)?.record
+      if (record === undefined) return []
+      return [{ id, generation, priority: record.priority, remote: record.remote !== null }]
+    })
+    await this.#init.queue?.add(jobs).catch((error: unknown) => {
+      if (!isAwayError(error)) this.#init.warn(`A job could not be added: ${toDownloadError(error).message}`)
+    })
+  }
+
+  /** Adds the jobs of all downloads that wait: the record is the truth, and the queue may have lost some. */
+  async reconcile(): Promise<void> {
+    const waiting = this.#init.replica.all().filter((entry) => recordOf(entry).state === 'queued')
+    await this.enqueueAll(waiting.map(({ record: { id }, generation }) => ({ id, generation })))
+  }
+
+  /** Without a queue: offers all that nobody runs to our own scheduler. */
+  offerWaiting(): void {
+    this.#parked.clear()
+    for (const download of this.#init.host().registry.list()) {
+      const { id } = download.record
+      const isFree = (this.#init.replica.get(id)?.owner ?? null) === null
+      if (download.state === 'queued' && isFree && !this.#init.leases.has(id))
+        this.#init.host().scheduler.offer(download)
+    }
+  }
+}
