@@ -3,7 +3,6 @@ import type { StopMode, TransferEvent, TransferHandle, TransferSpec } from '../e
 import { type SerializedDownloadError } from '../errors.js'
 import { type AddressRequest, answerRefresh, type Refresh } from './fresh-address.js'
 import type { Job, JobHost } from './job.js'
-import { answerConfirmLease } from './lease.js'
 import { answerReserve } from './space.js'
 import { jobEventOf } from './transfer-events.js'
 
@@ -27,10 +26,6 @@ export class FileJob implements Job {
 
   limit(maxBytesPerSecond: number | null): void {
     this.#transfer.send({ type: 'limit', maxBytesPerSecond })
-  }
-
-  renewLease(validForMs: number): void {
-    this.#transfer.send({ type: 'lease', validForMs })
   }
 
   #on(event: TransferEvent): void {
@@ -60,10 +55,8 @@ export class FileJob implements Job {
           this.#transfer.send(command)
         })
         return
+      // Answered by whoever has given the transfer its lease, before its events come here.
       case 'confirmLease':
-        void answerConfirmLease(host.lease, event, (command) => {
-          this.#transfer.send(command)
-        })
         return
       case 'restarted':
         download.note(clock.now(), { downloaded: 0, total: download.record.total, connections: 0 })

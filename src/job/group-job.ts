@@ -22,7 +22,6 @@ import { FailureStreak, groupError } from './group-rules.js'
 import { prepareGroup } from './group-start.js'
 import { type AddressRequest, answerRefresh, type Refresh } from './fresh-address.js'
 import type { Job, JobHost } from './job.js'
-import { answerConfirmLease } from './lease.js'
 import { answerReserve } from './space.js'
 import { jobEventOf } from './transfer-events.js'
 
@@ -102,10 +101,6 @@ export class GroupJob implements Job {
   limit(maxBytesPerSecond: number | null): void {
     // The transfers share one limit, so each of them sets it for all.
     for (const { handle } of this.#active.values()) handle.send({ type: 'limit', maxBytesPerSecond })
-  }
-
-  renewLease(validForMs: number): void {
-    for (const { handle } of this.#active.values()) handle.send({ type: 'lease', validForMs })
   }
 
   async #run(resolution: Resolution): Promise<void> {
@@ -212,11 +207,6 @@ export class GroupJob implements Job {
           this.#active.get(entry)?.handle.send(command)
         })
         return
-      case 'confirmLease':
-        void answerConfirmLease(this.#host.lease, event, (command) => {
-          this.#active.get(entry)?.handle.send(command)
-        })
-        return
       case 'completed':
         this.#host.space?.completed(entry.written)
         this.#onCompleted(group, entry, event.result)
@@ -227,9 +217,10 @@ export class GroupJob implements Job {
       case 'stopped':
         this.#leave(group, entry)
         return
-      // The files of a group have their names from the start.
+      // The files of a group have their names from the start. Whoever gives a lease answers for it, before this is told.
       case 'claim':
       case 'named':
+      case 'confirmLease':
         return
       case 'restarted':
         group.note(entry, 0)

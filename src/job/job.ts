@@ -7,7 +7,6 @@ import type { DownloadError, SerializedDownloadError } from '../errors.js'
 import type { KnownCaches } from '../layouts/known-caches.js'
 import type { TransferTuning } from '../net/tuning.js'
 import type { Clock } from '../util/clock.js'
-import type { RunLease } from './lease.js'
 import type { JobSpace } from './space.js'
 
 /** Outcome of a job. */
@@ -39,8 +38,6 @@ export interface JobHost {
   readonly clock: Clock
   /** Null if there is no disk budget. */
   readonly space: JobSpace | null
-  /** Null if no right to write is needed. */
-  readonly lease: RunLease | null
   /** Folder below which no folder may be a symbolic link; see `Destinations.rootOf`. */
   readonly root: string
   /** Returns the fields that the specs of all transfers of the download have in common. */
@@ -62,6 +59,4 @@ export interface Job {
   stop(mode: StopMode): void
   /** Changes the speed limit of the running transfers, in bytes per second; null for none. */
   limit(maxBytesPerSecond: number | null): void
-  /** Tells the running transfers that their lease was renewed; see `LeaseTerm.validForMs`. */
-  renewLease(validForMs: number): void
 }

@@ -6,7 +6,6 @@ import type { TransferTuning } from '../net/tuning.js'
 import type { Resolver } from '../sources/resolver.js'
 import type { Clock } from '../util/clock.js'
 import type { JobHost } from './job.js'
-import type { RunLease } from './lease.js'
 import type { RunSpace } from './space.js'
 
 /** Settings and services that a `DownloadRun` needs. */
@@ -26,8 +25,6 @@ export interface DownloadRunInit {
   proxy: ProxySetting
   /** Null if there is no disk budget. */
   space: ((stopped: AbortSignal) => RunSpace) | null
-  /** The right to write the files. Default: none is needed. */
-  lease?: RunLease | null
   emitter: SafeEmitter
   caches: JobHost['caches']
   save: () => Promise<void>

@@ -8,7 +8,6 @@ import { isUnreachable } from '../net/errors.js'
 import { isRef } from '../sources/identify.js'
 import type { Resolution, ResolvedFile } from '../sources/source.js'
 import { claimName } from './file-job.js'
-import { leaseSpec } from './lease.js'
 import { freshAddresses } from './fresh-address.js'
 import { GroupJob } from './group-job.js'
 import type { Job, JobEvent, JobHost, JobOutcome } from './job.js'
@@ -115,11 +114,6 @@ export class DownloadRun {
   /** Changes the limit of the running job. */
   limit(maxBytesPerSecond: number | null): void {
     this.#job?.limit(maxBytesPerSecond)
-  }
-
-  /** Tells the running job that its lease was renewed; see `LeaseTerm.validForMs`. */
-  renewLease(validForMs: number): void {
-    this.#job?.renewLease(validForMs)
   }
 
   // ---- starting the job ----
@@ -263,7 +257,6 @@ export class DownloadRun {
       tuning: init.tuning,
       clock: init.clock,
       space: this.#space,
-      lease: init.lease ?? null,
       root: init.root,
       spec: () => {
         const { record } = download
@@ -286,7 +279,6 @@ export class DownloadRun {
           untrusted: record.untrustedMirrors === true,
           proxy: init.proxy,
           reserves: this.#space !== null,
-          ...leaseSpec(init.lease ?? null),
           share: null,
           adopt: adoptSpecOf(record, caches(), record.named ? record.filename : null),
         }

@@ -16,7 +16,6 @@ import { algorithmName, type ExpectedDigest } from '../util/digests.js'
 import { FileJob } from './file-job.js'
 import type { Refresh } from './fresh-address.js'
 import type { Job, JobHost } from './job.js'
-import { leaseSpec } from './lease.js'
 
 /** Starts the job of a download of one file, with the checksums that its caller named. */
 export function startFileJob(host: JobHost, resolver: Resolver, spec: TransferSpec, refresh: Refresh): Job {
@@ -56,10 +55,6 @@ class SidecarJob implements Job {
     this.#job?.limit(maxBytesPerSecond)
   }
 
-  renewLease(validForMs: number): void {
-    this.#job?.renewLease(validForMs)
-  }
-
   async #run({ host, resolver, spec, refresh }: SidecarInit, checksums: string): Promise<void> {
     const { record } = host.download
     try {
@@ -74,8 +69,7 @@ class SidecarJob implements Job {
               checksums,
             )
       if (this.#stopMode !== null) throw new DownloadError('CANCELED', 'The download was stopped.')
-      // What is left of the lease by now.
-      this.#job = new FileJob(host, { ...given, ...leaseSpec(host.lease) }, refresh)
+      this.#job = new FileJob(host, given, refresh)
       if (this.#limit !== null) this.#job.limit(this.#limit.maxBytesPerSecond)
     } catch (error) {
       const mode = this.#stopMode
