@@ -1,24 +1,7 @@
 /** Runs the transfers of a download under its lease. */
-import type { TransferCommand, TransferEngine, TransferEvent, TransferSpec } from '../engine/protocol.js'
+import type { TransferEngine, TransferHandle } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
 import type { Clock } from '../util/clock.js'
-
-/** What is said about leases between a transfer and its manager. */
-type LeaseCommand =
-  { type: 'lease'; validForMs: number } | { type: 'leaseConfirmed'; requestId: number; isHeld: boolean }
-
-/** A transfer that has a lease. */
-interface LeasedTransfer {
-  send(command: TransferCommand | LeaseCommand): void
-}
-
-/** An engine whose transfers know leases. */
-interface LeasedEngine {
-  start(
-    spec: TransferSpec & { lease: { epoch: number; validForMs: number } },
-    listener: (event: TransferEvent | { type: 'confirmLease'; requestId: number }) => void,
-  ): LeasedTransfer
-}
 
 /** The lease of a download, as its transfers see it. */
 export interface TransferLease {
@@ -26,7 +9,7 @@ export interface TransferLease {
   /** Until when the lease is certain to last, by the clock. */
   validUntil: number
   /** The transfers that run. */
-  readonly transfers: Set<LeasedTransfer>
+  readonly transfers: Set<TransferHandle>
 }
 
 /** For how long a lease is certain to last from now on, in milliseconds. */
@@ -51,19 +34,20 @@ export function leaseEngine(
   init: { lease: TransferLease | null; clock: Clock; confirm: () => Promise<boolean>; onLost: () => void },
 ): TransferEngine {
   const { lease, clock } = init
-  const leased: LeasedEngine = engine
   const start: TransferEngine['start'] = (spec, listener) => {
     if (lease === null)
-      throw new DownloadError('STORE_ERROR', 'Another instance has taken the download.', { retryable: true })
+      throw new DownloadError('TAKEN_OVER', 'Another instance has taken over the download.', {
+        retryable: true,
+      })
     const term = { epoch: lease.epoch, validForMs: validForMs(lease, clock.now()) }
-    const handle = leased.start({ ...spec, lease: term }, (event) => {
+    const handle = engine.start({ ...spec, lease: term }, (event) => {
       if (event.type === 'confirmLease') {
         void init.confirm().then((isHeld) => {
           handle.send({ type: 'leaseConfirmed', requestId: event.requestId, isHeld })
         })
         return
       }
-      const isOver = event.type === 'failed' && (event.error.code as string) === 'TAKEN_OVER'
+      const isOver = event.type === 'failed' && event.error.code === 'TAKEN_OVER'
       if (isOver || event.type === 'completed' || event.type === 'failed' || event.type === 'stopped')
         lease.transfers.delete(handle)
       if (!isOver) {
