@@ -129,6 +129,9 @@ export const chineseTexts: CommandTexts = {
     `--host ${host} 会接受来自其他机器的请求，因此必须设置令牌：使用 --token，或设置环境变量 ${variable}。`,
   badToken: (source) => `${source}：令牌不能为空，且只能包含可见的 ASCII 字符，不能有空格。`,
   badOrigin: (origin) => `--cors："${origin}" 既不是 *，也不是 https://app.example.com 这样的来源。`,
+  needsRedis: (option) => `${option} 用于集群，需要同时给出 --redis 地址。`,
+  badRedis: '--redis 应为地址，例如 redis://host:6379、rediss://host:6380 或 unix:///run/redis.sock。',
+  needsBullmq: '--redis 还需要两个包：npm install bullmq ioredis',
   badAllowedHost: (host) => `--allow-host："${host}" 应写成 主机 或 主机:端口（IPv6 地址加方括号）。`,
   inUse: (place) =>
     `${place} 已被占用，可能是另一个 \`serve\` 正在运行。请用 --port 换一个端口；0 表示自动选择空闲端口。`,

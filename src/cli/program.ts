@@ -16,6 +16,7 @@ import { helpBelow, localize } from './localize.js'
 import { addNetworkOptions } from './network.js'
 import type { PreloadCommandOptions } from './preload.js'
 import type { ServeOptions } from './serve-settings.js'
+import { addClusterOptions } from './serve/cluster.js'
 import { addLimitOptions } from './serve/limits.js'
 
 /** Implementations of the commands. They keep their exit codes themselves. */
@@ -309,7 +310,7 @@ export function createProgram(version: string, commands: Commands): Command {
     )
     .option('--linked-modes', 'allow the folders of the modes to be symbolic links')
 
-  addNetworkOptions(addLimitOptions(serve))
+  addNetworkOptions(addClusterOptions(addLimitOptions(serve)))
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')
     .option('--quiet', 'print errors only')
     .addHelpText('after', () => helpBelow('serve', serveHelp))

@@ -10,10 +10,11 @@ import { UsageError } from './checks/usage-error.js'
 import { displayWidth, plain } from './format.js'
 import { texts } from './language.js'
 import type { NetworkOptions } from './network.js'
+import type { ClusterOptions } from './serve/cluster.js'
 import type { LimitOptions } from './serve/limits.js'
 
 /** Options of `serve` as given on the command line. */
-export interface ServeOptions extends NetworkOptions, LimitOptions {
+export interface ServeOptions extends NetworkOptions, LimitOptions, ClusterOptions {
   port: number
   host: string
   directory: string

@@ -15,6 +15,7 @@ import { texts, voice } from './language.js'
 import { networkSettings } from './checks/network.js'
 import { banner, type ServeOptions, serveSettings } from './serve-settings.js'
 import { ApiServer } from './server.js'
+import { clusterSettings } from './serve/cluster.js'
 import { limitSettings, logSettings } from './serve/limits.js'
 import { ServeLog } from './serve/log.js'
 import { onSignal } from './signals.js'
@@ -51,6 +52,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { token, cors, allowedHosts, ui } = settings
   const { locale, command } = voice()
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
+  const shared = await clusterSettings(options, process.env)
   const log = new ServeLog((text) => void process.stderr.write(text), logSettings(options))
   const server = new ApiServer()
   // Listen first: a second server started by mistake must fail here, before it touches the files of the
@@ -66,6 +68,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         modes: modesFor(catalog),
         ...networkSettings(options),
         ...limitSettings(options),
+        ...shared,
         linkedModes: options.linkedModes ?? false,
         remoteTokens: options.remoteTokens ?? false,
         remoteMaxFileBytes: options.remoteMaxSize ?? null,

@@ -155,6 +155,10 @@ there (POST /api/v1/models/preload/start), or wait until it is done and run this
     `${source}: a token must not be empty and may contain only visible ASCII characters, no spaces.`,
   badOrigin: (origin: string) =>
     `--cors: "${origin}" is neither * nor an origin such as https://app.example.com.`,
+  needsRedis: (option: string) => `${option} is for clusters and needs --redis URL.`,
+  badRedis:
+    '--redis must be an address such as redis://host:6379, rediss://host:6380 or unix:///run/redis.sock.',
+  needsBullmq: '--redis needs two more packages: npm install bullmq ioredis',
   badAllowedHost: (host: string) =>
     `--allow-host: "${host}" is not of the form host or host:port (IPv6 in brackets).`,
   inUse: (place: string) =>
