@@ -7,6 +7,7 @@ import type { Timer } from '../util/clock.js'
 import type { Locale } from '../util/locale.js'
 import { redactUrls } from '../util/redact.js'
 import { Serial } from '../util/schedule.js'
+import { SharedRun } from './shared-run.js'
 import type { CatalogEntry } from './catalog.js'
 import { type Messages, messagesOf } from './messages.js'
 import { locationIn } from './model-files.js'
@@ -52,6 +53,8 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
   readonly #messages: Messages
   readonly #state: RunState
   readonly #driver: RunDriver
+  /** Null without a cluster. */
+  readonly #shared: SharedRun | null
   /** Serializes calls of `start` and `cancel`. */
   readonly #turns = new Serial<Preloader>()
   readonly #waiters = new Set<() => void>()
@@ -70,7 +73,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     this.#options = resolvePreloaderOptions(options)
     const { manager, catalog, locale } = this.#options
     this.#messages = messagesOf(locale)
-    const { store, clock } = manager[internals]
+    const { store, clock, documents } = manager[internals]
     this.#endProtection = manager[internals].protect(requirementsOf(catalog))
     this.#state = new RunState(
       store,
@@ -86,6 +89,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
         },
       },
       clock,
+      () => this.#shared?.leads ?? true,
     )
     this.#driver = new RunDriver({
       manager,
@@ -94,11 +98,27 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
       messages: this.#messages,
       ended: () => {
         this.#wake()
+        // What has been written last must be there before others may start a run.
+        void this.#state.flush().then(() => this.#shared?.resign())
       },
       moved: () => {
         this.#announceLater()
       },
     })
+    this.#shared =
+      documents === null
+        ? null
+        : new SharedRun(documents, clock, {
+            running: () => this.#state.running?.startedAt ?? null,
+            reload: () => this.#follow(),
+            resume: () => {
+              this.#resume()
+            },
+            stop: () =>
+              this.#turns.run(this, async () => {
+                if (this.#state.running !== null) await this.#driver.stop()
+              }),
+          })
     this.ready = this.#load()
     this.ready.catch(() => undefined)
   }
@@ -116,7 +136,8 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     await this.ready
     return this.#turns.run(this, async () => {
       this.#requireOpen()
-      if (this.#state.running !== null)
+      const leads = this.#shared === null || (await this.#shared.lead())
+      if (!leads || this.#state.running !== null)
         throw sentenceError('CONFLICT', 'preloadRunning', [], {}, this.#options.locale)
       const { manager, roots } = this.#options
       const entries = this.#choose(models)
@@ -164,8 +185,13 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     await this.ready
     await this.#turns.run(this, async () => {
       this.#requireOpen()
-      if (this.#state.running !== null) await this.#driver.stop()
+      if (this.#state.running !== null && this.#shared?.leads !== false) await this.#driver.stop()
     })
+    const { running } = this.#state
+    if (running !== null && this.#shared?.leads === false) {
+      await this.#shared.askToCancel(running.startedAt)
+      await this.finished()
+    }
     await this.#state.flush()
   }
 
@@ -236,8 +262,22 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     await this.#state.load((run) => this.#isAllowed(run))
     const { running } = this.#state
     if (running === null || this.#closed !== null) return
+    if (this.#shared === null) this.#resume()
+    else await this.#shared.look()
+  }
+
+  /** Takes over what another instance has written of the run. */
+  async #follow(): Promise<void> {
+    await this.#state.follow()
+    if (this.#state.running === null) this.#wake()
+  }
+
+  /** Drives a run on that was interrupted. */
+  #resume(): void {
+    const { running } = this.#state
+    if (running === null) return
     const messages = this.#messages
-    if (!this.#options.autoResume) {
+    if (!this.#options.autoResume && this.#shared === null) {
       this.#state.act({ type: 'interrupt', at: new Date().toISOString() })
       this.#state.log('preload', messages.logInterrupted)
       return
@@ -273,6 +313,7 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     await detached
     this.#timer?.cancel()
     await this.#state.flush()
+    await this.#shared?.close()
     this.#wake()
   }
 

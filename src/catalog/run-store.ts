@@ -42,10 +42,13 @@ export class RunState {
   readonly #store: DownloadStore
   readonly #writer: DocumentWriter
   readonly #listener: RunListener
+  readonly #isOurs: () => boolean
   #run: Run | null = null
   #lines: readonly string[] = []
 
-  constructor(store: DownloadStore, listener: RunListener, clock: Clock) {
+  /** @param isOurs - whether this instance drives the run; what it sees of one that another instance drives is not recorded. */
+  constructor(store: DownloadStore, listener: RunListener, clock: Clock, isOurs: () => boolean = () => true) {
+    this.#isOurs = isOurs
     this.#store = store
     this.#listener = listener
     this.#writer = new DocumentWriter(store, documentName, {
@@ -93,6 +96,21 @@ export class RunState {
     this.#lines = parsed.data.logs
   }
 
+  /** Reads what another instance has written, and reports what is new. */
+  async follow(): Promise<void> {
+    const found = await this.#read()
+    const parsed = documentSchema.safeParse(found?.value)
+    if (!parsed.success) return
+    const { run, logs } = parsed.data
+    const last = this.#lines.at(-1)
+    const isSame = this.#run?.startedAt === run.startedAt
+    const known = isSame && last !== undefined ? logs.lastIndexOf(last) : -1
+    this.#run = run
+    this.#lines = logs
+    for (const line of logs.slice(known + 1)) this.#listener.line(line)
+    this.#listener.changed()
+  }
+
   /**
    * Replaces the last run with a new one and clears the log. Nothing changes if the run cannot be stored.
    *
@@ -111,7 +129,7 @@ export class RunState {
 
   /** Applies an action; returns false if it changes nothing. */
   act(action: RunAction): boolean {
-    if (this.#run === null) return false
+    if (this.#run === null || !this.#isOurs()) return false
     const next = reduce(this.#run, action)
     if (next === this.#run) return false
     this.#run = next
@@ -122,6 +140,7 @@ export class RunState {
 
   /** Adds a line to the log. */
   log(about: string, message: string): void {
+    if (!this.#isOurs()) return
     const line = logLine(new Date(), about, message)
     this.#lines = appendLine(this.#lines, line)
     this.#writer.changedSlightly()

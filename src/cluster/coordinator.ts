@@ -8,6 +8,7 @@ import type {
   Coordinator,
   CoordinatorHost,
   RunCoordinator,
+  SharedDocuments,
   SharedStore,
 } from '../manager/cluster/coordinator.js'
 import type { Clock, Timer } from '../util/clock.js'
@@ -46,6 +47,8 @@ const awayMessage = 'The store of the cluster cannot be reached; try again later
 export class ClusterCoordinator implements Coordinator {
   readonly store: SharedStore
   readonly runs: RunCoordinator
+  readonly documents: SharedDocuments
+  readonly #documentListeners = new Set<(name: string) => void>()
   readonly #settings: ClusterSettings
   readonly #backend: ClusterBackend
   readonly #clock: Clock
@@ -129,6 +132,16 @@ export class ClusterCoordinator implements Coordinator {
       readDocument: (name) => this.#backend.readDocument(name),
       writeDocument: (name, value) => this.#backend.writeDocument(name, value),
       close: () => this.#close(),
+    }
+    this.documents = {
+      lead: (name) => this.#backend.lead(name),
+      resign: (name) => this.#backend.resign(name),
+      read: async (name) => (await this.#backend.readDocument(name)).value,
+      write: (name, value) => this.#backend.writeDocument(name, value),
+      onChange: (listener) => {
+        this.#documentListeners.add(listener)
+        return () => this.#documentListeners.delete(listener)
+      },
     }
     this.runs = {
       hasQueue: settings.queue !== null,
@@ -369,7 +382,7 @@ export class ClusterCoordinator implements Coordinator {
           this.#calls.answer(event.call, event.error)
           break
         case 'document':
-          this.#hosted.emitter.emit('log', { level: 'debug', message: `document ${event.name}` })
+          for (const listener of this.#documentListeners) listener(event.name)
       }
     }
   }

@@ -10,6 +10,7 @@ import type { Resolver } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
+import type { SharedDocuments } from './cluster/coordinator.js'
 
 /**
  * Key under which a manager keeps its {@link ManagerInternals}. The package does not export it, so only the
@@ -22,6 +23,8 @@ export const internals: unique symbol = Symbol.for('model-downloader.internals')
 export interface ManagerInternals {
   /** Store of the downloads and of the preload documents. */
   readonly store: DownloadStore
+  /** The documents that other managers read and write as well; null without a cluster. */
+  readonly documents: SharedDocuments | null
   /** Maps downloads to paths on disk. */
   readonly destinations: Destinations
   /** Sources of the host application and of this package. */

@@ -92,12 +92,13 @@ export class DownloadManager extends ManagerUpstream {
     this.#coordinator =
       this.#options.cluster?.join({ clock, directory: this.directory }) ??
       new SoloCoordinator(openStore(this.#options.store, this.directory, clock))
-    const { store, runs } = this.#coordinator
+    const { store, runs, documents } = this.#coordinator
     this.#registry = new Registry(store, (event) => {
       this.emit('log', event)
     })
     this[internals] = {
       store,
+      documents,
       destinations: this.#places,
       sources,
       resolver: () => this.#resolver,

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DownloadManager, isDownloadError } from '../../src/index.js'
 import { bullmqCluster, type BullmqClusterOptions } from '../../src/cluster/bullmq/bullmq.js'
+import { Catalog } from '../../src/catalog/catalog.js'
+import { Preloader } from '../../src/catalog/preloader.js'
 import { KiB, makeManager } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
 import { startOrigin, type Origin } from '../support/origin.js'
@@ -159,6 +161,39 @@ describe.skipIf(!hasRedis)('a cluster on BullMQ', () => {
     await withTimeout(Promise.all(cluster.managers.map((m) => m.get(url)!.finished)), 30_000, 'the file')
     for (const manager of cluster.managers)
       expect(manager.list().map(({ state }) => state)).toEqual(['completed', 'completed'])
+  })
+
+  it('preloads once, whoever is asked, and any instance can tell and cancel', async () => {
+    await using cluster = await openCluster(2)
+    for (const key of ['a', 'b']) origin.serve(`/pre-${key}.bin`, { content, bytesPerSecond: 64 * KiB })
+    const catalog = new Catalog(
+      ['a', 'b'].map((key) => ({ key, name: key, url: origin.url(`/pre-${key}.bin`), mode: 'llm' })),
+    )
+    const preloaders = cluster.managers.map((manager) => new Preloader({ manager, catalog }))
+    const [first, second] = preloaders as [Preloader, Preloader]
+    await Promise.all(preloaders.map(({ ready }) => ready))
+    const lines: string[] = []
+    second.on('log', ({ line }) => lines.push(line))
+    await first.start()
+    await waitFor(() => second.status().running, { what: 'the other to know' })
+    await expect(second.start()).rejects.toMatchObject({ code: 'CONFLICT' })
+    await second.cancel()
+    expect(second.status()).toMatchObject({ running: false, success_flag: false })
+    await waitFor(() => !first.status().running, { what: 'the run to end' })
+    // Its leader closes in the middle.
+    await waitFor(
+      () =>
+        second.start().then(
+          () => true,
+          () => false,
+        ),
+      { what: 'another run' },
+    )
+    await second.close()
+    const end = await withTimeout(first.finished(), 30_000, 'the run')
+    expect(end).toMatchObject({ success_flag: true, completed: 2 })
+    expect(lines.length).toBeGreaterThan(1)
+    await first.close()
   })
 })
 

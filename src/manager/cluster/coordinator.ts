@@ -5,13 +5,12 @@
 import type { Download, DownloadOwner } from '../../download/download.js'
 import type { SafeEmitter } from '../../download/events.js'
 import type { DownloadOptions } from '../../download/options.js'
+import type { DownloadRecord } from '../../download/record.js'
 import type { TransferEngine } from '../../engine/protocol.js'
 import type { DownloadError } from '../../errors.js'
 import type { HostGates } from '../../net/host-gate.js'
 import type { DownloadStore } from '../../store/store.js'
 import type { Clock } from '../../util/clock.js'
-import type { Registry } from '../registry.js'
-import type { Scheduler } from '../scheduler.js'
 
 /** What a caller asks of a download, in a form that can be sent to the manager that runs it. */
 export type ClusterCommand =
@@ -22,12 +21,32 @@ export type ClusterCommand =
   /** Another request for the same URL. */
   | { type: 'download'; options: DownloadOptions }
 
+/** What a coordinator needs of the registry of its manager; see `Registry`. */
+export interface HostRegistry {
+  get(url: string): Download | undefined
+  list(): Download[]
+  targetsOf(download: Download): string[]
+  mirror(record: DownloadRecord): Download
+  adoptNew(): Promise<Download[]>
+  save(download: Download): Promise<void>
+  drop(download: Download): void
+}
+
+/** What a coordinator needs of the scheduler of its manager; see `Scheduler`. */
+export interface HostScheduler {
+  enqueue(download: Download): void
+  offer(download: Download): void
+  withdraw(download: Download): void
+  abandon(download: Download): Promise<void>
+  isRunning(download: Download): boolean
+}
+
 /** What a coordinator needs of its manager. */
 export interface CoordinatorHost {
   readonly directory: string
   readonly clock: Clock
-  readonly registry: Registry
-  readonly scheduler: Scheduler
+  readonly registry: HostRegistry
+  readonly scheduler: HostScheduler
   readonly owner: DownloadOwner
   readonly emitter: SafeEmitter
   readonly gates: HostGates
@@ -39,7 +58,7 @@ export interface CoordinatorHost {
   limit(maxBytesPerSecond: number | null): void
 }
 
-/** What a {@link Scheduler} asks of others before it runs a download. */
+/** What a scheduler asks of others before it runs a download. */
 export interface RunCoordinator {
   /**
    * Whether the queue is elsewhere: the download is then offered to the scheduler of some manager once it is its turn.
@@ -64,12 +83,26 @@ export interface SharedStore extends DownloadStore {
   insert(download: Download): Promise<boolean>
 }
 
+/** Documents that several managers read, and one of them writes. */
+export interface SharedDocuments {
+  /** Takes or keeps the right to write a document. It ends by itself if it is not taken again, and with the manager. */
+  lead(name: string): Promise<boolean>
+  /** Gives it up. */
+  resign(name: string): Promise<void>
+  read(name: string): Promise<unknown>
+  write(name: string, value: unknown): Promise<void>
+  /** Calls the listener whenever a document was written, with its name. Returns how to stop that. */
+  onChange(listener: (name: string) => void): () => void
+}
+
 /** Coordinates a manager with others. */
 export interface Coordinator {
   /** Where the records are kept. */
   readonly store: DownloadStore | SharedStore
   /** Null if downloads run without asking others. */
   readonly runs: RunCoordinator | null
+  /** Null if nobody else uses the documents of the store. */
+  readonly documents: SharedDocuments | null
   /** Called before the store is loaded. */
   attach(host: CoordinatorHost): void
   /** Called when the manager has loaded the store, and queued what has to run. */

@@ -12,6 +12,7 @@ const notAlone =
 export class SoloCoordinator implements Coordinator {
   readonly store: DownloadStore
   readonly runs = null
+  readonly documents = null
   #host: CoordinatorHost | null = null
 
   constructor(store: DownloadStore) {
