@@ -47,6 +47,13 @@ export type Began =
   /** There is no such record. */
   | { type: 'gone' }
 
+/** Outcome of {@link ClusterBackend.renew} for one lease. */
+export interface Renewed {
+  /** Null if there is no such record, so that nobody can tell. */
+  holds: boolean | null
+  intent: ClusterIntent | null
+}
+
 /** Outcome of {@link ClusterBackend.insert}. */
 export type Inserted =
   | { type: 'inserted'; entry: ClusterEntry }
@@ -123,7 +130,7 @@ export interface ClusterBackend {
   /** Takes the lease of a download. `limit`: how many may run; null if it is not going to run. */
   begin(id: string, limit: number | null): Promise<Began>
   /** Prolongs leases. Returns for each whether it still holds, and what its owner has been asked. */
-  renew(held: readonly HeldLease[]): Promise<{ holds: boolean; intent: ClusterIntent | null }[]>
+  renew(held: readonly HeldLease[]): Promise<Renewed[]>
   /** Whether the epoch of a lease is still the current one. */
   confirm(lease: HeldLease): Promise<boolean>
   /** Writes a record, with the files that it claims. `requeue`: it is queued anew, so its generation grows. */

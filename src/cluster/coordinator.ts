@@ -28,6 +28,7 @@ import { Records } from './records.js'
 import { Replica } from './replica.js'
 import { Telling } from './telling.js'
 import { isAwayError, Turns } from './turns.js'
+import { within } from './within.js'
 
 /** Settings of a {@link ClusterCoordinator}. */
 export interface ClusterSettings {
@@ -40,6 +41,9 @@ export interface ClusterSettings {
   /** What a running download does when its lease runs out while the store is away. */
   onStoreLost: 'stop' | 'continue'
 }
+
+/** How long to wait for the queue to close, in milliseconds. */
+const closeMs = 2_000
 
 const awayMessage = 'The store of the cluster cannot be reached; try again later.'
 
@@ -62,6 +66,7 @@ export class ClusterCoordinator implements Coordinator {
   #host: CoordinatorHost | null = null
   #timer: Timer | null = null
   #renewing: Promise<void> = Promise.resolve()
+  #reloading: Promise<void> = Promise.resolve()
   #isReloading = false
   #isAway = false
   #isClosing = false
@@ -95,6 +100,9 @@ export class ClusterCoordinator implements Coordinator {
       onReleased: (held) => this.#onReleased(held),
       onLost: (held) => {
         this.#onLost(held)
+      },
+      onMissing: () => {
+        void this.#reload()
       },
       stop: (held) => {
         this.#stop(held)
@@ -215,7 +223,8 @@ export class ClusterCoordinator implements Coordinator {
         return
       }
       if (lease === 'gone') {
-        this.#replica.forget(id)
+        await this.#reload()
+        if (this.#replica.get(id) !== undefined) continue
         if (command.type === 'remove') return
         throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
       }
@@ -242,7 +251,7 @@ export class ClusterCoordinator implements Coordinator {
         this.#onAway(reason)
       },
       back: () => {
-        this.#reload()
+        void this.#reload()
       },
       log: (level, message) => this.#hosted.emitter.emit('log', { level, message }),
     }
@@ -258,7 +267,7 @@ export class ClusterCoordinator implements Coordinator {
     this.#telling?.close()
     this.#turns.close()
     await this.#renewing
-    await this.#settings.queue?.close().catch(() => undefined)
+    await within(this.#clock, closeMs, this.#settings.queue?.close() ?? Promise.resolve())
     for (const held of this.#leases.all()) await this.#leases.release(held)
     this.#calls.close()
     await this.#backend.close()
@@ -389,8 +398,9 @@ export class ClusterCoordinator implements Coordinator {
 
   async #refresh(ids: readonly string[]): Promise<void> {
     try {
-      for (const [id, entry] of await this.#backend.read(ids)) {
-        if (entry === null) this.#replica.forget(id)
+      for (const entry of (await this.#backend.read(ids)).values()) {
+        // It has been removed, or the store has lost it.
+        if (entry === null) await this.#reload()
         else this.#replica.replace(entry)
       }
     } catch {
@@ -407,14 +417,15 @@ export class ClusterCoordinator implements Coordinator {
   }
 
   /** Loads everything again, one load at a time. */
-  #reload(): void {
-    if (this.#isReloading) return
+  #reload(): Promise<void> {
+    if (this.#isReloading) return this.#reloading
     this.#isReloading = true
-    void this.#loadAgain()
+    this.#reloading = this.#loadAgain()
       .catch((error: unknown) => {
         this.#warn(`The records of the cluster could not be loaded: ${toDownloadError(error).message}`)
       })
       .finally(() => (this.#isReloading = false))
+    return this.#reloading
   }
 
   async #loadAgain(): Promise<void> {

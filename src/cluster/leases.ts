@@ -29,6 +29,8 @@ export interface LeasesInit {
   onGranted: (entry: ClusterEntry, wasDead: boolean) => void
   onReleased: (held: Held) => Promise<void>
   onLost: (held: Held) => void
+  /** Called when a record is missing whose lease is held here: the store may have lost its data. */
+  onMissing: () => void
   /** Stops the run of a download. */
   stop: (held: Held) => void
 }
@@ -127,7 +129,7 @@ export class Leases {
 
   /** Renews all leases. Returns what the owners of downloads have been asked in the meantime. */
   async renew(): Promise<(readonly [id: string, intent: ClusterIntent])[]> {
-    const { backend, clock } = this.#init
+    const { backend, clock, onMissing } = this.#init
     const held = this.all()
     if (held.length === 0) return []
     const sentAt = clock.now()
@@ -135,6 +137,10 @@ export class Leases {
     const asked: (readonly [string, ClusterIntent])[] = []
     for (const [index, lease] of held.entries()) {
       const { holds = false, intent = null } = answers[index] ?? {}
+      if (holds === null) {
+        onMissing()
+        continue
+      }
       if (!holds) {
         // It may have been released meanwhile.
         if (this.#held.get(lease.id) === lease) this.lose(lease)

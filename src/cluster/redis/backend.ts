@@ -14,6 +14,7 @@ import type {
   ClusterMessage,
   HeldLease,
   Inserted,
+  Renewed,
   Saved,
 } from '../backend.js'
 import {
@@ -144,11 +145,11 @@ export class RedisBackend implements ClusterBackend {
     return entry === null ? { type: 'gone' } : { type, entry, wasDead: owner !== undefined && owner !== '' }
   }
 
-  async renew(held: readonly HeldLease[]): Promise<{ holds: boolean; intent: ClusterIntent | null }[]> {
+  async renew(held: readonly HeldLease[]): Promise<Renewed[]> {
     const leases = held.flatMap(({ id, epoch }) => [id, epoch])
     const answers = (await this.#run('renew', [this.instance, this.leaseMs, ...leases])) as string[] // see the script
     return answers.map((answer) => ({
-      holds: answer.startsWith('+'),
+      holds: answer === '?' ? null : answer.startsWith('+'),
       intent: answer.length > 1 ? (JSON.parse(answer.slice(1)) as ClusterIntent) : null,
     }))
   }

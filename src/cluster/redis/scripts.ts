@@ -94,7 +94,7 @@ for i = 3, #ARGV, 2 do
     if redis.call('ZSCORE', p .. ':running', id) then redis.call('ZADD', p .. ':running', t + length, id) end
     answers[#answers + 1] = '+' .. (found[3] or '')
   else
-    answers[#answers + 1] = '-'
+    answers[#answers + 1] = found[1] and '-' or '?'
   end
 end
 return answers
