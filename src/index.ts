@@ -44,12 +44,14 @@ export {
   type Handler,
   type HandlerOptions,
   type MetricsRegistry,
+  type PeerServing,
   type Permission,
   type ProbeOptions,
   type RequestContext,
 } from './http/handler.js'
 
 export type { DownloadManagerOptions, WhenFull } from './manager/options.js'
+export type { PeerOptions } from './manager/peers/peers.js'
 export type { DiskUsage, DiskUsageEntry } from './manager/space/report.js'
 export type { DownloadOptions } from './download/options.js'
 export type { XetMode } from './download/xet.js'

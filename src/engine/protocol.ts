@@ -77,6 +77,8 @@ export interface TransferSpec {
   adopt?: AdoptSpec | null
   /** Its place in a cache; `directory` and `filename` are then those of the blob. */
   cache?: CacheSpec | null
+  /** Other instances that may have the file, which are asked before `url`. Default: none. */
+  peers?: PeerSpec | undefined
   /**
    * The right to write the file, where several instances share the work. It must be renewed by `lease` commands: once it
    * has run out, the transfer writes nothing more and fails with `TAKEN_OVER`. Default: none is needed.
@@ -92,6 +94,14 @@ export interface XetSpec {
   hash: string
   /** Fetch from the store, and over HTTP only if that fails or is slow; false for the reverse. */
   first: boolean
+}
+
+/** Other instances that may have a file. */
+export interface PeerSpec {
+  /** Addresses of the file, in the order in which to try them. */
+  urls: readonly string[]
+  /** Sent to these addresses only. */
+  headers: Record<string, string>
 }
 
 /** A lease, as the manager of a transfer gives it. */
@@ -281,13 +291,19 @@ export function mirrorId(url: string): string {
   return createHash('sha256').update(withoutSignature(url)).digest('hex').slice(0, 16)
 }
 
-/** All addresses of a file without duplicates: `url` and its mirrors, and before or behind them its Xet store. */
-export function addressesOf(spec: Pick<TransferSpec, 'url' | 'urls'> & XetAddressed): readonly string[] {
-  const { url, urls = [], xet } = spec
-  const addresses = urls.length === 0 ? [url] : [...new Set([url, ...urls])]
+/**
+ * All addresses of a file without duplicates: those of other instances, then `url` and its mirrors, and before or behind
+ * these its Xet store.
+ */
+export function addressesOf(
+  spec: Pick<TransferSpec, 'url' | 'urls' | 'peers'> & XetAddressed,
+): readonly string[] {
+  const { url, urls = [], xet, peers } = spec
   const store = xetUrl(spec)
-  if (store === null) return addresses
-  return xet?.first === true ? [store, ...addresses] : [...addresses, store]
+  const stores = store === null ? [] : [store]
+  const isFirst = xet?.first === true
+  const others = peers?.urls ?? []
+  return [...new Set([...others, ...(isFirst ? stores : []), url, ...urls, ...(isFirst ? [] : stores)])]
 }
 
 /** What decides whether the Xet store is an address of a file. */
@@ -321,11 +337,15 @@ export function journalUrl({ url, renewable = false }: Pick<TransferSpec, 'url' 
   return renewable ? withoutSignature(url) : url
 }
 
-/** The caller's headers, for an address with the origin of the first one; those of its own origin for any other. */
+/**
+ * The headers for an address: those for other instances; the caller's, if it has the origin of the caller's URL; those of its
+ * own origin for any other.
+ */
 export function headersFor(
   url: string,
-  first: Pick<TransferSpec, 'url' | 'headers' | 'otherHeaders'>,
+  first: Pick<TransferSpec, 'url' | 'headers' | 'otherHeaders' | 'peers'>,
 ): Record<string, string> {
+  if (first.peers?.urls.includes(url) === true) return first.peers.headers
   const { origin } = new URL(url)
   return origin === new URL(first.url).origin ? first.headers : (first.otherHeaders?.[origin] ?? {})
 }

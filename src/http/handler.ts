@@ -33,6 +33,7 @@ import {
   operationPages,
   type ProbeOptions,
 } from './operation/pages.js'
+import { BlobServer, type PeerServing, peerServingSchema } from './peers/blobs.js'
 import { preloadEvents } from './preload-routes.js'
 import { isServerFault, jsonHeaders, problemHeaders, toProblem } from './problem.js'
 import { RefusedOrigins } from './refused-origins.js'
@@ -48,6 +49,7 @@ export type { Action, Authorize, AuthorizeContext, Permission, RequestContext } 
 export type { CorsOptions } from './cors.js'
 
 export type { MetricsRegistry, ProbeOptions } from './operation/pages.js'
+export type { PeerServing } from './peers/blobs.js'
 
 /**
  * Options of {@link createHandler}. `Native` is the type of the request object that `authorize` receives as
@@ -98,6 +100,11 @@ export interface HandlerOptions<Native = unknown> {
    * manager. `GET /metrics` returns what is in it to callers with the permission `downloads:read`. Default: none.
    */
   metrics?: MetricsRegistry | undefined
+   * Serves finished files by their digest to other instances, at `GET /api/models/blobs/<sha256>`. The token alone decides
+   * who may fetch them: neither `authorize` nor the address of the caller counts. Only files whose digest is known, and
+   * that have not been changed since it was computed, are served. Default: none are.
+   */
+  peers?: PeerServing | undefined
   /**
    * Whether messages name the options of the command (`--cors`) instead of those above. Default false.
    *
@@ -145,6 +152,7 @@ const optionsSchema = z.object({
     .optional(),
   authorize: z.custom<Authorize>((value) => typeof value === 'function', 'must be a function').optional(),
   maxQueued: z.number().int().min(0).default(10_000),
+  peers: peerServingSchema.optional(),
   ui: z.union([z.boolean(), z.string().min(1)], 'must be a boolean or the page').default(false),
   probes: z
     .union(
@@ -214,6 +222,9 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   const pageAt = (path: string) => (path.startsWith(base) ? pages.get(path.slice(base.length)) : undefined)
   const cors = new CorsPolicy(checked.cors)
   const refused = new RefusedOrigins(hostVoice)
+  const blobs = checked.peers === undefined ? null : new BlobServer(manager, checked.peers)
+  const blobAt = (pathname: string) =>
+    blobs !== null && pathname.startsWith(base) ? blobs.digestIn(pathname.slice(base.length)) : null
 
   const routesAt = (pathname: string) => {
     if (!pathname.startsWith(base)) return undefined
@@ -227,6 +238,11 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     const url = new URL(request.url)
     const page = pageAt(url.pathname)
     if (page !== undefined) return await answerPage(page, request, context, voice)
+    const digest = blobAt(url.pathname)
+    if (blobs !== null && digest !== null) {
+      if (request.method === 'GET' || request.method === 'HEAD') return await blobs.serve(request, digest)
+      return methodNotAllowed(request.method, ['GET', 'HEAD'], voice)
+    }
     const here = routesAt(url.pathname)
     if (here === undefined) throw sentenceError('NOT_FOUND', 'nothingHere', [])
     if (authorize === undefined) requireLocal(request, context)
@@ -292,7 +308,8 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   }
 
   return Object.assign(handle, {
-    owns: (pathname: string) => routesAt(pathname) !== undefined || pageAt(pathname) !== undefined,
+    owns: (pathname: string) =>
+      routesAt(pathname) !== undefined || pageAt(pathname) !== undefined || blobAt(pathname) !== null,
     // With `authorize` or CORS, the complete request is needed.
     fastPath:
       authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base, hostVoice) : null,

@@ -9,6 +9,7 @@ import type { TransferTuning } from '../net/tuning.js'
 import type { Source } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Cluster } from './cluster/coordinator.js'
+import { type PeerOptions, peerOptionsSchema } from './peers/peers.js'
 
 /** Options of a {@link DownloadManager}. All of them are optional. */
 export interface DownloadManagerOptions {
@@ -157,6 +158,11 @@ export interface DownloadManagerOptions {
    * of a built-in one replaces it. Default: none.
    */
   sources?: readonly Source[]
+  /**
+   * Other instances that may have a file already. A file whose SHA-256 is known is fetched from them first, and from its
+   * origin if none has it; what they send is checked as always. Not for downloads of `remote` callers. Default: none.
+   */
+  peers?: PeerOptions
   /** Timeouts, retries and intervals; see {@link TransferTuning}. */
   tuning?: Partial<TransferTuning>
 }
@@ -272,6 +278,7 @@ export const managerOptionsSchema = z.strictObject({
   remoteTokens: z.boolean().optional(),
   offline: z.boolean().optional(),
   sources: z.array(source).max(100).default([]),
+  peers: peerOptionsSchema.optional(),
   tuning: z.strictObject(tuningShape).partial().default({}).transform(withoutUndefined),
 })
 

@@ -9,6 +9,7 @@ import type { SourceRegistry } from '../sources/source.js'
 import type { Clock } from '../util/clock.js'
 import type { ManagerServices } from './internals.js'
 import type { ResolvedManagerOptions } from './options.js'
+import { peerEngine } from './peers/peers.js'
 
 /** Creates the engine and the resolver of refs, which share what servers have asked for. */
 export function createServices(
@@ -20,9 +21,10 @@ export function createServices(
   const { tuning: overrides, ca, proxy, offline, maxBytesPerSecond, worker } = options
   const network = { ...services, ca, gates: new HostGates() }
   const engineOptions: EngineOptions = { ...network, tuning: overrides, maxBytesPerSecond, onLog }
-  const engine = worker
+  const own = worker
     ? new WorkerEngine({ ...engineOptions, fallback: createEngine })
     : createEngine(engineOptions)
+  const engine = options.peers === undefined ? own : peerEngine(own, options.peers, onLog)
   const tuning = { ...defaultTuning, ...overrides }
   const remoteTokens = options.remoteTokens ?? false
   const resolver = new Resolver({ ...network, sources, tuning, proxy, remoteTokens, offline })
