@@ -50,6 +50,19 @@ export {
   type RequestContext,
 } from './http/handler.js'
 
+export { Fleet, type FleetEvents, type FleetOptions } from './catalog/fleet/fleet.js'
+export {
+  type FleetContent,
+  type FleetStore,
+  type FleetWish,
+  MemoryFleetStore,
+  type NodeModel,
+  type NodeModelState,
+  type NodeReport,
+  type SeenReport,
+} from './catalog/fleet/store.js'
+export type { NodeIdentity } from './catalog/fleet/selector.js'
+export type { FleetCell, FleetNode, FleetStatus } from './catalog/fleet/view.js'
 export type { DownloadManagerOptions, WhenFull } from './manager/options.js'
 export type { PeerOptions } from './manager/peers/peers.js'
 export type { DiskUsage, DiskUsageEntry } from './manager/space/report.js'

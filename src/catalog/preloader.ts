@@ -203,6 +203,15 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     return run === null ? { ...neverRun, logs: [] } : this.#snapshotOf(run, lines)
   }
 
+  /**
+   * @internal The keys of the models that a request means.
+   *
+   * @throws DownloadError `INVALID_OPTIONS` for an unknown key.
+   */
+  keysOf(models: readonly string[] | 'all'): string[] {
+    return this.#choose(models).map(({ key }) => key)
+  }
+
   /** @internal The current run, or else the last one, with all of its models; for the command line. */
   get run(): Run | null {
     return this.#state.run

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { Fleet } from '../catalog/fleet/fleet.js'
 import type { Preloader } from '../catalog/preloader.js'
 import { addChinese } from '../download/chinese.js'
 import { sentenceError, type Voice } from '../download/error-text.js'
@@ -26,6 +27,7 @@ import { type CorsOptions, CorsPolicy, isPreflight } from './cors.js'
 import { createDashboard } from './dashboard.js'
 import { RecentLogs } from './download-logs.js'
 import { downloadEvents } from './download-events.js'
+import { fleetEvents } from './fleet/fleet-routes.js'
 import { openApiDocument } from './openapi.js'
 import {
   type MetricsRegistry,
@@ -60,6 +62,8 @@ export interface HandlerOptions<Native = unknown> {
   manager: DownloadManager
   /** The preloader of a catalog. Without one, the preload routes answer 404. */
   preloader?: Preloader | undefined
+  /** This server as a node of a fleet. Without one, the routes of the fleet answer 404. */
+  fleet?: Fleet | undefined
   /**
    * Decides which callers have which permissions. Default: only callers on this machine that address it by a
    * loopback name.
@@ -184,7 +188,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   addChinese()
   const { manager, authorize, ui, locale, command } = checked
   const hostVoice: Voice = { locale, command }
-  const { preloader = null } = options
+  const { preloader = null, fleet = null } = options
   const remote = { allowPrivateNetwork: checked.allowPrivateNetwork, allowedHosts: checked.allowedHosts }
   parseOptions(remoteSchema, remote, 'createHandler options')
   const base = checked.basePath.replace(/\/$/, '')
@@ -194,6 +198,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   const services: Services = {
     manager,
     preloader,
+    fleet,
     remote,
     admission: new Admission(manager, checked.maxQueued),
     storedFiles: new StoredFileLists(manager),
@@ -210,6 +215,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
             (one, counted) =>
               new SseChannel(preloadEvents(preloader, { locale: one, command }), { counted }, clock),
           ),
+    fleetEvents: fleet === null ? null : new SseChannel(fleetEvents(fleet), {}, clock),
     dashboard: createDashboard(typeof ui === 'string' ? ui : null),
     document: () => (document ??= openApiDocument(served, base)),
   }
@@ -315,6 +321,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
       authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base, hostVoice) : null,
     close: () => {
       services.downloadLogs.close()
+      services.fleetEvents?.close()
       for (const one of locales) {
         services.downloadEvents[one].close()
         services.preloadEvents?.[one].close()

@@ -4,6 +4,7 @@ import type { PreloadRunSnapshot } from '../catalog/options.js'
 import type { Preloader } from '../catalog/preloader.js'
 import { sentenceError, type Voice } from '../download/error-text.js'
 import type { Locale } from '../util/locale.js'
+import { startOnNodes } from './fleet/fleet-routes.js'
 import { type Route, route, type Services } from './route.js'
 import { type PreloadLog, preloadQuery, type PreloadStatus } from './schemas.js'
 import { eventStream, type SseChannel, type SseSource } from './sse.js'
@@ -99,10 +100,14 @@ export const preloadRoutes: readonly Route[] = [
       const { preloader } = preloaderOf(services)
       const given = body ?? {}
       const outputDir = given.output_dir ?? query.output_dir ?? ''
+      const nodes = given.nodes ?? query.nodes ?? ''
+      const models = keysOf(given.models ?? query.models)
+      const force = given.force ?? query.force ?? false
       await preloader.ready
+      if (nodes !== '') return await startOnNodes(services, { models, nodes, outputDir, force })
       return preloader.start({
-        models: keysOf(given.models ?? query.models),
-        force: given.force ?? query.force ?? false,
+        models,
+        force,
         ...(outputDir === '' ? {} : { outputDir }),
       })
     },

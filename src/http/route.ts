@@ -1,5 +1,6 @@
 /** Definition of routes: their data, schemas and handler functions. */
 import type * as z from 'zod'
+import type { Fleet } from '../catalog/fleet/fleet.js'
 import type { Preloader } from '../catalog/preloader.js'
 import type { Voice } from '../download/error-text.js'
 import type { DownloadManager } from '../manager/manager.js'
@@ -9,6 +10,7 @@ import type { Admission } from './admission.js'
 import type { Dashboard } from './dashboard.js'
 import type { RecentLogs } from './download-logs.js'
 import * as diskSchemas from './disk-schemas.js'
+import { fleetStatusSchema } from './fleet/schemas.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
 import type { StoredFileLists, VerifyQueue } from './stored-files.js'
@@ -52,6 +54,7 @@ export const components = {
   PreloadStarted: schemas.preloadStarted,
   PreloadStatus: schemas.preloadStatus,
   PreloadLog: schemas.preloadLog,
+  FleetStatus: fleetStatusSchema,
   Permissions: schemas.permissions,
   Problem: schemas.problem,
 } as const
@@ -62,6 +65,7 @@ export const components = {
 export interface Services {
   manager: DownloadManager
   preloader: Preloader | null
+  fleet: Fleet | null
   /** Which addresses URLs received over HTTP may reach. */
   remote: { allowPrivateNetwork: boolean; allowedHosts: string[] }
   admission: Admission
@@ -74,6 +78,7 @@ export interface Services {
   /** One channel per language. */
   downloadEvents: Readonly<Record<Locale, SseChannel>>
   preloadEvents: Readonly<Record<Locale, SseChannel>> | null
+  fleetEvents: SseChannel | null
   /** Responds with the page for people. */
   dashboard: Dashboard
   /** Returns the OpenAPI document. */

@@ -2,6 +2,7 @@ import { sentenceError } from '../download/error-text.js'
 import type { Permission } from './access.js'
 import { downloadRoutes } from './download-routes.js'
 import { fileRoutes } from './file-routes.js'
+import { fleetRoutes } from './fleet/fleet-routes.js'
 import { preloadRoutes } from './preload-routes.js'
 import { queueRoutes } from './queue-routes.js'
 import { type Route, route } from './route.js'
@@ -89,6 +90,7 @@ export const routes: readonly Route[] = [
     handle: ({ request, services }) => services.dashboard(request),
   }),
   ...preloadRoutes,
+  ...fleetRoutes,
 ]
 
 /** Routes by path. */

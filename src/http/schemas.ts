@@ -369,6 +369,9 @@ const models = 'Keys, separated by commas; none or `all`: every model with auto_
 
 const outputDir = 'Folder inside the allowed roots.'
 
+const nodes =
+  'Nodes of the fleet that are to have the models: `all`, or names and `label:…`, separated by commas. Default: this server alone.'
+
 const force = 'Download models again even if they exist. Default false.'
 
 /** Query of `POST /api/v1/models/preload/start`. */
@@ -376,6 +379,7 @@ export const preloadQuery = z.object({
   models: z.string().optional().describe(models),
   output_dir: z.string().optional().describe(outputDir),
   force: flag.optional().describe(force),
+  nodes: z.string().optional().describe(nodes),
 })
 
 /** Body of `POST /api/v1/models/preload/start`; may be `null` or omitted. */
@@ -387,6 +391,7 @@ export const preloadRequest = z
       .describe(models),
     output_dir: z.string().nullish().describe(outputDir),
     force: z.union([z.boolean(), flag]).nullish().describe(force),
+    nodes: z.string().nullish().describe(nodes),
   })
   .nullable()
 

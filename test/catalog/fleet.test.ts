@@ -1,0 +1,170 @@
+/** Several nodes that bring the models of a catalog to each other. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { mkdtemp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  Catalog,
+  createHandler,
+  DownloadManager,
+  Fleet,
+  type FleetStore,
+  MemoryFleetStore,
+  Preloader,
+} from '../../src/index.js'
+import { listen } from '../../src/http/node.js'
+import { randomContent } from '../support/content.js'
+import { type Origin, startOrigin } from '../support/origin.js'
+import { sha256File, tempDir } from '../support/temp.js'
+import { waitFor, withTimeout } from '../support/wait.js'
+
+const token = 'the-token-of-the-cluster'
+const base = tempDir('fleet')
+const contents = ['a', 'b', 'c'].map((key) => ({ key, content: randomContent(200_000, `fleet ${key}`) }))
+const closing: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await withTimeout(close(), 10_000, 'closing')
+})
+
+async function origin(): Promise<Origin> {
+  const made = await startOrigin()
+  closing.push(() => made.close())
+  for (const { key, content } of contents) made.serve(`/${key}.bin`, { content })
+  return made
+}
+
+async function node(store: FleetStore, from: Origin, name: string, labels: string[] = []) {
+  const directory = await mkdtemp(join(base, `${name}-`))
+  let fleet: Fleet | null = null
+  const manager = new DownloadManager({
+    ...{ directory, defaultMode: null, store: 'memory', worker: false, adopt: false },
+    peers: { urls: (sha256) => fleet?.peersWith(sha256) ?? [], token },
+  })
+  const models = contents.map(({ key, content }) => {
+    const entry = { key, name: key, url: from.url(`/${key}.bin`), mode: null, sha256: content.sha256() }
+    return { ...entry, required: true, auto_download: key !== 'c', description: '' }
+  })
+  const preloader = new Preloader({ manager, catalog: new Catalog({ models }) })
+  const server = createServer()
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  // An address of TCP, as it listens on one.
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const member = new Fleet({
+    ...{ manager, preloader, store, node: name, labels, url, seeds: 1, heartbeatMs: 100, absentMs: 1_000 },
+  })
+  fleet = member
+  const handler = createHandler({ manager, preloader, fleet: member, peers: { token } })
+  server.on('request', (req, res) => {
+    listen(handler, req, res)
+  })
+  const close = async () => {
+    handler.close()
+    await member.close()
+    await preloader.close()
+    await manager.close()
+    server.closeAllConnections()
+    await new Promise((done) => server.close(done))
+  }
+  let closed: Promise<void> | null = null
+  const end = () => (closed ??= close())
+  closing.push(end)
+  return { directory, fleet: member, url, end }
+}
+
+type Node = Awaited<ReturnType<typeof node>>
+
+const stateOf = async ({ fleet }: Node, key: string, name: string) =>
+  (await fleet.status()).models[key]?.[name]?.state
+
+async function expectFiles({ directory }: Node, keys: string[]): Promise<void> {
+  for (const { key, content } of contents) {
+    if (keys.includes(key)) expect(await sha256File(join(directory, `${key}.bin`))).toBe(content.sha256())
+  }
+}
+
+/** How often the origin has sent the bytes of a model. */
+const served = (from: Origin, key: string) =>
+  from.requests(`/${key}.bin`).reduce((sum, { bytesSent }) => sum + bytesSent, 0) / 200_000
+
+describe('a fleet', () => {
+  it('brings models to the nodes that are meant, from its origin once, and to one that comes late', async () => {
+    const from = await origin()
+    const store = new MemoryFleetStore()
+    const one = await node(store, from, 'one', ['gpu'])
+    const two = await node(store, from, 'two')
+    const start = (query: string) =>
+      fetch(`${two.url}/api/v1/models/preload/start?${query}`, { method: 'POST', body: null })
+    const answer = await start('models=all&nodes=all')
+    expect(await answer.json()).toMatchObject({ success: true, models: ['a', 'b'], force: false })
+    expect((await start('models=c&nodes=label:gpu')).status).toBe(200)
+    await waitFor(async () => (await one.fleet.isReady()) && (await two.fleet.isReady()), {
+      what: 'both nodes',
+    })
+    await expectFiles(one, ['a', 'b', 'c'])
+    await expectFiles(two, ['a', 'b'])
+    expect(await stateOf(one, 'c', 'two')).toBeUndefined()
+    const late = await node(store, from, 'late', ['gpu'])
+    await waitFor(() => late.fleet.isReady(), { what: 'the late node' })
+    await expectFiles(late, ['a', 'b', 'c'])
+    expect(['a', 'b', 'c'].map((key) => served(from, key))).toEqual([1, 1, 1])
+    // A node that is gone is shown as such.
+    await late.end()
+    await waitFor(async () => (await stateOf(one, 'a', 'late')) === 'absent', { what: 'its absence' })
+    const status = await fetch(`${one.url}/api/v1/models/fleet/status`)
+    expect(await status.json()).toMatchObject({
+      success: true,
+      nodes: [
+        { name: 'late', absent: true, ready: false },
+        { name: 'one', labels: ['gpu'], absent: false, ready: true },
+        { name: 'two', absent: false, ready: true },
+      ],
+      models: { a: { one: { state: 'ready', percent: 100, error: null } } },
+    })
+  })
+
+  it('tells each change as an event, and refuses what it can not do', async () => {
+    const from = await origin()
+    const one = await node(new MemoryFleetStore(), from, 'one')
+    const stop = new AbortController()
+    const stream = await fetch(`${one.url}/api/v1/models/fleet/events`, { signal: stop.signal })
+    let text = ''
+    const reading = (async () => {
+      for await (const chunk of stream.body ?? []) text += Buffer.from(chunk).toString()
+    })().catch(() => undefined)
+    await one.fleet.start(['a'], 'one')
+    await waitFor(() => text.includes('"state":"ready"'), { what: 'the event' })
+    stop.abort()
+    await reading
+    const start = async (query: string) => {
+      const response = await fetch(`${one.url}/api/v1/models/preload/start?${query}`, { method: 'POST' })
+      return [response.status, await response.json()]
+    }
+    for (const query of [
+      'models=x&nodes=all',
+      'nodes=a%20b',
+      'nodes=all&force=true',
+      'nodes=all&output_dir=x',
+    ])
+      expect(await start(query)).toMatchObject([400, { code: 'INVALID_OPTIONS' }])
+  })
+
+  it('goes on with another node when the one that fetches is gone, and says what has failed', async () => {
+    const from = await origin()
+    const store = new MemoryFleetStore()
+    from.serve('/a.bin', { ...contents[0], bytesPerSecond: 50_000 })
+    from.serve('/b.bin', { status: 404 })
+    const one = await node(store, from, 'one')
+    await one.fleet.start(['a'], 'all')
+    await waitFor(async () => (await stateOf(one, 'a', 'one')) === 'downloading', { what: 'its begin' })
+    const two = await node(store, from, 'two')
+    await waitFor(async () => (await stateOf(two, 'a', 'two')) === 'waiting', { what: 'the wait' })
+    from.serve('/a.bin', { ...contents[0] })
+    await one.end()
+    await waitFor(() => two.fleet.isReady(), { what: 'the other node' })
+    await two.fleet.start(['b'], 'two')
+    await waitFor(async () => (await stateOf(two, 'b', 'two')) === 'failed', { what: 'the failure' })
+    expect((await two.fleet.status()).models['b']?.['two']?.error).toContain('404')
+  })
+})
