@@ -61,6 +61,7 @@ export {
   type NodeReport,
   type SeenReport,
 } from './catalog/fleet/store.js'
+export { type FleetRedis, RedisFleetStore, type RedisFleetStoreOptions } from './catalog/fleet/redis-store.js'
 export type { NodeIdentity } from './catalog/fleet/selector.js'
 export type { FleetCell, FleetNode, FleetStatus } from './catalog/fleet/view.js'
 export type { DownloadManagerOptions, WhenFull } from './manager/options.js'
