@@ -52,6 +52,9 @@ const libraries = {
   ...entriesOf(serverAdapters),
 }
 
+/** For hosts that have what collects them. Each has its own copy of the little that it needs, as `testing` has. */
+const observers = { metrics: 'src/observe/metrics.ts', tracing: 'src/observe/tracing.ts' }
+
 /** For tests of stores. It has its own copy of the little that it needs, so that the others load not one file more. */
 const testing = { testing: 'src/store/conformance.ts' }
 
@@ -131,9 +134,9 @@ export default defineConfig([
     // Together, so that all of them mean the same classes.
     entry: libraries,
     noExternal: ['undici'],
-    dts: { entry: { ...libraries, ...testing }, compilerOptions: { stripInternal: true } },
+    dts: { entry: { ...libraries, ...testing, ...observers }, compilerOptions: { stripInternal: true } },
   },
-  { ...common, entry: testing, splitting: false },
+  { ...common, entry: { ...testing, ...observers }, splitting: false },
   {
     ...browser,
     // One file that imports nothing.

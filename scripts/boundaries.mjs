@@ -17,6 +17,7 @@ export const rooms = [
   'cli/',
   'index.ts',
   'http/',
+  'observe/',
   'catalog/',
   'cluster/',
   'manager/',
@@ -108,6 +109,9 @@ const pure = new Set(
   ].map((file) => `src/${file}`),
 )
 
+/** Packages that few hosts have, and that nothing else may need. */
+const observers = ['prom-client', '@opentelemetry/api']
+
 /** The rooms that run in browsers, and everything in the rest of `src` that they may import. */
 const browserRooms = new Map([
   [
@@ -162,6 +166,9 @@ function packageViolation(from, room, specifier) {
     return `only src/elements imports lit (${specifier})`
   if (isPackage(specifier, '@tanstack/virtual-core') && room !== 'elements/')
     return `only src/elements imports @tanstack/virtual-core (${specifier})`
+  if (observers.some((name) => isPackage(specifier, name)) && !from.startsWith('src/observe/'))
+    // The command loads it for its option alone.
+    if (from !== 'src/cli/serve/operation.ts') return `only src/observe imports ${specifier}`
   if (!isBuiltin(specifier)) return null
   if (pure.has(from)) return `${from} is pure and imports no Node module (${specifier})`
   return browserRooms.has(room)

@@ -54,7 +54,14 @@ function run(name, file, args) {
 
 /** The reference of everything that is exported, a page for each entry of the package and for each export. */
 function writeReference() {
-  const entries = ['src/index.ts', 'src/client/index.ts', 'src/elements/types.ts', 'src/store/conformance.ts']
+  const entries = [
+    'src/index.ts',
+    'src/client/index.ts',
+    'src/elements/types.ts',
+    'src/store/conformance.ts',
+    'src/observe/metrics.ts',
+    'src/observe/tracing.ts',
+  ]
   run('typedoc', 'bin/typedoc', [
     ...['--options', path.join(site, 'typedoc.json')],
     ...['--out', path.join(pages, 'api')],

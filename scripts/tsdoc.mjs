@@ -11,7 +11,14 @@ import { adapters } from './adapters.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const given = process.argv.slice(2)
-const parts = ['src/index.ts', 'src/client/index.ts', 'src/elements/types.ts', 'src/store/conformance.ts']
+const parts = [
+  'src/index.ts',
+  'src/client/index.ts',
+  'src/elements/types.ts',
+  'src/store/conformance.ts',
+  'src/observe/metrics.ts',
+  'src/observe/tracing.ts',
+]
 const entries = (given.length > 0 ? given : [...parts, ...adapters.map(({ file }) => file)]).map((entry) =>
   path.resolve(root, entry),
 )

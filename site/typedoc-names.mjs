@@ -8,6 +8,8 @@ const names = new Map([
   ['src/cluster/bullmq/bullmq', 'model-downloader/bullmq'],
   ['src/cluster/redis/redis', 'model-downloader/redis'],
   ['src/store/conformance', 'model-downloader/testing'],
+  ['src/observe/metrics', 'model-downloader/metrics'],
+  ['src/observe/tracing', 'model-downloader/tracing'],
 ])
 
 export function load(app) {

@@ -164,6 +164,8 @@ export const commandHelp: {
       clusterConcurrency: '整个集群同时下载的文件数（默认：不限）',
       logFormat: '日志的格式（默认：text）',
       logLevel: '日志记录的最低级别（默认：info）',
+      metrics: '在 /metrics 提供供 Prometheus 抓取的指标；需要 prom-client 包',
+      readyWhenPreloaded: '清单中所有必需的模型都就绪后，才报告就绪（/readyz）',
       ui: '不提供 /api/models/ui 处的仪表盘页面',
       quiet: '只显示错误',
     },

@@ -125,6 +125,9 @@ export const chineseTexts: CommandTexts = {
 （POST /api/v1/models/preload/start），或等它完成后再运行此命令。`,
   warning: '警告：',
   badHost: (host) => `--host："${host}" 不是有效的地址或主机名。`,
+  needsCatalog: '--ready-when-preloaded 需要模型清单（--catalog FILE）。',
+  needsPromClient:
+    '--metrics 需要 prom-client 包，但它未安装：npm install prom-client（若本包是全局安装的，请加上 --global）。',
   needsToken: (host, variable) =>
     `--host ${host} 会接受来自其他机器的请求，因此必须设置令牌：使用 --token，或设置环境变量 ${variable}。`,
   badToken: (source) => `${source}：令牌不能为空，且只能包含可见的 ASCII 字符，不能有空格。`,

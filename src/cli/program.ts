@@ -18,6 +18,7 @@ import type { PreloadCommandOptions } from './preload.js'
 import type { ServeOptions } from './serve-settings.js'
 import { addClusterOptions } from './serve/cluster.js'
 import { addLimitOptions } from './serve/limits.js'
+import { addOperationOptions } from './serve/operation.js'
 
 /** Implementations of the commands. They keep their exit codes themselves. */
 export interface Commands {
@@ -310,7 +311,7 @@ export function createProgram(version: string, commands: Commands): Command {
     )
     .option('--linked-modes', 'allow the folders of the modes to be symbolic links')
 
-  addNetworkOptions(addClusterOptions(addLimitOptions(serve)))
+  addOperationOptions(addNetworkOptions(addClusterOptions(addLimitOptions(serve))))
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')
     .option('--quiet', 'print errors only')
     .addHelpText('after', () => helpBelow('serve', serveHelp))

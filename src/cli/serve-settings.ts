@@ -12,9 +12,10 @@ import { texts } from './language.js'
 import type { NetworkOptions } from './network.js'
 import type { ClusterOptions } from './serve/cluster.js'
 import type { LimitOptions } from './serve/limits.js'
+import type { OperationOptions } from './serve/operation.js'
 
 /** Options of `serve` as given on the command line. */
-export interface ServeOptions extends NetworkOptions, LimitOptions, ClusterOptions {
+export interface ServeOptions extends NetworkOptions, LimitOptions, ClusterOptions, OperationOptions {
   port: number
   host: string
   directory: string

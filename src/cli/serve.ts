@@ -18,6 +18,7 @@ import { ApiServer } from './server.js'
 import { clusterSettings } from './serve/cluster.js'
 import { limitSettings, logSettings } from './serve/limits.js'
 import { ServeLog } from './serve/log.js'
+import { metricsSupport, probeSettings } from './serve/operation.js'
 import { onSignal } from './signals.js'
 
 /** How long pending responses may take when the server stops, in milliseconds. */
@@ -53,6 +54,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { locale, command } = voice()
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
   const shared = await clusterSettings(options, process.env)
+  const probes = probeSettings(options, catalog !== null)
+  const support = await metricsSupport(options)
   const log = new ServeLog((text) => void process.stderr.write(text), logSettings(options))
   const server = new ApiServer()
   // Listen first: a second server started by mistake must fail here, before it touches the files of the
@@ -86,6 +89,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     cors,
     allowedHosts,
     ui,
+    probes,
+    metrics: support?.registryOf(manager),
     command,
     locale,
     allowPrivateNetwork: options.allowPrivateNetwork ?? false,

@@ -149,6 +149,9 @@ there (POST /api/v1/models/preload/start), or wait until it is done and run this
   // Serve.
   warning: 'warning: ',
   badHost: (host: string) => `--host: "${host}" is not an address or host name.`,
+  needsCatalog: '--ready-when-preloaded needs a catalog (--catalog FILE).',
+  needsPromClient:
+    '--metrics needs the package prom-client, which is not installed: npm install prom-client (with --global if this package is).',
   needsToken: (host: string, variable: string) =>
     `--host ${host} accepts callers from other machines, so it needs a token: use --token or set ${variable}.`,
   badToken: (source: string) =>

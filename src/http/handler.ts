@@ -104,6 +104,7 @@ export interface HandlerOptions<Native = unknown> {
    * manager. `GET /metrics` returns what is in it to callers with the permission `downloads:read`. Default: none.
    */
   metrics?: MetricsRegistry | undefined
+  /**
    * Serves finished files by their digest to other instances, at `GET /api/models/blobs/<sha256>`. The token alone decides
    * who may fetch them: neither `authorize` nor the address of the caller counts. Only files whose digest is known, and
    * that have not been changed since it was computed, are served. Default: none are.

@@ -31,6 +31,7 @@ const down = [
   'src/cli/get.ts',
   'src/index.ts',
   'src/http/handler.ts',
+  'src/observe/metrics.ts',
   'src/catalog/catalog.ts',
   'src/manager/manager.ts',
   'src/store/file.ts',
