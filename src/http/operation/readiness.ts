@@ -66,6 +66,8 @@ export class ReadinessCheck {
 
   /** Checks all parts. Never rejects, and takes less than a second. */
   async check(): Promise<Readiness> {
+    // A list that was loaded long ago says so one turn after it is asked.
+    await Promise.resolve()
     const isOpen = !this.#init.manager[internals].closed.aborted
     const store = isOpen && this.#loaded
     const [engine, models] = await Promise.all([

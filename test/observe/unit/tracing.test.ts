@@ -1,4 +1,4 @@
-import { context, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, type ContextManager, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { expect, it } from 'vitest'
 import { DownloadError } from '../../../src/errors.js'
@@ -72,21 +72,18 @@ it('links the span in which it was asked for', () => {
   const { scene, spans } = watch()
   const caller = { traceId: '1'.repeat(32), spanId: '2'.repeat(16), traceFlags: 1 }
   const download = scene.add()
-  const manager = {
-    enable: () => manager,
-    disable: () => undefined,
-    active: () => active,
-    bind: same,
-    with: run,
-  }
   let active = trace.setSpanContext(ROOT_CONTEXT, caller)
-  function same<T>(_: unknown, target: T): T {
-    return target
-  }
-  function run(): never {
+  const unused = () => {
     throw new Error('not used')
   }
-  context.setGlobalContextManager(manager)
+  const contexts: ContextManager = {
+    active: () => active,
+    with: unused,
+    bind: unused,
+    enable: () => contexts,
+    disable: () => contexts,
+  }
+  context.setGlobalContextManager(contexts)
   scene.emit('queued', { download })
   active = ROOT_CONTEXT
   scene.emit('started', { download })
