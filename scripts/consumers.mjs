@@ -95,7 +95,8 @@ const steps = {
         file !== 'dist/dashboard.html' &&
         !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file) &&
         !/^docs\/[\w./-]+\.(?:md|png)$/.test(file) &&
-        !/^examples\/[\w./-]+\.(?:mjs|js|jsx|vue|css|html|md)$/.test(file),
+        !/^examples\/[\w./-]+\.(?:mjs|js|jsx|vue|css|html|md)$/.test(file) &&
+        !/^examples\/operations\/(?:Containerfile|[\w-]+\.(?:json|service|yaml))$/.test(file),
     )
     if (missing.length > 0) throw new Error(`The package lacks ${missing.join(', ')}`)
     if (strange.length > 0) throw new Error(`The package must not contain ${strange.join(', ')}`)

@@ -42,3 +42,38 @@ declare module 'electron' {
     on(event: 'before-quit', listener: () => void): void
   }
 }
+
+declare module '@temporalio/activity' {
+  export class Context {
+    static current(): Context
+    readonly cancellationSignal: AbortSignal
+    readonly heartbeat: (details?: unknown) => void
+  }
+  export class ApplicationFailure extends Error {
+    static nonRetryable(message: string, type?: string): ApplicationFailure
+  }
+}
+
+declare module '@nats-io/transport-node' {
+  export interface NatsConnection {
+    close(): Promise<void>
+  }
+  export function connect(options: { servers: string }): Promise<NatsConnection>
+}
+
+declare module '@nats-io/jetstream' {
+  import type { NatsConnection } from '@nats-io/transport-node'
+  export interface JsMsg {
+    json<T>(): T
+    ack(): void
+    nak(millis?: number): void
+    term(reason?: string): void
+    working(): void
+  }
+  interface Consumer {
+    consume(options: { max_messages: number }): Promise<AsyncIterable<JsMsg>>
+  }
+  export function jetstream(connection: NatsConnection): {
+    consumers: { get(stream: string, name: string): Promise<Consumer> }
+  }
+}

@@ -41,7 +41,7 @@ const groups: [english: string, chinese: string, pages: string[]][] = [
   [
     'Servers and pages',
     '服务端与网页',
-    ['adapters', 'rest', 'openapi', 'client', 'views', 'dashboard', 'bundling', 'runtimes'],
+    ['adapters', 'rest', 'openapi', 'client', 'views', 'dashboard', 'bundling', 'runtimes', 'operations'],
   ],
   ['Command', '命令行', ['cli', 'windows']],
   ['When something is wrong', '出错时', ['troubleshooting', 'errors', 'security', 'reporting']],
