@@ -35,28 +35,28 @@ interface Deferred {
  */
 export class Download {
   readonly #owner: DownloadOwner
-  readonly #speed = new SpeedMeter()
   #record: DownloadRecord
-  #finished: Deferred
+  // What follows is made when it is first needed: a manager may know a hundred thousand downloads that nobody asks for.
+  #speed: SpeedMeter | null = null
+  #finished: Deferred | null = null
   #file: DownloadedFile | null = null
+  #watchers: Set<() => void> | null = null
+  /** Whether it was completed by an earlier process, so that {@link file} follows from the record. */
+  #restored: boolean
   #connections = 0
   #group: GroupFiles | null = null
-  /** Whether the manager has closed, so that nothing changes any more. */
-  #abandoned = false
+  /** Set when the manager has closed, so that nothing changes any more. */
+  #abandoned: DownloadError | null = null
   #waitingFor: DownloadError | null = null
-  readonly #watchers = new Set<() => void>()
 
   /** @internal */
   constructor(record: DownloadRecord, owner: DownloadOwner) {
     const { group } = record
     // Kept separately: data that changes with every file must not be copied with every change of the record.
-    this.#record = { ...record, group: null }
+    this.#record = group === null ? record : { ...record, group: null }
     this.#owner = owner
     if (group !== null) this.#group = new GroupFiles(() => this.path, group, record.state)
-    this.#finished = defer()
-    if (record.state === 'completed') this.#complete(null)
-    else if (record.state === 'failed' || record.state === 'canceled')
-      this.#finished.reject(this.#outcomeError())
+    this.#restored = record.state === 'completed'
   }
 
   /** The requested URL, which identifies the download. */
@@ -167,6 +167,7 @@ export class Download {
 
   /** The file once completed; otherwise null. */
   get file(): DownloadedFile | null {
+    if (this.#restored) this.#file ??= this.#fileOf(null)
     return this.#file
   }
 
@@ -196,6 +197,13 @@ export class Download {
    * this is a new promise.
    */
   get finished(): Promise<DownloadedFile> {
+    if (this.#finished === null) {
+      this.#finished = defer()
+      if (this.file !== null) this.#finished.resolve(this.file)
+      else if (this.state === 'failed' || this.state === 'canceled')
+        this.#finished.reject(this.#outcomeError())
+      else if (this.#abandoned !== null) this.#finished.reject(this.#abandoned)
+    }
     return this.#finished.promise
   }
 
@@ -203,7 +211,7 @@ export class Download {
   get current(): Progress {
     const { downloaded, total, state } = this.#record
     const moving = state === 'downloading'
-    const bytesPerSecond = moving ? this.#speed.bytesPerSecond() : 0
+    const bytesPerSecond = moving ? (this.#speed?.bytesPerSecond() ?? 0) : 0
     return {
       downloaded,
       total,
@@ -226,9 +234,10 @@ export class Download {
       update.fresh = true
       update.wake()
     }
-    this.#watchers.add(watcher)
+    const watchers = (this.#watchers ??= new Set())
+    watchers.add(watcher)
     try {
-      while (!this.#abandoned) {
+      while (this.#abandoned === null) {
         update.fresh = false
         const settled = isSettled(this.state)
         yield this.current
@@ -239,7 +248,7 @@ export class Download {
         })
       }
     } finally {
-      this.#watchers.delete(watcher)
+      watchers.delete(watcher)
     }
   }
 
@@ -334,14 +343,15 @@ export class Download {
     if (to === 'queued' || to === 'paused' || to === 'canceled' || to === 'failed')
       this.#group?.moveMissing(to)
     if (isSettled(from) && to === 'queued') {
-      this.#finished = defer()
+      this.#finished = null
       this.#file = null
+      this.#restored = false
     }
     if (to === 'queued' || to === 'paused' || isSettled(to)) {
-      this.#speed.reset()
+      this.#speed = null
       this.#connections = 0
     }
-    if (to === 'failed' || to === 'canceled') this.#finished.reject(this.#outcomeError())
+    if (to === 'failed' || to === 'canceled') this.#finished?.reject(this.#outcomeError())
   }
 
   /** @internal Becomes what another manager has stored; the files of a group are those of the record. */
@@ -375,29 +385,32 @@ export class Download {
   note(at: number, progress: { downloaded: number; total: number | null; connections: number }): void {
     this.#record = { ...this.#record, downloaded: progress.downloaded, total: progress.total }
     this.#connections = progress.connections
+    this.#speed ??= new SpeedMeter()
     this.#speed.add(at, progress.downloaded)
   }
 
   /** @internal Resolves {@link finished}; must be called after the move to `completed`. */
   complete(run: FinishedRun): DownloadedFile {
-    return this.#complete(run)
+    this.#file = this.#fileOf(run)
+    this.#finished?.resolve(this.#file)
+    return this.#file
   }
 
   /** @internal Rejects {@link finished} when the manager closes; the state does not change. */
   abandon(error: DownloadError): void {
-    if (!isSettled(this.state)) this.#finished.reject(error)
-    this.#abandoned = true
+    if (!isSettled(this.state)) this.#finished?.reject(error)
+    this.#abandoned = error
     this.wake()
   }
 
   /** @internal Notifies the readers of {@link progress}. */
   wake(): void {
-    for (const watcher of [...this.#watchers]) watcher()
+    for (const watcher of [...(this.#watchers ?? [])]) watcher()
   }
 
-  #complete(run: FinishedRun | null): DownloadedFile {
+  #fileOf(run: FinishedRun | null): DownloadedFile {
     const { url, filename, verified, resultSha256, total, downloaded } = this.#record
-    const file: DownloadedFile = {
+    return {
       url,
       path: this.path,
       filename,
@@ -411,9 +424,6 @@ export class Download {
       files: this.#group?.files ?? null,
       adoptedFrom: run?.adoptedFrom ?? null,
     }
-    this.#file = file
-    this.#finished.resolve(file)
-    return file
   }
 
   #outcomeError(): DownloadError {

@@ -251,7 +251,10 @@ export const folder = z
   .min(1)
   .refine((path) => !path.includes('\0'), 'must not contain a NUL character')
 
-const urlText = z.string().min(1).max(16_384)
+/** Longest address, in characters. */
+export const maxUrlLength = 16_384
+
+const urlText = z.string().min(1).max(maxUrlLength)
 
 /** Validates mirrors; each of them is checked by {@link parseUrl} as well. */
 export const urlsSchema = z.array(urlText).min(1).max(32)

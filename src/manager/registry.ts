@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { asDownloadError } from '../disk/errors.js'
+import { compactRecord } from '../download/compact.js'
 import { pathBelow, type Place } from '../download/destination.js'
 import { Download, type DownloadOwner } from '../download/download.js'
 import { sentenceError } from '../download/error-text.js'
@@ -33,8 +34,8 @@ export class Registry {
    * differ only in case as the same.
    */
   readonly #byTarget = new Map<string, Download>()
-  /** Keys in `#byTarget` of each download. */
-  readonly #targetsOf = new Map<Download, Set<string>>()
+  /** Keys in `#byTarget` of each download, mostly one. */
+  readonly #targetsOf = new Map<Download, string | readonly string[]>()
   #sequence = 0
   #loading: LoadOptions | null = null
 
@@ -122,10 +123,8 @@ export class Registry {
       const wasOffline = autoResume === true && record.state === 'failed' && record.error?.code === 'OFFLINE'
       const live = (!isSettled(record.state) && record.state !== 'paused') || wasOffline
       const state = live && autoResume !== null ? (autoResume ? 'queued' : 'paused') : record.state
-      const download = new Download(
-        { ...record, sequence, state, ...(wasOffline ? { error: null, finishedAt: null } : {}) },
-        owner,
-      )
+      const changed = wasOffline ? { error: null, finishedAt: null } : {}
+      const download = new Download(compactRecord({ ...record, sequence, state, ...changed }), owner)
       this.#byUrl.set(download.url, download)
       added.push(download)
     }
@@ -190,7 +189,14 @@ export class Registry {
 
   /** Returns all downloads in order of arrival. */
   list(): Download[] {
-    return [...this.#byUrl.values()].sort((a, b) => a.record.sequence - b.record.sequence)
+    const all = [...this.#byUrl.values()]
+    // They mostly are in this order, but those of a store that two processes share.
+    let last = -1
+    for (const { record } of all) {
+      if (record.sequence < last) return all.sort((a, b) => a.record.sequence - b.record.sequence)
+      last = record.sequence
+    }
+    return all
   }
 
   /**
@@ -238,12 +244,14 @@ export class Registry {
   }
 
   #setTargets(download: Download, keys: readonly string[]): void {
-    const known = this.#targetsOf.get(download) ?? new Set()
-    for (const key of keys) {
-      this.#byTarget.set(key, download)
-      known.add(key)
-    }
-    this.#targetsOf.set(download, known)
+    for (const key of keys) this.#byTarget.set(key, download)
+    const all = [...new Set([...this.#keysOf(download), ...keys])]
+    this.#targetsOf.set(download, all.length === 1 && all[0] !== undefined ? all[0] : all)
+  }
+
+  #keysOf(download: Download): readonly string[] {
+    const keys = this.#targetsOf.get(download) ?? []
+    return typeof keys === 'string' ? [keys] : keys
   }
 
   /**
@@ -264,7 +272,7 @@ export class Registry {
 
   /** Gives up all files that a download has claimed. */
   release(download: Download): void {
-    for (const key of this.#targetsOf.get(download) ?? []) {
+    for (const key of this.#keysOf(download)) {
       if (this.#byTarget.get(key) === download) this.#byTarget.delete(key)
     }
     this.#targetsOf.delete(download)

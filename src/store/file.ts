@@ -342,7 +342,7 @@ export class FileStore implements DownloadStore {
       const { data, stats } = await readRegularFile(path, maxRecordBytes, files)
       record = stats.size > maxRecordBytes ? 'it is too large' : parseRecord(data, name)
       if (typeof record !== 'string') {
-        record.isOurs = this.#owner.isOurs && isOurs(stats)
+        record.isOurs = this.#owner.isOurs && isOurs(stats, this.#owner.user)
         const mark = this.share === null ? firstMark : markIn(data.toString())
         if (mark !== firstMark) this.#marks.set(record.record.id, mark)
       }
@@ -429,18 +429,20 @@ const homeKey = 'home'
 interface FolderOwner {
   id: string
   isOurs: boolean
+  /** The effective user, asked once for all records. */
+  user: number | undefined
 }
 
-const nobody: FolderOwner = { id: '', isOurs: false }
+const nobody: FolderOwner = { id: '', isOurs: false, user: undefined }
 
 async function folderOwner(folder: string): Promise<FolderOwner> {
   const stats = await io.stat(folder)
-  return { id: String(stats.ino), isOurs: isOurs(stats) }
+  const user = process.geteuid?.()
+  return { id: String(stats.ino), isOurs: isOurs(stats, user), user }
 }
 
 /** Whether only this user, or the administrator, could write a file or folder. */
-function isOurs({ uid, mode }: FileStats): boolean {
-  const self = process.geteuid?.()
+function isOurs({ uid, mode }: FileStats, self: number | undefined): boolean {
   return self === undefined || ((uid === self || uid === 0) && (mode & 0o022) === 0)
 }
 
