@@ -7,7 +7,9 @@ import { bufferContent, randomContent } from '../support/content.js'
 import { type Hub, startHub } from '../support/hub.js'
 import { sha256File, tempDir } from '../support/temp.js'
 import { chunkHead, lz4Frame } from '../support/xet-pack.js'
-import { arrives, expectInvariant, fails, KiB, makeManager } from './harness.js'
+import { arrives, expectInvariant, fails, KiB, makeManager, MiB } from './harness.js'
+import { seededRandom } from './killing.js'
+import { killBetweenWays } from './xet-kills.js'
 
 const path = 'model.bin'
 const url = `hf:owner/model/${path}`
@@ -188,6 +190,16 @@ describe('the Xet store', () => {
     await using at = await scene(flip)
     await at.get()
     expect(usedHttp(at)).toBe(true)
+  })
+})
+
+describe('a download over HTTP and Xet in turns', () => {
+  it('that is killed goes on the other way, with the bytes of the first', async () => {
+    const bytesPerSecond = 2 * MiB
+    const random = seededRandom(17)
+    const outcome = await killBetweenWays('turns', { size: 6 * MiB, bytesPerSecond, kills: 3, random })
+    expect(outcome).toMatchObject({ kills: 3, right: true, tidy: true, stuck: false })
+    expect(outcome.againBytes, outcome.detail).toBeLessThan(3 * 2 * MiB)
   })
 })
 

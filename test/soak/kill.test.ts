@@ -13,6 +13,7 @@ import {
   type KillOutcome,
   type KillPlan,
 } from '../faults/killing.js'
+import { killBetweenWays } from '../faults/xet-kills.js'
 import { randomContent, textContent } from '../support/content.js'
 import { startHub } from '../support/hub.js'
 import { container, describeWith, namespaces } from '../support/machine.js'
@@ -140,6 +141,13 @@ describe('row 30: storms of kill -9', { timeout: 3_600_000 }, () => {
         found: () => findFiles(directory, Object.fromEntries(files), others),
       })
     })
+  })
+
+  it('over HTTP and Xet in turns', async () => {
+    const againPerKill = 2 * MiB
+    await storm('HTTP and Xet', { share: 0.1, parallel: 2, againPerKill }, async ({ number, ...drawn }) =>
+      killBetweenWays(`turns ${number}`, { size: 8 * MiB, bytesPerSecond: bytesPerSecond / 2, ...drawn }),
+    )
   })
 
   it('mirrors in another order each time', async () => {
