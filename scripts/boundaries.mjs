@@ -69,6 +69,7 @@ const pure = new Set(
     'engine/part/intervals.ts',
     'engine/part/live-journal.ts',
     'engine/xet/chunk.ts',
+    'engine/xet/delta.ts',
     'engine/xet/lz4.ts',
     'engine/xet/plan.ts',
     'engine/xet/sequence.ts',

@@ -14,6 +14,8 @@ export interface FileStamp {
   sha256: string
   /** What the content was verified with at that time; missing if with nothing. */
   verification?: Verification | undefined
+  /** Hash of the same content in the Xet store of its hub, if it is known. */
+  xet?: string | undefined
 }
 
 /** The metadata of a file that {@link isSame} compares; that of a file, or of a stamp. */

@@ -47,7 +47,8 @@ export function destinationOf(
   record: Pick<
     DownloadRecord,
     'urls' | 'headers' | 'sha256' | 'digest' | 'size' | 'layout' | 'adopt' | 'xet'
-  >,
+  > &
+    Partial<Pick<DownloadRecord, 'stamp'>>,
   { root, folder = root, path, caches }: { root: string; folder?: string; path: string; caches: KnownCaches },
 ): Destination {
   if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
@@ -68,7 +69,7 @@ export function destinationOf(
     urls: [...file.urls, ...record.urls],
     ...(file.otherHeaders === undefined ? {} : { otherHeaders: otherHeadersOf(file.otherHeaders) }),
     ...expectedOf(record, file),
-    xet: xetSpecOf(file, record.xet),
+    xet: xetSpecOf(file, record.xet, record.stamp?.xet),
     directory: dirname(target),
     filename: path.slice(path.lastIndexOf('/') + 1),
     ...placementOf(file, record, root, caches),

@@ -362,17 +362,18 @@ export class Download {
     this.#group = group === null ? null : new GroupFiles(() => this.path, group, to)
     this.#record = { ...record, group: null }
     if (isSettled(from) && (to !== from || record.finishedAt !== finishedAt)) {
-      this.#finished = defer()
+      this.#finished = null
       this.#file = null
+      this.#restored = false
     }
     if (!isActive(to)) {
-      this.#speed.reset()
+      this.#speed = null
       this.#connections = 0
     }
     const existed = record.fetched !== true
     if (to === 'completed' && this.#file === null)
-      this.#complete({ existed, fetchedBytes: 0, adoptedFrom: null })
-    if (to === 'failed' || to === 'canceled') this.#finished.reject(this.#outcomeError())
+      this.complete({ existed, fetchedBytes: 0, adoptedFrom: null })
+    if (to === 'failed' || to === 'canceled') this.#finished?.reject(this.#outcomeError())
     this.wake()
   }
 

@@ -31,6 +31,7 @@ export const fileStampSchema = z.object({
   ino: z.union([z.number(), z.string().regex(/^\d{1,20}$/)]),
   sha256: hex256,
   verification: verification.optional(),
+  xet: hex256.optional(),
 })
 
 /**

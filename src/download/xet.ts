@@ -8,12 +8,18 @@ export type XetMode = 'auto' | 'prefer' | 'never'
 /** Files above this size, in bytes, are rather fetched from the store: servers of the hub may refuse them over HTTP. */
 const largeBytes = 50_000_000_000
 
-/** Where the store has a file, and when it is used; null if it has not, or must not be used. */
+/**
+ * Where the store has a file, and when it is used; null if it has not, or must not be used.
+ *
+ * @param older - the hash of the version on disk that the file is to replace, if there is one. What both share is copied.
+ */
 export function xetSpecOf(
   { xet, size, sha256 }: Pick<ResolvedFile, 'xet' | 'size' | 'sha256'>,
   mode: XetMode = 'auto',
+  older?: string,
 ): XetSpec | null {
   // Plans have no digests: only that of the file shows that it is right.
   if (xet === undefined || size === undefined || sha256 === undefined || mode === 'never') return null
-  return { hash: xet.hash, first: mode === 'prefer' || size > largeBytes }
+  const delta = older !== undefined && older !== xet.hash
+  return { hash: xet.hash, first: mode === 'prefer' || size > largeBytes || delta, delta }
 }

@@ -94,6 +94,8 @@ export interface XetSpec {
   hash: string
   /** Fetch from the store, and over HTTP only if that fails or is slow; false for the reverse. */
   first: boolean
+  /** Whether what it shares with an older version, which `known` describes, may be copied from that. Default false. */
+  delta?: boolean
 }
 
 /** Other instances that may have a file. */

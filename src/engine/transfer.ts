@@ -43,7 +43,7 @@ import type { Share, TransferResources } from './shared.js'
 import { requireAllowedSize, requireNetwork } from './permission.js'
 import { type ExistingVerdict, findFile, lockWait, resultOf, Target, wasPublished } from './target.js'
 import { headCheck, type Verified, verify } from './verify.js'
-import { xetClient } from './xet-client.js'
+import { withXetHash, xetClient } from './xet-client.js'
 
 /** One transfer. {@link run} must be called once. */
 export class Transfer {
@@ -219,9 +219,8 @@ export class Transfer {
     const spec = this.#spec
     // Bytes that were wrong may have come from one of several servers behind the address.
     const fresh = this.#restarts.hadWrongBytes ? this.#shared.makeHttp(spec.remote) : null
-    const http = xetClient(fresh ?? this.#share.open(), spec, this.#requests, (message) =>
-      this.#log('warn', message),
-    )
+    const base = fresh ?? this.#share.open()
+    const xet = xetClient(base, spec, this.#requests, (text) => this.#log('warn', text))
     const gate = this.#shared.gates.for({ remote: spec.remote !== null })
     const fetcher = new Fetcher({
       spec,
@@ -229,7 +228,7 @@ export class Transfer {
       urls: this.#mirrorTrust.urls,
       tuning,
       context: {
-        http,
+        http: xet.http,
         tuning,
         buckets: [bucket, this.#share.bucket],
         proxy: spec.proxy,
@@ -268,7 +267,8 @@ export class Transfer {
       return await fetcher.run()
     } finally {
       this.#fetcher = null
-      this.#fetchedBytes += fetcher.fetchedBytes
+      this.#fetchedBytes += fetcher.fetchedBytes - xet.copiedBytes
+      await xet.close()
       this.#mirrorTrust.note(fetcher.mirrors.contributors)
       this.#stated = this.#part?.identity.digests ?? fetcher.mirrors.digests ?? []
       await fresh?.close()
@@ -368,7 +368,7 @@ export class Transfer {
 
   async #finish(published: TransferResult): Promise<TransferResult> {
     this.#lease?.require()
-    const result = await placeResult(this.#spec, published, (error) => {
+    const result = await placeResult(this.#spec, withXetHash(this.#spec, published), (error) => {
       this.#logRefusal(error)
     })
     this.#emit({ type: 'named', filename: result.filename, path: result.path })

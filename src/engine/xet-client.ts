@@ -1,9 +1,20 @@
 /** The HTTP client of a transfer, which also reads from the Xet store of the file's hub. */
+import { join } from 'node:path'
 import type { HttpClient } from '../net/http.js'
-import { type TransferSpec, xetUrl } from './protocol.js'
+import { type TransferResult, type TransferSpec, xetUrl } from './protocol.js'
 import type { ManagerRequests } from './requests-to-manager.js'
+import type { OlderVersion } from './xet/older-version.js'
 import { withXet } from './xet/origin.js'
 import { XetStore } from './xet/store.js'
+
+/** A client that also reads from the Xet store. */
+export interface XetClient {
+  http: Pick<HttpClient, 'exchange' | 'beGentle' | 'secrets'>
+  /** Bytes that were not fetched, but copied from an older version. */
+  readonly copiedBytes: number
+  /** Closes the older version. Never rejects. */
+  close(): Promise<void>
+}
 
 /** Returns the given client, with the address of the Xet store if the transfer uses it. */
 export function xetClient(
@@ -11,16 +22,35 @@ export function xetClient(
   spec: TransferSpec,
   requests: Pick<ManagerRequests, 'refresh'>,
   log: (message: string) => void,
-): Pick<HttpClient, 'exchange' | 'beGentle' | 'secrets'> {
+): XetClient {
   const url = xetUrl(spec)
-  if (url === null) return http
+  if (url === null) return { http, copiedBytes: 0, close: () => Promise.resolve() }
   const store = new XetStore({
     http,
     proxy: spec.proxy,
     hash: spec.xet?.hash ?? '',
     size: spec.size ?? 0,
     ask: (status) => requests.refresh(status, true),
+    older: olderVersion(spec),
     log,
   })
-  return withXet(http, store, url)
+  return {
+    http: withXet(http, store, url),
+    get copiedBytes() {
+      return store.copiedBytes
+    },
+    close: () => store.close(),
+  }
+}
+
+function olderVersion({ xet, known, directory, filename }: TransferSpec): OlderVersion | null {
+  if (xet?.delta !== true || known?.xet === undefined || filename === null) return null
+  return { path: join(directory, filename), stamp: known, hash: known.xet }
+}
+
+/** The result of a transfer, whose stamp says by which hash the Xet store knows the file. */
+export function withXetHash(spec: TransferSpec, result: TransferResult): TransferResult {
+  const { stamp } = result
+  if (stamp === null || (spec.xet ?? null) === null || stamp.sha256 !== spec.sha256) return result
+  return { ...result, stamp: { ...stamp, xet: spec.xet?.hash } }
 }

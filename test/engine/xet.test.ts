@@ -69,6 +69,26 @@ describe('a file of the Xet store', () => {
     expect(at.cas.issued).toBe(1)
   })
 
+  it('takes what it shares with the version on disk from there', async () => {
+    await using at = await world(randomContent(900 * KiB, 'old'))
+    at.hub.allow('hf_secret', ['owner/model'])
+    await using manager = managerOf(at, { xet: 'auto' })
+    await arrives(await manager.download({ url }))
+    const data = at.content.slice(0, at.content.size)
+    const fresh = bufferContent(
+      Buffer.concat([data.subarray(0, 400_000), Buffer.from('edit'), data.subarray(400_000)]),
+    )
+    at.cas.add(fresh)
+    at.hub.commit('owner/model', { [path]: fresh })
+    const sent = at.hub.cdn.bytesSent()
+    const file = await arrives(await manager.download({ url }))
+    expect(file).toMatchObject({ size: fresh.size, sha256: fresh.sha256(), verified: true })
+    expect(await sha256File(file.path)).toBe(fresh.sha256())
+    expect(at.hub.cdn.bytesSent()).toBe(sent)
+    expect(at.cas.edge.bytesSent(), 'of the chunks around the edit').toBeLessThan(400_000)
+    expect(file.fetchedBytes).toBeLessThan(400_000)
+  })
+
   it('is the one that the official client reads', async () => {
     await using at = await world(undefined, { chunksPerXorb: 5 })
     const blob = await downloadFile({ repo: 'owner/model', path, hubUrl: at.hub.url, xet: true })

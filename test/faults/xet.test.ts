@@ -193,6 +193,26 @@ describe('the Xet store', () => {
   })
 })
 
+describe('the Xet store for a remote caller', () => {
+  it.each(['the store', 'the edge'])(
+    'where %s is at an address that is not allowed leaves the file to HTTP',
+    async (what) => {
+      await using at = await scene()
+      const origins = [at.hub.origin, at.hub.cdn, ...(what === 'the edge' ? [at.cas.origin] : [])]
+      const allowedHosts = origins.map(({ origin }) => new URL(origin).host)
+      await using manager = makeManager(at.directory, {
+        sources: [huggingFace({ endpoint: at.hub.url, token: null })],
+        xet: 'prefer',
+      })
+      const file = await arrives(await manager.download({ url, remote: { allowedHosts } }))
+      expect(file.sha256).toBe(content.sha256())
+      const refused = what === 'the edge' ? at.cas.edge : at.cas.origin
+      expect(refused.requests()).toEqual([])
+      expect(at.cas.origin.requests().length > 0).toBe(what === 'the edge')
+    },
+  )
+})
+
 describe('a download over HTTP and Xet in turns', () => {
   it('that is killed goes on the other way, with the bytes of the first', async () => {
     const bytesPerSecond = 2 * MiB

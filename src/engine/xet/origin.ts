@@ -8,6 +8,7 @@ import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
 import { bugIn, type Exchange, type ExchangeListener, type ExchangeRequest } from '../../net/exchange.js'
 import type { HttpClient } from '../../net/http.js'
 import { ChunkReader } from './chunk.js'
+import { pieceAt } from './delta.js'
 import { type ChunkDecoder, chunkDecoder } from './decoder.js'
 import { planBytes, rangeWith, type SignedRange } from './plan.js'
 import { ChunkSequence } from './sequence.js'
@@ -30,6 +31,9 @@ export function withXet(
     },
   }
 }
+
+/** How much of an older version is read at once, in bytes. */
+const copyBytes = 256 * 1024
 
 /** A part of a xorb that is being read. */
 interface Reading {
@@ -137,14 +141,14 @@ class XetExchange implements Exchange {
 
   /** Reads what one plan covers, or less if a link has expired. */
   async #readNext(): Promise<void> {
-    const length = Math.min(planBytes, this.#end - this.#position)
+    const shared = await this.#store.shared(() => this.#noteSent())
+    const piece = pieceAt(shared, this.#position, this.#end)
+    if (piece.from !== null && (await this.#copy(piece.from, piece.end))) return
+    const length = Math.min(planBytes, piece.end - this.#position)
     const plan = await this.#store.plan(
       this.#position,
       length,
-      () => {
-        if (!this.#hasSent) this.#listener.onSent()
-        this.#hasSent = true
-      },
+      () => this.#noteSent(),
       (abort) => (this.#abortRequest = abort),
     )
     this.#abortRequest = null
@@ -165,6 +169,26 @@ class XetExchange implements Exchange {
     } finally {
       sequence.dispose()
     }
+  }
+
+  #noteSent(): void {
+    if (!this.#hasSent && !this.#over) this.#listener.onSent()
+    this.#hasSent = true
+  }
+
+  /**
+   * Copies bytes up to `end` from the older version, a part of them at a time.
+   *
+   * @returns whether any could be read.
+   */
+  async #copy(from: number, end: number): Promise<boolean> {
+    const bytes = await this.#store.copy(from, Math.min(copyBytes, end - this.#position))
+    if (bytes === null) return false
+    this.#noteSent()
+    if (!this.#over) this.#sendHead()
+    await this.#unpaused()
+    if (!this.#over) this.#emit(bytes)
+    return true
   }
 
   /** A link is refused: a fresh plan has fresh links. If one of those is refused, too, the edge is at fault. */

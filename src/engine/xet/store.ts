@@ -4,6 +4,8 @@ import { parseContentRange } from '../../net/content-range.js'
 import { type Exchange, requestHeaders, type ResponseHead } from '../../net/exchange.js'
 import type { HttpClient } from '../../net/http.js'
 import type { ProxySetting } from '../../net/proxies.js'
+import { type SharedPart, sharedParts } from './delta.js'
+import { OlderFile, type OlderVersion } from './older-version.js'
 import { parsePlan, type Plan, type SignedRange } from './plan.js'
 import { ChunkBudget } from './sequence.js'
 
@@ -21,6 +23,8 @@ export interface XetInit {
    * @param status - why: 401 if the last token has been refused, otherwise 0.
    */
   ask: (status: number) => Promise<XetAccess>
+  /** The version on disk that the file is to replace, to copy from it what both share; null for none. */
+  older: OlderVersion | null
   log: (message: string) => void
 }
 
@@ -84,6 +88,9 @@ export class XetStore {
   failure: DownloadError | null = null
   #access: Promise<XetAccess> | null = null
   #version: 'v1' | 'v2' = 'v2'
+  #older: OlderFile | null = null
+  #shared: Promise<readonly SharedPart[]> | null = null
+  readonly #comparing: (() => void)[] = []
 
   constructor(init: XetInit) {
     this.#init = init
@@ -106,12 +113,67 @@ export class XetStore {
    *
    * @throws UpstreamAnswer if asking again later may help; DownloadError in all other cases.
    */
-  async plan(start: number, length: number, onSent: () => void, abortable: Abortable): Promise<Plan> {
+  plan(start: number, length: number, onSent: () => void, abortable: Abortable): Promise<Plan> {
+    return this.#plan(this.#init.hash, { start, length }, onSent, abortable)
+  }
+
+  /**
+   * What the file shares with its older version. Which of them it is, one request asks for all.
+   *
+   * @throws see {@link XetStore.plan}.
+   */
+  shared(onSent: () => void): Promise<readonly SharedPart[]> {
+    this.#shared ??= this.#compare(onSent)
+    return this.#shared
+  }
+
+  /** Reads bytes of the older version; null if that is not possible, so that nothing more is taken from it. */
+  async copy(position: number, length: number): Promise<Buffer | null> {
+    const bytes = (await this.#older?.read(position, length)) ?? null
+    if (bytes === null) this.#shared = Promise.resolve([])
+    return bytes
+  }
+
+  /** Bytes that have been copied from the older version. */
+  get copiedBytes(): number {
+    return this.#older?.readBytes ?? 0
+  }
+
+  /** Closes the older version. Never rejects. */
+  async close(): Promise<void> {
+    for (const abort of this.#comparing) abort()
+    await this.#older?.close()
+  }
+
+  async #compare(onSent: () => void): Promise<readonly SharedPart[]> {
+    const { older: version, hash, size } = this.#init
+    const older = version === null ? null : await OlderFile.open(version)
+    if (older === null) return []
+    this.#older = older
+    const abortable: Abortable = (abort) => this.#comparing.push(abort)
+    try {
+      const [old, fresh] = await Promise.all([
+        this.#plan(older.hash, { start: 0, length: older.size }, onSent, abortable),
+        this.#plan(hash, { start: 0, length: size }, onSent, abortable),
+      ])
+      return sharedParts(old.terms, fresh.terms)
+    } catch {
+      // Without it, everything is fetched.
+      return []
+    }
+  }
+
+  async #plan(
+    hash: string,
+    { start, length }: { start: number; length: number },
+    onSent: () => void,
+    abortable: Abortable,
+  ): Promise<Plan> {
     let isFresh = false
     for (;;) {
       const access = await this.#accessOf()
       const version = this.#version
-      const url = planUrl(access.url, version, this.#init.hash)
+      const url = planUrl(access.url, version, hash)
       const range = { range: `bytes=${start}-${start + length - 1}` }
       const { head, text } = await this.#collect(
         url,

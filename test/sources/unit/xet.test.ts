@@ -77,7 +77,14 @@ describe('the store', () => {
     ['prefer', 1_000, true],
     [undefined, 1_000, false],
   ] as const)('with %s and %i bytes is first: %s', (mode, size, first) => {
-    expect(xetSpecOf({ ...file, size }, mode)).toEqual({ hash: xet.hash, first })
+    expect(xetSpecOf({ ...file, size }, mode)).toEqual({ hash: xet.hash, first, delta: false })
+  })
+
+  it('is first where an older version is on disk, unless it must not be used', () => {
+    const older = 'c'.repeat(64)
+    expect(xetSpecOf(file, 'auto', older)).toEqual({ hash: xet.hash, first: true, delta: true })
+    expect(xetSpecOf(file, 'auto', xet.hash)).toEqual({ hash: xet.hash, first: false, delta: false })
+    expect(xetSpecOf(file, 'never', older)).toBeNull()
   })
 
   it('is not used when it must not be, or when nothing shows that its bytes are right', () => {
