@@ -4,13 +4,8 @@ import { readRegularFile } from '../disk/atomic.js'
 import type { DownloadRecord } from '../download/record.js'
 import type { StopMode, TransferSpec } from '../engine/protocol.js'
 import { DownloadError, isDownloadError } from '../errors.js'
-import {
-  type ChecksumEntry,
-  digestOfEntry,
-  findChecksum,
-  maxChecksumChars,
-  parseChecksums,
-} from '../sources/checksums.js'
+import { digestOfEntry, findChecksum, maxChecksumChars, parseChecksums } from '../sources/checksums.js'
+import type { ChecksumEntry } from '../sources/metalink.js'
 import type { Resolver } from '../sources/resolver.js'
 import { algorithmName, type ExpectedDigest } from '../util/digests.js'
 import { FileJob } from './file-job.js'

@@ -14,12 +14,11 @@ import {
   hexDigest,
   withoutContradictions,
 } from '../util/digests.js'
-import type { ResponseHead } from './exchange.js'
 
 /** A digest that a server states. */
 export type ServerDigest = Pick<ExpectedDigest, 'algorithm' | 'value'>
 
-type Headers = ResponseHead['headers']
+type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 /** Longer values are not read, in characters. Those in use are shorter than 300. */
 const maxLength = 4_096

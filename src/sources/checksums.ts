@@ -2,7 +2,6 @@
  * Reads files of checksums: those of `sha256sum` and its siblings, the BSD style, files with nothing but a digest, and
  * Metalink. Pure; the time grows with the length of the text.
  */
-import type { PieceDigests } from '../engine/protocol.js'
 import {
   algorithmOf,
   algorithmOfLength,
@@ -11,18 +10,7 @@ import {
   hexDigest,
   strongest,
 } from '../util/digests.js'
-import { isMetalink, parseMetalink } from './metalink.js'
-
-/** What a file of checksums says about one file. */
-export interface ChecksumEntry {
-  /** As it is written there, with slashes; null if the file names none. */
-  name: string | null
-  digests: readonly Digest[]
-  size: number | null
-  /** Addresses of the file, in the order in which to try them. */
-  urls: readonly string[]
-  pieces: PieceDigests | null
-}
+import { type ChecksumEntry, isMetalink, parseMetalink } from './metalink.js'
 
 /** Longer texts are refused, in characters. */
 export const maxChecksumChars = 16 * 1024 * 1024

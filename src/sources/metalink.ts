@@ -1,7 +1,17 @@
 /** Reads Metalink 4 (RFC 5854): names, sizes, digests, mirrors and pieces of files. Pure and linear. */
 import { algorithmOf, type Digest, hexDigest } from '../util/digests.js'
 import type { PieceDigests } from '../engine/protocol.js'
-import type { ChecksumEntry } from './checksums.js'
+
+/** What a file of checksums says about one file. */
+export interface ChecksumEntry {
+  /** As it is written there, with slashes; null if the file names none. */
+  name: string | null
+  digests: readonly Digest[]
+  size: number | null
+  /** Addresses of the file, in the order in which to try them. */
+  urls: readonly string[]
+  pieces: PieceDigests | null
+}
 
 /** No list that anybody publishes has as many, and each of them takes memory. */
 const maxFiles = 10_000

@@ -2,18 +2,10 @@
 import { createHash } from 'node:crypto'
 import { DownloadError } from '../../errors.js'
 import type { DigestAlgorithm } from '../../util/digests.js'
+import type { Hasher } from './hash-function.js'
 
 /** Digests in lower-case hex. */
 export type Digests = Readonly<Partial<Record<DigestAlgorithm, string>>>
-
-/** Computes one digest. */
-export interface Hasher {
-  update(chunk: Uint8Array): void
-  /** The digest of all bytes so far, in lower-case hex. More may follow. */
-  hex(): string
-  /** Starts again without a byte. */
-  reset(): void
-}
 
 /** The algorithms that Node has. */
 const native: ReadonlySet<DigestAlgorithm> = new Set(['sha512', 'sha384', 'sha256', 'sha1', 'md5'])

@@ -2,7 +2,8 @@
 import { fsError } from '../../disk/errors.js'
 import { DownloadError, type SerializedDownloadError, toDownloadError } from '../../errors.js'
 import type { DigestAlgorithm } from '../../util/digests.js'
-import { type Digests, type Hasher, hashersOf, loadHashers } from './algorithms.js'
+import { type Digests, hashersOf, loadHashers } from './algorithms.js'
+import type { Hasher } from './hash-function.js'
 
 /** How much is read and hashed at a time, in bytes. Other files and messages are handled in between. */
 export const stepBytes = 1024 * 1024

@@ -1,7 +1,7 @@
 /** Hash functions that Node does not have, in WebAssembly. Loaded when one of them is needed. */
 import { createBLAKE3, createCRC32, createCRC64 } from 'hash-wasm'
 import type { DigestAlgorithm } from '../../util/digests.js'
-import type { Hasher } from './algorithms.js'
+import type { Hasher } from './hash-function.js'
 
 /** The polynomial of RFC 3720 section 12.1 (Castagnoli), with its bits reversed. */
 const castagnoli = 0x82f63b78
