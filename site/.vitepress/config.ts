@@ -20,7 +20,11 @@ const groups: [english: string, chinese: string, pages: string[]][] = [
       'frameworks/node',
     ],
   ],
-  ['Guides', '指南', ['manager', 'events', 'sources', 'mirrors', 'layouts', 'preload', 'stores']],
+  [
+    'Guides',
+    '指南',
+    ['manager', 'events', 'sources', 'mirrors', 'verification', 'layouts', 'preload', 'stores'],
+  ],
   [
     'Sources',
     '来源',
