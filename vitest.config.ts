@@ -37,6 +37,7 @@ const more = {
     'test/package/{bundling,rest-doc}.test.ts',
     'test/runtimes/*.test.ts',
     'test/sim/sweep.test.ts',
+    'test/sources/s3-server.test.ts',
     'test/support/summary.test.ts',
   ],
 }

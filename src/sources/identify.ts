@@ -53,7 +53,7 @@ export function identify(
     const url = parseUrl(text, remote)
     return { kind: 'url', url, filename: filenameFromUrl(url, accept) }
   }
-  requireAllowed(source, remote)
+  requireNotLocal(source, remote)
   return { kind: 'ref', source, filename: filenameFromRef(text, source, accept) }
 }
 
@@ -63,7 +63,7 @@ export function identify(
  * @throws DownloadError `INVALID_URL` for files of this machine and a remote caller, as for any other URL that is not http
  * or https.
  */
-export function requireAllowed({ local = false }: Pick<Source, 'local'>, remote: RemoteGrant | null): void {
+export function requireNotLocal({ local = false }: Pick<Source, 'local'>, remote: RemoteGrant | null): void {
   if (!local || remote === null) return
   throw new DownloadError(
     'INVALID_URL',

@@ -18,7 +18,7 @@ import { civitai } from './civitai.js'
 import { gitHub } from './github.js'
 import { FileReader } from './file-reader.js'
 import { selector } from './globs.js'
-import { requireAllowed } from './identify.js'
+import { requireNotLocal } from './identify.js'
 import { huggingFace } from './huggingface.js'
 import { kaggle } from './kaggle.js'
 import { localFiles } from './local-files.js'
@@ -214,7 +214,7 @@ export class Resolver {
   ): { source: Source; context: ResolveContext; close: () => Promise<void> } {
     const source = this.find(ref)
     if (source === null) throw new DownloadError('INVALID_URL', 'No source recognises this ref.')
-    requireAllowed(source, request.remote)
+    requireNotLocal(source, request.remote)
     return { source, ...this.#contextOf(request) }
   }
 

@@ -339,13 +339,23 @@ export class S3Server implements AsyncDisposable {
       const chunk = content.view(at, Math.min(stop, at + 256 * 1024))
       at += chunk.length
       noted.sentBytes += chunk.length
-      if (!response.write(chunk))
-        await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+      if (!response.write(chunk)) await drained(response)
       if (response.destroyed) return
     }
     if (stop < end) response.destroy()
     else response.end()
   }
+}
+
+/** Waits until more can be written, or nothing ever. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done).off('close', done)
+      resolve()
+    }
+    response.on('drain', done).on('close', done)
+  })
 }
 
 /** Starts a store on loopback. */

@@ -11,11 +11,11 @@ import {
   escapeKey,
   folderOf,
   isPrefix,
-  maxListed,
+  maxObjects,
   nameOfKey,
   type ObjectRef,
   parseObjectRef,
-  pathBelow,
+  pathInPrefix,
   tooManyObjects,
 } from './object-ref.js'
 import { attributeIn, elementsIn, textIn } from './xml.js'
@@ -175,11 +175,11 @@ async function folder(place: Place, ref: AzureRef, context: ResolveContext): Pro
     const wanted = await slices.flatMap(page, entryUnits, (file) => {
       const { filename: key, size = 0 } = file
       if (!isWanted(key.slice(ref.key.length))) return []
-      const path = pathBelow(ref.key, { key, size })
+      const path = pathInPrefix(ref.key, { key, size })
       return path === null ? [] : [{ ...file, filename: path }]
     })
     for (const file of wanted) files.push(file)
-    if (files.length > maxListed) throw tooManyObjects()
+    if (files.length > maxObjects) throw tooManyObjects()
   }
   if (files.length > 0) return { name: folderOf(ref), files }
   const where = ref.key === '' ? `The container ${ref.bucket}` : `The prefix ${JSON.stringify(ref.key)}`

@@ -12,11 +12,11 @@ import {
   escapeKey,
   folderOf,
   isPrefix,
-  maxListed,
+  maxObjects,
   nameOfKey,
   type ObjectRef,
   parseObjectRef,
-  pathBelow,
+  pathInPrefix,
   tooManyObjects,
 } from './object-ref.js'
 
@@ -182,11 +182,11 @@ async function folder(place: Place, ref: ObjectRef, context: ResolveContext): Pr
       if (!parsed.success) throw unusable(place.endpoint)
       const { name, size } = parsed.data
       if (!isWanted(name.slice(ref.key.length))) return []
-      const path = pathBelow(ref.key, { key: name, size: Number(size) })
+      const path = pathInPrefix(ref.key, { key: name, size: Number(size) })
       return path === null ? [] : [fileOf(place, path, parsed.data)]
     })
     for (const file of wanted) files.push(file)
-    if (files.length > maxListed) throw tooManyObjects()
+    if (files.length > maxObjects) throw tooManyObjects()
   }
   if (files.length > 0) return { name: folderOf(ref), files }
   const where = ref.key === '' ? `The bucket ${ref.bucket}` : `The prefix ${JSON.stringify(ref.key)}`

@@ -92,7 +92,7 @@ export function escapeComponent(text: string): string {
  *
  * @throws DownloadError `NOT_FOUND` for a key that is not a path.
  */
-export function pathBelow(prefix: string, { key, size }: { key: string; size: number }): string | null {
+export function pathInPrefix(prefix: string, { key, size }: { key: string; size: number }): string | null {
   if (!key.startsWith(prefix)) return null
   const path = key.slice(prefix.length)
   if (path === '' || (path.endsWith('/') && size === 0)) return null
@@ -102,10 +102,10 @@ export function pathBelow(prefix: string, { key, size }: { key: string; size: nu
 }
 
 /** Twice as many files as a group may have. Beyond that, there is no use in reading the rest of a list. */
-export const maxListed = 20_000
+export const maxObjects = 20_000
 
 /** The error for a prefix with far more objects than a group may have files. */
 export function tooManyObjects(): DownloadError {
-  const message = `names more than ${maxListed} files; choose some with include or exclude`
+  const message = `names more than ${maxObjects} files; choose some with include or exclude`
   return new DownloadError('INVALID_OPTIONS', `The ref ${message}.`, { issues: [{ path: 'url', message }] })
 }

@@ -11,11 +11,11 @@ import {
   escapeComponent,
   folderOf,
   isPrefix,
-  maxListed,
+  maxObjects,
   nameOfKey,
   type ObjectRef,
   parseObjectRef,
-  pathBelow,
+  pathInPrefix,
   tooManyObjects,
 } from './object-ref.js'
 import { isSkewed, otherRegion, refusalOf } from './s3-errors.js'
@@ -222,11 +222,11 @@ async function folder(
     const wanted = await slices.flatMap(page, entryUnits, (entry) => {
       total += 1
       if (!isWanted(entry.key.slice(ref.key.length))) return []
-      const path = pathBelow(ref.key, entry)
+      const path = pathInPrefix(ref.key, entry)
       return path === null ? [] : [{ path, entry }]
     })
     for (const one of wanted) found.push(one)
-    if (found.length > maxListed) throw tooManyObjects()
+    if (found.length > maxObjects) throw tooManyObjects()
   }
   if (found.length === 0) {
     const where = ref.key === '' ? `The bucket ${ref.bucket}` : `The prefix ${JSON.stringify(ref.key)}`

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseProfiles, profileOf } from '../../../src/sources/storage/aws-config.js'
 import { hexOf, s3Digests } from '../../../src/sources/storage/digests.js'
-import { escapeKey, folderOf, nameOfKey, pathBelow } from '../../../src/sources/storage/object-ref.js'
+import { escapeKey, folderOf, nameOfKey, pathInPrefix } from '../../../src/sources/storage/object-ref.js'
 import { parseS3Ref } from '../../../src/sources/storage/s3.js'
 import { attributeIn, elementsIn, textIn } from '../../../src/sources/storage/xml.js'
 import fc from '../../support/properties.js'
@@ -71,11 +71,11 @@ describe('an object below a prefix', () => {
     ['a/', { key: 'a/sub/', size: 0 }, null],
     ['a/', { key: 'b/c', size: 1 }, null],
   ])('of %s: %j is %s', (prefix, object, path) => {
-    expect(pathBelow(prefix, object)).toBe(path)
+    expect(pathInPrefix(prefix, object)).toBe(path)
   })
 
   it.each(['a//b', 'a/../b', 'a/./b'])('%s has no path', (key) => {
-    expect(() => pathBelow('a/', { key, size: 1 })).toThrow(/exclude/)
+    expect(() => pathInPrefix('a/', { key, size: 1 })).toThrow(/exclude/)
   })
 })
 
