@@ -9,7 +9,9 @@ import { variable } from '../support.js'
 
 /** Credentials for signing requests. */
 export interface S3Credentials {
+  /** Identifies the key; it is part of each signature. */
   accessKeyId: string
+  /** Signs requests; it is never sent. */
   secretAccessKey: string
   /** Of temporary credentials. */
   sessionToken?: string | undefined
