@@ -10,9 +10,13 @@ import type { FleetContent, FleetStore, FleetWish, NodeReport, SeenReport } from
 
 /** What is used of a client of ioredis. */
 export interface FleetRedis {
+  /** Sends a command. */
   call(command: string, ...args: (string | number)[]): Promise<unknown>
+  /** Another connection to the same server. */
   duplicate(): FleetRedis
+  /** Adds a listener, without which an error would end the process. */
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** Closes the connection at once. */
   disconnect(): void
 }
 
@@ -73,6 +77,7 @@ export class RedisFleetStore implements FleetStore {
     this.#clock = clock
   }
 
+  /** See {@link FleetStore.read}. */
   async read(): Promise<FleetContent> {
     const [now, nodes, wishes, claims] = await Promise.all([
       this.#now(),

@@ -39,7 +39,7 @@ export function parseSelector(text: string): string {
 }
 
 /** Whether a selector that was read by {@link parseSelector} means a node. */
-export function selects(selector: string, { name, labels }: NodeIdentity): boolean {
+export function selectsNode(selector: string, { name, labels }: NodeIdentity): boolean {
   if (selector === 'all') return true
   return selector
     .split(',')

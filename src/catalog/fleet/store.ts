@@ -15,11 +15,13 @@ export type NodeModelState = 'ready' | 'queued' | 'downloading' | 'waiting' | 'f
 
 /** A model on one node. */
 export interface NodeModel {
+  /** What the node does about it. */
   state: NodeModelState
   /** 0 to 100. */
   percent: number
   /** Bytes per second. */
   speed: number
+  /** Why it has failed; otherwise null. */
   error: string | null
 }
 
@@ -41,6 +43,7 @@ export interface SeenReport extends NodeReport {
 
 /** A model that some nodes are to have. */
 export interface FleetWish {
+  /** Key of the catalog. */
   key: string
   /** See `parseSelector`. */
   nodes: string
@@ -50,7 +53,9 @@ export interface FleetWish {
 export interface FleetContent {
   /** The clock of the store, in milliseconds since the epoch. */
   now: number
+  /** Which nodes are to have which models. */
   wishes: readonly FleetWish[]
+  /** What each node has said last. */
   reports: readonly SeenReport[]
   /** Nodes that want a model, by its key, in the order in which they said so. */
   claims: Readonly<Record<string, readonly string[]>>
@@ -58,6 +63,7 @@ export interface FleetContent {
 
 /** Where the nodes of a fleet keep what they know of each other. Methods reject when it can't be reached. */
 export interface FleetStore {
+  /** Reads everything. */
   read(): Promise<FleetContent>
   /** Adds models that nodes are to have; those that are stored already stay once. */
   wish(wishes: readonly FleetWish[]): Promise<void>
@@ -86,6 +92,7 @@ export class MemoryFleetStore implements FleetStore {
     this.#clock = clock
   }
 
+  /** See {@link FleetStore.read}. */
   async read(): Promise<FleetContent> {
     return structuredClone({
       now: this.#clock.wallNow(),

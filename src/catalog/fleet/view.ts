@@ -1,10 +1,11 @@
 /** What a fleet looks like, and what one node has to do about it. Pure. */
 import { decideSeed, type SeedDecision } from '../../manager/peers/seeds.js'
-import { type NodeIdentity, selects } from './selector.js'
+import { type NodeIdentity, selectsNode } from './selector.js'
 import type { FleetContent, FleetWish, NodeModel, NodeModelState, SeenReport } from './store.js'
 
 /** A cell of {@link FleetStatus}: a model on a node. A node that is gone is `absent`. */
 export interface FleetCell extends Omit<NodeModel, 'state'> {
+  /** What the node does about it; `absent` if nothing is heard of the node. */
   state: NodeModelState | 'absent'
   /** When the node was last heard of, ISO 8601 in UTC. */
   last_seen: string
@@ -12,27 +13,33 @@ export interface FleetCell extends Omit<NodeModel, 'state'> {
 
 /** A node in {@link FleetStatus}. */
 export interface FleetNode {
+  /** Name, unique in the fleet. */
   name: string
+  /** Labels, by which it can be selected. */
   labels: readonly string[]
   /** Nothing has been heard of it for a while. */
   absent: boolean
   /** It is there, and has every model that it is to have. */
   ready: boolean
+  /** When it was last heard of, ISO 8601 in UTC. */
   last_seen: string
 }
 
 /** The body of `GET /api/v1/models/fleet/status`. */
 export interface FleetStatus {
+  /** Always true, because failures are thrown. */
   success: true
+  /** All nodes that have ever been heard of, by name. */
   nodes: FleetNode[]
   /** By key of the model, then by name of the node. */
   models: Record<string, Record<string, FleetCell>>
+  /** When it was read, ISO 8601 in UTC. */
   timestamp: string
 }
 
 /** Keys of the models that a node is to have. */
 export function wantedBy(wishes: readonly FleetWish[], node: NodeIdentity): string[] {
-  return [...new Set(wishes.filter(({ nodes }) => selects(nodes, node)).map(({ key }) => key))].sort()
+  return [...new Set(wishes.filter(({ nodes }) => selectsNode(nodes, node)).map(({ key }) => key))].sort()
 }
 
 const missing: NodeModel = { state: 'missing', percent: 0, speed: 0, error: null }

@@ -23,7 +23,7 @@ export interface LeaseInit {
 const longestPauseMs = 3_600_000
 
 /** The error of a transfer that must not write any more. */
-export function takenOver(reason: string): DownloadError {
+function leaseLost(reason: string): DownloadError {
   return new DownloadError('TAKEN_OVER', `${reason} This instance writes nothing more.`, { retryable: true })
 }
 
@@ -101,7 +101,7 @@ export class Lease {
 
   #lose(reason: string): void {
     if (this.#lost !== null) return
-    this.#lost = takenOver(reason)
+    this.#lost = leaseLost(reason)
     this.end()
     this.#init.onLost()
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isNodeWord, parseSelector, selects } from '../../../src/catalog/fleet/selector.js'
+import { isNodeWord, parseSelector, selectsNode } from '../../../src/catalog/fleet/selector.js'
 import { type FleetContent, MemoryFleetStore, type NodeModel } from '../../../src/catalog/fleet/store.js'
 import { decisionsOf, fleetStatus, holdersOf, wantedBy } from '../../../src/catalog/fleet/view.js'
 import { ManualClock } from '../../support/clock.js'
@@ -39,7 +39,7 @@ describe('a selector of nodes', () => {
     ['label:node-1', false, false],
   ])('%s', (text, first, second) => {
     const selector = parseSelector(text)
-    expect([selects(selector, gpu), selects(selector, cpu)]).toEqual([first, second])
+    expect([selectsNode(selector, gpu), selectsNode(selector, cpu)]).toEqual([first, second])
     expect(parseSelector(selector)).toBe(selector)
   })
 
