@@ -39,7 +39,15 @@ export class Scene extends SafeEmitter {
   complete(download: Download, patch: { existed?: boolean; adoptedFrom?: string } = {}): void {
     const file = {
       ...{ url: download.url, path: download.path, filename: download.filename, size: 7, sha256: null },
-      ...{ verified: true, verification: null, existed: false, fetchedBytes: 7, files: null, adoptedFrom: null, ...patch },
+      ...{
+        verified: true,
+        verification: null,
+        existed: false,
+        fetchedBytes: 7,
+        files: null,
+        adoptedFrom: null,
+        ...patch,
+      },
     }
     this.emit('completed', { download, file })
   }
