@@ -64,7 +64,7 @@ declare module '@nats-io/transport-node' {
 declare module '@nats-io/jetstream' {
   import type { NatsConnection } from '@nats-io/transport-node'
   export interface JsMsg {
-    json<T>(): T
+    json(): unknown
     ack(): void
     nak(millis?: number): void
     term(reason?: string): void

@@ -6,14 +6,14 @@ import type { Clock, Timer } from '../util/clock.js'
 const maxSeen = 1_000
 
 /** What the owner of a download has answered. */
-export interface Answer {
+export interface CallAnswer {
   error: SerializedDownloadError | null
 }
 
 /** Calls to other instances that have not been answered, and those of others that have been done here. */
 export class Calls {
   readonly #clock: Clock
-  readonly #open = new Map<string, { timer: Timer; resolve: (answer: Answer | null) => void }>()
+  readonly #open = new Map<string, { timer: Timer; resolve: (answer: CallAnswer | null) => void }>()
   readonly #seen = new Set<string>()
 
   constructor(clock: Clock) {
@@ -21,9 +21,9 @@ export class Calls {
   }
 
   /** Opens a call. `answered` is null if there is no answer within `timeoutMs`. Never rejects. */
-  open(timeoutMs: number): { call: string; answered: Promise<Answer | null> } {
+  open(timeoutMs: number): { call: string; answered: Promise<CallAnswer | null> } {
     const call = randomUUID()
-    const answered = new Promise<Answer | null>((resolve) => {
+    const answered = new Promise<CallAnswer | null>((resolve) => {
       const timer = this.#clock.timer(() => {
         this.#end(call, null)
       }, timeoutMs)
@@ -52,7 +52,7 @@ export class Calls {
     for (const call of [...this.#open.keys()]) this.#end(call, null)
   }
 
-  #end(call: string, answer: Answer | null): void {
+  #end(call: string, answer: CallAnswer | null): void {
     const waiting = this.#open.get(call)
     this.#open.delete(call)
     waiting?.timer.cancel()

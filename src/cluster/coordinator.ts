@@ -28,7 +28,7 @@ import { Records } from './records.js'
 import { Replica } from './replica.js'
 import { Telling } from './telling.js'
 import { isAwayError, Turns } from './turns.js'
-import { within } from './within.js'
+import { settledWithin } from './settled-within.js'
 
 /** Settings of a {@link ClusterCoordinator}. */
 export interface ClusterSettings {
@@ -267,7 +267,7 @@ export class ClusterCoordinator implements Coordinator {
     this.#telling?.close()
     this.#turns.close()
     await this.#renewing
-    await within(this.#clock, closeMs, this.#settings.queue?.close() ?? Promise.resolve())
+    await settledWithin(this.#clock, closeMs, this.#settings.queue?.close() ?? Promise.resolve())
     for (const held of this.#leases.all()) await this.#leases.release(held)
     this.#calls.close()
     await this.#backend.close()

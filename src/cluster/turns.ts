@@ -5,7 +5,7 @@ import type { CoordinatorHost } from '../manager/cluster/coordinator.js'
 import { type ClusterIntent, type ClusterQueue, recordOf } from './backend.js'
 import type { Held, Leases } from './leases.js'
 import type { Replica } from './replica.js'
-import { within } from './within.js'
+import { settledWithin } from './settled-within.js'
 
 /** How long to wait until the queue has taken jobs, in milliseconds. */
 const addMs = 5_000
@@ -133,7 +133,7 @@ export class Turns {
       if (!isAwayError(error)) this.#init.warn(`A job could not be added: ${toDownloadError(error).message}`)
     })
     // What the queue does not have is added again later; nobody waits for it.
-    await within(this.#init.host().clock, addMs, added ?? Promise.resolve())
+    await settledWithin(this.#init.host().clock, addMs, added ?? Promise.resolve())
   }
 
   /** Adds the jobs of all downloads that wait: the record is the truth, and the queue may have lost some. */

@@ -5,7 +5,7 @@ import { type DownloadGroup, type GroupFile, GroupFiles } from './group.js'
 import { etaSeconds, percentOf, type Progress, SpeedMeter } from './progress.js'
 import type { DownloadRecord } from './record.js'
 import { type DownloadState, isActive, isSettled, move } from './states.js'
-import { verificationOf } from './verification.js'
+import { recordedVerification } from './verification.js'
 import { type SerializedDownload, toFullWire } from './wire.js'
 
 /** Services of the manager that a {@link Download} needs. */
@@ -118,7 +118,7 @@ export class Download {
 
   /** What the file was verified with, and who stated that; null if with nothing, and for a group. */
   get verification(): Verification | null {
-    return verificationOf(this.#record)
+    return recordedVerification(this.#record)
   }
 
   /**

@@ -3,7 +3,7 @@ import type { Verification } from '../util/digests.js'
 import type { DownloadRecord } from './record.js'
 
 /** What the file of a completed download was verified with; null if with nothing, and for a group. */
-export function verificationOf(
+export function recordedVerification(
   record: Pick<DownloadRecord, 'verified' | 'stamp' | 'sha256' | 'sourceSha256' | 'group'>,
 ): Verification | null {
   const { verified, stamp, sha256, sourceSha256, group } = record

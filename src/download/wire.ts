@@ -10,7 +10,7 @@ import type { DownloadGroup, GroupFile } from './group.js'
 import type { Progress } from './progress.js'
 import type { DownloadRecord } from './record.js'
 import type { DownloadState } from './states.js'
-import { verificationOf } from './verification.js'
+import { recordedVerification } from './verification.js'
 
 /** A file of a group in {@link SerializedDownload}. */
 export type SerializedFile = Pick<
@@ -130,7 +130,7 @@ export function toWire(download: Described, voice: Voice): SerializedDownload {
     connections: current.connections,
     sha256,
     verified: record.verified,
-    verification: verificationOf(record),
+    verification: recordedVerification(record),
     created_at: record.createdAt,
     started_at: record.startedAt,
     finished_at: record.finishedAt,

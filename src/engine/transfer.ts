@@ -3,29 +3,26 @@
  * helps.
  */
 import { asDownloadError, nullIfMissing } from '../disk/errors.js'
-import { stampOf } from '../disk/stamp.js'
-import { defaultFileMode } from '../disk/system.js'
 import { DownloadError, isDownloadError } from '../errors.js'
 import { enterCache, placeResult, shownName } from '../layouts/hf-files.js'
 import { formatBytes } from '../util/format.js'
 import { Checkpoints } from './checkpoints.js'
-import { type ServerDigest, wantDigest } from '../net/server-digests.js'
+import { openConnections } from './connections.js'
+import { type ExistingVerdict, findFile, resultOf, wasPublished } from './existing.js'
+import type { ServerDigest } from '../net/server-digests.js'
 import type { FirstAnswer, KeptPart } from './fetch/contract.js'
 import { Fetcher } from './fetch/fetcher.js'
 import { refuseSize } from './fetch/remote-bounds.js'
 import { RetryBudget } from './fetch/retry-budget.js'
-import { algorithmsOf, checksOf, givenDigests, isDecided } from './hash/expected.js'
+import { algorithmsOf, checksOf, isDecided } from './hash/expected.js'
 import type { FileHash } from './hash/hasher.js'
 import { MirrorTrust } from './mirror-trust.js'
-import { type Identity, validatorOf } from './part/identity.js'
 import type { Leftover } from './part/journal.js'
 import { Lease } from './part/lease.js'
-import type { PartInit } from './part/part-init.js'
 import { PartFile } from './part/part-file.js'
 import { isWorthless, Restarts, StartOver } from './part/start-over.js'
 import {
   addressesOf,
-  journalUrl,
   type LeaseTerm,
   mirrorId,
   type StopMode,
@@ -36,14 +33,15 @@ import {
   type TransferSpec,
 } from './protocol.js'
 import { mendPieces } from './pieces.js'
+import { partInitOf, publish } from './publish.js'
 import { ManagerRequests } from './requests-to-manager.js'
 import { type AskForSpace, Reservation } from './reservation.js'
 import { nameOfAnswer } from './server-name.js'
 import type { Share, TransferResources } from './shared.js'
 import { requireAllowedSize, requireNetwork } from './permission.js'
-import { type ExistingVerdict, findFile, lockWait, resultOf, Target, wasPublished } from './target.js'
+import { lockWait, Target } from './target.js'
 import { headCheck, type Verified, verify } from './verify.js'
-import { withXetHash, xetClient } from './xet-client.js'
+import { withXetHash } from './xet-client.js'
 
 /** One transfer. {@link run} must be called once. */
 export class Transfer {
@@ -117,7 +115,7 @@ export class Transfer {
     leave?.()
     this.#lease?.end()
     await this.#share.leave().catch((error: unknown) => {
-      this.#logClosing(error)
+      this.#warn('Closing the transfer failed:', error)
     })
     this.#listener(last)
   }
@@ -182,7 +180,7 @@ export class Transfer {
   /** Deletes what an earlier run left beside a file that is complete. */
   async #tidy(target: Target): Promise<void> {
     await target.discardLeftover().catch((error: unknown) => {
-      this.#logRefusal(error)
+      this.#warn('The file is complete.', error)
     })
   }
 
@@ -198,7 +196,7 @@ export class Transfer {
     }
     const { identity } = resume
     const mirror = resume.mirror === mirrorId(url) ? undefined : resume.mirror
-    const init = { ...this.#partOf(target, identity), mirror, resume }
+    const init = { ...partInitOf(this.#spec, target.paths, identity, this.#lease), mirror, resume }
     const part = await PartFile.open(init).catch(nullIfMissing)
     // Another program has deleted it meanwhile.
     if (part === null) {
@@ -215,29 +213,22 @@ export class Transfer {
   }
 
   async #fetch(): Promise<'complete' | 'nothing'> {
-    const { tuning, clock, bucket } = this.#shared
+    const { tuning, clock } = this.#shared
     const spec = this.#spec
-    // Bytes that were wrong may have come from one of several servers behind the address.
-    const fresh = this.#restarts.hadWrongBytes ? this.#shared.makeHttp(spec.remote) : null
-    const base = fresh ?? this.#share.open()
-    const xet = xetClient(base, spec, this.#requests, (text) => this.#log('warn', text))
-    const gate = this.#shared.gates.for({ remote: spec.remote !== null })
+    const connections = openConnections({
+      spec,
+      shared: this.#shared,
+      share: this.#share,
+      requests: this.#requests,
+      fresh: this.#restarts.hadWrongBytes,
+      warn: (message) => this.#log('warn', message),
+    })
     const fetcher = new Fetcher({
       spec,
       digestKnown: isDecided(spec),
       urls: this.#mirrorTrust.urls,
       tuning,
-      context: {
-        http: xet.http,
-        tuning,
-        buckets: [bucket, this.#share.bucket],
-        proxy: spec.proxy,
-        ask: givenDigests(spec).length === 0 ? wantDigest : {},
-        batchesFor: this.#shared.batchesFor,
-        found: this.#shared.found,
-        clock,
-        gate,
-      },
+      context: connections.context,
       retryBudget: this.#retryBudget,
       kept: this.#kept,
       single: this.#single,
@@ -267,12 +258,10 @@ export class Transfer {
       return await fetcher.run()
     } finally {
       this.#fetcher = null
-      this.#fetchedBytes += fetcher.fetchedBytes - xet.copiedBytes
-      await xet.close()
+      this.#fetchedBytes += fetcher.fetchedBytes - connections.copiedBytes
       this.#mirrorTrust.note(fetcher.mirrors.contributors)
       this.#stated = this.#part?.identity.digests ?? fetcher.mirrors.digests ?? []
-      await fresh?.close()
-      await this.#share.close()
+      await connections.close()
       await checkpoints.stop()
     }
   }
@@ -296,17 +285,15 @@ export class Transfer {
     requireAllowedSize(this.#spec, total)
     await this.#space.secure(target.paths.directory, total)
     this.#throwIfStopped()
-    const part = await PartFile.open({ ...this.#partOf(target, first.identity), resume: null })
+    const part = await PartFile.open({
+      ...partInitOf(this.#spec, target.paths, first.identity, this.#lease),
+      resume: null,
+    })
     this.#use(part, total)
     const filename = shownName(this.#spec, this.#filename ?? '')
     this.#emit({ type: 'named', filename, path: target.paths.target })
     this.#emit({ type: 'phase', phase: 'downloading' })
     return part
-  }
-
-  #partOf({ paths }: Target, identity: Identity): Omit<PartInit, 'resume'> {
-    const { sha256, remote, untrusted = false } = this.#spec
-    return { paths, url: journalUrl(this.#spec), sha256, identity, remote, untrusted, lease: this.#lease }
   }
 
   #use(part: PartFile, total: number | null): void {
@@ -342,24 +329,10 @@ export class Transfer {
     this.#hash = null
     this.#throwIfStopped()
     this.#publishing = true
-    const { sha256, verification } = verified
-    const { existing } = target
-    const mode = existing === null ? defaultFileMode() : existing.mode & 0o777
-    const { refusal, ...stat } = await part.publish({ size, sha256, mode, replaces: existing !== null })
+    const { refusal, ...published } = await publish(part, target, { size, spec, verified })
     this.#part = null
-    if (refusal !== null) this.#logRefusal(refusal)
-    return {
-      path: target.paths.target,
-      filename,
-      size,
-      sha256,
-      verification,
-      existed: false,
-      fetchedBytes: this.#fetchedBytes,
-      adoptedFrom: null,
-      stamp: stampOf({ size, ...stat }, sha256, verification),
-      ...validatorOf(spec, part.identity),
-    }
+    if (refusal !== null) this.#warn('The file is complete.', refusal)
+    return { ...published, filename, fetchedBytes: this.#fetchedBytes }
   }
 
   #fromExisting(existing: ExistingVerdict & { kind: 'right' }): TransferResult {
@@ -369,11 +342,11 @@ export class Transfer {
   async #finish(published: TransferResult): Promise<TransferResult> {
     this.#lease?.require()
     const result = await placeResult(this.#spec, withXetHash(this.#spec, published), (error) => {
-      this.#logRefusal(error)
+      this.#warn('The file is complete.', error)
     })
     this.#emit({ type: 'named', filename: result.filename, path: result.path })
     await this.#close('done').catch((error: unknown) => {
-      this.#logClosing(error)
+      this.#warn('Closing the transfer failed:', error)
     })
     return result
   }
@@ -438,7 +411,7 @@ export class Transfer {
       if (drop && !isLost && this.#part === null) await this.#target?.discardLeftover()
       await this.#close(isLost ? 'leave' : drop ? 'drop' : 'keep')
     } catch (closing) {
-      this.#logClosing(closing)
+      this.#warn('Closing the transfer failed:', closing)
     }
     const lost = this.#lease?.error ?? null
     if (this.#stopMode !== null) return { type: 'stopped', mode: this.#stopMode }
@@ -446,12 +419,8 @@ export class Transfer {
     return { type: 'failed', error: (lost ?? error).toJSON(), ...(whole ? { whole } : {}) }
   }
 
-  #logRefusal(error: unknown): void {
-    this.#log('warn', `The file is complete. ${asDownloadError(error).message}`)
-  }
-
-  #logClosing(error: unknown): void {
-    this.#log('warn', `Closing the transfer failed: ${asDownloadError(error).message}`)
+  #warn(what: string, error: unknown): void {
+    this.#log('warn', `${what} ${asDownloadError(error).message}`)
   }
 
   /** Discards the bytes on disk, to start over at byte 0. */
@@ -484,13 +453,10 @@ export class Transfer {
   // ---- commands and events ----
 
   #leaseOf(term: LeaseTerm): Lease {
-    return new Lease(term, {
-      clock: this.#shared.clock,
-      confirm: () => this.#requests.confirmLease(),
-      onLost: () => {
-        this.#halt(this.#lease?.error ?? stopped())
-      },
-    })
+    const { clock } = this.#shared
+    const confirm = () => this.#requests.confirmLease()
+    const onLost = () => this.#halt(this.#lease?.error ?? stopped())
+    return new Lease(term, { clock, confirm, onLost })
   }
 
   /** Changes the number of connections. */

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { downloadErrorCodes } from '../errors.js'
 import {
   byteCount as bytes,
-  hexDigest,
+  sha256Hex,
   isoTime as time,
   pageSize,
   succeeded as success,
@@ -67,7 +67,7 @@ export const wireStoredMember = z.object({
   state: storedState,
   size: bytes.describe('Bytes on disk.'),
   total: bytes.nullable().describe('Bytes that it should have; null if unknown.'),
-  sha256: hexDigest.nullable().describe('SHA-256 that it should have; null if unknown.'),
+  sha256: sha256Hex.nullable().describe('SHA-256 that it should have; null if unknown.'),
   modified_at: time.nullable(),
 })
 
@@ -82,7 +82,7 @@ export const wireStoredFile = z.object({
   finished: z.boolean().describe('False while its download has not completed.'),
   size: bytes.describe('Bytes on disk.'),
   total: bytes.nullable().describe('Bytes that it should have; null if unknown.'),
-  sha256: hexDigest.nullable().describe('Of a single file: SHA-256 that it should have; null if unknown.'),
+  sha256: sha256Hex.nullable().describe('Of a single file: SHA-256 that it should have; null if unknown.'),
   digest_known: z.boolean().describe('Whether a check of all its files can find damage.'),
   modified_at: time.nullable().describe('When the last of its files was written.'),
   file_count: bytes.nullable().describe('Number of files of a group; null for a single file.'),
@@ -159,8 +159,8 @@ export const verifyResult = z.object({
       status: verifyStatus,
       size: bytes.nullable().describe('Bytes on disk; null if it can not be read.'),
       expected_size: bytes.nullable(),
-      sha256: hexDigest.nullable().describe('Of the file on disk; null if it was not hashed.'),
-      expected_sha256: hexDigest.nullable(),
+      sha256: sha256Hex.nullable().describe('Of the file on disk; null if it was not hashed.'),
+      expected_sha256: sha256Hex.nullable(),
       error: z.string().nullable().describe('Human-readable reason why it can not be read.'),
       code: z.enum(downloadErrorCodes).nullable().describe('Stable error code.'),
     }),

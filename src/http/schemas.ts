@@ -8,7 +8,7 @@ import { downloadStates } from '../download/states.js'
 import { downloadErrorCodes } from '../errors.js'
 import {
   byteCount as bytes,
-  hexDigest,
+  sha256Hex,
   isoTime as time,
   pageSize,
   succeeded as success,
@@ -36,7 +36,7 @@ export const wireFile = z.object({
   size: bytes.nullable().describe('Null while unknown.'),
   downloaded: bytes.describe('Bytes on disk.'),
   state: z.enum(downloadStates),
-  sha256: hexDigest
+  sha256: sha256Hex
     .nullable()
     .describe('Computed when the file is complete; until then the digest given by the source.'),
   verified: z.boolean().describe('Whether the file was verified against the digest given by the source.'),
@@ -68,7 +68,7 @@ export const wireDownload = z.object({
   bytes_per_second: bytes,
   eta_seconds: bytes.nullable().describe('Null when it cannot be estimated.'),
   connections: bytes.describe('Number of active connections.'),
-  sha256: hexDigest.nullable().describe('Computed when completed; until then the expected digest.'),
+  sha256: sha256Hex.nullable().describe('Computed when completed; until then the expected digest.'),
   verified: z.boolean().describe('Whether the file was verified against an expected digest.'),
   verification: wireVerification
     .nullable()

@@ -11,7 +11,7 @@ export const isoTime = z.iso.datetime().describe('ISO 8601 in UTC.')
 export const succeeded = z.literal(true)
 
 /** A SHA-256. */
-export const hexDigest = z.string().regex(/^[0-9a-f]{64}$/)
+export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
 
 /** How many entries a page of a list may have; in a query. */
 export const pageSize = z.coerce.number().int().min(1).max(10_000).optional()

@@ -25,7 +25,7 @@ import {
 } from './options.js'
 import { type DownloadPlan, planDownload } from './plan.js'
 import { openStore, Registry } from './registry.js'
-import { Requests } from './requests.js'
+import { DownloadRequests } from './requests.js'
 import { Scheduler } from './scheduler.js'
 import { createServices } from './services.js'
 import { DiskBudget } from './space/budget.js'
@@ -60,7 +60,7 @@ export class DownloadManager extends ManagerUpstream {
   readonly #space: DiskBudget
   readonly #owner: DownloadOwner
   readonly #serial = new Serial<Download>()
-  readonly #requests: Requests
+  readonly #requests: DownloadRequests
   readonly #coordinator: Coordinator
   readonly #interest = new Interest((download) => {
     if (this.#closed !== null) return
@@ -166,7 +166,7 @@ export class DownloadManager extends ManagerUpstream {
       retry: (url) => this.retry(url),
       ...adjusters(this.#scheduler, this.#registry, this.#coordinator),
     }
-    this.#requests = new Requests({
+    this.#requests = new DownloadRequests({
       context: this.#context,
       places: this.#places,
       registry: this.#registry,

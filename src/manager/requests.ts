@@ -23,7 +23,7 @@ import type { Registry } from './registry.js'
 import type { Scheduler } from './scheduler.js'
 import { claimFromStrangers } from './strangers.js'
 
-/** What {@link Requests} need of their manager. */
+/** What {@link DownloadRequests} need of their manager. */
 export interface RequestsInit {
   context: DownloadRequestContext
   places: Destinations
@@ -44,7 +44,7 @@ export interface RequestsInit {
 }
 
 /** Requests for downloads: each adds one, or joins the one that is known. */
-export class Requests {
+export class DownloadRequests {
   readonly #init: RequestsInit
   readonly #arrivals = new Arrivals()
 

@@ -163,7 +163,7 @@ describe('the worker', () => {
     engine.prepare()
     const nothing = { loopDelay: null, receivedBytes: 0 }
     await expect(engine.report(true)).resolves.toEqual({ thread: 'worker', ...nothing })
-    await waitFor(async () => (await engine.report(true))?.loopDelay != null)
+    await waitFor(async () => ((await engine.report(true))?.loopDelay ?? null) !== null)
     await engine.close()
     await expect(engine.report(true)).resolves.toBeNull()
     const fallback = start(null)

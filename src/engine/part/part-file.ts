@@ -2,7 +2,7 @@
 import pLimit from 'p-limit'
 import type { LimitFunction } from 'p-limit'
 import { syncFolder } from '../../disk/atomic.js'
-import { asDownloadError, fsError } from '../../disk/errors.js'
+import { fsError } from '../../disk/errors.js'
 import { fstatSync } from '../../disk/fs.js'
 import { usesSyncIo, io } from '../../disk/io.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
@@ -14,22 +14,14 @@ import { sha256HexOf } from '../../util/digest.js'
 import { Latest } from '../../util/schedule.js'
 import { mirrorId } from '../protocol.js'
 import { unsizedBytes } from './allocation.js'
+import { DataSync, notSynced } from './data-sync.js'
 import { extend, type Extended } from './extend.js'
 import type { Identity } from './identity.js'
 import { add, clip, frontier, type IntervalSet, size, subtract } from './intervals.js'
 import { type Journal, parseJournal, readText, statPart } from './journal.js'
 import { JournalFiles, type PartState } from './journal-files.js'
 import { beforeWrites, type Lease } from './lease.js'
-import {
-  datasync,
-  giveName,
-  lookAtPart,
-  notSynced,
-  openKept,
-  openNew,
-  readBack,
-  takenOver,
-} from './part-io.js'
+import { giveName, lookAtPart, openKept, openNew, readBack, takenOver } from './part-io.js'
 import type { PartInit } from './part-init.js'
 import { PublishRefusals } from './publish-refusals.js'
 import { partLost, StartOver } from './start-over.js'
@@ -82,12 +74,13 @@ export class PartFile {
   #closed = false
   /** Another program has truncated the part, which its length does not show any more. */
   #truncated = false
-  #syncError: DownloadError | null = null
+  readonly #dataSync: DataSync
   /** Digest of the file, if it was written with a single write. */
   #wholeSha256: string | null = null
 
   private constructor(fd: number, { sized, filling }: Extended, init: PartInit) {
     this.fd = fd
+    this.#dataSync = new DataSync(fd)
     this.#sized = sized
     this.fillsGaps = filling
     this.paths = init.paths
@@ -230,7 +223,7 @@ export class PartFile {
 
   #noteWritten(position: number, length: number): void {
     // After a failed sync it is unknown whether this write was affected.
-    if (this.#syncError !== null) return
+    if (this.#dataSync.hasFailed) return
     this.#setWritten(add(this.#written, position, position + length))
     if (!this.#journals.isDue(this.#writtenBytes - this.#recordedBytes)) return
     // If that fails, it is tried again at the next interval, where it can be reported.
@@ -463,15 +456,10 @@ export class PartFile {
 
   /** Returns false if the file system refuses to sync. */
   async #datasync(): Promise<boolean> {
-    // The kernel reports a failed sync only once. Everything that was not on the disk before may be lost, even
-    // without a reboot, and a later sync that succeeds proves nothing.
-    if (this.#syncError !== null) throw this.#syncError
     try {
-      return await datasync(this.fd)
-    } catch (error) {
-      this.#syncError = asDownloadError(error)
-      this.#setWritten(this.#synced)
-      throw error
+      return await this.#dataSync.run()
+    } finally {
+      if (this.#dataSync.hasFailed) this.#setWritten(this.#synced)
     }
   }
 

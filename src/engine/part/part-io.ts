@@ -1,7 +1,7 @@
 /** Opens and writes part files. Symbolic links are not followed, because another user may have created them. */
 import { judgeFileFailure } from '../../disk/busy.js'
 import { errnoOf, fsError, isMissing, isRefusal } from '../../disk/errors.js'
-import { constants, fdatasync } from '../../disk/fs.js'
+import { constants } from '../../disk/fs.js'
 import { io } from '../../disk/io.js'
 import { openNoFollow } from '../../disk/no-follow.js'
 import { discardLeftover, type PartPaths } from '../../disk/part-paths.js'
@@ -121,22 +121,6 @@ export async function readBack(fd: number, position: number, length: number): Pr
   } catch (error) {
     throw fsError(error, 'reading the part file back')
   }
-}
-
-/** Forces the data of a file to the disk. Returns false where the file system refuses that. */
-export function datasync(fd: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    fdatasync(fd, (error) => {
-      if (error === null) resolve(true)
-      else if (isRefusal(error)) resolve(false)
-      else reject(fsError(error, 'syncing the part file'))
-    })
-  })
-}
-
-/** What to report of a file system that refuses to sync a part file. */
-export function notSynced(): DownloadError {
-  return new DownloadError('DISK_IO', 'The file system refuses to sync files.')
 }
 
 /** The error for a part file that another process has taken over. */

@@ -1,7 +1,7 @@
 /** Zod schemas and types of what tells about sources; see ../schemas.ts. */
 import * as z from 'zod'
 import { downloadErrorCodes } from '../../errors.js'
-import { byteCount as bytes, hexDigest, succeeded as success } from '../wire-fields.js'
+import { byteCount as bytes, sha256Hex, succeeded as success } from '../wire-fields.js'
 
 /** Query of `GET /api/models/inspect`. */
 export const inspectQuery = z.object({
@@ -46,7 +46,7 @@ export const inspection = z.object({
       z.object({
         filename: z.string(),
         size: bytes.nullable(),
-        sha256: hexDigest.nullable(),
+        sha256: sha256Hex.nullable(),
         git_oid: z.string().nullable().describe('Git object ID, if the source states it.'),
         quantisation: z.string().nullable().describe('That the name of a GGUF file states.'),
       }),

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { lstat } from '../../disk/fs.js'
 import type { DownloadRecord } from '../../download/record.js'
-import { gitBlobIdOf } from '../../engine/target.js'
+import { gitBlobIdOf } from '../../engine/existing.js'
 import { type DownloadError, isDownloadError, offlineError, toDownloadError } from '../../errors.js'
 import { cleansNames } from '../../job/group-start.js'
 import { planGroup } from '../../job/group-rules.js'

@@ -1,7 +1,7 @@
 import type { Clock } from '../util/clock.js'
 
 /** Waits for a promise, but no longer than `ms` milliseconds. It may go on after that, and its failure is not reported. */
-export async function within(clock: Clock, ms: number, promise: Promise<unknown>): Promise<void> {
+export async function settledWithin(clock: Clock, ms: number, promise: Promise<unknown>): Promise<void> {
   const done = new AbortController()
   const ended = promise.then(
     () => undefined,
