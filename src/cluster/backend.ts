@@ -174,7 +174,9 @@ export interface ClusterQueue {
   ): Promise<void>
   /** Adds a download. One of the same id and generation is added only once. */
   add(jobs: readonly { id: string; generation: number; priority: number; remote: boolean }[]): Promise<void>
-  /** Ends, without waiting for the downloads that it has offered. */
+  /** Offers nothing more, without waiting for what it has offered. Downloads can still be added. */
+  stopOffering(): Promise<void>
+  /** Ends. */
   close(): Promise<void>
 }
 

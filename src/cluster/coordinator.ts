@@ -45,6 +45,9 @@ export interface ClusterSettings {
 /** How long to wait for the queue to close, in milliseconds. */
 const closeMs = 2_000
 
+/** How many of the downloads that wait longest are looked after each time, in case the queue has lost their jobs. */
+const reconciled = 100
+
 const awayMessage = 'The store of the cluster cannot be reached; try again later.'
 
 /** Coordinates a manager with those of other instances, over a {@link ClusterBackend}. */
@@ -69,6 +72,7 @@ export class ClusterCoordinator implements Coordinator {
   #reloading: Promise<void> = Promise.resolve()
   #isReloading = false
   #isAway = false
+  #reconcileAt = 0
   #isClosing = false
 
   constructor(settings: ClusterSettings, clock: Clock) {
@@ -267,8 +271,11 @@ export class ClusterCoordinator implements Coordinator {
     this.#telling?.close()
     this.#turns.close()
     await this.#renewing
-    await settledWithin(this.#clock, closeMs, this.#settings.queue?.close() ?? Promise.resolve())
+    const { queue } = this.#settings
+    await settledWithin(this.#clock, closeMs, queue?.stopOffering() ?? Promise.resolve())
+    // What waits again is added to the queue, so that others go on with it at once.
     for (const held of this.#leases.all()) await this.#leases.release(held)
+    await settledWithin(this.#clock, closeMs, queue?.close() ?? Promise.resolve())
     this.#calls.close()
     await this.#backend.close()
   }
@@ -297,6 +304,10 @@ export class ClusterCoordinator implements Coordinator {
       await this.#renew()
       const freed = await this.#backend.reap()
       if (freed.length > 0) await this.#turns.enqueueAll(freed)
+      if (this.#clock.now() >= this.#reconcileAt) {
+        this.#reconcileAt = this.#clock.now() + this.#backend.leaseMs
+        await this.#turns.reconcile(reconciled)
+      }
       if (this.#settings.queue === null) this.#turns.offerWaiting()
     } catch (error) {
       if (!isAwayError(error))

@@ -136,9 +136,17 @@ export class Turns {
     await settledWithin(this.#init.host().clock, addMs, added ?? Promise.resolve())
   }
 
-  /** Adds the jobs of all downloads that wait: the record is the truth, and the queue may have lost some. */
-  async reconcile(): Promise<void> {
-    const waiting = this.#init.replica.all().filter((entry) => recordOf(entry).state === 'queued')
+  /**
+   * Adds the jobs of downloads that wait, the oldest first: the record is the truth, and the queue may have lost some. A job
+   * that is there is not added again.
+   */
+  async reconcile(limit = Infinity): Promise<void> {
+    if (this.#init.queue === null) return
+    const waiting = this.#init.replica
+      .all()
+      .filter((entry) => recordOf(entry).state === 'queued')
+      .sort((one, other) => one.record.sequence - other.record.sequence)
+      .slice(0, limit)
     await this.enqueueAll(waiting.map(({ record: { id }, generation }) => ({ id, generation })))
   }
 

@@ -2,7 +2,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { RedisFleetStore } from '../../src/index.js'
 import { describeWith } from '../support/machine.js'
-import { hasRedis, installRedis, RedisServer } from '../support/redis-server.js'
+import { redisServer, RedisServer } from '../support/redis-server.js'
 import { waitFor } from '../support/wait.js'
 
 const closing: (() => unknown)[] = []
@@ -10,8 +10,6 @@ const closing: (() => unknown)[] = []
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
 })
-
-const redisServer = { available: () => hasRedis, missing: installRedis }
 
 describeWith(redisServer, 'a fleet in Redis', () => {
   it('is the same for all nodes, and tells them of changes, also after the server was away', async () => {

@@ -1,18 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { DownloadManager } from '../../src/index.js'
 import { bullmqCluster, type BullmqClusterOptions } from '../../src/cluster/bullmq/bullmq.js'
 import { Catalog } from '../../src/catalog/catalog.js'
 import { Preloader } from '../../src/catalog/preloader.js'
 import { KiB, makeManager } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
+import { describeWith } from '../support/machine.js'
 import { startOrigin, type Origin } from '../support/origin.js'
-import { hasRedis, RedisServer } from '../support/redis-server.js'
+import { redisServer, RedisServer } from '../support/redis-server.js'
 import { tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 
 const content = randomContent(256 * KiB)
 
-describe.skipIf(!hasRedis)('a cluster on BullMQ', () => {
+describeWith(redisServer, 'a cluster on BullMQ', () => {
   let redis: RedisServer
   let origin: Origin
   let round = 0
@@ -93,7 +94,7 @@ describe.skipIf(!hasRedis)('a cluster on BullMQ', () => {
     await waitFor(() => cluster.at(0).get(url) === undefined, { what: 'it to be removed' })
   })
 
-  it('goes on elsewhere, from its bytes, when an instance has died', async () => {
+  it('goes on elsewhere, from its bytes, when an instance is closed', async () => {
     await using cluster = await openCluster(2)
     origin.serve('/dying.bin', { content, bytesPerSecond: 16 * KiB })
     const url = origin.url('/dying.bin')

@@ -1,23 +1,17 @@
 /** A redis-server of its own for a test, on a Unix socket or a port of 127.0.0.1. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { findProgram, type Need } from './machine.js'
 import { tempDir } from './temp.js'
 import { waitFor } from './wait.js'
 
-/** How to get what the tests need. */
-export const installRedis = 'apt-get install redis-server'
-
-/** Whether there is a redis-server on this machine. */
-export const hasRedis: boolean = (() => {
-  try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-})()
+/** For `describeWith`. */
+export const redisServer: Need = {
+  available: () => findProgram(['redis-server']) !== null,
+  missing: 'redis-server is missing: apt-get install redis-server',
+}
 
 /** A server that can be killed and started again. End it: `await using`. */
 export class RedisServer implements AsyncDisposable {

@@ -105,9 +105,13 @@ export class BullmqQueue implements ClusterQueue {
     )
   }
 
-  async close(): Promise<void> {
+  async stopOffering(): Promise<void> {
     // Its jobs are done by now, or go on elsewhere.
     await this.#worker?.close(true).catch(() => undefined)
+  }
+
+  async close(): Promise<void> {
+    await this.stopOffering()
     await this.#queue?.close().catch(() => undefined)
     for (const redis of this.#redis) redis.disconnect()
   }

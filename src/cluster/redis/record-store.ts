@@ -17,6 +17,7 @@ export class RecordStore implements DownloadStore {
   readonly #redis: Redis
   readonly #prefix: string
   #connected: Promise<void> | null = null
+  readonly #pending = new Set<Promise<unknown>>()
 
   constructor({ connection, prefix }: { connection: RedisConnection; prefix: string }) {
     this.#prefix = `{${prefix}}`
@@ -77,12 +78,22 @@ export class RecordStore implements DownloadStore {
     await this.#do((redis) => redis.set(`${this.#prefix}:document:${name}`, text))
   }
 
+  /** Waits for what has been asked for, since `quit` would overtake it. */
   async close(): Promise<void> {
+    await Promise.allSettled(this.#pending)
     await this.#redis.quit().catch(() => undefined)
     this.#redis.disconnect()
   }
 
-  async #do<T>(task: (redis: Redis) => Promise<T>): Promise<T> {
+  #do<T>(task: (redis: Redis) => Promise<T>): Promise<T> {
+    const done = this.#attempt(task)
+    this.#pending.add(done)
+    const forget = () => this.#pending.delete(done)
+    done.then(forget, forget)
+    return done
+  }
+
+  async #attempt<T>(task: (redis: Redis) => Promise<T>): Promise<T> {
     try {
       this.#connected ??= this.#redis.connect()
       await this.#connected

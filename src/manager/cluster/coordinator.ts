@@ -7,7 +7,6 @@ import type { SafeEmitter } from '../../download/events.js'
 import type { DownloadOptions } from '../../download/options.js'
 import type { DownloadRecord } from '../../download/record.js'
 import type { TransferEngine } from '../../engine/protocol.js'
-import type { DownloadError } from '../../errors.js'
 import type { HostGates } from '../../net/host-gate.js'
 import type { DownloadStore } from '../../store/store.js'
 import type { Clock } from '../../util/clock.js'
@@ -122,9 +121,4 @@ export interface Coordinator {
 export interface Cluster {
   /** @internal */
   join(options: { clock: Clock; directory: string }): Coordinator
-}
-
-/** Whether an error says that the others can't be reached at the moment. */
-export function isAway({ code, retryable }: DownloadError): boolean {
-  return code === 'STORE_ERROR' && retryable
 }
