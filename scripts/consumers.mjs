@@ -112,19 +112,26 @@ const steps = {
     const installed = readdirSync(path.join(home, 'node_modules'))
     const found = installed.filter(isFramework)
     if (found.length > 0) throw new Error(`These came along: ${found.join(', ')}`)
-    const text = readdirSync(path.join(home, 'node_modules', manifest.name, 'dist'))
-      .filter((file) => /\.(?:js|d\.ts)$/.test(file))
-      .map((file) => [
-        file,
-        readFileSync(path.join(home, 'node_modules', manifest.name, 'dist', file), 'utf8'),
-      ])
-    const imported = /(?:from|import|require)\s*\(?\s*["']([\w@][^"']*)["']/g
-    for (const [file, content] of text) {
-      // Users of an adapter have its framework installed, so its types, and the code of a binding, may import it.
-      const own = file.replace(/\.(?:d\.ts|js)$/, '')
-      const foreign = content.replaceAll(new RegExp(`from (?:'${own}'|"${own}")`, 'g'), '')
-      if ([...foreign.matchAll(imported)].some(([, specifier]) => isFramework(specifier)))
-        throw new Error(`dist/${file} imports a framework`)
+    const dist = path.join(home, 'node_modules', manifest.name, 'dist')
+    const textOf = (file) => readFileSync(path.join(dist, file), 'utf8').replaceAll(/^ *\*.*$/gm, '')
+    // What is imported by a call is loaded when somebody asks for it.
+    const importsOf = (file) =>
+      [...textOf(file).matchAll(/(?:\bfrom|\bimport|\brequire\()\s*["']([^"'\n]+)["']/g)].map(
+        ([, from]) => from,
+      )
+    // Users of an entry have its framework installed, so its types, and the code of a binding, may import it.
+    const ownOf = (entry) => ({ bullmq: ['bullmq', 'ioredis'], redis: ['ioredis'] })[entry] ?? [entry]
+    for (const file of readdirSync(dist).filter((name) => /^[a-z-]+(?:\.d\.ts|\.js)$/.test(name))) {
+      const own = ownOf(file.replace(/\.(?:d\.ts|js)$/, ''))
+      const ending = file.endsWith('.d.ts') ? '.d.ts' : '.js'
+      const seen = new Set([file])
+      for (const one of seen) {
+        for (const from of importsOf(one)) {
+          if (from.startsWith('./')) seen.add(from.slice(2).replace(/\.js$/, ending))
+          else if (isFramework(from) && !own.includes(from))
+            throw new Error(`dist/${file} imports ${from}, by way of dist/${one}`)
+        }
+      }
     }
   },
 

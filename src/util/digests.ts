@@ -32,6 +32,7 @@ export type DigestOrigin = (typeof digestOrigins)[number]
 
 /** A digest of a file. */
 export interface Digest {
+  /** See {@link digestAlgorithms}. */
   readonly algorithm: DigestAlgorithm
   /** In lower-case hex. */
   readonly value: string

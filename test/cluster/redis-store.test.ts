@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { afterAll, beforeAll } from 'vitest'
 import { redisStore } from '../../src/cluster/redis/redis.js'
 import { describeWith } from '../support/machine.js'

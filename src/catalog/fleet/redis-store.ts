@@ -71,7 +71,8 @@ export class RedisFleetStore implements FleetStore {
   #reader: FleetRedis | null = null
   #isClosed = false
 
-  constructor({ redis, prefix = 'model-downloader', clock = systemClock }: RedisFleetStoreOptions) {
+  constructor(options: RedisFleetStoreOptions) {
+    const { redis, prefix = 'model-downloader', clock = systemClock } = options
     this.#redis = redis
     this.#prefix = `{${prefix}}:fleet:`
     this.#clock = clock
