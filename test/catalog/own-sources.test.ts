@@ -147,7 +147,7 @@ describe('what may be a ref of a source of the host', () => {
     ])
   })
 
-  it.each(['s3://bucket/x', 'C:\\x', 'a b', 'owner/repo', 'https://', 'https://a/..%2fb.gguf'])(
+  it.each(['s4://bucket/x', 'C:\\x', 'a b', 'owner/repo', 'https://', 'https://a/..%2fb.gguf'])(
     'is not the url %s, which is refused at once',
     (url) => {
       expect(() => new Catalog([{ key: 'x', url }])).toThrow('models.0.url: ')

@@ -124,7 +124,7 @@ describe('get without a network', () => {
       const done = lines.filter(({ type }) => type === 'completed')
       expect(done.map(({ url, stale, existed, verified }) => [url, stale, existed, verified]).sort()).toEqual(
         [
-          [ref, true, true, false],
+          [ref, true, true, true],
           [refs[1], true, true, true],
         ],
       )

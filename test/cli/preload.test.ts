@@ -72,6 +72,7 @@ describe('preload', () => {
       size: 10_000,
       sha256: null,
       verified: false,
+      verification: null,
       existed: true,
       fetchedBytes: 0,
       adoptedFrom: null,

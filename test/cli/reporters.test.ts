@@ -74,6 +74,7 @@ describe('JsonReporter', () => {
           size: 4096,
           sha256: 'ab'.repeat(32),
           verified: true,
+          verification: { algorithm: 'sha256', value: '9f86', from: 'caller' },
           existed: false,
           fetchedBytes: 4096,
           adoptedFrom: null,

@@ -24,6 +24,7 @@ const downloadShape = {
   bytes_per_second: count,
   connections: count,
   verified: expect.any(Boolean),
+  verification: expect.toSatisfy((value) => value === null || typeof value === 'object'),
   created_at: time,
   file_count: null,
   files_completed: null,
@@ -63,6 +64,7 @@ export function downloadTests({ open, inDepth }: Subject): void {
         connections: 0,
         sha256: ggufContent(100_000).sha256(),
         verified: true,
+        verification: { algorithm: 'sha256', value: ggufContent(100_000).sha256(), from: 'caller' },
         started_at: time,
         finished_at: time,
       })

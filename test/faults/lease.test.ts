@@ -172,7 +172,7 @@ describeWith(posix, 'an owner that was stopped for longer than its lease', () =>
       origin.serve(`/${name}`, { content })
       expect(await takeOver(origin, directory)).toMatchObject({
         type: 'completed',
-        result: { verified: true },
+        result: { verification: { algorithm: 'sha256', value: content.sha256() } },
       })
       expect(await listTree(directory)).toEqual([name])
       const before = await snapshot(directory)

@@ -216,6 +216,7 @@ describe('GET /api/models/download/status', () => {
       'connections',
       'sha256',
       'verified',
+      'verification',
       'created_at',
       'started_at',
       'finished_at',

@@ -1,6 +1,6 @@
 /** What a real run answers, held against the schemas that the client and the OpenAPI document are made of. */
 import { expect, it } from 'vitest'
-import { Catalog, huggingFace, Preloader } from '../../src/index.js'
+import { Catalog, Fleet, huggingFace, MemoryFleetStore, Preloader } from '../../src/index.js'
 import { components } from '../../src/http/route.js'
 import { createHandler } from '../../src/http/handler.js'
 import type { ComponentName } from '../../src/http/route.js'
@@ -29,7 +29,8 @@ it('every answer of every route is what its schema says, and no more', async () 
   const catalog = new Catalog([{ key: 'b', name: 'B', url: origin.url('/b.bin'), mode: 'llm' }])
   await using preloader = new Preloader({ manager, catalog })
   const allowedHosts = [origin, hub].map(({ port }) => `127.0.0.1:${port}`)
-  const handler = createHandler({ manager, preloader, allowedHosts })
+  const fleet = new Fleet({ manager, preloader, store: new MemoryFleetStore(), node: 'one' })
+  const handler = createHandler({ manager, preloader, fleet, allowedHosts })
   const seen = new Set<string>()
 
   /** Asks, and holds the answer against its schema; no member may be there that it does not name. */
@@ -77,6 +78,7 @@ it('every answer of every route is what its schema says, and no more', async () 
   await check('POST', '/api/models/verify', { json: {} })
   await check('GET', '/api/models/verify')
   await check('POST', '/api/models/pin', json(a))
+  await check('GET', '/api/v1/models/fleet/status')
   await check('GET', '/api/v1/models/status')
   await check('POST', '/api/v1/models/preload/start')
   await check('POST', '/api/v1/models/preload/start')
@@ -115,4 +117,5 @@ it('every answer of every route is what its schema says, and no more', async () 
     .map(({ method, path }) => `${method} ${path}`)
   expect([...seen].sort()).toEqual(told.sort())
   handler.close()
+  await fleet.close()
 })

@@ -34,6 +34,7 @@ describe('a lucky download', () => {
       size: content.size,
       sha256: content.sha256(),
       verified: true,
+      verification: { algorithm: 'sha256', value: content.sha256(), from: 'caller' },
       existed: false,
       fetchedBytes: content.size,
       adoptedFrom: null,

@@ -46,8 +46,9 @@ describe('the adapters', () => {
 
   it('are of all the frameworks that package.json leaves to the host', () => {
     const known = adapters.flatMap(({ framework }) => framework ?? [])
-    // What a cluster needs is no framework.
-    expect([...known, 'bullmq', 'ioredis'].sort()).toEqual(Object.keys(manifest.peerDependencies).sort())
+    // What a cluster, metrics and spans need is no framework.
+    const others = ['bullmq', 'ioredis', 'prom-client', '@opentelemetry/api']
+    expect([...known, ...others].sort()).toEqual(Object.keys(manifest.peerDependencies).sort())
   })
 
   it('bind a page to the framework that they are named after, which is the one that they may load', () => {

@@ -41,8 +41,8 @@ export const mutants: Readonly<Record<string, Mutation>> = {
   },
   'the digest is not compared': {
     file: 'engine/verify.ts',
-    find: 'if (expected.sha256 !== null && sha256 !== expected.sha256) {',
-    replace: 'if (expected.sha256 !== null && sha256 === "") {',
+    find: 'if (value === check.value) continue',
+    replace: 'if (value !== "") continue',
   },
   'a listener that throws reaches the engine': {
     file: 'util/emitter.ts',
@@ -51,9 +51,9 @@ export const mutants: Readonly<Record<string, Mutation>> = {
   },
   'an accepted download is not stored': {
     file: 'manager/registry.ts',
-    find: `  async insert(download: Download): Promise<void> {`,
-    replace: `  async insert(download: Download): Promise<void> {
-    if (download.url !== '') return`,
+    find: `  async insert(download: Download): Promise<boolean> {`,
+    replace: `  async insert(download: Download): Promise<boolean> {
+    if (download.url !== '') return true`,
   },
   'an accepted download is not synced': {
     file: 'store/file.ts',
@@ -87,8 +87,8 @@ export const mutants: Readonly<Record<string, Mutation>> = {
     replace: "if (stat !== null) return 'dead'",
   },
   'a failed sync is forgotten': {
-    file: 'engine/part/part-file.ts',
-    find: '      this.#setWritten(this.#synced)\n      throw error',
-    replace: '      return',
+    file: 'engine/part/data-sync.ts',
+    find: '      this.#error = asDownloadError(error)\n      throw error',
+    replace: '      return true',
   },
 }

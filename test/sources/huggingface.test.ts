@@ -67,7 +67,7 @@ describe('a ref of one file', () => {
     hub.add('owner/model', { files: { ...files, 'empty.txt': textContent('') } })
     await using manager = managerOf(hub)
     const readme = await arrives(await manager.download({ url: 'hf:owner/model/README.md' }))
-    expect(readme).toMatchObject({ size: 9, verified: false })
+    expect(readme).toMatchObject({ size: 9, verification: { algorithm: 'git', from: 'source' } })
     expect(await arrives(await manager.download({ url: 'hf:owner/model/empty.txt' }))).toMatchObject({
       size: 0,
     })

@@ -1,11 +1,6 @@
 /** The options of the command that name secrets of the user. */
 import type { HostSecrets } from '../../net/host-secrets.js'
-
-export interface SecretOptions {
-  /** A file, or an empty text for the usual one. */
-  netrc?: string | undefined
-  cookies?: string | undefined
-}
+import type { SecretOptions } from './read.js'
 
 /**
  * Reads what the options name. What reads it is loaded only then: the list of public suffixes alone, which cookies need, would

@@ -11,7 +11,13 @@ import { decodeText } from '../../util/decode.js'
 import { texts } from '../language.js'
 import { parseCookieFile } from './cookie-file.js'
 import { parseNetrc } from './netrc.js'
-import type { SecretOptions } from './options.js'
+
+/** Options that name secrets of the user. */
+export interface SecretOptions {
+  /** A file, or an empty text for the usual one. */
+  netrc?: string | undefined
+  cookies?: string | undefined
+}
 
 /** Largest file, in bytes. */
 const maxBytes = 4_000_000
