@@ -7,12 +7,11 @@
  * as fast as each connection brings `--rate` bytes a second, as the networks that deliver models limit them, and as fast as
  * the machine can. There `curl` with all files at once and no digest shows what can be had at all.
  */
-import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { startChild } from './lib/child-server.mjs'
 import { atExit, installCleanup } from './lib/cleanup.mjs'
 import { findFault } from './lib/files.mjs'
 import { measure } from './lib/measure.mjs'
@@ -112,15 +111,6 @@ function folderOf(name) {
   return found.parentPath
 }
 
-async function startHub(options) {
-  const child = spawn(process.execPath, [path('tools/hub.mjs'), '--mib', values.mib, ...options], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  atExit(() => child.kill())
-  const timer = setTimeout(() => child.kill(), 60_000)
-  for await (const line of createInterface({ input: child.stdout })) {
-    clearTimeout(timer)
-    return JSON.parse(line)
-  }
-  throw new Error('The hub did not start.')
+function startHub(options) {
+  return startChild(path('tools/hub.mjs'), ['--mib', values.mib, ...options])
 }

@@ -5,12 +5,11 @@
  *
  * Store and tool are processes of their own, on the same cores; source and target lie in memory.
  */
-import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { startChild } from './lib/child-server.mjs'
 import { atExit, installCleanup } from './lib/cleanup.mjs'
 import { findFault } from './lib/files.mjs'
 import { measure } from './lib/measure.mjs'
@@ -70,15 +69,6 @@ async function once(command) {
   return run
 }
 
-async function startStore() {
-  const child = spawn(process.execPath, [path('tools/storage.mjs'), '--mib', values.mib], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  atExit(() => child.kill())
-  const timer = setTimeout(() => child.kill(), 60_000)
-  for await (const line of createInterface({ input: child.stdout })) {
-    clearTimeout(timer)
-    return JSON.parse(line)
-  }
-  throw new Error('The store did not start.')
+function startStore() {
+  return startChild(path('tools/storage.mjs'), ['--mib', values.mib])
 }

@@ -5,14 +5,13 @@
  *
  * Store and tools are processes of their own, on the same cores; source and target lie in memory.
  */
-import { spawn } from 'node:child_process'
 import { createReadStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { startChild } from './lib/child-server.mjs'
 import { atExit, installCleanup } from './lib/cleanup.mjs'
 import { measure } from './lib/measure.mjs'
 import { spread } from './lib/results.mjs'
@@ -94,11 +93,6 @@ async function digestOf(file) {
   return hash.digest('hex')
 }
 
-async function startHub() {
-  const child = spawn(process.execPath, [path('tools/xet.mjs'), '--mib', values.mib], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  atExit(() => child.kill())
-  for await (const line of createInterface({ input: child.stdout })) return JSON.parse(line)
-  throw new Error('The hub did not start.')
+function startHub() {
+  return startChild(path('tools/xet.mjs'), ['--mib', values.mib])
 }

@@ -10,6 +10,7 @@ import { adapters } from './adapters.mjs'
 import { buildIfStale } from './build.mjs'
 import { otherDocuments, pageOf, pageText } from './docs-pages.mjs'
 import { installIn } from './install.mjs'
+import { publicEntries } from './public-entries.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const site = path.join(root, 'site')
@@ -54,18 +55,10 @@ function run(name, file, args) {
 
 /** The reference of everything that is exported, a page for each entry of the package and for each export. */
 function writeReference() {
-  const entries = [
-    'src/index.ts',
-    'src/client/index.ts',
-    'src/elements/types.ts',
-    'src/store/conformance.ts',
-    'src/observe/metrics.ts',
-    'src/observe/tracing.ts',
-  ]
   run('typedoc', 'bin/typedoc', [
     ...['--options', path.join(site, 'typedoc.json')],
     ...['--out', path.join(pages, 'api')],
-    ...[...entries, ...adapters.map(({ file }) => file)].flatMap((entry) => ['--entryPoints', entry]),
+    ...[...publicEntries, ...adapters.map(({ file }) => file)].flatMap((entry) => ['--entryPoints', entry]),
   ])
 }
 

@@ -8,19 +8,12 @@
 import path from 'node:path'
 import ts from 'typescript'
 import { adapters } from './adapters.mjs'
+import { publicEntries } from './public-entries.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const given = process.argv.slice(2)
-const parts = [
-  'src/index.ts',
-  'src/client/index.ts',
-  'src/elements/types.ts',
-  'src/store/conformance.ts',
-  'src/observe/metrics.ts',
-  'src/observe/tracing.ts',
-]
-const entries = (given.length > 0 ? given : [...parts, ...adapters.map(({ file }) => file)]).map((entry) =>
-  path.resolve(root, entry),
+const entries = (given.length > 0 ? given : [...publicEntries, ...adapters.map(({ file }) => file)]).map(
+  (entry) => path.resolve(root, entry),
 )
 const sources = ['src', 'adapters'].map((folder) => path.join(root, folder) + path.sep)
 

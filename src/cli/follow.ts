@@ -7,6 +7,7 @@ import { withLogFile } from './display/log-file.js'
 import { texts } from './language.js'
 import { progressReport, type Report, type Reporter } from './report.js'
 import { JsonReporter, LineReporter, QuietReporter } from './reporters.js'
+import type { Interruption } from './signals.js'
 
 /** Options about what a command prints. */
 export interface OutputOptions {
@@ -95,8 +96,24 @@ export function forwardEvents(
   )
 }
 
+/**
+ * Ends a command that was interrupted before everything was there: waits until all is closed, and says what is kept.
+ *
+ * @returns the exit code; null if it was not interrupted, or had done all there was to do.
+ */
+export async function interruptedCode(
+  interruption: Interruption,
+  downloads: readonly Download[],
+  isDone: boolean,
+): Promise<number | null> {
+  if (interruption.exitCode === null || isDone) return null
+  await interruption.closed
+  process.stderr.write(`${interruptionSummary(downloads)}\n`)
+  return interruption.exitCode
+}
+
 /** Message after an interruption: how much data is kept on disk, and how to resume. */
-export function interruptionSummary(downloads: readonly Download[]): string {
+function interruptionSummary(downloads: readonly Download[]): string {
   const unfinished = downloads.filter((download) => download.file === null)
   const kept = unfinished.reduce((sum, download) => sum + download.current.downloaded, 0)
   return texts().interrupted(formatBytes(kept))

@@ -19,7 +19,7 @@ import { defaultPools } from './arguments.js'
 import { asUsageError, exitCodes, isUsage, toUsageError } from './checks/usage.js'
 import { UsageError } from './checks/usage-error.js'
 import { type ExecOptions, Executor } from './exec/run.js'
-import { createReporter, forwardEvents, interruptionSummary, lastOnce, type OutputOptions } from './follow.js'
+import { createReporter, forwardEvents, interruptedCode, lastOnce, type OutputOptions } from './follow.js'
 import { fit, jsonLine, plain } from './format.js'
 import type { ListedOptions } from './input/list.js'
 import { readLists } from './input/read-list.js'
@@ -125,11 +125,8 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
     for (const [one, request] of requestsOf(manager, wanted, options)) ends.push(start(one, request))
     const good = await Promise.all(ends)
     good.push((await executor?.finished()) ?? true)
-    if (interruption.exitCode !== null && good.includes(false)) {
-      await interruption.closed
-      process.stderr.write(`${interruptionSummary(downloads)}\n`)
-      return interruption.exitCode
-    }
+    const interrupted = await interruptedCode(interruption, downloads, !good.includes(false))
+    if (interrupted !== null) return interrupted
     reporter.finish()
     return good.every(Boolean) ? exitCodes.done : exitCodes.failed
   } finally {
@@ -247,37 +244,18 @@ function notesOf(options: GetOptions): string {
   return resolve(folderOf(options).directory ?? dirname(environmentCache()))
 }
 
+/** Options with which a ref stands for other files, or for files in other places. */
+const decisive = [
+  ...(['output', 'mode', 'include', 'exclude', 'layout', 'restrictNames', 'sha256', 'digest'] as const),
+  ...(['checksums', 'size', 'keepPaths', 'own'] as const),
+]
+
 /** Folder for the records of finished refs; null if there is none. They hold for the same options in the same folder. */
 function finishedOf(options: RefOptions): string | null {
   const cache = userCache()
-  const {
-    output,
-    mode,
-    include,
-    exclude,
-    layout,
-    restrictNames,
-    sha256,
-    digest,
-    checksums,
-    size,
-    keepPaths,
-    own,
-  } = options
   const wanted = {
     folder: notesOf(options),
-    output,
-    mode,
-    include,
-    exclude,
-    layout,
-    restrictNames,
-    sha256,
-    digest,
-    checksums,
-    size,
-    keepPaths,
-    own,
+    ...Object.fromEntries(decisive.map((name) => [name, options[name]])),
   }
   const key = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 32)
   return cache === null ? null : join(cache, 'refs', key)

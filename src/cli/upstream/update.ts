@@ -10,7 +10,7 @@ import { networkSettings } from '../checks/network.js'
 import { exitCodes } from '../checks/usage.js'
 import { UsageError } from '../checks/usage-error.js'
 import { openFolder, printNote, requireFolder, type ModelFolder } from '../files/folder.js'
-import { createReporter, forwardEvents, interruptionSummary, lastOnce } from '../follow.js'
+import { createReporter, forwardEvents, interruptedCode, lastOnce } from '../follow.js'
 import { plain } from '../format.js'
 import type { NetworkOptions } from '../network.js'
 import { completedReport, failedReport } from '../report.js'
@@ -77,11 +77,8 @@ export async function update(refs: readonly string[], options: UpdateCommandOpti
   try {
     if (options.quiet !== true) forwardEvents(manager, report, ({ url }) => url)
     const good = await Promise.all(chosen.map(updateOne))
-    if (interruption.exitCode !== null && good.includes(false)) {
-      await interruption.closed
-      process.stderr.write(`${interruptionSummary(begun)}\n`)
-      return interruption.exitCode
-    }
+    const interrupted = await interruptedCode(interruption, begun, !good.includes(false))
+    if (interrupted !== null) return interrupted
     reporter.finish()
     return good.every(Boolean) ? exitCodes.done : exitCodes.failed
   } finally {

@@ -1,22 +1,17 @@
 /** The source for blobs of Azure Storage. */
 import { DownloadError, type DownloadErrorCode } from '../../errors.js'
 import { statedSize } from '../../net/content-range.js'
-import { Slices } from '../../util/slices.js'
-import { selector } from '../globs.js'
 import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from '../source.js'
 import { badRef, requireEndpoint, unusable, variable } from '../support.js'
 import { digestsOf, hexOf } from './digests.js'
+import { listFolder } from './object-folder.js'
 import {
   escapeComponent,
   escapeKey,
-  folderOf,
   isPrefix,
-  maxObjects,
   nameOfKey,
   type ObjectRef,
   parseObjectRef,
-  pathInPrefix,
-  tooManyObjects,
 } from './object-ref.js'
 import { attributeIn, elementsIn, textIn } from './xml.js'
 
@@ -168,22 +163,13 @@ function etagOf(text: string | null | undefined): string | null {
 }
 
 async function folder(place: Place, ref: AzureRef, context: ResolveContext): Promise<Resolution> {
-  const slices = new Slices()
-  const isWanted = selector(context.include, context.exclude, slices)
-  const files: ResolvedFile[] = []
-  for await (const page of pages(place, ref, context)) {
-    const wanted = await slices.flatMap(page, entryUnits, (file) => {
-      const { filename: key, size = 0 } = file
-      if (!isWanted(key.slice(ref.key.length))) return []
-      const path = pathInPrefix(ref.key, { key, size })
-      return path === null ? [] : [{ ...file, filename: path }]
-    })
-    for (const file of wanted) files.push(file)
-    if (files.length > maxObjects) throw tooManyObjects()
-  }
-  if (files.length > 0) return { name: folderOf(ref), files }
-  const where = ref.key === '' ? `The container ${ref.bucket}` : `The prefix ${JSON.stringify(ref.key)}`
-  throw new DownloadError('NOT_FOUND', `${where} has no matching blobs.`)
+  return await listFolder(ref, context, {
+    pages: pages(place, ref, context),
+    entryUnits,
+    objectOf: (file) => ({ key: file.filename, size: file.size ?? 0, file }),
+    fileOf: ({ file }, filename) => ({ ...file, filename }),
+    words: { bucket: 'container', objects: 'blobs' },
+  })
 }
 
 /** The blobs of each page; the names of files are whole keys. */

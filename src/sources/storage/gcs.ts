@@ -2,22 +2,17 @@
 import * as z from 'zod'
 import { DownloadError, type DownloadErrorCode } from '../../errors.js'
 import { lazily } from '../../util/lazy.js'
-import { Slices } from '../../util/slices.js'
-import { selector } from '../globs.js'
 import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from '../source.js'
 import { rateLimited, requireEndpoint, requireToken, unusable, variable } from '../support.js'
 import { digestsOf, hexOf } from './digests.js'
+import { listFolder } from './object-folder.js'
 import {
   escapeComponent,
   escapeKey,
-  folderOf,
   isPrefix,
-  maxObjects,
   nameOfKey,
   type ObjectRef,
   parseObjectRef,
-  pathInPrefix,
-  tooManyObjects,
 } from './object-ref.js'
 
 /** Options for {@link googleStorage}. */
@@ -173,24 +168,18 @@ async function oneObject(place: Place, ref: ObjectRef, context: ResolveContext):
 }
 
 async function folder(place: Place, ref: ObjectRef, context: ResolveContext): Promise<Resolution> {
-  const slices = new Slices()
-  const isWanted = selector(context.include, context.exclude, slices)
-  const files: ResolvedFile[] = []
-  for await (const page of pages(place, ref, context)) {
-    const wanted = await slices.flatMap(page, entryUnits, (entry) => {
+  return await listFolder(ref, context, {
+    pages: pages(place, ref, context),
+    entryUnits,
+    objectOf: (entry) => {
       const parsed = objectSchema().safeParse(entry)
       if (!parsed.success) throw unusable(place.endpoint)
       const { name, size } = parsed.data
-      if (!isWanted(name.slice(ref.key.length))) return []
-      const path = pathInPrefix(ref.key, { key: name, size: Number(size) })
-      return path === null ? [] : [fileOf(place, path, parsed.data)]
-    })
-    for (const file of wanted) files.push(file)
-    if (files.length > maxObjects) throw tooManyObjects()
-  }
-  if (files.length > 0) return { name: folderOf(ref), files }
-  const where = ref.key === '' ? `The bucket ${ref.bucket}` : `The prefix ${JSON.stringify(ref.key)}`
-  throw new DownloadError('NOT_FOUND', `${where} has no matching objects.`)
+      return { key: name, size: Number(size), stored: parsed.data }
+    },
+    fileOf: ({ stored }, path) => fileOf(place, path, stored),
+    words: { bucket: 'bucket', objects: 'objects' },
+  })
 }
 
 async function* pages(place: Place, ref: ObjectRef, context: ResolveContext): AsyncGenerator<unknown[]> {

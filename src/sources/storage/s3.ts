@@ -2,22 +2,11 @@
 import { DownloadError } from '../../errors.js'
 import { serverTime } from '../../net/requested-wait.js'
 import { systemClock } from '../../util/clock.js'
-import { Slices } from '../../util/slices.js'
-import { selector } from '../globs.js'
 import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from '../source.js'
 import { unusable } from '../support.js'
 import { s3Digests } from './digests.js'
-import {
-  escapeComponent,
-  folderOf,
-  isPrefix,
-  maxObjects,
-  nameOfKey,
-  type ObjectRef,
-  parseObjectRef,
-  pathInPrefix,
-  tooManyObjects,
-} from './object-ref.js'
+import { listFolder } from './object-folder.js'
+import { escapeComponent, isPrefix, nameOfKey, type ObjectRef, parseObjectRef } from './object-ref.js'
 import { isSkewed, otherRegion, refusalOf } from './s3-errors.js'
 import { inRegion, objectUrl, placeOf, type S3Options, type S3Place } from './s3-place.js'
 import { signedHeaders, signedUrl } from './s3-sign.js'
@@ -209,44 +198,21 @@ function etagOf(text: string | null | undefined): string | null {
   return found === null || found.startsWith('W/') ? null : found
 }
 
-async function folder(
-  client: Client,
-  ref: ObjectRef,
-  { include, exclude }: ResolveContext,
-): Promise<Resolution> {
-  const slices = new Slices()
-  const isWanted = selector(include, exclude, slices)
-  const found: { path: string; entry: Listed }[] = []
-  let total = 0
-  for await (const page of pages(client, ref.key)) {
-    const wanted = await slices.flatMap(page, entryUnits, (entry) => {
-      total += 1
-      if (!isWanted(entry.key.slice(ref.key.length))) return []
-      const path = pathInPrefix(ref.key, entry)
-      return path === null ? [] : [{ path, entry }]
-    })
-    for (const one of wanted) found.push(one)
-    if (found.length > maxObjects) throw tooManyObjects()
-  }
-  if (found.length === 0) {
-    const where = ref.key === '' ? `The bucket ${ref.bucket}` : `The prefix ${JSON.stringify(ref.key)}`
-    throw new DownloadError('NOT_FOUND', `${where} has no ${total === 0 ? '' : 'matching '}objects.`)
-  }
-  const { place } = client
-  const files: ResolvedFile[] = []
-  for (const { path, entry } of found) {
-    const { key, size, etag } = entry
-    files.push({
-      filename: path,
-      urls: [await signedUrl(place, objectUrl(place, key))],
+async function folder(client: Client, ref: ObjectRef, context: ResolveContext): Promise<Resolution> {
+  return await listFolder(ref, context, {
+    pages: pages(client, ref.key),
+    entryUnits,
+    objectOf: (entry) => entry,
+    // With the place as the list has left it: the client learns the region of the bucket.
+    fileOf: async ({ key, size, etag }, filename) => ({
+      filename,
+      urls: [await signedUrl(client.place, objectUrl(client.place, key))],
       size,
       ...(etag === null ? {} : { revision: etag }),
       headers: {},
-    })
-    slices.spend(entryUnits)
-    if (slices.isOver) await slices.rest()
-  }
-  return { name: folderOf(ref), files }
+    }),
+    words: { bucket: 'bucket', objects: 'objects' },
+  })
 }
 
 /** The parameters in the order of their names, as signatures need them. */
