@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { SerializedDownloadError } from '../errors.js'
+import type { ClusterCommand } from '../manager/cluster/coordinator.js'
 import type { Clock, Timer } from '../util/clock.js'
 
 /** How many calls of others are remembered, so that none is done twice. */
@@ -58,4 +59,12 @@ export class Calls {
     waiting?.timer.cancel()
     waiting?.resolve(answer)
   }
+}
+
+/** A command as it can be sent to another instance: without the signal of its caller. */
+export function sendable(command: ClusterCommand): ClusterCommand {
+  if (command.type !== 'download') return command
+  const options = { ...command.options }
+  delete options.signal
+  return { ...command, options }
 }

@@ -21,7 +21,7 @@ import type {
   ClusterIntent,
   ClusterQueue,
 } from './backend.js'
-import { Calls } from './calls.js'
+import { Calls, sendable } from './calls.js'
 import { leaseEngine } from './lease-engine.js'
 import { type Held, Leases } from './leases.js'
 import { Records } from './records.js'
@@ -49,6 +49,11 @@ const closeMs = 2_000
 const reconciled = 100
 
 const awayMessage = 'The store of the cluster cannot be reached; try again later.'
+
+/** How often a command is tried that the owner of a download does not answer, though it keeps its lease. */
+const maxRounds = 4
+
+const silentMessage = 'The instance that runs the download does not answer; try again later.'
 
 /** Coordinates a manager with those of other instances, over a {@link ClusterBackend}. */
 export class ClusterCoordinator implements Coordinator {
@@ -215,7 +220,7 @@ export class ClusterCoordinator implements Coordinator {
 
   async control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
     const { id } = download.record
-    for (;;) {
+    for (let round = 1; round <= maxRounds; round += 1) {
       this.#requireStore()
       const lease = await this.#leases.take(id, null)
       if (typeof lease === 'object') {
@@ -234,6 +239,7 @@ export class ClusterCoordinator implements Coordinator {
       }
       if (await this.#ask(id, command)) return
     }
+    throw new DownloadError('STORE_ERROR', silentMessage, { retryable: true, retryAfterMs: 5_000 })
   }
 
   async idle(): Promise<boolean> {
@@ -361,8 +367,7 @@ export class ClusterCoordinator implements Coordinator {
   /** Has the owner of a download do something. False if it has not answered and may be dead. */
   async #ask(id: string, command: ClusterCommand): Promise<boolean> {
     const { call, answered } = this.#calls.open(this.#backend.leaseMs * 1.5)
-    const shown = command.type === 'download' ? { ...command, options: plain(command.options) } : command
-    if (!(await this.#backend.send(id, { call, command: shown }))) return false
+    if (!(await this.#backend.send(id, { call, command: sendable(command) }))) return false
     const answer = await answered
     if (answer === null) return false
     if (answer.error !== null) throw deserializeError(answer.error)
@@ -490,11 +495,4 @@ export class ClusterCoordinator implements Coordinator {
     if (this.#host === null) throw new Error('The coordinator has no manager.')
     return this.#host
   }
-}
-
-/** Options of a download that can be sent to another instance. */
-function plain<T extends { signal?: AbortSignal | undefined }>(options: T): Omit<T, 'signal'> {
-  const copy = { ...options }
-  delete copy.signal
-  return copy
 }

@@ -4,7 +4,7 @@ import { statedSize } from '../../net/content-range.js'
 import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from '../source.js'
 import { badRef, requireEndpoint, unusable, variable } from '../support.js'
 import { digestsOf, hexOf } from './digests.js'
-import { listFolder } from './object-folder.js'
+import { groupOfObjects } from './object-folder.js'
 import {
   escapeComponent,
   escapeKey,
@@ -163,7 +163,7 @@ function etagOf(text: string | null | undefined): string | null {
 }
 
 async function folder(place: Place, ref: AzureRef, context: ResolveContext): Promise<Resolution> {
-  return await listFolder(ref, context, {
+  return await groupOfObjects(ref, context, {
     pages: pages(place, ref, context),
     entryUnits,
     objectOf: (file) => ({ key: file.filename, size: file.size ?? 0, file }),

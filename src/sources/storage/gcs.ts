@@ -5,7 +5,7 @@ import { lazily } from '../../util/lazy.js'
 import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from '../source.js'
 import { rateLimited, requireEndpoint, requireToken, unusable, variable } from '../support.js'
 import { digestsOf, hexOf } from './digests.js'
-import { listFolder } from './object-folder.js'
+import { groupOfObjects } from './object-folder.js'
 import {
   escapeComponent,
   escapeKey,
@@ -168,7 +168,7 @@ async function oneObject(place: Place, ref: ObjectRef, context: ResolveContext):
 }
 
 async function folder(place: Place, ref: ObjectRef, context: ResolveContext): Promise<Resolution> {
-  return await listFolder(ref, context, {
+  return await groupOfObjects(ref, context, {
     pages: pages(place, ref, context),
     entryUnits,
     objectOf: (entry) => {

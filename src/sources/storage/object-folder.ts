@@ -24,7 +24,7 @@ export interface Listing<Entry, Listed extends { key: string; size: number }> {
  *
  * @throws DownloadError `NOT_FOUND` if there are none; `INVALID_OPTIONS` if there are far more than a group may have.
  */
-export async function listFolder<Entry, Listed extends { key: string; size: number }>(
+export async function groupOfObjects<Entry, Listed extends { key: string; size: number }>(
   ref: ObjectRef,
   { include, exclude }: Pick<ResolveContext, 'include' | 'exclude'>,
   { pages, entryUnits, objectOf, fileOf, words }: Listing<Entry, Listed>,

@@ -5,7 +5,7 @@ import { systemClock } from '../../util/clock.js'
 import type { ApiAnswer, Resolution, ResolveContext, ResolvedFile, Source } from '../source.js'
 import { unusable } from '../support.js'
 import { s3Digests } from './digests.js'
-import { listFolder } from './object-folder.js'
+import { groupOfObjects } from './object-folder.js'
 import { escapeComponent, isPrefix, nameOfKey, type ObjectRef, parseObjectRef } from './object-ref.js'
 import { isSkewed, otherRegion, refusalOf } from './s3-errors.js'
 import { inRegion, objectUrl, placeOf, type S3Options, type S3Place } from './s3-place.js'
@@ -199,7 +199,7 @@ function etagOf(text: string | null | undefined): string | null {
 }
 
 async function folder(client: Client, ref: ObjectRef, context: ResolveContext): Promise<Resolution> {
-  return await listFolder(ref, context, {
+  return await groupOfObjects(ref, context, {
     pages: pages(client, ref.key),
     entryUnits,
     objectOf: (entry) => entry,
