@@ -119,10 +119,10 @@ describe('a host in one file', () => {
     expect(told.detail).toContain('dashboardHtml')
     expect(told.policy).toContain("default-src 'none'")
     // Comments name sources by relative paths, which a root as short as `/repo` is found in; what the code says is strings.
+    // A message gives an address below `file:///folder/` as an example.
     const text = await readFile(file, 'utf8')
-    expect(strings(text).filter((string) => string.startsWith(root) || string.includes('file:///'))).toEqual(
-      [],
-    )
+    const known = strings(text).map((string) => string.replaceAll('file:///folder/', ''))
+    expect(known.filter((string) => string.startsWith(root) || string.includes('file:///'))).toEqual([])
   })
 
   it('that leaves the package out of the bundle is as good as one that is none', async () => {
