@@ -141,6 +141,6 @@ describeWithNginx('nginx', () => {
     )
     const log = await bench.log()
     expect(log.map(({ path }) => path.slice(1)).sort()).toEqual(names)
-    expect(new Set(log.map(({ connection }) => connection)).size).toBeLessThanOrEqual(concurrency)
+    expect(new Set(log.map(({ connection }) => connection)).size).toBeLessThanOrEqual(2 * concurrency)
   })
 })

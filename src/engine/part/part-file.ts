@@ -183,8 +183,10 @@ export class PartFile {
 
   async #write(buffer: Buffer, position: number): Promise<void> {
     const { length } = buffer
-    if (this.#mayHideTruncation(position, length))
-      this.#truncated ||= !this.#fits((await this.#stat()).size, this.#length())
+    if (this.#mayHideTruncation(position, length)) {
+      const expected = this.#length()
+      if (!this.#fits((await this.#stat()).size, expected)) this.#truncated = true
+    }
     this.#noteWhole(buffer, position)
     try {
       await writeFully(this.fd, buffer, position, this.#before)
@@ -248,7 +250,6 @@ export class PartFile {
 
   /** Metadata of the part; null if it is not intact. */
   async #statIfIntact(): Promise<FileStats | null> {
-    // Read this first, because writes that end in the meantime increase it.
     const length = this.#length()
     const own = await this.#stat()
     const path = await lookAtPart(own, this.paths.part)
@@ -261,11 +262,12 @@ export class PartFile {
     return this.#truncated || !this.#fits(own.size, length) ? null : own
   }
 
-  /** Length that the file must have at least, or exactly if it was extended to its full length. */
+  /** Length of the file, see {@link #fits}. To be read before looking at it, as writes that end meanwhile increase it. */
   #length(): number {
     return (this.#sized ? this.#identity.total : null) ?? this.#written.at(-1)?.[1] ?? 0
   }
 
+  /** Whether the file is as long as it must be at least, or exactly if it was extended to its full length. */
   #fits(bytes: number, length: number): boolean {
     return this.#sized ? bytes === length : bytes >= length
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { truncate } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { io } from '../../../src/disk/io.js'
@@ -190,5 +191,35 @@ describe('the journal of a part', () => {
     expect(journal()?.publishing).toEqual({ ...publishing, size: 29 })
     await part.keep()
     expect(journal()?.publishing).toBeNull()
+  })
+})
+
+describe('a part of unknown length', () => {
+  it.each(['write', 'writeNow'] as const)(
+    'is not taken for truncated because a %s ends while another write looks at its length',
+    async (how) => {
+      const { part } = await open({ ...identity, total: null })
+      part.writeNow(ten, 0)
+      const fstat = io.fstat.bind(io)
+      // What the first write sees is older than the second write.
+      const spy = vi.spyOn(io, 'fstat').mockImplementationOnce(async (fd) => {
+        const stats = await fstat(fd)
+        await part[how](ten, 20)
+        return stats
+      })
+      await part.write(ten, 10)
+      spy.mockRestore()
+      expect(await part.isIntact()).toBe(true)
+      await part.close()
+    },
+  )
+
+  it('is taken for truncated when it was, even if a later write makes it long again', async () => {
+    const { part, paths } = await open({ ...identity, total: null })
+    part.writeNow(Buffer.alloc(100, 'x'), 0)
+    await truncate(paths.part, 5)
+    await part.write(ten, 100)
+    expect(await part.isIntact()).toBe(false)
+    await part.close()
   })
 })
