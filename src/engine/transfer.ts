@@ -12,6 +12,7 @@ import { type ExistingVerdict, findFile, resultOf, wasPublished } from './existi
 import type { ServerDigest } from '../net/server-digests.js'
 import type { FirstAnswer, KeptPart } from './fetch/contract.js'
 import { Fetcher } from './fetch/fetcher.js'
+import { ForcedCoding } from './fetch/forced-coding.js'
 import { refuseSize } from './fetch/remote-bounds.js'
 import { RetryBudget } from './fetch/retry-budget.js'
 import { algorithmsOf, checksOf, isDecided } from './hash/expected.js'
@@ -50,6 +51,7 @@ export class Transfer {
   readonly #listener: (event: TransferEvent) => void
   readonly #share: Share
   readonly #retryBudget: RetryBudget
+  readonly #forcedCoding = new ForcedCoding((message) => this.#log('warn', message))
   readonly #aborted = new AbortController()
   readonly #requests: ManagerRequests
   readonly #space: Reservation
@@ -230,6 +232,7 @@ export class Transfer {
       tuning,
       context: connections.context,
       retryBudget: this.#retryBudget,
+      forcedCoding: this.#forcedCoding,
       kept: this.#kept,
       single: this.#single,
       plain: (spec.connections === 1 && this.#mirrorTrust.isOnlyServer(spec)) || this.#plain,

@@ -1,29 +1,30 @@
 /**
- * Decides what a `Content-Encoding` means (RFC 9110 section 8.4), although none was asked for: nothing, because it is
- * no coding; a real coding, which has to be undone; or one that can't be undone. Pure.
+ * Decides what a `Content-Encoding` (RFC 9110 section 8.4) and a `Transfer-Encoding` other than chunks (RFC 9112 section
+ * 7) mean, although none was asked for: nothing, because it is no coding; a real coding, which has to be undone; or one
+ * that can't be undone. Pure.
  */
 import type { ResponseHead } from './exchange.js'
 
 /** Codings that can be undone; zstd only by versions of Node that have it (22.15). */
 export type Coding = 'gzip' | 'deflate' | 'br' | 'zstd'
 
-/** What the `Content-Encoding` of a response means. */
+/** What the codings of a response mean. */
 export interface ContentCoding {
   /** In the order in which they were applied; empty if the body is the file as it is. */
   codings: readonly Coding[]
-  /** What the field says that has no meaning; null if nothing. */
+  /** What `Content-Encoding` says that has no meaning; null if nothing. */
   ignored: string | null
-  /** What the field says that can't be undone; null if nothing. */
+  /** What the fields say that can't be undone; null if nothing. */
   unsupported: string | null
 }
 
-const known: Readonly<Record<string, Coding>> = {
-  gzip: 'gzip',
-  'x-gzip': 'gzip',
-  deflate: 'deflate',
-  br: 'br',
-  zstd: 'zstd',
-}
+const known: ReadonlyMap<string, Coding> = new Map([
+  ['gzip', 'gzip'],
+  ['x-gzip', 'gzip'],
+  ['deflate', 'deflate'],
+  ['br', 'br'],
+  ['zstd', 'zstd'],
+])
 
 /** Registered codings, and some that are in use, that nothing here can undo. */
 const foreign = new Set(
@@ -44,27 +45,45 @@ const encodedFiles: Readonly<Partial<Record<Coding, { name: RegExp; type: RegExp
 }
 
 /**
- * Returns what the `Content-Encoding` of a response means. A word that is no coding (`aws-chunked`, `UTF-8`,
- * `binary`) is ignored, and so is the coding of an archive that is encoded itself, as browsers do.
+ * Returns the transfer codings of a response that have not been undone, in the order in which they were applied: all
+ * but `chunked`, which every reader of a message undoes.
+ */
+export function transferCodingsOf(headers: ResponseHead['headers']): string[] {
+  return wordsOf(textOf(headers, 'transfer-encoding')).filter(
+    (word) => !['', 'identity', 'chunked'].includes(word),
+  )
+}
+
+/**
+ * Returns what the codings of a response mean. A word of `Content-Encoding` that is no coding (`aws-chunked`, `UTF-8`,
+ * `binary`) is ignored, and so is the coding of an archive that is encoded itself, as browsers do. A transfer coding
+ * always means what it says.
  *
  * @param url - the address that the response comes from.
  */
 export function contentCodingOf(headers: ResponseHead['headers'], url: URL): ContentCoding {
   // Several lines mean that several codings were applied in order.
   const text = textOf(headers, 'content-encoding')
-  const words = text
-    .toLowerCase()
-    .split(',')
-    .map((word) => word.trim())
-  const codings = words.flatMap((word) => (Object.hasOwn(known, word) ? (known[word] ?? []) : []))
-  const none = { codings: [], ignored: null, unsupported: null }
-  if (words.some((word) => foreign.has(word)) || codings.length > maxCodings)
-    return { ...none, unsupported: text }
-  const odd = words.some((word) => !['', 'identity'].includes(word) && !Object.hasOwn(known, word))
+  const words = wordsOf(text)
+  const codings = words.flatMap((word) => known.get(word) ?? [])
+  const transfer = transferCodingsOf(headers)
+  const transferred = transfer.flatMap((word) => known.get(word) ?? [])
+  const none = { codings: transferred, ignored: null, unsupported: null }
+  if (transferred.length < transfer.length) return { ...none, codings: [], unsupported: transfer.join(', ') }
+  if (words.some((word) => foreign.has(word)) || codings.length + transferred.length > maxCodings)
+    return { ...none, codings: [], unsupported: [text, ...transfer].join(', ') }
+  const odd = words.some((word) => !['', 'identity'].includes(word) && !known.has(word))
   const [only, ...more] = codings
   const label = only !== undefined && more.length === 0 && isEncodedFile(only, headers, url)
   if (label) return { ...none, ignored: text }
-  return { codings, ignored: odd ? text : null, unsupported: null }
+  return { codings: [...codings, ...transferred], ignored: odd ? text : null, unsupported: null }
+}
+
+function wordsOf(text: string): string[] {
+  return text
+    .toLowerCase()
+    .split(',')
+    .map((word) => word.trim())
 }
 
 function isEncodedFile(coding: Coding, headers: ResponseHead['headers'], url: URL): boolean {

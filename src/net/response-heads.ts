@@ -1,6 +1,7 @@
 /**
  * Mends heads of responses that curl and browsers understand, but the strict parser below us does not: lines that end
- * with LF alone, folded lines, and a Content-Length that is stated several times with the same value. Pure.
+ * with LF alone, folded lines, a Content-Length that is stated several times with the same value, and the transfer coding
+ * `identity`. Pure.
  */
 
 /** Larger heads are refused (FAULTS row 19); curl accepts 300 kB. */
@@ -10,33 +11,53 @@ const httpPrefix = Buffer.from('HTTP/')
 
 /**
  * Returns a head with lines as the HTTP specification has them (RFC 9112 sections 2.2, 5.1, 5.2 and 6.3). Conflicting
- * lengths remain, since they would make the end of the body ambiguous.
+ * lengths remain, since they would make the end of the body ambiguous, and so does a length beside chunks.
  *
  * @param head - from the status line to the empty line.
  * @returns the same buffer when there is nothing to mend.
  */
 export function mendHead(head: Buffer): Buffer {
   const text = head.toString('latin1')
-  const lengths = [...text.matchAll(/^content-length[ \t]*:(.*)$/gim)].flatMap(([, value = '']) =>
-    value.split(','),
-  )
-  const repeated = lengths.length > 1 && new Set(lengths.map((value) => value.trim())).size === 1
-  if (!repeated && !/[^\r]\n|\n[ \t]|^[!-9;-~]+[ \t]+:/m.test(text)) return head
-  const lines: string[] = []
+  const lines = unfold(text)
+  const lengths = valuesOf(lines, /^content-length[ \t]*:(.*)$/i)
+  const codings = valuesOf(lines, /^transfer-encoding[ \t]*:(.*)$/i).map((value) => value.toLowerCase())
+  const repeated = lengths.length > 1 && new Set(lengths).size === 1
+  const isIdentity = codings.length > 0 && codings.every((coding) => ['', 'identity'].includes(coding))
+  const isOdd = /[^\r]\n|\n[ \t]|^[!-9;-~]+[ \t]+:/m.test(text)
+  if (!repeated && !isIdentity && !isOdd) return head
   let hasLength = false
+  const mended = lines.flatMap((line, index) => {
+    if (index === 0) return [line]
+    if (isIdentity && /^transfer-encoding[ \t]*:/i.test(line)) return []
+    if (!repeated || !/^content-length[ \t]*:/i.test(line))
+      return [line.replace(/^([!-9;-~]+)[ \t]+:/, '$1:')]
+    if (hasLength) return []
+    hasLength = true
+    return [`Content-Length: ${lengths[0] ?? ''}`]
+  })
+  return Buffer.from(mended.join('\r\n'), 'latin1')
+}
+
+/** The members of all lists that a field has, see RFC 9110 section 5.6.1. */
+function valuesOf(lines: readonly string[], field: RegExp): string[] {
+  return lines.flatMap(
+    (line) =>
+      field
+        .exec(line)?.[1]
+        ?.split(',')
+        .map((value) => value.trim()) ?? [],
+  )
+}
+
+/** Splits a head into lines, and puts folded ones together. */
+function unfold(text: string): string[] {
+  const lines: string[] = []
   for (const line of text.split(/\r?\n/)) {
     const last = lines.length - 1
-    if (/^[ \t]/.test(line) && last > 0) {
-      lines[last] = `${lines[last] ?? ''} ${line.trim()}`
-      continue
-    }
-    const isLength = repeated && /^content-length[ \t]*:/i.test(line)
-    if (isLength && hasLength) continue
-    hasLength ||= isLength
-    const mended = isLength ? `Content-Length: ${lengths[0]?.trim() ?? ''}` : line
-    lines.push(lines.length === 0 ? mended : mended.replace(/^([!-9;-~]+)[ \t]+:/, '$1:'))
+    if (/^[ \t]/.test(line) && last > 0) lines[last] = `${lines[last] ?? ''} ${line.trim()}`
+    else lines.push(line)
   }
-  return Buffer.from(lines.join('\r\n'), 'latin1')
+  return lines
 }
 
 /** Collects the bytes of a connection until the head of the response is complete. */
@@ -62,7 +83,7 @@ export class HeadReader {
    * Takes the next bytes.
    *
    * @returns null while the head is incomplete; otherwise the mended head, the bytes behind it, and whether another head
-   * follows because this one is provisional (1xx). What is not HTTP, or has too long a head, is returned as it came.
+   * follows because this one is provisional (1xx) and says nothing (RFC 9110 section 15.2). What is not HTTP, or has too long a head, is returned as it came.
    */
   take(chunk: Buffer): { head: Buffer; rest: Buffer; isFinal: boolean } | null {
     for (let at = 0; at < chunk.length; at += 1) {

@@ -51,7 +51,8 @@ function mendHeads(socket: Socket): void {
     while (isReading && rest.length > 0) {
       const taken = reader.take(rest)
       if (taken === null) return goesOn
-      goesOn = push(taken.head)
+      // undici takes an unexpected 100 for the end of the connection.
+      if (taken.isFinal) goesOn = push(taken.head)
       rest = taken.rest
       reader.reset()
       isReading = !taken.isFinal

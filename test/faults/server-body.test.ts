@@ -331,6 +331,54 @@ describe('rows 18 and 55: Content-Encoding although identity was asked', () => {
   })
 })
 
+describe('row 60: what curl understands', () => {
+  const answer = (head: string, body: Buffer): Fault => ({
+    type: 'raw',
+    handle: (socket) => void socket.end(Buffer.concat([Buffer.from(`${head}\r\n\r\n`, 'latin1'), body])),
+  })
+  const chunked = (body: Buffer) =>
+    Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')])
+  const bytes = content.slice(0, content.size)
+  const plain = `HTTP/1.1 200 OK\r\nContent-Length: ${content.size}`
+  const gzip = (coding: string) => `HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\nETag: "1"`
+
+  it.each([
+    ['100 that nobody waits for', answer(`HTTP/1.1 100 Continue\r\n\r\n${plain}`, bytes)],
+    [
+      'several provisional heads',
+      answer(`${'HTTP/1.1 102 Processing\r\nA: b\r\n\r\n'.repeat(30)}${plain}`, bytes),
+    ],
+    ['the transfer coding identity', answer(`${plain}\r\nTransfer-Encoding: identity`, bytes)],
+    ['a transfer coding besides chunks', answer(gzip('gzip, chunked'), chunked(gzipSync(bytes)))],
+    [
+      'a transfer coding on a line of its own',
+      answer(gzip('gzip\r\nTransfer-Encoding: chunked'), chunked(gzipSync(bytes))),
+    ],
+  ])('%s: success', async (_, fault) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [fault] })
+    expect(success(await scene.fetch(path)).sha256).toBe(content.sha256())
+    await scene.expectFile(name, content)
+  })
+
+  it('a transfer coding that is none: PROTOCOL_ERROR after two requests, N', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [answer(gzip('rot13, chunked'), chunked(bytes))] })
+    failure(await scene.fetch(path), 'PROTOCOL_ERROR')
+    expect(scene.origin.requests(path)).toHaveLength(2)
+    await scene.expectNothing()
+  })
+
+  it('a coded body that is not what it says: PROTOCOL_ERROR soon, N', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [{ type: 'contentEncoding', plain: true }] })
+    const { message } = failure(await scene.fetch(path), 'PROTOCOL_ERROR')
+    expect(message).toContain('not encoded as')
+    expect(scene.origin.requests(path).length).toBeLessThanOrEqual(4)
+    await scene.expectNothing()
+  })
+})
+
 describe('row 19: answers that are no HTTP', () => {
   const broken: [string, Fault][] = [
     ['two lengths', { type: 'conflictingLengths' }],

@@ -203,6 +203,38 @@ describe('row 3: 206 at another offset, or for another total', () => {
     await scene.expectFile('short.bin', content, [name])
   })
 
+  it.each([
+    ['with validators', {}],
+    ['without validators', { etag: null, lastModified: null }],
+  ])('an unknown total (*) every time, %s: the end of the ranges is the end of the file', async (_, plan) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, ...plan, faults: [{ type: 'wrongTotal', total: '*' }] })
+    success(await scene.fetch(path))
+    await scene.expectFile(name, content)
+    expect(scene.origin.requests(path).length).toBeLessThanOrEqual(3)
+  })
+
+  it('an unknown total (*) every time, and a larger size that the caller knows: an error, bounded requests, K', async () => {
+    const scene = await openScene()
+    const plan = { content, etag: null, lastModified: null }
+    scene.origin.serve(path, { ...plan, faults: [{ type: 'wrongTotal', total: '*' }] })
+    const end = await scene.fetch(path, { size: content.size + 1 })
+    expect(end.error?.code).toMatch(/^(?:PROTOCOL_ERROR|TRUNCATED|CONTENT_MISMATCH)$/)
+    expect(scene.origin.requests(path).length).toBeLessThanOrEqual(2 * fastTuning.maxAttempts)
+  })
+
+  it.each([
+    ['with validators', {}],
+    ['without validators', { etag: null, lastModified: null }],
+  ])('a total with a byte too many, every time, %s: not requested for ever', async (_, plan) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, ...plan, faults: [{ type: 'wrongTotal', total: content.size + 1 }] })
+    const end = await scene.fetch(path)
+    if (end.error === null) await scene.expectFile(name, content)
+    else expect(end.error.code).toMatch(/^(?:PROTOCOL_ERROR|SOURCE_CHANGED)$/)
+    expect(scene.origin.requests(path).length).toBeLessThanOrEqual(3 * fastTuning.maxAttempts)
+  })
+
   it('a longer range than asked: no more is taken than was asked', async () => {
     const scene = await openScene()
     const faults: Fault[] = [{ type: 'wrongEnd', shift: 50_000, when: segment }]
@@ -223,7 +255,7 @@ describe('row 3: 206 at another offset, or for another total', () => {
 })
 
 describe('row 54: ranges are refused', () => {
-  const statuses = [400, 403, 404, 406, 416, 501, 503]
+  const statuses = [400, 403, 404, 405, 406, 416, 501, 503]
   const ranged = ({ range }: OriginRequest) => range !== null
   const refuse = (status: number, when = ranged): Fault => ({ type: 'status', status, when })
 

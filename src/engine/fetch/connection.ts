@@ -223,6 +223,11 @@ export class FetchConnection {
     return this.#blocked > 0
   }
 
+  /** Whether everything has arrived that the head announced. */
+  get isMessageEnd(): boolean {
+    return this.#bodyEnd !== null && this.position >= this.#bodyEnd
+  }
+
   /** What the body is read from. */
   get #body(): Exchange | null {
     return this.#decoder ?? this.#exchange

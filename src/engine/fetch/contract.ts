@@ -5,6 +5,7 @@ import type { Identity } from '../part/identity.js'
 import type { PartFile } from '../part/part-file.js'
 import type { TransferEvent, TransferSpec } from '../protocol.js'
 import type { ConnectionContext } from './connection.js'
+import type { ForcedCoding } from './forced-coding.js'
 import type { FreshAddress } from './mirror.js'
 import type { RetryBudget } from './retry-budget.js'
 
@@ -61,6 +62,8 @@ export interface FetcherInit {
   tuning: TransferTuning
   context: ConnectionContext
   retryBudget: RetryBudget
+  /** What earlier fetches have found out is remembered. */
+  forcedCoding: ForcedCoding
   host: FetcherHost
   kept: KeptPart | null
   /** Use one connection only. */

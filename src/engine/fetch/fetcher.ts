@@ -11,10 +11,10 @@ import type { Timer } from '../../util/clock.js'
 import type { PartFile } from '../part/part-file.js'
 import { StartOver } from '../part/start-over.js'
 import { ConnectionPool, type LiveConnection, Requests } from './connection-pool.js'
-import { endedEarly, type Outcome } from './outcome.js'
+import { BodyEnds } from './body-end.js'
+import type { Outcome } from './outcome.js'
 import type { FetcherInit } from './contract.js'
 import { isAnswer, judgeFailure } from './failure-rules.js'
-import { ForcedCoding } from './forced-coding.js'
 import { MirrorSet } from './mirror-set.js'
 import type { Mirror } from './mirror.js'
 import { LimitedGrowth } from './pool-size.js'
@@ -39,9 +39,7 @@ export class Fetcher {
   #notBefore = 0
   #timer: Timer | null = null
   #opening = 0
-  /** Bodies without a byte and without a length, in a row. */
-  #emptyBodies = 0
-  readonly #forcedCoding: ForcedCoding
+  readonly #bodyEnds = new BodyEnds()
   #ended: { error: unknown } | 'complete' | 'nothing' | null = null
   #settle: ((outcome: 'complete' | 'nothing') => void) | null = null
   #reject: ((error: unknown) => void) | null = null
@@ -73,9 +71,6 @@ export class Fetcher {
       },
       ruleOut: (mirror, why) => this.#ruleOut(mirror, why),
       log: (message) => this.#log('info', message),
-    })
-    this.#forcedCoding = new ForcedCoding((message) => {
-      init.host.emit({ type: 'log', level: 'warn', message })
     })
     this.#requests = new Requests(this.#pool, this.mirrors, init)
   }
@@ -194,7 +189,7 @@ export class Fetcher {
     const { connection, start, mirror } = live
     const { digestKnown, spec } = this.#init
     const identity = mirror.expected(this.#part, this.#init.versionSize)
-    const head = this.#forcedCoding.undo(live, received, this.#part?.writtenBytes ?? 0)
+    const head = this.#init.forcedCoding.undo(live, received, this.#part?.writtenBytes ?? 0)
     const { size } = spec
     const verdict = judge({ start, end: connection.end, identity, digestKnown, size }, head)
     switch (verdict.kind) {
@@ -388,24 +383,21 @@ export class Fetcher {
     }
     if (outcome.kind === 'failed') this.#onFailed(live, outcome)
     else if (outcome.kind === 'done' && live.compareOnly) mirror.joined = true
-    else if (outcome.kind === 'done' && live.whole && this.total === null) this.#onStreamEnd(live)
+    else if (outcome.kind === 'done') this.#onBodyEnd(live)
     this.#pump()
   }
 
-  /**
-   * The end of a body without length is the end of the file (RFC 9112 section 6.3), unless more is expected. If only
-   * the end of the connection shows it, a request for more shows whether it was cut, from a server that serves ranges.
-   */
-  #onStreamEnd(live: LiveConnection): void {
+  #onBodyEnd(live: LiveConnection): void {
+    const { connection, mirror, whole, closeDelimited, from } = live
+    const { position, receivedBytes, isMessageEnd } = connection
     const { size } = this.#init.spec
-    const { position } = live.connection
-    if (live.closeDelimited && live.mirror.ranges && size === null) {
-      // An empty body that comes again is the file. Otherwise it would be requested for ever.
-      this.#emptyBodies = live.connection.receivedBytes > 0 ? 0 : this.#emptyBodies + 1
-      if (this.#emptyBodies < 2) return
-    }
-    if (size === null || position >= size) this.#part?.setTotal(position)
-    else this.#onFailed(live, { kind: 'failed', error: endedEarly(), local: false })
+    const meaning = this.#bodyEnds.weigh({
+      ...{ whole, closeDelimited, from, position, receivedBytes, isMessageEnd, size },
+      servesRanges: mirror.ranges,
+      total: this.total,
+    })
+    if (meaning === 'complete') this.#part?.setTotal(position)
+    else if (meaning !== 'more') this.#onFailed(live, { kind: 'failed', error: meaning, local: false })
   }
 
   #onFailed(live: LiveConnection, { error, local }: Outcome & { kind: 'failed' }): void {

@@ -12,7 +12,7 @@ const insists = 2
 /** Headers that describe the encoded body, not the file; those with digests do so as well. */
 const encodedHeaders = ['content-encoding', 'content-length', 'content-range', 'etag', 'last-modified']
 
-/** Undoes the content codings of one fetch. */
+/** Undoes the content codings of one file. */
 export class ForcedCoding {
   readonly #warn: (message: string) => void
   readonly #warned = new Set<string>()
@@ -50,7 +50,9 @@ export class ForcedCoding {
     )
     connection.decode(codings)
     const names = Object.keys(head.headers).filter(isDigestHeader)
-    return without({ ...head, status: 200, linked: undefined }, [...encodedHeaders, ...names])
+    const { headers } = without({ ...head, linked: undefined }, [...encodedHeaders, ...names])
+    const isChunked = headers['transfer-encoding'] !== undefined
+    return { status: 200, headers: isChunked ? { ...headers, 'transfer-encoding': 'chunked' } : headers }
   }
 }
 

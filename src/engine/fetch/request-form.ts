@@ -15,8 +15,8 @@ type RequestForm = 'range' | 'plain' | 'bounded'
 /** The most that a bounded request asks for, in bytes. */
 export const maxBoundedBytes = 64 * 1024 * 1024
 
-/** Statuses that say something about the caller, the method or the file, whatever the form of the request. */
-const formless = new Set([401, 402, 405, 407, 410, 451])
+/** Statuses that say something about the caller or the file, whatever the form of the request. */
+const formless = new Set([401, 402, 407, 410, 451])
 
 /** Statuses after which a bounded range is not tried either. */
 const unbounded = new Set([403, 404])

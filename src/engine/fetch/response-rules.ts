@@ -3,6 +3,7 @@
  * Sources: RFC 9110 sections 8.8 (validators), 13.1.5 (If-Range), 14 (ranges) and 15 (status codes).
  */
 import { codeOfStatus, DownloadError, isRetryableStatus } from '../../errors.js'
+import { transferCodingsOf } from '../../net/content-coding.js'
 import { parseContentRange } from '../../net/content-range.js'
 import { deterministic } from '../../net/errors.js'
 import type { ResponseHead } from '../../net/exchange.js'
@@ -250,9 +251,11 @@ function merge(known: Identity | null, seen: Identity): Identity {
 function refuseEncoding(head: ResponseHead): Verdict | null {
   // Several lines of this header mean that several encodings were applied in order (RFC 9110 section 8.4).
   const encoding = [head.headers['content-encoding'] ?? []].flat().join(', ').trim().toLowerCase()
-  return encoding.split(',').every((part) => ['', 'identity'].includes(part.trim()))
-    ? null
-    : repeated(`The server sent Content-Encoding ${encoding} although identity was requested.`)
+  if (encoding.split(',').some((part) => !['', 'identity'].includes(part.trim())))
+    return repeated(`The server sent Content-Encoding ${encoding} although identity was requested.`)
+  const transfer = transferCodingsOf(head.headers)
+  if (transfer.length === 0) return null
+  return repeated(`The server sent Transfer-Encoding ${transfer.join(', ')} although none was requested.`)
 }
 
 /** For what the server will do again with the next request, too. */

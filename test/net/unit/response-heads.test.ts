@@ -15,6 +15,19 @@ describe('mendHead', () => {
       'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: 1\r\n\r\n',
     ],
     ['HTTP/1.1 200 OK\r\nContent-Length: 5,5 , 5\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
+    [
+      'HTTP/1.1 200 OK\r\nContent-Length:\r\n 5\r\nContent-Length: 5\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
+    ],
+    [
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: Identity\r\nContent-Length: 5\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n',
+    ],
+    ['HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\tidentity\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n'],
+    [
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
+    ],
     ['HTTP/1.1 200 \u00e4\nA: \u00e4\n\n', 'HTTP/1.1 200 \u00e4\r\nA: \u00e4\r\n\r\n'],
   ])('%j', (head, mended) => {
     expect(mend(head)).toBe(mended)
@@ -26,6 +39,9 @@ describe('mendHead', () => {
     'HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 5\r\n\r\n',
     'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n',
     'HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n',
     'HTTP/1.1 200 OK\r\nno colon here\r\n\r\n',
   ])('leaves %j as it is', (head) => {
     const bytes = Buffer.from(head, 'latin1')
