@@ -22,6 +22,8 @@ import type {
   WireVerifyProgress,
 } from '../http/disk-schemas.js'
 import type { SearchResult, WireInspection } from '../http/upstream/schemas.js'
+import type { ClusterStatus } from '../http/cluster/schemas.js'
+import { type FleetClient, fleetClient } from './fleet.js'
 import {
   allDownloads,
   type DownloadLog,
@@ -257,6 +259,14 @@ export interface Client {
    * @throws DownloadError `NOT_FOUND` from an older server.
    */
   disk(options?: CallOptions): Promise<WireDisk>
+  /**
+   * Which instances the cluster of the server has, what they run, and what limits they share.
+   *
+   * @throws DownloadError `NOT_FOUND` if the server is no instance of a cluster, and from an older server.
+   */
+  cluster(options?: CallOptions): Promise<ClusterStatus>
+  /** The nodes of the fleet that the server belongs to. */
+  readonly fleet: FleetClient
   /** Which models of the catalog are there. `locale`: language of the messages, `en-US` or `zh-CN`. */
   modelsStatus(options?: CallOptions & { locale?: string }): Promise<WireModelsStatus>
   /** Fetching what the catalog names. */
@@ -384,6 +394,8 @@ export function createClient(options: ClientOptions): Client {
       http.json(`/api/models/search${query({ text, ...wanted })}`, { signal, timeoutMs: lookMs }),
     permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),
     disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
+    cluster: ({ signal } = {}) => http.json('/api/models/cluster', { signal }),
+    fleet: fleetClient(http),
     modelsStatus: ({ locale, signal } = {}) =>
       http.json('/api/v1/models/status', {
         signal,

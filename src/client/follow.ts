@@ -294,6 +294,30 @@ function difference(
   return changes
 }
 
+/**
+ * Something that is told as a whole with each `status` event, whenever it is news. It never ends.
+ *
+ * @param member - what a status has at least.
+ */
+export function wholeStatus<T extends object>(
+  events: string,
+  member: keyof T & string,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Subject<T> {
+  let last = ''
+  const news = (status: T) => {
+    const before = last
+    last = JSON.stringify(status)
+    return last === before ? [] : [status]
+  }
+  return {
+    events,
+    read: (name, data) => (name === 'status' ? news(known<T>(data, member)) : []),
+    poll: async (signal) => news(await ask(signal)),
+    isLast: () => false,
+  }
+}
+
 /** A preload: how it is, with its log, whenever that is news. */
 export function currentPreload(
   events: string,

@@ -9,6 +9,8 @@ export {
   type SearchQuery,
 } from './client.js'
 
+export type { FleetClient, FleetRequest } from './fleet.js'
+
 export type { CallOptions, ClientOptions } from './http.js'
 
 export type { FollowConnection, FollowOptions } from './follow.js'
@@ -44,4 +46,6 @@ export type {
   WireStoredFile,
   WireVerifyProgress,
 } from '../http/disk-schemas.js'
+export type { ClusterStatus } from '../http/cluster/schemas.js'
+export type { WireFleetStatus as FleetStatus } from '../http/fleet/schemas.js'
 export type { SearchResult, WireFoundModel, WireInspection } from '../http/upstream/schemas.js'

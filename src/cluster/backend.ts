@@ -39,7 +39,8 @@ export interface HeldLease {
 
 /** Outcome of {@link ClusterBackend.begin}. */
 export type Began =
-  | { type: 'granted'; entry: ClusterEntry; wasDead: boolean }
+  /** `from`: the instance that ran the download and has died; null or absent if none has. */
+  | { type: 'granted'; entry: ClusterEntry; wasDead: boolean; from?: string | null }
   /** Another instance holds the lease. */
   | { type: 'owned' }
   /** As many downloads run as may run at the same time. */
@@ -71,6 +72,8 @@ export type ClusterMessage =
   | { type: 'wait'; wait: HostWait }
   /** How fast an instance is, in bytes per second, and how many downloads it runs. */
   | { type: 'rate'; bytesPerSecond: number; running: number }
+  /** An instance ends. */
+  | { type: 'left' }
 
 /** Progress of a running download. */
 export type ProgressItem = readonly [

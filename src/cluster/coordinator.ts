@@ -8,7 +8,6 @@ import type {
   Coordinator,
   CoordinatorHost,
   RunCoordinator,
-  SharedDocuments,
   SharedStore,
 } from '../manager/cluster/coordinator.js'
 import type { Clock, Timer } from '../util/clock.js'
@@ -22,8 +21,13 @@ import type {
   ClusterQueue,
 } from './backend.js'
 import { Calls, sendable } from './calls.js'
+import { ClusterDocuments } from './documents.js'
+import { Echo } from './echo.js'
+import { endsOf, followHost } from './follow-host.js'
+import { Insight, nodeNameOf } from './insight.js'
 import { leaseEngine } from './lease-engine.js'
-import { type Held, Leases } from './leases.js'
+import { type GrantedHow, type Held, Leases, tellLost } from './leases.js'
+import { Presence } from './presence.js'
 import { Records } from './records.js'
 import { Replica } from './replica.js'
 import { Telling } from './telling.js'
@@ -59,8 +63,8 @@ const silentMessage = 'The instance that runs the download does not answer; try 
 export class ClusterCoordinator implements Coordinator {
   readonly store: SharedStore
   readonly runs: RunCoordinator
-  readonly documents: SharedDocuments
-  readonly #documentListeners = new Set<(name: string) => void>()
+  readonly documents: ClusterDocuments
+  readonly insight: Insight
   readonly #settings: ClusterSettings
   readonly #backend: ClusterBackend
   readonly #clock: Clock
@@ -69,7 +73,9 @@ export class ClusterCoordinator implements Coordinator {
   readonly #records: Records
   readonly #turns: Turns
   readonly #calls: Calls
-  readonly #ended = new Set<() => void>()
+  readonly #echo = new Echo()
+  readonly #presence: Presence
+  #nextEnd: () => Promise<void> = () => Promise.resolve()
   #telling: Telling | null = null
   #host: CoordinatorHost | null = null
   #timer: Timer | null = null
@@ -85,6 +91,7 @@ export class ClusterCoordinator implements Coordinator {
     this.#backend = settings.backend
     this.#clock = clock
     this.#calls = new Calls(clock)
+    this.#presence = new Presence(clock)
     this.#replica = new Replica({
       host: () => this.#hosted,
       secret: settings.secret,
@@ -97,14 +104,15 @@ export class ClusterCoordinator implements Coordinator {
       onGone: (id) => {
         this.#turns.settle(id, 'done')
       },
+      echo: this.#echo,
     })
     this.#leases = new Leases({
       backend: this.#backend,
       clock,
       goesOn: settings.onStoreLost === 'continue',
       isAway: () => this.#isAway,
-      onGranted: (entry, wasDead) => {
-        this.#onGranted(entry, wasDead)
+      onGranted: (entry, how) => {
+        this.#onGranted(entry, how)
       },
       onReleased: (held) => this.#onReleased(held),
       onLost: (held) => {
@@ -150,16 +158,15 @@ export class ClusterCoordinator implements Coordinator {
       writeDocument: (name, value) => this.#backend.writeDocument(name, value),
       close: () => this.#close(),
     }
-    this.documents = {
-      lead: (name) => this.#backend.lead(name),
-      resign: (name) => this.#backend.resign(name),
-      read: async (name) => (await this.#backend.readDocument(name)).value,
-      write: (name, value) => this.#backend.writeDocument(name, value),
-      onChange: (listener) => {
-        this.#documentListeners.add(listener)
-        return () => this.#documentListeners.delete(listener)
-      },
-    }
+    this.documents = new ClusterDocuments(settings.backend)
+    this.insight = new Insight({
+      ...{ backend: this.#backend, clock, replica: this.#replica, leases: this.#leases },
+      ...{ presence: this.#presence, echo: this.#echo },
+      ...settings,
+      downloads: () => this.#host?.registry.list() ?? [],
+      isAway: () => this.#isAway,
+      share: () => this.#telling?.share ?? null,
+    })
     this.runs = {
       hasQueue: settings.queue !== null,
       begin: (download) => this.#turns.begin(download),
@@ -170,22 +177,8 @@ export class ClusterCoordinator implements Coordinator {
 
   attach(host: CoordinatorHost): void {
     this.#host = host
-    const wake = () => {
-      for (const done of [...this.#ended]) done()
-      this.#ended.clear()
-    }
-    for (const event of ['completed', 'failed', 'canceled', 'paused', 'removed'] as const)
-      host.emitter.on(event, wake)
-    // What a run does is stored as soon as it begins something else, so that others can tell.
-    const save = ({ download }: { download: Download }) => {
-      if (this.#leases.has(download.record.id)) void host.registry.save(download)
-    }
-    host.emitter.on('started', save)
-    host.emitter.on('verifying', save)
-    host.emitter.on('progress', ({ download }) => {
-      const { id, state } = download.record
-      if (isActive(state) && this.#replica.get(id)?.record.state !== state) save({ download })
-    })
+    this.#nextEnd = endsOf(host.emitter)
+    followHost(host, this.#leases, this.#replica)
   }
 
   loaded(): void {
@@ -198,6 +191,8 @@ export class ClusterCoordinator implements Coordinator {
       maxBytesPerSecond: this.#settings.clusterMaxBytesPerSecond,
       running: () => this.#leases.all().flatMap(({ id }) => this.#byId(id) ?? []),
       find: (id) => (this.#leases.has(id) ? undefined : this.#byId(id)),
+      presence: this.#presence,
+      echo: this.#echo,
     })
     const stepMs = Math.max(50, Math.floor(this.#backend.leaseMs / 4))
     this.#timer = this.#clock
@@ -245,7 +240,7 @@ export class ClusterCoordinator implements Coordinator {
   async idle(): Promise<boolean> {
     const isBusy = ({ state }: Download) => state === 'queued' || isActive(state)
     if (!this.#hosted.registry.list().some(isBusy)) return true
-    await new Promise<void>((resolve) => this.#ended.add(resolve))
+    await this.#nextEnd()
     return false
   }
 
@@ -289,12 +284,15 @@ export class ClusterCoordinator implements Coordinator {
   // ---- Leases
 
   /** What the last owner has stored comes first, and whoever has lost the lease writes no more. */
-  #onGranted(entry: ClusterEntry, wasDead: boolean): void {
-    if (wasDead) this.#info(`Took over a download whose instance has died: ${entry.record.filename}.`)
+  #onGranted(entry: ClusterEntry, { wasDead, from, runs }: GrantedHow): void {
     const known = this.#replica.get(entry.record.id)
     this.#replica.set(entry)
     if (known === undefined || known.revision < entry.revision || wasDead)
       this.#replica.mirror({ ...entry, owner: null })
+    const download = this.#byId(entry.record.id)
+    if (!runs || from === null || from === this.#backend.instance || download === undefined) return
+    this.#info(`Took over a download whose instance has died: ${entry.record.filename}.`)
+    this.#hosted.emitter.emit('takenOver', { download, from: nodeNameOf(from) })
   }
 
   async #onReleased({ id, isQueued }: Held): Promise<void> {
@@ -328,13 +326,16 @@ export class ClusterCoordinator implements Coordinator {
 
   #stop(held: Held): void {
     const download = this.#byId(held.id)
-    if (download !== undefined) void this.#hosted.scheduler.abandon(download)
+    if (download === undefined) return
+    tellLost(held, download, this.#hosted.emitter)
+    void this.#hosted.scheduler.abandon(download)
   }
 
   #onLost(held: Held): void {
     const download = this.#byId(held.id)
     if (download === undefined || this.#isClosing) return
     this.#warn(`Another instance has taken over ${download.filename}; it goes on there.`)
+    tellLost(held, download, this.#hosted.emitter)
     void this.#hosted.scheduler.abandon(download).then(() => this.#refresh([held.id]))
   }
 
@@ -345,21 +346,17 @@ export class ClusterCoordinator implements Coordinator {
     return leaseEngine(engine, {
       lease: held,
       clock: this.#clock,
-      confirm: () => (held === null ? Promise.resolve(false) : this.#confirm(held)),
+      confirm: async () => {
+        const isHeld = held !== null && (await this.#leases.confirm(held))
+        if (!isHeld) this.#hosted.emitter.emit('writeFenced', { download })
+        return isHeld
+      },
       onLost: () => {
         // Without the store nobody can tell; the lease may still be the last one when it is back.
         if (held !== null && !this.#isAway && held.validUntil > this.#clock.now()) this.#leases.lose(held)
         else if (held !== null) this.#stop(held)
       },
     })
-  }
-
-  async #confirm(held: Held): Promise<boolean> {
-    try {
-      return !held.isLost && (await this.#backend.confirm(held))
-    } catch {
-      return this.#settings.onStoreLost === 'continue'
-    }
   }
 
   // ---- Commands of and for other instances
@@ -407,7 +404,7 @@ export class ClusterCoordinator implements Coordinator {
           this.#calls.answer(event.call, event.error)
           break
         case 'document':
-          for (const listener of this.#documentListeners) listener(event.name)
+          this.documents.changed(event.name)
       }
     }
   }

@@ -1,3 +1,5 @@
+import type { Download } from '../download/download.js'
+import type { SafeEmitter } from '../download/events.js'
 import type { Clock } from '../util/clock.js'
 import type { ClusterBackend, ClusterEntry, ClusterIntent } from './backend.js'
 import { renewTransfers, type TransferLease } from './lease-engine.js'
@@ -9,14 +11,33 @@ export interface Held extends TransferLease {
   users: number
   /** Whether it has been lost. */
   isLost: boolean
+  /** Whether its loss has been told. */
+  isTold: boolean
   /** Whether the record could not be saved. */
   isDirty: boolean
   /** Whether a job must be added for the download when the lease ends. */
   isQueued: boolean
 }
 
+/** Tells once that a lease was lost. */
+export function tellLost(held: Held, download: Download, emitter: SafeEmitter): void {
+  if (held.isTold) return
+  held.isTold = true
+  emitter.emit('leaseLost', { download })
+}
+
 /** Why a lease can't be had; see `Began`. */
 export type Refused = 'owned' | 'full' | 'gone'
+
+/** What is known of a lease that has been granted. */
+export interface GrantedHow {
+  /** Whether its last owner has not released it. */
+  wasDead: boolean
+  /** The instance that ran the download and has died; null if none has. */
+  from: string | null
+  /** Whether the download is going to run. */
+  runs: boolean
+}
 
 /** Settings of {@link Leases}, and what follows from what happens to them. */
 export interface LeasesInit {
@@ -26,7 +47,7 @@ export interface LeasesInit {
   goesOn: boolean
   isAway: () => boolean
   /** Called before a lease that has been granted is used. */
-  onGranted: (entry: ClusterEntry, wasDead: boolean) => void
+  onGranted: (entry: ClusterEntry, how: GrantedHow) => void
   onReleased: (held: Held) => Promise<void>
   onLost: (held: Held) => void
   /** Called when a record is missing whose lease is held here: the store may have lost its data. */
@@ -94,10 +115,11 @@ export class Leases {
       transfers: new Set(),
       users: 1,
       isLost: false,
+      isTold: false,
       isDirty: false,
       isQueued: false,
     }
-    onGranted(began.entry, began.wasDead)
+    onGranted(began.entry, { wasDead: began.wasDead, from: began.from ?? null, runs: limit !== null })
     this.#held.set(id, held)
     return held
   }
@@ -119,6 +141,16 @@ export class Leases {
       await this.#init.onReleased(held)
     } catch {
       // It runs out, and the download is queued again if it has to run.
+    }
+  }
+
+  /** Whether a lease still is the last one, so that its owner may publish and delete. Never rejects. */
+  async confirm(held: Held): Promise<boolean> {
+    if (held.isLost) return false
+    try {
+      return await this.#init.backend.confirm(held)
+    } catch {
+      return this.#init.goesOn
     }
   }
 

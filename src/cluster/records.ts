@@ -68,8 +68,10 @@ export class Records implements Pick<SharedStore, 'insert' | 'save' | 'remove'> 
             owner: this.#init.backend.instance,
           })
         } else if (outcome.type === 'gone') held.isDirty = true
-        else if (outcome.type === 'stale') this.#init.leases.lose(held)
-        else {
+        else if (outcome.type === 'stale') {
+          host.emitter.emit('writeFenced', { download })
+          this.#init.leases.lose(held)
+        } else {
           const message = 'Another download of the cluster has claimed the same file.'
           host.emitter.emit('log', { download, level: 'error', message })
           void host.scheduler.abandon(download)

@@ -3,6 +3,7 @@ import type { DownloadRecord } from '../download/record.js'
 import { isSettled } from '../download/states.js'
 import type { CoordinatorHost } from '../manager/cluster/coordinator.js'
 import { type ClusterEntry, recordOf } from './backend.js'
+import type { Echo } from './echo.js'
 import { unsealHeaders } from './seal.js'
 import { tellTransition } from './transitions.js'
 
@@ -18,6 +19,8 @@ export interface ReplicaInit {
   offers: boolean
   /** Called when a download does not wait any more. */
   onGone: (id: string) => void
+  /** Marks the events of others. */
+  echo: Echo
 }
 
 /** What this instance knows of all downloads of the cluster, and its registry with them. */
@@ -89,7 +92,9 @@ export class Replica {
       scheduler.withdraw(download)
       this.#init.onGone(record.id)
     } else if (this.#init.offers && entry.owner === null) scheduler.offer(download)
-    tellTransition(emitter, download, from)
+    this.#init.echo.run(() => {
+      tellTransition(emitter, download, from)
+    })
   }
 
   /** Forgets a download that another instance has removed. */
@@ -104,13 +109,15 @@ export class Replica {
     const { registry, scheduler, emitter } = this.#init.host()
     scheduler.withdraw(download)
     this.#init.onGone(id)
-    if (!isSettled(download.state)) {
-      const from = download.state
-      registry.mirror({ ...download.toRecord(), state: 'canceled', finishedAt: new Date().toISOString() })
-      tellTransition(emitter, download, from)
-    }
-    registry.drop(download)
-    emitter.emit('removed', { download })
+    this.#init.echo.run(() => {
+      if (!isSettled(download.state)) {
+        const from = download.state
+        registry.mirror({ ...download.toRecord(), state: 'canceled', finishedAt: new Date().toISOString() })
+        tellTransition(emitter, download, from)
+      }
+      registry.drop(download)
+      emitter.emit('removed', { download })
+    })
   }
 
   /** Takes over everything that is stored; what is not stored has been removed. */

@@ -3,13 +3,15 @@ import { isActive } from '../download/states.js'
 import type { CoordinatorHost } from '../manager/cluster/coordinator.js'
 import type { Clock, Timer } from '../util/clock.js'
 import type { ClusterBackend, ClusterMessage } from './backend.js'
+import type { Echo } from './echo.js'
+import type { Presence } from './presence.js'
 import { type Demand, shareOf } from './shares.js'
 
 /** Interval of what is said about running downloads, in milliseconds. A status is at most twice as old. */
 const tellMs = 500
 
-/** An instance that has said nothing for longer has no share, in milliseconds. */
-const silentMs = 5_000
+/** How often an instance says that it is there while it runs nothing, in milliseconds. */
+const idleMs = 2_000
 
 /** Settings and services of {@link Telling}. */
 export interface TellingInit {
@@ -21,15 +23,21 @@ export interface TellingInit {
   running: () => readonly Download[]
   /** A download that another instance runs. */
   find: (id: string) => Download | undefined
+  /** The other instances. */
+  presence: Presence
+  /** Marks the events of others. */
+  echo: Echo
 }
 
 /** Tells the other instances how far running downloads are, which servers ask to wait, and how fast this one is. */
 export class Telling {
   readonly #init: TellingInit
-  readonly #demands = new Map<string, Demand & { at: number }>()
   readonly #timer: Timer
   readonly #endWaits: () => void
   readonly #told = new Map<string, number>()
+  /** When this instance has last said how fast it is. */
+  #toldAt = -Infinity
+  #share: number | null = null
 
   constructor(init: TellingInit) {
     this.#init = init
@@ -52,7 +60,9 @@ export class Telling {
           const download = this.#init.find(id)
           if (download === undefined || !isActive(download.state)) continue
           download.note(clock.now(), { downloaded, total, connections })
-          host.emitter.emit('progress', { download, progress: download.current })
+          this.#init.echo.run(() => {
+            host.emitter.emit('progress', { download, progress: download.current })
+          })
           download.wake()
         }
         return
@@ -60,13 +70,22 @@ export class Telling {
         host.gates.take(message.wait, clock.now())
         return
       case 'rate':
-        this.#demands.set(from, { ...message, at: clock.now() })
+        this.#init.presence.hear(from, message)
+        return
+      case 'left':
+        this.#init.presence.forget(from)
     }
+  }
+
+  /** What of the limit is left to this instance, in bytes per second; null while nothing was divided. */
+  get share(): number | null {
+    return this.#share
   }
 
   close(): void {
     this.#timer.cancel()
     this.#endWaits()
+    this.#init.backend.tell({ type: 'left' })
   }
 
   #tell(): void {
@@ -80,17 +99,20 @@ export class Telling {
     this.#told.clear()
     for (const [id, downloaded] of items) this.#told.set(id, downloaded)
     if (moved.length > 0) backend.tell({ type: 'progress', items: moved })
-    if (maxBytesPerSecond === null) return
     const bytesPerSecond = running.reduce((sum, { current }) => sum + current.bytesPerSecond, 0)
-    backend.tell({ type: 'rate', bytesPerSecond, running: running.length })
-    this.#share(maxBytesPerSecond, { bytesPerSecond, running: running.length })
+    const own = { bytesPerSecond, running: running.length }
+    const now = this.#init.clock.now()
+    if (running.length > 0 || now - this.#toldAt >= idleMs) {
+      this.#toldAt = now
+      backend.tell({ type: 'rate', ...own })
+    }
+    if (maxBytesPerSecond !== null) this.#divide(maxBytesPerSecond, own)
   }
 
-  #share(limit: number, own: Demand): void {
-    const { backend, clock, host } = this.#init
-    const now = clock.now()
-    for (const [name, { at }] of [...this.#demands]) if (now - at > silentMs) this.#demands.delete(name)
-    const demands = new Map<string, Demand>([...this.#demands, [backend.instance, own]])
-    host.limit(shareOf(limit, demands, backend.instance))
+  #divide(limit: number, own: Demand): void {
+    const { backend, host, presence } = this.#init
+    const demands = presence.demands().set(backend.instance, own)
+    this.#share = shareOf(limit, demands, backend.instance)
+    host.limit(this.#share)
   }
 }

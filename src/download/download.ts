@@ -17,6 +17,7 @@ export interface DownloadOwner {
   retry(url: string): Promise<Download>
   setLimit(download: Download, maxBytesPerSecond: number | null): void
   setPriority(download: Download, priority: number): void
+  nodeOf?(download: Download): string | null
 }
 
 /** Result of a successful run. */
@@ -158,6 +159,14 @@ export class Download {
    */
   get waitingFor(): DownloadError | null {
     return this.state === 'queued' ? this.#waitingFor : null
+  }
+
+  /**
+   * In a cluster, the name of the machine or pod that runs it, see `BullmqClusterOptions.node`; null while none does, and
+   * without a cluster.
+   */
+  get node(): string | null {
+    return this.#owner.nodeOf?.(this) ?? null
   }
 
   /** Whether it is never evicted, see `DownloadManager.pin`. */

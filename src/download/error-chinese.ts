@@ -138,6 +138,8 @@ export const chineseErrors: ErrorTexts = {
     outsideFolder: () => '文件不在服务器的下载目录内，不能在此删除；只能将任务移出列表。',
     unknownDownload: () => '没有该网址的下载任务。',
     noCatalog: () => '此服务器未配置模型清单。',
+    noFleet: () => '此服务器不属于任何节点群。',
+    noCluster: () => '此服务器不属于任何集群。',
     preloadRunning: () => '预下载正在进行中。',
     unknownModel: (key) => `模型清单中没有模型 "${key}"`,
     unknownModels: (...keys) => `models: ${keys.map((key) => `模型清单中没有模型 "${key}"`).join('；')}`,

@@ -77,6 +77,8 @@ export const englishSentences = {
     "The file is outside the server's folder, so it can't be deleted here; remove only the download.",
   unknownDownload: () => 'No download of this URL is known.',
   noCatalog: () => 'This server has no catalog of models: its handler was created without a preloader.',
+  noFleet: () => 'This server is no node of a fleet.',
+  noCluster: () => 'This server is no instance of a cluster.',
   preloadRunning: () => 'A preload is already running.',
   unknownModel: (key: string) => `the catalog has no model "${key}"`,
   unknownModels: (...keys: string[]) =>

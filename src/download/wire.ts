@@ -79,6 +79,8 @@ export interface SerializedDownload {
   priority?: number
   /** Present if this download has a limit of its own. */
   max_bytes_per_second?: number
+  /** Present while an instance of a cluster runs it: the name of that machine or pod. */
+  node?: string
 }
 
 /** What is told of a download. */
@@ -89,6 +91,7 @@ interface Described {
   readonly group: DownloadGroup | null
   readonly stale: boolean
   readonly waitingFor: DescribedError | null
+  readonly node?: string | null
 }
 
 /**
@@ -111,7 +114,7 @@ function coarseStatus(state: DownloadState): SerializedDownload['status'] {
  * thousands.
  */
 export function toWire(download: Described, voice: Voice): SerializedDownload {
-  const { record, current, sha256, group, waitingFor } = download
+  const { record, current, sha256, group, waitingFor, node = null } = download
   const { state, error } = record
   const failure = state === 'failed' ? error : null
   return {
@@ -141,6 +144,7 @@ export function toWire(download: Described, voice: Voice): SerializedDownload {
     ...(waitingFor === null ? {} : { waiting: publicMessage(waitingFor, voice) }),
     ...(record.priority === 0 ? {} : { priority: record.priority }),
     ...(record.maxBytesPerSecond === null ? {} : { max_bytes_per_second: record.maxBytesPerSecond }),
+    ...(node === null ? {} : { node }),
   }
 }
 

@@ -12,6 +12,7 @@ const eventStreams: Readonly<Record<string, string>> = {
     '`Last-Event-ID` resumes.',
   '/api/v1/models/preload/events':
     'Data of `status`: PreloadStatus; of `log`: PreloadLog. `Last-Event-ID` resumes.',
+  '/api/v1/models/fleet/events': 'Data of `status`: FleetStatus. `Last-Event-ID` resumes.',
 }
 
 /**

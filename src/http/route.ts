@@ -9,6 +9,7 @@ import type { Action, Permission } from './access.js'
 import type { Admission } from './admission.js'
 import type { Dashboard } from './dashboard.js'
 import type { RecentLogs } from './download-logs.js'
+import { clusterStatusSchema } from './cluster/schemas.js'
 import * as diskSchemas from './disk-schemas.js'
 import { fleetStatusSchema } from './fleet/schemas.js'
 import * as schemas from './schemas.js'
@@ -55,6 +56,7 @@ export const components = {
   PreloadStatus: schemas.preloadStatus,
   PreloadLog: schemas.preloadLog,
   FleetStatus: fleetStatusSchema,
+  ClusterStatus: clusterStatusSchema,
   Permissions: schemas.permissions,
   Problem: schemas.problem,
 } as const

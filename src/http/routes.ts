@@ -1,5 +1,7 @@
 import { sentenceError } from '../download/error-text.js'
 import type { Permission } from './access.js'
+import { internals } from '../manager/internals.js'
+import { clusterRoutes } from './cluster/routes.js'
 import { downloadRoutes } from './download-routes.js'
 import { fileRoutes } from './file-routes.js'
 import { fleetRoutes } from './fleet/fleet-routes.js'
@@ -15,13 +17,13 @@ import { upstreamRoutes } from './upstream/routes.js'
  * Returns the permissions of a caller.
  *
  * @param answers - results of `authorize` for each action.
- * @param preload - whether there is a catalog.
+ * @param has - what the server has.
  * @throws DownloadError `ACCESS_DENIED` with status 401 when the caller is not authenticated and nothing is
  * allowed.
  */
 export function permissionsOf(
   answers: Record<keyof Permissions['permissions'], Permission>,
-  preload: boolean,
+  has: Pick<Permissions, 'preload' | 'fleet' | 'cluster'>,
 ): Permissions {
   const values = Object.values(answers)
   const unauthenticated = values.includes('unauthenticated')
@@ -35,7 +37,7 @@ export function permissionsOf(
       'downloads:manage': answers['downloads:manage'] === true,
       'queue:manage': answers['queue:manage'] === true,
     },
-    preload,
+    ...has,
     unauthenticated,
   }
 }
@@ -45,7 +47,7 @@ export const permissionsRoute: Route = route({
   method: 'GET',
   path: '/api/models/permissions',
   action: null,
-  summary: 'Permissions of the caller, and whether there is a catalog.',
+  summary: 'Permissions of the caller, and whether there is a catalog, a fleet and a cluster.',
   answer: 'Permissions',
   errors: [],
   handle: async ({ services, permission }) => {
@@ -55,7 +57,12 @@ export const permissionsRoute: Route = route({
       permission('queue:manage'),
     ])
     const answers = { 'downloads:read': read, 'downloads:manage': manage, 'queue:manage': queue }
-    return permissionsOf(answers, services.preloader !== null)
+    const { preloader, fleet, manager } = services
+    return permissionsOf(answers, {
+      preload: preloader !== null,
+      fleet: fleet !== null,
+      cluster: manager[internals].cluster !== null,
+    })
   },
 })
 
@@ -91,6 +98,7 @@ export const routes: readonly Route[] = [
   }),
   ...preloadRoutes,
   ...fleetRoutes,
+  ...clusterRoutes,
 ]
 
 /** Routes by path. */

@@ -104,6 +104,10 @@ export const wireDownload = z.object({
     .positive()
     .optional()
     .describe('Present if this download has a limit of its own.'),
+  node: z
+    .string()
+    .optional()
+    .describe('Present while an instance of a cluster runs it: the name of that machine or pod.'),
 })
 
 /** See {@link wireDownload}. */
@@ -447,6 +451,8 @@ export const permissions = z.object({
     .object({ 'downloads:read': z.boolean(), 'downloads:manage': z.boolean(), 'queue:manage': z.boolean() })
     .describe('What the caller may do.'),
   preload: z.boolean().describe('Whether the server has a catalog of models.'),
+  fleet: z.boolean().describe('Whether the server is a node of a fleet.'),
+  cluster: z.boolean().describe('Whether the server is an instance of a cluster.'),
   unauthenticated: z
     .boolean()
     .describe('Whether the caller might have more permissions after authentication.'),

@@ -11,6 +11,7 @@ import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import type { SharedDocuments } from './cluster/coordinator.js'
+import type { ClusterInsight } from './cluster/insight.js'
 
 /**
  * Key under which a manager keeps its {@link ManagerInternals}. The package does not export it, so only the
@@ -25,6 +26,8 @@ export interface ManagerInternals {
   readonly store: DownloadStore
   /** The documents that other managers read and write as well; null without a cluster. */
   readonly documents: SharedDocuments | null
+  /** What is known about the other instances; null without a cluster. */
+  readonly cluster: ClusterInsight | null
   /** Maps downloads to paths on disk. */
   readonly destinations: Destinations
   /** Sources of the host application and of this package. */

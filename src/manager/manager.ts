@@ -92,13 +92,14 @@ export class DownloadManager extends ManagerUpstream {
     this.#coordinator =
       this.#options.cluster?.join({ clock, directory: this.directory }) ??
       new SoloCoordinator(openStore(this.#options.store, this.directory, clock))
-    const { store, runs, documents } = this.#coordinator
+    const { store, runs, documents, insight } = this.#coordinator
     this.#registry = new Registry(store, (event) => {
       this.emit('log', event)
     })
     this[internals] = {
       store,
       documents,
+      cluster: insight,
       destinations: this.#places,
       sources,
       resolver: () => this.#resolver,
@@ -164,6 +165,7 @@ export class DownloadManager extends ManagerUpstream {
       resume: (url) => this.resume(url),
       cancel: (url) => this.cancel(url),
       retry: (url) => this.retry(url),
+      nodeOf: (download) => insight?.nodeOf(download) ?? null,
       ...adjusters(this.#scheduler, this.#registry, this.#coordinator),
     }
     this.#requests = new DownloadRequests({
@@ -296,9 +298,9 @@ export class DownloadManager extends ManagerUpstream {
     return this.#registry.get(url)
   }
 
-  /** Number of downloads that wait for a slot. */
+  /** Number of downloads that wait for a slot; in a cluster, of all instances together. */
   get waiting(): number {
-    return this.#scheduler.waiting
+    return this.#coordinator.insight?.waiting ?? this.#scheduler.waiting
   }
 
   /** Returns all known downloads in order of arrival. */

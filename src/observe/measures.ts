@@ -2,6 +2,7 @@
 import type { Download } from '../download/download.js'
 import type { DownloadEvents } from '../download/events.js'
 import type { DownloadErrorCode } from '../errors.js'
+import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
 import type { Clock } from '../util/clock.js'
 
@@ -32,7 +33,7 @@ interface Since {
  * downloads which wait have waited since now.
  */
 export function measure(
-  manager: Pick<DownloadManager, 'on' | 'off' | 'list'>,
+  manager: Pick<DownloadManager, 'on' | 'off' | 'list' | typeof internals>,
   clock: Clock,
   measures: Measures,
 ): () => void {
@@ -42,11 +43,13 @@ export function measure(
     if (known === undefined) since.set(download, (known = { waiting: null, verifying: null }))
     return known
   }
+  /** In a cluster, each instance tells all events, and counts its own. */
+  const isElsewhere = () => manager[internals].cluster?.isEcho === true
   const secondsFrom = (begin: number) => (clock.now() - begin) / 1000
   /** The files of a group may be verified several times; what counts is the time from the first of the last ones. */
   const ended = (download: Download) => {
     const known = of(download)
-    if (known.verifying !== null) measures.verified(secondsFrom(known.verifying))
+    if (known.verifying !== null && !isElsewhere()) measures.verified(secondsFrom(known.verifying))
     since.delete(download)
   }
   const moved = ({ download }: { download: Download }) => {
@@ -58,7 +61,7 @@ export function measure(
     },
     started: ({ download }) => {
       const known = of(download)
-      if (known.waiting !== null) measures.waited(secondsFrom(known.waiting))
+      if (known.waiting !== null && !isElsewhere()) measures.waited(secondsFrom(known.waiting))
       since.delete(download)
     },
     downloading: ({ download }) => {
@@ -74,15 +77,16 @@ export function measure(
     },
     completed: ({ download, file }) => {
       ended(download)
+      if (isElsewhere()) return
       measures.completed(file.adoptedFrom !== null ? 'adopted' : file.existed ? 'existed' : 'fetched')
     },
     failed: ({ download, error }) => {
       ended(download)
-      measures.failed(error.code)
+      if (!isElsewhere()) measures.failed(error.code)
     },
     canceled: ({ download }) => {
       since.delete(download)
-      measures.canceled()
+      if (!isElsewhere()) measures.canceled()
     },
     takenOver: () => {
       measures.takenOver()

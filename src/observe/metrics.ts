@@ -184,10 +184,11 @@ interface Snapshot {
 
 function lookAt(manager: DownloadManager): Snapshot {
   const states = new Map<string, number>()
+  const { cluster } = manager[internals]
   let [bytesPerSecond, connections] = [0, 0]
   for (const download of manager.list()) {
     states.set(download.state, (states.get(download.state) ?? 0) + 1)
-    if (download.state !== 'downloading') continue
+    if (download.state !== 'downloading' || cluster?.runsHere(download) === false) continue
     const { current } = download
     bytesPerSecond += current.bytesPerSecond
     connections += current.connections

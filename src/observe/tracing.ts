@@ -111,6 +111,11 @@ export function traceDownloads(
     },
     started: ({ download }) => {
       end(download, 'stopped')
+      // Another instance of the cluster runs it, and makes its span.
+      if (manager[internals].cluster?.isEcho === true) {
+        queued.delete(download)
+        return
+      }
       const { at, links } = queued.get(download) ?? { at: clock.now(), links: [] }
       queued.delete(download)
       const attributes = { ...describe(download), 'model_downloader.queue_wait_ms': clock.now() - at }

@@ -204,7 +204,11 @@ it('a preload is started, followed over a restart, and looked at', async () => {
   expect(await client.permissions()).toMatchObject({
     permissions: { 'downloads:read': true, 'downloads:manage': true, 'queue:manage': true },
     preload: true,
+    fleet: false,
+    cluster: false,
   })
+  await expect(client.cluster()).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await expect(client.fleet.status()).rejects.toMatchObject({ code: 'NOT_FOUND' })
   expect((await collect(client.preload.follow())).values).toMatchObject([{ running: false, logs: [] }])
   const started = await client.preload.start({ models: ['m0', 'm1'] })
   expect(started).toMatchObject({ success: true, models: ['m0', 'm1'], force: false })

@@ -1,8 +1,8 @@
 /** The entry `model-downloader/bullmq`. */
-import { hostname } from 'node:os'
 import * as z from 'zod'
 import { parseOptions } from '../../download/options.js'
 import type { Cluster } from '../../manager/cluster/coordinator.js'
+import { hostNodeName } from '../../util/node-name.js'
 import { ClusterCoordinator } from '../coordinator.js'
 import { RedisBackend } from '../redis/backend.js'
 import type { RedisConnection } from '../redis/connection.js'
@@ -76,11 +76,7 @@ export function bullmqCluster(options: BullmqClusterOptions): Cluster {
     options,
     'bullmqCluster options',
   )
-  const node =
-    rest.node ??
-    hostname()
-      .replace(/[^\w.-]/g, '-')
-      .slice(0, 64)
+  const node = rest.node ?? hostNodeName()
   return {
     join: ({ clock }) =>
       new ClusterCoordinator(

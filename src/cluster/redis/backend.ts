@@ -139,10 +139,12 @@ export class RedisBackend implements ClusterBackend {
 
   async begin(id: string, limit: number | null): Promise<Began> {
     const values = [id, this.instance, this.leaseMs, limit ?? '']
-    const [type, owner] = (await this.#run('begin', values)) as [Began['type'], string?] // see the script
+    const [type, owner, from] = (await this.#run('begin', values)) as [Began['type'], string?, string?] // see the script
     if (type !== 'granted') return { type }
     const entry = (await this.read([id])).get(id) ?? null
-    return entry === null ? { type: 'gone' } : { type, entry, wasDead: owner !== undefined && owner !== '' }
+    if (entry === null) return { type: 'gone' }
+    const isName = (text: string | undefined) => text !== undefined && text !== ''
+    return { type, entry, wasDead: isName(owner), from: isName(from) ? (from ?? null) : null }
   }
 
   async renew(held: readonly HeldLease[]): Promise<Renewed[]> {

@@ -59,13 +59,16 @@ return 'inserted'
 
 /**
  * ARGV: id, instance, length of the lease, how many may run (empty if it is not going to run, 0 for no limit).
- * The epoch is at least the time, so that it also grows if the store has lost its data.
+ * The epoch is at least the time, so that it also grows if the store has lost its data. The field `dead` names the instance
+ * that ran the download when it died, until another one runs it.
  */
 const begin = `${common}
 local id, node, length, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local found = redis.call('HMGET', rec(id), 'epoch', 'owner')
+local found = redis.call('HMGET', rec(id), 'epoch', 'owner', 'dead')
 if not found[1] then return {'gone'} end
 local t = now()
+local from = found[3] or ''
+if found[2] ~= '' and redis.call('ZSCORE', p .. ':running', id) then from = found[2] end
 local ends = redis.call('ZSCORE', p .. ':leases', id)
 if found[2] ~= '' and ends and tonumber(ends) > t then return {'owned'} end
 if limit ~= '' and tonumber(limit) > 0 and redis.call('ZCOUNT', p .. ':running', t, '+inf') >= tonumber(limit) then
@@ -75,9 +78,14 @@ local epoch = math.max(tonumber(found[1]) + 1, t)
 redis.call('HSET', rec(id), 'epoch', string.format('%.0f', epoch), 'owner', node)
 redis.call('HINCRBY', rec(id), 'revision', 1)
 redis.call('ZADD', p .. ':leases', t + length, id)
-if limit ~= '' then redis.call('ZADD', p .. ':running', t + length, id) end
+if limit ~= '' then
+  redis.call('ZADD', p .. ':running', t + length, id)
+  redis.call('HDEL', rec(id), 'dead')
+elseif from ~= '' then
+  redis.call('HSET', rec(id), 'dead', from)
+end
 log('set', id)
-return {'granted', found[2]}
+return {'granted', found[2], from}
 `
 
 /** ARGV: instance, length of the lease, then id and epoch of each. */
@@ -165,8 +173,10 @@ if leader and leader ~= ARGV[1] then return {} end
 redis.call('SET', p .. ':reaper', ARGV[1], 'PX', ARGV[2])
 local freed = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', p .. ':leases', '-inf', now(), 'LIMIT', 0, 100)) do
+  local ran = redis.call('ZSCORE', p .. ':running', id)
   unlease(id)
   if redis.call('EXISTS', rec(id)) == 1 then
+    if ran then redis.call('HSET', rec(id), 'dead', redis.call('HGET', rec(id), 'owner')) end
     redis.call('HSET', rec(id), 'owner', '')
     redis.call('HINCRBY', rec(id), 'revision', 1)
     freed[#freed + 1] = id

@@ -1,6 +1,7 @@
 /** Which nodes have which models, and bringing models to nodes. */
 import type { Fleet } from '../../catalog/fleet/fleet.js'
 import type { FleetStatus } from '../../catalog/fleet/view.js'
+import { sentenceError } from '../../download/error-text.js'
 import { DownloadError } from '../../errors.js'
 import { type Route, route, type Services } from '../route.js'
 import type { PreloadStarted } from '../schemas.js'
@@ -28,7 +29,7 @@ export function fleetEvents(fleet: Fleet): SseSource {
 /** @throws DownloadError `NOT_FOUND` when the handler was created without a fleet. */
 function fleetOf({ fleet, fleetEvents: events }: Services) {
   if (fleet !== null && events !== null) return { fleet, events }
-  throw new DownloadError('NOT_FOUND', 'This server is no node of a fleet.')
+  throw sentenceError('NOT_FOUND', 'noFleet', [])
 }
 
 /**

@@ -28,3 +28,6 @@ export const fleetStatusSchema = z.object({
   models: z.record(z.string(), z.record(z.string(), cell)).describe('By key of the model, then by node.'),
   timestamp: time,
 })
+
+/** See {@link fleetStatusSchema}. */
+export type WireFleetStatus = z.infer<typeof fleetStatusSchema>

@@ -10,6 +10,7 @@ import type { TransferEngine } from '../../engine/protocol.js'
 import type { HostGates } from '../../net/host-gate.js'
 import type { DownloadStore } from '../../store/store.js'
 import type { Clock } from '../../util/clock.js'
+import type { ClusterInsight } from './insight.js'
 
 /** What a caller asks of a download, in a form that can be sent to the manager that runs it. */
 export type ClusterCommand =
@@ -102,6 +103,8 @@ export interface Coordinator {
   readonly runs: RunCoordinator | null
   /** Null if nobody else uses the documents of the store. */
   readonly documents: SharedDocuments | null
+  /** What is known about the others; null if there are none. */
+  readonly insight: ClusterInsight | null
   /** Called before the store is loaded. */
   attach(host: CoordinatorHost): void
   /** Called when the manager has loaded the store, and queued what has to run. */

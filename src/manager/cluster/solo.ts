@@ -13,6 +13,7 @@ export class SoloCoordinator implements Coordinator {
   readonly store: DownloadStore
   readonly runs = null
   readonly documents = null
+  readonly insight = null
   #host: CoordinatorHost | null = null
 
   constructor(store: DownloadStore) {

@@ -121,6 +121,33 @@ describe('the metrics', () => {
       expect(text).toContain(`model_downloader_${name}_total 1\n`)
   })
 
+  it('leave what another instance does to that one', async () => {
+    const { scene, read, registry } = watch()
+    const [own, other] = [scene.add({ state: 'downloading' }), scene.add({ state: 'downloading' })]
+    for (const download of [own, other]) {
+      download.note(0, { downloaded: 0, total: 1_000, connections: 3 })
+      scene.emit('queued', { download })
+    }
+    scene.cluster = { isEcho: true, runsHere: (download) => download === own }
+    scene.emit('started', { download: other })
+    scene.emit('verifying', { download: other })
+    scene.complete(other)
+    scene.emit('failed', { download: other, error: new DownloadError('NOT_FOUND', 'm') })
+    scene.emit('canceled', { download: other })
+    expect(await read('connections')).toEqual({ '': 3 })
+    expect(await read('downloads')).toMatchObject({ downloading: 2 })
+    expect(await read('completed_total')).toMatchObject({ fetched: 0 })
+    expect(await read('failures_total')).toMatchObject({ NOT_FOUND: 0 })
+    const text = await registry.metrics()
+    for (const line of ['canceled_total', 'queue_wait_seconds_count', 'verification_seconds_count'])
+      expect(text).toContain(`model_downloader_${line} 0\n`)
+    scene.cluster.isEcho = false
+    scene.emit('started', { download: own })
+    scene.complete(own)
+    expect(await read('completed_total')).toMatchObject({ fetched: 1 })
+    expect(await registry.metrics()).toContain('model_downloader_queue_wait_seconds_count 1\n')
+  })
+
   it('name no download, address or path, and have a bounded number of series', async () => {
     const { scene, registry } = watch()
     for (let count = 0; count < 50; count += 1) {

@@ -14,7 +14,13 @@ export class Scene extends SafeEmitter {
   readonly downloads: Download[] = []
   waiting = 0
   report: () => Promise<EngineReport | null> = () => Promise.resolve(null)
-  readonly [internals] = { clock: this.clock, closed: this.closing.signal, report: () => this.report() }
+  /** As in a cluster: whether an event tells what another instance has done, and which downloads run here. */
+  cluster: { isEcho: boolean; runsHere: (download: Download) => boolean } | null = null
+
+  get [internals]() {
+    const { clock, cluster } = this
+    return { clock, closed: this.closing.signal, report: () => this.report(), cluster }
+  }
 
   list(): Download[] {
     return this.downloads
