@@ -17,6 +17,7 @@ import { addNetworkOptions } from './network.js'
 import type { PreloadCommandOptions } from './preload.js'
 import type { ServeOptions } from './serve-settings.js'
 import { addClusterOptions } from './serve/cluster.js'
+import { addFleetOptions } from './serve/fleet.js'
 import { addLimitOptions } from './serve/limits.js'
 import { addOperationOptions } from './serve/operation.js'
 
@@ -311,7 +312,7 @@ export function createProgram(version: string, commands: Commands): Command {
     )
     .option('--linked-modes', 'allow the folders of the modes to be symbolic links')
 
-  addOperationOptions(addNetworkOptions(addClusterOptions(addLimitOptions(serve))))
+  addOperationOptions(addNetworkOptions(addFleetOptions(addClusterOptions(addLimitOptions(serve)))))
     .option('--no-ui', 'do not serve the dashboard at /api/models/ui')
     .option('--quiet', 'print errors only')
     .addHelpText('after', () => helpBelow('serve', serveHelp))

@@ -11,11 +11,13 @@ import { displayWidth, plain } from './format.js'
 import { texts } from './language.js'
 import type { NetworkOptions } from './network.js'
 import type { ClusterOptions } from './serve/cluster.js'
+import type { FleetOptionsGiven } from './serve/fleet.js'
 import type { LimitOptions } from './serve/limits.js'
 import type { OperationOptions } from './serve/operation.js'
 
 /** Options of `serve` as given on the command line. */
-export interface ServeOptions extends NetworkOptions, LimitOptions, ClusterOptions, OperationOptions {
+export interface ServeOptions
+  extends NetworkOptions, LimitOptions, ClusterOptions, FleetOptionsGiven, OperationOptions {
   port: number
   host: string
   directory: string

@@ -15,7 +15,8 @@ import { texts, voice } from './language.js'
 import { networkSettings } from './checks/network.js'
 import { banner, type ServeOptions, serveSettings } from './serve-settings.js'
 import { ApiServer } from './server.js'
-import { clusterSettings } from './serve/cluster.js'
+import { clusterSettings, redisAccess } from './serve/cluster.js'
+import { fleetSupport, type FleetSupport } from './serve/fleet.js'
 import { limitSettings, logSettings } from './serve/limits.js'
 import { ServeLog } from './serve/log.js'
 import { metricsSupport, probeSettings } from './serve/operation.js'
@@ -37,6 +38,7 @@ interface ServerParts {
   server: ApiServer
   preloader: Preloader | undefined
   manager: DownloadManager
+  others: FleetSupport
   log: ServeLog
 }
 
@@ -53,7 +55,12 @@ export async function serve(options: ServeOptions): Promise<number> {
   const { token, cors, allowedHosts, ui } = settings
   const { locale, command } = voice()
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
-  const shared = await clusterSettings(options, process.env)
+  const shared = await clusterSettings(options, process.env, options.fleet === true)
+  const others = await fleetSupport(
+    options,
+    { redis: redisAccess(options, process.env), hasCatalog: catalog !== null },
+    process.env,
+  )
   const probes = probeSettings(options, catalog !== null)
   const support = await metricsSupport(options)
   const log = new ServeLog((text) => void process.stderr.write(text), logSettings(options))
@@ -72,6 +79,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         ...networkSettings(options),
         ...limitSettings(options),
         ...shared,
+        ...others.manager,
         linkedModes: options.linkedModes ?? false,
         remoteTokens: options.remoteTokens ?? false,
         remoteMaxFileBytes: options.remoteMaxSize ?? null,
@@ -83,9 +91,12 @@ export async function serve(options: ServeOptions): Promise<number> {
   const preloader =
     catalog === null ? undefined : asUsageError(() => new Preloader({ manager, catalog, locale }))
   if (preloader !== undefined) log.followPreload(preloader)
+  const fleet = others.join(manager, preloader)
   const handler = createHandler({
     manager,
     preloader,
+    fleet,
+    peers: others.serving,
     cors,
     allowedHosts,
     ui,
@@ -114,19 +125,21 @@ export async function serve(options: ServeOptions): Promise<number> {
     await Promise.race([stopped, Promise.all([manager.ready, preloader?.ready])])
     await stopped
   } finally {
-    await drain({ server, preloader, manager, log })
+    await drain({ server, preloader, manager, others, log })
     interruption.dispose()
   }
   return interruption.exitCode === sigterm ? exitCodes.done : (interruption.exitCode ?? exitCodes.failed)
 }
 
 /** Shuts everything down and keeps the downloaded data. Never rejects, and takes at most 4.5 s. */
-async function drain({ server, preloader, manager, log }: ServerParts): Promise<void> {
+async function drain({ server, preloader, manager, others, log }: ServerParts): Promise<void> {
   const unfinished = manager.list().filter(({ state }) => state === 'queued' || isActive(state)).length
   log.server(texts().stopping(unfinished))
   const close = async () => {
+    await others.leave()
     await preloader?.close()
     await manager.close()
+    others.close()
   }
   let timer: Timer | undefined
   const late = new Promise<void>((resolve) => {

@@ -158,7 +158,17 @@ there (POST /api/v1/models/preload/start), or wait until it is done and run this
     `${source}: a token must not be empty and may contain only visible ASCII characters, no spaces.`,
   badOrigin: (origin: string) =>
     `--cors: "${origin}" is neither * nor an origin such as https://app.example.com.`,
-  needsRedis: (option: string) => `${option} is for clusters and needs --redis URL.`,
+  needsRedis: (option: string) => `${option} is for clusters and fleets, and needs --redis URL.`,
+  notInFleet: (option: string) =>
+    `${option} cannot be combined with --fleet, whose nodes have each their own downloads.`,
+  needsFleet: (option: string) => `${option} is for nodes of a fleet, and needs --fleet.`,
+  fleetNeedsCatalog: '--fleet needs a catalog (--catalog FILE).',
+  needsIoredis: '--fleet needs another package: npm install ioredis',
+  needsPeerToken: (variable: string, length: number) =>
+    `--peers needs a token of at least ${length} characters in ${variable}, the same for all servers.`,
+  badPeerToken: (variable: string, length: number) =>
+    `${variable}: the token must have at least ${length} characters.`,
+  serverExpected: 'Expected the address of a server, such as http://node-2:8050.',
   badRedis:
     '--redis must be an address such as redis://host:6379, rediss://host:6380 or unix:///run/redis.sock.',
   needsBullmq: '--redis needs two more packages: npm install bullmq ioredis',

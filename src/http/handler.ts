@@ -223,6 +223,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   const pages = operationPages({
     manager,
     preloader,
+    fleet,
     probes: checked.probes,
     metrics: checked.metrics ?? null,
   })

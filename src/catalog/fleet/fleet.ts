@@ -156,8 +156,24 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
 
   /** Whether this node has every model that it is to have. */
   async isReady(): Promise<boolean> {
-    const { nodes } = await this.status()
-    return nodes.some(({ name, ready }) => name === this.node && ready)
+    const { ready, required } = await this.readiness()
+    return required !== null && ready === required
+  }
+
+  /**
+   * How many of the models that this node is to have are there.
+   *
+   * @returns `required` is null while nothing is known about that.
+   */
+  async readiness(): Promise<{ ready: number; required: number | null }> {
+    await this.#refresh()
+    const mine = this.#content.reports.find(({ name }) => name === this.node)
+    if (mine === undefined) return { ready: 0, required: null }
+    const wanted = wantedBy(this.#content.wishes, this.#self)
+    return {
+      ready: wanted.filter((key) => mine.models[key]?.state === 'ready').length,
+      required: wanted.length,
+    }
   }
 
   /** Addresses of other nodes that have a file, for the option `peers.urls` of the manager. */

@@ -1,4 +1,5 @@
 /** Answers for those who run the server: probes and metrics. They are no part of the API, and of its document. */
+import type { Fleet } from '../../catalog/fleet/fleet.js'
 import type { Preloader } from '../../catalog/preloader.js'
 import { invalidOption } from '../../errors.js'
 import type { DownloadManager } from '../../manager/manager.js'
@@ -14,7 +15,10 @@ export interface MetricsRegistry {
 
 /** See `HandlerOptions.probes`. */
 export interface ProbeOptions {
-  /** Be ready only when all required models of the catalog are there. Default false. */
+  /**
+   * Be ready only when all required models of the catalog are there; of a node of a fleet, the models that it is to have.
+   * Default false.
+   */
   whenPreloaded?: boolean | undefined
 }
 
@@ -29,6 +33,7 @@ export interface OperationPage {
 export interface OperationInit {
   manager: DownloadManager
   preloader: Preloader | null
+  fleet?: Fleet | null
   probes: boolean | ProbeOptions
   metrics: MetricsRegistry | null
 }
@@ -44,6 +49,7 @@ export const operationPaths = { health: '/healthz', readiness: '/readyz', metric
 export function operationPages({
   manager,
   preloader,
+  fleet = null,
   probes,
   metrics,
 }: OperationInit): ReadonlyMap<string, OperationPage> {
@@ -52,7 +58,7 @@ export function operationPages({
     const whenPreloaded = typeof probes === 'object' && probes.whenPreloaded === true
     if (whenPreloaded && preloader === null)
       throw invalidOption('probes.whenPreloaded', 'needs a preloader', 'createHandler options')
-    const check = new ReadinessCheck({ manager, preloader: whenPreloaded ? preloader : null })
+    const check = new ReadinessCheck({ manager, preloader: whenPreloaded ? preloader : null, fleet })
     pages.set(operationPaths.health, {
       open: true,
       answer: () => Promise.resolve(jsonPage({ success: true, status: 'ok' }, 200)),

@@ -1,4 +1,5 @@
 /** Whether a server can do its work, as `GET /readyz` tells. */
+import type { Fleet } from '../../catalog/fleet/fleet.js'
 import type { Preloader } from '../../catalog/preloader.js'
 import { internals } from '../../manager/internals.js'
 import type { DownloadManager } from '../../manager/manager.js'
@@ -43,6 +44,17 @@ export interface ReadinessInit {
   manager: DownloadManager
   /** Its required models must be there; null if readiness does not depend on them. */
   preloader: Pick<Preloader, 'modelsStatus'> | null
+  /** The node of a fleet, which must have the models that it is to have instead. */
+  fleet?: Pick<Fleet, 'readiness'> | null
+}
+
+async function requiredOf(preloader: Pick<Preloader, 'modelsStatus'>) {
+  const { catalog, models } = await preloader.modelsStatus()
+  const required = catalog.filter((model) => model.required)
+  return {
+    ready: required.filter(({ key }) => models[key]?.ready === true).length,
+    required: required.length,
+  }
 }
 
 /** Checks the parts of a server. Costs nothing unless it is asked. */
@@ -105,15 +117,9 @@ export class ReadinessCheck {
     if (!store) return unknown
     const now = this.#clock.now()
     if (this.#models === null || now - this.#models.at >= modelsMs) {
-      const counts = preloader.modelsStatus().then(
-        ({ catalog, models }) => {
-          const required = catalog.filter((model) => model.required)
-          const ready = required.filter(({ key }) => models[key]?.ready === true)
-          return { ready: ready.length, required: required.length }
-        },
-        () => unknown,
-      )
-      this.#models = { at: now, counts }
+      const { fleet } = this.#init
+      const counts = fleet == null ? requiredOf(preloader) : fleet.readiness()
+      this.#models = { at: now, counts: counts.catch(() => unknown) }
     }
     const done = new AbortController()
     const late = this.#clock.sleep(patienceMs, done.signal).then(() => unknown)
