@@ -59,6 +59,8 @@ export const chinese: Language = {
     startedAt: '开始时间',
     finishedAt: '结束时间',
     connections: '连接数',
+    node: '节点',
+    runsOn: '在 {node} 上',
     copyOf: '复制：{name}',
     speedChart: '速度',
     speedSummary: '当前 {now}，平均 {average}，最高 {peak}',

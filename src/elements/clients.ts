@@ -27,18 +27,25 @@ export interface Access {
   readonly queue: boolean
   /** Whether the server has a catalog; null where an older server doesn't report it. */
   readonly preload: boolean | null
+  /** Whether the server is a node of a fleet. */
+  readonly fleet: boolean
   /** Whether the caller is not authenticated, so that signing in might help. */
   readonly unauthenticated: boolean
 }
 
-const everything: Access = { read: true, manage: true, queue: true, preload: null, unauthenticated: false }
+const everything: Access = {
+  ...{ read: true, manage: true, queue: true },
+  ...{ preload: null, fleet: false, unauthenticated: false },
+}
 
-function accessOf({ permissions, preload, unauthenticated }: Permissions): Access {
+function accessOf({ permissions, preload, fleet, unauthenticated }: Permissions): Access {
   return {
     read: permissions['downloads:read'],
     manage: permissions['downloads:manage'],
     queue: permissions['queue:manage'],
     preload,
+    // An older server does not say.
+    fleet: (fleet as boolean | undefined) === true,
     unauthenticated,
   }
 }

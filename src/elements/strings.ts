@@ -58,6 +58,8 @@ const english = {
   startedAt: 'Started',
   finishedAt: 'Finished',
   connections: 'Connections',
+  node: 'Node',
+  runsOn: 'on {node}',
   copyOf: 'Copy: {name}',
   speedChart: 'Speed',
   speedSummary: 'now {now}, average {average}, peak {peak}',

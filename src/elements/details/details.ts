@@ -300,7 +300,7 @@ export class DetailsElement extends LitElement {
 
   #facts(download: WireDownload): TemplateResult {
     const { texts, locale } = this
-    const { url, sha256, state, connections } = download
+    const { url, sha256, state, connections, node = '' } = download
     const other = otherDigest(download)
     const moment = (time: string | null) => (time === null ? '' : formatMoment(time, new Date(), locale))
     const fact = (name: string, value: string, copied = false) =>
@@ -322,6 +322,7 @@ export class DetailsElement extends LitElement {
         ${fact(texts.requestedAt, moment(download.created_at))}
         ${fact(texts.startedAt, moment(download.started_at))}
         ${fact(texts.finishedAt, moment(download.finished_at))}
+        ${fact(texts.node, node)}
         ${state === 'downloading' && this.live ? fact(texts.connections, String(connections)) : nothing}
       </dl>
     </section>`

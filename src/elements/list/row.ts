@@ -257,11 +257,14 @@ export class RowElement extends LitElement {
     bytes_per_second: speed,
     eta_seconds: eta,
     finished_at: end,
+    node = '',
   }: WireDownload): string[] {
     const { texts, locale } = this
+    const place = node === '' ? '' : fill(texts.runsOn, { node })
     if (end !== null) return [formatMoment(end, new Date(), locale)]
-    if (state !== 'downloading' || !this.live) return []
+    if (state !== 'downloading' || !this.live) return [place]
     return [
+      place,
       formatSpeed(speed, locale),
       eta === null ? '' : fill(texts.timeLeft, { time: formatLocaleDuration(eta, locale) }),
     ]

@@ -12,6 +12,7 @@ import { controls, tokens } from '../theme.js'
 import '../list/downloads.js'
 import '../catalog/preload.js'
 import '../disk/disk.js'
+import '../fleet/fleet.js'
 
 // ---- Styles
 
@@ -86,7 +87,8 @@ export const pageStyles = css`
     grid-template-columns: minmax(0, 1fr);
     align-items: start;
   }
-  .side {
+  .side,
+  .front {
     display: grid;
     grid-template-columns: minmax(0, 1fr);
     gap: 1.25rem;
@@ -306,7 +308,10 @@ class DashboardElement extends LitElement {
   #content(access: Access | null) {
     const { lang } = document.documentElement
     const client = this.#client
-    return html`<model-downloads lang=${lang} .client=${client}></model-downloads>
+    return html`<div class="front">
+        <model-downloads lang=${lang} .client=${client}></model-downloads>
+        ${access?.fleet === true ? html`<model-fleet lang=${lang} .client=${client}></model-fleet>` : nothing}
+      </div>
       <div class="side" ?hidden=${access?.preload !== true && !this.#hasDisk}>
         ${
           access?.preload === true
