@@ -15,7 +15,11 @@ let failures = 0
 const vite = path.resolve(examples, '../node_modules/vite/bin/vite.js')
 
 /** The scripts and the apps, followed by the name and the Node arguments of each run. */
-const files = [...readdirSync(examples).filter((file) => file.endsWith('.mjs')), 'demo/demo.mjs']
+const files = [
+  ...readdirSync(examples).filter((file) => file.endsWith('.mjs')),
+  'demo/demo.mjs',
+  'demo/cluster.mjs',
+]
 const apps = readdirSync(examples).filter((folder) =>
   existsSync(path.join(examples, folder, 'vite.config.js')),
 )
