@@ -113,14 +113,14 @@ const pure = new Set(
 /** Packages that few hosts have, and that nothing else may need. */
 const observers = ['prom-client', '@opentelemetry/api']
 
+/** What browsers know of the server: the types of what it answers. */
+const wireTypes = ['', 'disk-', 'cluster/', 'fleet/', 'upstream/'].map((part) => `http/${part}schemas.ts`)
+
 /** The rooms that run in browsers, and everything in the rest of `src` that they may import. */
 const browserRooms = new Map([
-  [
-    'elements/',
-    ['live/', 'client/', 'http/schemas.ts', 'http/disk-schemas.ts', 'http/upstream/schemas.ts', 'errors.ts'],
-  ],
-  ['live/', ['client/', 'http/schemas.ts', 'http/disk-schemas.ts', 'http/upstream/schemas.ts', 'errors.ts']],
-  ['client/', ['http/schemas.ts', 'http/disk-schemas.ts', 'http/upstream/schemas.ts', 'errors.ts']],
+  ['elements/', ['live/', 'client/', ...wireTypes, 'errors.ts']],
+  ['live/', ['client/', ...wireTypes, 'errors.ts']],
+  ['client/', [...wireTypes, 'errors.ts']],
 ])
 
 /** Adapters that bring the client into a framework of pages: a hook is nothing without its framework's run time. */

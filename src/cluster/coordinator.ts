@@ -96,6 +96,7 @@ export class ClusterCoordinator implements Coordinator {
       host: () => this.#hosted,
       secret: settings.secret,
       isHeld: (id) => this.#leases.has(id),
+      instance: settings.backend.instance,
       onHeldRemoved: (id) => {
         const held = this.#leases.get(id)
         if (held !== undefined) this.#leases.lose(held)

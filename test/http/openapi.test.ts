@@ -101,7 +101,7 @@ describe('the OpenAPI document', () => {
     expect(parts.schemas['DownloadRequest']).toMatchObject({ type: 'object', required: ['url'] })
     expect(parts.schemas['Download']?.required).toEqual(
       Object.keys(components.Download.shape).filter(
-        (name) => !['stale', 'priority', 'max_bytes_per_second', 'waiting'].includes(name),
+        (name) => !['stale', 'priority', 'max_bytes_per_second', 'node', 'waiting'].includes(name),
       ),
     )
     expect(parts.schemas['DownloadStatus']?.properties?.['download']).toEqual({

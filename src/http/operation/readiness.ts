@@ -117,8 +117,8 @@ export class ReadinessCheck {
     if (!store) return unknown
     const now = this.#clock.now()
     if (this.#models === null || now - this.#models.at >= modelsMs) {
-      const { fleet } = this.#init
-      const counts = fleet == null ? requiredOf(preloader) : fleet.readiness()
+      const { fleet = null } = this.#init
+      const counts = fleet === null ? requiredOf(preloader) : fleet.readiness()
       this.#models = { at: now, counts: counts.catch(() => unknown) }
     }
     const done = new AbortController()
