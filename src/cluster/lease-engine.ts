@@ -1,5 +1,6 @@
 /** Runs the transfers of a download under its lease. */
 import type { TransferEngine, TransferHandle } from '../engine/protocol.js'
+import { withStart } from '../engine/with-start.js'
 import { DownloadError } from '../errors.js'
 import type { Clock } from '../util/clock.js'
 
@@ -61,11 +62,5 @@ export function leaseEngine(
     lease.transfers.add(handle)
     return handle
   }
-  return {
-    start,
-    setMaxBytesPerSecond: (limit) => {
-      engine.setMaxBytesPerSecond(limit)
-    },
-    close: () => engine.close(),
-  }
+  return withStart(engine, start)
 }

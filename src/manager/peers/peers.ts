@@ -1,6 +1,7 @@
 /** Fetches files from other instances that have them, before their origin is asked. */
 import * as z from 'zod'
 import type { TransferEngine, TransferSpec } from '../../engine/protocol.js'
+import { withStart } from '../../engine/with-start.js'
 import { blobPath } from './copies.js'
 
 /** Other instances from which files are fetched. */
@@ -81,15 +82,8 @@ export function peerEngine(
     }
   }
   const headers = { authorization: `Bearer ${token}` }
-  return {
-    start(spec, listener) {
-      const asked = spec.sha256 !== null && mayAskPeers(spec) ? peersOf(spec.sha256) : []
-      return engine.start(asked.length === 0 ? spec : { ...spec, peers: { urls: asked, headers } }, listener)
-    },
-    prepare: () => engine.prepare?.(),
-    setMaxBytesPerSecond: (limit) => {
-      engine.setMaxBytesPerSecond(limit)
-    },
-    close: () => engine.close(),
-  }
+  return withStart(engine, (spec, listener) => {
+    const asked = spec.sha256 !== null && mayAskPeers(spec) ? peersOf(spec.sha256) : []
+    return engine.start(asked.length === 0 ? spec : { ...spec, peers: { urls: asked, headers } }, listener)
+  })
 }

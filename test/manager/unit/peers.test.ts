@@ -46,6 +46,28 @@ describe('other instances', () => {
     expect(headersFor('http://node-1:8050/elsewhere', spec)).toEqual({})
   })
 
+  it('leave all else to the engine, so that it still answers for itself', async () => {
+    const report = { thread: 'worker' as const, loopDelay: null, receivedBytes: 7 }
+    const engine = {
+      ...{
+        start: vi.fn(),
+        prepare: vi.fn(),
+        setMaxBytesPerSecond: vi.fn(),
+        close: vi.fn(() => Promise.resolve()),
+      },
+      report: vi.fn(() => Promise.resolve(report)),
+    }
+    const wrapped = peerEngine(engine, { urls: [], token }, vi.fn())
+    expect(await wrapped.report?.(true)).toBe(report)
+    expect(engine.report).toHaveBeenCalledWith(true)
+    wrapped.prepare?.()
+    wrapped.setMaxBytesPerSecond(5)
+    await wrapped.close()
+    expect(engine.prepare).toHaveBeenCalledOnce()
+    expect(engine.setMaxBytesPerSecond).toHaveBeenCalledWith(5)
+    expect(engine.close).toHaveBeenCalledOnce()
+  })
+
   it('are named by a function, for the digest', () => {
     const urls = vi.fn(() => ['http://node-3'])
     expect(started(urls).spec?.peers?.urls).toEqual([blob('node-3')])
