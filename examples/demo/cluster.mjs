@@ -95,14 +95,21 @@ say(
 )
 const taken = await watch((all) => {
   const { node, state, downloaded } = all.find(({ url }) => url === victim.url)
-  return state === 'completed' || (node !== undefined && node !== victim.node && downloaded > 0)
+  return state === 'completed' || (node !== undefined && node !== victim.node && downloaded > 1_000_000)
 })
 const heir = taken.find(({ url }) => url === victim.url)
 check(heir.state === 'completed' || names.includes(heir.node), 'Nobody has taken it over.')
 say(`${victim.filename} goes on at ${heir.node ?? 'another server'}, and is at ${size(heir.downloaded)}.`)
 
 title(4, 'What the cluster says about itself: GET /api/models/cluster')
-const cluster = await balanced('/api/models/cluster')
+const isKnown = ({ instances }) => instances.some(({ node, absent }) => node === victim.node && absent)
+let cluster = await balanced('/api/models/cluster')
+// An instance is absent once nothing has been heard of it for five seconds.
+for (let tries = 0; !isKnown(cluster); tries += 1) {
+  check(tries < 300, 'Nobody notices that the server is gone.')
+  await delay(200)
+  cluster = await balanced('/api/models/cluster')
+}
 for (const { node, absent, running, bytes_per_second: speed } of cluster.instances)
   say(`  ${node.padEnd(5)}  ${absent ? 'absent' : `runs ${running}, ${size(speed)}/s`}`)
 for (const { filename, node, epoch } of cluster.leases) say(`  ${filename}: ${node}, lease ${epoch}`)

@@ -165,7 +165,8 @@ export const commandHelp: {
       clusterConcurrency: '整个集群同时下载的文件数（默认：不限）',
       clusterLimitRate: '整个集群的速度上限，单位为字节每秒：500k、10M、1.5G（按 1024 进位）',
       leaseTime: '服务器中断后，其下载任务等待多少秒由其他服务器继续，1 到 600（默认：20）',
-      whenRedisLost: '无法连接 Redis 时，正在进行的下载：stop 停止；各服务器使用各自的磁盘时可用 continue 继续（默认：stop）',
+      whenRedisLost:
+        '无法连接 Redis 时，正在进行的下载：stop 停止；各服务器使用各自的磁盘时可用 continue 继续（默认：stop）',
       fleet: '作为节点群中的一个节点；各节点使用各自的磁盘，并获取清单中的模型；需要 --redis 和 --catalog',
       labels: '本节点的标签，可据此选择节点：gpu,eu',
       advertise: '其他节点访问本服务器的地址：http://node-1:8050（默认：无法访问）',

@@ -92,6 +92,9 @@ export class Insight implements ClusterInsight {
     const own = this.#init
       .downloads()
       .filter((download) => isActive(download.state) && this.runsHere(download))
+    /** What it runs say its leases, which are known sooner than its silence. */
+    const runningAt = (id: string) =>
+      leases.filter(({ instance, state }) => instance === id && isActive(state)).length
     const self: ClusterInstance = {
       id: backend.instance,
       node: nodeNameOf(backend.instance),
@@ -101,7 +104,11 @@ export class Insight implements ClusterInsight {
       running: own.length,
       bytesPerSecond: own.reduce((sum, { current }) => sum + current.bytesPerSecond, 0),
     }
-    const heard = presence.list().map((each) => ({ ...each, node: nodeNameOf(each.id), isSelf: false }))
+    const heard = presence.list().map(({ bytesPerSecond, ...each }) => {
+      const running = each.isAbsent ? 0 : runningAt(each.id)
+      const speed = running === 0 ? 0 : bytesPerSecond
+      return { ...each, running, bytesPerSecond: speed, node: nodeNameOf(each.id), isSelf: false }
+    })
     const known = new Set([self.id, ...heard.map(({ id }) => id)])
     // Whoever has died before this instance has started is known by its leases only.
     const unheard = [...new Set(leases.map(({ instance }) => instance))]

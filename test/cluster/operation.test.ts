@@ -132,7 +132,7 @@ describeWith(redisServer, 'the operation of a cluster', () => {
       .exec()
     client.disconnect()
     await waitFor(async () => (await cluster.sum('takeovers_total')) === 1, { what: 'the take-over' })
-    expect(await cluster.sum('lost_leases_total')).toBe(1)
+    await waitFor(async () => (await cluster.sum('lost_leases_total')) === 1, { what: 'the loss' })
     origin.serve('/taken.bin', { content })
     await withTimeout(Promise.all(managers.map((manager) => manager.get(url)!.finished)), 30_000, 'the file')
     await waitFor(async () => (await cluster.sum('completed_total{source="fetched"}')) === 1, {

@@ -321,8 +321,7 @@ export class DetailsElement extends LitElement {
         ${other === null ? nothing : fact(other.name, other.value, true)}
         ${fact(texts.requestedAt, moment(download.created_at))}
         ${fact(texts.startedAt, moment(download.started_at))}
-        ${fact(texts.finishedAt, moment(download.finished_at))}
-        ${fact(texts.node, node)}
+        ${fact(texts.finishedAt, moment(download.finished_at))} ${fact(texts.node, node)}
         ${state === 'downloading' && this.live ? fact(texts.connections, String(connections)) : nothing}
       </dl>
     </section>`

@@ -31,6 +31,8 @@ export const fleetStyles = css`
     color: var(--_text);
   }
   .scroll {
+    /* What is there for screen readers only is placed in it, and not in the page. */
+    position: relative;
     overflow-x: auto;
     border-top: 1px solid var(--_border);
   }
@@ -71,7 +73,8 @@ export const fleetStyles = css`
     font-weight: 600;
     color: var(--_text);
   }
-  thead button[aria-pressed='true'] {
+  thead button[aria-pressed='true'],
+  thead button[aria-pressed='true']:hover {
     color: var(--_on-accent);
     background: var(--_accent);
   }
