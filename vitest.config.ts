@@ -26,7 +26,7 @@ const more = {
   ],
   others: [
     'test/catalog/restart.test.ts',
-    'test/cli/{cache,completion,extras,language,list,preload-tip,stop}.test.ts',
+    'test/cli/{cache,completion,extras,language,list,preload-tip,serve-fleet,stop}.test.ts',
     'test/contract/{express4,fastify,hono,koa,koa2,node}.test.ts',
     'test/engine/{adapting,nginx,nginx-tls,worker}.test.ts',
     'test/faults/{death-power-cut,death-publish,network-unreachable,ssrf-network,xet}.test.ts',
@@ -142,7 +142,7 @@ export default defineConfig(({ mode }) => ({
         'src/cli/{exec/run,secrets/read}.ts',
         'src/cli/files/{cache,confirm,folder,info,ls,rm,run,sources,verify}.ts',
         'src/elements/{acting,base,clients,confirm,copy,download}.ts',
-        'src/elements/{catalog/log,catalog/preload,details/details,disk/disk,page/page}.ts',
+        'src/elements/{catalog/log,catalog/preload,details/details,disk/disk,fleet/fleet,page/page}.ts',
         'src/elements/list/{add,downloads,row,rows,toolbar}.ts',
         'src/engine/{hash/hash-worker,worker-entry}.ts',
       ],
