@@ -10,6 +10,12 @@ const nodeGlobals = Object.fromEntries(
 
 const useClock = 'Take the time from the Clock of the owner (src/util/clock.ts).'
 
+const noNamespace = {
+  selector: 'ImportDeclaration[source.value=/^node:/] > ImportNamespaceSpecifier',
+  message:
+    'Import the default: a bundler turns a member of a namespace into a name that older versions of Node lack.',
+}
+
 /** Rooms that run in browsers. */
 const browserRooms = ['client', 'elements', 'live']
 
@@ -79,14 +85,7 @@ export default defineConfig(
     rules: {
       'rooms/order': 'error',
       'no-console': 'error',
-      'no-restricted-syntax': [
-        'error',
-        {
-          selector: 'ImportDeclaration[source.value=/^node:/] > ImportNamespaceSpecifier',
-          message:
-            'Import the default: a bundler turns a member of a namespace into a name that older versions of Node lack.',
-        },
-      ],
+      'no-restricted-syntax': ['error', noNamespace],
     },
   },
   {
@@ -142,6 +141,22 @@ export default defineConfig(
   {
     files: ['src/cli/**/*.ts'],
     rules: { 'no-console': 'off' },
+  },
+  {
+    // A command is run inside other processes too, with streams and variables of its own.
+    files: ['src/cli/**/*.ts'],
+    ignores: ['src/cli/cli.ts', 'src/cli/process/surroundings.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        noNamespace,
+        {
+          selector:
+            'MemberExpression[object.name="process"][property.name=/^(stdin|stdout|stderr|env|argv|exit|exitCode|on|once|off)$/]',
+          message: 'Ask src/cli/process/surroundings.ts: the process may belong to somebody else.',
+        },
+      ],
+    },
   },
   {
     files: ['src/index.ts'],

@@ -138,9 +138,7 @@ export default defineConfig(({ mode }) => ({
       include: ['src/**/*.ts'],
       // These run in processes, threads and browsers of their own, from dist, out of the sight of the coverage.
       exclude: [
-        'src/cli/{cli,follow,get,preload,serve,stores}.ts',
-        'src/cli/{exec/run,secrets/read}.ts',
-        'src/cli/files/{cache,confirm,folder,info,ls,rm,run,sources,verify}.ts',
+        'src/cli/cli.ts',
         'src/elements/{acting,base,clients,confirm,copy,download}.ts',
         'src/elements/{catalog/log,catalog/preload,details/details,disk/disk,fleet/fleet,page/page}.ts',
         'src/elements/list/{add,downloads,row,rows,toolbar}.ts',

@@ -7,9 +7,9 @@ import { HumanReporter, type LineKind, type Print } from './reporters.js'
 
 /** The terminal on which the bars are drawn: standard error. */
 export interface Terminal extends NodeJS.WritableStream {
-  /** Size in cells; 0 if unknown. */
-  readonly columns: number
-  readonly rows: number
+  /** Size in cells; 0 or absent if unknown. */
+  readonly columns?: number
+  readonly rows?: number
 }
 
 /** Payload of a bar: the rendered line. */
@@ -86,8 +86,9 @@ export class BarReporter extends HumanReporter {
   }
 
   #draw(): void {
-    const columns = this.#terminal.columns || 80
-    const rows = this.#terminal.rows || 24
+    // A terminal that does not know its size has none.
+    const columns = positive(this.#terminal.columns, 80)
+    const rows = positive(this.#terminal.rows, 24)
     const active = this.activeLines()
     const shown = active.slice(0, Math.max(1, rows - 3))
     const lines = barLines(shown, columns)
@@ -108,4 +109,9 @@ export class BarReporter extends HumanReporter {
       slot.payload.line = lines[index] ?? ''
     })
   }
+}
+
+/** A size, unless it is not known. */
+function positive(cells: number | undefined, otherwise: number): number {
+  return cells === undefined || cells === 0 ? otherwise : cells
 }

@@ -8,6 +8,7 @@ import { texts } from './language.js'
 import { progressReport, type Report, type Reporter } from './report.js'
 import { JsonReporter, LineReporter, QuietReporter } from './reporters.js'
 import type { Interruption } from './signals.js'
+import { printError, surroundings } from './process/surroundings.js'
 
 /** Options about what a command prints. */
 export interface OutputOptions {
@@ -29,16 +30,16 @@ export async function createReporter(urls: number, options: OutputOptions): Prom
 }
 
 async function reporterOf(urls: number, options: OutputOptions): Promise<Reporter> {
-  const { stdout, stderr, env } = process
+  const { stdout, stderr, env } = surroundings()
   const { verbose = false } = options
-  const printOut = (text: string) => void stdout.write(text)
-  const printError = (text: string) => void stderr.write(text)
-  if (options.json === true) return new JsonReporter(printOut, printError, options.quiet === true, verbose)
-  if (options.quiet === true) return new QuietReporter(printError)
+  const out = (text: string) => void stdout.write(text)
+  const error = (text: string) => void stderr.write(text)
+  if (options.json === true) return new JsonReporter(out, error, options.quiet === true, verbose)
+  if (options.quiet === true) return new QuietReporter(error)
   // On a terminal, the human-readable lines contain the paths already.
-  const paths = stdout.isTTY ? null : printOut
-  if (!stderr.isTTY || env['TERM'] === 'dumb')
-    return new LineReporter(urls, printError, paths, undefined, undefined, verbose)
+  const paths = stdout.isTTY === true ? null : out
+  if (stderr.isTTY !== true || env['TERM'] === 'dumb')
+    return new LineReporter(urls, error, paths, undefined, undefined, verbose)
   // Imported lazily, because loading the progress bars takes a tenth of the startup time.
   const { BarReporter } = await import('./bars.js')
   return new BarReporter(urls, stderr, paths, !env['NO_COLOR'], verbose)
@@ -108,7 +109,7 @@ export async function interruptedCode(
 ): Promise<number | null> {
   if (interruption.exitCode === null || isDone) return null
   await interruption.closed
-  process.stderr.write(`${interruptionSummary(downloads)}\n`)
+  printError(`${interruptionSummary(downloads)}\n`)
   return interruption.exitCode
 }
 

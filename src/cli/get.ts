@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { dirname, join, relative, resolve } from 'node:path'
 import pLimit from 'p-limit'
 import { isInside } from '../disk/inside.js'
-import { useSyncIo } from '../disk/io.js'
 import { environmentCache, userCache } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { DownloadOptions } from '../download/options.js'
@@ -34,6 +33,8 @@ import { secretsOf } from './secrets/options.js'
 import type { SecretOptions } from './secrets/read.js'
 import { onSignal } from './signals.js'
 import { begunGroups, storeByUrl, withFileNotes, withFinishedRefs } from './stores.js'
+import { printError, printOut } from './process/surroundings.js'
+import { blockIfAlone } from './process/blocking.js'
 
 /** Parsed options of `get`. */
 export interface GetOptions extends NetworkOptions, SecretOptions, ExecOptions, OutputOptions {
@@ -77,7 +78,7 @@ export async function get(urls: readonly string[], options: GetOptions): Promise
   const listed = await readLists(options.inputFile ?? [])
   const wanted = wantedOf(urls, listed, { ...options, sources: sourceRegistry() })
   if (wanted.size === 0) {
-    if (options.quiet !== true) process.stderr.write(`${texts().note}${texts().listEmpty}\n`)
+    if (options.quiet !== true) printError(`${texts().note}${texts().listEmpty}\n`)
     return exitCodes.done
   }
   requireSingle(wanted, options)
@@ -306,8 +307,7 @@ function createManager(
 ): DownloadManager {
   const modes = new Set(wantedModes(wanted.values()))
   if (options.mode !== undefined) modes.add(options.mode)
-  // Blocking I/O is fine, because the process does nothing else.
-  useSyncIo()
+  blockIfAlone()
   return asUsageError(
     () =>
       new DownloadManager(
@@ -366,15 +366,15 @@ export async function dryRun(
       try {
         const plan = await manager.plan(await request())
         good &&= plan.fits !== false && plan.files.every(({ status }) => status !== 'refused')
-        if (json) process.stdout.write(jsonLine({ type: 'plan', ...plan }))
-        else if (!quiet) process.stdout.write(planText(plan))
+        if (json) printOut(jsonLine({ type: 'plan', ...plan }))
+        else if (!quiet) printOut(planText(plan))
       } catch (error) {
         if (isUsage(error)) throw toUsageError(error, prefix)
         if (interruption.exitCode !== null) return interruption.exitCode
         good = false
         const report = failedReport(url, toDownloadError(error))
-        if (json) process.stdout.write(jsonLine(report))
-        process.stderr.write(`${failedLine(report)}\n`)
+        if (json) printOut(jsonLine(report))
+        printError(`${failedLine(report)}\n`)
       }
     }
     return good ? exitCodes.done : exitCodes.failed

@@ -4,7 +4,6 @@ import { locationIn } from '../catalog/model-files.js'
 import { Preloader } from '../catalog/preloader.js'
 import type { RunModel } from '../catalog/run.js'
 import { stat } from '../disk/fs.js'
-import { useSyncIo } from '../disk/io.js'
 import { DownloadError, type DownloadErrorCode, isDownloadError } from '../errors.js'
 import type { XetMode } from '../download/xet.js'
 import type { Layout } from '../layouts/hf-paths.js'
@@ -25,6 +24,8 @@ import { secretsOf } from './secrets/options.js'
 import type { SecretOptions } from './secrets/read.js'
 import { onSignal } from './signals.js'
 import { begunGroups, finishedOnly } from './stores.js'
+import { printError } from './process/surroundings.js'
+import { blockIfAlone } from './process/blocking.js'
 
 /** Parsed options of `preload`. */
 export interface PreloadCommandOptions extends NetworkOptions, SecretOptions, ExecOptions, OutputOptions {
@@ -86,7 +87,7 @@ export async function preload(file: string, options: PreloadCommandOptions): Pro
     const interrupted = await interruptedCode(interruption, manager.list(), succeeded === true && executed)
     if (interrupted !== null) return interrupted
     reporter.finish()
-    if (failures.has('TARGET_LOCKED')) process.stderr.write(`${texts().locked}\n`)
+    if (failures.has('TARGET_LOCKED')) printError(`${texts().locked}\n`)
     return succeeded === true && executed ? exitCodes.done : exitCodes.failed
   } finally {
     await close()
@@ -107,8 +108,7 @@ function createManager(
   options: PreloadCommandOptions,
   secrets: HostSecrets | undefined,
 ): DownloadManager {
-  // Blocking I/O is fine, because the process does nothing else.
-  useSyncIo()
+  blockIfAlone()
   const { directory, ownDirectory, layout } = options
   return asUsageError(
     () =>

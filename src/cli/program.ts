@@ -20,6 +20,7 @@ import { addClusterOptions } from './serve/cluster.js'
 import { addFleetOptions } from './serve/fleet.js'
 import { addLimitOptions } from './serve/limits.js'
 import { addOperationOptions } from './serve/operation.js'
+import { type CommandOutput, printError, printOut, surroundings } from './process/surroundings.js'
 
 /** Implementations of the commands. They keep their exit codes themselves. */
 export interface Commands {
@@ -144,6 +145,11 @@ function addRunOptions(command: Command): Command {
     )
 }
 
+/** How wide help is printed. */
+function widthOf({ isTTY, columns }: CommandOutput): number {
+  return isTTY === true && columns !== undefined ? columns : 80
+}
+
 /** Creates the command-line parser in the language of this process. It throws a `CommanderError` instead of ending the process. */
 export function createProgram(version: string, commands: Commands): Command {
   const program = new Command('model-downloader')
@@ -153,6 +159,12 @@ export function createProgram(version: string, commands: Commands): Command {
     .helpCommand(false)
     .showHelpAfterError('(use --help for usage information)')
     .exitOverride()
+    .configureOutput({
+      writeOut: printOut,
+      writeErr: printError,
+      getOutHelpWidth: () => widthOf(surroundings().stdout),
+      getErrHelpWidth: () => widthOf(surroundings().stderr),
+    })
 
   const get = program
     .command('get')

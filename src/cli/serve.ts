@@ -21,6 +21,7 @@ import { limitSettings, logSettings } from './serve/limits.js'
 import { ServeLog } from './serve/log.js'
 import { metricsSupport, probeSettings } from './serve/operation.js'
 import { onSignal } from './signals.js'
+import { surroundings } from './process/surroundings.js'
 
 /** How long pending responses may take when the server stops, in milliseconds. */
 const graceMs = 2_000
@@ -51,19 +52,20 @@ interface ServerParts {
  * DownloadError `STORE_ERROR`.
  */
 export async function serve(options: ServeOptions): Promise<number> {
-  const settings = serveSettings(options, process.env)
+  const { stdout, stderr, env, ownsProcess } = surroundings()
+  const settings = serveSettings(options, env)
   const { token, cors, allowedHosts, ui } = settings
   const { locale, command } = voice()
   const catalog = options.catalog === undefined ? null : await readCatalog(options.catalog)
-  const shared = await clusterSettings(options, process.env, options.fleet === true)
+  const shared = await clusterSettings(options, env, options.fleet === true)
   const others = await fleetSupport(
     options,
-    { redis: redisAccess(options, process.env), hasCatalog: catalog !== null },
-    process.env,
+    { redis: redisAccess(options, env), hasCatalog: catalog !== null },
+    env,
   )
   const probes = probeSettings(options, catalog !== null)
   const support = await metricsSupport(options)
-  const log = new ServeLog((text) => void process.stderr.write(text), logSettings(options))
+  const log = new ServeLog((text) => void stderr.write(text), logSettings(options))
   const server = new ApiServer()
   // Listen first: a second server started by mistake must fail here, before it touches the files of the
   // first.
@@ -84,6 +86,7 @@ export async function serve(options: ServeOptions): Promise<number> {
         remoteTokens: options.remoteTokens ?? false,
         remoteMaxFileBytes: options.remoteMaxSize ?? null,
         remoteMinBytesPerSecond: options.remoteMinRate ?? null,
+        ...(ownsProcess ? {} : { worker: false }),
       }),
   )
   log.follow(manager)
@@ -116,8 +119,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   })
   // Print this only after the signal handler is installed, because whoever reads it may send a signal at
   // once.
-  process.stdout.write(
-    banner(process.stdout.isTTY, { ...settings, url: server.url, directory: manager.directory, catalog }),
+  stdout.write(
+    banner(stdout.isTTY === true, { ...settings, url: server.url, directory: manager.directory, catalog }),
   )
   if (cors?.origins === '*' && token === null) log.server(texts().openToAllPages, 'warn')
 

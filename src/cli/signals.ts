@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { surroundings } from './process/surroundings.js'
 
 /** SIGBREAK is Ctrl-Break on Windows; the signal does not exist elsewhere. */
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK'] as const
@@ -20,16 +21,17 @@ export interface Interruption {
  * @param action - called once; must not reject.
  */
 export function onSignal(action: () => Promise<void>): Interruption {
+  const { signals, exit } = surroundings()
   const state: { exitCode: number | null; closed: Promise<void> } = {
     exitCode: null,
     closed: Promise.resolve(),
   }
   const listener = (signal: NodeJS.Signals) => {
-    if (state.exitCode !== null) process.exit(state.exitCode)
+    if (state.exitCode !== null) exit(state.exitCode)
     state.exitCode = 128 + constants.signals[signal]
     state.closed = action()
   }
-  for (const signal of stopSignals) process.on(signal, listener)
+  for (const signal of stopSignals) signals.on(signal, listener)
   return {
     get exitCode() {
       return state.exitCode
@@ -38,7 +40,7 @@ export function onSignal(action: () => Promise<void>): Interruption {
       return state.closed
     },
     dispose() {
-      for (const signal of stopSignals) process.off(signal, listener)
+      for (const signal of stopSignals) signals.off(signal, listener)
     },
   }
 }

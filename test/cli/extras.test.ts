@@ -6,7 +6,7 @@ import { randomContent, textContent } from '../support/content.js'
 import { startHub } from '../support/hub.js'
 import { startOrigin } from '../support/origin.js'
 import { tempDir } from '../support/temp.js'
-import { jsonLines, run } from './run.js'
+import { jsonLines, run, runBuilt } from './run.js'
 
 const content = randomContent(50_000)
 
@@ -150,14 +150,14 @@ describe('settings', () => {
 
 describe('completion', () => {
   it.each(['bash', 'zsh', 'fish', 'powershell'])('has a script for %s', async (shell) => {
-    const ended = await run(['completion', shell])
+    const ended = await runBuilt(['completion', shell])
     expect(ended).toMatchObject({ code: 0, stderr: '' })
     expect(ended.stdout).toMatch(/complete[^]*model-downloader|model-downloader complete/)
   })
 
   it('completes what the commands define, and leaves paths to the shell', async () => {
     const words = async (...typed: string[]) => {
-      const { stdout } = await run(['complete', '--', ...typed])
+      const { stdout } = await runBuilt(['complete', '--', ...typed])
       return stdout.split('\n').map((line) => line.split('\t')[0])
     }
     expect(await words('pre')).toEqual(['preload', ':4', ''])

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { ggufContent, randomContent, textContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
 import { waitFor } from '../support/wait.js'
-import { jsonLines, run, start, temporaryFolder } from './run.js'
+import { jsonLines, run, runBuilt, start, temporaryFolder } from './run.js'
 
 const MiB = 1024 * 1024
 
@@ -15,10 +15,10 @@ describe('get', () => {
     const content = ggufContent(5 * MiB)
     origin.serve('/dir/model.gguf', { content })
     const directory = path.join(folder.path, 'made/on/the/way')
-    const ended = await run(['get', origin.url('/dir/model.gguf'), '-d', directory])
+    const ended = await runBuilt(['get', origin.url('/dir/model.gguf'), '-d', directory])
     expect(ended.code).toBe(0)
     expect(ended.stdout).toBe(`${path.join(directory, 'model.gguf')}\n`)
-    expect(ended.stderr).toMatch(/^start: .*\ndone: .*model\.gguf: 5\.2 MB in .*\n$/)
+    expect(ended.stderr).toMatch(/^start: .*\n(?:model\.gguf: .*\n)*done: .*model\.gguf: 5\.2 MB in .*\n$/)
     expect(await readdir(directory)).toEqual(['model.gguf'])
     // The same without naming the command.
     const again = await run(['-d', directory, origin.url('/dir/model.gguf')])

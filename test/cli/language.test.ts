@@ -16,8 +16,8 @@ import { ManualClock } from '../support/clock.js'
 import { startOrigin } from '../support/origin.js'
 import fc from '../support/properties.js'
 import { tempDir } from '../support/temp.js'
-import { run } from './run.js'
-import { startServe } from './serving.js'
+import { run, runBuilt } from './run.js'
+import { startServeProcess } from './serving.js'
 
 const nothing = async () => {}
 
@@ -268,7 +268,7 @@ describe('the command', () => {
       const chineseFiles = async (locale: string) => {
         const coverage = tempDir('coverage')
         const env = { LC_ALL: locale, NODE_V8_COVERAGE: coverage }
-        await run(args, { env })
+        await runBuilt(args, { env })
         const urls = readdirSync(coverage).flatMap((name) => {
           const text = readFileSync(path.join(coverage, name), 'utf8')
           return [...text.matchAll(/"url":"(file:[^"]*\/dist\/[^"]*)"/g)].map(([, url = '']) => url)
@@ -300,7 +300,7 @@ describe('the command', () => {
 
   it('logs and answers in Chinese when it serves, and in the language of who asks', async () => {
     await using origin = await startOrigin()
-    await using serving = await startServe(['--locale', 'zh-CN', '--allow-private-network'])
+    await using serving = await startServeProcess(['--locale', 'zh-CN', '--allow-private-network'])
     const url = origin.url('/missing.gguf')
     await serving.client.download({ url })
     await serving.process.waitForOutput(/\] 错误：找不到该文件或资源（HTTP 404）。 \(NOT_FOUND\)$/m)

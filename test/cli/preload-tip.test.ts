@@ -8,7 +8,7 @@ import { DownloadManager } from '../../src/manager/manager.js'
 import { startOrigin } from '../support/origin.js'
 import { cliPath, RunningProcess, type RunResult } from '../support/process.js'
 import { listTree, tempDir } from '../support/temp.js'
-import { MiB, serveModel, startServe, writeCatalog } from './serving.js'
+import { MiB, serveModel, startServeProcess, writeCatalog } from './serving.js'
 
 /** A project as hosts have it: the package installed at its root, a backend below, and folders with awkward names. */
 function makeProject(): { root: string; backend: string; home: string } {
@@ -87,7 +87,7 @@ describe('the commands of first_use_tip', () => {
     const file = writeCatalog([serveModel(origin, 'a', MiB).entry], root)
     const directory = path.join(root, 'models')
     const tipOf = async () => {
-      await using serving = await startServe(['--catalog', file], { directory, cwd: root })
+      await using serving = await startServeProcess(['--catalog', file], { directory, cwd: root })
       return await serving.client.modelsStatus()
     }
     const commands = commandsOf((await tipOf()).first_use_tip)

@@ -2,11 +2,11 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { startOrigin } from '../support/origin.js'
-import { runCli, spawnCli } from '../support/process.js'
+import { spawnCli } from '../support/process.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
-import { jsonLines } from './run.js'
-import { MiB, serveModel, startServe, writeCatalog, type Model } from './serving.js'
+import { jsonLines, run, runBuilt } from './run.js'
+import { MiB, serveModel, startServe, startServeProcess, writeCatalog, type Model } from './serving.js'
 
 describe('preload', () => {
   it('brings all models to disk, prints their paths, and fetches nothing the next time', async () => {
@@ -14,7 +14,7 @@ describe('preload', () => {
     const [a, b, c] = ['a', 'b', 'c'].map((key) => serveModel(origin, key, MiB)) as [Model, Model, Model]
     const file = writeCatalog([a.entry, { ...b.entry, mode: 'embed' }, { ...c.entry, mode: 'vision' }])
     const cwd = tempDir('preload')
-    const first = await runCli(['preload', file], { cwd })
+    const first = await runBuilt(['preload', file], { cwd })
     expect(first).toMatchObject({ code: 0 })
     const paths = ['llm/a.gguf', 'embed/b.gguf', 'vision/c.gguf'].map((name) =>
       path.join(cwd, 'models', name),
@@ -31,13 +31,13 @@ describe('preload', () => {
     }
 
     origin.clearRequests()
-    const second = await runCli(['preload', file], { cwd })
+    const second = await run(['preload', file], { cwd })
     expect(second).toMatchObject({ code: 0, stdout: expect.stringContaining('a.gguf') })
     expect(second.stderr).toMatch(/a\.gguf: 1\.0 MB, already exists, sha256 verified$/m)
     expect(second.stderr).toMatch(/^3 of 3 files, 0 B fetched in /m)
     expect(origin.requests()).toEqual([])
 
-    const forced = await runCli(['preload', file, '--force', '--models', 'b, a', '--quiet'], { cwd })
+    const forced = await run(['preload', file, '--force', '--models', 'b, a', '--quiet'], { cwd })
     expect(forced).toMatchObject({ code: 0, stdout: '', stderr: '' })
     expect(new Set(origin.requests().map((request) => request.path))).toEqual(new Set([a.path, b.path]))
   })
@@ -56,7 +56,7 @@ describe('preload', () => {
       { key: 'later', url: origin.url('/later.gguf'), auto_download: false },
       { key: 'gone', url: origin.url('/gone.gguf') },
     ])
-    const ended = await runCli(['preload', file, '-d', directory, '--json'])
+    const ended = await run(['preload', file, '-d', directory, '--json'])
     expect(ended.code).toBe(1)
     const lines = jsonLines(ended.stdout)
     const last = Object.fromEntries(
@@ -95,7 +95,7 @@ describe('preload', () => {
     await using origin = await startOrigin()
     const a = serveModel(origin, 'a', 10_000)
     const file = writeCatalog([a.entry, { key: 'b', url: origin.url('/b.gguf'), required: false }])
-    const ended = await runCli(['preload', file, '-d', tempDir('preload')])
+    const ended = await run(['preload', file, '-d', tempDir('preload')])
     expect(ended.code).toBe(0)
     expect(ended.stderr).toMatch(/^error: .*b\.gguf: .*\(NOT_FOUND\)$/m)
     expect(ended.stderr).toMatch(/^1 of 2 files, 1 failed/m)
@@ -109,7 +109,7 @@ describe('preload', () => {
     await mkdir(path.join(directory, 'llm'))
     for (const name of ['right', 'wrong'])
       await writeFile(path.join(directory, 'llm', `${name}.gguf`), right.content.slice(0, MiB))
-    const ended = await runCli(['preload', writeCatalog([right.entry, wrong.entry]), '-d', directory])
+    const ended = await run(['preload', writeCatalog([right.entry, wrong.entry]), '-d', directory])
     expect(ended.code).toBe(0)
     expect(origin.requests(right.path)).toEqual([])
     const file = await readFile(path.join(directory, 'llm', 'wrong.gguf'))
@@ -127,7 +127,7 @@ describe('preload', () => {
     await origin.waitForBytes(slow.path, 100_000)
     await first.process.kill('SIGTERM')
 
-    const ended = await runCli(['preload', file, '-d', directory])
+    const ended = await run(['preload', file, '-d', directory])
     expect(ended.code).toBe(0)
     expect(ended.stdout).toBe(`${path.join(directory, 'llm', 'model.gguf')}\n`)
     await using second = await startServe(['--catalog', file], { directory })
@@ -173,7 +173,7 @@ describe('preload, interrupted', () => {
     const sent = models.map((model) => origin.bytesSent(model.path))
     for (const { content, path: at } of models) origin.serve(at, { content })
     origin.clearRequests()
-    const again = await runCli(args)
+    const again = await run(args)
     expect(again).toMatchObject({ code: 0, stderr: '' })
     models.forEach((model, index) => {
       for (const { range } of origin.requests(model.path)) expect(range?.start ?? 0).toBeGreaterThan(0)
@@ -188,10 +188,10 @@ describe('preload beside a serve of the same directory', () => {
     const model = serveModel(origin, 'model', 4 * MiB, { bytesPerSecond: MiB / 8 })
     const file = writeCatalog([model.entry])
     const directory = tempDir('preload')
-    await using serving = await startServe(['--catalog', file], { directory })
+    await using serving = await startServeProcess(['--catalog', file], { directory })
     await serving.client.preload.start()
     await origin.waitForBytes(model.path, MiB / 2)
-    const ended = await runCli(['preload', file, '-d', directory])
+    const ended = await run(['preload', file, '-d', directory])
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toMatch(/^error: .*model\.gguf: .* \(TARGET_LOCKED\)$/m)
     expect(ended.stderr).toMatch(
@@ -221,7 +221,7 @@ describe('preload, asked in a wrong way', () => {
     await using origin = await startOrigin()
     const file = writeCatalog([serveModel(origin, 'a', 10_000).entry])
     const cwd = tempDir('usage')
-    const ended = await runCli(['preload', ...args.map((arg) => arg.replace('FILE', file))], { cwd })
+    const ended = await run(['preload', ...args.map((arg) => arg.replace('FILE', file))], { cwd })
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr.replace(/\s+/g, ' ')).toMatch(message)
     expect(ended.stderr).not.toMatch(/\n\s+at /)
@@ -239,7 +239,7 @@ describe('preload, asked in a wrong way', () => {
         ['preload', file],
         ['serve', '--port', '0', '--catalog', file],
       ]) {
-        const ended = await runCli(args, { cwd })
+        const ended = await run(args, { cwd })
         expect(ended).toMatchObject({ code: 2, stdout: '' })
         expect(ended.stderr.replace(/\s+/g, ' ')).toContain('models.1.ref: ')
         expect(ended.stderr).not.toMatch(/\n\s+at /)
@@ -250,7 +250,7 @@ describe('preload, asked in a wrong way', () => {
   )
 
   it('ends with 0 for a catalog of nothing', async () => {
-    const ended = await runCli(['preload', writeCatalog([])], { cwd: tempDir('usage') })
+    const ended = await run(['preload', writeCatalog([])], { cwd: tempDir('usage') })
     expect(ended).toMatchObject({ code: 0, stdout: '' })
     expect(ended.stderr).toMatch(/^note: No model .* --models\.\n$/)
   })

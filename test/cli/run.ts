@@ -1,22 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { withTimeout } from '../support/wait.js'
+import { type EndedHere, remembering, startHere } from './in-process.js'
 
 const cli = path.resolve(import.meta.dirname, '../../dist/cli.js')
 const deadlineMs = 15_000
-
-/** Keeps what the command remembers out of the home of whoever runs the tests. */
-const cache = mkdtempSync(path.join(tmpdir(), 'cli-cache-'))
-process.on('exit', () => {
-  rmSync(cache, { recursive: true, force: true })
-})
-
-/** A test with a home of its own has its caches there. */
-const remembering = (env: RunOptions['env']) => (env?.HOME === undefined ? { XDG_CACHE_HOME: cache } : {})
 
 const settled = { LC_ALL: 'C', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1' }
 
@@ -82,9 +73,15 @@ export function start(args: readonly string[], options: RunOptions = {}): Run {
   }
 }
 
-/** Runs the command line to its end. */
-export function run(args: readonly string[], options?: RunOptions): Promise<Ended> {
+/** Runs the built command line, in a process of its own, to its end. */
+export function runBuilt(args: readonly string[], options?: RunOptions): Promise<Ended> {
   return start(args, options).ended
+}
+
+/** Runs the command line to its end, in this process: see `in-process.ts`. */
+export function run(args: readonly string[], { cwd, env, input }: RunOptions = {}): Promise<EndedHere> {
+  const { ended } = startHere(args, { cwd, input, env })
+  return withTimeout(ended, deadlineMs, 'the command line to end')
 }
 
 /** An empty folder that goes away with `await using`. */

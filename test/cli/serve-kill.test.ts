@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { startOrigin } from '../support/origin.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
-import { MiB, serveModel, startServe, writeCatalog } from './serving.js'
+import { MiB, serveModel, startServeProcess, writeCatalog } from './serving.js'
 
 describe('kill -9 in the middle of a preload of five files', () => {
   it('costs little: the next one goes on by itself, with status and log', async () => {
@@ -16,7 +16,7 @@ describe('kill -9 in the middle of a preload of five files', () => {
     )
     const directory = tempDir('serve')
     const args = ['--catalog', writeCatalog(models.map(({ entry }) => entry))]
-    const first = await startServe(args, { directory })
+    const first = await startServeProcess(args, { directory })
     const started = await first.client.preload.start()
     const under = models.slice(2)
     for (const model of under) await origin.waitForBytes(model.path, 2 * MiB, 10_000)
@@ -30,7 +30,7 @@ describe('kill -9 in the middle of a preload of five files', () => {
     )
 
     origin.clearRequests()
-    await using second = await startServe(args, { directory })
+    await using second = await startServeProcess(args, { directory })
     // It resumes without a request. Status and log are those of the killed run.
     const soon = await second.client.preload.status()
     expect(soon).toMatchObject({ started_at: started.started_at, total: 5, output_dir: directory })

@@ -8,7 +8,7 @@ import { startOrigin } from '../support/origin.js'
 import { openFds } from '../support/process.js'
 import { tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
-import { MiB, serveModel, startServe, writeCatalog, type Serving } from './serving.js'
+import { MiB, serveModel, startServeProcess, writeCatalog, type Serving } from './serving.js'
 
 /** Opens an event stream; with `hang` nobody reads what comes after the head. */
 async function openEvents(
@@ -33,7 +33,7 @@ describe('SIGTERM', () => {
     const models = ['a', 'b', 'c'].map((key) => serveModel(origin, key, 4 * MiB, { bytesPerSecond: MiB / 4 }))
     const directory = tempDir('serve')
     const catalog = writeCatalog(models.map(({ entry }) => entry))
-    await using serving = await startServe(['--catalog', catalog], { directory })
+    await using serving = await startServeProcess(['--catalog', catalog], { directory })
     await serving.client.preload.start()
     const clients = await Promise.all(Array.from({ length: 20 }, (_, n) => openEvents(serving, n < 10)))
     // A request whose body never ends, and a connection on which nothing was ever sent.
@@ -62,7 +62,7 @@ describe('SIGTERM', () => {
     for (const model of models) origin.serve(model.path, { content: model.content })
     await waitFor(() => origin.activeRequests === 0, { what: 'the origin to notice' })
     origin.clearRequests()
-    await using again = await startServe(['--catalog', catalog], { directory })
+    await using again = await startServeProcess(['--catalog', catalog], { directory })
     expect(await again.preloaded()).toMatchObject({ success_flag: true, completed: 3 })
     for (const model of models) {
       const file = await readFile(path.join(llm, path.basename(model.path)))
@@ -72,13 +72,13 @@ describe('SIGTERM', () => {
   })
 
   it('ends an idle one', async () => {
-    await using serving = await startServe()
+    await using serving = await startServeProcess()
     await serving.client.list()
     expect(await serving.process.kill('SIGTERM')).toMatchObject({ code: 0, signal: null })
   })
 
   it('lets an answer that is under way end', async () => {
-    await using serving = await startServe()
+    await using serving = await startServeProcess()
     const asked = request(`${serving.url}/api/models/download`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'content-length': 2 },
@@ -102,12 +102,12 @@ describe('other signals', () => {
     ['SIGINT', 130],
     ['SIGHUP', 129],
   ] as const)('%s ends it with %d', async (signal, code) => {
-    await using serving = await startServe()
+    await using serving = await startServeProcess()
     expect(await serving.process.kill(signal)).toMatchObject({ code, signal: null })
   })
 
   it('a second one ends it at once, whatever hangs', async () => {
-    await using serving = await startServe()
+    await using serving = await startServeProcess()
     const endless = request(`${serving.url}/api/models/download`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'content-length': 100 },

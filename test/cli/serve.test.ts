@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { isDownloadError } from '../../src/errors.js'
 import { recordOf } from '../store/conformance.js'
 import { startOrigin } from '../support/origin.js'
-import { runCli } from '../support/process.js'
 import { rawExchange } from '../support/raw-client.js'
 import { tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
-import { MiB, serveModel, startServe, writeCatalog, type Serving } from './serving.js'
+import { run } from './run.js'
+import { MiB, serveModel, startServe, startServeProcess, writeCatalog, type Serving } from './serving.js'
 
 const token = 'correct-horse/battery+staple=='
 
@@ -16,7 +16,7 @@ describe('serve', () => {
   it('says where it listens, downloads what it is asked for, and logs that', async () => {
     await using origin = await startOrigin()
     const model = serveModel(origin, 'model', 2 * MiB)
-    await using serving = await startServe(['--allow-private-network'])
+    await using serving = await startServeProcess(['--allow-private-network'])
     const url = `${model.entry.url}?token=hunter2`
     await serving.client.download({ url })
     const { filename, total } = await serving.until(url, 'completed')
@@ -172,9 +172,11 @@ describe('serve --token', () => {
   })
 
   it('goes before the one in the environment; an empty one there is none', async () => {
-    await using both = await startServe(['--token', token], { env: { MODEL_DOWNLOADER_TOKEN: 'other' } })
-    expect((await ask(both.url, { authorization: 'Bearer other' })).status).toBe(401)
-    expect((await ask(both.url, { authorization: `Bearer ${token}` })).status).toBe(200)
+    {
+      await using both = await startServe(['--token', token], { env: { MODEL_DOWNLOADER_TOKEN: 'other' } })
+      expect((await ask(both.url, { authorization: 'Bearer other' })).status).toBe(401)
+      expect((await ask(both.url, { authorization: `Bearer ${token}` })).status).toBe(200)
+    }
     await using none = await startServe([], { env: { MODEL_DOWNLOADER_TOKEN: '' } })
     expect((await ask(none.url)).status).toBe(200)
   })
@@ -295,7 +297,7 @@ describe('serve, when it cannot', () => {
   it('ends with 1 when the port is in use, and touches nothing', async () => {
     await using first = await startServe()
     const directory = tempDir('second')
-    const ended = await runCli(['serve', '--port', String(first.port), '-d', path.join(directory, 'models')])
+    const ended = await run(['serve', '--port', String(first.port), '-d', path.join(directory, 'models')])
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toMatch(
       /^error: 127\.0\.0\.1:\d+ is already in use, .* --port; 0 picks a free one\.\n$/,
@@ -306,7 +308,7 @@ describe('serve, when it cannot', () => {
   it('ends with 1 when the store cannot be read', async () => {
     const directory = tempDir('broken')
     await writeFile(path.join(directory, '.model-downloader'), 'not a folder')
-    const ended = await runCli(['serve', '--port', '0', '-d', directory])
+    const ended = await run(['serve', '--port', '0', '-d', directory])
     expect(ended.code).toBe(1)
     expect(ended.stderr).toMatch(/^error: .*$/m)
     expect(ended.stderr).not.toMatch(/\n\s+at /)
@@ -331,7 +333,7 @@ describe('serve, when it cannot', () => {
     ['an argument', ['models'], /too many arguments/],
   ])('ends with 2 for %s', async (_name, args, message) => {
     const cwd = tempDir('usage')
-    const ended = await runCli(['serve', '--port', '0', ...args], { cwd })
+    const ended = await run(['serve', '--port', '0', ...args], { cwd })
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr.replace(/\s+/g, ' ')).toMatch(message)
     expect(ended.stderr).not.toMatch(/\n\s+at /)
@@ -349,16 +351,16 @@ describe('serve, when it cannot', () => {
       ],
       cwd,
     )
-    const ended = await runCli(['serve', '--port', '0', '--catalog', 'models.json'], { cwd })
+    const ended = await run(['serve', '--port', '0', '--catalog', 'models.json'], { cwd })
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/models\.2\.sha256/)
     expect(ended.stderr).not.toContain('hunter2')
     writeCatalog([{ key: 'a', url: 'https://host/a.gguf', mode: '../up' }], cwd)
-    const mode = await runCli(['serve', '--port', '0', '--catalog', 'models.json'], { cwd })
+    const mode = await run(['serve', '--port', '0', '--catalog', 'models.json'], { cwd })
     expect(mode).toMatchObject({ code: 2, stdout: '' })
     expect(mode.stderr).toMatch(/models\.0\.mode/)
     await writeFile(path.join(cwd, 'models.json'), '{ "models": [ }')
-    const json = await runCli(['serve', '--port', '0', '--catalog', 'models.json'], { cwd })
+    const json = await run(['serve', '--port', '0', '--catalog', 'models.json'], { cwd })
     expect(json).toMatchObject({ code: 2, stdout: '' })
     expect(json.stderr).toMatch(/not valid JSON/)
     expect(await readdir(cwd)).toEqual(['models.json'])

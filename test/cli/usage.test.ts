@@ -3,14 +3,14 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { textContent } from '../support/content.js'
 import { startOrigin } from '../support/origin.js'
-import { run, temporaryFolder } from './run.js'
+import { run, runBuilt, temporaryFolder } from './run.js'
 
 const hex = 'a'.repeat(64)
 
 describe('help and version', () => {
   it('prints the version of the package', async () => {
     const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
-    const ended = await run(['--version'])
+    const ended = await runBuilt(['--version'])
     expect(ended).toEqual({ code: 0, stdout: expect.any(String), stderr: '' })
     expect(manifest).toContain(`"version": "${ended.stdout.trim()}"`)
   })
@@ -35,7 +35,7 @@ describe('help and version', () => {
   })
 
   it('shows the help, as an error, when nothing is asked for', async () => {
-    const ended = await run([])
+    const ended = await runBuilt([])
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toContain('Usage: model-downloader')
   })
@@ -96,11 +96,11 @@ describe('wrong usage ends with 2, a message, and nothing fetched', () => {
     const args = ['get', origin.url('/a.bin'), '-d', folder.path]
     // The tests trust their authority by NODE_EXTRA_CA_CERTS.
     const env = { NODE_EXTRA_CA_CERTS: '' }
-    const refused = await run([...args, '--retries', '0'], { env })
+    const refused = await runBuilt([...args, '--retries', '0'], { env })
     expect(refused.code).toBe(1)
     expect(refused.stderr).toContain('TLS_ERROR')
     const ca = fileURLToPath(new URL('../support/certs/ca.pem', import.meta.url))
-    expect(await run([...args, '--ca', ca], { env })).toMatchObject({ code: 0 })
+    expect(await runBuilt([...args, '--ca', ca], { env })).toMatchObject({ code: 0 })
   })
 
   it('keeps passwords and tokens out of the message', async () => {

@@ -1,6 +1,6 @@
 /** The dashboard while its server ends and comes again. */
 import { expect, it } from 'vitest'
-import { startServe } from '../cli/serving.js'
+import { startServeProcess } from '../cli/serving.js'
 import { openPage } from '../support/browser.js'
 import { ggufContent } from '../support/content.js'
 import { chromium, describeWith } from '../support/machine.js'
@@ -15,7 +15,7 @@ describeWith(chromium, 'the dashboard', () => {
     origin.serve('/large.gguf', { content: ggufContent(6_000_000), bytesPerSecond: 300_000 })
     const allowed = ['--allow-host', `127.0.0.1:${origin.port}`]
     const port = await ownPort()
-    const first = await startServe([...allowed, '--port', String(port)])
+    const first = await startServeProcess([...allowed, '--port', String(port)])
     const page = await openPage(first.url + ui, { locale: 'en-US' })
     await page.getByText('No downloads yet').waitFor()
     await add(page, origin.url('/large.gguf'))
@@ -27,7 +27,7 @@ describeWith(chromium, 'the dashboard', () => {
     // The last known state stays visible.
     expect(await row.count()).toBe(1)
 
-    await using second = await startServe([...allowed, '--port', String(port)], {
+    await using second = await startServeProcess([...allowed, '--port', String(port)], {
       directory: first.directory,
     })
     expect([first.port, second.port]).toEqual([port, port])

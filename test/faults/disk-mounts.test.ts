@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { startServe } from '../cli/serving.js'
+import { startServeProcess } from '../cli/serving.js'
 import { ggufContent, randomContent, textContent } from '../support/content.js'
 import { describeFuse } from '../support/fuse.js'
 import { startHub } from '../support/hub.js'
@@ -87,7 +87,7 @@ describeFuse('on another file system', ({ name: kind, mount }) => {
     const url = origin.url(`/${name}`)
     const directory = join(disk.path, 'served')
     for (const round of [1, 2]) {
-      await using serving = await startServe(['--allow-private-network'], { directory })
+      await using serving = await startServeProcess(['--allow-private-network'], { directory })
       if (round === 1) await serving.client.download({ url })
       await serving.until(url, 'completed')
       const { stderr } = await serving.process.kill('SIGTERM')

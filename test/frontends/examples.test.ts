@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Page } from 'playwright-core'
 import { build, preview } from 'vite'
 import { expect, it, onTestFinished } from 'vitest'
-import { startServe } from '../cli/serving.js'
+import { startServeProcess } from '../cli/serving.js'
 import { KiB } from '../faults/harness.js'
 import { portOf, serve } from '../http/serving.js'
 import { openPage } from '../support/browser.js'
@@ -48,7 +48,7 @@ async function previewApp(name: string, api: string): Promise<string> {
 /** Starts a server for the page, then the page. */
 async function open(name: string, { port }: Origin): Promise<AsyncDisposable & { page: Page }> {
   const site = await serveFiles()
-  const serving = await startServe(['--allow-host', `127.0.0.1:${port}`, '--cors', site])
+  const serving = await startServeProcess(['--allow-host', `127.0.0.1:${port}`, '--cors', site])
   const address =
     name === 'page'
       ? `${site}/examples/page/?api=${encodeURIComponent(serving.url)}`

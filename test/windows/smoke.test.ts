@@ -8,7 +8,7 @@ import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { createMemoryStore, DownloadManager } from '../../src/index.js'
-import { startServe } from '../cli/serving.js'
+import { startServeProcess } from '../cli/serving.js'
 import { type Content, ggufContent } from '../support/content.js'
 import { type Origin, startOrigin } from '../support/origin.js'
 import { type RunningProcess, runCli, spawnCli } from '../support/process.js'
@@ -89,12 +89,12 @@ describe('serve', () => {
     await using origin = await startOrigin()
     const { content, directory, url } = scene(origin, 24 * MiB, 4 * MiB)
     const args = ['--allow-private-network']
-    const first = await startServe(args, { directory })
+    const first = await startServeProcess(args, { directory })
     await first.client.download({ url })
     await origin.waitForBytes('/model.gguf', 3 * MiB, timeoutMs)
     await first.process.kill('SIGKILL', timeoutMs)
     hurry(origin, content)
-    await using second = await startServe(args, { directory })
+    await using second = await startServeProcess(args, { directory })
     await waitFor(async () => (await second.client.status(url)).state === 'completed', {
       timeoutMs,
       what: 'the download to complete',
@@ -148,7 +148,7 @@ describe('other programs with the same files open', () => {
     const records = path.join(directory, '.model-downloader')
     await mkdir(records)
     await using scanner = await startScanner(records, 30)
-    await using serving = await startServe(['--allow-private-network'], { directory })
+    await using serving = await startServeProcess(['--allow-private-network'], { directory })
     await serving.client.download({ url })
     await waitFor(async () => (await serving.client.status(url)).state === 'completed', {
       timeoutMs,

@@ -8,6 +8,7 @@ import { plain } from '../format.js'
 import { texts } from '../language.js'
 import type { CompletedReport, ExecutedReport, Report } from '../report.js'
 import { argumentsFor, type FinishedFile, variablesFor } from './command.js'
+import { surroundings } from '../process/surroundings.js'
 
 /** Options of the command. */
 export interface ExecOptions {
@@ -34,7 +35,7 @@ export class Executor {
    * @throws UsageError when there is no such program.
    */
   constructor(program: string, args: readonly string[], report: (report: Report) => void) {
-    this.#program = findProgram(program, process.env, process.platform)
+    this.#program = findProgram(program, surroundings().env, process.platform)
     this.#args = args
     this.#report = report
   }
@@ -81,7 +82,7 @@ export class Executor {
       const child = spawn(this.#program, argumentsFor(this.#args, file), {
         shell: false,
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, ...variablesFor(file) },
+        env: { ...surroundings().env, ...variablesFor(file) },
         windowsHide: true,
       })
       this.#child = child

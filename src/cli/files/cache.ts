@@ -26,6 +26,7 @@ import { printNote } from './folder.js'
 import { terminalWidth } from './ls.js'
 import { formatTable, formatTime } from './table.js'
 import { fileTexts } from './texts.js'
+import { printOut } from '../process/surroundings.js'
 
 /** Parsed options that the commands about the cache share. */
 export interface CacheOptions {
@@ -58,7 +59,7 @@ export async function cacheLs({ directory, revisions, json }: CacheListOptions):
   const root = rootOf(directory)
   const { repositories } = await read(root)
   if (json === true) {
-    for (const repository of repositories) process.stdout.write(jsonLine(repositoryJson(root, repository)))
+    for (const repository of repositories) printOut(jsonLine(repositoryJson(root, repository)))
     return exitCodes.done
   }
   if (repositories.length === 0) {
@@ -66,9 +67,7 @@ export async function cacheLs({ directory, revisions, json }: CacheListOptions):
     return exitCodes.done
   }
   const width = terminalWidth()
-  process.stdout.write(
-    revisions === true ? revisionTable(repositories, width) : repositoryTable(repositories, width),
-  )
+  printOut(revisions === true ? revisionTable(repositories, width) : repositoryTable(repositories, width))
   const size = repositories.reduce((sum, repository) => {
     const usage = usageOf(repository)
     return sum + usage.size + usage.unfinished
@@ -120,7 +119,7 @@ export async function cachePrune(options: CachePruneOptions): Promise<number> {
     if (kept > 0) printNote(fileTexts().unfinishedKept(formatBytes(kept)))
   }
   if (steps.length > 0) return await remove(root, steps, options)
-  if (options.json === true) process.stdout.write(summaryLine([], options))
+  if (options.json === true) printOut(summaryLine([], options))
   else printNote(fileTexts().nothingToPrune)
   return exitCodes.done
 }
@@ -155,11 +154,11 @@ async function remove(root: string, steps: readonly Step[], options: CacheRemove
     try {
       if (!dryRun) await removeFromCache(root, repository, removal)
       done.push(step)
-      process.stdout.write(json ? removalJson(step, dryRun) : removalLine(step, dryRun))
+      printOut(json ? removalJson(step, dryRun) : removalLine(step, dryRun))
     } catch (thrown) {
       const error = toDownloadError(thrown)
       const { code, message } = error
-      if (json) process.stdout.write(jsonLine({ type: 'failed', repository: name, code, message }))
+      if (json) printOut(jsonLine({ type: 'failed', repository: name, code, message }))
       const reason =
         code === 'TARGET_LOCKED'
           ? fileTexts().downloading(name)
@@ -167,7 +166,7 @@ async function remove(root: string, steps: readonly Step[], options: CacheRemove
       printNote(`${texts().error}${reason} (${code})`)
     }
   }
-  if (json) process.stdout.write(summaryLine(done, options))
+  if (json) printOut(summaryLine(done, options))
   else {
     const freed = formatBytes(done.reduce((sum, { removal }) => sum + removal.freedBytes, 0))
     printNote(dryRun ? fileTexts().wouldFree(freed) : fileTexts().freed(freed))

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises'
+import { surroundings } from '../process/surroundings.js'
 
 /** Options of commands that delete. */
 export interface DeleteOptions {
@@ -14,9 +15,13 @@ export interface DeleteOptions {
  */
 export async function confirm(question: string, { dryRun, yes, json }: DeleteOptions): Promise<boolean> {
   const isAsked =
-    process.stdin.isTTY && process.stderr.isTTY && dryRun !== true && yes !== true && json !== true
+    surroundings().stdin.isTTY &&
+    surroundings().stderr.isTTY &&
+    dryRun !== true &&
+    yes !== true &&
+    json !== true
   if (!isAsked) return true
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const terminal = createInterface({ input: surroundings().stdin, output: surroundings().stderr })
   const closed = new Promise<string>((resolve) => terminal.once('close', () => resolve('')))
   try {
     const answer = await Promise.race([terminal.question(question), closed])

@@ -13,6 +13,7 @@ import { FileStore } from '../../store/file.js'
 import { UsageError } from '../checks/usage-error.js'
 import { plain } from '../format.js'
 import { fileTexts } from './texts.js'
+import { printError } from '../process/surroundings.js'
 
 const notesName = '.model-downloader'
 
@@ -91,7 +92,7 @@ export async function listFolder(folder: ModelFolder, roots?: readonly string[])
 
 /** Writes a line to standard error. */
 export function printNote(line: string): void {
-  process.stderr.write(`${line}\n`)
+  printError(`${line}\n`)
 }
 
 /**

@@ -13,6 +13,7 @@ import { terminalWidth } from './ls.js'
 import { askSource, type SourceContent, type SourceFile, type SourceOptions } from './sources.js'
 import { formatTable } from './table.js'
 import { fileTexts } from './texts.js'
+import { printOut } from '../process/surroundings.js'
 
 /** Parsed options of `info`. */
 export interface InfoOptions extends SourceOptions {
@@ -40,8 +41,8 @@ export async function info(ref: string, options: InfoOptions): Promise<number> {
   const { error, ...content } = await askSource(ref, options, true)
   const facts = describe(content, await findOnDisk(ref, content.revision, options))
   const failure = error === null ? {} : { code: error.code, message: error.message }
-  if (options.json === true) process.stdout.write(jsonLine({ type: 'info', ref, ...facts, ...failure }))
-  else process.stdout.write(infoText(ref, facts, terminalWidth()))
+  if (options.json === true) printOut(jsonLine({ type: 'info', ref, ...facts, ...failure }))
+  else printOut(infoText(ref, facts, terminalWidth()))
   if (error === null) return exitCodes.done
   printNote(`${texts().error}${plain(errorText(error, voice()))} (${error.code})`)
   return exitCodes.failed

@@ -10,6 +10,7 @@ import { lookProblems, lookText, modelJson } from '../upstream/look.js'
 import { globsOf, openResolver, type SourceFile, type SourceOptions } from './sources.js'
 import { percentText, formatTable, formatTime } from './table.js'
 import { fileTexts } from './texts.js'
+import { printOut, surroundings } from '../process/surroundings.js'
 
 /** Parsed options of `ls`. */
 export interface ListOptions extends SourceOptions {
@@ -32,14 +33,14 @@ export async function ls(ref: string | undefined, options: ListOptions): Promise
   const { entries } = await listFolder(await openFolder(options.directory))
   const shown = entries.filter(({ state }) => state !== 'missing')
   if (options.json === true) {
-    for (const entry of shown) process.stdout.write(jsonLine(entryJson(entry)))
+    for (const entry of shown) printOut(jsonLine(entryJson(entry)))
     return exitCodes.done
   }
   if (shown.length === 0) {
     printNote(fileTexts().noFiles(plain(options.directory)))
     return exitCodes.done
   }
-  process.stdout.write(entryTable(shown, options.files === true, terminalWidth()))
+  printOut(entryTable(shown, options.files === true, terminalWidth()))
   const size = shown.reduce((sum, entry) => sum + entry.size, 0)
   printNote(fileTexts().total(shown.length, formatBytes(size)))
   return exitCodes.done
@@ -48,7 +49,8 @@ export async function ls(ref: string | undefined, options: ListOptions): Promise
 /** Cells per line of the terminal; null if standard output is none. */
 export function terminalWidth(): number | null {
   // A terminal that does not know its size has 0 columns.
-  return process.stdout.isTTY && process.stdout.columns > 0 ? process.stdout.columns : null
+  const { isTTY, columns = 0 } = surroundings().stdout
+  return isTTY === true && columns > 0 ? columns : null
 }
 
 /** The JSON form of an entry, as a line of `ls --json`. */
@@ -128,12 +130,11 @@ async function listSource(ref: string, options: ListOptions): Promise<number> {
     const { source, revision, models } = found
     const files = found.files.map(({ filename, ...file }) => ({ path: filename, ...file }))
     if (options.json === true) {
-      for (const file of files)
-        process.stdout.write(jsonLine({ type: 'file', ref, source, revision, ...file }))
-      for (const model of models) process.stdout.write(jsonLine(modelJson(ref, model)))
+      for (const file of files) printOut(jsonLine({ type: 'file', ref, source, revision, ...file }))
+      for (const model of models) printOut(jsonLine(modelJson(ref, model)))
       return exitCodes.done
     }
-    process.stdout.write(sourceTable(files, terminalWidth()) + lookText(found, terminalWidth()))
+    printOut(sourceTable(files, terminalWidth()) + lookText(found, terminalWidth()))
     for (const problem of lookProblems(found)) printNote(problem)
     printNote(fileTexts().sourceTotal(files.length, formatBytes(sizeOf(files))))
     return exitCodes.done

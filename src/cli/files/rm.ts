@@ -12,6 +12,7 @@ import { texts, voice } from '../language.js'
 import { confirm, type DeleteOptions } from './confirm.js'
 import { listFolder, type ModelFolder, printNote, openFolder, requireFolder } from './folder.js'
 import { fileTexts } from './texts.js'
+import { printOut } from '../process/surroundings.js'
 
 /** Parsed options of `rm`. */
 export interface RemoveOptions extends DeleteOptions {
@@ -45,12 +46,12 @@ export async function rm(names: readonly string[], options: RemoveOptions): Prom
       freed += size
       const { deleted, wouldDelete } = fileTexts()
       const line = `${dryRun ? wouldDelete : deleted}  ${plain(name)}  ${formatBytes(size)}\n`
-      process.stdout.write(json ? jsonLine({ type: 'removed', name, freedBytes: size, dryRun }) : line)
+      printOut(json ? jsonLine({ type: 'removed', name, freedBytes: size, dryRun }) : line)
     } catch (thrown) {
       good = false
       const error = toDownloadError(thrown)
       const { code, message } = error
-      if (json) process.stdout.write(jsonLine({ type: 'failed', name, code, message }))
+      if (json) printOut(jsonLine({ type: 'failed', name, code, message }))
       const reason =
         code === 'TARGET_LOCKED'
           ? fileTexts().downloading(plain(name))
@@ -88,7 +89,7 @@ function choose(
     else for (const entry of found) chosen.add(entry)
   }
   for (const { name, code, message } of problems) {
-    if (json === true) process.stdout.write(jsonLine({ type: 'failed', name, code, message }))
+    if (json === true) printOut(jsonLine({ type: 'failed', name, code, message }))
     printNote(`${texts().error}${message}`)
   }
   return problems.length === 0 ? [...chosen] : null

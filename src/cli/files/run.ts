@@ -1,16 +1,15 @@
 /** Runs the commands about files on disk. */
-import { useSyncIo } from '../../disk/io.js'
 import { cacheLs, cachePrune, cacheRm } from './cache.js'
 import type { FileCommand } from './program.js'
 import { info } from './info.js'
 import { ls } from './ls.js'
 import { rm } from './rm.js'
 import { verifyOnDisk } from './verify.js'
+import { blockIfAlone } from '../process/blocking.js'
 
 /** Runs a command and returns the exit code. */
 export async function runFileCommand(command: FileCommand): Promise<number> {
-  // Blocking I/O is fine, because the process does nothing else.
-  useSyncIo()
+  blockIfAlone()
   switch (command.name) {
     case 'ls':
       return await ls(command.ref, command.options)

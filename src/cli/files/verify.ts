@@ -27,6 +27,7 @@ import { onSignal } from '../signals.js'
 import { listFolder, locate, printNote, openFolder, requireFolder } from './folder.js'
 import type { SourceOptions } from './sources.js'
 import { fileTexts } from './texts.js'
+import { type CommandOutput, printOut, surroundings } from '../process/surroundings.js'
 
 /** Parsed options of `verify`. */
 export interface VerifyCommandOptions extends SourceOptions {
@@ -212,15 +213,15 @@ async function check(
 ): Promise<number> {
   const bytesOf = new Map(found.map(({ target, bytes }) => [target.path, bytes] as const))
   const begun = systemClock.now()
-  const display = new ProgressLine(json || quiet ? null : process.stderr)
+  const display = new ProgressLine(json || quiet ? null : surroundings().stderr)
   const onFile = (file: VerifiedFile) => {
     if (json) {
       const { error, ...rest } = file
       const code = error?.code ?? null
-      process.stdout.write(jsonLine({ type: 'verified', ...rest, code, error: error?.message ?? null }))
+      printOut(jsonLine({ type: 'verified', ...rest, code, error: error?.message ?? null }))
     } else if (!quiet || isFault(file.status)) {
       display.clear()
-      process.stdout.write(`${fileLine(file)}\n`)
+      printOut(`${fileLine(file)}\n`)
     }
   }
   const report = await verifyFiles(
@@ -231,7 +232,7 @@ async function check(
     display.clear()
   })
   const { ok, counts, bytes } = report
-  if (json) process.stdout.write(jsonLine({ type: 'summary', ok, counts, bytes }))
+  if (json) printOut(jsonLine({ type: 'summary', ok, counts, bytes }))
   else if (!quiet && found.length > 0) {
     const time = formatDuration((systemClock.now() - begun) / 1000)
     printNote(fileTexts().verified(found.length, countsText(report.files), formatBytes(bytes), time))
@@ -274,17 +275,17 @@ function countsText(files: readonly VerifiedFile[]): string {
 const intervalMs = { terminal: 100, elsewhere: 10_000 }
 
 /** Cells that can be written without a line break. A terminal that does not know its size has 0 columns. */
-function widthOf({ columns }: NodeJS.WriteStream): number {
+function widthOf({ columns = 0 }: CommandOutput): number {
   return columns > 20 ? columns - 1 : 79
 }
 
 /** The progress on one line of standard error. */
 class ProgressLine {
-  readonly #stream: NodeJS.WriteStream | null
+  readonly #stream: CommandOutput | null
   #shownAt: number | null = null
   #isShown = false
 
-  constructor(stream: NodeJS.WriteStream | null) {
+  constructor(stream: CommandOutput | null) {
     this.#stream = stream
   }
 

@@ -7,6 +7,7 @@ import { plain } from '../format.js'
 import { texts } from '../language.js'
 import { decodeText } from '../../util/decode.js'
 import { type Listed, ListError, parseList } from './list.js'
+import { surroundings } from '../process/surroundings.js'
 
 /** Largest list, in bytes. */
 const maxListBytes = 64_000_000
@@ -25,7 +26,7 @@ export interface ListedIn extends Listed {
  */
 export async function readLists(
   files: readonly string[],
-  stdin: AsyncIterable<Buffer> = process.stdin,
+  stdin: AsyncIterable<Buffer> = surroundings().stdin,
 ): Promise<ListedIn[]> {
   if (files.filter((file) => file === '-').length > 1) throw new UsageError(texts().listInputTwice)
   const listed: ListedIn[] = []

@@ -11,6 +11,7 @@ import { decodeText } from '../../util/decode.js'
 import { texts } from '../language.js'
 import { parseCookieFile } from './cookie-file.js'
 import { parseNetrc } from './netrc.js'
+import { surroundings } from '../process/surroundings.js'
 
 /** Options that name secrets of the user. */
 export interface SecretOptions {
@@ -43,7 +44,7 @@ function cookiesIn(file: string): HostSecrets['cookies'] {
 
 /** The file that is used if none is named: that of `NETRC`, or the one in the home folder. */
 function netrcFile(): string {
-  const given = process.env['NETRC'] ?? ''
+  const given = surroundings().env['NETRC'] ?? ''
   if (given !== '') return given
   const home = homeFolder()
   if (home === null) throw new UsageError(texts().noHome('--netrc'))

@@ -3,10 +3,11 @@ import { type RootCommand, script } from '@bomb.sh/tab'
 import completer from '@bomb.sh/tab'
 import type { Command, Option } from 'commander'
 import { bashScript } from './bash-completion.js'
+import { printOut } from '../process/surroundings.js'
 
 /** Prints the script for a shell. */
 export function printScript(shell: string, name: string): void {
-  if (shell === 'bash') process.stdout.write(bashScript(name))
+  if (shell === 'bash') printOut(bashScript(name))
   else script(shell, name, name)
 }
 

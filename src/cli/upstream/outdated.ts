@@ -14,6 +14,7 @@ import { texts, voice } from '../language.js'
 import type { NetworkOptions } from '../network.js'
 import { finishedIn } from './records.js'
 import { upstreamTexts } from './texts.js'
+import { printOut } from '../process/surroundings.js'
 
 /** Parsed options of `outdated`. */
 export interface OutdatedCommandOptions extends NetworkOptions {
@@ -42,8 +43,8 @@ export async function outdated(options: OutdatedCommandOptions): Promise<number>
       checkRecord(record, path, resolver, signal),
     )
     const shown = options.all === true ? checks : checks.filter(({ status }) => status !== 'current')
-    if (options.json === true) for (const check of shown) process.stdout.write(jsonLine(checkJson(check)))
-    else if (shown.length > 0) process.stdout.write(checkTable(shown, terminalWidth()))
+    if (options.json === true) for (const check of shown) printOut(jsonLine(checkJson(check)))
+    else if (shown.length > 0) printOut(checkTable(shown, terminalWidth()))
     else printNote(upstreamTexts().nothingOutdated(checks.length))
     const failed = checks.filter(({ error, status }) => error !== null && status !== 'gone')
     for (const { url, error } of failed) {

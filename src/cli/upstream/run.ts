@@ -1,14 +1,13 @@
 /** Runs the commands that ask sources. */
-import { useSyncIo } from '../../disk/io.js'
 import { outdated } from './outdated.js'
 import type { UpstreamCommand } from './program.js'
 import { search } from './search.js'
 import { update } from './update.js'
+import { blockIfAlone } from '../process/blocking.js'
 
 /** Runs a command and returns the exit code. */
 export async function runUpstreamCommand(command: UpstreamCommand): Promise<number> {
-  // Blocking I/O is fine, because the process does nothing else.
-  useSyncIo()
+  blockIfAlone()
   switch (command.name) {
     case 'search':
       return await search(command.text, command.options)

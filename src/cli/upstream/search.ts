@@ -7,6 +7,7 @@ import { formatTable } from '../files/table.js'
 import { jsonLine, plain } from '../format.js'
 import type { NetworkOptions } from '../network.js'
 import { shortCount, upstreamTexts } from './texts.js'
+import { printOut } from '../process/surroundings.js'
 
 /** Parsed options of `search`. */
 export interface SearchCommandOptions extends NetworkOptions {
@@ -29,10 +30,9 @@ export async function search(text: string, options: SearchCommandOptions): Promi
     const { gguf = false, limit } = options
     const request = { gguf, limit, remote: null, signal: new AbortController().signal }
     const models = await resolver.search(sourceNames[options.source], text, request)
-    if (options.json === true)
-      for (const model of models) process.stdout.write(jsonLine({ type: 'model', ...model }))
+    if (options.json === true) for (const model of models) printOut(jsonLine({ type: 'model', ...model }))
     else if (models.length === 0) printNote(upstreamTexts().nothingFound(plain(text)))
-    else process.stdout.write(searchTable(models, terminalWidth()))
+    else printOut(searchTable(models, terminalWidth()))
     return exitCodes.done
   } finally {
     await resolver.close()
