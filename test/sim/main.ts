@@ -18,6 +18,8 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     seeds: { type: 'string', default: '1..1000' },
     mutants: { type: 'boolean', default: false },
+    /** A part of the names of the mutants that are wanted. */
+    only: { type: 'string', default: '' },
     jobs: { type: 'string', default: String(availableParallelism()) },
   },
 })
@@ -60,6 +62,7 @@ async function explain(seed: number): Promise<void> {
 async function findMutants(): Promise<void> {
   const { mutants } = await import('./mutants.js')
   for (const [name, mutation] of Object.entries(mutants)) {
+    if (!name.includes(values.only)) continue
     const found = await worldsUntilFound(compilePackage(await bundlePackage(mutation)))
     console.log(found === null ? `NOT FOUND in ${mutantWorlds} worlds: ${name}` : `${name}: ${found}`)
     if (found === null) process.exitCode = 1
