@@ -446,8 +446,7 @@ async function ageOf({ mtimeMs }: FoundLock, base: string): Promise<number> {
   try {
     return (await io.fstat(fd)).mtimeMs - mtimeMs
   } finally {
-    await io.close(fd)
-    await io.unlink(probe).catch(() => undefined)
+    await io.close(fd).finally(() => io.unlink(probe).catch(() => undefined))
   }
 }
 

@@ -494,7 +494,7 @@ export class PartFile {
     this.#closed = true
     await this.#journalWrites.settled()
     await this.#recordWrites.settled()
-    await this.#journals.close()
-    await io.close(this.fd)
+    // Nothing stays open, whichever of the two can't be closed.
+    await this.#journals.close().finally(() => io.close(this.fd))
   }
 }
