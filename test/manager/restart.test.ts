@@ -6,13 +6,19 @@ import { createFileStore, DownloadManager, type DownloadManagerOptions } from '.
 import { arrives, fails, fastTuning, KiB, MiB } from '../faults/harness.js'
 import { recordOf } from '../store/conformance.js'
 import { randomContent } from '../support/content.js'
-import { startOrigin } from '../support/origin.js'
+import { type Resource, startOrigin } from '../support/origin.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 import { EventLog } from './events.js'
 
 const content = randomContent(256 * KiB)
-const slow = { content: randomContent(4 * MiB), bytesPerSecond: MiB }
+/** A body that never comes to its end, however long a loaded machine takes for what happens meanwhile. */
+const endless = {
+  content: randomContent(4 * MiB),
+  faults: [{ type: 'stallBody', afterBytes: MiB }],
+} satisfies Resource
+/** One connection, which waits for the rest of such a body. */
+const patient = { connections: 1, tuning: { ...fastTuning, bodyTimeoutMs: 3_600_000 } }
 const storeFolder = '.model-downloader'
 
 function open(directory: string, options: DownloadManagerOptions = {}): DownloadManager {
@@ -27,11 +33,11 @@ describe('after a restart', () => {
     await using origin = await startOrigin()
     const names = ['done', 'lost', 'running', 'waiting', 'paused', 'urgent']
     for (const name of names) if (name !== 'lost') origin.serve(`/${name}.bin`, { content })
-    origin.serve('/running.bin', slow)
+    origin.serve('/running.bin', endless)
     const url = (name: string) => origin.url(`/${name}.bin`)
     let kept: number
     {
-      await using manager = open(directory, { concurrency: 1 })
+      await using manager = open(directory, { concurrency: 1, ...patient })
       await arrives(await manager.download({ url: url('done') }))
       await fails(await manager.download({ url: url('lost') }))
       const running = await manager.download({ url: url('running') })
@@ -42,7 +48,7 @@ describe('after a restart', () => {
       await manager.close()
       kept = running.current.downloaded
     }
-    origin.serve('/running.bin', { content: slow.content })
+    origin.serve('/running.bin', { content: endless.content })
     origin.clearRequests()
 
     await using manager = open(directory, { concurrency: 1 })
@@ -56,7 +62,7 @@ describe('after a restart', () => {
     expect(manager.list().map((download) => download.state)).toEqual(states)
     // Priority outranks arrival, also then.
     expect(log.order('started')).toEqual(['urgent.bin', 'running.bin', 'waiting.bin'])
-    expect((await running?.finished)?.fetchedBytes).toBe(slow.content.size - kept)
+    expect((await running?.finished)?.fetchedBytes).toBe(endless.content.size - kept)
     expect(origin.requests('/done.bin')).toEqual([])
     await expect(done?.finished).resolves.toMatchObject({ sha256: content.sha256(), existed: true })
     expect(done?.current.percent).toBe(100)
@@ -77,11 +83,11 @@ describe('after a restart', () => {
     const directory = tempDir('restart')
     await using origin = await startOrigin()
     const url = origin.url('/model.bin')
-    origin.serve('/model.bin', slow)
-    const options = { url, mode, sha256: slow.content.sha256(), ...(remote === null ? {} : { remote }) }
+    origin.serve('/model.bin', endless)
+    const options = { url, mode, sha256: endless.content.sha256(), ...(remote === null ? {} : { remote }) }
     let kept: number
     {
-      await using manager = open(directory)
+      await using manager = open(directory, patient)
       const download = await manager.download(options)
       await waitFor(() => download.current.downloaded > 512 * KiB, { what: 'some bytes' })
       await manager.close()
@@ -89,7 +95,7 @@ describe('after a restart', () => {
     }
     const [record = ''] = await readdir(join(directory, storeFolder))
     await writeFile(join(directory, storeFolder, record), '')
-    origin.serve('/model.bin', { content: slow.content })
+    origin.serve('/model.bin', { content: endless.content })
 
     await using manager = open(directory)
     const log = new EventLog(manager)
@@ -97,7 +103,7 @@ describe('after a restart', () => {
     const [download, ...others] = manager.list()
     expect(others).toEqual([])
     expect(download?.record).toMatchObject({ url, mode, remote, sha256: options.sha256 })
-    expect((await download?.finished)?.fetchedBytes).toBe(slow.content.size - kept)
+    expect((await download?.finished)?.fetchedBytes).toBe(endless.content.size - kept)
     expect(log.logs.map(({ message }) => message).join()).toContain('was restored from the journal')
   })
 
@@ -223,9 +229,9 @@ describe('after a restart', () => {
     const directory = tempDir('restart')
     await using origin = await startOrigin()
     const auth = 'Bearer secret token'
-    origin.serve('/a.bin', { ...slow, auth })
+    origin.serve('/a.bin', { ...endless, auth })
     {
-      await using manager = open(directory)
+      await using manager = open(directory, patient)
       const url = origin.url('/a.bin')
       const download = await manager.download({ url, headers: { Authorization: auth } })
       await waitFor(() => download.current.downloaded > 0, { what: 'some bytes' })
@@ -237,7 +243,7 @@ describe('after a restart', () => {
     expect(await readFile(join(folder, name), 'utf8')).toContain(auth)
     expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600)
     expect((await stat(folder)).mode & 0o777).toBe(0o700)
-    origin.serve('/a.bin', { content: slow.content, auth })
+    origin.serve('/a.bin', { content: endless.content, auth })
     origin.clearRequests()
     await using manager = open(directory)
     await withTimeout(manager.onIdle(), 5_000, 'onIdle')
