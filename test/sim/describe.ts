@@ -19,10 +19,18 @@ export function describeWorld(world: WorldSpec): string {
       : [`From ${world.rivalAtMs} ms on another process downloads the same into the same folder.`]),
     ...(world.listenersThrow ? ['Listeners of events throw.'] : []),
     ...(world.isGroup ? ['The files are one download.'] : []),
+    ...hubOf(world),
     ...world.files.flatMap(file),
     ...world.calls.map(call),
   ]
   return lines.join('\n')
+}
+
+function hubOf({ hub = null }: WorldSpec): string[] {
+  if (hub === null) return []
+  const token = hub.tokenMs === null ? 'for ever' : `for ${hub.tokenMs} ms`
+  const faults = hub.faults.map(({ request, fault }) => `; request ${request}: ${requestFault(fault)}`)
+  return [`A hub lists them, whose tokens are good ${token}${faults.join('')}.`]
 }
 
 function budgetOf({ budget = null }: WorldSpec): string[] {
@@ -50,6 +58,7 @@ function file(spec: FileSpec, index: number): string[] {
     ...(spec.existing ? ['an older file has its name'] : []),
     ...(spec.force ? ['forced'] : []),
     ...(spec.remote ? ['asked for by a stranger'] : []),
+    ...((spec.disposition ?? null) === null ? [] : [`named by ${JSON.stringify(spec.disposition)} only`]),
     ...(spec.spread ? ['from all mirrors at once'] : []),
   ]
   return [`File ${index}: ${traits.join(', ')}.`, ...spec.servers.map(server)]
@@ -67,6 +76,9 @@ function server(spec: ServerSpec, index: number): string {
     `length ${spec.length}`,
     `validator ${spec.validator}`,
     ...(spec.redirect === 'none' ? [] : [`redirects: ${spec.redirect}`]),
+    ...((spec.coding ?? 'none') === 'none' ? [] : [`Content-Encoding ${spec.coding} always`]),
+    ...((spec.headMs ?? 0) === 0 ? [] : [`${spec.headMs} ms until each head`]),
+    ...(spec.cookie === true && spec.redirect !== 'none' ? ['redirects set a cookie'] : []),
     ...(spec.keepAlive ? [] : ['closes after each response']),
     ...(spec.changesAt === null ? [] : [`another version from request ${spec.changesAt} on`]),
     ...spec.faults.map(({ request, fault }) => `request ${request}: ${requestFault(fault)}`),

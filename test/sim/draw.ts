@@ -1,12 +1,29 @@
 /** Draws worlds. Most of what is drawn is harmless, so that one thing that goes wrong is not hidden by ten others. */
 import fc from '../support/properties.js'
-import type { CallSpec, Death, DiskFault, FileSpec, RequestFault, ServerSpec, WorldSpec } from './spec.js'
+import type {
+  CallSpec,
+  Death,
+  DiskFault,
+  FileSpec,
+  HubSpec,
+  RequestFault,
+  ServerSpec,
+  WorldSpec,
+} from './spec.js'
 
 /** A choice in which the first value is the usual one. */
 function mostly<T>(usual: T, ...others: T[]): fc.Arbitrary<T> {
   return fc.oneof(
     { weight: 5, arbitrary: fc.constant(usual) },
     { weight: 3, arbitrary: fc.constantFrom(...others) },
+  )
+}
+
+/** The same, for what must not hide the rest. */
+function rarely<T>(usual: T, ...others: T[]): fc.Arbitrary<T> {
+  return fc.oneof(
+    { weight: 12, arbitrary: fc.constant(usual) },
+    { weight: 1, arbitrary: fc.constantFrom(...others) },
   )
 }
 
@@ -80,7 +97,36 @@ const server: fc.Arbitrary<ServerSpec> = fc.record({
   keepAlive: mostly(true, false),
   faults: fc.array(fc.record({ request: fc.integer({ min: 1, max: 8 }), fault }), { maxLength: 4 }),
   changesAt: mostly<number | null>(null, 1, 2, 3, 6),
+  coding: rarely<NonNullable<ServerSpec['coding']>>(
+    'none',
+    ...(['gzip', 'br', 'deflate', 'wrong', 'aws-chunked', 'utf-8', 'identity, identity'] as const),
+  ),
+  headMs: rarely(0, 3_000, 20_000, 45_000, 100_000),
+  cookie: fc.boolean(),
 })
+
+/** What servers say of the name of a file, mostly to somebody's harm. */
+const dispositions = [
+  'attachment; filename="model.bin"',
+  'attachment; filename="../../etc/passwd"',
+  'attachment; filename=".npmrc"',
+  'attachment; filename="package.json"',
+  'attachment; filename="Makefile"',
+  'attachment; filename=".model-downloader"',
+  'attachment; filename="a:b?.bin"',
+  'attachment; filename="CON"',
+  'attachment; filename=""',
+  'attachment; filename="sub\\\\folder\\\\x.bin"',
+  'attachment; filename="x.bin.part"',
+  'attachment; filename="x.bin.part.json"',
+  'attachment; filename="trailing. "',
+  `attachment; filename="${'x'.repeat(300)}.bin"`,
+  'attachment; filename="m\u00f6del.bin"',
+  "attachment; filename*=UTF-8''sub%2Ffolder%00%1b%5b2J.bin",
+  'attachment; filename*=UTF-8\'\'%e2%80%aegpj.bin; filename="a.bin"',
+  'inline',
+  'attachment; filename=;;="',
+]
 
 const file: fc.Arbitrary<FileSpec> = fc.record({
   size: fc.oneof(
@@ -97,6 +143,7 @@ const file: fc.Arbitrary<FileSpec> = fc.record({
     { weight: 4, arbitrary: fc.tuple(server) },
     { weight: 1, arbitrary: fc.array(server, { minLength: 2, maxLength: 3 }) },
   ),
+  disposition: rarely<string | null>(null, ...dispositions),
 })
 
 const changing = ['open', 'rename', 'unlink', 'mkdir', 'rmdir', 'ftruncate', 'fchmod'] as const
@@ -139,6 +186,18 @@ const callSpec: fc.Arbitrary<CallSpec> = fc.record({
   ),
 })
 
+/** A hub answers with lists, so it has no faults of bodies that are taken for files. */
+const hub: fc.Arbitrary<HubSpec> = fc.record({
+  faults: fc.array(
+    fc.record({
+      request: fc.integer({ min: 1, max: 4 }),
+      fault: fault.filter(({ kind }) => kind !== 'words' && kind !== 'encoded'),
+    }),
+    { maxLength: 3 },
+  ),
+  tokenMs: fc.constantFrom(null, 2_000, 60_000),
+})
+
 const anyWorld: fc.Arbitrary<WorldSpec> = fc.record({
   seed: fc.nat(2 ** 31 - 1),
   disk: fc.constantFrom('ordered' as const, 'posix' as const),
@@ -163,6 +222,7 @@ const anyWorld: fc.Arbitrary<WorldSpec> = fc.record({
   minSegmentBytes: fc.constantFrom(16_384, 65_536, 1_048_576),
   bodyReader: fc.constantFrom('fast' as const, 'standard' as const),
   isGroup: mostly(false, true),
+  hub: fc.oneof(fc.constant(null), hub),
   files: fc.oneof(
     { weight: 4, arbitrary: fc.tuple(file) },
     { weight: 1, arbitrary: fc.array(file, { minLength: 2, maxLength: 3 }) },
@@ -186,5 +246,19 @@ const anyWorld: fc.Arbitrary<WorldSpec> = fc.record({
 /** Whole worlds. A group has several files. */
 export const worlds = anyWorld.map((world) => ({
   ...world,
-  isGroup: world.isGroup && world.files.length > 1,
+  ...partsOf(world),
 }))
+
+/** A group has several files, which its source names; only one file at a time can be told by what its server calls it. */
+function partsOf({ isGroup, files, hub: asked, rivalAtMs }: WorldSpec): Partial<WorldSpec> {
+  const isReally = isGroup && files.length > 1
+  const mayBeNamed = files.length === 1 && rivalAtMs === null
+  return {
+    isGroup: isReally,
+    hub: isReally ? (asked ?? null) : null,
+    files: files.map((one) => {
+      const isNamed = mayBeNamed && (one.disposition ?? null) !== null
+      return isNamed ? { ...one, existing: false } : { ...one, disposition: null }
+    }),
+  }
+}

@@ -35,9 +35,10 @@ export interface SimFile {
   readonly index: number
   readonly spec: FileSpec
   readonly name: string
-  readonly target: string
+  /** What the server tells decides it, where the caller does not; it is known when the file has got its name. */
+  target: string
   /** The path that users open; the same, except in a cache. */
-  readonly shown: string
+  shown: string
   readonly url: string
   readonly urls: readonly string[]
   readonly versions: Version[]
@@ -83,9 +84,15 @@ export function prepareFile(world: World, spec: FileSpec, index: number): SimFil
           return world.isCalm
         },
         serveAlien: (content) => aliens.push(content),
+        admits: (request) =>
+          world.hub === null || mirror > 0 || request.host !== host || world.hub.admits(request),
+        violate: (sentence) => {
+          world.violate(sentence)
+        },
       },
       random: world.random.fork(),
       redirectTo: other,
+      disposition: spec.disposition ?? null,
     })
     world.network.listen(host, made)
     world.network.listen(other, {
@@ -98,7 +105,8 @@ export function prepareFile(world: World, spec: FileSpec, index: number): SimFil
     })
     return made
   })
-  const urls = hosts.map((host) => `http://${host}/${name}`)
+  const isTold = (spec.disposition ?? null) !== null
+  const urls = hosts.map((host) => `http://${host}/${isTold ? '' : name}`)
   if (old !== null) putOld(world.disk, target, old)
   if (adopts)
     putOld(world.disk, path.join(hub, repository, 'blobs', digest ?? ''), contentOfLast(spec, versions))
@@ -148,6 +156,23 @@ export function optionsOf(world: World, file: SimFile): DownloadOptions {
     ...(spec.toldSize === 'unknown' ? {} : { size: toldSizeOf(spec) }),
     ...remote,
   }
+}
+
+/** Names that programs look for where they are started, or that a listing hides. */
+const harmful =
+  /^\.|^(?:package\.json|makefile|dockerfile|sitecustomize\.py)$|[\p{Cc}\p{Bidi_C}/\\:*?"<>|]|[. ]$|\.part$|^con$/iu
+
+/** A file whose name a server has told has got it: the name must lead nowhere else, and mean nothing to anybody. */
+export function takeTold(world: World, file: SimFile, to: string): void {
+  // Records, and what a part has beside it.
+  if (to.startsWith(path.join(directory, '.model-downloader/')) || /\.part(?:\.\w+)?$/.test(to)) return
+  world.note(`named ${to}`)
+  const name = path.basename(to)
+  if (path.dirname(to) !== directory) world.violate(`a server has put its file into ${path.dirname(to)}`)
+  if (harmful.test(name) || Buffer.byteLength(name) > 255)
+    world.violate(`a server has called its file ${JSON.stringify(name)}`)
+  file.target = to
+  file.shown = to
 }
 
 /** Checks what a final name has: nothing, the old file, or one whole version. */

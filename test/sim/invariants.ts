@@ -65,8 +65,11 @@ const theBudgetHolds: Invariant = (world) => {
   const { budget = null, files, rivalAtMs, adopts = false, inCache = false } = world.spec
   const servers = files.flatMap((file) => file.servers)
   const isKnown = servers.every(
-    ({ length, changesAt, faults }) =>
-      length === 'told' && changesAt === null && faults.every(({ fault }) => fault.kind !== 'encoded'),
+    ({ length, changesAt, faults, coding = 'none' }) =>
+      length === 'told' &&
+      coding === 'none' &&
+      changesAt === null &&
+      faults.every(({ fault }) => fault.kind !== 'encoded'),
   )
   if (budget === null || adopts || inCache || rivalAtMs !== null || !isKnown) return
   if (files.some(({ existing }) => existing)) return

@@ -91,4 +91,34 @@ export const mutants: Readonly<Record<string, Mutation>> = {
     find: '      this.#error = asDownloadError(error)\n      throw error',
     replace: '      return true',
   },
+  'a cookie goes to every host of its chain': {
+    file: 'net/cookies.ts',
+    find: 'if (hostname !== domain && (hostOnly || !hostname.endsWith(`.${domain}`))) return false',
+    replace: '',
+  },
+  'no attempt waits longer for a head than the first': {
+    file: 'engine/fetch/connection-pool.ts',
+    find: 'growingTimeout(this.#context.tuning.headersTimeoutMs, mirror.silences)',
+    replace: 'this.#context.tuning.headersTimeoutMs',
+  },
+  'a body is taken as it comes, whatever coding it has': {
+    file: 'engine/fetch/forced-coding.ts',
+    find: 'connection.decode(codings)',
+    replace: '',
+  },
+  'no fresh token is asked for': {
+    file: 'job/ref.ts',
+    find: 'if (this.#clock.now() - this.#unchangedAt < unchangedMs) return file',
+    replace: "if (this.latest(file) === file || file.filename !== '') return file",
+  },
+  'a server may choose the name of a hidden file': {
+    file: 'disk/names.ts',
+    find: 'if (cleaned !== null) requireNoConfig(cleaned)',
+    replace: '',
+  },
+  'a journal that cannot be closed leaves its part open': {
+    file: 'engine/part/part-file.ts',
+    find: 'await this.#journals.close().finally(() => io.close(this.fd))',
+    replace: 'await this.#journals.close()\n    await io.close(this.fd)',
+  },
 }

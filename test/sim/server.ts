@@ -1,7 +1,9 @@
 /** A simulated HTTP/1.1 server of one address of one file, as its grammar has it. */
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import type { Random } from './random.js'
 import type { SimRequest, SimServer, Step } from './network.js'
-import type { RequestFault, ServerSpec } from './spec.js'
+import { faultySteps, head, send, statusSteps } from './steps.js'
+import { isReal, type RequestFault, type ServerSpec } from './spec.js'
 
 /** A version of a file that has been served. */
 export interface Version {
@@ -24,6 +26,10 @@ export interface ServerHost {
   readonly isCalm: boolean
   /** A body without a range was sent that is not the file: with nothing known of the file, it is taken for it. */
   serveAlien(content: Buffer): void
+  /** Whether a request may have the file, which takes a token where a hub gives them. */
+  admits(request: SimRequest): boolean
+  /** Says which promise was broken. */
+  violate(sentence: string): void
 }
 
 const lastModified = ['Wed, 01 Jan 2025 00:00:00 GMT', 'Thu, 02 Jan 2025 00:00:00 GMT']
@@ -35,6 +41,8 @@ export class FileServer implements SimServer {
   readonly #world: ServerHost
   readonly #random: Random
   readonly #redirectTo: string | null
+  readonly #disposition: string | null
+  readonly #encoded = new Map<number, Buffer>()
   #requests = 0
   #busy = 0
   /** Requests for the file itself. */
@@ -47,6 +55,7 @@ export class FileServer implements SimServer {
     world: ServerHost
     random: Random
     redirectTo: string | null
+    disposition: string | null
   }) {
     this.#host = init.host
     this.address = init.address
@@ -54,6 +63,7 @@ export class FileServer implements SimServer {
     this.#world = init.world
     this.#random = init.random
     this.#redirectTo = init.redirectTo
+    this.#disposition = init.disposition
   }
 
   /** Bytes of the file that were sent, or begun to be sent. */
@@ -72,28 +82,41 @@ export class FileServer implements SimServer {
     this.#requests++
     this.#busy++
     const { isCalm } = this.#world
+    this.#checkCookie(request)
+    if (!this.#world.admits(request)) return statusSteps(401, null)
     const redirect = isCalm ? null : this.#redirect(request)
     if (redirect !== null) return redirect
+    if (!isCalm && this.#demandsCookie && !request.headers.has('cookie')) return statusSteps(403, null)
     this.#served++
+    const { headMs = 0 } = this.#spec
+    return isCalm || headMs === 0
+      ? this.#answer(request)
+      : [{ kind: 'wait', ms: headMs }, ...this.#answer(request)]
+  }
+
+  get #demandsCookie(): boolean {
+    return this.#spec.cookie === true && this.#spec.redirect === 'relative'
+  }
+
+  /** A cookie is for the rest of the chain of redirects that has set it, and for the host that has. */
+  #checkCookie({ host, path, headers }: SimRequest): void {
+    const cookie = headers.get('cookie')
+    if (cookie === undefined) return
+    if (host !== this.#host) this.#world.violate(`a cookie of ${this.#host} was sent to ${host}`)
+    if (!path.startsWith('/moved') && this.#spec.redirect !== 'loop')
+      this.#world.violate(`a cookie outlives its chain of redirects: ${cookie}`)
+  }
+
+  #answer(request: SimRequest): readonly Step[] {
+    const { isCalm } = this.#world
     const fault = isCalm ? undefined : this.#faultOf(this.#requests)
     switch (fault?.kind) {
-      case 'status':
-        return this.#status(fault.status, fault.retryAfterSeconds)
       case 'words':
         return this.#words(request, fault.type)
-      case 'garbage':
-        return [send('HTTP/1.1 banana\r\n\r\n'), { kind: 'end', how: 'fin' }]
-      case 'trickle':
-        return this.#serve(request).flatMap((step) => trickled(step, fault.bytesPerSecond))
       case 'encoded':
         return this.#serve(request, { 'content-encoding': fault.as })
-      case 'hang-up':
-        return [
-          ...this.#serve(request).filter(({ kind }) => kind !== 'done'),
-          { kind: 'end', how: fault.how },
-        ]
       default:
-        return this.#cut(this.#serve(request), fault?.kind === 'cut' ? fault : null)
+        return faultySteps(this.#serve(request), fault)
     }
   }
 
@@ -109,13 +132,8 @@ export class FileServer implements SimServer {
             : `http://${this.#redirectTo ?? ''}/moved${request.path}`
     if (location === null) return null
     const status = [301, 302, 303, 307, 308][this.#random.below(5)] ?? 302
-    return [send(head(status, { location, 'content-length': '0' })), { kind: 'done' }]
-  }
-
-  #status(status: number, retryAfterSeconds: number | null): Step[] {
-    const headers: Record<string, string> = { 'content-length': '4' }
-    if (retryAfterSeconds !== null) headers['retry-after'] = String(retryAfterSeconds)
-    return [send(head(status, headers)), send('oops'), { kind: 'done' }]
+    const cookie = this.#spec.cookie === true ? { 'set-cookie': 'gate=passed; Path=/' } : {}
+    return [send(head(status, { location, ...cookie, 'content-length': '0' })), { kind: 'done' }]
   }
 
   #words(request: SimRequest, type: string): Step[] {
@@ -137,14 +155,18 @@ export class FileServer implements SimServer {
     const { content } = version
     const headers: Record<string, string> = {
       ...this.#validators(version),
+      ...(this.#disposition === null ? {} : { 'content-disposition': this.#disposition }),
       ...extra,
       'accept-ranges': 'bytes',
     }
+    const coding = isCalm ? 'none' : (this.#spec.coding ?? 'none')
+    if (coding !== 'none') headers['content-encoding'] = coding === 'wrong' ? 'gzip' : coding
+    if (isReal(coding)) return this.#body(200, headers, this.#encode(version, coding))
     const asked = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get('range') ?? '')
     const start = Number(asked?.[1] ?? 0)
-    if (ranges === 'refused-for-others' && this.#busy > 1) return this.#status(this.#spec.refusal, null)
-    if (ranges === 'refused' && asked !== null) return this.#status(refusalOfRanges(this.#spec.refusal), null)
-    if (ranges === 'bounded-only' && (asked?.[2] ?? '') === '') return this.#status(400, null)
+    if (ranges === 'refused-for-others' && this.#busy > 1) return statusSteps(this.#spec.refusal, null)
+    if (ranges === 'refused' && asked !== null) return statusSteps(refusalOfRanges(this.#spec.refusal), null)
+    if (ranges === 'bounded-only' && (asked?.[2] ?? '') === '') return statusSteps(400, null)
     const ifRange = request.headers.get('if-range')
     const isSame = ifRange === undefined || Object.values(headers).includes(ifRange)
     const isIgnored = ranges === 'ignored' || (ranges === 'ignored-at-resume' && start > 0)
@@ -168,6 +190,15 @@ export class FileServer implements SimServer {
     if (ranges === 'mislabelled') headers['content-range'] = `bytes ${start + 1}-${end}/${content.length + 1}`
     else if (ranges !== 'unlabelled') headers['content-range'] = label
     return this.#body(206, headers, bytes)
+  }
+
+  #encode({ number, content }: Version, coding: string): Buffer {
+    const known = this.#encoded.get(number)
+    if (known !== undefined) return known
+    const encode = coding === 'br' ? brotliCompressSync : coding === 'gzip' ? gzipSync : deflateSync
+    const encoded = encode(content)
+    this.#encoded.set(number, encoded)
+    return encoded
   }
 
   #validators({ number }: Version): Record<string, string> {
@@ -219,24 +250,6 @@ export class FileServer implements SimServer {
     ]
   }
 
-  /** Ends a response early. */
-  #cut(steps: Step[], fault: (RequestFault & { kind: 'cut' }) | null): Step[] {
-    if (fault === null) return steps
-    const total = steps.reduce((sum, step) => sum + (step.kind === 'send' ? step.bytes.length : 0), 0)
-    let left = Math.floor((total * fault.percent) / 100)
-    const kept: Step[] = []
-    for (const step of steps) {
-      if (step.kind !== 'send') continue
-      kept.push({ kind: 'send', bytes: step.bytes.subarray(0, left) })
-      left -= Math.min(left, step.bytes.length)
-      if (left === 0) break
-    }
-    return [
-      ...kept.filter((step) => step.kind === 'send' && step.bytes.length > 0),
-      { kind: 'end', how: fault.how },
-    ]
-  }
-
   released(): void {
     this.#busy--
   }
@@ -248,28 +261,3 @@ function refusalOfRanges(status: number): number {
 }
 
 const calm = { length: 'told', keepAlive: true } as const
-
-/** So many seconds of a slow body are more than any client waits for. */
-const maxTrickleSteps = 60
-
-function trickled(step: Step, bytesPerSecond: number): Step[] {
-  if (step.kind !== 'send' || step.bytes.length < 200) return [step]
-  const steps: Step[] = []
-  for (let at = 0; at < step.bytes.length; at += bytesPerSecond) {
-    if (steps.length > 2 * maxTrickleSteps) return [...steps, { kind: 'end', how: 'silence' }]
-    steps.push(
-      { kind: 'send', bytes: step.bytes.subarray(at, at + bytesPerSecond) },
-      { kind: 'wait', ms: 1_000 },
-    )
-  }
-  return steps
-}
-
-function send(text: string): Step {
-  return { kind: 'send', bytes: Buffer.from(text, 'latin1') }
-}
-
-function head(status: number, headers: Record<string, string>): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${status} Simulated\r\n${lines.join('')}\r\n`
-}

@@ -60,6 +60,24 @@ export interface ServerSpec {
   readonly faults: readonly { readonly request: number; readonly fault: RequestFault }[]
   /** From this request on there is another version of the file; null for never. */
   readonly changesAt: number | null
+  /**
+   * What Content-Encoding says of every response. A real coding is that of the whole file, whatever range was asked for; `wrong`
+   * says gzip of bytes that are the file as it is; the others are words without a meaning. Default: none.
+   */
+  readonly coding?:
+    'none' | 'gzip' | 'br' | 'deflate' | 'wrong' | 'aws-chunked' | 'utf-8' | 'identity, identity'
+  /** How long the head of each response to a request for the file takes. Default 0. */
+  readonly headMs?: number
+  /** Redirects set a cookie, and one to the same host leads nowhere without it. Default false. */
+  readonly cookie?: boolean
+}
+
+/** The hub that a group's source asks: for the list of files, and for a token without which no file is served. */
+export interface HubSpec {
+  /** By the number of the request, from 1. */
+  readonly faults: readonly { readonly request: number; readonly fault: RequestFault }[]
+  /** How long a token is good; null for as long as anybody wants. */
+  readonly tokenMs: number | null
 }
 
 /** A file that a world's callers want. */
@@ -74,6 +92,8 @@ export interface FileSpec {
   readonly remote: boolean
   readonly spread: boolean
   readonly servers: readonly ServerSpec[]
+  /** The URL has no name, and the servers send this Content-Disposition. Default: the URL has the name. */
+  readonly disposition?: string | null
 }
 
 /** Something that a caller does. */
@@ -111,6 +131,8 @@ export interface WorldSpec {
   readonly adopts?: boolean
   /** The group is stored as in the cache of the Hugging Face libraries. Default false. */
   readonly inCache?: boolean
+  /** Where the group's source gets its list from. Default: it knows it. */
+  readonly hub?: HubSpec | null
   readonly files: readonly FileSpec[]
   readonly calls: readonly CallSpec[]
 }
@@ -122,10 +144,20 @@ function passes(fault: RequestFault): boolean {
   return fault.kind !== 'status' || (transient.has(fault.status) && (fault.retryAfterSeconds ?? 0) < 60)
 }
 
+/** Whether a word names a coding that the whole file has. */
+export function isReal(coding: ServerSpec['coding']): boolean {
+  return coding === 'gzip' || coding === 'br' || coding === 'deflate'
+}
+
 /** Few enough faults for any retry budget, and no trait that makes the file unobtainable or ambiguous. */
 function isFairServer(world: WorldSpec, server: ServerSpec): boolean {
-  const { redirect, faults, changesAt, length } = server
+  const { redirect, faults, changesAt, length, coding = 'none', headMs = 0 } = server
   return (
+    coding !== 'wrong' &&
+    // Each attempt waits longer, so that there is none left for anything else.
+    (headMs < 10_000 || faults.length === 0) &&
+    // What is decoded can't be resumed, and what is cut is no whole stream.
+    (!isReal(coding) || (faults.length === 0 && length !== 'until-close')) &&
     (redirect === 'none' || redirect === 'relative' || redirect === 'other-host') &&
     faults.length <= 3 &&
     faults.every(({ fault }) => passes(fault)) &&
@@ -148,11 +180,22 @@ function isKnownBeforeWords(world: WorldSpec, { redirect, faults, length, ranges
   )
 }
 
+/** Few enough faults for the requests of a source, which are repeated less often. */
+function isFairHub(hub: HubSpec | null): boolean {
+  return hub === null || (hub.faults.length <= 2 && hub.faults.every(({ fault }) => passes(fault)))
+}
+
+/** Whether a server's name for a file is one that only a caller may choose: hidden, read by programs, or elsewhere. */
+export function isRefusedName(disposition: string | null = null): boolean {
+  return disposition !== null && /\.\.|"\.|package\.json|Makefile/.test(disposition)
+}
+
 /** Whether a file must be completed in the end, whatever happens on the way. */
 export function isFair(world: WorldSpec, index: number): boolean {
   const file = world.files[index]
   return (
     file?.digest !== 'wrong' &&
+    !isRefusedName(file?.disposition) &&
     file?.toldSize !== 'wrong' &&
     file?.servers.length === 1 &&
     file.servers.every((server) => isFairServer(world, server)) &&
@@ -161,6 +204,7 @@ export function isFair(world: WorldSpec, index: number): boolean {
     world.rivalAtMs === null &&
     world.freeBytes === null &&
     (world.budget ?? null) === null &&
+    isFairHub(world.hub ?? null) &&
     (world.outage === null || world.outage.forMs < 20_000) &&
     !world.calls.some(
       (call) => (world.isGroup || call.file === index) && call.what !== 'restart' && call.what !== 'limit',
@@ -175,8 +219,13 @@ export function isFlawless(world: WorldSpec, index: number): boolean {
     world.outage === null &&
     world.calls.length === 0 &&
     world.files[index]?.servers.every(
-      ({ faults, ranges, validator, length }) =>
-        faults.length === 0 && ranges === 'served' && validator === 'strong' && length === 'told',
+      ({ faults, ranges, validator, length, coding = 'none', headMs = 0 }) =>
+        faults.length === 0 &&
+        ranges === 'served' &&
+        validator === 'strong' &&
+        length === 'told' &&
+        coding === 'none' &&
+        headMs === 0,
     ) === true
   )
 }

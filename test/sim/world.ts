@@ -14,14 +14,16 @@ import {
   groupRef,
   optionsOf,
   prepareFile,
+  takeTold,
   type SimFile,
   toldSizeOf,
 } from './files.js'
+import { HubServer, hubHost, listUrl } from './hub.js'
 import { Network } from './network.js'
 import { Observer } from './observer.js'
 import { type CompiledPackage, SimProcess } from './process.js'
 import { Random } from './random.js'
-import { isFlawless, type WorldSpec } from './spec.js'
+import { isFlawless, isRefusedName, type WorldSpec } from './spec.js'
 
 /** Longest virtual time for what a world's callers start, and for the calm after it. */
 const storyMs = 6 * 3_600_000
@@ -37,6 +39,8 @@ export class World implements AsyncDisposable {
   readonly disk: Disk
   readonly network: Network
   readonly files: SimFile[]
+  /** Where a group's source gets its list and tokens from; null if it knows everything. */
+  readonly hub: HubServer | null
   readonly timeline: string[] = []
   readonly observer = new Observer(this)
   /** Sentences that say which promise was broken. */
@@ -69,6 +73,7 @@ export class World implements AsyncDisposable {
     this.network = new Network(this.clock, this.random.fork(), (line, detail) => {
       this.note(detail === undefined ? line : `${line} ${detail}`)
     })
+    this.hub = this.#makeHub()
     this.files = spec.files.map((file, index) => prepareFile(this, file, index))
     if (spec.rivalAtMs !== null) this.clock.schedule(spec.rivalAtMs, () => void this.#startRival())
     this.disk.free = spec.freeBytes ?? Infinity
@@ -155,18 +160,34 @@ export class World implements AsyncDisposable {
       name: 'sim',
       match: (ref) => ref === groupRef,
       layouts: ['hf-cache'],
-      resolve: async () => ({
+      resolve: async (_ref, { fetchJson }) => ({
         name: 'group',
-        files: this.files.map((file) => ({
+        files: (await this.#listed(fetchJson)).map(({ file, headers }) => ({
           filename: file.name,
           urls: file.urls,
-          headers: {},
+          headers,
           ...(this.spec.inCache === true ? cacheIdentity : {}),
           ...(file.digest === null ? {} : { sha256: file.digest }),
           ...(file.spec.toldSize === 'unknown' ? {} : { size: toldSizeOf(file.spec) }),
         })),
       }),
     }
+  }
+
+  /** The files, with the headers that the hub wants to see. */
+  async #listed(fetchJson: (url: string) => Promise<{ json: unknown }>) {
+    if (this.hub === null) return this.files.map((file) => ({ file, headers: {} }))
+    const { token } = (await fetchJson(listUrl)).json as { token: string }
+    return this.files.map((file) => ({ file, headers: { authorization: `Bearer ${token}` } }))
+  }
+
+  #makeHub(): HubServer | null {
+    const { clock, spec } = this
+    const { hub = null } = spec
+    if (hub === null) return null
+    const server = new HubServer(hub, { isCalm: () => this.isCalm, now: () => clock.now })
+    this.network.listen(hubHost, server)
+    return server
   }
 
   /** The files that are asked for one by one: of a group, the first one stands for all. */
@@ -423,7 +444,10 @@ export class World implements AsyncDisposable {
       }
     } catch (error) {
       const { code } = this.observer.thrown('finished', error) ?? {}
-      if (!fails) this.violate(`in the calm file ${file.index} fails: ${code} ${(error as Error).message}`)
+      const isRefused =
+        code === 'UNSAFE_FILENAME' && files.some(({ spec }) => isRefusedName(spec.disposition))
+      if (!fails && !isRefused)
+        this.violate(`in the calm file ${file.index} fails: ${code} ${(error as Error).message}`)
     }
   }
 
@@ -454,6 +478,8 @@ export class World implements AsyncDisposable {
 
   /** A file has got a name. */
   renamed(to: string): void {
+    const [only] = this.files
+    if (only !== undefined && (only.spec.disposition ?? null) !== null) takeTold(this, only, to)
     const file = this.files.find(({ target }) => target === to)
     if (file !== undefined) checkTarget(this, file, 'at its rename', false)
   }
