@@ -47,7 +47,7 @@ export interface ListQuery {
   state?: WireDownload['state'] | undefined
   /** Only downloads of this mode. */
   mode?: string | undefined
-  /** Maximum number of downloads in one response, 1 to 10,000. Default: all. */
+  /** Maximum number of downloads in one response, 1 to 10,000. Default: all, in as many responses as that takes. */
   limit?: number | undefined
   /** `next_cursor` of the previous page. */
   cursor?: string | undefined
@@ -138,7 +138,10 @@ export interface Client {
    * @throws DownloadError `UNKNOWN_DOWNLOAD`.
    */
   logOf(url: string, options?: CallOptions): Promise<readonly DownloadLog[]>
-  /** Lists all downloads, or one page of them when the query has a `limit` (1 to 10,000). */
+  /**
+   * Lists all downloads from the `cursor` on, fetched page by page if there are many, or one page of them when the query
+   * has a `limit` (1 to 10,000).
+   */
   list(query?: ListQuery, options?: CallOptions): Promise<DownloadList>
   /** Iterates over all downloads page by page, with `limit` downloads per page (1 to 10,000; default 1,000). */
   pages(query?: ListQuery, options?: CallOptions): AsyncGenerator<DownloadList, void, void>
@@ -315,8 +318,16 @@ export function createClient(options: ClientOptions): Client {
     const path = `${downloads}/status${query({ url })}`
     return (await http.json<DownloadStatus>(path, { signal })).download
   }
-  const list = (wanted: ListQuery = {}, { signal }: CallOptions = {}) =>
+  const onePage = (wanted: ListQuery, { signal }: CallOptions = {}) =>
     http.json<DownloadList>(`${downloads}/status${query(wanted)}`, { signal })
+  const list = async (wanted: ListQuery = {}, options?: CallOptions): Promise<DownloadList> => {
+    const { limit } = wanted
+    const first = await onePage(wanted, options)
+    if (limit !== undefined || (first.next_cursor ?? null) === null) return first
+    const all = { ...first.downloads }
+    for await (const page of morePages(first, wanted, options)) Object.assign(all, page.downloads)
+    return { success: true, downloads: all }
+  }
   const preloadStatus = ({ signal }: CallOptions = {}) =>
     http.json<PreloadStatus>(`${preloads}/status`, { signal })
 
@@ -324,16 +335,27 @@ export function createClient(options: ClientOptions): Client {
     { limit = 1_000, ...wanted }: ListQuery = {},
     options?: CallOptions,
   ): AsyncGenerator<DownloadList, void, void> {
-    let cursor = wanted.cursor
-    for (;;) {
-      const page = await list({ ...wanted, limit, cursor }, options)
-      yield page
-      const next = page.next_cursor ?? undefined
-      if (next === undefined) return
+    const first = await onePage({ ...wanted, limit }, options)
+    yield first
+    yield* morePages(first, { ...wanted, limit }, options)
+  }
+
+  /** The pages after one of them. */
+  async function* morePages(
+    { next_cursor: second }: DownloadList,
+    wanted: ListQuery,
+    options?: CallOptions,
+  ): AsyncGenerator<DownloadList, void, void> {
+    let before = wanted.cursor
+    let cursor = second ?? undefined
+    while (cursor !== undefined) {
       // A server that doesn't know cursors would otherwise be requested endlessly.
-      if (next === cursor)
+      if (cursor === before)
         throw new DownloadError('PROTOCOL_ERROR', 'The server returned the same page twice.')
-      cursor = next
+      const page = await onePage({ ...wanted, cursor }, options)
+      yield page
+      before = cursor
+      cursor = page.next_cursor ?? undefined
     }
   }
 

@@ -109,8 +109,8 @@ export interface SseEvent {
 }
 
 /**
- * The most characters that one event may have, in lines that are complete or not. A server sends at most the states of a
- * few thousand downloads in one event.
+ * The most characters that one event may have, in lines that are complete or not. A server sends the states of at most
+ * 1,000 downloads in one event, and of fewer if their addresses are long.
  */
 const maxEventLength = 16 * 1024 * 1024
 

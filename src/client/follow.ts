@@ -260,18 +260,34 @@ export function allDownloads(
   onLog: FollowOptions['onLog'],
 ): Subject<DownloadsChange> {
   let polled: Record<string, WireDownload> | null = null
+  /** The pages of a snapshot that is not complete yet. */
+  let pages: Map<string, WireDownload> | null = null
+  const addPage = (all: Map<string, WireDownload>, data: object): DownloadsChange[] => {
+    const { downloads, next_cursor: next = null } = known<WireSnapshot>(data, 'downloads')
+    for (const [url, download] of Object.entries(downloads)) {
+      // An event may have told of it before its page came, but here is its place.
+      all.delete(url)
+      all.set(url, download)
+    }
+    pages = next === null ? null : all
+    return next === null ? [{ type: 'snapshot', downloads: Object.fromEntries(all) }] : []
+  }
   return {
     events,
     read(name, data) {
-      if (name === 'snapshot') {
-        return [{ type: 'snapshot', downloads: known<WireSnapshot>(data, 'downloads').downloads }]
-      }
+      if (name === 'snapshot') return addPage(new Map(), data)
+      // Without the pages before it, as in the middle of a stream, a page says too little.
+      if (name === 'snapshot_page') return pages === null ? [] : addPage(pages, data)
       if (name === 'log') onLog?.(known<WireLog>(data, 'message'))
       if (name !== 'removed' && !isAboutOne(name)) return []
       const download = known<WireDownload>(data, 'url')
-      return [{ type: name === 'removed' ? 'removed' : 'changed', download }]
+      if (pages === null) return [{ type: name === 'removed' ? 'removed' : 'changed', download }]
+      if (name === 'removed') pages.delete(download.url)
+      else pages.set(download.url, download)
+      return []
     },
     async poll(signal) {
+      pages = null
       const downloads: Record<string, WireDownload> = {}
       for await (const page of ask(signal)) Object.assign(downloads, page.downloads)
       const before = polled

@@ -7,8 +7,9 @@ import { type DownloadState, isSettled } from '../download/states.js'
 import { publicMessage, toFullWire, toWire, toWireMap } from '../download/wire.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { redactUrls } from '../util/redact.js'
+import { pageOf } from './downloads/paging.js'
 import type { DownloadSseEvents, WireLog } from './schemas.js'
-import type { SseMessage, SseSource } from './sse.js'
+import type { SnapshotPart, SseMessage, SseSource } from './sse.js'
 
 /** Source of the events of `GET /api/models/download/events` in one language; the topic is the URL. */
 export function downloadEvents(manager: DownloadManager, voice: Voice): SseSource {
@@ -23,12 +24,36 @@ export function downloadEvents(manager: DownloadManager, voice: Voice): SseSourc
         for (const name of names) manager.off(name, listeners[name])
       }
     },
-    snapshot: (url) => {
-      if (url === null) return { event: 'snapshot', data: { downloads: toWireMap(manager.list(), voice) } }
+    snapshot: (url, cursor) => {
+      if (url === null) return snapshotOf(manager.list(), cursor, voice)
       const download = manager.get(url)
       return download === undefined ? null : { event: 'snapshot', data: toFullWire(download, voice) }
     },
   }
+}
+
+/** The most characters that the URLs of one page may have together; each is there twice. */
+const maxUrlLength = 2 * 1024 * 1024
+
+/** The snapshot of all downloads, or a page of it. */
+function snapshotOf(all: readonly Download[], cursor: string | null, voice: Voice): SnapshotPart {
+  const page = pageOf(all, { cursor: cursor ?? undefined }, ({ record }) => record, fitting)
+  const { items, next } = page
+  const downloads = toWireMap(items, voice)
+  const isPaged = cursor !== null || next !== null
+  return {
+    event: cursor === null ? 'snapshot' : 'snapshot_page',
+    data: isPaged ? { downloads, next_cursor: next } : { downloads },
+    next,
+    topics: cursor === null ? [] : items.map(({ url }) => url),
+  }
+}
+
+/** How many of the downloads fit into one event; addresses that are signed may be very long. */
+function fitting(downloads: readonly Download[]): number {
+  let length = 0
+  const over = downloads.findIndex(({ url }) => (length += url.length) > maxUrlLength)
+  return over === -1 ? downloads.length : Math.max(1, over)
 }
 
 type Publish = (message: SseMessage) => void

@@ -5,9 +5,9 @@ import type { Download } from '../download/download.js'
 import { sentenceError } from '../download/error-text.js'
 import type { DownloadOptions } from '../download/options.js'
 import { isSettled } from '../download/states.js'
-import { invalidOption } from '../errors.js'
 import { internals } from '../manager/internals.js'
 import type { DownloadManager } from '../manager/manager.js'
+import { pageOf } from './downloads/paging.js'
 import { type Route, route, type Services } from './route.js'
 import {
   type ControlResult,
@@ -158,13 +158,14 @@ export const downloadRoutes: readonly Route[] = [
     method: 'GET',
     path: '/api/models/download/status',
     action: 'downloads:read',
-    summary: 'Status of one download by its URL, or of all downloads.',
+    summary:
+      'Status of one download by its URL, or of all downloads, page by page if there are more than 1,000.',
     query: statusQuery,
     answer: 'DownloadStatusOrList',
     errors: [400, 404],
     handle: async ({ services, query, voice }): Promise<DownloadStatus | DownloadList> => {
       const { manager, downloadLogs } = services
-      const { url, state, mode, limit } = query
+      const { url, state, mode, limit, cursor } = query
       if (url !== undefined) {
         const download = await known(manager, url)
         const place = query.with_path === true ? { path: pathIn(manager, download) } : {}
@@ -175,9 +176,11 @@ export const downloadRoutes: readonly Route[] = [
       const matching = manager
         .list()
         .filter((each) => (state ?? each.state) === each.state && (mode ?? each.mode) === each.mode)
-      const { items, next } = pageOf(matching, query, ({ record }) => record.sequence)
+      const { items, next } = pageOf(matching, query, ({ record }) => record)
       const downloads = toWireMap(items, voice)
-      return { success: true, downloads, ...(limit === undefined ? {} : { next_cursor: next }) }
+      // A list that needs no pages looks as it did before there were any.
+      const isPaged = limit !== undefined || cursor !== undefined || next !== null
+      return { success: true, downloads, ...(isPaged ? { next_cursor: next } : {}) }
     },
   }),
   control('pause', 'Stop a download and keep its data.'),
@@ -211,59 +214,3 @@ export const downloadRoutes: readonly Route[] = [
     }),
   }),
 ]
-
-// ---- Pagination of a list that changes while it is read. Pure.
-
-/**
- * Encodes the cursor of a page: the sequence number of its last entry, which never changes. So no page
- * repeats or skips an entry that exists all the time, even if others are added or removed.
- */
-export function encodeCursor(sequence: number): string {
-  return `s${sequence.toString(36)}`
-}
-
-/**
- * Decodes the sequence number of a cursor.
- *
- * @throws DownloadError `INVALID_OPTIONS` for anything that {@link encodeCursor} did not create.
- */
-export function decodeCursor(cursor: string): number {
-  const sequence = /^s[0-9a-z]{1,11}$/.test(cursor) ? parseInt(cursor.slice(1), 36) : NaN
-  if (!Number.isSafeInteger(sequence) || encodeCursor(sequence) !== cursor) {
-    throw invalidOption('cursor', 'was not issued by this server', 'The query')
-  }
-  return sequence
-}
-
-/** Which part of a list is requested. */
-export interface PageRequest {
-  limit?: number | undefined
-  cursor?: string | undefined
-}
-
-/** One page of a list. */
-export interface Page<T> {
-  items: T[]
-  /** Cursor of the next page; null when this is the last one. */
-  next: string | null
-}
-
-/**
- * Returns one page.
- *
- * @param items - in order of arrival.
- * @param sequenceOf - returns the sequence number of an item.
- * @throws DownloadError `INVALID_OPTIONS` for an invalid cursor.
- */
-export function pageOf<T>(
-  items: readonly T[],
-  { limit, cursor }: PageRequest,
-  sequenceOf: (item: T) => number,
-): Page<T> {
-  const after = cursor === undefined ? -1 : decodeCursor(cursor)
-  const rest = items.filter((item) => sequenceOf(item) > after)
-  if (limit === undefined || rest.length <= limit) return { items: rest, next: null }
-  const page = rest.slice(0, limit)
-  const last = page.at(-1)
-  return { items: page, next: last === undefined ? null : encodeCursor(sequenceOf(last)) }
-}

@@ -8,7 +8,7 @@ const commonErrors = [401, 403, 500, 503]
 
 const eventStreams: Readonly<Record<string, string>> = {
   '/api/models/download/events':
-    'Data of `snapshot`: Snapshot, or Download when `url` is given; of `progress`, `state` and `removed`: Download; of `log`: Log. ' +
+    'Data of `snapshot`: Snapshot, or Download when `url` is given; of `snapshot_page`: Snapshot; of `progress`, `state` and `removed`: Download; of `log`: Log. ' +
     '`Last-Event-ID` resumes.',
   '/api/v1/models/preload/events':
     'Data of `status`: PreloadStatus; of `log`: PreloadLog. `Last-Event-ID` resumes.',

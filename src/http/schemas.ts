@@ -228,7 +228,9 @@ export const downloadList = z.object({
     .string()
     .nullable()
     .optional()
-    .describe('Only for requests with `limit`: the `cursor` of the next page; null on the last page.'),
+    .describe(
+      'Only for requests with `limit` or `cursor`, and when there are more downloads than in this response: the `cursor` of the next page; null on the last page.',
+    ),
 })
 
 /** See {@link downloadList}. */
@@ -242,7 +244,7 @@ export const statusQuery = z.object({
   url: url.optional().describe('Only this download; 404 if it is unknown.'),
   state: z.enum(downloadStates).optional().describe('Only downloads in this state.'),
   mode: z.string().optional().describe('Only downloads of this mode.'),
-  limit: pageSize.describe('Maximum number of downloads in the response.'),
+  limit: pageSize.describe('Maximum number of downloads in the response. Default 1,000.'),
   cursor: z.string().max(64).optional().describe('`next_cursor` of the previous page.'),
   with_path: flag
     .optional()
@@ -313,6 +315,11 @@ export const eventsQuery = z.object({
 /** Data of a `snapshot` event of all downloads. With `?url=`, the data is the download itself. */
 export const wireSnapshot = z.object({
   downloads: z.record(z.string(), wireDownload).describe('Keyed by URL.'),
+  next_cursor: z
+    .string()
+    .nullable()
+    .optional()
+    .describe('Only when there are more downloads: not null if a `snapshot_page` follows.'),
 })
 
 /** See {@link wireSnapshot}. */
@@ -320,8 +327,10 @@ export type WireSnapshot = z.infer<typeof wireSnapshot>
 
 /** Events of `GET /api/models/download/events`, by name, with their data. */
 export interface DownloadSseEvents {
-  /** First event: all downloads, or with `?url=` the one. */
+  /** First event: the first 1,000 downloads, or with `?url=` the one. */
   snapshot: WireSnapshot | WireDownload
+  /** More downloads of the snapshot, until its `next_cursor` is null; other events may come between the pages. */
+  snapshot_page: WireSnapshot
   /** Bytes arrived. Slow readers do not receive every one of these events. */
   progress: WireDownload
   /** The state of a download changed. */

@@ -5,6 +5,10 @@
  * All readers share one bounded backlog and differ only in their position. So a slow or stalled reader needs
  * no buffer of its own: it skips progress events that newer ones have replaced, and one that falls behind the
  * backlog gets a new snapshot. The same backlog serves `Last-Event-ID`.
+ *
+ * A long snapshot comes in pages, the next one when the reader has taken the last one, so that no stream holds more than
+ * one. Before each page a reader gets all events that there have been, so nothing that it is told is older than what it
+ * knows. Until the snapshot is complete nothing has an ID, as continuing from there would leave out the other pages.
  */
 import { randomBytes } from 'node:crypto'
 import { sentenceError } from '../download/error-text.js'
@@ -12,6 +16,7 @@ import { DownloadError } from '../errors.js'
 import { type Clock, systemClock, type Timer } from '../util/clock.js'
 import { runtime } from '../util/runtime.js'
 import { Backlog } from './backlog.js'
+import { SnapshotPages } from './downloads/snapshot-pages.js'
 
 /** An event to publish. */
 export interface SseMessage {
@@ -36,8 +41,21 @@ export interface SseSource {
   /**
    * The current state for readers of all topics (`topic` is null) or of one topic. Null when the topic no
    * longer exists, which ends the stream.
+   *
+   * @param cursor - `next` of the page before; null for the first page.
    */
-  snapshot(topic: string | null): { event: string; data: unknown } | null
+  snapshot(topic: string | null, cursor: string | null): SnapshotPart | null
+}
+
+/** A snapshot, or one page of it. */
+export interface SnapshotPart {
+  event: string
+  /** JSON value. */
+  data: unknown
+  /** Cursor of the next page; null (the default) when nothing follows. */
+  next?: string | null
+  /** The topics in it; messages about them change it. Needed of pages after the first one only. */
+  topics?: readonly string[]
 }
 
 /** Limits of an {@link SseChannel}. */
@@ -84,6 +102,8 @@ interface Reader {
   /** Number of the last message that was sent to it. */
   position: number
   needsSnapshot: boolean
+  /** Cursor of the page of the snapshot that comes next; null when the snapshot is complete. */
+  page: string | null
   controller: ReadableStreamDefaultController<Uint8Array>
   leave: () => void
 }
@@ -107,7 +127,9 @@ export class SseChannel {
   readonly #maxReaders: number
   readonly #maxReadersOfCaller: number
   /** The last snapshot of all topics, and the number of the last message before it. */
-  #shared: { position: number; bytes: Uint8Array } | null = null
+  #shared: { position: number; bytes: Uint8Array; next: string | null } | null = null
+  /** Further pages of it. */
+  readonly #pages = new SnapshotPages()
 
   constructor(
     source: SseSource,
@@ -173,6 +195,7 @@ export class SseChannel {
             caller,
             position: this.#backlog.last,
             needsSnapshot: true,
+            page: null,
             controller,
             leave: () => {
               signal.removeEventListener('abort', abort)
@@ -235,6 +258,7 @@ export class SseChannel {
 
   #publish({ event, data, topic, replaceable = false, detail }: SseMessage): void {
     const text = textOf(event, data)
+    this.#pages.changed(topic)
     this.#backlog.add({
       topic,
       replaces: replaceable ? `${event} ${topic}` : null,
@@ -247,7 +271,11 @@ export class SseChannel {
   }
 
   #encode(number: number, text: string): Uint8Array {
-    return encoder.encode(`id: ${this.#epoch}-${number}\n${text}`)
+    return encoder.encode(`${this.#idLine(number)}${text}`)
+  }
+
+  #idLine(number: number): string {
+    return `id: ${this.#epoch}-${number}\n`
   }
 
   /** Sends pending messages to a reader until its buffer is full. */
@@ -261,11 +289,14 @@ export class SseChannel {
       const next = this.#backlog.next(reader.position, reader.topic)
       if (next === null) {
         reader.position = this.#backlog.last
-        return
+        if (reader.page === null) return
+        this.#feedPage(reader, reader.page)
+        continue
       }
       reader.position = next.number
       const own = reader.topic === null ? undefined : next.encodeForTopic
-      controller.enqueue(own === undefined ? next.bytes : own(next.number))
+      const bytes = own === undefined ? next.bytes : own(next.number)
+      controller.enqueue(reader.page === null ? bytes : withoutId(bytes))
     }
   }
 
@@ -280,14 +311,35 @@ export class SseChannel {
     reader.needsSnapshot = false
     if (reader.topic === null && this.#feedShared(reader)) return
     reader.position = this.#backlog.last
-    const snapshot = this.#source.snapshot(reader.topic)
+    const snapshot = this.#source.snapshot(reader.topic, null)
     if (snapshot === null) {
       this.#end(reader)
       return
     }
-    const bytes = this.#encode(reader.position, textOf(snapshot.event, snapshot.data))
-    if (reader.topic === null) this.#shared = { position: reader.position, bytes }
+    const { event, data, next = null } = snapshot
+    // An empty ID makes a reader forget the one that it had.
+    const idLine = next === null ? this.#idLine(reader.position) : 'id:\n'
+    const bytes = encoder.encode(`${idLine}${textOf(event, data)}`)
+    reader.page = next
+    if (reader.topic === null) this.#shared = { position: reader.position, bytes, next }
     reader.controller.enqueue(bytes)
+  }
+
+  /** Sends the next page of the snapshot to a reader that knows everything up to now. */
+  #feedPage(reader: Reader, cursor: string): void {
+    let page = this.#pages.at(cursor)
+    if (page === null) {
+      const part = this.#source.snapshot(reader.topic, cursor)
+      if (part === null) {
+        this.#end(reader)
+        return
+      }
+      page = { bytes: encoder.encode(textOf(part.event, part.data)), next: part.next ?? null }
+      this.#pages.add(cursor, page, part.topics ?? [])
+    }
+    reader.page = page.next
+    if (page.next === null) reader.controller.enqueue(encoder.encode(this.#idLine(reader.position)))
+    reader.controller.enqueue(page.bytes)
   }
 
   /** Sends the last snapshot again if the messages after it are still there. */
@@ -296,6 +348,7 @@ export class SseChannel {
     if (shared === null || !this.#backlog.reaches(shared.position)) return false
     if (this.#backlog.last - shared.position > maxSnapshotAge) return false
     reader.position = shared.position
+    reader.page = shared.next
     reader.controller.enqueue(shared.bytes)
     return true
   }
@@ -321,9 +374,15 @@ export class SseChannel {
     this.#pings?.cancel()
     this.#pings = null
     this.#shared = null
+    this.#pages.clear()
     this.#backlog.clear()
     return true
   }
+}
+
+/** An encoded message without its first line. */
+function withoutId(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(bytes.indexOf(10) + 1)
 }
 
 function textOf(event: string, data: unknown): string {

@@ -11,7 +11,7 @@ import { DownloadError, isDownloadError } from '../errors.js'
 import { FileStore } from '../store/file.js'
 import { createMemoryStore } from '../store/memory.js'
 import { FolderShare } from '../store/folder-share.js'
-import { type DownloadStore, storeError } from '../store/store.js'
+import { byArrival, type DownloadStore, storeError } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
 import { type ModeFolder, restoreLost } from './lost-records.js'
 import type { SharedStore } from './cluster/coordinator.js'
@@ -187,14 +187,15 @@ export class Registry {
     return this.#byUrl.size
   }
 
-  /** Returns all downloads in order of arrival. */
+  /** Returns all downloads in order of arrival. The order of two of them never changes. */
   list(): Download[] {
     const all = [...this.#byUrl.values()]
     // They mostly are in this order, but those of a store that two processes share.
-    let last = -1
+    let last: DownloadRecord | null = null
     for (const { record } of all) {
-      if (record.sequence < last) return all.sort((a, b) => a.record.sequence - b.record.sequence)
-      last = record.sequence
+      if (last !== null && byArrival(last, record) > 0)
+        return all.sort((a, b) => byArrival(a.record, b.record))
+      last = record
     }
     return all
   }

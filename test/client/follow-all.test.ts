@@ -52,6 +52,27 @@ describe('followAll', () => {
     expect(server.to(paths.events)[0]?.query.has('url')).toBe(false)
   })
 
+  it('puts the pages of a snapshot together, with what changed between them', async () => {
+    const third = wire({ url: 'https://example.com/third.gguf' })
+    const { client } = await serve({
+      [paths.events]: stream([
+        event('snapshot', { downloads: { [modelUrl]: wire() }, next_cursor: 's0' }),
+        event('state', completed),
+        event('state', third),
+        event('snapshot_page', { downloads: { [other.url]: other }, next_cursor: 's1' }),
+        event('removed', other),
+        event('snapshot_page', { downloads: { [third.url]: third }, next_cursor: null }, '7'),
+        event('snapshot_page', { downloads: { [other.url]: other }, next_cursor: null }),
+        event('removed', third, '8'),
+      ]),
+    })
+    const got = await take(client.followAll(), 2)
+    expect(got).toEqual([
+      { type: 'snapshot', downloads: { [modelUrl]: completed, [third.url]: third } },
+      { type: 'removed', download: third },
+    ])
+  })
+
   it('polls where there is no stream, and tells what is other than before', async () => {
     const { client } = await serve({
       [paths.status]: inTurn(

@@ -133,7 +133,7 @@ describe('asks as the contract says', () => {
     const { server, client } = await serve({
       [paths.status]: (req, res, asked) => {
         const from = Number(asked.query.get('cursor') ?? 0)
-        const to = from + Number(asked.query.get('limit'))
+        const to = from + Number(asked.query.get('limit') ?? 1_000)
         const downloads = Object.fromEntries(urls.slice(from, to).map((url) => [url, wire({ url })]))
         success({ downloads, next_cursor: to < urls.length ? String(to) : null })(req, res, asked)
       },
@@ -149,6 +149,14 @@ describe('asks as the contract says', () => {
     // A caller that stops iterating sends no more requests.
     for await (const page of client.pages()) if (Object.keys(page.downloads).length > 0) break
     expect(server.asked).toHaveLength(13)
+    // All of them unless the caller wants a page.
+    const all = await client.list({ mode: 'llm' })
+    expect(Object.keys(all.downloads)).toEqual(urls)
+    expect(all.next_cursor).toBeUndefined()
+    expect(server.asked).toHaveLength(23)
+    expect(server.asked.at(-1)?.query.toString()).toBe('mode=llm&cursor=9000')
+    expect((await client.list({ limit: 5 })).next_cursor).toBe('5')
+    expect((await client.list({ cursor: '9998' })).next_cursor).toBeNull()
   })
 
   it('not for ever, when a page repeats', async () => {
@@ -158,6 +166,7 @@ describe('asks as the contract says', () => {
     }
     expect(await errorOf(all())).toMatchObject({ code: 'PROTOCOL_ERROR' })
     expect(server.asked).toHaveLength(2)
+    expect(await errorOf(client.list())).toMatchObject({ code: 'PROTOCOL_ERROR' })
   })
 })
 

@@ -1,15 +1,33 @@
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
-import { decodeCursor, encodeCursor, pageOf } from '../../src/http/download-routes.js'
+import {
+  type Cursor,
+  decodeCursor,
+  encodeCursor,
+  type ListPlace,
+  pageOf,
+} from '../../src/http/downloads/paging.js'
 import { startHttp } from './bench.js'
 
-const sequenceOf = (item: number) => item
+/** Of a number below 1,000: its last digit is the id of an entry among those with the same number. */
+const placeOf = (item: number): ListPlace => ({
+  sequence: Math.floor(item / 10),
+  id: String(item % 10)
+    .padStart(16, '0')
+    .padEnd(64, 'f'),
+})
 
 describe('cursors', () => {
   it('come back as what they were', () => {
+    const cursor = fc.record<Cursor>({
+      sequence: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
+      id: fc.option(fc.stringMatching(/^[0-9a-f]{16}$/)),
+    })
     fc.assert(
-      fc.property(fc.nat({ max: Number.MAX_SAFE_INTEGER }), (sequence) => {
-        expect(decodeCursor(encodeCursor(sequence))).toBe(sequence)
+      fc.property(cursor, (place) => {
+        const text = encodeCursor(place)
+        expect(decodeCursor(text)).toEqual(place)
+        expect(text.length).toBeLessThanOrEqual(64)
       }),
     )
   })
@@ -26,9 +44,24 @@ describe('cursors', () => {
           }
         },
       ),
-      { examples: [[''], ['s'], ['s00'], ['s-1'], ['szzzzzzzzzzz'], ['S1'], ['1'], ['s1.5'], ['s1 ']] },
+      {
+        examples: [
+          [''],
+          ['s'],
+          ['s1-'],
+          ['s1-0'],
+          [`s1-${'F'.repeat(16)}`],
+          ['s00'],
+          ['s-1'],
+          ['szzzzzzzzzzz'],
+          ['S1'],
+          ['1'],
+          ['s1.5'],
+          ['s1 '],
+        ],
+      },
     )
-    for (const wrong of ['', 's', 's00', 's-1', 'szzzzzzzzzzz', 'S1', '1']) {
+    for (const wrong of ['', 's', 's1-', 's1-0', 's00', 's-1', 'szzzzzzzzzzz', 'S1', '1']) {
       expect(() => decodeCursor(wrong), wrong).toThrow('cursor')
     }
   })
@@ -52,7 +85,7 @@ describe('pages', () => {
           let turn = 0
           let cursor: string | undefined
           do {
-            const page = pageOf(items, { limit, cursor }, sequenceOf)
+            const page = pageOf(items, { limit, cursor }, placeOf)
             expect(page.items.length).toBeLessThanOrEqual(limit)
             seen.push(...page.items)
             cursor = page.next ?? undefined
@@ -71,10 +104,26 @@ describe('pages', () => {
     )
   })
 
-  it('without a limit are one', () => {
-    expect(pageOf([1, 2, 3], {}, sequenceOf)).toEqual({ items: [1, 2, 3], next: null })
-    expect(pageOf([1, 2, 3], { cursor: encodeCursor(1) }, sequenceOf)).toEqual({ items: [2, 3], next: null })
-    expect(pageOf([1, 2, 3], { limit: 3 }, sequenceOf)).toEqual({ items: [1, 2, 3], next: null })
+  it('are one when it holds all', () => {
+    const cursor = encodeCursor({ sequence: 1, id: null })
+    expect(pageOf([10, 20, 30], {}, placeOf)).toEqual({ items: [10, 20, 30], next: null })
+    expect(pageOf([10, 20, 30], { cursor }, placeOf)).toEqual({ items: [20, 30], next: null })
+    expect(pageOf([10, 20, 30], { limit: 3 }, placeOf)).toEqual({ items: [10, 20, 30], next: null })
+  })
+
+  it('without a limit have 1,000 entries', () => {
+    const all = Array.from({ length: 1_001 }, (_, index) => index)
+    const byNumber = (sequence: number): ListPlace => ({ sequence, id: 'f'.repeat(64) })
+    expect(pageOf(all.slice(0, 1_000), {}, byNumber)).toEqual({ items: all.slice(0, 1_000), next: null })
+    const { items, next } = pageOf(all, {}, byNumber)
+    expect(items).toEqual(all.slice(0, 1_000))
+    expect(pageOf(all, { cursor: next ?? '' }, byNumber)).toEqual({ items: [1_000], next: null })
+  })
+
+  it('end where no more fits', () => {
+    const page = pageOf([10, 20, 30], {}, placeOf, () => 2)
+    expect(page.items).toEqual([10, 20])
+    expect(pageOf([10, 20, 30], { cursor: page.next ?? '' }, placeOf)).toEqual({ items: [30], next: null })
   })
 })
 
