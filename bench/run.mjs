@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { loadavg } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { atExit, installCleanup } from './lib/cleanup.mjs'
@@ -13,6 +13,8 @@ import { measure } from './lib/measure.mjs'
 import { targetText, terminalTable, writeMarkdown } from './lib/report.mjs'
 import { ScenarioResults } from './lib/results.mjs'
 import { GROUPS, scenarios, sizeText } from './lib/scenarios.mjs'
+import { Links } from './lib/links.mjs'
+import { PROGRAMS } from './lib/programs.mjs'
 import { startServer } from './lib/server.mjs'
 import { judge } from './lib/targets.mjs'
 import { installPackages, TOOLS } from './lib/tools.mjs'
@@ -20,7 +22,7 @@ import { installPackages, TOOLS } from './lib/tools.mjs'
 const README = join(dirname(fileURLToPath(import.meta.url)), 'README.md')
 const TIMEOUT_MS = 120_000
 const WARM_UP_TIMEOUT_MS = 20_000
-const DEFAULT_RUNS = 3
+const DEFAULT_RUNS = 5
 /** A load above this before the start means that somebody else is at work. */
 const BUSY_LOAD = 0.5
 
@@ -69,8 +71,10 @@ function readList(text, allowed, option) {
 
 /** The tools of a scenario. Memory is a question about ours, unless others are asked for by name. */
 function toolsFor(scenario, wanted) {
-  return TOOLS.filter(({ id, several }) => {
+  return TOOLS.filter(({ id, several, special }) => {
     if (scenario.count > 1 && !several) return false
+    if (scenario.tools?.includes(id) ?? false) return wanted?.includes(id) ?? true
+    if (scenario.tools !== undefined || special === true) return false
     if (wanted !== null) return wanted.includes(id)
     return scenario.onlyOurs !== true || id === 'ours'
   })
@@ -106,6 +110,7 @@ function checkSpace(home, plan) {
 
 class Bench {
   #server
+  #links
   #folders
   #runs
   #tiny
@@ -114,6 +119,7 @@ class Bench {
 
   constructor({ server, folders, runs, tiny }) {
     this.#server = server
+    this.#links = new Links(server.base.plain)
     this.#folders = folders
     this.#runs = runs
     this.#tiny = tiny
@@ -162,18 +168,20 @@ class Bench {
     const { target, scratch } = this.#folders
     rmSync(target, { recursive: true, force: true })
     mkdirSync(target)
-    const base = this.#server.base[scenario.server]
+    const { link } = scenario
+    const base = link === undefined ? this.#server.base[scenario.server] : await this.#links.base(link)
     const job = {
       urls: files.map(({ name }) => `${base}/${name}`),
       names: files.map(({ name }) => name),
       dir: target,
       connections: scenario.connections,
+      size: files[0].size,
       sha256: files.length === 1 ? files[0].sha256 : undefined,
       ca: scenario.server === 'tls' ? this.#server.ca : undefined,
       scratch,
     }
     const outcome = await measure(tool.command(job), { scratch, timeoutMs })
-    const fault = outcome.ok ? await findFault(target, files) : null
+    const fault = outcome.ok && tool.fetches !== false ? await findFault(target, files) : null
     rmSync(target, { recursive: true, force: true })
     return fault === null ? outcome : { ok: false, why: fault }
   }
@@ -218,6 +226,12 @@ class Bench {
   }
 }
 
+/** Runs a measurement that is a program of its own, which prints its result. */
+function runProgram(file, args) {
+  console.log(`\n${basename(file, '.mjs')}`)
+  execFileSync(process.execPath, [file, ...args], { stdio: ['ignore', 'inherit', 'inherit'] })
+}
+
 async function main() {
   const options = readOptions()
   if (options.help) {
@@ -237,9 +251,16 @@ async function main() {
   const used = TOOLS.filter((tool) => plan.some(({ tools }) => tools.includes(tool)))
   const wantsHost =
     options.groups.includes('host') && (options.tools === null || options.tools.includes('ours'))
-  if (used.length === 0 && !wantsHost) throw new Error('none of these tools takes part in these scenarios')
+  const programs =
+    options.tools === null ? PROGRAMS.filter(({ group }) => options.groups.includes(group)) : []
+  if (used.length === 0 && !wantsHost && programs.length === 0)
+    throw new Error('none of these tools takes part in these scenarios')
   installPackages(used)
 
+  if (plan.length === 0 && !wantsHost) {
+    for (const { file, args } of programs) runProgram(file, args(options))
+    return
+  }
   const folders = makeHome()
   checkSpace(
     folders.home,
@@ -260,6 +281,7 @@ async function main() {
   }
   const host = wantsHost ? await bench.runHosts(options.quick ? 2 ** 28 : 2 ** 31) : null
   await server.stop()
+  for (const { file, args } of programs) runProgram(file, args(options))
 
   const machine = describeMachine(used)
   const otherNodeTools = new Set(TOOLS.filter(({ id, node }) => node && id !== 'ours').map(({ id }) => id))

@@ -15,6 +15,9 @@ export async function startChild(file, args) {
   const timer = setTimeout(() => child.kill(), 60_000)
   for await (const line of createInterface({ input: child.stdout })) {
     clearTimeout(timer)
+    // It ends with the benchmark, which does not wait for it.
+    child.unref()
+    child.stdout.unref()
     return JSON.parse(line)
   }
   throw new Error(`${file} did not start.`)

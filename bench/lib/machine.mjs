@@ -9,8 +9,11 @@ export function describeMachine(tools) {
   // A kernel's suffix may tell the provider or the host; the number is what matters.
   const kernel = /^[\d.]+/.exec(release())?.[0] ?? 'unknown'
   const versions = tools
-    .filter(({ id, missing }) => id !== 'ours' && id !== 'pipeline-checked' && missing() === null)
-    .map(({ id, version }) => `${id === 'curl+sha256sum' ? 'sha256sum' : versionName(id)} ${version()}`)
+    .filter(
+      ({ id, special, missing }) =>
+        id !== 'ours' && id !== 'pipeline-checked' && special !== true && missing() === null,
+    )
+    .map(({ id, version }) => `${versionName(id)} ${version()}`)
   return [
     `${String(availableParallelism())} cores (${(cpus()[0]?.model ?? 'unknown CPU').trim()})`,
     `${String(Math.round(totalmem() / GB))} GB memory`,
@@ -23,6 +26,7 @@ export function describeMachine(tools) {
 
 function versionName(id) {
   if (id === 'pipeline') return 'undici'
+  if (id.startsWith('curl+')) return id.slice('curl+'.length)
   return id === 'aria2' ? 'aria2c' : id
 }
 

@@ -1,11 +1,11 @@
 /**
- * 100 clients that poll a status ten times a second, and 50 that listen to events: `node clients.mjs PORT URL`. Says `ready`,
- * forgets what it saw on SIGUSR2, goes on until SIGTERM, then prints JSON. Raw sockets, so that the clients cost little beside what they measure.
+ * Clients that poll a status ten times a second, and others that listen to events: `node clients.mjs PORT URL POLLERS
+ * LISTENERS`. Says `ready`, forgets what it saw on SIGUSR2, goes on until SIGTERM, then prints JSON. Raw sockets, so that the clients cost little beside what they measure.
  */
 import { connect } from 'node:net'
 
-const pollers = 100
-const listeners = 50
+const pollers = Number(process.argv[4])
+const listeners = Number(process.argv[5])
 const everyMs = 100
 const [port, url] = [Number(process.argv[2]), process.argv[3]]
 const request = Buffer.from(
@@ -15,8 +15,13 @@ const times = []
 let events = 0
 const sockets = []
 
-function open() {
-  const socket = connect(port, '127.0.0.1')
+/** A server limits the streams of one caller, so these are several, as far as the machine lets them be. */
+function callerOf(index) {
+  return process.platform === 'linux' ? { localAddress: `127.0.0.${String(2 + (index % 8))}` } : {}
+}
+
+function open(index) {
+  const socket = connect({ port, host: '127.0.0.1', ...callerOf(index) })
   socket.setNoDelay(true)
   socket.on('error', (error) => {
     console.error(`client: ${error.message}`)
@@ -27,7 +32,7 @@ function open() {
 }
 
 for (let i = 0; i < listeners; i += 1) {
-  const socket = open()
+  const socket = open(i)
   socket.write(
     'GET /api/models/download/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n',
   )
@@ -37,7 +42,7 @@ for (let i = 0; i < listeners; i += 1) {
 }
 
 for (let i = 0; i < pollers; i += 1) {
-  const socket = open()
+  const socket = open(i)
   let sent = 0
   let answer = ''
   const poll = () => {

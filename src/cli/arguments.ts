@@ -54,6 +54,11 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   }
 }
 
+/** Parses how many files are downloaded at a time. */
+export function filesAtOnce(text: string): number | 'auto' {
+  return text === 'auto' ? text : wholeNumber(1, 1000)(text)
+}
+
 /**
  * Parses a digest. Upper case and a `sha256:` prefix are accepted.
  *
@@ -125,16 +130,16 @@ export function parseKeys(text: string): string[] {
 /**
  * Determines how many downloads run at a time and how many connections each may have, where the user does not
  * say. A few files may use many connections each and many files a few, so that the total stays near 32. A file begins with
- * few in any case, and uses more only as long as they make it faster.
+ * few in any case, and uses more only as long as they make it faster; and so do the files.
  *
  * @param urls - number of URLs.
  */
 export function defaultPools(
   urls: number,
-  given: { concurrency?: number | undefined; connections?: number | undefined },
-): { concurrency: number; connections: number } {
-  const concurrency = given.concurrency ?? Math.min(32, Math.max(3, urls))
-  const atOnce = Math.min(concurrency, Math.max(1, urls))
+  given: { concurrency?: number | 'auto' | undefined; connections?: number | undefined },
+): { concurrency: number | 'auto'; connections: number } {
+  const { concurrency = 'auto' } = given
+  const atOnce = Math.min(concurrency === 'auto' ? 32 : concurrency, Math.max(1, urls))
   const connections = given.connections ?? Math.min(32, Math.max(2, Math.floor(32 / atOnce)))
   return { concurrency, connections }
 }

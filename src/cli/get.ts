@@ -59,7 +59,7 @@ export interface GetOptions extends NetworkOptions, SecretOptions, ExecOptions, 
   mirror?: string[] | undefined
   spread?: boolean | undefined
   connections?: number | undefined
-  concurrency?: number | undefined
+  concurrency?: number | 'auto' | undefined
   header?: Record<string, string> | undefined
   limitRate?: number | undefined
   force?: boolean | undefined

@@ -8,6 +8,7 @@ import {
   parseSize,
   parseDigestOption,
   parseSha256,
+  filesAtOnce,
   wholeNumber,
 } from './arguments.js'
 import { addFileCommands, type FileCommand } from './files/program.js'
@@ -232,8 +233,8 @@ export function createProgram(version: string, commands: Commands): Command {
     )
     .option(
       '--concurrency <n>',
-      'files to download at a time, 1 to 1000 (default: number of URLs, 3 to 32)',
-      wholeNumber(1, 1000),
+      'files to download at a time, 1 to 1000 (default: auto, as many as make the downloads faster, up to 64)',
+      filesAtOnce,
     )
     .option('-H, --header <line>', "request header 'Name: value'; may be repeated", addHeader)
     .option(

@@ -20,6 +20,7 @@ import {
   defaultMaxRecords,
   type DownloadManagerOptions,
   managerOptionsSchema,
+  slotCount,
   remoteBounds,
   type ResolvedManagerOptions,
 } from './options.js'
@@ -193,7 +194,7 @@ export class DownloadManager extends ManagerUpstream {
       owner: this.#owner,
       emitter: this,
       gates,
-      concurrency: this.#options.concurrency,
+      concurrency: this.#scheduler.concurrency,
       execute: (url, command) => execute(this, url, command),
       limit: (share) => {
         this.#share = share
@@ -210,7 +211,8 @@ export class DownloadManager extends ManagerUpstream {
 
   /**
    * Maximum number of downloads that run at the same time, 1 to 1,000. Lowering it does not stop running
-   * downloads; the new limit applies when the next slot becomes free.
+   * downloads; the new limit applies when the next slot becomes free. With `concurrency: 'auto'` it is the number of
+   * the moment, and setting it ends that.
    *
    * @throws DownloadError `INVALID_OPTIONS` when it is set to another value.
    */
@@ -219,7 +221,7 @@ export class DownloadManager extends ManagerUpstream {
   }
 
   set concurrency(slots: number) {
-    this.#scheduler.concurrency = parseOptions(managerOptionsSchema.shape.concurrency, slots, 'concurrency')
+    this.#scheduler.concurrency = parseOptions(slotCount, slots, 'concurrency')
   }
 
   /**

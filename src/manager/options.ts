@@ -19,9 +19,10 @@ export interface DownloadManagerOptions {
   directory?: string
   /**
    * Maximum number of downloads that run at the same time, 1 to 1,000. Default 3. Can be changed later:
-   * `manager.concurrency = n`.
+   * `manager.concurrency = n`. `auto` finds out: it begins with as many as there are, 3 to 32, adds more, up to 64, as
+   * long as they make the downloads faster, and takes back what a server refuses. In a cluster, it stays at 3.
    */
-  concurrency?: number
+  concurrency?: number | 'auto'
   /**
    * How many of the slots downloads of `remote` callers may take at the same time, 1 to 1,000. Default: all but one
    * of three or more slots. Downloads of trusted callers are also the first to get a free slot.
@@ -232,10 +233,21 @@ function withoutUndefined(tuning: object): Partial<TransferTuning> {
   return Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined))
 }
 
+/** Number of slots of a manager. */
+export const slotCount = count(1000)
+
 /** Validates {@link DownloadManagerOptions} and fills in the defaults. */
 export const managerOptionsSchema = z.strictObject({
   directory: folder.default('./models'),
-  concurrency: count(1000).default(3),
+  concurrency: z
+    .unknown()
+    .transform((value, context): number | 'auto' => {
+      if (value === 'auto') return value
+      const { data, error } = slotCount.safeParse(value)
+      for (const { message } of error?.issues ?? []) context.addIssue(message)
+      return data ?? z.NEVER
+    })
+    .default(3),
   remoteConcurrency: count(1000).optional(),
   maxRecords: z.number().int().min(0).max(1_000_000).optional(),
   remoteMaxFileBytes: count(Number.MAX_SAFE_INTEGER).nullish(),

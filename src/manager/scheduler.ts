@@ -18,6 +18,7 @@ import type { Clock } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { lazily } from '../util/lazy.js'
 import type { RunCoordinator } from './cluster/coordinator.js'
+import { FilesAtOnce } from './files-at-once.js'
 import { DownloadQueue, type QueueLimit } from './queue.js'
 import type { Registry } from './registry.js'
 import type { DiskBudget } from './space/budget.js'
@@ -35,7 +36,8 @@ export interface SchedulerInit {
   registry: Registry
   places: Destinations
   emitter: SafeEmitter
-  concurrency: number
+  /** Number of slots; `auto` to find out how many are worth it. */
+  concurrency: number | 'auto'
   /** Number of slots that downloads of remote callers may take. Default: all but one of three or more. */
   remoteConcurrency?: number | undefined
   /** Bounds for downloads of remote callers. */
@@ -56,6 +58,8 @@ export interface SchedulerInit {
 export class Scheduler {
   readonly #init: SchedulerInit
   readonly #queue: DownloadQueue<Download>
+  /** Decides about the number of slots; null if it is fixed. */
+  #files: FilesAtOnce<Download> | null = null
   /**
    * Downloads whose files already exist. They take no slot, but checking them opens files, so only a limited
    * number is checked at the same time.
@@ -67,14 +71,21 @@ export class Scheduler {
 
   constructor(init: SchedulerInit) {
     this.#init = init
+    const { concurrency, clock } = init
     const queue = (slots: number, limit?: QueueLimit<Download>) =>
       new DownloadQueue<Download>(
         slots,
         (download) => download.record,
-        (download) => this.#run(download),
+        (download) => (limit === undefined ? this.#run(download) : this.#runInSlot(download)),
         limit,
       )
-    this.#queue = queue(init.concurrency, {
+    if (concurrency === 'auto') {
+      const files = (this.#files = new FilesAtOnce())
+      init.emitter.on('retrying', ({ error: { status } }) => {
+        if (status === 429 || status === 503) files.refused(clock.now())
+      })
+    }
+    this.#queue = queue(concurrency === 'auto' ? (this.#files?.size ?? 1) : concurrency, {
       applies: (download) => download.record.remote !== null,
       slots: (all) => Math.min(init.remoteConcurrency ?? (all < 3 ? all : all - 1), all),
     })
@@ -87,6 +98,7 @@ export class Scheduler {
   }
 
   set concurrency(slots: number) {
+    this.#files = null
     this.#queue.concurrency = slots
   }
 
@@ -103,13 +115,24 @@ export class Scheduler {
    */
   enqueue(download: Download, fileExists = false): void {
     if (fileExists) this.#checks.add(download)
-    else if (this.#init.runs?.hasQueue !== true) this.#queue.add(download)
+    else if (this.#init.runs?.hasQueue !== true) this.#addToQueue(download)
     this.#emitState(download, 'queued')
   }
 
   /** Adds a queued download that this or another manager has queued before. */
   offer(download: Download): void {
-    if (!this.#running.has(download)) this.#queue.add(download)
+    if (!this.#running.has(download)) this.#addToQueue(download)
+  }
+
+  #addToQueue(download: Download): void {
+    this.#queue.add(download)
+    this.#files?.know(this.#queue.waiting + this.#running.size)
+    this.#adapt()
+  }
+
+  #adapt(): void {
+    const size = this.#files?.size ?? this.#queue.concurrency
+    if (size !== this.#queue.concurrency) this.#queue.concurrency = size
   }
 
   /** Removes a download from the queue, since another manager has taken it. */
@@ -347,6 +370,20 @@ export class Scheduler {
     this.#init.space.leave(download)
     this.#queue.delete(download)
     this.#checks.delete(download)
+  }
+
+  /** Runs a download, and measures whether the number of slots is worth it. */
+  async #runInSlot(download: Download): Promise<void> {
+    const { clock } = this.#init
+    const bytesOf = ({ current }: Download) => current.downloaded
+    this.#files?.started(download, bytesOf(download), clock.now())
+    this.#files?.take(bytesOf, clock.now())
+    this.#adapt()
+    try {
+      await this.#run(download)
+    } finally {
+      this.#files?.ended(download, bytesOf(download), clock.now())
+    }
   }
 
   async #run(download: Download): Promise<void> {
