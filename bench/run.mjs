@@ -23,12 +23,13 @@ const README = join(dirname(fileURLToPath(import.meta.url)), 'README.md')
 const TIMEOUT_MS = 120_000
 const WARM_UP_TIMEOUT_MS = 20_000
 const DEFAULT_RUNS = 5
+const SCENARIO_IDS = scenarios({ quick: false }).map(({ id }) => id)
 /** A load above this before the start means that somebody else is at work. */
 const BUSY_LOAD = 0.5
 
 const HELP = `Usage: npm run bench -- [options]
   --quick         1 run, small files; to see that all works, not to judge
-  --only LIST     of ${GROUPS.join(',')}
+  --only LIST     of ${GROUPS.join(',')}, or single scenarios: ${SCENARIO_IDS.join(',')}
   --tools LIST    of ${TOOLS.map(({ id }) => id).join(',')}
   --runs N        rounds per scenario (default ${String(DEFAULT_RUNS)})
   --markdown      put the result into bench/README.md`
@@ -51,7 +52,7 @@ function readOptions() {
     quick: values.quick,
     markdown: values.markdown,
     runs,
-    groups: readList(values.only, GROUPS, '--only') ?? GROUPS,
+    groups: readList(values.only, [...GROUPS, ...SCENARIO_IDS], '--only') ?? GROUPS,
     tools: readList(
       values.tools,
       TOOLS.map(({ id }) => id),
@@ -245,7 +246,7 @@ async function main() {
   }
   installCleanup()
   const plan = scenarios(options)
-    .filter(({ group }) => options.groups.includes(group))
+    .filter(({ id, group }) => options.groups.includes(group) || options.groups.includes(id))
     .map((scenario) => ({ scenario, tools: toolsFor(scenario, options.tools) }))
     .filter(({ tools }) => tools.length > 0)
   const used = TOOLS.filter((tool) => plan.some(({ tools }) => tools.includes(tool)))

@@ -1,10 +1,10 @@
 /**
  * Serves one file of zeros with ranges, however large: `node sparse-origin.mjs SIZE`, started by `fork`. Sends its port, and for each
- * request the first byte that is asked for.
+ * request the first byte that is asked for. A number that it is sent is the size from then on.
  */
 import { createServer } from 'node:http'
 
-const size = Number(process.argv[2])
+let size = Number(process.argv[2])
 const zeros = Buffer.alloc(256 * 1024)
 
 createServer((req, res) => {
@@ -31,5 +31,8 @@ createServer((req, res) => {
   more()
 }).listen(0, '127.0.0.1', function () {
   process.send({ port: this.address().port })
+})
+process.on('message', (bytes) => {
+  size = bytes
 })
 process.on('disconnect', () => process.exit())

@@ -99,6 +99,33 @@ describe('concurrency', () => {
     await withTimeout(bench.manager.onIdle(), 5_000, 'onIdle')
   })
 
+  it('that is found out begins with as many as there are, until somebody sets it', async () => {
+    await using bench = await startBench({ concurrency: 'auto', ...patient })
+    const names = Object.fromEntries(Array.from({ length: 6 }, (_, index) => [`file-${index}`, 0]))
+    const { downloads } = await hold(bench, names)
+    await waitFor(() => downloads.every(({ state }) => state === 'resolving'))
+    expect(bench.manager.concurrency).toBe(6)
+    bench.manager.concurrency = 1
+    const later = await bench.manager.download({ url: bench.origin.url('/later') })
+    expect([bench.manager.concurrency, later.state]).toEqual([1, 'queued'])
+    bench.origin.resume()
+    await withTimeout(bench.manager.onIdle(), 5_000, 'onIdle')
+    expect(later.state).toBe('completed')
+  })
+
+  it('that is found out shrinks where the server refuses', async () => {
+    await using bench = await startBench({ concurrency: 'auto' })
+    const { manager, origin } = bench
+    origin.serve('*', { content, faults: [{ type: 'status', status: 503, times: 8 }] })
+    const sizes: number[] = []
+    manager.on('completed', () => sizes.push(manager.concurrency))
+    for (let file = 0; file < 20; file++)
+      await manager.download({ url: origin.url(`/${file}`), filename: String(file) })
+    await withTimeout(manager.onIdle(), 20_000, 'onIdle')
+    expect(sizes).toHaveLength(20)
+    expect(Math.min(...sizes)).toBeLessThan(20)
+  })
+
   it('can be lowered while it runs, and stops nobody', async () => {
     await using bench = await startBench({ concurrency: 3, ...patient })
     const { log, downloads } = await hold(bench, { a: 0, b: 0, c: 0, d: 0, e: 0 })
