@@ -1,7 +1,8 @@
 /**
  * How long `get` takes to go on with a part of 100 GiB, half of which is there in pieces of 1 MiB: from the start of the process
  * until the server is asked for missing bytes. The aim is at most a second, with and without a digest to check. The part has
- * holes instead of bytes. `npm run build` first; then `node bench/resume.mjs [--size GiB]`.
+ * holes instead of bytes, but as much must be free on the disk, since `get` checks that the holes fit, too. `npm run build`
+ * first; then `node bench/resume.mjs [--size GiB]`.
  */
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,7 +24,7 @@ const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
 installCleanup()
 const home = mkdtempSync(join(tmpdir(), 'model-downloader-resume-'))
 atExit(() => rmSync(home, { recursive: true, force: true }))
-const origin = fork(fileURLToPath(new URL('tools/sparse-origin.mjs', import.meta.url)), [String(size)])
+const origin = fork(fileURLToPath(new URL('tools/sparse-origin.mjs', import.meta.url)), [String(1024 * MiB)])
 atExit(() => origin.kill())
 const [{ port }] = await once(origin, 'message')
 const url = `http://127.0.0.1:${String(port)}/huge.bin`
@@ -31,7 +32,7 @@ const part = join(home, 'huge.bin.part')
 
 function get(args) {
   const child = spawn(process.execPath, [cli, 'get', url, '-d', home, '--quiet', ...args], {
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', 'inherit'],
   })
   const forget = atExit(() => child.kill('SIGKILL'))
   return async () => {
@@ -51,15 +52,18 @@ async function prepare() {
   }
   await stop()
   truncateSync(part, size)
+  origin.send(size)
+  const journal = JSON.parse(readFileSync(`${part}.json`, 'utf8'))
+  const identity = { ...journal.identity, total: size }
+  const withPieces = (written) => JSON.stringify({ ...journal, identity, written, synced: written })
   const written = Array.from({ length: size / (2 * MiB) }, (_, index) => [
     2 * index * MiB,
     (2 * index + 1) * MiB,
   ])
-  const journal = JSON.parse(readFileSync(`${part}.json`, 'utf8'))
-  writeFileSync(`${part}.json`, JSON.stringify({ ...journal, written, synced: written }))
-  rmSync(`${part}.live`, { force: true })
-  rmSync(`${part}.lock`, { recursive: true, force: true })
-  return { pieces: written.length, journal: readFileSync(`${part}.json`) }
+  return {
+    pieces: { count: written.length, journal: withPieces(written) },
+    whole: withPieces([[0, size / 2]]),
+  }
 }
 
 /** Milliseconds until missing bytes are asked for. */
@@ -86,19 +90,20 @@ async function resume(args, journal) {
 }
 
 console.log(`load of the machine before: ${loadavg()[0].toFixed(1)}`)
-const { pieces, journal } = await prepare()
+const { pieces, whole } = await prepare()
 const times = new Map([
-  ['without a digest', { args: [], all: [] }],
-  ['with a digest', { args: ['--sha256', 'ab'.repeat(32)], all: [] }],
+  ['without a digest', { args: [], all: [], journal: pieces.journal }],
+  ['with a digest', { args: ['--sha256', 'ab'.repeat(32)], all: [], journal: pieces.journal }],
+  ['in one piece instead', { args: [], all: [], journal: whole }],
 ])
 const start = []
 for (let round = 0; round < rounds; round += 1) {
   const begin = Date.now()
   await once(spawn(process.execPath, [cli, '--version'], { stdio: 'ignore' }), 'exit')
   start.push(Date.now() - begin)
-  for (const { args, all } of times.values()) all.push(await resume(args, journal))
+  for (const { args, all, journal } of times.values()) all.push(await resume(args, journal))
 }
-const what = `${values.size} GiB in ${String(pieces)} pieces, a journal of ${(journal.length / 1e6).toFixed(1)} MB`
+const what = `${values.size} GiB in ${String(pieces.count)} pieces, a journal of ${(pieces.journal.length / 1e6).toFixed(1)} MB`
 for (const [name, { all }] of times) {
   const { min, median, max } = spread(all)
   console.log(

@@ -102,7 +102,7 @@ describe('row 32: what is left of an earlier run makes no sense', () => {
   })
 
   it('a huge journal: starts over', async () => {
-    const journal = JSON.stringify({ ...kept.journal, more: 'x'.repeat(4 * MiB) })
+    const journal = JSON.stringify({ ...kept.journal, more: 'x'.repeat(17 * MiB) })
     expect(await fetchInto(await layOut(kept.name, { part: kept.part, journal }))).toBeGreaterThan(0)
   })
 })

@@ -12,7 +12,7 @@ import { lazily } from '../../util/lazy.js'
 import type { RemoteGrant } from '../../net/address-policy.js'
 import { mirrorId } from '../protocol.js'
 import type { Identity } from './identity.js'
-import { covers, type IntervalSet, parseIntervals } from './intervals.js'
+import { type IntervalSet, parseIntervals, size, union } from './intervals.js'
 import type { Lease } from './lease.js'
 import { parseRecords } from './live-journal.js'
 
@@ -117,7 +117,7 @@ export function parseJournal(text: string): Journal | null {
   if (!result.success) return null
   const { identity, written, synced } = result.data
   // Bytes can't be on the disk without having been handed to the kernel.
-  if (!synced.every(([start, end]) => covers(written, start, end))) return null
+  if (size(union(written, synced)) !== size(written)) return null
   const end = written.at(-1)?.[1] ?? 0
   return identity.total !== null && end > identity.total ? null : result.data
 }
@@ -267,10 +267,10 @@ async function readRecords(path: string): Promise<Journal[]> {
 }
 
 /**
- * A longer file is not read, in bytes. Real journals are far smaller, as they have few more intervals than
- * connections.
+ * A longer file is not read, in bytes. Most journals are far smaller, as they have few more intervals than connections. But
+ * a file of which many pieces were damaged, or copied from an older version, may have a hundred thousand.
  */
-const maxJournalBytes = 1024 * 1024
+const maxJournalBytes = 16 * 1024 * 1024
 
 /**
  * Deletes temporary journals (see `replaceFile`) and locks, which exist only next to a part or a journal. The target

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { io } from '../../../src/disk/io.js'
@@ -52,6 +61,30 @@ describe('what an earlier run left', () => {
     expect(await peekLeftover(paths, [url], null)).toEqual(nothing)
     writeFileSync(paths.part, 'x')
     expect(await peekLeftover(paths, [url], null)).toEqual(nothing)
+  })
+
+  it('is resumed from a journal of a hundred thousand pieces', async () => {
+    const { paths, journal } = scene()
+    const written = Array.from({ length: 100_000 }, (_, piece): [number, number] => {
+      const start = piece * 2 * 2 ** 20
+      return [start, start + 2 ** 20]
+    })
+    const total = written.length * 2 * 2 ** 20
+    writeFileSync(paths.part, '')
+    truncateSync(paths.part, total)
+    const inode = String(statSync(paths.part).ino)
+    const text = encodeJournal({
+      ...{ ...journal, inode, written, synced: written.slice(0, -1) },
+      identity: { ...journal.identity, total },
+    })
+    writeFileSync(paths.journal, text)
+    const { resume } = await peekLeftover(paths, [url], null)
+    expect(resume?.done).toEqual(written)
+    // One piece that was never written makes the journal invalid.
+    const wrong = text.replace('"synced":[[0,1048576]', '"synced":[[0,1048577]')
+    expect(wrong).not.toBe(text)
+    writeFileSync(paths.journal, wrong)
+    expect((await peekLeftover(paths, [url], null)).resume).toBeNull()
   })
 
   it('is resumed from a part and its journal', async () => {
@@ -168,7 +201,7 @@ describe('what an earlier run left', () => {
 
   it('includes a journal of up to one MiB, and no longer one', async () => {
     const { paths, text, journal } = scene()
-    const most = 1024 * 1024
+    const most = 16 * 1024 * 1024
     writeFileSync(paths.journal, text.padEnd(most))
     expect((await peekLeftover(paths, [url], null)).journal).toEqual(journal)
     writeFileSync(paths.journal, text.padEnd(most + 1))
