@@ -199,7 +199,7 @@ describe('what an earlier run left', () => {
     }
   })
 
-  it('includes a journal of up to one MiB, and no longer one', async () => {
+  it('includes a journal of up to 16 MiB, and no longer one', async () => {
     const { paths, text, journal } = scene()
     const most = 16 * 1024 * 1024
     writeFileSync(paths.journal, text.padEnd(most))
