@@ -1,7 +1,7 @@
 import fc from '../support/properties.js'
 import { describe, expect, it } from 'vitest'
 import {
-  type Cursor,
+  type PageCursor,
   decodeCursor,
   encodeCursor,
   type ListPlace,
@@ -19,7 +19,7 @@ const placeOf = (item: number): ListPlace => ({
 
 describe('cursors', () => {
   it('come back as what they were', () => {
-    const cursor = fc.record<Cursor>({
+    const cursor = fc.record<PageCursor>({
       sequence: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
       id: fc.option(fc.stringMatching(/^[0-9a-f]{16}$/)),
     })

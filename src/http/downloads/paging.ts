@@ -13,7 +13,7 @@ export interface ListPlace {
 }
 
 /** What a cursor says: begin behind this place. Without an `id`, behind all entries of this number. */
-export interface Cursor {
+export interface PageCursor {
   readonly sequence: number
   readonly id: string | null
 }
@@ -25,7 +25,7 @@ const idDigits = 16
  * Encodes a cursor. It names the last entry of a page and not its position, so no page repeats or skips an entry that
  * exists all the time, even if others are added or removed.
  */
-export function encodeCursor({ sequence, id }: Cursor): string {
+export function encodeCursor({ sequence, id }: PageCursor): string {
   return `s${sequence.toString(36)}${id === null ? '' : `-${id}`}`
 }
 
@@ -34,7 +34,7 @@ export function encodeCursor({ sequence, id }: Cursor): string {
  *
  * @throws DownloadError `INVALID_OPTIONS` for anything that {@link encodeCursor} did not create.
  */
-export function decodeCursor(text: string): Cursor {
+export function decodeCursor(text: string): PageCursor {
   const [, digits = '', id = null] = /^s([0-9a-z]{1,11})(?:-([0-9a-f]{16}))?$/.exec(text) ?? []
   const cursor = { sequence: parseInt(digits, 36), id }
   if (!Number.isSafeInteger(cursor.sequence) || encodeCursor(cursor) !== text) {
@@ -83,7 +83,7 @@ export function pageOf<T>(
 }
 
 /** Index of the first entry behind a cursor. */
-function firstBehind<T>(items: readonly T[], cursor: Cursor, placeOf: (item: T) => ListPlace): number {
+function firstBehind<T>(items: readonly T[], cursor: PageCursor, placeOf: (item: T) => ListPlace): number {
   let low = 0
   let high = items.length
   while (low < high) {
@@ -95,7 +95,7 @@ function firstBehind<T>(items: readonly T[], cursor: Cursor, placeOf: (item: T) 
   return low
 }
 
-function isBehind({ sequence, id }: ListPlace, cursor: Cursor): boolean {
+function isBehind({ sequence, id }: ListPlace, cursor: PageCursor): boolean {
   if (sequence !== cursor.sequence) return sequence > cursor.sequence
   return cursor.id !== null && id.slice(0, idDigits) > cursor.id
 }
