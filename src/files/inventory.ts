@@ -7,6 +7,7 @@ import { targetOfPart } from '../disk/part-paths.js'
 import type { Destinations } from '../download/destination.js'
 import { GroupFiles } from '../download/group.js'
 import type { DownloadRecord } from '../download/record.js'
+import { recordedVerification } from '../download/verification.js'
 import { readRepository } from '../layouts/hf-inventory.js'
 import { blobFolder, repositoryOfFolder } from '../layouts/hf-paths.js'
 import type { CacheRepository } from '../layouts/hf-usage.js'
@@ -43,7 +44,7 @@ export interface Inventory {
 }
 
 /** A file before it was looked at. */
-type MemberInit = Pick<StoredMember, 'filename' | 'path' | 'total' | 'sha256' | 'gitOid'>
+type MemberInit = Pick<StoredMember, 'filename' | 'path' | 'total' | 'sha256' | 'gitOid' | 'verification'>
 
 /** Lists a folder. Reads metadata and journals only, and writes nothing. Never rejects. */
 export async function takeInventory(init: InventoryInit): Promise<Inventory> {
@@ -110,11 +111,12 @@ function recorded(
   const common = { name: entryName(places.directory, path), path, url, mode, layout, finished }
   if (group !== null) {
     const { files } = new GroupFiles(() => path, group, record.state)
-    const members = files.map(({ filename, written, size: total, expected, stamp, blob }) => ({
+    const members = files.map(({ filename, written, size: total, expected, stamp, blob, verification }) => ({
       filename,
       path: written,
       total,
       ...digestOf(blob),
+      verification,
       ...(expected === null && stamp === null ? {} : { sha256: expected ?? stamp?.sha256 ?? null }),
     }))
     return { entry: { ...common, isGroup: true, revision: group.revision }, members }
@@ -129,6 +131,7 @@ function recorded(
     total: record.size ?? record.total,
     ...digestOf(blob),
     ...(known === null ? {} : { sha256: known }),
+    verification: recordedVerification(record),
   }
   const revision = record.revision ?? cache?.commit ?? null
   return { entry: { ...common, isGroup: false, revision }, members: [member] }
@@ -187,6 +190,7 @@ async function unrecorded(
     total: note?.stamp.size ?? null,
     sha256: note?.stamp.sha256 ?? null,
     gitOid: null,
+    verification: note?.stamp.verification ?? null,
     modifiedAt: stats.mtime,
   }
   const entry = { url: note?.url ?? null, layout: 'flat', isGroup: false, finished: true } as const
@@ -205,6 +209,7 @@ async function unrecordedPart(target: string, init: InventoryInit): Promise<Stor
     total,
     sha256,
     gitOid: null,
+    verification: null,
     modifiedAt,
   }
   const entry = { url, layout: 'flat', isGroup: false, finished: false } as const
@@ -231,7 +236,9 @@ async function snapshotsOf(
     const members = files.flatMap(({ path: filename, blob, isThere }): MemberInit[] => {
       if (!isThere) return []
       const bytes = blob === null ? join(folder, ...filename.split('/')) : join(path, 'blobs', blob)
-      return claimed.has(bytes) ? [] : [{ filename, path: bytes, total: null, ...digestOf(blob) }]
+      return claimed.has(bytes)
+        ? []
+        : [{ filename, path: bytes, total: null, ...digestOf(blob), verification: null }]
     })
     if (members.length === 0) continue
     const looked = await mapInTurn(members, looking, look)

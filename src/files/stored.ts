@@ -1,5 +1,6 @@
 /** What is known of the files on disk: types of lists and of checks, and the decisions about them. Pure. */
 import type { Layout } from '../layouts/hf-paths.js'
+import type { Verification } from '../util/digests.js'
 
 /**
  * How much of a file exists.
@@ -26,6 +27,8 @@ export interface StoredMember {
   readonly sha256: string | null
   /** Git object id that it should have, for files that a repository keeps in git; null if unknown. */
   readonly gitOid: string | null
+  /** What it was verified with when it was downloaded, and who stated that; null if with nothing, or if that is unknown. */
+  readonly verification: Verification | null
   /** When it was last written; null if it is missing. */
   readonly modifiedAt: Date | null
 }
@@ -58,6 +61,8 @@ export interface StoredFile {
   readonly total: number | null
   /** SHA-256 of a single file, as it should be; null if unknown, and for a group. */
   readonly sha256: string | null
+  /** What a single file was verified with when it was downloaded; null if with nothing, if unknown, and for a group. */
+  readonly verification: Verification | null
   /** Whether the digest of every file is known, so that damage can be found. */
   readonly digestKnown: boolean
   /** When the last of its files was written; null if nothing exists. */
@@ -99,14 +104,11 @@ export function entryOf(init: EntryInit, files: readonly StoredMember[]): Stored
     size,
     total,
     sha256: rest.isGroup ? null : (files[0]?.sha256 ?? null),
-    digestKnown: count > 0 && files.every(isDigestKnown),
+    verification: rest.isGroup ? null : (files[0]?.verification ?? null),
+    digestKnown: count > 0 && files.every((file) => comparedWith(file) !== null),
     modifiedAt: latest,
     files,
   }
-}
-
-function isDigestKnown({ sha256, gitOid }: Pick<StoredMember, 'sha256' | 'gitOid'>): boolean {
-  return sha256 !== null || gitOid !== null
 }
 
 // ---- Checks
@@ -146,13 +148,22 @@ export function isOfWrongSize(expected: Pick<Expected, 'size'>, size: number): b
   return expected.size !== null && expected.size !== size
 }
 
+/** What a file can be compared with; null if nothing is known of it. A source that states SHA-256 means it more than git. */
+export function comparedWith({
+  sha256,
+  gitOid,
+}: Pick<Expected, 'sha256' | 'gitOid'>): 'sha256' | 'git' | null {
+  return sha256 !== null ? 'sha256' : gitOid !== null ? 'git' : null
+}
+
 /** Judges a file that was read to its end. A digest proves more than a size, so it decides where there is one. */
 export function verdictOf(expected: Expected, found: Found): VerifyStatus {
   if (found.changed) return 'changed'
   if (isOfWrongSize(expected, found.size)) return 'size-differs'
-  if (expected.sha256 !== null) return expected.sha256 === found.sha256 ? 'ok' : 'damaged'
-  if (expected.gitOid !== null) return expected.gitOid === found.gitOid ? 'ok' : 'damaged'
-  return 'unknown'
+  const by = comparedWith(expected)
+  if (by === null) return 'unknown'
+  const isRight = by === 'sha256' ? expected.sha256 === found.sha256 : expected.gitOid === found.gitOid
+  return isRight ? 'ok' : 'damaged'
 }
 
 /** Whether a result shows that something is wrong. That a digest is unknown is no fault of the file. */

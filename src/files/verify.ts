@@ -1,9 +1,11 @@
 /** Checks files on disk against what they should be. Reads them again, and writes nothing. */
 import { asDownloadError, isMissing } from '../disk/errors.js'
 import { type DownloadError, isDownloadError } from '../errors.js'
+import type { Verification } from '../util/digests.js'
 import { Slices } from '../util/slices.js'
 import { defaultLanes, HashPool } from './hash-pool.js'
 import {
+  comparedWith,
   type Expected,
   type Found,
   isFault,
@@ -20,6 +22,8 @@ export interface VerifyTarget extends Expected {
   readonly filename: string
   /** Absolute path of the bytes. */
   readonly path: string
+  /** See {@link StoredMember.verification}. */
+  readonly verification: Verification | null
 }
 
 /** Result of checking one file. */
@@ -38,6 +42,10 @@ export interface VerifiedFile {
   readonly sha256: string | null
   /** SHA-256 that it should have; null if unknown. */
   readonly expectedSha256: string | null
+  /** Digest by which it was compared now, `git` being the id of a blob; null if nothing was compared. */
+  readonly comparedWith: 'sha256' | 'git' | null
+  /** What it was verified with when it was downloaded, and who stated that; null if with nothing, or if that is unknown. */
+  readonly verification: Verification | null
   /** Why it can't be read; otherwise null. */
   readonly error: DownloadError | null
 }
@@ -87,13 +95,14 @@ export function targetsOf(entries: readonly StoredFile[], everything: boolean): 
   return entries.flatMap(({ name, files, finished }) =>
     files
       .filter(({ state }) => everything || finished || state === 'complete')
-      .map(({ filename, path, total: size, sha256, gitOid }) => ({
+      .map(({ filename, path, total: size, sha256, gitOid, verification }) => ({
         name,
         filename,
         path,
         size,
         sha256,
         gitOid,
+        verification,
       })),
   )
 }
@@ -165,17 +174,18 @@ async function checkOne(
   pool: HashPool,
   run: { signal: AbortSignal; onBytes: (bytes: number) => void },
 ): Promise<VerifiedFile> {
-  const { name, filename, path, size: expectedSize, sha256: expectedSha256 } = target
-  const common = { name, filename, expectedSize, expectedSha256 }
+  const { name, filename, path, size: expectedSize, sha256: expectedSha256, verification } = target
+  const common = { name, filename, expectedSize, expectedSha256, verification }
   let found: Found
   try {
     found = await pool.examine(path, target, run)
   } catch (error) {
     if (isDownloadError(error, 'CANCELED') || isDownloadError(error, 'CLOSED')) throw error
-    const nothing = { ...common, size: null, sha256: null }
+    const nothing = { ...common, size: null, sha256: null, comparedWith: null }
     if (isMissing(error)) return { ...nothing, status: 'missing', error: null }
     return { ...nothing, status: 'unreadable', error: asDownloadError(error, 'reading the file') }
   }
   const status = verdictOf(target, found)
-  return { ...common, status, size: found.size, sha256: found.sha256, error: null }
+  const compared = status === 'ok' || status === 'damaged' ? comparedWith(target) : null
+  return { ...common, status, size: found.size, sha256: found.sha256, comparedWith: compared, error: null }
 }

@@ -7,6 +7,7 @@ import {
   isoTime as time,
   pageSize,
   succeeded as success,
+  wireVerification,
 } from './wire-fields.js'
 
 // ---- Disk usage
@@ -61,6 +62,10 @@ export type PinResult = z.infer<typeof pinResult>
 /** How much of a file is on disk. */
 const storedState = z.enum(['complete', 'partial', 'missing'])
 
+const storedVerification = wireVerification
+  .nullable()
+  .describe('What it was verified with when it was downloaded; null if with nothing, or if that is unknown.')
+
 /** One file of an entry of `GET /api/models/files`. */
 export const wireStoredMember = z.object({
   filename: z.string().describe('In a group, the path inside its folder, with slashes.'),
@@ -68,6 +73,7 @@ export const wireStoredMember = z.object({
   size: bytes.describe('Bytes on disk.'),
   total: bytes.nullable().describe('Bytes that it should have; null if unknown.'),
   sha256: sha256Hex.nullable().describe('SHA-256 that it should have; null if unknown.'),
+  verification: storedVerification,
   modified_at: time.nullable(),
 })
 
@@ -83,6 +89,7 @@ export const wireStoredFile = z.object({
   size: bytes.describe('Bytes on disk.'),
   total: bytes.nullable().describe('Bytes that it should have; null if unknown.'),
   sha256: sha256Hex.nullable().describe('Of a single file: SHA-256 that it should have; null if unknown.'),
+  verification: storedVerification,
   digest_known: z.boolean().describe('Whether a check of all its files can find damage.'),
   modified_at: time.nullable().describe('When the last of its files was written.'),
   file_count: bytes.nullable().describe('Number of files of a group; null for a single file.'),
@@ -161,6 +168,11 @@ export const verifyResult = z.object({
       expected_size: bytes.nullable(),
       sha256: sha256Hex.nullable().describe('Of the file on disk; null if it was not hashed.'),
       expected_sha256: sha256Hex.nullable(),
+      compared_with: z
+        .enum(['sha256', 'git'])
+        .nullable()
+        .describe('By what it was compared now; git is the ID of a blob. Null if nothing was compared.'),
+      verification: storedVerification,
       error: z.string().nullable().describe('Human-readable reason why it can not be read.'),
       code: z.enum(downloadErrorCodes).nullable().describe('Stable error code.'),
     }),

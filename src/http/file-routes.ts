@@ -23,7 +23,21 @@ import {
 const entryUnits = 500
 
 function toWireStored(entry: StoredFile, manager: DownloadManager, withFiles: boolean): WireStoredFile {
-  const { name, url, mode, layout, revision, state, finished, size, total, sha256, isGroup, files } = entry
+  const {
+    name,
+    url,
+    mode,
+    layout,
+    revision,
+    state,
+    finished,
+    size,
+    total,
+    sha256,
+    verification,
+    isGroup,
+    files,
+  } = entry
   // The address of a download that is not in the list was never told to callers, and may contain a token.
   const isListed = url === null || manager.get(url) !== undefined
   return {
@@ -37,6 +51,7 @@ function toWireStored(entry: StoredFile, manager: DownloadManager, withFiles: bo
     size,
     total,
     sha256,
+    verification,
     digest_known: entry.digestKnown,
     modified_at: entry.modifiedAt?.toISOString() ?? null,
     file_count: isGroup ? files.length : null,
@@ -44,8 +59,16 @@ function toWireStored(entry: StoredFile, manager: DownloadManager, withFiles: bo
   }
 }
 
-function toWireMember({ filename, state, size, total, sha256, modifiedAt }: StoredMember) {
-  return { filename, state, size, total, sha256, modified_at: modifiedAt?.toISOString() ?? null }
+function toWireMember({ filename, state, size, total, sha256, verification, modifiedAt }: StoredMember) {
+  return {
+    filename,
+    state,
+    size,
+    total,
+    sha256,
+    verification,
+    modified_at: modifiedAt?.toISOString() ?? null,
+  }
 }
 
 async function listFiles(
@@ -106,14 +129,11 @@ function toWireReport({ ok, bytes, counts, files }: VerifyReport, voice: Voice):
     bytes,
     counts,
     files: files.map(
-      ({ name, filename, status, size, expectedSize, sha256, expectedSha256: expected, error }) => ({
-        name,
-        filename,
-        status,
-        size,
+      ({ expectedSize, expectedSha256: expected, comparedWith: compared, error, ...checked }) => ({
+        ...checked,
         expected_size: expectedSize,
-        sha256,
         expected_sha256: expected,
+        compared_with: compared,
         error: error === null ? null : publicMessage(error, voice),
         code: error?.code ?? null,
       }),

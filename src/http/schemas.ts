@@ -12,23 +12,13 @@ import {
   isoTime as time,
   pageSize,
   succeeded as success,
+  wireVerification,
 } from './wire-fields.js'
 
 /** A boolean in a query: `true`, `1`, `yes`, `on`, and their opposites, in any case. */
 const flag = z.stringbool()
 
 // ---- Downloads
-
-/** What a file was verified with. */
-export const wireVerification = z.object({
-  algorithm: z
-    .enum(['sha256', 'sha512', 'sha384', 'blake3', 'sha1', 'md5', 'crc64nvme', 'crc32c', 'crc32', 'git'])
-    .describe('git is the ID of a Git blob: SHA-1 over its length and its bytes.'),
-  value: z.string().describe('The digest that was compared, in lower-case hex.'),
-  from: z
-    .enum(['caller', 'source', 'sidecar', 'server'])
-    .describe('Who stated it: the request, the source, a checksum file, or the headers of the file itself.'),
-})
 
 /** One file of a group. */
 export const wireFile = z.object({

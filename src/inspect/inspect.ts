@@ -9,6 +9,7 @@ import { parseJson } from '../sources/json.js'
 import { isGguf, quantOf } from '../sources/quantisation.js'
 import type { Resolver, ResolveRequest } from '../sources/resolver.js'
 import type { ResolvedFile, SourceDescription } from '../sources/source.js'
+import type { Digest } from '../util/digests.js'
 import {
   type ListedFile,
   type ModelFiles,
@@ -37,6 +38,8 @@ export interface InspectedFile {
   sha256: string | null
   /** Git object ID, if the source keeps the file in git; otherwise null. */
   gitOid: string | null
+  /** Digests by other algorithms that the source states, such as BLAKE3 or CRC-32C; often none. */
+  digests: readonly Digest[]
   /** Quantisation that the name of a GGUF file states, in upper case; otherwise null. */
   quantisation: string | null
 }
@@ -164,11 +167,12 @@ export async function inspectRef(
       page: found.page ?? null,
       license: found.license ?? null,
       gated: found.gated ?? null,
-      files: files.map(({ filename, size, sha256 = null, gitOid = null }) => ({
+      files: files.map(({ filename, size, sha256 = null, gitOid = null, digests = [] }) => ({
         filename,
         size,
         sha256,
         gitOid,
+        digests,
         quantisation: isGguf(filename) ? quantOf(filename) : null,
       })),
       totalBytes: files.reduce<number | null>(

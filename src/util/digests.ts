@@ -108,6 +108,21 @@ export function parseDigest(text: string): Digest | null {
   return hexDigest(algorithm, value) ?? base64Digest(algorithm, value)
 }
 
+/** What a source says of the content of a file. */
+interface StatedDigests {
+  readonly sha256: string | null
+  readonly gitOid: string | null
+  readonly digests: readonly Digest[]
+}
+
+/** The digest of a file at a source as a list shows it: SHA-256 in hex, otherwise the strongest one; empty if there is none. */
+export function shownDigest({ sha256, gitOid, digests }: StatedDigests): string {
+  if (sha256 !== null) return sha256
+  const git = gitOid === null ? [] : [{ algorithm: 'git' as const, value: gitOid }]
+  const best = strongest<Pick<ExpectedDigest, 'algorithm' | 'value'>>([...git, ...digests])
+  return best === null ? '' : digestText(best)
+}
+
 /** A digest as {@link parseDigest} reads it. */
 export function digestText({ algorithm, value }: Pick<ExpectedDigest, 'algorithm' | 'value'>): string {
   return `${algorithm}:${value}`

@@ -220,7 +220,11 @@ describe('files that `get` fetched from plain URLs', () => {
     const cwd = tempDir('notes')
     const env = homeIn(cwd)
     await using origin = await startOrigin()
-    for (const name of ['a.bin', 'b.bin', 'c.bin', 'd.bin']) origin.serve(`/x/${name}`, { content: model })
+    const headers = {
+      'Repr-Digest': `sha-512=:${createHash('sha512').update(model.slice(0, model.size)).digest('base64')}:`,
+    }
+    for (const name of ['a.bin', 'b.bin', 'd.bin']) origin.serve(`/x/${name}`, { content: model })
+    origin.serve('/x/c.bin', { content: model, headers })
     const at = (name: string) => origin.url(`/x/${name}`)
     const secret = 'sEcReTtOkEn'
     const signed = `${at('b.bin').replace('//', `//me:${secret}@`)}?X-Amz-Signature=${secret}`
@@ -252,6 +256,9 @@ describe('files that `get` fetched from plain URLs', () => {
     })
     expect(Object.values(found)).toContain(at('d.bin'))
     expect(list).toEqual(list.map((one) => expect.objectContaining({ ...one, ...known }) as unknown))
+    const byName = new Map(list.map((one) => [one['name'], one['verification']]))
+    expect(byName.get('a.bin')).toBeNull()
+    expect(byName.get('deep/er/own.bin')).toMatchObject({ algorithm: 'sha512', from: 'server' })
     for (const file of await listTree(path.join(cwd, 'home')))
       if (file.endsWith('.json'))
         expect(readFileSync(path.join(cwd, 'home', file), 'utf8')).not.toContain(secret)
@@ -265,6 +272,10 @@ describe('files that `get` fetched from plain URLs', () => {
     utimesSync(path.join(cwd, 'b.bin'), 1, 1)
     const checked = await run(['verify', '--json', '-d', '.'], { cwd, env })
     const verdicts = jsonLines(checked.stdout).map(({ name, status }) => [name, status])
+    expect(jsonLines(checked.stdout).find(({ name }) => name === 'deep/er/own.bin')).toMatchObject({
+      comparedWith: 'sha256',
+      verification: { algorithm: 'sha512', from: 'server' },
+    })
     expect(verdicts).toEqual(
       expect.arrayContaining([
         ['a.bin', 'damaged'],
@@ -314,11 +325,21 @@ describe('info', () => {
         license: 'apache-2.0',
         gated: false,
         files: [
-          { path: 'model-Q8_0.gguf', size: 200_000, sha256: q8.sha256(), quantisation: 'Q8_0', onDisk: 'no' },
+          {
+            path: 'model-Q8_0.gguf',
+            size: 200_000,
+            sha256: q8.sha256(),
+            quantisation: 'Q8_0',
+            onDisk: 'no',
+            verification: null,
+          },
         ],
       },
     ])
     expect(await listTree(cwd)).toEqual(before)
+    const here = jsonLines((await run(['info', 'hf:owner/model:Q4_K_M', '--json'], { cwd, env })).stdout)
+    const verification = { algorithm: 'sha256', value: q4.sha256(), from: 'source' }
+    expect(here).toMatchObject([{ files: [{ onDisk: 'here', verification, digests: [] }] }])
     await using origin = await startOrigin()
     origin.serve('/x.bin', { content: model })
     const plain = await run(['info', origin.url('/x.bin'), '--json'], { cwd, env })

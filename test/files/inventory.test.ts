@@ -7,7 +7,7 @@ import { walk } from '../../src/files/walk.js'
 import { DownloadManager, huggingFace } from '../../src/index.js'
 import { makeManager } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
-import { startHub } from '../support/hub.js'
+import { gitOid, startHub } from '../support/hub.js'
 import { startOrigin } from '../support/origin.js'
 import { listTree, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
@@ -23,8 +23,9 @@ describe('manager.files()', () => {
     await using origin = await startOrigin()
     const directory = tempDir('models')
     const model = randomContent(64 * 1024)
+    const config = randomContent(100)
     const commit = hub.add('owner/repo', {
-      files: { 'model.onnx': model, 'sub/config.json': randomContent(100) },
+      files: { 'model.onnx': model, 'sub/config.json': config },
     })
     await using manager = makeManager(directory, {
       sources: [huggingFace({ endpoint: hub.url, token: null })],
@@ -63,6 +64,14 @@ describe('manager.files()', () => {
       size: model.size + 100,
     })
     expect(group?.files.map(({ filename }) => filename).sort()).toEqual(['model.onnx', 'sub/config.json'])
+    // A group is verified file by file; nobody knows of a file that lies there what it was verified with.
+    expect(files.map(({ verification }) => verification)).toEqual([null, null, null])
+    expect(group?.files.map(({ filename, verification }) => [filename, verification])).toEqual(
+      expect.arrayContaining([
+        ['model.onnx', { algorithm: 'sha256', value: model.sha256(), from: 'source' }],
+        ['sub/config.json', { algorithm: 'git', value: gitOid(config), from: 'source' }],
+      ]),
+    )
 
     // Another manager of the folder, without its records, finds the same files.
     await using other = new DownloadManager({ directory, store: 'memory' })

@@ -48,6 +48,7 @@ describe('GET /api/models/files', () => {
           size: 8,
           total: null,
           sha256: null,
+          verification: null,
           digest_known: false,
           modified_at: expect.stringMatching(/Z$/),
           file_count: null,
@@ -61,6 +62,7 @@ describe('GET /api/models/files', () => {
           size: content.size,
           total: content.size,
           sha256: content.sha256(),
+          verification: { algorithm: 'sha256', value: content.sha256(), from: 'caller' },
           digest_known: true,
         }),
       ],
@@ -124,6 +126,13 @@ describe('POST /api/models/verify', () => {
       ['llm/short.bin', 'size-differs'],
     ])
     expect((body['files'] as { sha256: string }[])[2]?.sha256).toBe(digest('own'))
+    const wanted = { algorithm: 'sha256', value: content.sha256(), from: 'caller' }
+    expect(body['files']).toMatchObject([
+      { compared_with: 'sha256', verification: wanted, expected_sha256: content.sha256() },
+      { compared_with: 'sha256', verification: wanted },
+      { compared_with: null, verification: null },
+      { compared_with: null, verification: wanted },
+    ])
     expect([await listTree(directory), statSync(damaged).mtimeMs]).toEqual(before)
 
     const client = createClient({

@@ -75,6 +75,7 @@ describe('GET /api/models/inspect', () => {
       ],
     })
     expect(Object.keys(found.files[0] ?? {}).sort()).toEqual([
+      'digests',
       'filename',
       'git_oid',
       'quantisation',

@@ -4,6 +4,7 @@ import { readCache } from '../../layouts/hf-inventory.js'
 import { displayName } from '../../sources/identify.js'
 import { isGguf, quantOf } from '../../sources/quantisation.js'
 import { sourceRegistry } from '../../sources/resolver.js'
+import { shownDigest, type Verification } from '../../util/digests.js'
 import { formatBytes } from '../../util/format.js'
 import { exitCodes } from '../checks/usage.js'
 import { displayWidth, fit, jsonLine, plain } from '../format.js'
@@ -25,9 +26,16 @@ export interface InfoOptions extends SourceOptions {
 /** Where a file of a ref is on this machine. */
 export type Whereabouts = 'here' | 'partial' | 'cached' | 'no'
 
+/** What is known of the copy of a file on this machine. */
+export interface LocalCopy {
+  onDisk: Whereabouts
+  /** What the copy was verified with when it was downloaded; null if with nothing, if unknown, and if there is none. */
+  verification: Verification | null
+}
+
 /** What `info` tells. */
 export interface RefInfo extends Omit<SourceContent, 'files' | 'error'> {
-  files: (SourceFile & { quantisation: string | null; onDisk: Whereabouts })[]
+  files: (SourceFile & LocalCopy & { quantisation: string | null })[]
   /** Quantisations of GGUF files, with the bytes of all their files. */
   quantisations: { name: string; size: number | null }[]
 }
@@ -48,15 +56,17 @@ export async function info(ref: string, options: InfoOptions): Promise<number> {
   return exitCodes.failed
 }
 
+const nowhere: LocalCopy = { onDisk: 'no', verification: null }
+
 /** Combines what the source says with what is on disk. */
 export function describe(
   content: Omit<SourceContent, 'error'>,
-  whereIs: (file: SourceFile) => Whereabouts = () => 'no',
+  copyOf: (file: SourceFile) => LocalCopy = () => nowhere,
 ): RefInfo {
   const files = content.files.map((file) => ({
     ...file,
     quantisation: isGguf(file.path) ? quantOf(file.path) : null,
-    onDisk: whereIs(file),
+    ...copyOf(file),
   }))
   const sizes = new Map<string, number | null>()
   for (const { quantisation, size } of files) {
@@ -75,16 +85,16 @@ async function findOnDisk(
   ref: string,
   revision: string | null,
   { directory }: InfoOptions,
-): Promise<(file: SourceFile) => Whereabouts> {
+): Promise<(file: SourceFile) => LocalCopy> {
   const { entries } = await listFolder(await openFolder(directory))
-  const here = new Map<string, Whereabouts>()
+  const here = new Map<string, LocalCopy>()
   for (const entry of entries) {
-    for (const { filename, sha256, gitOid, state } of entry.files) {
+    for (const { filename, sha256, gitOid, state, verification } of entry.files) {
       if (state === 'missing') continue
-      const where = state === 'complete' ? 'here' : 'partial'
+      const copy: LocalCopy = { onDisk: state === 'complete' ? 'here' : 'partial', verification }
       const isSame = entry.url === ref && (entry.revision === null || entry.revision === revision)
       for (const key of [sha256, gitOid, isSame ? filename : null])
-        if (key !== null && here.get(key) !== 'here') here.set(key, where)
+        if (key !== null && here.get(key)?.onDisk !== 'here') here.set(key, copy)
     }
   }
   const cached = new Set<string>()
@@ -94,8 +104,9 @@ async function findOnDisk(
     const digests = [sha256, gitOid].filter((digest) => digest !== null)
     const name = path.slice(path.lastIndexOf('/') + 1)
     const keys = digests.length > 0 ? [...digests, path] : [path, name]
-    const found = keys.map((key) => here.get(key)).find((where) => where !== undefined)
-    return found ?? (digests.some((digest) => cached.has(digest)) ? 'cached' : 'no')
+    const found = keys.map((key) => here.get(key)).find((copy) => copy !== undefined)
+    if (found !== undefined) return found
+    return digests.some((digest) => cached.has(digest)) ? { ...nowhere, onDisk: 'cached' } : nowhere
   }
 }
 
@@ -152,11 +163,11 @@ export function infoText(ref: string, facts: RefInfo, width: number | null): str
       { title: said.onDisk.toUpperCase() },
       { title: columns.digest, shrinks: true },
     ],
-    files.map(({ path, size, sha256, gitOid, onDisk: at }) => [
+    files.map(({ path, size, onDisk: at, ...digests }) => [
       plain(path),
       bytes(size),
       where[at],
-      sha256 ?? (gitOid === null ? '' : `git:${gitOid}`),
+      shownDigest(digests),
     ]),
     width,
   )

@@ -2,6 +2,7 @@ import type { StoredFile } from '../../files/stored.js'
 import { inspectRef } from '../../inspect/inspect.js'
 import { displayName, identify } from '../../sources/identify.js'
 import { sourceRegistry } from '../../sources/resolver.js'
+import { shownDigest } from '../../util/digests.js'
 import { formatBytes } from '../../util/format.js'
 import { asUsageError, exitCodes } from '../checks/usage.js'
 import { jsonLine, plain } from '../format.js'
@@ -156,10 +157,10 @@ export function sourceTable(files: readonly SourceFile[], width: number | null):
       { title: columns.size, align: 'right' },
       { title: columns.digest, shrinks: true },
     ],
-    files.map(({ path, size, sha256, gitOid }) => [
+    files.map(({ path, size, ...digests }) => [
       plain(path),
       size === null ? '?' : formatBytes(size),
-      sha256 ?? (gitOid === null ? '' : `git:${gitOid}`),
+      shownDigest(digests),
     ]),
     width,
   )

@@ -7,6 +7,7 @@ import { identify } from '../../sources/identify.js'
 import { Resolver, sourceRegistry } from '../../sources/resolver.js'
 import type { ResolvedFile, SourceDescription } from '../../sources/source.js'
 import { systemClock } from '../../util/clock.js'
+import type { Digest } from '../../util/digests.js'
 import { asUsageError } from '../checks/usage.js'
 import { networkSettings } from '../checks/network.js'
 import { type NetworkOptions } from '../network.js'
@@ -35,6 +36,8 @@ export interface SourceFile {
   size: number | null
   sha256: string | null
   gitOid: string | null
+  /** Digests by other algorithms that the source states. */
+  digests: readonly Digest[]
 }
 
 /** Opens what asks sources, with the options about the network. Close it in the end. */
@@ -74,7 +77,7 @@ export async function askSource(
         finalUrl: new URL(answer.url),
       })
       const path = identified.filename ?? named ?? identified.url.host
-      const file = { path, size: statedSize(answer), sha256: null, gitOid: null }
+      const file = { path, size: statedSize(answer), sha256: null, gitOid: null, digests: [] }
       const contentType = answer.headers['content-type'] ?? null
       return { source: null, revision: null, files: [file], contentType, error: null }
     }
@@ -102,6 +105,6 @@ export function globsOf({ include, exclude }: SourceOptions): Pick<SourceOptions
   }
 }
 
-function toFile({ filename, size, sha256, gitOid }: ResolvedFile): SourceFile {
-  return { path: filename, size: size ?? null, sha256: sha256 ?? null, gitOid: gitOid ?? null }
+function toFile({ filename, size, sha256, gitOid, digests = [] }: ResolvedFile): SourceFile {
+  return { path: filename, size: size ?? null, sha256: sha256 ?? null, gitOid: gitOid ?? null, digests }
 }

@@ -140,7 +140,7 @@ async function collectPath(text: string): Promise<Sized[] | null> {
   return [{ target, bytes: 0 }]
 }
 
-const unknown = { size: null, sha256: null, gitOid: null } as const
+const unknown = { size: null, sha256: null, gitOid: null, verification: null } as const
 
 /** The files that a ref stands for, with the digests that its source states, and where `get` would have put them. */
 async function collectRef(
@@ -180,8 +180,8 @@ async function collectRef(
         .map(async ({ filename, path: shown, size, sha256 }) => {
           // In a cache, the file is a link to its bytes.
           const path = await realpath(shown).catch(() => shown)
-          const { sha256: computed = null, gitOid = null } = recorded.get(path) ?? {}
-          return { name, filename, path, size, sha256: sha256 ?? computed, gitOid }
+          const { sha256: computed = null, gitOid = null, verification = null } = recorded.get(path) ?? {}
+          return { name, filename, path, size, sha256: sha256 ?? computed, gitOid, verification }
         }),
     )
   } finally {

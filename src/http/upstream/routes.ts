@@ -23,7 +23,9 @@ function toWireInspection(found: Inspection, voice: Voice): WireInspection {
     ...about,
     file_count: files.length,
     total_bytes: totalBytes,
-    files: files.slice(0, maxListed).map(({ gitOid, ...file }) => ({ ...file, git_oid: gitOid })),
+    files: files
+      .slice(0, maxListed)
+      .map(({ gitOid, digests, ...file }) => ({ ...file, git_oid: gitOid, digests: [...digests] })),
     quantisations: quantisations.slice(0, maxListed),
     models: models.slice(0, maxListed).map((model) => toWireModel(model, voice)),
   }

@@ -1,7 +1,7 @@
 /** Zod schemas and types of what tells about sources; see ../schemas.ts. */
 import * as z from 'zod'
 import { downloadErrorCodes } from '../../errors.js'
-import { byteCount as bytes, sha256Hex, succeeded as success } from '../wire-fields.js'
+import { byteCount as bytes, digestAlgorithm, sha256Hex, succeeded as success } from '../wire-fields.js'
 
 /** Query of `GET /api/models/inspect`. */
 export const inspectQuery = z.object({
@@ -48,6 +48,9 @@ export const inspection = z.object({
         size: bytes.nullable(),
         sha256: sha256Hex.nullable(),
         git_oid: z.string().nullable().describe('Git object ID, if the source states it.'),
+        digests: z
+          .array(z.object({ algorithm: digestAlgorithm, value: z.string() }))
+          .describe('By other algorithms, in lower-case hex, if the source states them.'),
         quantisation: z.string().nullable().describe('That the name of a GGUF file states.'),
       }),
     )

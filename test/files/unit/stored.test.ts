@@ -21,6 +21,7 @@ function member(of: Partial<StoredMember> = {}): StoredMember {
     total: 5,
     sha256: sha('a'),
     gitOid: null,
+    verification: null,
     modifiedAt: new Date(1_000),
     ...of,
   }
