@@ -21,7 +21,13 @@ import type {
   WireStoredFile,
   WireVerifyProgress,
 } from '../http/disk-schemas.js'
-import type { SearchResult, WireInspection } from '../http/upstream/schemas.js'
+import type {
+  CheckResult,
+  OutdatedList,
+  SearchResult,
+  WireInspection,
+  WireUpstreamCheck,
+} from '../http/upstream/schemas.js'
 import type { ClusterStatus } from '../http/cluster/schemas.js'
 import { type FleetClient, fleetClient } from './fleet.js'
 import {
@@ -251,6 +257,32 @@ export interface Client {
    */
   search(text: string, query?: SearchQuery, options?: CallOptions): Promise<SearchResult>
   /**
+   * Whether a completed download is still what its source has. That the source can't be asked is a result and no error.
+   *
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`; `INVALID_STATE` when it is not completed; `QUEUE_FULL`; `NOT_FOUND` from an
+   * older server.
+   */
+  check(url: string, options?: CallOptions): Promise<WireUpstreamCheck>
+  /**
+   * Compares all completed downloads of the server with what their sources have, which takes as long as asking them does.
+   *
+   * @param request - `all`: also return those that are current. Default: false.
+   * @param options - `timeoutMs`: how long it may take, in milliseconds. Default 24 hours.
+   * @throws DownloadError `QUEUE_FULL` while another comparison of this caller runs; `NOT_FOUND` from an older server.
+   */
+  outdated(
+    request?: { all?: boolean | undefined },
+    options?: CallOptions & { timeoutMs?: number },
+  ): Promise<OutdatedList>
+  /**
+   * Fetches what has changed at the source of a completed download. It is queued again if there is something to fetch, and
+   * otherwise stays completed.
+   *
+   * @throws DownloadError `UNKNOWN_DOWNLOAD`, `INVALID_STATE`, `QUEUE_FULL`; what asking the source failed with; `NOT_FOUND`
+   * when it no longer has the files, and from an older server.
+   */
+  update(url: string, options?: CallOptions): Promise<WireDownload>
+  /**
    * The permissions of this caller, so that a page offers only what the server allows.
    *
    * @throws DownloadError `ACCESS_DENIED` when the caller is not authenticated; `NOT_FOUND` from an older server.
@@ -414,6 +446,15 @@ export function createClient(options: ClientOptions): Client {
       http.json(`/api/models/inspect${query({ url })}`, { signal, timeoutMs: lookMs }),
     search: (text, wanted = {}, { signal } = {}) =>
       http.json(`/api/models/search${query({ text, ...wanted })}`, { signal, timeoutMs: lookMs }),
+    check: async (url, { signal } = {}) =>
+      (await http.json<CheckResult>(`/api/models/check${query({ url })}`, { signal, timeoutMs: lookMs }))
+        .check,
+    outdated: ({ all } = {}, { timeoutMs = dayMs, signal } = {}) =>
+      http.json(`/api/models/outdated${query({ all })}`, { timeoutMs, signal }),
+    update: async (url, { signal } = {}) => {
+      const asked = { method: 'POST', body: { url }, signal, timeoutMs: lookMs } as const
+      return (await http.json<ControlResult>('/api/models/update', asked)).download
+    },
     permissions: ({ signal } = {}) => http.json('/api/models/permissions', { signal }),
     disk: ({ signal } = {}) => http.json('/api/models/disk', { signal }),
     cluster: ({ signal } = {}) => http.json('/api/models/cluster', { signal }),
@@ -446,6 +487,7 @@ export function createClient(options: ClientOptions): Client {
 type Values = (ListQuery | FilesQuery | SearchQuery) & {
   url?: string
   text?: string
+  all?: boolean | undefined
   delete_file?: boolean
   with_path?: boolean
   with_log?: boolean

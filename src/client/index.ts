@@ -48,4 +48,10 @@ export type {
 } from '../http/disk-schemas.js'
 export type { ClusterStatus } from '../http/cluster/schemas.js'
 export type { WireFleetStatus as FleetStatus } from '../http/fleet/schemas.js'
-export type { SearchResult, WireFoundModel, WireInspection } from '../http/upstream/schemas.js'
+export type {
+  OutdatedList,
+  SearchResult,
+  WireFoundModel,
+  WireInspection,
+  WireUpstreamCheck,
+} from '../http/upstream/schemas.js'

@@ -204,6 +204,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     admission: new Admission(manager, checked.maxQueued),
     storedFiles: new StoredFileLists(manager),
     verifications: new VerifyQueue(),
+    comparisons: new VerifyQueue(),
     lookups: new Lookups(),
     downloadLogs: new RecentLogs(manager, clock),
     downloadEvents: inEachLanguage(

@@ -48,6 +48,10 @@ export const components = {
   PinResult: diskSchemas.pinResult,
   Inspection: upstreamSchemas.inspection,
   InspectedModel: upstreamSchemas.inspectedModel,
+  UpstreamCheck: upstreamSchemas.upstreamCheck,
+  CheckResult: upstreamSchemas.checkResult,
+  OutdatedList: upstreamSchemas.outdatedList,
+  UpdateRequest: upstreamSchemas.updateRequest,
   SearchResult: upstreamSchemas.searchResult,
   FoundModel: upstreamSchemas.foundModel,
   ModelsStatus: schemas.modelsStatus,
@@ -73,7 +77,10 @@ export interface Services {
   admission: Admission
   /** Lists of the files on disk. */
   storedFiles: StoredFileLists
+  /** Checks of files on disk. */
   verifications: VerifyQueue
+  /** Comparisons of all finished downloads with their sources. */
+  comparisons: VerifyQueue
   lookups: Lookups
   /** What has happened to each download lately. */
   downloadLogs: RecentLogs

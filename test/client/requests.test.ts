@@ -80,6 +80,24 @@ describe('asks as the contract says', () => {
       (client) => client.search('a b', { source: 'ms', gguf: true, limit: 5 }),
       { path: '/api/models/search', search: { text: 'a b', source: 'ms', gguf: 'true', limit: '5' } },
     ],
+    [
+      'check',
+      (client) => client.check('hf:a/b'),
+      { path: '/api/models/check', search: { url: 'hf:a/b' } },
+      { status: 'current' },
+    ],
+    [
+      'outdated',
+      (client) => client.outdated({ all: true }),
+      { path: '/api/models/outdated', search: { all: 'true' } },
+    ],
+    ['outdated of all', (client) => client.outdated(), { path: '/api/models/outdated', search: {} }],
+    [
+      'update',
+      (client) => client.update('hf:a/b'),
+      { method: 'POST', path: '/api/models/update', body: JSON.stringify({ url: 'hf:a/b' }) },
+      download,
+    ],
     ['preload.status', (client) => client.preload.status(), { path: paths.preload }],
     [
       'preload.start',
@@ -103,10 +121,11 @@ describe('asks as the contract says', () => {
   ]
 
   it.each(calls)('%s', async (_, call, expected, ...results) => {
-    const answer = { success: true, download, downloads: {}, extra: 1 }
+    const answer = { success: true, download, downloads: {}, check: { status: 'current' }, extra: 1 }
     const server = await startServer({})
     for (const path of Object.values(paths)) server.answers[path] = json(answer)
-    for (const path of ['inspect', 'search']) server.answers[`/api/models/${path}`] = json(answer)
+    for (const path of ['inspect', 'search', 'check', 'outdated', 'update'])
+      server.answers[`/api/models/${path}`] = json(answer)
     for (const path of ['start', 'cancel']) server.answers[`/api/v1/models/preload/${path}`] = json(answer)
     for (const verb of ['pause', 'resume', 'cancel', 'retry'])
       server.answers[`${paths.download}/${verb}`] = json(answer)

@@ -70,6 +70,11 @@ it('every answer of every route is what its schema says, and no more', async () 
   origin.serve('/model.gguf', { content: ggufModel(20_000, { metadata: llamaMetadata }) })
   await check('GET', `/api/models/inspect${byUrl(origin.url('/model.gguf'))}`)
   await check('GET', '/api/models/search?text=anything&gguf=true')
+  for (const url of [slow, a]) {
+    await check('GET', `/api/models/check${byUrl(url)}`)
+    await check('POST', '/api/models/update', json(url))
+  }
+  await check('GET', '/api/models/outdated?all=true')
   await check('GET', '/api/models/queue')
   await check('POST', '/api/models/queue', { json: {} })
   await check('GET', '/api/models/openapi.json')

@@ -125,6 +125,11 @@ export class Hub implements AsyncDisposable {
     return commit
   }
 
+  /** Deletes a repository. */
+  remove(name: string): void {
+    this.#repos.delete(`models/${name}`)
+  }
+
   /** Gives a commit a name, such as a tag, a branch or `refs/pr/1`. */
   tag(name: string, ref: string, commit: string): void {
     this.#repos.get(`models/${name}`)?.refs.set(ref, commit)

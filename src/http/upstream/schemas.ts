@@ -64,6 +64,69 @@ export const inspection = z.object({
 /** See {@link inspection}. */
 export type WireInspection = z.infer<typeof inspection>
 
+/** Query of `GET /api/models/check`. */
+export const checkQuery = z.object({
+  url: z.string().min(1).max(16_384).describe('URL or ref of a completed download.'),
+})
+
+/** Whether a completed download is still what its source has. */
+export const upstreamCheck = z.object({
+  url: z.string(),
+  status: z
+    .enum(['current', 'outdated', 'gone', 'unknown'])
+    .describe(
+      'outdated: the source has other files. gone: it no longer has them. unknown: nothing tells, or it can not be asked.',
+    ),
+  by: z
+    .enum(['revision', 'digest', 'validator', 'size'])
+    .nullable()
+    .describe('What tells it; null if nothing.'),
+  revision: z.string().nullable().describe('Revision that was downloaded, such as a commit.'),
+  latest_revision: z.string().nullable().describe('Revision that the source has now.'),
+  change_count: bytes.describe('Number of files that are different.'),
+  changes: z
+    .array(
+      z.object({
+        filename: z.string().describe('In a group, the path inside its folder, with slashes.'),
+        change: z.enum(['added', 'changed', 'removed']),
+        size: bytes.nullable().describe('Size at the source; null if unknown, and if it is there no more.'),
+      }),
+    )
+    .describe('At most 1,000 of them.'),
+  bytes: bytes.nullable().describe('Size of the files to fetch; null if that of any is unknown.'),
+  error: z.string().nullable().describe('Human-readable reason for `gone` or `unknown`.'),
+  code: z.enum(downloadErrorCodes).nullable().describe('Stable error code.'),
+})
+
+/** See {@link upstreamCheck}. */
+export type WireUpstreamCheck = z.infer<typeof upstreamCheck>
+
+/** Response of `GET /api/models/check`. */
+export const checkResult = z.object({ success, check: upstreamCheck })
+
+/** See {@link checkResult}. */
+export type CheckResult = z.infer<typeof checkResult>
+
+/** Query of `GET /api/models/outdated`. */
+export const outdatedQuery = z.object({
+  all: z.stringbool().optional().describe('Also those that are current. Default: false.'),
+})
+
+/** Response of `GET /api/models/outdated`. */
+export const outdatedList = z.object({
+  success,
+  checked: bytes.describe('Number of completed downloads that were compared.'),
+  checks: z.array(upstreamCheck).describe('In order of arrival; with `all`, also those that are current.'),
+})
+
+/** See {@link outdatedList}. */
+export type OutdatedList = z.infer<typeof outdatedList>
+
+/** Body of `POST /api/models/update`. */
+export const updateRequest = z.object({
+  url: z.string().min(1).max(16_384).describe('URL or ref of a completed download.'),
+})
+
 /** Query of `GET /api/models/search`. */
 export const searchQuery = z.object({
   text: z.string().trim().min(1).max(200).describe('Words to search for.'),
