@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { fsError } from '../disk/errors.js'
 import { type BigIntStats, readdir, realpath, stat } from '../disk/fs.js'
 import { isPartName } from '../disk/part-paths.js'
-import { DownloadError } from '../errors.js'
+import { DownloadError, isDownloadError } from '../errors.js'
 import { localEtag } from '../net/local-file.js'
 import { Slices } from '../util/slices.js'
 import { selector } from './globs.js'
@@ -52,12 +52,17 @@ export function localFiles(): Source {
   }
 }
 
-/** The path of a `file:` URL. */
-function pathOf(ref: string): string {
-  if (!/^file:\/\/(?:localhost)?\//i.test(ref)) throw badRef('The path must be absolute.', example)
+/**
+ * The path of a `file:` URL. On Windows, its host is a server that shares a folder; elsewhere there are no such paths.
+ *
+ * @throws DownloadError `INVALID_URL`.
+ */
+export function pathOf(ref: string, windows = process.platform === 'win32'): string {
+  const absolute = windows ? /^file:\/\/[^/?#]*\//i : /^file:\/\/(?:localhost)?\//i
+  if (!absolute.test(ref)) throw badRef('The path must be absolute.', example)
   try {
     const url = new URL(ref)
-    if (url.search === '' && url.hash === '') return fileURLToPath(url)
+    if (url.search === '' && url.hash === '') return fileURLToPath(url, { windows })
   } catch {
     // Whatever is wrong with it, it is no path.
   }
@@ -80,6 +85,13 @@ async function lookAt(path: string): Promise<BigIntStats> {
     }
     throw fsError(error, 'reading the source')
   }
+}
+
+/** A link that leads nowhere or to itself, or a file that has just gone, is none. Any other failure would leave one out. */
+function nullIfNowhere(error: unknown): null {
+  const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
+  if (isDownloadError(error, 'NOT_FOUND') || cause?.code === 'ELOOP') return null
+  throw error
 }
 
 function fileOf(path: string, filename: string, stats: BigIntStats): ResolvedFile {
@@ -105,8 +117,7 @@ async function filesIn(root: string, { include, exclude, signal }: ResolveContex
       if (signal.aborted) throw new DownloadError('CANCELED', 'The request was canceled.')
       const path = join(folder, name)
       const shown = prefix + name
-      // A link that leads nowhere, or a file that has just gone.
-      const stats = await lookAt(path).catch(() => null)
+      const stats = await lookAt(path).catch(nullIfNowhere)
       if (stats?.isDirectory() === true && !ownFolders.has(name)) {
         await read(path, `${shown}/`, [...above, real])
       } else if (stats?.isFile() === true && !isPartName(name) && isWanted(shown)) {

@@ -1,12 +1,20 @@
 /** Files and folders of this machine as a source. */
-import { appendFileSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join, win32 } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { createHandler } from '../../src/index.js'
 import { localUrl } from '../../src/cli/input/local-url.js'
 import { localAnswer } from '../../src/net/local-file.js'
-import { localFiles } from '../../src/sources/local-files.js'
+import { localFiles, pathOf } from '../../src/sources/local-files.js'
 import { run } from '../cli/run.js'
 import { arrives, fails, KiB, makeManager, MiB } from '../faults/harness.js'
 import { ggufContent, randomContent } from '../support/content.js'
@@ -30,6 +38,7 @@ describe('a folder', () => {
     symlinkSync(join(elsewhere, 'blob'), join(root, 'sub', 'linked.bin'))
     symlinkSync(root, join(root, 'sub', 'loop'))
     symlinkSync('/nowhere', join(root, 'dangling'))
+    symlinkSync('itself', join(root, 'itself'))
     const files = await resolveWith(localFiles(), `${url(root)}/`)
     expect(files.map(({ filename, size }) => [filename, size])).toEqual([
       ['a #1%.gguf', 1],
@@ -72,6 +81,14 @@ describe('a folder', () => {
     }
     expect(manager.list()).toEqual([])
   })
+})
+
+// Root may read everything, so a name that is too long stands for what can't be looked at.
+it('a file that can not be looked at is not left out of its folder', async () => {
+  const root = tempDir('local')
+  writeFileSync(join(root, 'a.gguf'), 'a')
+  symlinkSync('x'.repeat(300), join(root, 'b.gguf'))
+  expect(await failureOf(resolveWith(localFiles(), `${url(root)}/`))).toMatchObject({ code: 'DISK_IO' })
 })
 
 describe('a request for a file', () => {
@@ -149,6 +166,28 @@ describe('a download', () => {
   })
 })
 
+it('a file that is changed while it is copied is not put together from two versions', async () => {
+  const root = tempDir('usb')
+  const file = join(root, 'large.bin')
+  writeFileSync(file, bytes(4 * MiB, 'before'))
+  const directory = tempDir('local-changed')
+  await using manager = makeManager(directory, { connections: 1, maxBytesPerSecond: 4 * MiB })
+  const download = await manager.download({ url: url(file) })
+  const after = bytes(4 * MiB, 'after')
+  let isChanged = false
+  for await (const { downloaded } of download.progress()) {
+    if (isChanged || downloaded < MiB || downloaded >= 3 * MiB) continue
+    isChanged = true
+    writeFileSync(file, after)
+    utimesSync(file, 1, 1)
+  }
+  expect(isChanged).toBe(true)
+  const end = await download.finished.catch((error: unknown) => error)
+  const isThere = existsSync(join(directory, 'large.bin'))
+  if (isThere) expect(readFileSync(join(directory, 'large.bin')).equals(after)).toBe(true)
+  else expect(end).toMatchObject({ code: 'SOURCE_CHANGED' })
+})
+
 describe('the command', () => {
   it('takes a path', async () => {
     const root = tempDir('usb')
@@ -170,6 +209,22 @@ describe('the command', () => {
     ['https://a/b', 'https://a/b'],
     ['.hidden', '.hidden'],
   ])('understands %s as %s', (text, expected) => {
-    expect(localUrl(text, '/home')).toBe(expected)
+    expect(localUrl(text, '/home', false)).toBe(expected)
+  })
+
+  it.each([
+    ['C:\\models\\x 1%.gguf', 'file:///C:/models/x%201%25.gguf'],
+    ['c:/models/', 'file:///c:/models/'],
+    ['D:\\models\\', 'file:///D:/models/'],
+    ['.\\x#1', 'file:///C:/home/x%231'],
+    ['..\\a b\\', 'file:///C:/a%20b/'],
+    ['\\\\server\\share\\a b\\x.gguf', 'file://server/share/a%20b/x.gguf'],
+    ['hf:a/b', 'hf:a/b'],
+    ['https://a/b', 'https://a/b'],
+  ])('understands %s on Windows as %s, which is that path', (text, expected) => {
+    expect(localUrl(text, 'C:\\home', true)).toBe(expected)
+    if (!expected.startsWith('file:')) return
+    const path = win32.resolve('C:\\home', text)
+    expect(win32.resolve(pathOf(expected, true))).toBe(path)
   })
 })
