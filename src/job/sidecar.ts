@@ -7,6 +7,7 @@ import { DownloadError, isDownloadError } from '../errors.js'
 import { digestOfEntry, findChecksum, maxChecksumChars, parseChecksums } from '../sources/checksums.js'
 import type { ChecksumEntry } from '../sources/metalink.js'
 import type { Resolver } from '../sources/resolver.js'
+import { decodeInTurn } from '../util/decode.js'
 import { algorithmName, type ExpectedDigest } from '../util/digests.js'
 import { FileJob } from './file-job.js'
 import type { Refresh } from './fresh-address.js'
@@ -90,7 +91,7 @@ class SidecarJob implements Job {
           maxChecksumChars,
         )
       const { data } = await readRegularFile(checksums, maxChecksumChars)
-      return data.toString('utf8')
+      return await decodeInTurn(data)
     } catch (error) {
       const { code, message, retryable, status } = asDownloadError(error)
       if (isDownloadError(error, 'CANCELED')) throw error

@@ -18,6 +18,9 @@ export const maxChecksumChars = 16 * 1024 * 1024
 /** Longer lines are skipped; no path is that long. */
 const maxLineChars = 8_192
 
+/** What follows is left out: an entry takes far more memory than its line. No release has as many files. */
+const maxEntries = 200_000
+
 /**
  * Parses a file of checksums. Lines that say nothing, such as comments and those of a signature, are skipped.
  *
@@ -30,21 +33,37 @@ export function parseChecksums(text: string, name: string): ChecksumEntry[] {
   const content = text.startsWith('\ufeff') ? text.slice(1) : text
   if (isMetalink(content)) return parseMetalink(content)
   const named = algorithmInName(name)
-  return content.split(/\r?\n/).flatMap((line) => {
-    if (line.length > maxLineChars) return []
-    return bsdEntry(line) ?? gnuEntry(line, named) ?? []
-  })
+  const entries: ChecksumEntry[] = []
+  for (const line of linesOf(content)) {
+    const found = bsdEntry(line) ?? gnuEntry(line, named)
+    if (found !== null) entries.push(found)
+    if (entries.length === maxEntries) break
+  }
+  return entries
 }
 
-/** `SHA256 (name) = hex`, and without the spaces, as OpenSSL writes it. */
+/** The lines of a text one after another, without their ends, and without those that are too long. */
+function* linesOf(text: string): Generator<string, void, void> {
+  for (let start = 0; start < text.length;) {
+    const found = text.indexOf('\n', start)
+    const end = found < 0 ? text.length : found
+    const isShort = end - start <= maxLineChars
+    if (isShort) yield text.slice(start, text[end - 1] === '\r' && end > start ? end - 1 : end)
+    start = end + 1
+  }
+}
+
+/** `SHA256 (name) = hex`, and without the spaces, as OpenSSL writes it; a backslash before it as in {@link gnuEntry}. */
 function bsdEntry(line: string): ChecksumEntry | null {
-  const start = /^([A-Za-z0-9-]{2,16}) ?\(/.exec(line)
+  const start = /^(\\?)([A-Za-z0-9-]{2,16}) ?\(/.exec(line)
   const end = line.lastIndexOf(')')
   if (start === null || end < start[0].length) return null
-  const algorithm = algorithmOf(start[1] ?? '')
+  const [all, backslash, word = ''] = start
+  const algorithm = algorithmOf(word)
   const value = /^ ?= ?([0-9a-fA-F]+)[ \t]*$/.exec(line.slice(end + 1))?.[1]
   if (algorithm === null || value === undefined) return null
-  return entry(line.slice(start[0].length, end), hexDigest(algorithm, value))
+  const name = line.slice(all.length, end)
+  return entry(backslash === '' ? name : unescaped(name), hexDigest(algorithm, value))
 }
 
 /** `hex  name` or `hex *name`; a backslash before it says that the name has escapes. A digest alone has no name. */

@@ -48,13 +48,13 @@ function badLineOf(bytes: Uint8Array): number {
 const defaultPieceBytes = 256 * 1024
 
 /**
- * Decodes UTF-8 that may be long, in slices: characters that are not ASCII take long. What is not valid becomes U+FFFD, and
- * a byte order mark is kept.
+ * Decodes text that may be long, in slices: characters that are not ASCII take long. It is UTF-8, or what {@link decodeText}
+ * takes for UTF-16. What is not valid becomes U+FFFD, and a byte order mark is kept.
  *
  * @param pieceBytes - how much to decode at once. Default 256 KiB.
  */
 export async function decodeInTurn(bytes: Uint8Array, pieceBytes = defaultPieceBytes): Promise<string> {
-  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  const decoder = new TextDecoder(encodingOf(bytes), { ignoreBOM: true })
   const slices = new Slices()
   let text = ''
   for (let start = 0; start < bytes.length; start += pieceBytes) {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { patchedContent, randomContent, textContent } from '../support/content.js'
+import { bufferContent, patchedContent, randomContent, textContent } from '../support/content.js'
 import { KiB } from './harness.js'
 import { failure, openScene, rangesOf, success } from './scene.js'
 
@@ -34,6 +34,21 @@ describe('a file of checksums', () => {
     const file = join(scene.root, 'get.sha256')
     await writeFile(file, content.sha256())
     expect(success(await scene.fetch('/get', { checksums: file }))).toMatchObject({ verification })
+  })
+
+  it('in UTF-16, as PowerShell writes it, at a URL and on this machine', async () => {
+    const scene = await openScene()
+    const text = Buffer.from(`\ufeff${content.sha256()} *model.bin\r\n`, 'utf16le')
+    scene.origin.serve(path, { content })
+    scene.origin.serve('/SHA256SUMS', { content: bufferContent(text) })
+    const checksums = scene.origin.url('/SHA256SUMS')
+    expect(success(await scene.fetch(path, { checksums }))).toMatchObject({ verification })
+    const other = await openScene()
+    other.origin.serve(path, { content })
+    await mkdir(other.root, { recursive: true })
+    await writeFile(join(other.root, 'SHA256SUMS'), text)
+    const local = { checksums: join(other.root, 'SHA256SUMS') }
+    expect(success(await other.fetch(path, local))).toMatchObject({ verification })
   })
 
   it('that contradicts the file: it is not published', async () => {

@@ -34,6 +34,8 @@ const good: [string, text: string, sidecar?: string, algorithm?: string][] = [
   ],
   ['BSD', `SHA256 (else) = ${other}\nSHA256 (llama.gguf) = ${sha256}\n`],
   ['BSD of a name with brackets', `SHA256 (a (1)/llama.gguf) = ${sha256}\n`],
+  ['BSD of a name with escapes', `\\SHA256 (a\\nb/llama.gguf) = ${sha256}\n`],
+  ['BSD with spaces', `SHA256 (my models/llama.gguf) = ${sha256}\r\n`],
   ['OpenSSL', `SHA2-256(llama.gguf)= ${sha256}\n`],
   ['MD5SUMS', `${hash('md5')}  llama.gguf\n`, 'MD5SUMS', 'md5'],
   ['SHA512SUMS', `${hash('sha512')}  llama.gguf\n`, 'SHA512SUMS.txt', 'sha512'],
@@ -74,6 +76,16 @@ describe('a file of checksums', () => {
   it('escapes of GNU are undone', () => {
     expect(parseChecksums(`\\${sha256}  a\\nb\\\\c`, 'SHA256SUMS')[0]?.name).toBe('a\nb\\c')
     expect(parseChecksums(`${sha256}  a\\nb`, 'SHA256SUMS')[0]?.name).toBe('a\\nb')
+  })
+
+  it('escapes of GNU are undone in BSD style, too', () => {
+    expect(parseChecksums(`\\SHA256 (a\\nb\\\\c (1)) = ${sha256}`, 'SHA256SUMS')[0]?.name).toBe('a\nb\\c (1)')
+    expect(parseChecksums(`SHA256 (a\\nb) = ${sha256}`, 'SHA256SUMS')[0]?.name).toBe('a\\nb')
+  })
+
+  it('has no more entries than memory is meant for', () => {
+    expect(parseChecksums('0123abcd\n'.repeat(1_000_000), 'x.crc32')).toHaveLength(200_000)
+    expect(parseChecksums(`${'\n'.repeat(1_000_000)}${sha256}`, 'x')).toHaveLength(1)
   })
 
   it('finds what it lists, whatever the names are', () => {
