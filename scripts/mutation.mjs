@@ -58,6 +58,7 @@ const files = [
   'src/net/redirects.ts',
   'src/net/requested-wait.ts',
   'src/net/retry.ts',
+  'src/net/server-digests.ts',
   'src/sources/globs.ts',
   'src/sources/identify.ts',
   'src/sources/quantisation.ts',

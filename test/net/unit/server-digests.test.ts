@@ -22,12 +22,18 @@ const ofTheFile: [string, Headers, object[]][] = [
   ['Repr-Digest of several', { 'repr-digest': `sha-512=:${base64('sha512')}:, sha-256=:${base64('sha256')}:` }, [sha512, sha256]], // prettier-ignore
   ['Repr-Digest in several lines', { 'repr-digest': [`sha-512=:${base64('sha512')}:`, `sha-256=:${base64('sha256')}:`] }, [sha512, sha256]], // prettier-ignore
   ['Repr-Digest with parameters', { 'repr-digest': `sha-256=:${base64('sha256')}:;x=1` }, [sha256]],
+  [
+    'Repr-Digest with spaces before its parameters',
+    { 'repr-digest': `sha-256=:${base64('sha256')}: \t;x` },
+    [sha256],
+  ],
   ['Repr-Digest with unknown members', { 'repr-digest': `foo, unixsum=:AAA=:, bar=1, sha-256=:${base64('sha256')}:` }, [sha256]], // prettier-ignore
   ['x-goog-hash', { 'x-goog-hash': `crc32c=${crc32c.base64},md5=${base64('md5')}` }, [{ algorithm: 'crc32c', value: crc32c.hex }, md5]], // prettier-ignore
   ['x-goog-hash in two lines', { 'x-goog-hash': [`crc32c=${crc32c.base64}`, `md5=${base64('md5')}`] }, [{ algorithm: 'crc32c', value: crc32c.hex }, md5]], // prettier-ignore
-  ['x-goog-hash of what is stored as it is', { 'x-goog-hash': `md5=${base64('md5')}`, 'x-goog-stored-content-encoding': 'identity' }, [md5]], // prettier-ignore
+  ['x-goog-hash of what is stored as it is', { 'x-goog-hash': `md5=${base64('md5')}`, 'x-goog-stored-content-encoding': ' Identity ' }, [md5]], // prettier-ignore
   ['x-ms-blob-content-md5', { 'x-ms-blob-content-md5': base64('md5') }, [md5]],
   ['X-Linked-Etag', { 'x-linked-etag': `"${hex('sha256')}"` }, [sha256]],
+  ['X-Linked-Etag without quotes', { 'x-linked-etag': ` ${hex('sha256')} ` }, [sha256]],
   ['X-Linked-Etag of a file in Git', { 'x-linked-etag': `"${gitId.value}"` }, [gitId]],
   ['X-Checksum-Sha256', { 'x-checksum-sha256': hex('sha256').toUpperCase() }, [sha256]],
   ['X-Checksum-*', { 'x-checksum-sha1': hex('sha1'), 'x-checksum-md5': hex('md5') }, [sha1, md5]],
@@ -37,6 +43,8 @@ const ofTheFile: [string, Headers, object[]][] = [
 const ofTheBody: [string, Headers, object[]][] = [
   ['Content-Digest', { 'content-digest': `sha-256=:${base64('sha256')}:` }, [sha256]],
   ['Digest', { digest: `SHA-256=${base64('sha256')},unixsum=30637` }, [sha256]],
+  ['Digest with spaces', { digest: ` SHA-256 = ${base64('sha256')} ` }, [sha256]],
+  ['Content-MD5 with spaces', { 'content-md5': ` ${base64('md5')} ` }, [md5]],
   ['Digest by another name', { digest: `SHA=${base64('sha1')}` }, [sha1]],
   ['Content-MD5', { 'content-md5': base64('md5') }, [md5]],
   ['x-amz-checksum-sha256', { 'x-amz-checksum-sha256': base64('sha256'), 'x-amz-checksum-type': 'FULL_OBJECT' }, [sha256]], // prettier-ignore
@@ -51,6 +59,8 @@ const nothing: [string, Headers][] = [
   ['no header', {}],
   ['another one', { etag: `"${hex('sha256')}"`, 'x-amz-meta-sha256': hex('sha256') }],
   ['Repr-Digest without colons', { 'repr-digest': `sha-256=${base64('sha256')}` }],
+  ['Repr-Digest behind something else', { 'repr-digest': `x sha-256=:${base64('sha256')}:` }],
+  ['Repr-Digest before something else', { 'repr-digest': `sha-256=:${base64('sha256')}:x` }],
   ['Repr-Digest in hex', { 'repr-digest': `sha-256=:${hex('sha256')}:` }],
   ['Repr-Digest cut short', { 'repr-digest': `sha-256=:${base64('sha256').slice(0, -5)}:` }],
   ['Repr-Digest that is empty', { 'repr-digest': 'sha-256=::' }],
@@ -58,7 +68,7 @@ const nothing: [string, Headers][] = [
   ['two headers that contradict each other', { 'repr-digest': `sha-256=:${base64('sha256')}:`, 'x-checksum-sha256': other.toString('hex') }], // prettier-ignore
   ['lines that contradict each other', { 'content-md5': [base64('md5'), Buffer.alloc(16).toString('base64')] }], // prettier-ignore
   ['a composite checksum', { 'x-amz-checksum-sha256': `${base64('sha256')}-3` }],
-  ['a checksum of type COMPOSITE', { 'x-amz-checksum-crc32c': crc32c.base64, 'x-amz-checksum-type': 'COMPOSITE' }], // prettier-ignore
+  ['a checksum of type COMPOSITE', { 'x-amz-checksum-crc32c': crc32c.base64, 'x-amz-checksum-type': ' Composite ' }], // prettier-ignore
   ['x-goog-hash of what is stored compressed', { 'x-goog-hash': `md5=${base64('md5')}`, 'x-goog-stored-content-encoding': 'gzip' }], // prettier-ignore
   ['Content-MD5 in hex', { 'content-md5': hex('md5') }],
   ['a weak X-Linked-Etag', { 'x-linked-etag': `W/"${hex('sha256')}"` }],
@@ -93,11 +103,120 @@ describe('of a redirect', () => {
   const others = [...ofTheFile, ...ofTheBody].filter((one) => !linked.includes(one))
 
   it.each(linked)('%s tells the digest of the file that it leads to', (_name, headers, digests) => {
-    expect(linkedDigests(headers)).toEqual(digests)
+    expect(linkedDigests({ location: '/a', ...headers })).toEqual(digests)
   })
 
   it.each(others)('%s describes the redirect itself', (_name, headers) => {
     expect(linkedDigests(headers)).toEqual([])
+  })
+})
+
+/** Each header with each algorithm that it can have: how it writes a digest, and of what it tells. */
+const spellings = {
+  sha256: 'sha-256',
+  sha512: 'sha-512',
+  sha384: 'sha-384',
+  sha1: 'sha',
+  md5: 'md5',
+  crc32c: 'crc32c',
+} as const
+const lengths = {
+  sha512: 64,
+  sha384: 48,
+  sha256: 32,
+  sha1: 20,
+  md5: 16,
+  crc64nvme: 8,
+  crc32c: 4,
+  crc32: 4,
+} as const
+type Algorithm = keyof typeof lengths
+const forms: {
+  header: string
+  algorithms: readonly Algorithm[]
+  of: 'file' | 'body' | 'link'
+  write: (digest: Buffer, algorithm: Algorithm) => string
+}[] = [
+  ...(['repr-digest', 'content-digest'] as const).map((header) => ({
+    header,
+    algorithms: ['sha256', 'sha512', 'sha384', 'sha1', 'md5', 'crc32c'] as const,
+    of: header === 'repr-digest' ? ('file' as const) : ('body' as const),
+    write: (digest: Buffer, algorithm: Algorithm) =>
+      `${spellings[algorithm as keyof typeof spellings]}=:${digest.toString('base64')}:`,
+  })),
+  {
+    header: 'digest',
+    algorithms: ['sha256', 'sha512', 'sha384', 'sha1', 'md5'],
+    of: 'body',
+    write: (digest, algorithm) =>
+      `${spellings[algorithm as keyof typeof spellings].toUpperCase()}=${digest.toString('base64')}`,
+  },
+  {
+    header: 'x-goog-hash',
+    algorithms: ['crc32c', 'md5'],
+    of: 'file',
+    write: (digest, algorithm) => `${algorithm}=${digest.toString('base64')}`,
+  },
+  { header: 'content-md5', algorithms: ['md5'], of: 'body', write: (digest) => digest.toString('base64') },
+  {
+    header: 'x-ms-blob-content-md5',
+    algorithms: ['md5'],
+    of: 'file',
+    write: (digest) => digest.toString('base64'),
+  },
+  ...(['sha512', 'sha256', 'sha1', 'md5', 'crc64nvme', 'crc32c', 'crc32'] as const).map((algorithm) => ({
+    header: `x-amz-checksum-${algorithm}`,
+    algorithms: [algorithm],
+    of: 'body' as const,
+    write: (digest: Buffer) => digest.toString('base64'),
+  })),
+  ...(['sha512', 'sha256', 'sha1', 'md5'] as const).map((algorithm) => ({
+    header: `x-checksum-${algorithm}`,
+    algorithms: [algorithm],
+    of: 'link' as const,
+    write: (digest: Buffer) => digest.toString('hex'),
+  })),
+  {
+    header: 'x-linked-etag',
+    algorithms: ['sha256'],
+    of: 'link',
+    write: (digest) => `"${digest.toString('hex')}"`,
+  },
+]
+const rows = forms.flatMap(({ algorithms, ...form }) =>
+  algorithms.map((algorithm) => ({ ...form, algorithm })),
+)
+
+describe.each(rows)('$header with $algorithm', ({ header, algorithm, of, write }) => {
+  const bytes = Buffer.alloc(lengths[algorithm], 0xa5)
+  const different = Buffer.alloc(lengths[algorithm], 0x5a)
+  const told = [{ algorithm, value: bytes.toString('hex') }]
+  const right = write(bytes, algorithm)
+
+  it('tells the digest of the whole file, of a part only that of the file, and of a redirect that of what it leads to', () => {
+    expect(serverDigests({ [header]: right }, true)).toEqual(told)
+    expect(serverDigests({ [header]: right }, false)).toEqual(of === 'body' ? [] : told)
+    expect(linkedDigests({ [header]: right })).toEqual(of === 'link' ? told : [])
+  })
+
+  it.each([
+    ['too short', bytes.subarray(1)],
+    ['too long', Buffer.concat([bytes, bytes])],
+    ['empty', Buffer.alloc(0)],
+  ])('tells nothing when it is %s', (_, malformed) => {
+    expect(serverDigests({ [header]: write(malformed, algorithm) }, true)).toEqual([])
+  })
+
+  it('tells nothing in another spelling', () => {
+    for (const text of [right.replace(/[0-9A-Za-z](?=[":=]*$)/, '?'), `${right} ${right}`, `x${right}`])
+      expect(serverDigests({ [header]: text }, true), text).toEqual([])
+  })
+
+  it('tells it once when it is repeated, and nothing when another value is beside it', () => {
+    // Two tags are none.
+    const again = header === 'x-linked-etag' ? [] : told
+    expect(serverDigests({ [header]: [right, right] }, true)).toEqual(again)
+    expect(serverDigests({ [header]: [right, write(different, algorithm)] }, true)).toEqual([])
   })
 })
 
