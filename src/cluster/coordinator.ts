@@ -95,8 +95,8 @@ export class ClusterCoordinator implements Coordinator {
     this.#replica = new Replica({
       host: () => this.#hosted,
       secret: settings.secret,
+      instance: this.#backend.instance,
       isHeld: (id) => this.#leases.has(id),
-      instance: settings.backend.instance,
       onHeldRemoved: (id) => {
         const held = this.#leases.get(id)
         if (held !== undefined) this.#leases.lose(held)
@@ -285,11 +285,10 @@ export class ClusterCoordinator implements Coordinator {
   // ---- Leases
 
   /** What the last owner has stored comes first, and whoever has lost the lease writes no more. */
-  #onGranted(entry: ClusterEntry, { wasDead, from, runs }: GrantedHow): void {
-    const known = this.#replica.get(entry.record.id)
+  #onGranted(entry: ClusterEntry, { from, runs }: GrantedHow): void {
     this.#replica.set(entry)
-    if (known === undefined || known.revision < entry.revision || wasDead)
-      this.#replica.mirror({ ...entry, owner: null })
+    // Also what is known already: what was stored with the lease may have been reported first.
+    this.#replica.mirror({ ...entry, owner: null })
     const download = this.#byId(entry.record.id)
     if (!runs || from === null || from === this.#backend.instance || download === undefined) return
     this.#info(`Took over a download whose instance has died: ${entry.record.filename}.`)

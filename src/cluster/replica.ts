@@ -11,10 +11,10 @@ import { tellTransition } from './transitions.js'
 export interface ReplicaInit {
   host: () => CoordinatorHost
   secret: string | null
+  /** See `ClusterBackend`. */
+  instance: string
   /** Whether this instance holds the lease of a download, so that its own record is ahead of the stored one. */
   isHeld: (id: string) => boolean
-  /** Id of this instance. */
-  instance: string
   /** Called when a download has been removed whose lease is held here. */
   onHeldRemoved: (id: string) => void
   /** Whether queued downloads that nobody runs are offered to this manager; otherwise the queue does that. */
@@ -64,7 +64,6 @@ export class Replica {
   /** Takes over what is stored, if it is newer than what is known. */
   apply(entry: ClusterEntry): void {
     const { id } = entry.record
-    if (this.#isBeingTaken(entry)) return
     const known = this.#entries.get(id)
     if (known !== undefined && known.revision >= entry.revision && known.generation >= entry.generation)
       return
@@ -74,20 +73,12 @@ export class Replica {
       return
     }
     this.#entries.set(id, entry)
-    this.mirror(entry)
-  }
-
-  /**
-   * Whether this instance has been given the lease, and has not heard of that yet. What is stored then comes with the lease;
-   * taken over before, a download that a dead instance was running would look as if it ran here, and not be run.
-   */
-  #isBeingTaken({ owner, record }: ClusterEntry): boolean {
-    return owner === this.#init.instance && !this.#init.isHeld(record.id)
+    // This instance is about to run the download itself, or has just given it up.
+    if (entry.owner !== this.#init.instance) this.mirror(entry)
   }
 
   /** Takes over what is stored, whatever is known. */
   replace(entry: ClusterEntry): void {
-    if (this.#isBeingTaken(entry)) return
     if (!this.#init.isHeld(entry.record.id)) this.#entries.delete(entry.record.id)
     this.apply(entry)
   }
