@@ -153,7 +153,7 @@ export class ClusterCoordinator implements Coordinator {
     this.store = {
       load: () => this.#open(),
       insert: (download) => this.#records.insert(download),
-      save: (record) => this.#records.save(record),
+      save: (record) => (this.#turns.hasLost(record.id) ? Promise.resolve() : this.#records.save(record)),
       remove: (id) => this.#records.remove(id),
       readDocument: (name) => this.#backend.readDocument(name),
       writeDocument: (name, value) => this.#backend.writeDocument(name, value),

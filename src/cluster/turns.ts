@@ -98,6 +98,15 @@ export class Turns {
     if (held?.isLost === true && this.#init.isOpen()) await this.#init.refresh([id])
   }
 
+  /**
+   * Whether a download has a run here that has lost its lease. What such a run has to say is out of date: whoever has taken
+   * the download over may even have completed it.
+   */
+  hasLost(id: string): boolean {
+    if (this.#init.leases.has(id)) return false
+    return [...this.#runs.values()].some((held) => held.id === id && held.isLost)
+  }
+
   /** A job of the queue: it is this instance's turn, unless the job is out of date. */
   async offer(id: string, generation: number): Promise<'done' | 'later'> {
     if (!this.#init.isOpen()) return 'later'
