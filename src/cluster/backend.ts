@@ -165,6 +165,17 @@ export interface ClusterBackend {
   close(): Promise<void>
 }
 
+/** A download as its queue sees it. */
+export interface QueuedJob {
+  id: string
+  generation: number
+  priority: number
+  /** Whether it is of a remote caller. */
+  remote: boolean
+  /** Whether it has run before. */
+  hasBegun: boolean
+}
+
 /** The queue of a cluster, which only says when it is a download's turn. */
 export interface ClusterQueue {
   /**
@@ -176,7 +187,7 @@ export interface ClusterQueue {
     options: { concurrency: number; clusterConcurrency: number | null },
   ): Promise<void>
   /** Adds a download. One of the same id and generation is added only once. */
-  add(jobs: readonly { id: string; generation: number; priority: number; remote: boolean }[]): Promise<void>
+  add(jobs: readonly QueuedJob[]): Promise<void>
   /** Offers nothing more, without waiting for what it has offered. Downloads can still be added. */
   stopOffering(): Promise<void>
   /** Ends. */

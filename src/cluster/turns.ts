@@ -136,7 +136,8 @@ export class Turns {
     const jobs = waiting.flatMap(({ id, generation }) => {
       const record = this.#init.replica.get(id)?.record
       if (record === undefined) return []
-      return [{ id, generation, priority: record.priority, remote: record.remote !== null }]
+      const { priority, remote, startedAt } = record
+      return [{ id, generation, priority, remote: remote !== null, hasBegun: startedAt !== null }]
     })
     const added = this.#init.queue?.add(jobs).catch((error: unknown) => {
       if (!isAwayError(error)) this.#init.warn(`A job could not be added: ${toDownloadError(error).message}`)

@@ -82,7 +82,7 @@ export function bullmqCluster(options: BullmqClusterOptions): Cluster {
       new ClusterCoordinator(
         {
           backend: new RedisBackend({ connection, prefix, node, leaseMs, clock }),
-          queue: new BullmqQueue({ connection, name: queue, prefix, clock }),
+          queue: new BullmqQueue({ connection, name: queue, prefix, leaseMs, clock }),
           clusterConcurrency: rest.clusterConcurrency,
           clusterMaxBytesPerSecond: rest.clusterMaxBytesPerSecond,
           secret: secret ?? null,

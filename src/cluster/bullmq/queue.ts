@@ -1,7 +1,7 @@
 import { DelayedError, Queue, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { toDownloadError } from '../../errors.js'
-import type { ClusterQueue } from '../backend.js'
+import type { ClusterQueue, QueuedJob } from '../backend.js'
 import type { Clock } from '../../util/clock.js'
 import { connect, type RedisConnection } from '../redis/connection.js'
 
@@ -17,21 +17,31 @@ const jobName = 'download'
 /** When a job is offered again that could not be taken, in milliseconds. */
 const laterMs = 10_000
 
-/** The lock of a job says only that its worker is alive. Who may write says the lease of the download. */
-const workerOptions = {
-  lockDuration: 60_000,
-  stalledInterval: 5_000,
+/** The lock of a job lasts at least this long, in milliseconds, since a worker may be busy. */
+const minLockMs = 5_000
+
+/**
+ * The lock of a job says only that its worker is alive: who may write says the lease of the download, so one that has run
+ * out too early does no harm. One that lasts longer than leases would hold up the jobs that a dead worker had taken, and
+ * keep them counted as running.
+ */
+function workerOptions(leaseMs: number) {
+  const lockDuration = Math.max(minLockMs, leaseMs)
   // A download is taken over as often as its instances die.
-  maxStalledCount: 1_000_000,
+  return { lockDuration, stalledInterval: Math.min(5_000, lockDuration / 4), maxStalledCount: 1_000_000 }
 }
 
 /** Lowest and highest number that stand for a priority; BullMQ has 1 for the first and 2^21 for the last. */
-const maxPriority = 500_000
+const maxPriority = 250_000
 
-/** The priority of a job: those of trusted callers come before those of remote ones. */
-export function jobPriority({ priority, remote }: { priority: number; remote: boolean }): number {
+/**
+ * The priority of a job: those of trusted callers come before those of remote ones, then those of higher priority, and of
+ * these the ones that have begun before. So what a dead instance was doing need not wait for all that has not begun.
+ */
+export function jobPriority({ priority, remote, hasBegun }: Omit<QueuedJob, 'id' | 'generation'>): number {
   const clamped = Math.max(-maxPriority, Math.min(maxPriority, priority))
-  return 1 + (maxPriority - clamped) + (remote ? 2 * maxPriority + 1 : 0)
+  const place = 2 * (maxPriority - clamped) + (hasBegun ? 0 : 1)
+  return 1 + place + (remote ? 4 * maxPriority + 2 : 0)
 }
 
 /** A queue of BullMQ. It says whose turn it is, and nothing depends on it: the records know what has to run. */
@@ -39,6 +49,7 @@ export class BullmqQueue implements ClusterQueue {
   readonly #connection: RedisConnection
   readonly #name: string
   readonly #prefix: string
+  readonly #leaseMs: number
   readonly #clock: Clock
   #queue: Queue<Ticket> | null = null
   #worker: Worker<Ticket> | null = null
@@ -48,13 +59,16 @@ export class BullmqQueue implements ClusterQueue {
     connection,
     name,
     prefix,
+    leaseMs,
     clock,
   }: {
     connection: RedisConnection
     name: string
     prefix: string
+    leaseMs: number
     clock: Clock
   }) {
+    this.#leaseMs = leaseMs
     this.#clock = clock
     this.#connection = connection
     this.#name = name
@@ -79,7 +93,7 @@ export class BullmqQueue implements ClusterQueue {
         await job.moveToDelayed(this.#clock.wallNow() + laterMs, token)
         throw new DelayedError()
       },
-      { ...workerOptions, connection, prefix: this.#prefix, concurrency },
+      { ...workerOptions(this.#leaseMs), connection, prefix: this.#prefix, concurrency },
     )
     this.#worker.on('error', (error) => {
       // Whether Redis can be reached is reported once, and not by every part.
@@ -87,9 +101,7 @@ export class BullmqQueue implements ClusterQueue {
     })
   }
 
-  async add(
-    jobs: readonly { id: string; generation: number; priority: number; remote: boolean }[],
-  ): Promise<void> {
+  async add(jobs: readonly QueuedJob[]): Promise<void> {
     if (jobs.length === 0) return
     await this.#open().addBulk(
       jobs.map((job) => ({
