@@ -34,8 +34,8 @@ export function isAwayError(error: unknown): boolean {
 /** When this instance runs a download: the queue offers one, or it is seen waiting, and then its lease is taken. */
 export class Turns {
   readonly #init: TurnsInit
-  /** What the queue has offered, and waits to be told of. */
-  readonly #offered = new Map<string, (outcome: 'done' | 'later') => void>()
+  /** What the queue has offered, and waits to be told of. It may offer a download twice, if it takes its worker for dead. */
+  readonly #offered = new Map<string, Set<(outcome: 'done' | 'later') => void>>()
   /** Downloads that wait until fewer others run. */
   readonly #parked = new Set<string>()
   /** The leases of the downloads that run here. */
@@ -47,7 +47,8 @@ export class Turns {
 
   /** A download does not wait any more, or can't be taken now. */
   settle(id: string, outcome: 'done' | 'later'): void {
-    this.#offered.get(id)?.(outcome)
+    for (const tell of this.#offered.get(id) ?? []) tell(outcome)
+    this.#offered.delete(id)
   }
 
   /** Another download has ended, so that one that was parked may run. */
@@ -56,7 +57,7 @@ export class Turns {
   }
 
   close(): void {
-    for (const outcome of this.#offered.values()) outcome('later')
+    for (const id of [...this.#offered.keys()]) this.settle(id, 'later')
   }
 
   /** See `RunCoordinator.begin`. */
@@ -73,14 +74,14 @@ export class Turns {
         // Somebody has asked for something else before the last owner died.
         this.#init.obey(id, intent)
         await this.#init.leases.leave(lease)
-        this.#offered.get(id)?.('later')
+        this.settle(id, 'later')
         return false
       }
       if (lease === 'full') this.#parked.add(id)
       else await this.#init.refresh([id])
-      this.#offered.get(id)?.(lease === 'gone' ? 'done' : 'later')
+      this.settle(id, lease === 'gone' ? 'done' : 'later')
     } catch (error) {
-      this.#offered.get(id)?.('later')
+      this.settle(id, 'later')
       if (!isAwayError(error))
         this.#init.warn(`A download could not be taken: ${toDownloadError(error).message}`)
     }
@@ -93,7 +94,7 @@ export class Turns {
     const held = this.#runs.get(download)
     this.#runs.delete(download)
     if (held !== undefined) await this.#init.leases.leave(held)
-    this.#offered.get(id)?.(download.state === 'queued' && this.#init.isOpen() ? 'later' : 'done')
+    this.settle(id, download.state === 'queued' && this.#init.isOpen() ? 'later' : 'done')
     // A run that has ended without the store goes on when it is back.
     if (held?.isLost === true && this.#init.isOpen()) await this.#init.refresh([id])
   }
@@ -117,13 +118,11 @@ export class Turns {
     if (isActive(download.state)) return 'later'
     if (download.state !== 'queued') return 'done'
     const { scheduler } = this.#init.host()
-    const outcome = new Promise<'done' | 'later'>((resolve) => this.#offered.set(id, resolve))
+    const told = this.#offered.get(id) ?? new Set()
+    this.#offered.set(id, told)
+    const outcome = new Promise<'done' | 'later'>((resolve) => told.add(resolve))
     scheduler.offer(download)
-    try {
-      return await outcome
-    } finally {
-      this.#offered.delete(id)
-    }
+    return await outcome
   }
 
   /** Adds a job for a download, if there is a queue. */
