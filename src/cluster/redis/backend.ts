@@ -208,9 +208,9 @@ export class RedisBackend implements ClusterBackend {
   ): Promise<void> {
     for (const { entry, targets, holds } of entries) {
       const { record, revision, generation, epoch } = entry
-      const owner = holds ? this.instance : ''
-      const values = [record.id, JSON.stringify(record), revision + 1, generation, epoch, owner, this.leaseMs]
-      await this.#run('restore', [...values, ...targets])
+      const owner = holds ? this.instance : (entry.owner ?? '')
+      const values = [record.id, JSON.stringify(record), revision + 1, generation, epoch, owner]
+      await this.#run('restore', [...values, holds ? 1 : 0, this.leaseMs, ...targets])
     }
   }
 

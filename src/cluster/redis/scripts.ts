@@ -188,21 +188,21 @@ return freed
 `
 
 /**
- * ARGV: id, record, revision, generation, epoch, the instance if it holds the lease, length of the lease, targets…
- * Whoever holds the lease is right, and without one the first.
+ * ARGV: id, record, revision, generation, epoch, its owner, 1 if that is who restores it, length of the lease, targets…
+ * Whoever holds the lease is right, and without one the first. An owner that has not come back yet has the time of a lease.
  */
 const restore = `${common}
-local id, node = ARGV[1], ARGV[6]
+local id, node, holds = ARGV[1], ARGV[6], ARGV[7] == '1'
 local found = redis.call('HMGET', rec(id), 'epoch', 'owner')
-if found[1] and (node == '' or found[2] ~= '') then return 0 end
-if not found[1] and taken(id, 8) then return 0 end
-claim(id, 8)
+if found[1] and not (holds and (found[2] == '' or found[2] == node)) then return 0 end
+if not found[1] and taken(id, 9) then return 0 end
+claim(id, 9)
 redis.call('HSET', rec(id), 'record', ARGV[2], 'revision', ARGV[3], 'generation', ARGV[4], 'epoch', ARGV[5], 'owner', node)
 redis.call('HINCRBY', rec(id), 'generation', 1)
 redis.call('SADD', p .. ':ids', id)
 if node ~= '' then
-  redis.call('ZADD', p .. ':leases', now() + tonumber(ARGV[7]), id)
-  redis.call('ZADD', p .. ':running', now() + tonumber(ARGV[7]), id)
+  redis.call('ZADD', p .. ':leases', now() + tonumber(ARGV[8]), id)
+  redis.call('ZADD', p .. ':running', now() + tonumber(ARGV[8]), id)
 end
 log('set', id)
 return 1
