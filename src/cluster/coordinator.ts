@@ -52,8 +52,6 @@ const closeMs = 2_000
 /** How many of the downloads that wait longest are looked after each time, in case the queue has lost their jobs. */
 const reconciled = 100
 
-const awayMessage = 'The store of the cluster cannot be reached; try again later.'
-
 /** How often a command is tried that the owner of a download does not answer, though it keeps its lease. */
 const maxRounds = 4
 
@@ -198,6 +196,8 @@ export class ClusterCoordinator implements Coordinator {
     const stepMs = Math.max(50, Math.floor(this.#backend.leaseMs / 4))
     this.#timer = this.#clock
       .interval(() => {
+        // A silent store has the attempts to renew wait.
+        if (this.#isAway) this.#leases.dropExpiring()
         this.#renewing = this.#renewing.then(() => this.#tick())
       }, stepMs)
       .unref()
@@ -313,10 +313,13 @@ export class ClusterCoordinator implements Coordinator {
         await this.#turns.reconcile(reconciled)
       }
       if (this.#settings.queue === null) this.#turns.offerWaiting()
+      if (this.#isAway) await this.#reload()
     } catch (error) {
-      if (!isAwayError(error))
-        this.#warn(`The leases could not be renewed: ${toDownloadError(error).message}`)
-      this.#leases.dropExpired()
+      // It may also be there and refuse to write, since it has no memory left, is loading or has become a replica.
+      const { message } = toDownloadError(error)
+      if (isAwayError(error)) this.#onAway(message)
+      else this.#warn(`The leases could not be renewed: ${message}`)
+      this.#leases.dropExpiring()
     }
   }
 
@@ -470,11 +473,10 @@ export class ClusterCoordinator implements Coordinator {
   }
 
   #requireStore(): void {
-    if (this.#isAway)
-      throw new DownloadError('STORE_ERROR', awayMessage, { retryable: true, retryAfterMs: 5_000 })
+    if (!this.#isAway) return
+    const message = 'The store of the cluster cannot be reached; try again later.'
+    throw new DownloadError('STORE_ERROR', message, { retryable: true, retryAfterMs: 5_000 })
   }
-
-  // ---- Helpers
 
   #byId(id: string): Download | undefined {
     return this.#replica.find(id)

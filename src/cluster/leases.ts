@@ -56,6 +56,9 @@ export interface LeasesInit {
   stop: (held: Held) => void
 }
 
+/** A run whose lease has this part left is stopped; more than the time between two attempts to renew it. */
+const enough = 0.3
+
 /** The leases of this instance: each is taken once, shared by all who need it here, and renewed until nobody does. */
 export class Leases {
   readonly #init: LeasesInit
@@ -185,15 +188,19 @@ export class Leases {
     return asked
   }
 
-  /** Stops what could not be renewed in time, unless it may go on without the store. */
-  dropExpired(): void {
+  /**
+   * Stops what could not be renewed, unless it may go on without the store: early enough to put what was fetched on the disk
+   * while it may still be written.
+   */
+  dropExpiring(): void {
     const { clock, backend, goesOn, stop } = this.#init
     const now = clock.now()
+    const enoughMs = backend.leaseMs * enough
     for (const held of this.#held.values()) {
       if (goesOn) {
         held.validUntil = now + backend.leaseMs
         renewTransfers(held, now)
-      } else if (held.validUntil <= now && held.users > 0) stop(held)
+      } else if (held.validUntil - now <= enoughMs && held.users > 0) stop(held)
     }
   }
 

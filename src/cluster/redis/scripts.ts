@@ -50,8 +50,9 @@ const insert = `${common}
 local id = ARGV[1]
 if redis.call('EXISTS', rec(id)) == 1 then return 'known' end
 if taken(id, 3) then return 'taken' end
-claim(id, 3)
+-- First of all writes, since a full server refuses no script that has written already.
 redis.call('HSET', rec(id), 'record', ARGV[2], 'revision', 1, 'generation', 1, 'epoch', 0, 'owner', '')
+claim(id, 3)
 redis.call('SADD', p .. ':ids', id)
 log('set', id)
 return 'inserted'
