@@ -35,7 +35,7 @@ async function origin(): Promise<Origin> {
   return made
 }
 
-async function node(store: FleetStore, from: Origin, name: string, labels: string[] = []) {
+async function node(store: FleetStore, from: Origin, name: string, labels: string[] = [], seeds = 1) {
   const directory = await mkdtemp(join(base, `${name}-`))
   let fleet: Fleet | null = null
   const manager = new DownloadManager({
@@ -52,7 +52,7 @@ async function node(store: FleetStore, from: Origin, name: string, labels: strin
   // An address of TCP, as it listens on one.
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const member = new Fleet({
-    ...{ manager, preloader, store, node: name, labels, url, seeds: 1, heartbeatMs: 100, absentMs: 1_000 },
+    ...{ manager, preloader, store, node: name, labels, url, seeds, heartbeatMs: 100, absentMs: 1_000 },
   })
   fleet = member
   const handler = createHandler({ manager, preloader, fleet: member, peers: { token } })
@@ -167,4 +167,56 @@ describe('a fleet', () => {
     await waitFor(async () => (await stateOf(two, 'b', 'two')) === 'failed', { what: 'the failure' })
     expect((await two.fleet.status()).models['b']?.['two']?.error).toContain('404')
   })
+
+  it('has each model fetched twice at most by five nodes, one of which dies and one is late', async () => {
+    const from = await origin()
+    for (const { key, content } of contents) from.serve(`/${key}.bin`, { content, bytesPerSecond: 100_000 })
+    const store = new MemoryFleetStore()
+    const join = async (name: string) => {
+      const mortal = mortalStore(store)
+      return { ...(await node(mortal, from, name, [], 2)), name, mortal }
+    }
+    const nodes = await Promise.all(['one', 'two', 'three', 'four'].map(join))
+    await nodes[0]!.fleet.start(['a', 'b', 'c'], 'all')
+    const dying = await waitFor(
+      async () => {
+        for (const each of nodes)
+          if ((await each.fleet.status()).models['a']?.[each.name]?.state === 'downloading') return each
+        return null
+      },
+      { what: 'one that fetches' },
+    )
+    await waitFor(() => contents.some(({ key }) => served(from, key) > 0), { what: 'some bytes' })
+    // Nobody hears of it any more, and it gives nothing up.
+    dying!.mortal.isDead = true
+    await dying!.end()
+    const before = new Map(contents.map(({ key }) => [key, served(from, key)]))
+    const late = await join('late')
+    const living = [...nodes.filter((each) => each !== dying), late]
+    for (const each of living) {
+      await waitFor(() => each.fleet.isReady(), { what: `${each.name} to be ready`, timeoutMs: 30_000 })
+      await expectFiles(each, ['a', 'b', 'c'])
+    }
+    // Twice, and what the dead one had of its copy.
+    for (const { key } of contents)
+      expect(served(from, key)).toBeLessThanOrEqual(2 + Math.min(1, before.get(key)!))
+    expect(await stateOf(late, 'a', dying!.name)).toBe('absent')
+  })
 })
+
+/** The store as one node sees it, which can die. */
+function mortalStore(store: FleetStore): FleetStore & { isDead: boolean } {
+  const living = <T>(task: () => Promise<T>): Promise<T> =>
+    mortal.isDead ? Promise.reject(new Error('dead')) : task()
+  const mortal = {
+    isDead: false,
+    read: () => living(() => store.read()),
+    wish: (...args: Parameters<FleetStore['wish']>) => living(() => store.wish(...args)),
+    report: (...args: Parameters<FleetStore['report']>) => living(() => store.report(...args)),
+    claim: (...args: Parameters<FleetStore['claim']>) => living(() => store.claim(...args)),
+    release: (...args: Parameters<FleetStore['release']>) => living(() => store.release(...args)),
+    watch: (changed: () => void) => store.watch(changed),
+    close: () => Promise.resolve(),
+  }
+  return mortal
+}
