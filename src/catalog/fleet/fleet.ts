@@ -98,6 +98,7 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
   #content: FleetContent = { now: 0, wishes: [], reports: [], claims: {} }
   #told = ''
   #wasRunning = false
+  #hasReported = false
   #isAway = false
   #isClosed = false
 
@@ -253,8 +254,11 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
       const ready = new Set(Object.keys(found).filter((key) => found[key]?.ready === true))
       const wanted = wantedBy(this.#content.wishes, this.#self)
       const keys = wanted.filter((key) => key in found)
+      const known = new Set(keys)
+      // What a node claims counts only while it gives signs of life, so the first of them comes first.
+      if (!this.#hasReported) await this.#tell(wanted, { ready, waiting: null, known })
       const waiting = this.#options.preloader.status().running ? null : await this.#begin(keys, ready)
-      await this.#tell(wanted, { ready, waiting, known: new Set(keys) })
+      await this.#tell(wanted, { ready, waiting, known })
     } catch (error) {
       if (!this.#isAway) this.#warn(`The fleet: ${redactUrls(toDownloadError(error).message)}`)
     }
@@ -308,6 +312,7 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
     const models = Object.fromEntries([...keys].sort().map((key) => [key, this.#modelOf(key, facts)]))
     const report: NodeReport = { name: this.node, labels, url, models, digests: this.#digests() }
     await this.#options.store.report(report)
+    this.#hasReported = true
     await this.#refresh()
   }
 
