@@ -63,14 +63,15 @@ describeWith(redisServer, 'an instance that has lost its lease', () => {
     const url = origin.url(`/${name}`)
     await one.client.download({ url })
     const client = redis.client()
-    const ownerOf = async () => {
+    const stored = async () => {
       const [id = ''] = await client.smembers(`{${prefix}}:ids`)
-      return (await client.hget(`{${prefix}}:r:${id}`, 'owner')) ?? ''
+      return await client.hgetall(`{${prefix}}:r:${id}`)
     }
+    const ownerOf = async () => (await stored())['owner'] ?? ''
     await waitFor(async () => (await ownerOf()).startsWith('one:'), { what: 'the first to run it' })
     const two = await open('two').ready()
     return {
-      ...{ one, two, url, directory, ownerOf },
+      ...{ one, two, url, directory, stored, ownerOf },
       async [Symbol.asyncDispose]() {
         client.disconnect()
         await Promise.all([one, two].map((each) => each[Symbol.asyncDispose]()))
@@ -98,6 +99,7 @@ describeWith(redisServer, 'an instance that has lost its lease', () => {
     await waitFor(async () => (await pair.ownerOf()) === '', { what: 'the lease to be given up' })
     const before = await traces(directory)
     expect(before).toHaveLength(2)
+    const record = await pair.stored()
     one.goOn()
     // It says so once its own run has ended.
     await completes(pair, one)
@@ -107,7 +109,7 @@ describeWith(redisServer, 'an instance that has lost its lease', () => {
     expect(await sha256File(join(directory, pair.url.slice(pair.url.lastIndexOf('/') + 1)))).toBe(
       content.sha256(),
     )
-    expect((await two.client.status(pair.url)).state).toBe('completed')
+    expect(await pair.stored(), 'what is stored of it').toEqual(record)
   }
 
   it('writes nothing, stopped while it fetched', async () => {

@@ -4,6 +4,7 @@ import { KiB } from '../faults/harness.js'
 import { seededRandom } from '../faults/killing.js'
 import { describeWith } from '../support/machine.js'
 import { redisServer } from '../support/redis-server.js'
+import { deadline } from '../support/wait.js'
 import { clusterStorm, describeStorm } from './storm.js'
 
 describeWith(redisServer, 'instances that are killed', () => {
@@ -14,12 +15,11 @@ describeWith(redisServer, 'instances that are killed', () => {
         leaseMs: 2_000,
         killEveryMs: 3_000,
         containers: false,
-        deadlineMs: 60_000,
+        deadlineMs: deadline(15_000),
         random: seededRandom(16),
       },
     })
     const { wrong, odd, lost, refused, againBytes, allowedAgainBytes, kills } = outcome
-    if (process.env['STORM']) console.log(outcome.logs.join('\n'), describeStorm(outcome))
     expect({ wrong, odd, lost, refused }, describeStorm(outcome)).toEqual({
       wrong: [],
       odd: [],
@@ -28,6 +28,5 @@ describeWith(redisServer, 'instances that are killed', () => {
     })
     expect(kills).toBeGreaterThan(0)
     expect(againBytes).toBeLessThanOrEqual(allowedAgainBytes)
-    if (process.env['STORM']) console.log(describeStorm(outcome))
   })
 })

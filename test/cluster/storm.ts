@@ -144,12 +144,13 @@ export async function clusterStorm(plan: ClusterStormPlan): Promise<ClusterStorm
     }
   })()
 
+  /** Who holds the lease of each download, by its id; empty if nobody does. */
   const owners = async (): Promise<Map<string, string>> => {
     const ids = await store.redis.smembers(`{${prefix}}:ids`)
     const pipeline = store.redis.pipeline()
     for (const id of ids) pipeline.hget(`{${prefix}}:r:${id}`, 'owner')
     const found = (await pipeline.exec()) ?? []
-    return new Map(ids.map((id, index) => [id, String(found[index]?.[1] ?? '')]))
+    return new Map(ids.map((id, index) => [id, (found[index]?.[1] ?? '') as string]))
   }
   const takeOversMs: number[] = []
   /** What dead instances have left, by id. */
@@ -167,11 +168,11 @@ export async function clusterStorm(plan: ClusterStormPlan): Promise<ClusterStorm
 
   /** What those that were killed have said. */
   const logs: string[] = []
-  let isOver = false
+  const over = new AbortController()
   let kills = 0
   const killing = (async () => {
     let next = performance.now() + plan.killEveryMs
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await watch()
       // One that still starts has nothing to lose.
       if (performance.now() < next || !running.every(({ isReady }) => isReady)) {
@@ -217,7 +218,9 @@ export async function clusterStorm(plan: ClusterStormPlan): Promise<ClusterStorm
       await sleep(250)
     }
   }
-  await follow().finally(() => (isOver = true))
+  await follow().finally(() => {
+    over.abort()
+  })
   const endedAt = performance.now()
   await Promise.all([asking, killing])
   await Promise.all(running.map((instance) => instance.ready()))
@@ -268,7 +271,8 @@ export function medianOf(sorted: readonly number[]): number | null {
 /** A line for the output. */
 export function describeStorm(outcome: ClusterStormOutcome): string {
   const { kills, wrong, lost, againBytes, allowedAgainBytes, takeOversMs, agreedAfterMs } = outcome
-  const seconds = (ms: number | null | undefined) => (ms == null ? '-' : `${(ms / 1_000).toFixed(1)} s`)
+  const seconds = (ms: number | null | undefined) =>
+    ms === null || ms === undefined ? '-' : `${(ms / 1_000).toFixed(1)} s`
   return (
     `${kills} kills, ${wrong.length} wrong, ${lost.length} lost, ` +
     `${(againBytes / 1_048_576).toFixed(1)} MiB fetched again of ${(allowedAgainBytes / 1_048_576).toFixed(1)} allowed, ` +
