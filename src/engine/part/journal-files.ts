@@ -149,7 +149,10 @@ export class JournalFiles {
     await this.close()
     this.#lease?.require()
     // Most files are so small that they never had any.
-    if (this.exist) await removeFiles([journal, recent])
+    if (!this.exist) return
+    // The journal goes last: whoever comes after a kill finds the other one by it.
+    await removeFiles([recent])
+    await removeFiles([journal])
   }
 
   /** Closes what is open. Nothing must be written afterwards. */
