@@ -77,11 +77,7 @@ function drawFault(random: () => number, bytes: number): Fault | undefined {
  */
 function mayAskAgain(error: unknown): boolean {
   if (!isDownloadError(error)) return false
-  return (
-    error.code === 'CONNECT_FAILED' ||
-    error.code === 'TIMEOUT' ||
-    (error.code === 'STORE_ERROR' && error.retryable)
-  )
+  return error.code === 'CONNECT_FAILED' || (error.code === 'STORE_ERROR' && error.retryable)
 }
 
 /** Runs a storm until all downloads are completed. */
