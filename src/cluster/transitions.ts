@@ -1,6 +1,6 @@
 import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
-import { type DownloadState, isActive } from '../download/states.js'
+import { type DownloadState, isActive, isSettled } from '../download/states.js'
 import { DownloadError } from '../errors.js'
 
 /**
@@ -16,7 +16,8 @@ export function tellTransition(
   const { state: to } = download
   if (isActive(to) && (from === undefined || !isActive(from))) emitter.emit('started', { download })
   if (to === from) {
-    emitter.emit('progress', { download, progress: download.current })
+    // Nothing comes after the end of a download but another one of it.
+    if (!isSettled(to)) emitter.emit('progress', { download, progress: download.current })
     return
   }
   switch (to) {
