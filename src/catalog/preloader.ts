@@ -139,37 +139,14 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
       const leads = this.#shared === null || (await this.#shared.lead())
       if (!leads || this.#state.running !== null)
         throw sentenceError('CONFLICT', 'preloadRunning', [], {}, this.#options.locale)
-      const { manager, roots } = this.#options
-      const entries = this.#choose(models)
-      const modes = [...new Set(entries.map((entry) => entry.mode))]
-      const directory = await outputDirectory(outputDir, modes, { base: manager.directory, roots })
-      await this.#driver.settled()
-      const startedAt = new Date().toISOString()
-      const run: Run = {
-        version: 1,
-        startedAt,
-        finishedAt: null,
-        outcome: 'running',
-        outputDir: directory,
-        force,
-        models: entries.map((entry) => this.#newModel(entry)),
-      }
-      const existing = force ? [] : await this.#alreadyThere(entries, directory)
-      this.#requireOpen()
-      await this.#state.begin(run)
-      this.#state.log('preload', this.#messages.logStarted(entries.length, directory))
-      for (const key of existing) {
-        this.#state.act({ type: 'settled', key, phase: 'completed' })
-        this.#state.log(key, this.#messages.logAlreadyThere)
-      }
-      this.#driver.drive()
-      return {
-        success: true,
-        message: this.#messages.started(entries.length),
-        output_dir: directory,
-        models: entries.map((entry) => entry.key),
-        force,
-        started_at: startedAt,
+      let hasBegun = false
+      try {
+        const started = await this.#begin(models, outputDir, force)
+        hasBegun = true
+        return started
+      } finally {
+        // Whoever is asked next may start another one.
+        if (!hasBegun) await this.#shared?.resign()
       }
     })
   }
@@ -273,6 +250,45 @@ export class Preloader extends GuardedEmitter<PreloadEvents> {
     if (running === null || this.#closed !== null) return
     if (this.#shared === null) this.#resume()
     else await this.#shared.look()
+  }
+
+  async #begin(
+    models: readonly string[] | 'all' | undefined,
+    outputDir: string | undefined,
+    force: boolean,
+  ): Promise<PreloadStart> {
+    const { manager, roots } = this.#options
+    const entries = this.#choose(models)
+    const modes = [...new Set(entries.map((entry) => entry.mode))]
+    const directory = await outputDirectory(outputDir, modes, { base: manager.directory, roots })
+    await this.#driver.settled()
+    const startedAt = new Date().toISOString()
+    const run: Run = {
+      version: 1,
+      startedAt,
+      finishedAt: null,
+      outcome: 'running',
+      outputDir: directory,
+      force,
+      models: entries.map((entry) => this.#newModel(entry)),
+    }
+    const existing = force ? [] : await this.#alreadyThere(entries, directory)
+    this.#requireOpen()
+    await this.#state.begin(run)
+    this.#state.log('preload', this.#messages.logStarted(entries.length, directory))
+    for (const key of existing) {
+      this.#state.act({ type: 'settled', key, phase: 'completed' })
+      this.#state.log(key, this.#messages.logAlreadyThere)
+    }
+    this.#driver.drive()
+    return {
+      success: true,
+      message: this.#messages.started(entries.length),
+      output_dir: directory,
+      models: entries.map((entry) => entry.key),
+      force,
+      started_at: startedAt,
+    }
   }
 
   /** Takes over what another instance has written of the run. */

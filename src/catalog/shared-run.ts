@@ -10,6 +10,10 @@ const runName = 'preload'
 /** How often an instance that follows looks whether the leader is still there, in milliseconds. */
 const lookMs = 1_000
 
+/** How often, and after how long in milliseconds, an instance tries to lead while no run is active. */
+const maxAttempts = 10
+const retryMs = 50
+
 /** What a {@link SharedRun} has its preloader do. */
 export interface SharedRunHooks {
   /** When the current run began; null if none is active. */
@@ -28,6 +32,7 @@ export interface SharedRunHooks {
  */
 export class SharedRun {
   readonly #documents: SharedDocuments
+  readonly #clock: Clock
   readonly #hooks: SharedRunHooks
   readonly #stopListening: () => void
   readonly #timer: Timer
@@ -37,9 +42,10 @@ export class SharedRun {
 
   constructor(documents: SharedDocuments, clock: Clock, hooks: SharedRunHooks) {
     this.#documents = documents
+    this.#clock = clock
     this.#hooks = hooks
-    this.#stopListening = documents.onChange((name) => {
-      if (name === runName && !this.#leads) void this.#hooks.reload().catch(() => undefined)
+    this.#stopListening = documents.onChange(async (name) => {
+      if (name === runName && !this.#leads) await this.#hooks.reload().catch(() => undefined)
       if (name === cancelName && this.#leads) void this.#obeyCancel().catch(() => undefined)
     })
     this.#timer = clock.interval(() => void this.look(), lookMs).unref()
@@ -50,12 +56,21 @@ export class SharedRun {
     return this.#leads
   }
 
-  /** Leads from now on, unless another instance does. The state is read again first. */
+  /** Leads from now on, unless another instance does. The state is read again first, and a run that is active goes on. */
   async lead(): Promise<boolean> {
     if (this.#leads) return true
-    if (this.#isClosed || !(await this.#documents.lead(runName))) return false
+    for (let attempt = 1; this.#isClosed || !(await this.#documents.lead(runName)); attempt += 1) {
+      await this.#hooks.reload()
+      if (this.#isClosed || this.#hooks.running() !== null || attempt === maxAttempts) return false
+      // The last run has ended, and its leader is about to resign.
+      await this.#clock.sleep(retryMs)
+    }
     await this.#hooks.reload()
     this.#leads = true
+    if (this.#hooks.running() !== null) {
+      this.#hooks.resume()
+      void this.#obeyCancel().catch(() => undefined)
+    }
     return true
   }
 
@@ -82,10 +97,6 @@ export class SharedRun {
         else await this.#obeyCancel()
       } else if (this.#hooks.running() !== null && (await this.lead())) {
         if (this.#hooks.running() === null) await this.resign()
-        else {
-          this.#hooks.resume()
-          await this.#obeyCancel()
-        }
       }
     } catch {
       // The next look may find the store again.
