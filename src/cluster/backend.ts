@@ -126,6 +126,8 @@ export interface ClusterBackend {
    */
   open(listener: BackendListener): Promise<void>
   load(): Promise<ClusterContent>
+  /** Resolves once all that had been stored before the call has been reported as events. */
+  catchUp(): Promise<void>
   /** Reads single records; null for those that do not exist. */
   read(ids: readonly string[]): Promise<Map<string, ClusterEntry | null>>
   /** Stores a new record, unless there is one of its id or another download has claimed one of its files. */

@@ -1,28 +1,45 @@
 import { randomUUID } from 'node:crypto'
-import type { SerializedDownloadError } from '../errors.js'
+import { deserializeError, type SerializedDownloadError } from '../errors.js'
 import type { ClusterCommand } from '../manager/cluster/coordinator.js'
 import type { Clock, Timer } from '../util/clock.js'
+import type { ClusterBackend } from './backend.js'
 
 /** How many calls of others are remembered, so that none is done twice. */
 const maxSeen = 1_000
 
 /** What the owner of a download has answered. */
-export interface CallAnswer {
+interface CallAnswer {
   error: SerializedDownloadError | null
 }
 
 /** Calls to other instances that have not been answered, and those of others that have been done here. */
 export class Calls {
+  readonly #backend: Pick<ClusterBackend, 'send' | 'leaseMs'>
   readonly #clock: Clock
   readonly #open = new Map<string, { timer: Timer; resolve: (answer: CallAnswer | null) => void }>()
   readonly #seen = new Set<string>()
 
-  constructor(clock: Clock) {
+  constructor(backend: Pick<ClusterBackend, 'send' | 'leaseMs'>, clock: Clock) {
+    this.#backend = backend
     this.#clock = clock
   }
 
-  /** Opens a call. `answered` is null if there is no answer within `timeoutMs`. Never rejects. */
-  open(timeoutMs: number): { call: string; answered: Promise<CallAnswer | null> } {
+  /**
+   * Has the owner of a download do something. False if it has not answered and may be dead.
+   *
+   * @throws DownloadError the error of the owner; `STORE_ERROR` if the store can't be reached.
+   */
+  async ask(id: string, command: ClusterCommand): Promise<boolean> {
+    const { call, answered } = this.#begin(this.#backend.leaseMs * 1.5)
+    if (!(await this.#backend.send(id, { call, command: sendable(command) }))) return false
+    const answer = await answered
+    if (answer === null) return false
+    if (answer.error !== null) throw deserializeError(answer.error)
+    return true
+  }
+
+  /** `answered` is null if there is no answer within `timeoutMs`. Never rejects. */
+  #begin(timeoutMs: number): { call: string; answered: Promise<CallAnswer | null> } {
     const call = randomUUID()
     const answered = new Promise<CallAnswer | null>((resolve) => {
       const timer = this.#clock.timer(() => {
@@ -62,7 +79,7 @@ export class Calls {
 }
 
 /** A command as it can be sent to another instance: without the signal of its caller. */
-export function sendable(command: ClusterCommand): ClusterCommand {
+function sendable(command: ClusterCommand): ClusterCommand {
   if (command.type !== 'download') return command
   const options = { ...command.options }
   delete options.signal

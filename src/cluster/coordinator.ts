@@ -2,7 +2,7 @@ import type { Download } from '../download/download.js'
 import { isActive } from '../download/states.js'
 import type { DownloadRecord } from '../download/record.js'
 import type { TransferEngine } from '../engine/protocol.js'
-import { deserializeError, DownloadError, toDownloadError } from '../errors.js'
+import { DownloadError, toDownloadError } from '../errors.js'
 import type {
   ClusterCommand,
   Coordinator,
@@ -11,6 +11,7 @@ import type {
   SharedStore,
 } from '../manager/cluster/coordinator.js'
 import type { Clock, Timer } from '../util/clock.js'
+import { Latest } from '../util/schedule.js'
 import type {
   BackendListener,
   ClusterBackend,
@@ -20,7 +21,7 @@ import type {
   ClusterIntent,
   ClusterQueue,
 } from './backend.js'
-import { Calls, sendable } from './calls.js'
+import { Calls } from './calls.js'
 import { ClusterDocuments } from './documents.js'
 import { Echo } from './echo.js'
 import { endsOf, followHost } from './follow-host.js'
@@ -52,6 +53,9 @@ const closeMs = 2_000
 /** How many of the downloads that wait longest are looked after each time, in case the queue has lost their jobs. */
 const reconciled = 100
 
+/** How long a reader waits at most until this instance knows what others have stored, in milliseconds. */
+const catchUpMs = 1_000
+
 /** How often a command is tried that the owner of a download does not answer, though it keeps its lease. */
 const maxRounds = 4
 
@@ -63,6 +67,7 @@ export class ClusterCoordinator implements Coordinator {
   readonly runs: RunCoordinator
   readonly documents: ClusterDocuments
   readonly insight: Insight
+  readonly #catchingUp: Latest
   readonly #settings: ClusterSettings
   readonly #backend: ClusterBackend
   readonly #clock: Clock
@@ -88,8 +93,10 @@ export class ClusterCoordinator implements Coordinator {
     this.#settings = settings
     this.#backend = settings.backend
     this.#clock = clock
-    this.#calls = new Calls(clock)
+    this.#calls = new Calls(this.#backend, clock)
     this.#presence = new Presence(clock)
+    this.#catchingUp = new Latest(() => settledWithin(clock, catchUpMs, this.#caughtUp()))
+    this.documents = new ClusterDocuments(this.#backend)
     this.#replica = new Replica({
       host: () => this.#hosted,
       secret: settings.secret,
@@ -153,11 +160,10 @@ export class ClusterCoordinator implements Coordinator {
       insert: (download) => this.#records.insert(download),
       save: (record) => (this.#turns.hasLost(record.id) ? Promise.resolve() : this.#records.save(record)),
       remove: (id) => this.#records.remove(id),
-      readDocument: (name) => this.#backend.readDocument(name),
-      writeDocument: (name, value) => this.#backend.writeDocument(name, value),
+      readDocument: (name) => this.documents.load(name),
+      writeDocument: (name, value) => this.documents.write(name, value),
       close: () => this.#close(),
     }
-    this.documents = new ClusterDocuments(settings.backend)
     this.insight = new Insight({
       ...{ backend: this.#backend, clock, replica: this.#replica, leases: this.#leases },
       ...{ presence: this.#presence, echo: this.#echo },
@@ -233,9 +239,19 @@ export class ClusterCoordinator implements Coordinator {
         if (command.type === 'remove') return
         throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
       }
-      if (await this.#ask(id, command)) return
+      if (await this.#calls.ask(id, command)) return
     }
     throw new DownloadError('STORE_ERROR', silentMessage, { retryable: true, retryAfterMs: 5_000 })
+  }
+
+  readonly catchUp = (): Promise<void> =>
+    this.#isAway || this.#isClosing ? Promise.resolve() : this.#catchingUp.ask()
+
+  /** What this instance stores is known to it before it is known to the others, so that comes first. */
+  async #caughtUp(): Promise<void> {
+    await Promise.all([this.#records.settled(), this.documents.settled()])
+    await this.#backend.catchUp()
+    await Promise.all([this.#reloading, this.documents.settled()])
   }
 
   async idle(): Promise<boolean> {
@@ -363,16 +379,6 @@ export class ClusterCoordinator implements Coordinator {
   }
 
   // ---- Commands of and for other instances
-
-  /** Has the owner of a download do something. False if it has not answered and may be dead. */
-  async #ask(id: string, command: ClusterCommand): Promise<boolean> {
-    const { call, answered } = this.#calls.open(this.#backend.leaseMs * 1.5)
-    if (!(await this.#backend.send(id, { call, command: sendable(command) }))) return false
-    const answer = await answered
-    if (answer === null) return false
-    if (answer.error !== null) throw deserializeError(answer.error)
-    return true
-  }
 
   /** Does what a caller of another instance wants of a download that this one runs. */
   #obey(id: string, { call, command }: ClusterIntent): void {

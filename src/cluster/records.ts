@@ -23,6 +23,7 @@ export interface RecordsInit {
 /** What a manager writes to the records of its cluster: only with the lease of the download. */
 export class Records implements Pick<SharedStore, 'insert' | 'save' | 'remove'> {
   readonly #init: RecordsInit
+  readonly #saving = new Set<Promise<void>>()
 
   constructor(init: RecordsInit) {
     this.#init = init
@@ -45,7 +46,22 @@ export class Records implements Pick<SharedStore, 'insert' | 'save' | 'remove'> 
     return true
   }
 
+  /** Resolves once what is being saved is stored. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#saving)
+  }
+
   async save(record: DownloadRecord): Promise<void> {
+    const saved = this.#save(record)
+    this.#saving.add(saved)
+    try {
+      await saved
+    } finally {
+      this.#saving.delete(saved)
+    }
+  }
+
+  async #save(record: DownloadRecord): Promise<void> {
     await this.#withLease(record.id, async (held) => {
       const host = this.#init.host()
       const download = this.#init.replica.find(record.id)

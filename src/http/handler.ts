@@ -195,7 +195,7 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   const base = checked.basePath.replace(/\/$/, '')
   const served = ui !== false ? routes : routes.filter(({ path }) => path !== dashboardPath)
   let document: object | null = null
-  const { clock } = manager[internals]
+  const { clock, catchUp } = manager[internals]
   const services: Services = {
     manager,
     preloader,
@@ -273,6 +273,8 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
     // Without `authorize`, the caller is on this machine and may do everything.
     const permission = async (action: Action): Promise<Permission> =>
       authorize === undefined || (await authorize(action, request, told))
+    // The last request of this caller may have gone to another instance.
+    if (catchUp !== null && route.action !== null) await catchUp()
     return await run(route, { services, request, permission, voice }, url, context)
   }
 
@@ -319,9 +321,11 @@ export function createHandler<Native = unknown>(options: HandlerOptions<Native>)
   return Object.assign(handle, {
     owns: (pathname: string) =>
       routesAt(pathname) !== undefined || pageAt(pathname) !== undefined || blobAt(pathname) !== null,
-    // With `authorize` or CORS, the complete request is needed.
+    // With `authorize` or CORS, the complete request is needed; and in a cluster, others have to be asked.
     fastPath:
-      authorize === undefined && checked.cors === undefined ? statusFastPath(manager, base, hostVoice) : null,
+      authorize === undefined && checked.cors === undefined && catchUp === null
+        ? statusFastPath(manager, base, hostVoice)
+        : null,
     close: () => {
       services.downloadLogs.close()
       services.fleetEvents?.close()

@@ -10,7 +10,7 @@ import type { Resolver } from '../sources/resolver.js'
 import type { SourceRegistry } from '../sources/source.js'
 import type { DownloadStore } from '../store/store.js'
 import type { Clock } from '../util/clock.js'
-import type { SharedDocuments } from './cluster/coordinator.js'
+import type { Coordinator, SharedDocuments } from './cluster/coordinator.js'
 import type { ClusterInsight } from './cluster/insight.js'
 
 /**
@@ -28,6 +28,8 @@ export interface ManagerInternals {
   readonly documents: SharedDocuments | null
   /** What is known about the other instances; null without a cluster. */
   readonly cluster: ClusterInsight | null
+  /** See {@link Coordinator.catchUp}. */
+  readonly catchUp: Coordinator['catchUp']
   /** Maps downloads to paths on disk. */
   readonly destinations: Destinations
   /** Sources of the host application and of this package. */

@@ -93,7 +93,7 @@ export class DownloadManager extends ManagerUpstream {
     this.#coordinator =
       this.#options.cluster?.join({ clock, directory: this.directory }) ??
       new SoloCoordinator(openStore(this.#options.store, this.directory, clock))
-    const { store, runs, documents, insight } = this.#coordinator
+    const { store, runs, documents, catchUp, insight } = this.#coordinator
     this.#registry = new Registry(store, (event) => {
       this.emit('log', event)
     })
@@ -101,6 +101,7 @@ export class DownloadManager extends ManagerUpstream {
       store,
       documents,
       cluster: insight,
+      catchUp,
       destinations: this.#places,
       sources,
       resolver: () => this.#resolver,
@@ -385,6 +386,7 @@ export class DownloadManager extends ManagerUpstream {
     this.#requireOpen()
     await this.ready
     this.#requireOpen()
+    await this.#lookAgain(url)
     const download = this.#registry.get(url)
     if (download === undefined) return
     await this.#serial.run(download, async () => {
@@ -460,6 +462,11 @@ export class DownloadManager extends ManagerUpstream {
     }
   }
 
+  /** Another manager may have added the download a moment ago. */
+  async #lookAgain(url: string): Promise<void> {
+    if (this.#registry.get(url) === undefined) await this.#coordinator.catchUp?.()
+  }
+
   #requireOpen(): void {
     if (this.#closed !== null) throw new DownloadError('CLOSED', 'The manager is closed.')
   }
@@ -475,6 +482,7 @@ export class DownloadManager extends ManagerUpstream {
   ): Promise<Download> {
     this.#requireOpen()
     await this.ready
+    await this.#lookAgain(url)
     const find = () => {
       this.#requireOpen()
       const download = this.#registry.get(url)

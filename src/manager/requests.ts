@@ -62,6 +62,8 @@ export class DownloadRequests {
     if (validated.wanted.signal?.aborted === true)
       throw new DownloadError('CANCELED', 'The signal is already aborted.')
 
+    // What another manager has removed is not joined.
+    if (this.#init.coordinator.catchUp !== null) await this.#init.coordinator.catchUp()
     if (validated.wanted.remote !== null) await this.#init.forgetOldest()
     // Nothing may be awaited between looking the URL up and adding it, because another call may do the same.
     const request = await claimFromStrangers(validated, registry, async (holder, message) => {

@@ -120,6 +120,16 @@ export class RedisBackend implements ClusterBackend {
     }
   }
 
+  async catchUp(): Promise<void> {
+    let last: number
+    try {
+      last = Number((await this.#redis.get(this.#key('seq'))) ?? 0)
+    } catch (error) {
+      throw storeFailure(error)
+    }
+    await this.#reader.reached(last)
+  }
+
   async read(ids: readonly string[]): Promise<Map<string, ClusterEntry | null>> {
     try {
       return await this.#read(ids, [])

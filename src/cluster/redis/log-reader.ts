@@ -39,6 +39,7 @@ export class LogReader {
   #position: string | null = null
   #number = 0
   #loop: Promise<void> | null = null
+  readonly #awaited = new Set<{ number: number; resolve: () => void }>()
 
   constructor(init: LogReaderInit) {
     this.#init = init
@@ -55,7 +56,14 @@ export class LogReader {
     const [entry] = last.map(parse)
     this.#position = entry?.position ?? '0-0'
     this.#number = entry?.number ?? 0
+    this.#tellReached(Infinity)
     this.#loop ??= this.#follow()
+  }
+
+  /** Resolves once the entry of a number has been reported; or when everything is loaded again, or this is closed. */
+  async reached(number: number): Promise<void> {
+    if (this.#number >= number || this.#ended.signal.aborted) return
+    await new Promise<void>((resolve) => this.#awaited.add({ number, resolve }))
   }
 
   /** Whether the stream is shorter than it was: the server has lost its last changes. */
@@ -67,6 +75,7 @@ export class LogReader {
 
   async close(): Promise<void> {
     this.#ended.abort()
+    this.#tellReached(Infinity)
     this.redis.disconnect()
     await this.#loop
   }
@@ -102,9 +111,16 @@ export class LogReader {
     this.#number = last.number
     if (isGap) {
       this.#init.onGap()
-      return
+    } else this.#init.onEvents(entries.flatMap((entry) => eventsOf(entry, found, changed)))
+    this.#tellReached(last.number)
+  }
+
+  #tellReached(number: number): void {
+    for (const each of this.#awaited) {
+      if (each.number > number) continue
+      this.#awaited.delete(each)
+      each.resolve()
     }
-    this.#init.onEvents(entries.flatMap((entry) => eventsOf(entry, found, changed)))
   }
 }
 

@@ -91,8 +91,11 @@ export interface SharedDocuments {
   resign(name: string): Promise<void>
   read(name: string): Promise<unknown>
   write(name: string, value: unknown): Promise<void>
-  /** Calls the listener whenever a document was written, with its name. Returns how to stop that. */
-  onChange(listener: (name: string) => void): () => void
+  /**
+   * Calls the listener whenever a document was written, with its name. What it returns resolves once it has taken note.
+   * Returns how to stop that.
+   */
+  onChange(listener: (name: string) => Promise<void>): () => void
 }
 
 /** Coordinates a manager with others. */
@@ -116,6 +119,11 @@ export interface Coordinator {
    * @throws DownloadError the error of the task; `STORE_ERROR` (retryable) while the others can't be reached.
    */
   control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void>
+  /**
+   * Resolves once this manager knows all that any manager had stored before, or has waited for a second; null if there
+   * are no others. Never rejects.
+   */
+  readonly catchUp: (() => Promise<void>) | null
   /** True if no other manager has anything to do; otherwise false, once something has ended. */
   idle(): Promise<boolean>
 }

@@ -14,6 +14,7 @@ export class SoloCoordinator implements Coordinator {
   readonly runs = null
   readonly documents = null
   readonly insight = null
+  readonly catchUp = null
   #host: CoordinatorHost | null = null
 
   constructor(store: DownloadStore) {
