@@ -61,7 +61,7 @@ export async function readEvents(
 }
 
 /** `…/events`. */
-export function eventTests({ open, inDepth }: Subject): void {
+export function eventTests({ open, traits, inDepth }: Subject): void {
   describe('an event stream', () => {
     it('begins with a snapshot and follows a download to its end', async () => {
       await using scene = await open()
@@ -112,7 +112,12 @@ export function eventTests({ open, inDepth }: Subject): void {
       await scene.start(url)
       await scene.until(url, 'completed')
       const back = await readEvents(scene.url(route), { 'Last-Event-ID': id })
-      const first = await back.next()
+      let first = await back.next()
+      // Another instance does not know what was missed, and tells everything, and then what has changed since.
+      if (traits.cluster !== null && first.event === 'snapshot') {
+        const { downloads } = first.data as { downloads: Record<string, unknown> } // checked right below
+        first = url in downloads ? { ...first, event: 'state', data: downloads[url] } : await back.next()
+      }
       expect(first).toMatchObject({ event: 'state', data: { url } })
       back.leave()
       stay.leave()

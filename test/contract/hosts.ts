@@ -71,7 +71,7 @@ export function hostTests({ open, traits }: Subject): void {
 
   it('survives a manager that is closed', async () => {
     await using scene = await open()
-    await scene.manager.close()
+    await Promise.all(scene.managers.map((manager) => manager.close()))
     expectProblem(await scene.start(scene.origin.url('/late.gguf')), 503, 'CLOSED')
   })
 }

@@ -176,7 +176,7 @@ export function preloadTests({ open, inDepth }: Subject): void {
       let last = await next('status')
       while ((last.data as { running: boolean }).running) last = await next('status')
       leave()
-      await waitFor(() => scene.preloader?.listenerCount('status') === 0)
+      await waitFor(() => scene.preloadListeners === 0)
     })
 
     inDepth('is 404 where there is no catalog', async () => {

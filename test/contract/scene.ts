@@ -16,6 +16,8 @@ import { waitFor, withTimeout } from '../support/wait.js'
 /** How a host is to be set up. */
 export interface Setup {
   options: HandlerOptions
+  /** Those of each instance of a cluster, the first of which is `options`; one where there is no cluster. */
+  instances: readonly HandlerOptions[]
   /** Where the routes are mounted: empty for the root, or a path such as `/ml`. */
   path: string
   /** Whether the host parses JSON bodies before the routes see the request. */
@@ -44,6 +46,8 @@ export interface Traits {
   isMiddleware: boolean
   /** Whether a host of this kind can parse bodies before us. */
   parsesBodies: boolean
+  /** Makes the options of each manager of a cluster, for one scene; null for a single manager. */
+  cluster: (() => readonly DownloadManagerOptions[]) | null
 }
 
 /** A JSON answer. */
@@ -55,7 +59,7 @@ export interface Answer {
 }
 
 /** Options of a scene. */
-export interface SceneOptions extends Partial<Omit<Setup, 'options'>> {
+export interface SceneOptions extends Partial<Omit<Setup, 'options' | 'instances'>> {
   handler?: Partial<HandlerOptions>
   manager?: DownloadManagerOptions
   /** Makes a preloader of this catalog. */
@@ -95,10 +99,12 @@ export class Scene implements AsyncDisposable {
 
   private constructor(
     readonly origin: Origin,
-    readonly manager: DownloadManager,
-    readonly preloader: Preloader | undefined,
+    readonly managers: readonly DownloadManager[],
+    readonly preloaders: readonly Preloader[],
     readonly mounted: Mounted,
     readonly path: string,
+    /** Listeners that the managers have themselves. */
+    private readonly own: number,
   ) {
     this.#usual = this.allListeners
   }
@@ -106,25 +112,34 @@ export class Scene implements AsyncDisposable {
   static async open(mount: Mount, traits: Traits, options: SceneOptions = {}): Promise<Scene> {
     const { path = '', parsesBodies = false, handler = {}, models } = options
     const origin = await startOrigin()
-    const manager = new DownloadManager({
-      directory: tempDir('contract'),
-      store: 'memory',
-      ...options.manager,
-    })
-    const preloader =
-      models === undefined ? undefined : new Preloader({ manager, catalog: new Catalog(models(origin)) })
-    const mounted = await mount({
-      path,
-      parsesBodies,
-      options: {
-        manager,
-        preloader,
-        allowedHosts: [new URL(origin.origin).host],
-        ...(traits.seesCallers ? {} : { authorize: () => true }),
-        ...handler,
-      },
-    })
-    return new Scene(origin, manager, preloader, mounted, path)
+    const directory = tempDir('contract')
+    const clustered = traits.cluster?.() ?? [{ store: 'memory' as const }]
+    const managers = clustered.map((own) => new DownloadManager({ directory, ...own, ...options.manager }))
+    const catalog = models === undefined ? undefined : new Catalog(models(origin))
+    const preloaders =
+      catalog === undefined ? [] : managers.map((manager) => new Preloader({ manager, catalog }))
+    const instances = managers.map((manager, index) => ({
+      manager,
+      preloader: preloaders[index],
+      allowedHosts: [new URL(origin.origin).host],
+      ...(traits.seesCallers ? {} : { authorize: () => true }),
+      ...handler,
+    }))
+    const [first] = instances
+    if (first === undefined) throw new Error('A scene needs a manager.')
+    const own = listenersOf(managers)
+    const mounted = await mount({ path, parsesBodies, options: first, instances })
+    return new Scene(origin, managers, preloaders, mounted, path, own)
+  }
+
+  /** The manager, or the first one of the cluster. */
+  get manager(): DownloadManager {
+    return this.managers[0]!
+  }
+
+  /** Listeners of the `status` of the preload. */
+  get preloadListeners(): number {
+    return this.preloaders.reduce((sum, preloader) => sum + preloader.listenerCount('status'), 0)
   }
 
   get server(): Server {
@@ -185,12 +200,19 @@ export class Scene implements AsyncDisposable {
 
   /** One poll, as a frontend does it. */
   async poll(url: string): Promise<Record<string, unknown>> {
-    const { status, body } = await this.call('GET', '/api/models/download/status', { query: { url } })
+    return (await this.pollSomewhere(url)).download
+  }
+
+  /** The same, with the instance of the cluster that has answered, if the host says so. */
+  async pollSomewhere(url: string): Promise<{ download: Record<string, unknown>; instance: string }> {
+    const { status, headers, body } = await this.call('GET', '/api/models/download/status', {
+      query: { url },
+    })
     expect(status, JSON.stringify(body)).toBe(200)
     const { success, download } = body as { success: true; download: Record<string, unknown> } // checked right below
     expect(success).toBe(true)
     expect(download['url']).toBe(url)
-    return download
+    return { download, instance: headers.get('x-instance') ?? '' }
   }
 
   /** Polls until a download is in one of some states. */
@@ -205,9 +227,9 @@ export class Scene implements AsyncDisposable {
     return found!
   }
 
-  /** Listeners on the manager. */
+  /** Listeners on the managers, besides their own. */
   get allListeners(): number {
-    return this.manager.eventNames().reduce((sum, event) => sum + this.manager.listenerCount(event), 0)
+    return listenersOf(this.managers) - this.own
   }
 
   /** Listeners that streams have on the manager, besides those that the routes have while they are mounted. */
@@ -233,10 +255,17 @@ export class Scene implements AsyncDisposable {
     }, 10)
     await withTimeout(closed, 5_000, 'the host to close')
     clearInterval(cut)
-    await this.preloader?.close()
-    await this.manager.close()
+    for (const preloader of this.preloaders) await preloader.close()
+    await Promise.all(this.managers.map((manager) => manager.close()))
     await this.origin.close()
   }
+}
+
+function listenersOf(managers: readonly DownloadManager[]): number {
+  const counts = managers.flatMap((manager) =>
+    manager.eventNames().map((event) => manager.listenerCount(event)),
+  )
+  return counts.reduce((sum, count) => sum + count, 0)
 }
 
 /** What every error looks like (RFC 9457, and the older dialects). */

@@ -38,7 +38,13 @@ export function describeContract(
   traits: Partial<Traits> = {},
   { complete = false } = {},
 ): void {
-  const all: Traits = { seesCallers: true, isMiddleware: true, parsesBodies: true, ...traits }
+  const all: Traits = {
+    seesCallers: true,
+    isMiddleware: true,
+    parsesBodies: true,
+    cluster: null,
+    ...traits,
+  }
   const subject: Subject = {
     open: (options) => Scene.open(mount, all, options),
     traits: all,
