@@ -68,6 +68,7 @@ export class RedisBackend implements ClusterBackend {
     this.#subscriber = connect(connection, { enableOfflineQueue: true, maxRetriesPerRequest: null })
     this.#reader = new LogReader({
       redis: reading,
+      commands: this.#redis,
       key: `${this.#prefix}:log`,
       clock,
       read: (ids) => this.read(ids),

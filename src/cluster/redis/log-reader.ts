@@ -13,6 +13,8 @@ const pauseMs = 200
 export interface LogReaderInit {
   /** A connection of its own, since a read waits. */
   redis: Redis
+  /** The connection for everything that must not wait for a read. */
+  commands: Redis
   key: string
   clock: Clock
   read: (ids: readonly string[]) => Promise<Map<string, ClusterEntry | null>>
@@ -52,7 +54,7 @@ export class LogReader {
 
   /** Follows from the end of the stream, so that what is loaded after this is as new as what will be reported. */
   async start(): Promise<void> {
-    const last = await this.redis.xrevrange(this.#init.key, '+', '-', 'COUNT', 1)
+    const last = await this.#init.commands.xrevrange(this.#init.key, '+', '-', 'COUNT', 1)
     const [entry] = last.map(parse)
     this.#position = entry?.position ?? '0-0'
     this.#number = entry?.number ?? 0
@@ -69,7 +71,7 @@ export class LogReader {
   /** Whether the stream is shorter than it was: the server has lost its last changes. */
   async hasLost(): Promise<boolean> {
     if (this.#position === null) return false
-    const [entry] = (await this.redis.xrevrange(this.#init.key, '+', '-', 'COUNT', 1)).map(parse)
+    const [entry] = (await this.#init.commands.xrevrange(this.#init.key, '+', '-', 'COUNT', 1)).map(parse)
     return (entry?.number ?? 0) < this.#number
   }
 
