@@ -287,10 +287,12 @@ export class ClusterCoordinator implements Coordinator {
     this.#isClosing = true
     this.#timer?.cancel()
     this.#telling?.close()
+    const { queue } = this.#settings
+    // What has been offered is given back after that, so that others take it at once.
+    const stopped = queue?.stopOffering() ?? Promise.resolve()
     this.#turns.close()
     await this.#renewing
-    const { queue } = this.#settings
-    await settledWithin(this.#clock, closeMs, queue?.stopOffering() ?? Promise.resolve())
+    await settledWithin(this.#clock, closeMs, stopped)
     // What waits again is added to the queue, so that others go on with it at once.
     for (const held of this.#leases.all()) await this.#leases.release(held)
     await settledWithin(this.#clock, closeMs, queue?.close() ?? Promise.resolve())

@@ -6,10 +6,12 @@ import { hostNodeName } from '../../util/node-name.js'
 import { ClusterCoordinator } from '../coordinator.js'
 import { RedisBackend } from '../redis/backend.js'
 import type { RedisConnection } from '../redis/connection.js'
-import { BullmqQueue } from './queue.js'
+import { type PostgresConnection, postgresQueues, redisQueues } from './connections.js'
+import { BullmqQueue, type Ticket } from './queue.js'
 
 export type { Cluster } from '../../manager/cluster/coordinator.js'
 export type { RedisConnection } from '../redis/connection.js'
+export type { PostgresConnection } from './connections.js'
 
 /** Options of {@link bullmqCluster}. All but `connection` are optional, and all instances should have the same. */
 export interface BullmqClusterOptions {
@@ -21,6 +23,12 @@ export interface BullmqClusterOptions {
   node?: string
   /** Name of the queue. Default `downloads`. */
   queue?: string
+  /**
+   * Keeps the queue, and nothing else, in PostgreSQL 13 or later: an address such as `postgres://host/database`, or options
+   * of a pool of `pg`, and those of BullMQ such as `schema`. The tables are made at the start unless `migrate` is false.
+   * Needs BullMQ 6 and the package `pg`. Default: the queue is in Redis.
+   */
+  queueConnection?: PostgresConnection
   /**
    * How long the right to run a download lasts without being renewed, in milliseconds, 1,000 to 600,000; it is renewed
    * four times as often. A download of an instance that has died goes on elsewhere after at most one and a quarter of
@@ -53,6 +61,12 @@ const optionsSchema = z.strictObject({
   prefix: name.default('model-downloader'),
   node: name.optional(),
   queue: name.default('downloads'),
+  queueConnection: z
+    .custom<PostgresConnection>(
+      (value) => (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null),
+      'must be an address or options of a pool',
+    )
+    .optional(),
   leaseMs: z.number().int().min(1_000).max(600_000).default(20_000),
   clusterConcurrency: z.number().int().min(1).max(100_000).nullable().default(null),
   clusterMaxBytesPerSecond: z.number().positive().nullable().default(null),
@@ -71,7 +85,7 @@ const optionsSchema = z.strictObject({
  * const manager = new DownloadManager({ directory: '/mnt/models', cluster })
  */
 export function bullmqCluster(options: BullmqClusterOptions): Cluster {
-  const { connection, prefix, queue, leaseMs, secret, ...rest } = parseOptions(
+  const { connection, prefix, queue, queueConnection, leaseMs, secret, ...rest } = parseOptions(
     optionsSchema,
     options,
     'bullmqCluster options',
@@ -82,7 +96,12 @@ export function bullmqCluster(options: BullmqClusterOptions): Cluster {
       new ClusterCoordinator(
         {
           backend: new RedisBackend({ connection, prefix, node, leaseMs, clock }),
-          queue: new BullmqQueue({ connection, name: queue, prefix, leaseMs, clock }),
+          queue: new BullmqQueue(
+            queueConnection === undefined
+              ? redisQueues<Ticket>(connection, queue, prefix)
+              : postgresQueues<Ticket>(queueConnection, queue, prefix),
+            { leaseMs, clock },
+          ),
           clusterConcurrency: rest.clusterConcurrency,
           clusterMaxBytesPerSecond: rest.clusterMaxBytesPerSecond,
           secret: secret ?? null,

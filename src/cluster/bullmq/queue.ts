@@ -1,12 +1,12 @@
-import { DelayedError, Queue, Worker } from 'bullmq'
-import type { Redis } from 'ioredis'
+import { DelayedError, type Queue, WaitingError, type Worker } from 'bullmq'
 import { toDownloadError } from '../../errors.js'
 import type { ClusterQueue, QueuedJob } from '../backend.js'
 import type { Clock } from '../../util/clock.js'
-import { connect, type RedisConnection } from '../redis/connection.js'
+import { settledWithin } from '../settled-within.js'
+import type { QueueMaker } from './connections.js'
 
 /** Content of a job; everything else is in the record. */
-interface Ticket {
+export interface Ticket {
   id: string
   generation: number
 }
@@ -16,6 +16,9 @@ const jobName = 'download'
 
 /** When a job is offered again that could not be taken, in milliseconds. */
 const laterMs = 10_000
+
+/** How long to wait for what has been offered, in milliseconds. */
+const closeMs = 1_500
 
 /** The lock of a job lasts at least this long, in milliseconds, since a worker may be busy. */
 const minLockMs = 5_000
@@ -46,33 +49,17 @@ export function jobPriority({ priority, remote, hasBegun }: Omit<QueuedJob, 'id'
 
 /** A queue of BullMQ. It says whose turn it is, and nothing depends on it: the records know what has to run. */
 export class BullmqQueue implements ClusterQueue {
-  readonly #connection: RedisConnection
-  readonly #name: string
-  readonly #prefix: string
+  readonly #maker: QueueMaker<Ticket>
   readonly #leaseMs: number
   readonly #clock: Clock
   #queue: Queue<Ticket> | null = null
   #worker: Worker<Ticket> | null = null
-  #redis: Redis[] = []
+  #isStopped = false
 
-  constructor({
-    connection,
-    name,
-    prefix,
-    leaseMs,
-    clock,
-  }: {
-    connection: RedisConnection
-    name: string
-    prefix: string
-    leaseMs: number
-    clock: Clock
-  }) {
+  constructor(maker: QueueMaker<Ticket>, { leaseMs, clock }: { leaseMs: number; clock: Clock }) {
+    this.#maker = maker
     this.#leaseMs = leaseMs
     this.#clock = clock
-    this.#connection = connection
-    this.#name = name
-    this.#prefix = `{${prefix}}`
   }
 
   async open(
@@ -83,21 +70,24 @@ export class BullmqQueue implements ClusterQueue {
     const queue = this.#open()
     if (clusterConcurrency === null) await queue.removeGlobalConcurrency()
     else await queue.setGlobalConcurrency(clusterConcurrency)
-    const connection = connect(this.#connection, { maxRetriesPerRequest: null })
-    this.#redis.push(connection)
-    this.#worker = new Worker<Ticket>(
-      this.#name,
+    this.#worker = this.#maker.worker(
       async (job, token) => {
-        const outcome = await offer(job.data.id, job.data.generation)
+        // A worker that stops may still get a job that it was waiting for.
+        const outcome = this.#isStopped ? 'later' : await offer(job.data.id, job.data.generation)
         if (outcome === 'done') return
+        if (this.#isStopped) {
+          // Others take it at once.
+          await job.moveToWait(token)
+          throw new WaitingError()
+        }
         await job.moveToDelayed(this.#clock.wallNow() + laterMs, token)
         throw new DelayedError()
       },
-      { ...workerOptions(this.#leaseMs), connection, prefix: this.#prefix, concurrency },
+      { ...workerOptions(this.#leaseMs), concurrency },
     )
     this.#worker.on('error', (error) => {
       // Whether Redis can be reached is reported once, and not by every part.
-      if (/^(?:ERR|WRONGTYPE|NOAUTH)\b/.test(error.message)) onProblem(toDownloadError(error).message)
+      if (this.#maker.isWorthTelling(error)) onProblem(toDownloadError(error).message)
     })
   }
 
@@ -118,25 +108,21 @@ export class BullmqQueue implements ClusterQueue {
   }
 
   async stopOffering(): Promise<void> {
-    // Its jobs are done by now, or go on elsewhere.
-    await this.#worker?.close(true).catch(() => undefined)
+    this.#isStopped = true
+    await this.#worker?.pause(true).catch(() => undefined)
   }
 
   async close(): Promise<void> {
     await this.stopOffering()
+    // What has been offered is given back first; otherwise it would count as running until its lock ends.
+    if (this.#worker !== null) await settledWithin(this.#clock, closeMs, this.#worker.close())
     await this.#queue?.close().catch(() => undefined)
-    for (const redis of this.#redis) redis.disconnect()
+    this.#maker.close()
   }
 
   #open(): Queue<Ticket> {
     if (this.#queue !== null) return this.#queue
-    const connection = connect(this.#connection, {
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 1,
-      lazyConnect: false,
-    })
-    this.#redis.push(connection)
-    const queue = new Queue<Ticket>(this.#name, { connection, prefix: this.#prefix })
+    const queue = this.#maker.queue()
     queue.on('error', () => undefined)
     this.#queue = queue
     return queue
