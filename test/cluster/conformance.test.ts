@@ -1,0 +1,82 @@
+import { afterAll, beforeAll } from 'vitest'
+import { redisQueues } from '../../src/cluster/bullmq/connections.js'
+import { BullmqQueue, type Ticket } from '../../src/cluster/bullmq/queue.js'
+import { RedisBackend } from '../../src/cluster/redis/backend.js'
+import { systemClock } from '../../src/util/clock.js'
+import { ManualClock } from '../support/clock.js'
+import { describeWith } from '../support/machine.js'
+import { MemoryCluster, MemoryJobs, MemoryQueue } from '../support/memory-cluster.js'
+import { redisServer, RedisServer } from '../support/redis-server.js'
+import { slowness } from '../support/wait.js'
+import { describeBackend } from './conformance/backend.js'
+import { earlyClock } from './conformance/clock.js'
+import { describeQueue } from './conformance/queue.js'
+
+describeBackend('memory', () => {
+  const clock = new ManualClock()
+  const cluster = new MemoryCluster(clock, 1_000)
+  return Promise.resolve({
+    join: (node) => cluster.join(node),
+    pass: (ms) => clock.advance(ms),
+    lose: () => {
+      cluster.lose()
+    },
+    skip: () => {
+      cluster.skip()
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  })
+})
+
+describeQueue('memory', () => {
+  const jobs = new MemoryJobs(20)
+  return Promise.resolve({
+    join: () => new MemoryQueue(jobs),
+    lose: () => {
+      jobs.jobs.clear()
+    },
+  })
+})
+
+describeWith(redisServer, 'on a server', () => {
+  let redis: RedisServer
+  let round = 0
+  beforeAll(async () => {
+    redis = await RedisServer.start()
+  })
+  afterAll(async () => {
+    await redis[Symbol.asyncDispose]()
+  })
+
+  describeBackend('Redis', () => {
+    const prefix = `conformance${(round += 1)}`
+    const client = redis.client()
+    const leaseMs = Math.round(300 * slowness)
+    return Promise.resolve({
+      join: (node) => new RedisBackend({ connection: redis.path, prefix, node, leaseMs, clock: systemClock }),
+      pass: null,
+      lose: async () => {
+        await client.flushall()
+      },
+      skip: async () => {
+        await client.incr(`{${prefix}}:seq`)
+      },
+      [Symbol.asyncDispose]: () => {
+        client.disconnect()
+        return Promise.resolve()
+      },
+    })
+  })
+
+  describeQueue('BullMQ on Redis', () => {
+    const prefix = `conformance${(round += 1)}`
+    return Promise.resolve({
+      join: () => new BullmqQueue(redisQueues<Ticket>(redis.path, 'downloads', prefix), earlyClock),
+      lose: async () => {
+        const client = redis.client()
+        await client.flushall()
+        client.disconnect()
+      },
+    })
+  })
+})
