@@ -87,8 +87,8 @@ export type ProgressItem = readonly [
 export type ClusterEvent =
   /** The record has changed; null if it was removed. */
   | { type: 'changed'; id: string; entry: ClusterEntry | null }
-  /** A lease has ended, so that another download may run. */
-  | { type: 'freed' }
+  /** The lease of a download has ended, so that another one may run. */
+  | { type: 'freed'; id: string }
   | { type: 'intent'; id: string; intent: ClusterIntent }
   | { type: 'answer'; call: string; error: SerializedDownloadError | null }
   | { type: 'document'; name: string }
@@ -147,7 +147,7 @@ export interface ClusterBackend {
   release(lease: HeldLease): Promise<void>
   /** Removes a record; false if the lease has been lost. */
   remove(lease: HeldLease): Promise<boolean>
-  /** Tells the owner of a download what is wanted of it. False if there is no such record. */
+  /** Tells the owner of a download what is wanted of it. False if there is no such record, or nobody else holds its lease. */
   send(id: string, intent: ClusterIntent): Promise<boolean>
   /** Tells the caller that its wish has been done, or why not. */
   answer(id: string, call: string, error: SerializedDownloadError | null): Promise<void>

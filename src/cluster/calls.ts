@@ -12,11 +12,17 @@ interface CallAnswer {
   error: SerializedDownloadError | null
 }
 
+interface OpenCall {
+  id: string
+  timer: Timer
+  resolve: (answer: CallAnswer | 'free' | null) => void
+}
+
 /** Calls to other instances that have not been answered, and those of others that have been done here. */
 export class Calls {
   readonly #backend: Pick<ClusterBackend, 'send' | 'leaseMs'>
   readonly #clock: Clock
-  readonly #open = new Map<string, { timer: Timer; resolve: (answer: CallAnswer | null) => void }>()
+  readonly #open = new Map<string, OpenCall>()
   readonly #seen = new Set<string>()
 
   constructor(backend: Pick<ClusterBackend, 'send' | 'leaseMs'>, clock: Clock) {
@@ -25,27 +31,31 @@ export class Calls {
   }
 
   /**
-   * Has the owner of a download do something. False if it has not answered and may be dead.
+   * Has the owner of a download do something. `free` if it has given up the lease before it heard of that; `silent` if it has
+   * not answered and may be dead.
    *
    * @throws DownloadError the error of the owner; `STORE_ERROR` if the store can't be reached.
    */
-  async ask(id: string, command: ClusterCommand): Promise<boolean> {
-    const { call, answered } = this.#begin(this.#backend.leaseMs * 1.5)
-    if (!(await this.#backend.send(id, { call, command: sendable(command) }))) return false
+  async ask(id: string, command: ClusterCommand): Promise<'done' | 'free' | 'silent'> {
+    const { call, answered } = this.#begin(id, this.#backend.leaseMs * 1.5)
+    if (!(await this.#backend.send(id, { call, command: sendable(command) }))) {
+      this.#end(call, null)
+      return 'free'
+    }
     const answer = await answered
-    if (answer === null) return false
+    if (answer === null || answer === 'free') return answer ?? 'silent'
     if (answer.error !== null) throw deserializeError(answer.error)
-    return true
+    return 'done'
   }
 
   /** `answered` is null if there is no answer within `timeoutMs`. Never rejects. */
-  #begin(timeoutMs: number): { call: string; answered: Promise<CallAnswer | null> } {
+  #begin(id: string, timeoutMs: number): { call: string; answered: Promise<CallAnswer | 'free' | null> } {
     const call = randomUUID()
-    const answered = new Promise<CallAnswer | null>((resolve) => {
+    const answered = new Promise<CallAnswer | 'free' | null>((resolve) => {
       const timer = this.#clock.timer(() => {
         this.#end(call, null)
       }, timeoutMs)
-      this.#open.set(call, { timer, resolve })
+      this.#open.set(call, { id, timer, resolve })
     })
     return { call, answered }
   }
@@ -53,6 +63,11 @@ export class Calls {
   /** Passes an answer to its call; ignored if it is not one of ours. */
   answer(call: string, error: SerializedDownloadError | null): void {
     this.#end(call, { error })
+  }
+
+  /** The owner of a download has given up its lease. What it has not answered by then it has not heard. */
+  freed(id: string): void {
+    for (const [call, open] of [...this.#open]) if (open.id === id) this.#end(call, 'free')
   }
 
   /** Whether a call of another instance is heard for the first time. */
@@ -70,7 +85,7 @@ export class Calls {
     for (const call of [...this.#open.keys()]) this.#end(call, null)
   }
 
-  #end(call: string, answer: CallAnswer | null): void {
+  #end(call: string, answer: CallAnswer | 'free' | null): void {
     const waiting = this.#open.get(call)
     this.#open.delete(call)
     waiting?.timer.cancel()

@@ -19,7 +19,6 @@ import type {
   ClusterEntry,
   ClusterEvent,
   ClusterIntent,
-  ClusterQueue,
 } from './backend.js'
 import { Calls } from './calls.js'
 import { ClusterDocuments } from './documents.js'
@@ -33,19 +32,8 @@ import { Records } from './records.js'
 import { Replica } from './replica.js'
 import { Telling } from './telling.js'
 import { isAwayError, Turns } from './turns.js'
+import type { ClusterSettings } from './settings.js'
 import { settledWithin } from './settled-within.js'
-
-/** Settings of a {@link ClusterCoordinator}. */
-export interface ClusterSettings {
-  backend: ClusterBackend
-  /** Null if each instance takes what it sees waiting. */
-  queue: ClusterQueue | null
-  clusterConcurrency: number | null
-  clusterMaxBytesPerSecond: number | null
-  secret: string | null
-  /** What a running download does when its lease runs out while the store is away. */
-  onStoreLost: 'stop' | 'continue'
-}
 
 /** How long to wait for the queue to close, in milliseconds. */
 const closeMs = 2_000
@@ -58,8 +46,6 @@ const catchUpMs = 1_000
 
 /** How often a command is tried that the owner of a download does not answer, though it keeps its lease. */
 const maxRounds = 4
-
-const silentMessage = 'The instance that runs the download does not answer; try again later.'
 
 /** Coordinates a manager with those of other instances, over a {@link ClusterBackend}. */
 export class ClusterCoordinator implements Coordinator {
@@ -194,8 +180,8 @@ export class ClusterCoordinator implements Coordinator {
       clock: this.#clock,
       host,
       maxBytesPerSecond: this.#settings.clusterMaxBytesPerSecond,
-      running: () => this.#leases.all().flatMap(({ id }) => this.#byId(id) ?? []),
-      find: (id) => (this.#leases.has(id) ? undefined : this.#byId(id)),
+      running: () => this.#leases.all().flatMap(({ id }) => this.#replica.find(id) ?? []),
+      find: (id) => (this.#leases.has(id) ? undefined : this.#replica.find(id)),
       presence: this.#presence,
       echo: this.#echo,
     })
@@ -222,7 +208,7 @@ export class ClusterCoordinator implements Coordinator {
 
   async control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
     const { id } = download.record
-    for (let round = 1; round <= maxRounds; round += 1) {
+    for (let silent = 0; silent < maxRounds;) {
       this.#requireStore()
       const lease = await this.#leases.take(id, null)
       if (typeof lease === 'object') {
@@ -239,15 +225,20 @@ export class ClusterCoordinator implements Coordinator {
         if (command.type === 'remove') return
         throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
       }
-      if (await this.#calls.ask(id, command)) return
+      const outcome = await this.#calls.ask(id, command)
+      if (outcome === 'done') return
+      if (outcome === 'silent') silent += 1
     }
-    throw new DownloadError('STORE_ERROR', silentMessage, { retryable: true, retryAfterMs: 5_000 })
+    throw new DownloadError(
+      'STORE_ERROR',
+      'The instance that runs the download does not answer; try again later.',
+      { retryable: true, retryAfterMs: 5_000 },
+    )
   }
 
   readonly catchUp = (): Promise<void> =>
     this.#isAway || this.#isClosing ? Promise.resolve() : this.#catchingUp.ask()
 
-  /** What this instance stores is known to it before it is known to the others, so that comes first. */
   async #caughtUp(): Promise<void> {
     await Promise.all([this.#records.settled(), this.documents.settled()])
     await this.#backend.catchUp()
@@ -307,7 +298,7 @@ export class ClusterCoordinator implements Coordinator {
     this.#replica.set(entry)
     // Also what is known already: what was stored with the lease may have been reported first.
     this.#replica.mirror({ ...entry, owner: null })
-    const download = this.#byId(entry.record.id)
+    const download = this.#replica.find(entry.record.id)
     if (!runs || from === null || from === this.#backend.instance || download === undefined) return
     this.#info(`Took over a download whose instance has died: ${entry.record.filename}.`)
     this.#hosted.emitter.emit('takenOver', { download, from: nodeNameOf(from) })
@@ -346,14 +337,14 @@ export class ClusterCoordinator implements Coordinator {
   }
 
   #stop(held: Held): void {
-    const download = this.#byId(held.id)
+    const download = this.#replica.find(held.id)
     if (download === undefined) return
     tellLost(held, download, this.#hosted.emitter)
     void this.#hosted.scheduler.abandon(download)
   }
 
   #onLost(held: Held): void {
-    const download = this.#byId(held.id)
+    const download = this.#replica.find(held.id)
     if (download === undefined || this.#isClosing) return
     this.#warn(`Another instance has taken over ${download.filename}; it goes on there.`)
     tellLost(held, download, this.#hosted.emitter)
@@ -384,16 +375,17 @@ export class ClusterCoordinator implements Coordinator {
 
   /** Does what a caller of another instance wants of a download that this one runs. */
   #obey(id: string, { call, command }: ClusterIntent): void {
-    const download = this.#byId(id)
+    const download = this.#replica.find(id)
     if (download === undefined || !this.#calls.isNew(call)) return
-    this.#hosted
-      .execute(download.url, command)
-      .then(
-        () => null,
-        (error: unknown) => toDownloadError(error).toJSON(),
-      )
-      .then((error) => this.#backend.answer(id, call, error))
-      .catch(() => undefined)
+    const doIt = async () => {
+      // Kept until the answer is on its way: whoever sees the lease end without an answer asks again.
+      const lease = this.#leases.has(id) ? await this.#leases.take(id, null) : null
+      const failed = (error: unknown) => toDownloadError(error).toJSON()
+      const error = await this.#hosted.execute(download.url, command).then(() => null, failed)
+      await this.#backend.answer(id, call, error).catch(() => undefined)
+      if (lease !== null && typeof lease === 'object') await this.#leases.leave(lease)
+    }
+    void doIt().catch(() => undefined)
   }
 
   // ---- The replica
@@ -406,6 +398,7 @@ export class ClusterCoordinator implements Coordinator {
           else this.#replica.apply(event.entry)
           break
         case 'freed':
+          this.#calls.freed(event.id)
           this.#turns.onFreed()
           break
         case 'intent':
@@ -460,7 +453,7 @@ export class ClusterCoordinator implements Coordinator {
       this.#warn(`The store of the cluster has lost data; ${lost.length} records are stored again.`)
       await this.#backend.restore(
         lost.map((entry) => {
-          const download = this.#byId(entry.record.id)
+          const download = this.#replica.find(entry.record.id)
           const targets = download === undefined ? [] : this.#hosted.registry.targetsOf(download)
           return { entry, targets, holds: this.#leases.has(entry.record.id) }
         }),
@@ -472,7 +465,7 @@ export class ClusterCoordinator implements Coordinator {
     await this.#renew()
     this.#replica.reload(content.entries)
     for (const held of this.#leases.all()) {
-      const download = this.#byId(held.id)
+      const download = this.#replica.find(held.id)
       if (held.isDirty && download !== undefined) await this.#hosted.registry.save(download)
       if (held.users <= 0) await this.#leases.release(held)
     }
@@ -486,9 +479,7 @@ export class ClusterCoordinator implements Coordinator {
     throw new DownloadError('STORE_ERROR', message, { retryable: true, retryAfterMs: 5_000 })
   }
 
-  #byId(id: string): Download | undefined {
-    return this.#replica.find(id)
-  }
+  // ---- Helpers
 
   #info(message: string): void {
     this.#hosted.emitter.emit('log', { level: 'info', message })

@@ -9,7 +9,6 @@ import { MemoryCluster, MemoryJobs, MemoryQueue } from '../support/memory-cluste
 import { redisServer, RedisServer } from '../support/redis-server.js'
 import { slowness } from '../support/wait.js'
 import { describeBackend } from './conformance/backend.js'
-import { earlyClock } from './conformance/clock.js'
 import { describeQueue } from './conformance/queue.js'
 
 describeBackend('memory', () => {
@@ -71,7 +70,11 @@ describeWith(redisServer, 'on a server', () => {
   describeQueue('BullMQ on Redis', () => {
     const prefix = `conformance${(round += 1)}`
     return Promise.resolve({
-      join: () => new BullmqQueue(redisQueues<Ticket>(redis.path, 'downloads', prefix), earlyClock),
+      join: () =>
+        new BullmqQueue(redisQueues<Ticket>(redis.path, 'downloads', prefix), {
+          leaseMs: 20_000,
+          clock: systemClock,
+        }),
       lose: async () => {
         const client = redis.client()
         await client.flushall()

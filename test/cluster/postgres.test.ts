@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bullmqCluster } from '../../src/cluster/bullmq/bullmq.js'
 import { postgresQueues } from '../../src/cluster/bullmq/connections.js'
 import { BullmqQueue, type Ticket } from '../../src/cluster/bullmq/queue.js'
+import { systemClock } from '../../src/util/clock.js'
 import { KiB, makeManager } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
@@ -11,7 +12,6 @@ import { postgres, PostgresServer } from '../support/postgres-server.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
 import { tempDir } from '../support/temp.js'
 import { withTimeout } from '../support/wait.js'
-import { earlyClock } from './conformance/clock.js'
 import { describeQueue } from './conformance/queue.js'
 
 describeWith(postgres, 'on PostgreSQL', () => {
@@ -27,7 +27,11 @@ describeWith(postgres, 'on PostgreSQL', () => {
   describeQueue('BullMQ on PostgreSQL', () => {
     const prefix = `conformance${(round += 1)}`
     return Promise.resolve({
-      join: () => new BullmqQueue(postgresQueues<Ticket>(server.connection, 'downloads', prefix), earlyClock),
+      join: () =>
+        new BullmqQueue(postgresQueues<Ticket>(server.connection, 'downloads', prefix), {
+          leaseMs: 20_000,
+          clock: systemClock,
+        }),
       lose: async () => {
         const queue = new Queue(
           `${prefix}/downloads`,

@@ -210,7 +210,7 @@ class MemoryBackend implements ClusterBackend {
     const row = cluster.rows.get(id)
     if (row?.epoch !== epoch) return
     Object.assign(row, { owner: null, until: null, runs: false, revision: row.revision + 1 })
-    cluster.tell(cluster.changed(id), { type: 'freed' })
+    cluster.tell(cluster.changed(id), { type: 'freed', id })
   }
 
   async remove({ id, epoch }: HeldLease): Promise<boolean> {
@@ -219,14 +219,14 @@ class MemoryBackend implements ClusterBackend {
     if (row === undefined) return true
     if (row.epoch !== epoch) return false
     cluster.rows.delete(id)
-    cluster.tell(cluster.changed(id), { type: 'freed' })
+    cluster.tell(cluster.changed(id), { type: 'freed', id })
     return true
   }
 
   async send(id: string, intent: ClusterIntent): Promise<boolean> {
     const cluster = await this.#open()
     const row = cluster.rows.get(id)
-    if (row === undefined) return false
+    if (row === undefined || row.owner === null || row.owner === this.instance) return false
     row.intent = copy(intent)
     cluster.tell({ type: 'intent', id, intent })
     return true
@@ -247,7 +247,7 @@ class MemoryBackend implements ClusterBackend {
     for (const row of dead) {
       const next = { revision: row.revision + 1, generation: row.generation + 1 }
       Object.assign(row, { owner: null, until: null, runs: false, ...next })
-      cluster.tell(cluster.changed(row.record.id), { type: 'freed' })
+      cluster.tell(cluster.changed(row.record.id), { type: 'freed', id: row.record.id })
     }
     return dead.map(({ record: { id }, generation }) => ({ id, generation }))
   }
@@ -338,6 +338,7 @@ interface Job {
   generation: number
   priority: number
   remote: boolean
+  hasBegun: boolean
   state: 'waiting' | 'active' | 'later'
 }
 
@@ -354,7 +355,7 @@ export class MemoryJobs {
     const all = [...this.jobs.values()]
     if (this.limit !== null && all.filter(({ state }) => state === 'active').length >= this.limit)
       return undefined
-    const rank = (job: Job) => (job.remote ? 1e9 : 0) - job.priority
+    const rank = (job: Job) => (job.remote ? 1e9 : 0) - job.priority - (job.hasBegun ? 0.5 : 0)
     const [next] = all.filter(({ state }) => state === 'waiting').sort((a, b) => rank(a) - rank(b))
     if (next !== undefined) next.state = 'active'
     return next

@@ -14,8 +14,16 @@ export interface Ticket {
 /** Name of all jobs. */
 const jobName = 'download'
 
-/** When a job is offered again that could not be taken, in milliseconds. */
-const laterMs = 10_000
+/**
+ * When a job is offered again that could not be taken, in milliseconds: soon, since somebody may just be changing the
+ * download, and each time twice as late, up to the highest, since its last owner may be alive.
+ */
+const laterMs = { first: 100, highest: 10_000 }
+
+/** @param attempts - how often the job has been offered. */
+export function laterDelay(attempts: number): number {
+  return Math.min(laterMs.highest, laterMs.first * 2 ** Math.min(attempts - 1, 10))
+}
 
 /** How long to wait for what has been offered, in milliseconds. */
 const closeMs = 1_500
@@ -80,7 +88,7 @@ export class BullmqQueue implements ClusterQueue {
           await job.moveToWait(token)
           throw new WaitingError()
         }
-        await job.moveToDelayed(this.#clock.wallNow() + laterMs, token)
+        await job.moveToDelayed(this.#clock.wallNow() + laterDelay(job.attemptsStarted), token)
         throw new DelayedError()
       },
       { ...workerOptions(this.#leaseMs), concurrency },

@@ -199,7 +199,7 @@ export class RedisBackend implements ClusterBackend {
   }
 
   async send(id: string, intent: ClusterIntent): Promise<boolean> {
-    return (await this.#run('send', [id, JSON.stringify(intent)])) === 1
+    return (await this.#run('send', [id, JSON.stringify(intent), this.instance])) === 1
   }
 
   async answer(id: string, call: string, error: SerializedDownloadError | null): Promise<void> {

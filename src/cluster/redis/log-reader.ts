@@ -141,7 +141,7 @@ function eventsOf(
       const entry = found.get(id)
       const isFirst = changed.delete(id)
       const events: ClusterEvent[] = isFirst && entry !== undefined ? [{ type: 'changed', id, entry }] : []
-      return kind === 'set' ? events : [...events, { type: 'freed' }]
+      return kind === 'set' ? events : [...events, { type: 'freed', id }]
     }
     case 'intent':
       return [{ type: 'intent', id, intent: JSON.parse(extra) as ClusterIntent }]

@@ -149,10 +149,11 @@ log('del', id)
 return 1
 `
 
-/** ARGV: id, intent. */
+/** ARGV: id, intent, the instance that asks. */
 const send = `${common}
 local id = ARGV[1]
-if redis.call('EXISTS', rec(id)) == 0 then return 0 end
+local owner = redis.call('HGET', rec(id), 'owner')
+if not owner or owner == '' or owner == ARGV[3] then return 0 end
 redis.call('HSET', rec(id), 'intent', ARGV[2])
 log('intent', id, ARGV[2])
 return 1

@@ -174,7 +174,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
         await one!.backend.release(lease)
         await two!.backend.catchUp()
         expect(two!.told(idOf(1))).toMatchObject({ owner: null })
-        expect(two!.events.at(-1)).toEqual({ type: 'freed' })
+        expect(two!.events.at(-1)).toEqual({ type: 'freed', id: idOf(1) })
         const again = granted(await two!.backend.begin(idOf(1), null))
         expect(await one!.backend.save(lease, recordAt(1), how)).toEqual({ type: 'stale' })
         expect(await two!.backend.remove(again)).toBe(true)
@@ -261,7 +261,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
         two!.events.length = 0
         await one!.backend.release(first)
         await two!.backend.catchUp()
-        expect(two!.events).toContainEqual({ type: 'freed' })
+        expect(two!.events).toContainEqual({ type: 'freed', id: idOf(1) })
         granted(await two!.backend.begin(idOf(2), 1))
         await place.pass?.(one!.backend.leaseMs)
         // One that has died does not count either.
@@ -273,9 +273,11 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
       'passes on what is wanted of a download, and the answer',
       withInstances(2, async (_place, [one, two]) => {
         await one!.backend.insert(recordAt(1), [])
+        expect(await two!.backend.send(idOf(1), { call: 'early', command: { type: 'pause' } })).toBe(false)
         const lease = granted(await one!.backend.begin(idOf(1), 0))
         const intent = { call: 'call-1', command: { type: 'pause' } } as const
         expect(await two!.backend.send(idOf(9), intent)).toBe(false)
+        expect(await one!.backend.send(idOf(1), intent)).toBe(false)
         expect(await two!.backend.send(idOf(1), intent)).toBe(true)
         await one!.backend.catchUp()
         expect(one!.events).toContainEqual({ type: 'intent', id: idOf(1), intent })
@@ -326,7 +328,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
         await all[2]!.backend.catchUp()
         for (const index of [1, 2])
           expect(all[2]!.told(idOf(index))).toMatchObject({ owner: null, generation: 2 })
-        expect(all[2]!.events).toContainEqual({ type: 'freed' })
+        expect(all[2]!.events).toContainEqual({ type: 'freed', id: idOf(1) })
         expect(await all[1]!.backend.confirm(alive)).toBe(true)
       }),
     )

@@ -11,8 +11,11 @@ export interface QueuePlace {
   lose(): void | Promise<void>
 }
 
-const job = (id: string, more: { generation?: number; priority?: number; remote?: boolean } = {}) => ({
-  ...{ id, generation: 1, priority: 0, remote: false },
+const job = (
+  id: string,
+  more: { generation?: number; priority?: number; remote?: boolean; hasBegun?: boolean } = {},
+) => ({
+  ...{ id, generation: 1, priority: 0, remote: false, hasBegun: false },
   ...more,
 })
 
@@ -71,7 +74,7 @@ export function describeQueue(name: string, openPlace: () => Promise<QueuePlace>
 
   describe(`${name} as the queue of a cluster`, () => {
     it(
-      'offers by priority, those of trusted callers first, and else in the order of arrival',
+      'offers by priority, those of trusted callers first, what has begun first of equals, and else in the order of arrival',
       withQueues(1, async ([queue], [offers]) => {
         await queue!.add([
           job('remote-high', { priority: 100, remote: true }),
@@ -80,15 +83,17 @@ export function describeQueue(name: string, openPlace: () => Promise<QueuePlace>
           job('second'),
           job('remote', { remote: true }),
           job('high', { priority: 5 }),
+          job('begun', { hasBegun: true }),
         ])
         await start(queue!, offers!)
-        for (let count = 1; count <= 6; count += 1) {
+        for (let count = 1; count <= 7; count += 1) {
           await offered(offers!, count)
           expect(offers!.open.size).toBe(1)
           offers!.endAll()
         }
         expect(offers!.all.map((key) => key.split('.')[0])).toEqual([
           'high',
+          'begun',
           'first',
           'second',
           'low',
