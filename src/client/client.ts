@@ -40,6 +40,7 @@ import {
   currentPreload,
 } from './follow.js'
 import { type CallOptions, type ClientOptions, createHttp } from './http.js'
+import { queryString } from './query-string.js'
 
 /** How long a check may take by default, in milliseconds. */
 const dayMs = 24 * 60 * 60 * 1000
@@ -347,11 +348,11 @@ export function createClient(options: ClientOptions): Client {
     async (url: string, options?: CallOptions): Promise<WireDownload> =>
       (await post<ControlResult>(`${downloads}/${verb}`, { url }, options)).download
   const status = async (url: string, { signal }: CallOptions = {}): Promise<WireDownload> => {
-    const path = `${downloads}/status${query({ url })}`
+    const path = `${downloads}/status${queryString({ url })}`
     return (await http.json<DownloadStatus>(path, { signal })).download
   }
   const onePage = (wanted: ListQuery, { signal }: CallOptions = {}) =>
-    http.json<DownloadList>(`${downloads}/status${query(wanted)}`, { signal })
+    http.json<DownloadList>(`${downloads}/status${queryString(wanted)}`, { signal })
   const list = async (wanted: ListQuery = {}, options?: CallOptions): Promise<DownloadList> => {
     const { limit } = wanted
     const first = await onePage(wanted, options)
@@ -395,11 +396,11 @@ export function createClient(options: ClientOptions): Client {
     download: (request, options) => post(downloads, request, options),
     status,
     async pathOf(url, { signal } = {}) {
-      const path = `${downloads}/status${query({ url, with_path: true })}`
+      const path = `${downloads}/status${queryString({ url, with_path: true })}`
       return (await http.json<DownloadStatus>(path, { signal })).path ?? null
     },
     async logOf(url, { signal } = {}) {
-      const path = `${downloads}/status${query({ url, with_log: true })}`
+      const path = `${downloads}/status${queryString({ url, with_log: true })}`
       return (await http.json<DownloadStatus>(path, { signal })).logs ?? []
     },
     list,
@@ -418,14 +419,14 @@ export function createClient(options: ClientOptions): Client {
         post('/api/models/queue', { concurrency, max_bytes_per_second: maxBytesPerSecond }, options),
     },
     async remove(url, { deleteFile = false, signal } = {}) {
-      const path = `${downloads}${query({ url, delete_file: deleteFile })}`
+      const path = `${downloads}${queryString({ url, delete_file: deleteFile })}`
       await http.json<RemoveResult>(path, { method: 'DELETE', signal })
     },
     follow: (url, options) =>
       follow(
         http,
         oneDownload(
-          `${downloads}/events${query({ url })}`,
+          `${downloads}/events${queryString({ url })}`,
           (signal) => status(url, { signal }),
           options?.onLog,
         ),
@@ -437,20 +438,24 @@ export function createClient(options: ClientOptions): Client {
         allDownloads(`${downloads}/events`, (signal) => pages({}, { signal }), options?.onLog),
         options,
       ),
-    files: (wanted = {}, { signal } = {}) => http.json(`/api/models/files${query(wanted)}`, { signal }),
+    files: (wanted = {}, { signal } = {}) => http.json(`/api/models/files${queryString(wanted)}`, { signal }),
     verifyStatus: ({ signal } = {}) => http.json('/api/models/verify', { signal }),
     pin: (url, { pinned, ...options } = {}) => post('/api/models/pin', { url, pinned }, options),
     verify: ({ names } = {}, { timeoutMs = dayMs, signal } = {}) =>
       http.json('/api/models/verify', { method: 'POST', body: { names }, timeoutMs, signal }),
     inspect: (url, { signal } = {}) =>
-      http.json(`/api/models/inspect${query({ url })}`, { signal, timeoutMs: lookMs }),
+      http.json(`/api/models/inspect${queryString({ url })}`, { signal, timeoutMs: lookMs }),
     search: (text, wanted = {}, { signal } = {}) =>
-      http.json(`/api/models/search${query({ text, ...wanted })}`, { signal, timeoutMs: lookMs }),
+      http.json(`/api/models/search${queryString({ text, ...wanted })}`, { signal, timeoutMs: lookMs }),
     check: async (url, { signal } = {}) =>
-      (await http.json<CheckResult>(`/api/models/check${query({ url })}`, { signal, timeoutMs: lookMs }))
-        .check,
+      (
+        await http.json<CheckResult>(`/api/models/check${queryString({ url })}`, {
+          signal,
+          timeoutMs: lookMs,
+        })
+      ).check,
     outdated: ({ all } = {}, { timeoutMs = dayMs, signal } = {}) =>
-      http.json(`/api/models/outdated${query({ all })}`, { timeoutMs, signal }),
+      http.json(`/api/models/outdated${queryString({ all })}`, { timeoutMs, signal }),
     update: async (url, { signal } = {}) => {
       const asked = { method: 'POST', body: { url }, signal, timeoutMs: lookMs } as const
       return (await http.json<ControlResult>('/api/models/update', asked)).download
@@ -481,21 +486,4 @@ export function createClient(options: ClientOptions): Client {
         ),
     },
   }
-}
-
-/** A query string of the values that are defined. */
-type Values = (ListQuery | FilesQuery | SearchQuery) & {
-  url?: string
-  text?: string
-  all?: boolean | undefined
-  delete_file?: boolean
-  with_path?: boolean
-  with_log?: boolean
-}
-
-function query(values: Values): string {
-  const params = new URLSearchParams()
-  for (const [name, value] of Object.entries(values)) if (value !== undefined) params.set(name, String(value))
-  const text = params.toString()
-  return text === '' ? '' : `?${text}`
 }

@@ -98,10 +98,7 @@ export class DownloadManager extends ManagerUpstream {
       this.emit('log', event)
     })
     this[internals] = {
-      store,
-      documents,
-      cluster: insight,
-      catchUp,
+      ...{ store, documents, catchUp, cluster: insight },
       destinations: this.#places,
       sources,
       resolver: () => this.#resolver,

@@ -129,7 +129,7 @@ function describeStorms(name: string, clusterOf: () => (node: string) => Cluster
           )
           expect(lists.flat().some(({ state }) => isActive(state))).toBe(false)
         }),
-        { numRuns: 6 },
+        { numRuns: 6, endOnFailure: true },
       )
     })
   })

@@ -160,9 +160,9 @@ export class World implements AsyncDisposable {
       name: 'sim',
       match: (ref) => ref === groupRef,
       layouts: ['hf-cache'],
-      resolve: async (_ref, { fetchJson }) => ({
+      resolve: async (_ref, context) => ({
         name: 'group',
-        files: (await this.#listed(fetchJson)).map(({ file, headers }) => ({
+        files: (await this.#listed(context)).map(({ file, headers }) => ({
           filename: file.name,
           urls: file.urls,
           headers,
@@ -175,7 +175,7 @@ export class World implements AsyncDisposable {
   }
 
   /** The files, with the headers that the hub wants to see. */
-  async #listed(fetchJson: (url: string) => Promise<{ json: unknown }>) {
+  async #listed({ fetchJson }: { fetchJson: (this: void, url: string) => Promise<{ json: unknown }> }) {
     if (this.hub === null) return this.files.map((file) => ({ file, headers: {} }))
     const { token } = (await fetchJson(listUrl)).json as { token: string }
     return this.files.map((file) => ({ file, headers: { authorization: `Bearer ${token}` } }))
