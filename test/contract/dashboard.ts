@@ -9,6 +9,8 @@ const permissions = '/api/models/permissions'
 
 /** What a page for people needs: itself, and what its caller may do. */
 export function dashboardTests({ open, traits }: Subject): void {
+  const cluster = traits.cluster !== null
+
   describe('the dashboard', () => {
     it.each(['', '/ml'])('is one page without anything from elsewhere, mounted at "%s"', async (path) => {
       await using scene = await open({ path, handler: { ui: true } })
@@ -63,7 +65,7 @@ export function dashboardTests({ open, traits }: Subject): void {
     it('are all there for callers on this machine', async () => {
       await using scene = await open()
       const { status, body } = await scene.call('GET', permissions)
-      expect([status, body]).toEqual([200, answer([true, true, true], false, false)])
+      expect([status, body]).toEqual([200, answer([true, true, true], { cluster, unauthenticated: false })])
       await using other = await open({ models: modelsOf() })
       expect((await other.call('GET', permissions)).body).toMatchObject({ preload: true })
     })
@@ -86,7 +88,10 @@ export function dashboardTests({ open, traits }: Subject): void {
       const told = await scene.call('GET', permissions)
       if (status !== 200) return void expectProblem(told, status, 'ACCESS_DENIED')
       const asks = [read, manage, queue].includes('unauthenticated')
-      expect([told.status, told.body]).toEqual([200, answer([read, manage, queue], false, asks)])
+      expect([told.status, told.body]).toEqual([
+        200,
+        answer([read, manage, queue], { cluster, unauthenticated: asks }),
+      ])
     })
 
     it('are none when the host can not tell', async () => {
@@ -99,12 +104,17 @@ export function dashboardTests({ open, traits }: Subject): void {
   })
 }
 
-function answer(permissions: readonly Permission[], preload: boolean, unauthenticated: boolean): object {
+/** The answer of a host without a catalog. */
+function answer(
+  permissions: readonly Permission[],
+  more: { cluster: boolean; unauthenticated: boolean },
+): object {
   const [read, manage, queue] = permissions.map((permission) => permission === true)
   return {
     success: true,
     permissions: { 'downloads:read': read, 'downloads:manage': manage, 'queue:manage': queue },
-    preload,
-    unauthenticated,
+    preload: false,
+    fleet: false,
+    ...more,
   }
 }

@@ -29,7 +29,7 @@ describe('row 13: it will not work', () => {
     [400, 'HTTP_ERROR', [...both, bounded]],
     [401, 'ACCESS_DENIED', ['0-']],
     [403, 'ACCESS_DENIED', both],
-    [405, 'HTTP_ERROR', ['0-']],
+    [405, 'HTTP_ERROR', [...both, bounded]],
     [451, 'HTTP_ERROR', ['0-']],
     [501, 'HTTP_ERROR', [...both, bounded]],
     [204, 'HTTP_ERROR', ['0-']],

@@ -9,6 +9,7 @@ import { type FileCall, FileCalls, fileSystemOf } from './file-system.js'
 import { SimSocket } from './network.js'
 import type { Random } from './random.js'
 import type { World } from './world.js'
+import { simulatedZlib } from './zlib.js'
 
 /** What the bundle exports. */
 export interface Package {
@@ -366,6 +367,7 @@ export class SimProcess {
       ['process', this.#processObject()],
       ['worker_threads', { Worker: null, isMainThread: true, parentPort: null, threadId: 0 }],
       ['buffer', { ...realRequire('node:buffer'), Blob }],
+      ['zlib', simulatedZlib],
       ['perf_hooks', { performance: { now: () => this.clock.now } }],
     ])
   }

@@ -4,13 +4,21 @@ import { parseContentRange } from '../../net/content-range.js'
 import { canDecode } from '../../net/decoder.js'
 import type { ResponseHead } from '../../net/exchange.js'
 import { isDigestHeader } from '../../net/server-digests.js'
-import type { LiveConnection } from './connection-pool.js'
+import type { FetchConnection } from './connection.js'
 
 /** How often a server sends the complete file encoded before it is believed to do so always. */
 const insists = 2
 
 /** Headers that describe the encoded body, not the file; those with digests do so as well. */
 const encodedHeaders = ['content-encoding', 'content-length', 'content-range', 'etag', 'last-modified']
+
+/** What matters of a connection whose response may be encoded. */
+interface EncodedConnection {
+  readonly connection: Pick<FetchConnection, 'hop' | 'decode'>
+  /** First byte that was requested. */
+  readonly start: number
+  readonly compareOnly: boolean
+}
 
 /** Undoes the content codings of one file. */
 export class ForcedCoding {
@@ -32,7 +40,7 @@ export class ForcedCoding {
    *
    * @param writtenBytes - bytes that are already on disk.
    */
-  undo(live: LiveConnection, head: ResponseHead, writtenBytes: number): ResponseHead {
+  undo(live: EncodedConnection, head: ResponseHead, writtenBytes: number): ResponseHead {
     const { connection, start, compareOnly } = live
     const { codings, ignored, unsupported } = contentCodingOf(head.headers, connection.hop.url)
     if (unsupported !== null) return head
