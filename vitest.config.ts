@@ -21,7 +21,7 @@ const alone = [
 const more = {
   alone: ['test/faults/{concurrency-failing,concurrency-storm}.test.ts'],
   browser: [
-    'test/elements/{embed,firefox,restart}.test.ts',
+    'test/elements/{embed,firefox,fleet,restart}.test.ts',
     'test/frontends/{bindings,examples,getting-started,polling}.test.ts',
   ],
   others: [

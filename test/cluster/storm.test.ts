@@ -10,10 +10,11 @@ import { clusterStorm, describeStorm } from './storm.js'
 describeWith(redisServer, 'instances that are killed', () => {
   it('bring everything to its end, once, and forget nothing', async () => {
     const outcome = await clusterStorm({
-      ...{ instances: 3, downloads: 12, bytes: 512 * KiB, bytesPerSecond: 128 * KiB, concurrency: 2 },
+      ...{ instances: 3, downloads: 9, bytes: 512 * KiB, bytesPerSecond: 128 * KiB, concurrency: 2 },
       ...{
         leaseMs: 2_000,
-        killEveryMs: 3_000,
+        killEveryMs: 2_500,
+        maxKills: 3,
         containers: false,
         deadlineMs: deadline(15_000),
         random: seededRandom(16),

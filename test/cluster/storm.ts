@@ -23,6 +23,8 @@ export interface ClusterStormPlan {
   concurrency: number
   leaseMs: number
   killEveryMs: number
+  /** After how many no instance is killed any more. Default: no limit. */
+  maxKills?: number
   /** Whether each instance has process ids and a host name of its own. */
   containers: boolean
   random: () => number
@@ -171,7 +173,8 @@ export async function clusterStorm(plan: ClusterStormPlan): Promise<ClusterStorm
     while (!over.signal.aborted) {
       await watch()
       // One that still starts has nothing to lose.
-      if (performance.now() < next || !running.every(({ isReady }) => isReady)) {
+      const isDue = performance.now() >= next && kills < (plan.maxKills ?? Infinity)
+      if (!isDue || !running.every(({ isReady }) => isReady)) {
         await sleep(100)
         continue
       }
