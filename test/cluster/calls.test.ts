@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ClusterCoordinator } from '../../src/cluster/coordinator.js'
 import { RedisBackend } from '../../src/cluster/redis/backend.js'
 import { BullmqQueue, type Ticket } from '../../src/cluster/bullmq/queue.js'
@@ -11,9 +11,10 @@ import { KiB, makeManager } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
 import { MemoryCluster, MemoryJobs, MemoryQueue } from '../support/memory-cluster.js'
-import { startOrigin, type Origin } from '../support/origin.js'
+import { startOrigin } from '../support/origin.js'
 import fc from '../support/properties.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
+import { shared } from '../support/shared.js'
 import { sha256File, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 
@@ -40,11 +41,7 @@ const expected = new Set(['UNKNOWN_DOWNLOAD', 'INVALID_STATE', 'CANCELED'])
 /** Runs the storms on one kind of cluster. */
 function describeStorms(name: string, clusterOf: () => (node: string) => Cluster): void {
   describe(`three instances of a cluster on ${name}`, () => {
-    let origin: Origin
-    beforeAll(async () => {
-      origin = await startOrigin()
-    })
-    afterAll(() => origin.close())
+    const origin = shared(() => startOrigin())
 
     const open = () => {
       const directory = tempDir('storm')
@@ -69,8 +66,8 @@ function describeStorms(name: string, clusterOf: () => (node: string) => Cluster
       await using cluster = open()
       await cluster.ready
       const path = `/once-${name}.bin`
-      origin.serve(path, { content, bytesPerSecond: 64 * KiB })
-      const url = origin.url(path)
+      origin().serve(path, { content, bytesPerSecond: 64 * KiB })
+      const url = origin().url(path)
       const asked = await Promise.all(
         Array.from({ length: 50 }, (_, index) =>
           cluster.managers[index % 3]!.download({ url, connections: 1 }),
@@ -78,8 +75,8 @@ function describeStorms(name: string, clusterOf: () => (node: string) => Cluster
       )
       const files = await withTimeout(Promise.all(asked.map(({ finished }) => finished)), 30_000, 'the file')
       expect(new Set(files.map(({ path: there }) => there)).size).toBe(1)
-      expect(origin.bytesSent(path)).toBe(content.size)
-      expect(origin.requests(path)).toHaveLength(1)
+      expect(origin().bytesSent(path)).toBe(content.size)
+      expect(origin().requests(path)).toHaveLength(1)
     })
 
     it('agree after a storm of calls, and can finish everything', async () => {
@@ -90,8 +87,8 @@ function describeStorms(name: string, clusterOf: () => (node: string) => Cluster
           await using cluster = open()
           await cluster.ready
           const paths = [0, 1].map((file) => `/storm-${name}-${round}-${file}.bin`)
-          for (const path of paths) origin.serve(path, { content, bytesPerSecond: 256 * KiB })
-          const urls = paths.map((path) => origin.url(path))
+          for (const path of paths) origin().serve(path, { content, bytesPerSecond: 256 * KiB })
+          const urls = paths.map((path) => origin().url(path))
           const errors: unknown[] = []
           const pending: Promise<unknown>[] = []
           for (const { at, file, move, pauseMs } of calls) {
@@ -158,21 +155,15 @@ describeStorms('memory', () => {
 })
 
 describeWith(redisServer, 'with a server', () => {
-  let redis: RedisServer
+  const redis = shared(() => RedisServer.start())
   let round = 0
-  beforeAll(async () => {
-    redis = await RedisServer.start()
-  })
-  afterAll(async () => {
-    await redis[Symbol.asyncDispose]()
-  })
   describeStorms('Redis', () => {
     const prefix = `storm${(round += 1)}`
     const clock = systemClock
     return (node) => ({
       join: () => {
-        const backend = new RedisBackend({ connection: redis.path, prefix, node, leaseMs: 20_000, clock })
-        const queue = new BullmqQueue(redisQueues<Ticket>(redis.path, 'downloads', prefix), {
+        const backend = new RedisBackend({ connection: redis().path, prefix, node, leaseMs: 20_000, clock })
+        const queue = new BullmqQueue(redisQueues<Ticket>(redis().path, 'downloads', prefix), {
           leaseMs: 20_000,
           clock,
         })

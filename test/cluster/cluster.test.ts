@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { DownloadManager } from '../../src/index.js'
 import { bullmqCluster, type BullmqClusterOptions } from '../../src/cluster/bullmq/bullmq.js'
 import { Catalog } from '../../src/catalog/catalog.js'
@@ -6,25 +6,18 @@ import { Preloader } from '../../src/catalog/preloader.js'
 import { KiB, makeManager } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
-import { startOrigin, type Origin } from '../support/origin.js'
+import { startOrigin } from '../support/origin.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
+import { shared } from '../support/shared.js'
 import { tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 
 const content = randomContent(256 * KiB)
 
 describeWith(redisServer, 'a cluster on BullMQ', () => {
-  let redis: RedisServer
-  let origin: Origin
+  const redis = shared(() => RedisServer.start())
+  const origin = shared(() => startOrigin())
   let round = 0
-  beforeAll(async () => {
-    redis = await RedisServer.start()
-    origin = await startOrigin()
-  })
-  afterAll(async () => {
-    await origin.close()
-    await redis[Symbol.asyncDispose]()
-  })
 
   async function openCluster(count: number, options: Partial<BullmqClusterOptions> = {}) {
     const directory = tempDir('cluster')
@@ -33,7 +26,7 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
       makeManager(directory, {
         store: undefined,
         cluster: bullmqCluster({
-          connection: redis.path,
+          connection: redis().path,
           prefix,
           node: `n${index}`,
           leaseMs: 2_000,
@@ -58,8 +51,8 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
 
   it('runs a download once, whoever is asked for it, and all of them know', async () => {
     await using cluster = await openCluster(3)
-    origin.serve('/one.bin', { content, bytesPerSecond: 512 * KiB })
-    const url = origin.url('/one.bin')
+    origin().serve('/one.bin', { content, bytesPerSecond: 512 * KiB })
+    const url = origin().url('/one.bin')
     const asked = await Promise.all(
       Array.from({ length: 30 }, (_, index) => cluster.at(index).download({ url })),
     )
@@ -69,14 +62,14 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
       'the file',
     )
     expect(new Set(files.map(({ path }) => path)).size).toBe(1)
-    expect(origin.bytesSent('/one.bin')).toBeLessThan(content.size * 1.2)
+    expect(origin().bytesSent('/one.bin')).toBeLessThan(content.size * 1.2)
     for (const manager of cluster.managers) expect(manager.get(url)?.state).toBe('completed')
   })
 
   it('does what is asked of another instance', async () => {
     await using cluster = await openCluster(2)
-    origin.serve('/slow.bin', { content, bytesPerSecond: 32 * KiB })
-    const url = origin.url('/slow.bin')
+    origin().serve('/slow.bin', { content, bytesPerSecond: 32 * KiB })
+    const url = origin().url('/slow.bin')
     await cluster.at(0).download({ url })
     for (const index of [0, 1])
       await waitFor(() => (cluster.at(index).get(url)?.current.downloaded ?? 0) > 0, {
@@ -96,14 +89,14 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
 
   it('goes on elsewhere, from its bytes, when an instance is closed', async () => {
     await using cluster = await openCluster(2)
-    origin.serve('/dying.bin', { content, bytesPerSecond: 16 * KiB })
-    const url = origin.url('/dying.bin')
+    origin().serve('/dying.bin', { content, bytesPerSecond: 16 * KiB })
+    const url = origin().url('/dying.bin')
     const download = await cluster.at(1).download({ url })
     await waitFor(() => download.current.downloaded > 32 * KiB, { what: 'some bytes' })
     const owner = cluster.managers.findIndex((manager) => isRunning(manager, url))
     const other = cluster.at(owner + 1)
     const taken = logged(other, 'Took over')
-    origin.serve('/dying.bin', { content })
+    origin().serve('/dying.bin', { content })
     // Closing hands it over at once.
     await cluster.at(owner).close()
     const file = await withTimeout(other.get(url)!.finished, 20_000, 'the file')
@@ -114,8 +107,8 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
   it('keeps downloads while Redis is away, refuses commands and answers questions', async () => {
     await using own = await RedisServer.start(['--save', '', '--appendonly', 'yes'])
     await using cluster = await openCluster(2, { connection: own.path })
-    origin.serve('/away.bin', { content, bytesPerSecond: 16 * KiB })
-    const url = origin.url('/away.bin')
+    origin().serve('/away.bin', { content, bytesPerSecond: 16 * KiB })
+    const url = origin().url('/away.bin')
     await cluster.at(0).download({ url })
     await waitFor(() => cluster.managers.every((m) => (m.get(url)?.current.downloaded ?? 0) > 0), {
       what: 'all to see bytes',
@@ -127,7 +120,7 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
       await expect(manager.pause(url)).rejects.toMatchObject({ code: 'STORE_ERROR', retryable: true })
     expect(cluster.at(1).get(url)).toBeDefined()
     await new Promise((resolve) => setTimeout(resolve, 3_000))
-    origin.serve('/away.bin', { content })
+    origin().serve('/away.bin', { content })
     await own.resume()
     const files = cluster.managers.map((manager) => manager.get(url)!.finished)
     const ends = await withTimeout(Promise.all(files), 30_000, 'the file')
@@ -137,11 +130,11 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
   it('stores again what Redis has lost', async () => {
     await using own = await RedisServer.start()
     await using cluster = await openCluster(2, { connection: own.path })
-    origin.serve('/lost.bin', { content, bytesPerSecond: 16 * KiB })
-    origin.serve('/done.bin', { content })
-    const url = origin.url('/lost.bin')
+    origin().serve('/lost.bin', { content, bytesPerSecond: 16 * KiB })
+    origin().serve('/done.bin', { content })
+    const url = origin().url('/lost.bin')
     await withTimeout(
-      (await cluster.at(0).download({ url: origin.url('/done.bin') })).finished,
+      (await cluster.at(0).download({ url: origin().url('/done.bin') })).finished,
       20_000,
       'a file',
     )
@@ -150,7 +143,7 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
       what: 'all to see bytes',
     })
     await own.stop()
-    origin.serve('/lost.bin', { content })
+    origin().serve('/lost.bin', { content })
     await own.resume()
     await withTimeout(Promise.all(cluster.managers.map((m) => m.get(url)!.finished)), 30_000, 'the file')
     for (const manager of cluster.managers)
@@ -159,9 +152,9 @@ describeWith(redisServer, 'a cluster on BullMQ', () => {
 
   it('preloads once, whoever is asked, and any instance can tell and cancel', async () => {
     await using cluster = await openCluster(2)
-    for (const key of ['a', 'b']) origin.serve(`/pre-${key}.bin`, { content, bytesPerSecond: 64 * KiB })
+    for (const key of ['a', 'b']) origin().serve(`/pre-${key}.bin`, { content, bytesPerSecond: 64 * KiB })
     const catalog = new Catalog(
-      ['a', 'b'].map((key) => ({ key, name: key, url: origin.url(`/pre-${key}.bin`), mode: 'llm' })),
+      ['a', 'b'].map((key) => ({ key, name: key, url: origin().url(`/pre-${key}.bin`), mode: 'llm' })),
     )
     const preloaders = cluster.managers.map((manager) => new Preloader({ manager, catalog }))
     const [first, second] = preloaders as [Preloader, Preloader]

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from 'vitest'
+import {} from 'vitest'
 import { redisQueues } from '../../src/cluster/bullmq/connections.js'
 import { BullmqQueue, type Ticket } from '../../src/cluster/bullmq/queue.js'
 import { RedisBackend } from '../../src/cluster/redis/backend.js'
@@ -7,6 +7,7 @@ import { ManualClock } from '../support/clock.js'
 import { describeWith } from '../support/machine.js'
 import { MemoryCluster, MemoryJobs, MemoryQueue } from '../support/memory-cluster.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
+import { shared } from '../support/shared.js'
 import { slowness } from '../support/wait.js'
 import { describeBackend } from './conformance/backend.js'
 import { describeQueue } from './conformance/queue.js'
@@ -38,21 +39,16 @@ describeQueue('memory', () => {
 })
 
 describeWith(redisServer, 'on a server', () => {
-  let redis: RedisServer
+  const redis = shared(() => RedisServer.start())
   let round = 0
-  beforeAll(async () => {
-    redis = await RedisServer.start()
-  })
-  afterAll(async () => {
-    await redis[Symbol.asyncDispose]()
-  })
 
   describeBackend('Redis', () => {
     const prefix = `conformance${(round += 1)}`
-    const client = redis.client()
+    const client = redis().client()
     const leaseMs = Math.round(300 * slowness)
     return Promise.resolve({
-      join: (node) => new RedisBackend({ connection: redis.path, prefix, node, leaseMs, clock: systemClock }),
+      join: (node) =>
+        new RedisBackend({ connection: redis().path, prefix, node, leaseMs, clock: systemClock }),
       pass: null,
       lose: async () => {
         await client.flushall()
@@ -71,12 +67,12 @@ describeWith(redisServer, 'on a server', () => {
     const prefix = `conformance${(round += 1)}`
     return Promise.resolve({
       join: () =>
-        new BullmqQueue(redisQueues<Ticket>(redis.path, 'downloads', prefix), {
+        new BullmqQueue(redisQueues<Ticket>(redis().path, 'downloads', prefix), {
           leaseMs: 20_000,
           clock: systemClock,
         }),
       lose: async () => {
-        const client = redis.client()
+        const client = redis().client()
         await client.flushall()
         client.disconnect()
       },

@@ -1,12 +1,13 @@
 /** Proof 3 of clusters: an instance that was frozen for longer than its lease writes nothing when it wakes. */
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { KiB } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
-import { startOrigin, type Origin } from '../support/origin.js'
+import { startOrigin } from '../support/origin.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
+import { shared } from '../support/shared.js'
 import { listTree, sha256File, tempDir } from '../support/temp.js'
 import { waitFor } from '../support/wait.js'
 import { Instance, type InstancePlan } from './instances.js'
@@ -26,24 +27,16 @@ async function traces(directory: string): Promise<string[]> {
 }
 
 describeWith(redisServer, 'an instance that has lost its lease', () => {
-  let redis: RedisServer
-  let origin: Origin
+  const redis = shared(() => RedisServer.start())
+  const origin = shared(() => startOrigin())
   let round = 0
   /** Each response waits after some bytes until this holds, so that nothing here depends on how fast anybody is. */
   let isOpen = false
   const serve = (path: string) =>
-    origin.serve(path, {
+    origin().serve(path, {
       content,
       faults: [{ type: 'stallBody', afterBytes: 64 * KiB, until: () => isOpen, when: () => !isOpen }],
     })
-  beforeAll(async () => {
-    redis = await RedisServer.start()
-    origin = await startOrigin()
-  })
-  afterAll(async () => {
-    await origin.close()
-    await redis[Symbol.asyncDispose]()
-  })
 
   /** Two instances, the first of which runs the download. */
   async function openPair(name: string, first: Partial<InstancePlan> = {}) {
@@ -52,17 +45,17 @@ describeWith(redisServer, 'an instance that has lost its lease', () => {
     const open = (node: string, more: Partial<InstancePlan> = {}) =>
       new Instance({
         directory,
-        cluster: { connection: redis.path, prefix, node, leaseMs },
-        allowedHosts: [`127.0.0.1:${origin.port}`],
+        cluster: { connection: redis().path, prefix, node, leaseMs },
+        allowedHosts: [`127.0.0.1:${origin().port}`],
         ...more,
         manager: { connections: 1, tuning: { bodyTimeoutMs: 600_000 }, ...more.manager },
       })
     isOpen = first.stopAt !== undefined
     serve(`/${name}`)
     const one = await open('one', first).ready()
-    const url = origin.url(`/${name}`)
+    const url = origin().url(`/${name}`)
     await one.client.download({ url })
-    const client = redis.client()
+    const client = redis().client()
     const stored = async () => {
       const [id = ''] = await client.smembers(`{${prefix}}:ids`)
       return await client.hgetall(`{${prefix}}:r:${id}`)
@@ -147,7 +140,10 @@ describeWith(redisServer, 'an instance that has lost its lease', () => {
     })
     one.goOn()
     await waitFor(
-      () => origin.requests('/shared.bin').filter(({ outcome }) => outcome === 'open').length === 1,
+      () =>
+        origin()
+          .requests('/shared.bin')
+          .filter(({ outcome }) => outcome === 'open').length === 1,
       {
         ...{ what: 'its transfer to end', timeoutMs: 20_000 },
       },
@@ -172,9 +168,15 @@ describeWith(redisServer, 'an instance that has lost its lease', () => {
     const before = await traces(pair.directory)
     expect(before).toHaveLength(2)
     expect(await sha256File(join(pair.directory, 'blocked.bin'))).toBe(content.sha256())
-    await waitFor(() => origin.requests('/blocked.bin').every(({ outcome }) => outcome !== 'open'), {
-      ...{ what: 'its engine to hang up', timeoutMs: 30_000 },
-    })
+    await waitFor(
+      () =>
+        origin()
+          .requests('/blocked.bin')
+          .every(({ outcome }) => outcome !== 'open'),
+      {
+        ...{ what: 'its engine to hang up', timeoutMs: 30_000 },
+      },
+    )
     expect(await traces(pair.directory)).toEqual(before)
   })
 })

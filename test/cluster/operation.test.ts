@@ -1,6 +1,6 @@
 /** What those who run a cluster see: the admin route, the node of a download, and metrics that are really counted. */
 import { Registry } from 'prom-client'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { createHandler, type DownloadManager } from '../../src/index.js'
 import { bullmqCluster, type BullmqClusterOptions } from '../../src/cluster/bullmq/bullmq.js'
 import { type ClusterStatus, clusterStatusSchema } from '../../src/http/cluster/schemas.js'
@@ -9,25 +9,18 @@ import { KiB, makeManager } from '../faults/harness.js'
 import { ask, byUrl } from '../http/bench.js'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
-import { startOrigin, type Origin } from '../support/origin.js'
+import { startOrigin } from '../support/origin.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
+import { shared } from '../support/shared.js'
 import { tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 
 const content = randomContent(256 * KiB)
 
 describeWith(redisServer, 'the operation of a cluster', () => {
-  let redis: RedisServer
-  let origin: Origin
+  const redis = shared(() => RedisServer.start())
+  const origin = shared(() => startOrigin())
   let round = 0
-  beforeAll(async () => {
-    redis = await RedisServer.start()
-    origin = await startOrigin()
-  })
-  afterAll(async () => {
-    await origin.close()
-    await redis[Symbol.asyncDispose]()
-  })
 
   async function openInstances(count: number, options: Partial<BullmqClusterOptions> = {}) {
     const directory = tempDir('cluster-operation')
@@ -37,7 +30,7 @@ describeWith(redisServer, 'the operation of a cluster', () => {
         concurrency: 1,
         store: undefined,
         cluster: bullmqCluster({
-          ...{ connection: redis.path, prefix, node: `n${index}`, leaseMs: 2_000 },
+          ...{ connection: redis().path, prefix, node: `n${index}`, leaseMs: 2_000 },
           ...options,
         }),
       } as never)
@@ -75,8 +68,8 @@ describeWith(redisServer, 'the operation of a cluster', () => {
     })
     const [one, two] = cluster.members.map(({ manager }) => manager) as [DownloadManager, DownloadManager]
     const urls = ['a', 'b', 'c'].map((name) => {
-      origin.serve(`/${name}.bin`, { content, bytesPerSecond: 64 * KiB })
-      return origin.url(`/${name}.bin`)
+      origin().serve(`/${name}.bin`, { content, bytesPerSecond: 64 * KiB })
+      return origin().url(`/${name}.bin`)
     })
     for (const url of urls) await one.download({ url })
     const isRunning = async (index: number) => {
@@ -112,8 +105,8 @@ describeWith(redisServer, 'the operation of a cluster', () => {
 
   it('counts a take-over and a lost lease once, and each end of a download at one instance', async () => {
     await using cluster = await openInstances(2)
-    origin.serve('/taken.bin', { content, bytesPerSecond: 16 * KiB })
-    const url = origin.url('/taken.bin')
+    origin().serve('/taken.bin', { content, bytesPerSecond: 16 * KiB })
+    const url = origin().url('/taken.bin')
     const managers = cluster.members.map(({ manager }) => manager)
     await managers[0]!.download({ url })
     await waitFor(() => managers.every((manager) => (manager.get(url)?.current.downloaded ?? 0) > 0), {
@@ -122,7 +115,7 @@ describeWith(redisServer, 'the operation of a cluster', () => {
     // As if another instance had taken it and died.
     const { id } = managers[0]!.get(url)!.record
     const key = `{${cluster.prefix}}`
-    const client = redis.client()
+    const client = redis().client()
     await client
       .multi()
       .hset(`${key}:r:${id}`, 'owner', 'gone:00000000')
@@ -133,7 +126,7 @@ describeWith(redisServer, 'the operation of a cluster', () => {
     client.disconnect()
     await waitFor(async () => (await cluster.sum('takeovers_total')) === 1, { what: 'the take-over' })
     await waitFor(async () => (await cluster.sum('lost_leases_total')) === 1, { what: 'the loss' })
-    origin.serve('/taken.bin', { content })
+    origin().serve('/taken.bin', { content })
     await withTimeout(Promise.all(managers.map((manager) => manager.get(url)!.finished)), 30_000, 'the file')
     await waitFor(async () => (await cluster.sum('completed_total{source="fetched"}')) === 1, {
       what: 'the count of the end',
@@ -146,16 +139,16 @@ describeWith(redisServer, 'the operation of a cluster', () => {
 
   it('counts a write that was refused', async () => {
     await using cluster = await openInstances(1, { leaseMs: 600_000 })
-    origin.serve('/fenced.bin', { content, bytesPerSecond: 16 * KiB })
-    const url = origin.url('/fenced.bin')
+    origin().serve('/fenced.bin', { content, bytesPerSecond: 16 * KiB })
+    const url = origin().url('/fenced.bin')
     const [{ manager }] = cluster.members as [(typeof cluster.members)[0]]
     const download = await manager.download({ url })
     await waitFor(() => download.current.downloaded > 0, { what: 'bytes' })
-    const client = redis.client()
+    const client = redis().client()
     // Another instance has the lease, which this one finds out when it is about to publish: it renews much later.
     await client.hincrby(`{${cluster.prefix}}:r:${download.record.id}`, 'epoch', 1)
     client.disconnect()
-    origin.serve('/fenced.bin', { content })
+    origin().serve('/fenced.bin', { content })
     await manager.pause(url).catch(() => undefined)
     await waitFor(async () => (await cluster.sum('fenced_writes_total')) > 0, { what: 'the refused write' })
   })

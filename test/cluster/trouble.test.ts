@@ -4,15 +4,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { type BullmqClusterOptions, bullmqCluster } from '../../src/cluster/bullmq/bullmq.js'
 import { createHandler, type DownloadManager } from '../../src/index.js'
 import { KiB, makeManager } from '../faults/harness.js'
 import { randomContent } from '../support/content.js'
 import { describeWith } from '../support/machine.js'
-import { type Origin, startOrigin } from '../support/origin.js'
+import { startOrigin } from '../support/origin.js'
 import { ownPort } from '../support/ports.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
+import { shared } from '../support/shared.js'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js'
 import { sha256File, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
@@ -26,12 +27,8 @@ const withoutFile = ['--save', '', '--appendonly', 'no']
 const withFile = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
 
 describeWith(redisServer, 'a cluster whose Redis has trouble', () => {
-  let origin: Origin
+  const origin = shared(() => startOrigin())
   let round = 0
-  beforeAll(async () => {
-    origin = await startOrigin()
-  })
-  afterAll(() => origin.close())
 
   /** Two instances, and a download that one of them has begun. */
   async function openCluster(connection: string, options: Partial<BullmqClusterOptions> = {}) {
@@ -57,8 +54,8 @@ describeWith(redisServer, 'a cluster whose Redis has trouble', () => {
     const faults = [
       { type: 'stallBody', afterBytes: first, until: () => isOpen, when: () => !isOpen } as const,
     ]
-    origin.serve(path, { content, faults })
-    const url = origin.url(path)
+    origin().serve(path, { content, faults })
+    const url = origin().url(path)
     await managers[0]!.download({ url })
     await waitFor(() => managers.every((manager) => manager.get(url)?.current.downloaded === first), {
       ...{ what: 'all to see the first bytes', timeoutMs: 20_000 },
@@ -84,7 +81,7 @@ describeWith(redisServer, 'a cluster whose Redis has trouble', () => {
           'the file',
         )
         expect(await sha256File(files[0]!.path)).toBe(content.sha256())
-        expect(origin.bytesSent(path)).toBe(content.size)
+        expect(origin().bytesSent(path)).toBe(content.size)
         for (const manager of managers)
           expect(manager.list().map(({ state }) => state)).toEqual(['completed'])
       },
@@ -178,13 +175,19 @@ describeWith(redisServer, 'a cluster whose Redis has trouble', () => {
     await redis.stop()
     await cluster.away()
     const { path } = cluster
-    await waitFor(() => origin.requests(path).every(({ outcome }) => outcome !== 'open'), {
-      ...{ what: 'the transfer to stop', timeoutMs: 20_000 },
-    })
-    const sent = origin.bytesSent(path)
+    await waitFor(
+      () =>
+        origin()
+          .requests(path)
+          .every(({ outcome }) => outcome !== 'open'),
+      {
+        ...{ what: 'the transfer to stop', timeoutMs: 20_000 },
+      },
+    )
+    const sent = origin().bytesSent(path)
     expect(sent).toBe(first)
     await expectReadOnly(cluster.managers, cluster.url)
-    expect(origin.bytesSent(path), 'nobody fetches without a lease').toBe(sent)
+    expect(origin().bytesSent(path), 'nobody fetches without a lease').toBe(sent)
     await redis.resume()
     await cluster.completes()
   })
@@ -200,7 +203,7 @@ describeWith(redisServer, 'a cluster whose Redis has trouble', () => {
     await waitFor(() => managers.some((manager) => manager.get(url)?.state === 'completed'), {
       ...{ what: 'the file', timeoutMs: 60_000 },
     })
-    expect(origin.requests(path)).toHaveLength(1)
+    expect(origin().requests(path)).toHaveLength(1)
     await redis.resume()
     await cluster.completes()
   })
@@ -218,9 +221,15 @@ describeWith(redisServer, 'a cluster whose Redis has trouble', () => {
       await expect(manager.download(fresh)).rejects.toMatchObject({ code: 'STORE_ERROR', retryable: true })
     await cluster.away()
     await expectReadOnly(managers, url)
-    await waitFor(() => origin.requests(cluster.path).every(({ outcome }) => outcome !== 'open'), {
-      ...{ what: 'the transfer to stop', timeoutMs: 20_000 },
-    })
+    await waitFor(
+      () =>
+        origin()
+          .requests(cluster.path)
+          .every(({ outcome }) => outcome !== 'open'),
+      {
+        ...{ what: 'the transfer to stop', timeoutMs: 20_000 },
+      },
+    )
     for (const manager of managers) expect(manager.get(url)?.state).not.toBe('failed')
     await client.config('SET', 'maxmemory', '0')
     client.disconnect()

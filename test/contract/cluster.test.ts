@@ -1,10 +1,11 @@
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
-import { afterAll, beforeAll } from 'vitest'
+import {} from 'vitest'
 import { modelDownloader } from '../../adapters/fetch.js'
 import { bullmqCluster } from '../../src/cluster/bullmq/bullmq.js'
 import { describeWith } from '../support/machine.js'
 import { redisServer, RedisServer } from '../support/redis-server.js'
+import { shared } from '../support/shared.js'
 import { seededRandom } from '../faults/killing.js'
 import { hostedKeepingAlive, type Mount } from './scene.js'
 import { describeContract } from './suite.js'
@@ -30,20 +31,14 @@ const mount: Mount = async ({ instances, path }) => {
 }
 
 describeWith(redisServer, 'a cluster of two', () => {
-  let redis: RedisServer
+  const redis = shared(() => RedisServer.start())
   let scenes = 0
-  beforeAll(async () => {
-    redis = await RedisServer.start()
-  })
-  afterAll(async () => {
-    await redis[Symbol.asyncDispose]()
-  })
 
   const cluster = () => {
     const prefix = `scene${(scenes += 1)}`
     return ['one', 'two'].map((node) => ({
       worker: false,
-      cluster: bullmqCluster({ connection: redis.path, prefix, node, leaseMs: 5_000 }),
+      cluster: bullmqCluster({ connection: redis().path, prefix, node, leaseMs: 5_000 }),
     }))
   }
   const traits = { seesCallers: false, isMiddleware: false, parsesBodies: false, cluster }
