@@ -8,13 +8,12 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fakeModel, sha256, startOrigin } from './origin.mjs'
+import { check, children, cli, say, size, stays, temporaryFolder } from './stage.mjs'
 
-const cli = path.resolve(import.meta.dirname, '../../dist/cli.js')
 const names = ['one', 'two', 'three']
 const connections = 4
 const bytesPerSecond = 400 * 1024
@@ -28,18 +27,9 @@ if (redisServer === null) {
   process.exit(0)
 }
 
-const home = mkdtempSync(path.join(tmpdir(), 'model-downloader-cluster-'))
+const home = temporaryFolder('model-downloader-cluster-')
 const directory = path.join(home, 'models')
 mkdirSync(directory)
-const stays = process.stdout.isTTY === true && process.stdin.isTTY === true
-const children = new Set()
-
-// Clean up, also after Ctrl-C.
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-  rmSync(home, { recursive: true, force: true })
-})
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 
 const contents = Object.fromEntries(
   ['a', 'b', 'c', 'd'].map((letter) => [`model-${letter}.gguf`, fakeModel(fileBytes)]),
@@ -225,21 +215,6 @@ function findProgram(program) {
   return folders.map((folder) => path.join(folder, program)).find((file) => existsSync(file)) ?? null
 }
 
-function say(text = '') {
-  console.log(text)
-}
-
 function title(number, text) {
   console.log(`\n${number}. ${text}`)
-}
-
-function size(bytes) {
-  if (bytes < 1000) return `${bytes} B`
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
-}
-
-function check(good, message) {
-  if (good) return
-  console.error(`The demo found a problem: ${message}`)
-  process.exit(1)
 }

