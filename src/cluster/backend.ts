@@ -39,8 +39,8 @@ export interface HeldLease {
 
 /** Outcome of {@link ClusterBackend.begin}. */
 export type Began =
-  /** `from`: the instance that ran the download and has died; null or absent if none has. */
-  | { type: 'granted'; entry: ClusterEntry; wasDead: boolean; from?: string | null }
+  /** `from`: the instance that ran the download and has died; null if none has. */
+  | { type: 'granted'; entry: ClusterEntry; from: string | null }
   /** Another instance holds the lease. */
   | { type: 'owned' }
   /** As many downloads run as may run at the same time. */

@@ -31,8 +31,6 @@ export type Refused = 'owned' | 'full' | 'gone'
 
 /** What is known of a lease that has been granted. */
 export interface GrantedHow {
-  /** Whether its last owner has not released it. */
-  wasDead: boolean
   /** The instance that ran the download and has died; null if none has. */
   from: string | null
   /** Whether the download is going to run. */
@@ -122,7 +120,7 @@ export class Leases {
       isDirty: false,
       isQueued: false,
     }
-    onGranted(began.entry, { wasDead: began.wasDead, from: began.from ?? null, runs: limit !== null })
+    onGranted(began.entry, { from: began.from, runs: limit !== null })
     this.#held.set(id, held)
     return held
   }

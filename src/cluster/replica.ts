@@ -50,11 +50,9 @@ export class Replica {
     return [...this.#entries.values()]
   }
 
-  /** The download of an id, unless another one has been made of its URL since. */
   find(id: string): Download | undefined {
     const url = this.#entries.get(id)?.record.url
-    const download = url === undefined ? undefined : this.#init.host().registry.get(url)
-    return download?.record.id === id ? download : undefined
+    return url === undefined ? undefined : this.#init.host().registry.get(url)
   }
 
   /** The record of an entry as a manager has it. */

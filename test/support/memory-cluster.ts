@@ -26,6 +26,8 @@ interface Row extends ClusterEntry {
   until: number | null
   /** Whether its run counts for the limit. */
   runs: boolean
+  /** The instance that ran it when it died, until another one runs it. */
+  dead: string | null
 }
 
 const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
@@ -145,8 +147,9 @@ class MemoryBackend implements ClusterBackend {
     const known = cluster.rows.get(record.id)
     if (known !== undefined) return { type: 'known', entry: copy(entryOf(known)) }
     if (cluster.isTaken(record.id, targets)) return { type: 'taken' }
-    const free = { owner: null, intent: null, until: null, runs: false }
-    const row: Row = { record: copy(record), targets, revision: 1, generation: 1, epoch: 0, ...free }
+    const free = { owner: null, intent: null, until: null, runs: false, dead: null }
+    const first = cluster.last + 1
+    const row: Row = { record: copy(record), targets, revision: first, generation: first, epoch: 0, ...free }
     cluster.rows.set(record.id, row)
     cluster.tell(cluster.changed(record.id))
     return { type: 'inserted', entry: copy(entryOf(row)) }
@@ -160,16 +163,17 @@ class MemoryBackend implements ClusterBackend {
     if (row.owner !== null && row.until !== null && row.until > now) return { type: 'owned' }
     const running = [...cluster.rows.values()].filter(({ runs, until }) => runs && (until ?? 0) > now)
     if (limit !== null && limit > 0 && running.length >= limit) return { type: 'full' }
-    const wasDead = row.owner !== null
+    const from = row.runs ? row.owner : row.dead
     Object.assign(row, {
       epoch: row.epoch + 1,
       revision: row.revision + 1,
       owner: this.instance,
       until: now + this.leaseMs,
       runs: limit !== null,
+      dead: limit === null ? from : null,
     })
     cluster.tell(cluster.changed(id))
-    return { type: 'granted', entry: copy(entryOf(row)), wasDead }
+    return { type: 'granted', entry: copy(entryOf(row)), from }
   }
 
   async renew(held: readonly HeldLease[]): Promise<Renewed[]> {
@@ -246,7 +250,8 @@ class MemoryBackend implements ClusterBackend {
     const dead = [...cluster.rows.values()].filter(({ until }) => until !== null && until <= now)
     for (const row of dead) {
       const next = { revision: row.revision + 1, generation: row.generation + 1 }
-      Object.assign(row, { owner: null, until: null, runs: false, ...next })
+      const dead = row.runs ? row.owner : row.dead
+      Object.assign(row, { owner: null, until: null, runs: false, dead, ...next })
       cluster.tell(cluster.changed(row.record.id), { type: 'freed', id: row.record.id })
     }
     return dead.map(({ record: { id }, generation }) => ({ id, generation }))
@@ -264,6 +269,7 @@ class MemoryBackend implements ClusterBackend {
       cluster.rows.set(id, {
         ...copy(entry),
         targets,
+        dead: null,
         revision: entry.revision + 1,
         generation: entry.generation + 1,
         owner: holds ? this.instance : null,
@@ -331,7 +337,13 @@ class MemoryBackend implements ClusterBackend {
   }
 }
 
-const entryOf = ({ targets: _targets, until: _until, runs: _runs, ...entry }: Row): ClusterEntry => entry
+const entryOf = ({
+  targets: _targets,
+  until: _until,
+  runs: _runs,
+  dead: _dead,
+  ...entry
+}: Row): ClusterEntry => entry
 
 interface Job {
   id: string

@@ -150,12 +150,11 @@ export class RedisBackend implements ClusterBackend {
 
   async begin(id: string, limit: number | null): Promise<Began> {
     const values = [id, this.instance, this.leaseMs, limit ?? '']
-    const [type, owner, from] = (await this.#run('begin', values)) as [Began['type'], string?, string?] // see the script
+    const [type, from = ''] = (await this.#run('begin', values)) as [Began['type'], string?] // see the script
     if (type !== 'granted') return { type }
     const entry = (await this.read([id])).get(id) ?? null
     if (entry === null) return { type: 'gone' }
-    const isName = (text: string | undefined) => text !== undefined && text !== ''
-    return { type, entry, wasDead: isName(owner), from: isName(from) ? (from ?? null) : null }
+    return { type, entry, from: from === '' ? null : from }
   }
 
   async renew(held: readonly HeldLease[]): Promise<Renewed[]> {

@@ -45,13 +45,17 @@ local function unlease(id)
 end
 `
 
-/** ARGV: id, record, targets… */
+/**
+ * ARGV: id, record, targets… The id is that of a URL, which may have been removed before: revision and generation begin with
+ * the number of the change, so they are higher than all that others may know of it, and so are the names of its jobs.
+ */
 const insert = `${common}
 local id = ARGV[1]
 if redis.call('EXISTS', rec(id)) == 1 then return 'known' end
 if taken(id, 3) then return 'taken' end
 -- First of all writes, since a full server refuses no script that has written already.
-redis.call('HSET', rec(id), 'record', ARGV[2], 'revision', 1, 'generation', 1, 'epoch', 0, 'owner', '')
+local first = tonumber(redis.call('GET', p .. ':seq') or '0') + 1
+redis.call('HSET', rec(id), 'record', ARGV[2], 'revision', first, 'generation', first, 'epoch', 0, 'owner', '')
 claim(id, 3)
 redis.call('SADD', p .. ':ids', id)
 log('set', id)
@@ -86,7 +90,7 @@ elseif from ~= '' then
   redis.call('HSET', rec(id), 'dead', from)
 end
 log('set', id)
-return {'granted', found[2], from}
+return {'granted', from}
 `
 
 /** ARGV: instance, length of the lease, then id and epoch of each. */

@@ -76,10 +76,29 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
         for (const each of all) {
           await each.backend.catchUp()
           const told = each.told(record.id)
-          expect(told).toMatchObject({ revision: 1, generation: 1, epoch: 0, owner: null, intent: null })
+          expect(told).toMatchObject({ epoch: 0, owner: null, intent: null })
           expect(told?.record).toEqual({ ...record, filename: names[0] })
           expect(await each.backend.load()).toEqual({ entries: [told], problems: [], hasLost: false })
         }
+      }),
+    )
+
+    it(
+      'stores what was removed as something newer, so that whoever has missed the removal takes it over',
+      withInstances(1, async (_place, [one]) => {
+        const insert = async () => {
+          const outcome = await one!.backend.insert(recordAt(1), [])
+          return outcome.type === 'inserted' ? outcome.entry : expect.fail(outcome.type)
+        }
+        const first = await insert()
+        const lease = granted(await one!.backend.begin(first.record.id, null))
+        for (let count = 0; count < 3; count += 1)
+          await one!.backend.save(lease, recordAt(1), { targets: [], requeue: true })
+        const last = (await one!.backend.read([first.record.id])).get(first.record.id)
+        expect(await one!.backend.remove(lease)).toBe(true)
+        const again = await insert()
+        expect(again.revision).toBeGreaterThan(last!.revision)
+        expect(again.generation).toBeGreaterThan(last!.generation)
       }),
     )
 
@@ -134,7 +153,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
           const outcome = outcomes[winner]!
           const lease = granted(outcome)
           const { backend } = all[winner]!
-          expect(outcome).toMatchObject({ wasDead: false, entry: { owner: backend.instance } })
+          expect(outcome).toMatchObject({ from: null, entry: { owner: backend.instance } })
           expect(lease.epoch).toBeGreaterThan(last)
           last = lease.epoch
           expect(await backend.confirm(lease)).toBe(true)
@@ -226,7 +245,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
           const began = await two!.backend.begin(idOf(1), 0)
           return began.type === 'granted' ? began : null
         })
-        expect(taken).toMatchObject({ wasDead: true })
+        expect(taken).toMatchObject({ from: one!.backend.instance })
         expect(granted(taken!).epoch).toBeGreaterThan(lease.epoch)
         expect(await one!.backend.renew([lease])).toEqual([{ holds: false, intent: null }])
         expect(await one!.backend.confirm(lease)).toBe(false)
@@ -303,6 +322,8 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
       'has one instance free what dead ones held',
       withInstances(3, async (place, all) => {
         for (const index of [1, 2, 3]) await all[0]!.backend.insert(recordAt(index), [])
+        const before = await all[0]!.backend.read([idOf(1), idOf(2)])
+        const later = [1, 2].map((index) => (before.get(idOf(index))?.generation ?? 0) + 1)
         for (const index of [1, 2]) granted(await all[0]!.backend.begin(idOf(index), 0))
         const alive = granted(await all[1]!.backend.begin(idOf(3), 0))
         await place.pass?.(all[0]!.backend.leaseMs / 2)
@@ -321,15 +342,20 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
           return freed.size === 2
         })
         expect([...freed].sort()).toEqual([
-          [idOf(1), 2],
-          [idOf(2), 2],
+          [idOf(1), later[0]],
+          [idOf(2), later[1]],
         ])
         expect(by.size).toBe(1)
         await all[2]!.backend.catchUp()
         for (const index of [1, 2])
-          expect(all[2]!.told(idOf(index))).toMatchObject({ owner: null, generation: 2 })
+          expect(all[2]!.told(idOf(index))).toMatchObject({ owner: null, generation: later[index - 1] })
         expect(all[2]!.events).toContainEqual({ type: 'freed', id: idOf(1) })
         expect(await all[1]!.backend.confirm(alive)).toBe(true)
+        const dead = all[0]!.backend.instance
+        expect(await all[2]!.backend.begin(idOf(1), null), 'it is not going to run').toMatchObject({
+          from: dead,
+        })
+        expect(await all[2]!.backend.begin(idOf(2), 0)).toMatchObject({ from: dead })
       }),
     )
 
@@ -380,7 +406,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
         expect((await two!.backend.load()).entries).toHaveLength(2)
         await one!.backend.insert(recordAt(3), [])
         await two!.backend.catchUp()
-        expect(two!.told(idOf(3))).toMatchObject({ revision: 1 })
+        expect(two!.told(idOf(3))).toMatchObject({ epoch: 0 })
       }),
     )
 

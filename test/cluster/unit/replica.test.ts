@@ -28,7 +28,6 @@ function replica() {
         downloads.set(record.url, download)
         return download
       },
-      drop: ({ url }: Download) => downloads.delete(url),
     },
     scheduler: { isRunning: () => false, withdraw: () => undefined, offer: () => undefined },
   } as unknown as CoordinatorHost
@@ -66,17 +65,4 @@ it('does not take a download for running here before it has heard that it was gi
   expect(stateOf(record)).toBe('downloading')
   expect(echoes.every(([, isEcho]) => isEcho)).toBe(true)
   expect(echoes.map(([event]) => event)).toEqual(['started', 'queued', 'started'])
-})
-
-it('forgets a download that was removed, but not another one that was made of its URL before that was heard', () => {
-  const { made, stateOf } = replica()
-  made.apply(entry(1, null))
-  const again = { ...record, id: `${record.id}-again` }
-  made.apply({ ...entry(1, null), record: again })
-  made.forget(record.id)
-  expect(made.get(record.id)).toBeUndefined()
-  expect(made.find(again.id)?.record.id).toBe(again.id)
-  expect(stateOf(again)).toBe('queued')
-  made.forget(again.id)
-  expect(stateOf(again)).toBeUndefined()
 })
