@@ -89,7 +89,8 @@ export type ClusterEvent =
   | { type: 'changed'; id: string; entry: ClusterEntry | null }
   /** The lease of a download has ended, so that another one may run. */
   | { type: 'freed'; id: string }
-  | { type: 'intent'; id: string; intent: ClusterIntent }
+  /** For whoever holds the lease with this epoch, and nobody after that. */
+  | { type: 'intent'; id: string; epoch: number; intent: ClusterIntent }
   | { type: 'answer'; call: string; error: SerializedDownloadError | null }
   | { type: 'document'; name: string }
 
@@ -147,7 +148,10 @@ export interface ClusterBackend {
   release(lease: HeldLease): Promise<void>
   /** Removes a record; false if the lease has been lost. */
   remove(lease: HeldLease): Promise<boolean>
-  /** Tells the owner of a download what is wanted of it. False if there is no such record, or nobody else holds its lease. */
+  /**
+   * Tells the owner of a download what is wanted of it. What it has not done when its lease ends is forgotten. False if there is
+   * no such record, or nobody else holds its lease.
+   */
   send(id: string, intent: ClusterIntent): Promise<boolean>
   /** Tells the caller that its wish has been done, or why not. */
   answer(id: string, call: string, error: SerializedDownloadError | null): Promise<void>

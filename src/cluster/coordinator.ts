@@ -402,7 +402,7 @@ export class ClusterCoordinator implements Coordinator {
           this.#turns.onFreed()
           break
         case 'intent':
-          if (this.#leases.has(event.id)) this.#obey(event.id, event.intent)
+          if (this.#leases.get(event.id)?.epoch === event.epoch) this.#obey(event.id, event.intent)
           break
         case 'answer':
           this.#calls.answer(event.call, event.error)

@@ -1,4 +1,3 @@
-import {} from 'vitest'
 import { redisQueues } from '../../src/cluster/bullmq/connections.js'
 import { BullmqQueue, type Ticket } from '../../src/cluster/bullmq/queue.js'
 import { RedisBackend } from '../../src/cluster/redis/backend.js'
@@ -10,9 +9,11 @@ import { redisServer, RedisServer } from '../support/redis-server.js'
 import { shared } from '../support/shared.js'
 import { slowness } from '../support/wait.js'
 import { describeBackend } from './conformance/backend.js'
+import type { BackendPlace } from './conformance/instances.js'
+import { describeMessages } from './conformance/messages.js'
 import { describeQueue } from './conformance/queue.js'
 
-describeBackend('memory', () => {
+const inMemory = (): Promise<BackendPlace> => {
   const clock = new ManualClock()
   const cluster = new MemoryCluster(clock, 1_000)
   return Promise.resolve({
@@ -26,7 +27,10 @@ describeBackend('memory', () => {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   })
-})
+}
+
+describeBackend('memory', inMemory)
+describeMessages('memory', inMemory)
 
 describeQueue('memory', () => {
   const jobs = new MemoryJobs(20)
@@ -42,7 +46,7 @@ describeWith(redisServer, 'on a server', () => {
   const redis = shared(() => RedisServer.start())
   let round = 0
 
-  describeBackend('Redis', () => {
+  const onRedis = (): Promise<BackendPlace> => {
     const prefix = `conformance${(round += 1)}`
     const client = redis().client()
     const leaseMs = Math.round(300 * slowness)
@@ -61,7 +65,10 @@ describeWith(redisServer, 'on a server', () => {
         return Promise.resolve()
       },
     })
-  })
+  }
+
+  describeBackend('Redis', onRedis)
+  describeMessages('Redis', onRedis)
 
   describeQueue('BullMQ on Redis', () => {
     const prefix = `conformance${(round += 1)}`

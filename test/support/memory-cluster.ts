@@ -168,6 +168,7 @@ class MemoryBackend implements ClusterBackend {
       epoch: row.epoch + 1,
       revision: row.revision + 1,
       owner: this.instance,
+      intent: null,
       until: now + this.leaseMs,
       runs: limit !== null,
       dead: limit === null ? from : null,
@@ -232,7 +233,7 @@ class MemoryBackend implements ClusterBackend {
     const row = cluster.rows.get(id)
     if (row === undefined || row.owner === null || row.owner === this.instance) return false
     row.intent = copy(intent)
-    cluster.tell({ type: 'intent', id, intent })
+    cluster.tell({ type: 'intent', id, epoch: row.epoch, intent })
     return true
   }
 

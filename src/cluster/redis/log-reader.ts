@@ -143,8 +143,11 @@ function eventsOf(
       const events: ClusterEvent[] = isFirst && entry !== undefined ? [{ type: 'changed', id, entry }] : []
       return kind === 'set' ? events : [...events, { type: 'freed', id }]
     }
-    case 'intent':
-      return [{ type: 'intent', id, intent: JSON.parse(extra) as ClusterIntent }]
+    case 'intent': {
+      const space = extra.indexOf(' ')
+      const intent = JSON.parse(extra.slice(space)) as ClusterIntent
+      return [{ type: 'intent', id, epoch: Number(extra.slice(0, space)), intent }]
+    }
     case 'answer': {
       const { call, error } = JSON.parse(extra) as { call: string; error: SerializedDownloadError | null }
       return [{ type: 'answer', call, error }]

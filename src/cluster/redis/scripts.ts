@@ -82,6 +82,8 @@ end
 local epoch = math.max(tonumber(found[1]) + 1, t)
 redis.call('HSET', rec(id), 'epoch', string.format('%.0f', epoch), 'owner', node)
 redis.call('HINCRBY', rec(id), 'revision', 1)
+-- What the last holder has not done, whoever asked for it asks again.
+redis.call('HDEL', rec(id), 'intent')
 redis.call('ZADD', p .. ':leases', t + length, id)
 if limit ~= '' then
   redis.call('ZADD', p .. ':running', t + length, id)
@@ -156,10 +158,10 @@ return 1
 /** ARGV: id, intent, the instance that asks. */
 const send = `${common}
 local id = ARGV[1]
-local owner = redis.call('HGET', rec(id), 'owner')
-if not owner or owner == '' or owner == ARGV[3] then return 0 end
+local found = redis.call('HMGET', rec(id), 'epoch', 'owner')
+if not found[2] or found[2] == '' or found[2] == ARGV[3] then return 0 end
 redis.call('HSET', rec(id), 'intent', ARGV[2])
-log('intent', id, ARGV[2])
+log('intent', id, found[1] .. ' ' .. ARGV[2])
 return 1
 `
 

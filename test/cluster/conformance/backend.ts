@@ -1,62 +1,11 @@
 /** What every store of a cluster must hold. */
 import { describe, expect, it } from 'vitest'
-import type {
-  Began,
-  ClusterBackend,
-  ClusterEntry,
-  ClusterEvent,
-  ClusterMessage,
-  HeldLease,
-} from '../../../src/cluster/backend.js'
-import type { DownloadRecord } from '../../../src/download/record.js'
-import { sampleRecord } from '../../../src/store/sample-record.js'
 import { waitFor } from '../../support/wait.js'
-
-/** A store for one case, empty at first. */
-export interface BackendPlace {
-  /** Another instance, which has not been opened. */
-  join(node: string): ClusterBackend
-  /** Lets time pass until leases that are not renewed have run out; null if it passes by itself. */
-  pass: ((ms: number) => void | Promise<void>) | null
-  /** Loses all data. */
-  lose(): void | Promise<void>
-  /** Makes all instances miss an event. */
-  skip(): void | Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
-}
-
-/** An instance, and what it has been told. */
-interface Instance {
-  backend: ClusterBackend
-  events: ClusterEvent[]
-  messages: (readonly [from: string, message: ClusterMessage])[]
-  backs: number
-  /** The entry of a download as its last event tells it. */
-  told: (id: string) => ClusterEntry | null | undefined
-}
-
-const idOf = (index: number) => index.toString(16).padStart(64, '0')
-const recordAt = (index: number, more: Partial<DownloadRecord> = {}) => ({
-  ...sampleRecord(index),
-  id: idOf(index),
-  url: `https://example.com/${index}`,
-  sequence: index,
-  state: 'queued' as const,
-  ...more,
-})
+import { type BackendPlace, granted, idOf, instancesOf, recordAt } from './instances.js'
 
 /** Runs the cases. */
 export function describeBackend(name: string, openPlace: () => Promise<BackendPlace>): void {
-  const withInstances =
-    (count: number, run: (place: BackendPlace, all: Instance[]) => Promise<void>) => async () => {
-      await using place = await openPlace()
-      const all = await Promise.all(Array.from({ length: count }, (_, index) => enter(place, `n${index}`)))
-      try {
-        await run(place, all)
-      } finally {
-        await Promise.all(all.map(({ backend }) => backend.close()))
-      }
-    }
+  const withInstances = instancesOf(openPlace)
 
   describe(`${name} as the store of a cluster`, () => {
     it(
@@ -289,36 +238,6 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
     )
 
     it(
-      'passes on what is wanted of a download, and the answer',
-      withInstances(2, async (_place, [one, two]) => {
-        await one!.backend.insert(recordAt(1), [])
-        expect(await two!.backend.send(idOf(1), { call: 'early', command: { type: 'pause' } })).toBe(false)
-        const lease = granted(await one!.backend.begin(idOf(1), 0))
-        const intent = { call: 'call-1', command: { type: 'pause' } } as const
-        expect(await two!.backend.send(idOf(9), intent)).toBe(false)
-        expect(await one!.backend.send(idOf(1), intent)).toBe(false)
-        expect(await two!.backend.send(idOf(1), intent)).toBe(true)
-        await one!.backend.catchUp()
-        expect(one!.events).toContainEqual({ type: 'intent', id: idOf(1), intent })
-        expect(await one!.backend.renew([lease])).toEqual([{ holds: true, intent }])
-        expect((await two!.backend.read([idOf(1)])).get(idOf(1))).toMatchObject({ intent })
-        const newer = { call: 'call-2', command: { type: 'resume' } } as const
-        await two!.backend.send(idOf(1), newer)
-        const error = { code: 'INVALID_STATE', message: 'No.', retryable: false } as const
-        await one!.backend.answer(idOf(1), 'call-1', error)
-        // The answer to one call leaves another one as it is.
-        expect(await one!.backend.renew([lease])).toEqual([{ holds: true, intent: newer }])
-        await one!.backend.answer(idOf(1), 'call-2', null)
-        expect(await one!.backend.renew([lease])).toEqual([{ holds: true, intent: null }])
-        await two!.backend.catchUp()
-        expect(two!.events.filter(({ type }) => type === 'answer')).toEqual([
-          { type: 'answer', call: 'call-1', error },
-          { type: 'answer', call: 'call-2', error: null },
-        ])
-      }),
-    )
-
-    it(
       'has one instance free what dead ones held',
       withInstances(3, async (place, all) => {
         for (const index of [1, 2, 3]) await all[0]!.backend.insert(recordAt(index), [])
@@ -411,50 +330,6 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
     )
 
     it(
-      'keeps documents, and tells when one was written',
-      withInstances(2, async (_place, [one, two]) => {
-        expect(await two!.backend.readDocument('preload')).toEqual({ value: null, problem: null })
-        await one!.backend.writeDocument('preload', { a: [1, null] })
-        await two!.backend.catchUp()
-        expect(two!.events).toEqual([{ type: 'document', name: 'preload' }])
-        expect(await two!.backend.readDocument('preload')).toEqual({ value: { a: [1, null] }, problem: null })
-        await expect(one!.backend.writeDocument('../x', 1)).rejects.toThrow()
-      }),
-    )
-
-    it(
-      'lets one instance lead, as long as it lives and likes',
-      withInstances(3, async (place, [one, two, three]) => {
-        const both = await Promise.all([one!, two!].map(({ backend }) => backend.lead('preload')))
-        expect([...both].sort()).toEqual([false, true])
-        const [leader, other] = both[0] === true ? [one!, two!] : [two!, one!]
-        expect([await leader.backend.lead('preload'), await other.backend.lead('fleet')]).toEqual([
-          true,
-          true,
-        ])
-        await other.backend.resign('preload')
-        expect(await three!.backend.lead('preload')).toBe(false)
-        await leader.backend.resign('preload')
-        expect(await three!.backend.lead('preload')).toBe(true)
-        await place.pass?.(one!.backend.leaseMs)
-        await waitFor(() => one!.backend.lead('preload'))
-      }),
-    )
-
-    it(
-      'passes messages on to the others',
-      withInstances(3, async (_place, all) => {
-        const message = { type: 'rate', bytesPerSecond: 5, running: 1 } as const
-        await waitFor(() => {
-          all[0]!.backend.tell(message)
-          return all.slice(1).every(({ messages }) => messages.length > 0)
-        })
-        expect(all[1]!.messages[0]).toEqual([all[0]!.backend.instance, message])
-        expect(all[0]!.messages).toEqual([])
-      }),
-    )
-
-    it(
       'is silent once it is closed',
       withInstances(2, async (_place, [one, two]) => {
         await two!.backend.close()
@@ -466,30 +341,4 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
       }),
     )
   })
-}
-
-async function enter(place: BackendPlace, node: string): Promise<Instance> {
-  const backend = place.join(node)
-  const events: ClusterEvent[] = []
-  const found: Instance = {
-    backend,
-    events,
-    messages: [],
-    backs: 0,
-    told: (id) => events.findLast((event) => event.type === 'changed' && event.id === id)?.['entry' as never],
-  }
-  await backend.open({
-    events: (some) => events.push(...some),
-    message: (from, message) => found.messages.push([from, message]),
-    away: () => undefined,
-    back: () => (found.backs += 1),
-    log: () => undefined,
-  })
-  await backend.load()
-  return found
-}
-
-function granted(began: Began): HeldLease {
-  if (began.type !== 'granted') throw new Error(`The lease was not granted: ${began.type}.`)
-  return { id: began.entry.record.id, epoch: began.entry.epoch }
 }
