@@ -156,8 +156,11 @@ describe('row 36: two processes, one target', () => {
     const directory = join(tempDir('processes'), 'models')
     await using first = spawnCli(args(origin.url(path), directory))
     await origin.waitForBytes(path, MiB / 4)
+    // However long the second one takes to start, the first one still writes then.
+    first.signal('SIGSTOP')
     await using second = spawnCli(args(origin.url(path), directory))
     const { code, stdout } = await second.finished()
+    first.signal('SIGCONT')
     expect(code).toBe(1)
     expect(stdout).toContain('TARGET_LOCKED')
     expect(await listTree(directory)).toContain(`${name}.part.lock`)

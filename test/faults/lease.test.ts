@@ -12,14 +12,17 @@ import { describeWith, posix } from '../support/machine.js'
 import { type Origin, startOrigin } from '../support/origin.js'
 import { dist, RunningProcess } from '../support/process.js'
 import { listTree, tempDir } from '../support/temp.js'
-import { waitFor, withTimeout } from '../support/wait.js'
+import { slowness, waitFor, withTimeout } from '../support/wait.js'
 import { MiB } from './harness.js'
 
 const content = randomContent(4 * MiB, 'lease')
 const name = 'model.bin'
 
-/** How long the lease of the first owner lasts after each renewal, in milliseconds. */
-const leaseMs = 1_000
+/** How long the lease of the first owner lasts after each renewal, in milliseconds. On a busy machine renewals come late. */
+const leaseMs = Math.round(1_000 * slowness)
+
+/** Takes four leases for the file. */
+const bytesPerSecond = Math.round(MiB / slowness)
 
 /**
  * The first owner: the engine in its thread, and a host that renews the lease until it is blocked. It says yes to every
@@ -158,7 +161,7 @@ describeWith(posix, 'an owner that was stopped for longer than its lease', () =>
       await using all = await scene()
       const { directory, script, origin } = all
       // Only the one that fetches has to be slow.
-      origin.serve(`/${name}`, { content, ...(type === 'progress' ? { bytesPerSecond: MiB } : {}) })
+      origin.serve(`/${name}`, { content, ...(type === 'progress' ? { bytesPerSecond } : {}) })
       const spec = specOf(origin, directory, { epoch: 1, validForMs: leaseMs })
       await using first = new FirstOwner(script, spec, { answers: false })
       await first.until(type, (event) => {
@@ -188,7 +191,7 @@ describeWith(posix, 'an owner whose host is blocked for longer than its lease', 
   it('stops writing by itself, keeps the bytes, and leaves them to the next one', async () => {
     await using all = await scene()
     const { directory, script, origin } = all
-    origin.serve(`/${name}`, { content, bytesPerSecond: MiB })
+    origin.serve(`/${name}`, { content, bytesPerSecond })
     const spec = specOf(origin, directory, { epoch: 1, validForMs: leaseMs })
     await using first = new FirstOwner(script, spec, { blockMs: leaseMs + 1_000 })
     await first.until('the first bytes', (event) => event.type === 'progress' && event.downloaded > 500_000)
