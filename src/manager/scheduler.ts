@@ -278,10 +278,9 @@ export class Scheduler {
     const message = `Evicted to make room for ${neededFor.filename}: ${formatBytes(bytes)} were deleted.`
     emitter.emit('log', { download, level: 'info', message })
     emitter.emit('evicted', { download, bytes, neededFor })
-    await registry.forget(download).catch((error: unknown) => {
-      emitter.emit('log', { download, level: 'error', message: asDownloadError(error).message })
-    })
-    emitter.emit('removed', { download })
+    const kept = await registry.forget(download).then(() => null, asDownloadError)
+    if (kept === null) emitter.emit('removed', { download })
+    else emitter.emit('log', { download, level: 'error', message: kept.message })
     return true
   }
 

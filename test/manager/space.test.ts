@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { Catalog, type Download, type DownloadManagerOptions, Preloader } from '../../src/index.js'
 import { arrives, expectInvariant, fails, KiB, makeManager, MiB, startBench } from '../faults/harness.js'
 import { internals } from '../../src/manager/internals.js'
+import { createMemoryStore } from '../../src/store/memory.js'
 import { ManualClock } from '../support/clock.js'
 import { type Content, randomContent } from '../support/content.js'
 import { listTree, tempDir } from '../support/temp.js'
@@ -241,6 +242,19 @@ describe('a download that waits for space', () => {
 
 describe('eviction', () => {
   const names = (downloads: readonly Download[]) => downloads.map(({ filename }) => filename)
+
+  it('does not tell that a download was removed whose record could not be', async () => {
+    const store = createMemoryStore()
+    const remove = () => Promise.reject(new Error('read-only'))
+    const options = { whenFull: 'evict', store: { ...store, remove } } as const
+    await using space = await startSpace({ old: 300, new: 300 }, options)
+    const { manager } = space
+    await arrives(await space.fetch('old'))
+    const removed: string[] = []
+    manager.on('removed', ({ download }) => removed.push(download.filename))
+    await arrives(await space.fetch('new'))
+    expect([removed, names(manager.list())]).toEqual([[], ['old', 'new']])
+  })
 
   it('deletes the least recently used of what nobody has pinned or requires, and tells so', async () => {
     await using space = await startSpace(
