@@ -44,7 +44,7 @@ const reconciled = 100
 /** How long a reader waits at most until this instance knows what others have stored, in milliseconds. */
 const catchUpMs = 1_000
 
-/** How often a command is tried that the owner of a download does not answer, though it keeps its lease. */
+/** How often a command is tried that the owner of a download does not answer, or whose lease was lost before it was done. */
 const maxRounds = 4
 
 /** Coordinates a manager with those of other instances, over a {@link ClusterBackend}. */
@@ -90,7 +90,7 @@ export class ClusterCoordinator implements Coordinator {
       isHeld: (id) => this.#leases.has(id),
       onHeldRemoved: (id) => {
         const held = this.#leases.get(id)
-        if (held !== undefined) this.#leases.lose(held)
+        if (held?.isRemoved === false) this.#leases.lose(held)
       },
       offers: settings.queue === null,
       onGone: (id) => {
@@ -208,16 +208,13 @@ export class ClusterCoordinator implements Coordinator {
 
   async control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
     const { id } = download.record
-    for (let silent = 0; silent < maxRounds;) {
+    for (let failed = 0; failed < maxRounds;) {
       this.#requireStore()
       const lease = await this.#leases.take(id, null)
       if (typeof lease === 'object') {
-        try {
-          await task()
-        } finally {
-          await this.#leases.leave(lease)
-        }
-        return
+        if (await this.#leases.use(lease, task)) return
+        failed += 1
+        continue
       }
       if (lease === 'gone') {
         await this.#reload()
@@ -227,7 +224,7 @@ export class ClusterCoordinator implements Coordinator {
       }
       const outcome = await this.#calls.ask(id, command)
       if (outcome === 'done') return
-      if (outcome === 'silent') silent += 1
+      if (outcome === 'silent') failed += 1
     }
     throw new DownloadError(
       'STORE_ERROR',

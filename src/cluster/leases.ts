@@ -9,8 +9,10 @@ export interface Held extends TransferLease {
   readonly id: string
   /** How many calls and runs need it. */
   users: number
-  /** Whether it has been lost. */
+  /** Whether it has been lost, or its record was removed. */
   isLost: boolean
+  /** Whether its record is being removed with it, or was. */
+  isRemoved: boolean
   /** Whether its loss has been told. */
   isTold: boolean
   /** Whether the record could not be saved. */
@@ -116,6 +118,7 @@ export class Leases {
       transfers: new Set(),
       users: 1,
       isLost: false,
+      isRemoved: false,
       isTold: false,
       isDirty: false,
       isQueued: false,
@@ -123,6 +126,24 @@ export class Leases {
     onGranted(began.entry, { from: began.from, runs: limit !== null })
     this.#held.set(id, held)
     return held
+  }
+
+  /**
+   * Runs a task with a lease that was taken, and leaves the lease. False if it was lost meanwhile: what the task has done
+   * may not have been stored, and whoever has the lease now is to be asked.
+   *
+   * @throws what the task throws while the lease holds.
+   */
+  async use(held: Held, task: () => Promise<void>): Promise<boolean> {
+    const isLost = () => held.isLost && !held.isRemoved
+    try {
+      await task()
+    } catch (error) {
+      if (!isLost()) throw error
+    } finally {
+      await this.leave(held)
+    }
+    return !isLost()
   }
 
   /** Gives up one use of a lease, and releases it after the last one. */

@@ -20,6 +20,11 @@ export interface RecordsInit {
   requireStore: () => void
 }
 
+function elsewhere(): DownloadError {
+  const message = 'Another instance has the download at the moment.'
+  return new DownloadError('STORE_ERROR', message, { retryable: true })
+}
+
 /** What a manager writes to the records of its cluster: only with the lease of the download. */
 export class Records implements Pick<SharedStore, 'insert' | 'save' | 'remove'> {
   readonly #init: RecordsInit
@@ -101,7 +106,19 @@ export class Records implements Pick<SharedStore, 'insert' | 'save' | 'remove'> 
 
   async remove(id: string): Promise<void> {
     await this.#withLease(id, async (held) => {
-      await this.#init.backend.remove(held)
+      if (held.isRemoved) return
+      // Said first, since the removal may be reported before the call returns.
+      held.isRemoved = true
+      held.isRemoved = await this.#init.backend.remove(held).catch((error: unknown) => {
+        held.isRemoved = false
+        throw error
+      })
+      if (!held.isRemoved) {
+        const download = this.#init.replica.find(id)
+        if (download !== undefined) this.#init.host().emitter.emit('writeFenced', { download })
+        this.#init.leases.lose(held)
+        throw elsewhere()
+      }
       held.isLost = true
       this.#init.leases.drop(held)
       this.#init.replica.delete(id)
@@ -119,9 +136,7 @@ export class Records implements Pick<SharedStore, 'insert' | 'save' | 'remove'> 
     const lease = await this.#init.leases.take(id, null)
     if (typeof lease !== 'object') {
       if (lease === 'gone') return
-      throw new DownloadError('STORE_ERROR', 'Another instance has the download at the moment.', {
-        retryable: true,
-      })
+      throw elsewhere()
     }
     try {
       await task(lease)
