@@ -13,8 +13,11 @@ import {
   MemoryFleetStore,
   Preloader,
 } from '../../src/index.js'
+import { ClusterCoordinator } from '../../src/cluster/coordinator.js'
 import { listen } from '../../src/http/node.js'
+import { systemClock } from '../../src/util/clock.js'
 import { randomContent } from '../support/content.js'
+import { MemoryCluster } from '../support/memory-cluster.js'
 import { type Origin, startOrigin } from '../support/origin.js'
 import { sha256File, tempDir } from '../support/temp.js'
 import { deadline, waitFor, withTimeout } from '../support/wait.js'
@@ -154,6 +157,27 @@ describe('a fleet', () => {
       'nodes=all&output_dir=x',
     ])
       expect(await start(query)).toMatchObject([400, { code: 'INVALID_OPTIONS' }])
+  })
+
+  it('refuses a manager of a cluster, whose files are not its own', async () => {
+    const backend = new MemoryCluster(systemClock, 20_000).join('one')
+    const limits = { clusterConcurrency: null, clusterMaxBytesPerSecond: null }
+    const settings = { backend, queue: null, ...limits, secret: null, onStoreLost: 'stop' } as const
+    const manager = new DownloadManager({
+      ...{ directory: base, worker: false },
+      // What bullmqCluster() returns, over another store.
+      cluster: { join: () => new ClusterCoordinator(settings, systemClock) },
+    })
+    closing.push(() => manager.close())
+    const preloader = new Preloader({ manager, catalog: new Catalog({ models: [] }) })
+    closing.push(() => preloader.close())
+    const options = { manager, preloader, store: new MemoryFleetStore(), node: 'one' }
+    expect(() => new Fleet(options)).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_OPTIONS',
+        message: expect.stringMatching(/^Fleet options: manager: must not belong to a cluster/),
+      }),
+    )
   })
 
   it('goes on with another node when the one that fetches is gone, and says what has failed', async () => {

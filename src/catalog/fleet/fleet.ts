@@ -1,7 +1,7 @@
 /** A node of a fleet: says what it has, and gets what it is to have. */
 import * as z from 'zod'
 import { parseOptions } from '../../download/options.js'
-import { toDownloadError } from '../../errors.js'
+import { DownloadError, toDownloadError } from '../../errors.js'
 import { internals } from '../../manager/internals.js'
 import type { DownloadManager } from '../../manager/manager.js'
 import { GuardedEmitter } from '../../util/emitter.js'
@@ -16,7 +16,7 @@ import { decisionsOf, type FleetStatus, fleetStatus, holdersOf, wantedBy } from 
 
 /** Options of a {@link Fleet}. */
 export interface FleetOptions {
-  /** The manager of this node. */
+  /** The manager of this node, which must not belong to a cluster: the nodes of a fleet have each their own files. */
   manager: DownloadManager
   /** Its preloader, by which models are brought to this node. */
   preloader: Preloader
@@ -73,6 +73,12 @@ const optionsSchema = lazily(() => {
     })
 })
 
+function invalid(path: string, message: string): DownloadError {
+  return new DownloadError('INVALID_OPTIONS', `Fleet options: ${path}: ${message}.`, {
+    issues: [{ path, message }],
+  })
+}
+
 /** Least time between two looks at what others have said, in milliseconds. */
 const lookMs = 200
 
@@ -107,6 +113,9 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
     super()
     const { manager, preloader, store, ...rest } = options
     this.#settings = parseOptions(optionsSchema(), rest, 'Fleet options')
+    // Each node would see the downloads of all as its own, and take files on other disks for its own.
+    if (manager[internals].cluster !== null)
+      throw invalid('manager', 'must not belong to a cluster, since each node of a fleet has its own files')
     this.#options = { manager, preloader, store, node: this.#settings.node }
     this.node = this.#settings.node
     this.#clock = manager[internals].clock
