@@ -1,4 +1,4 @@
-import type { WireFleetStatus } from '../http/fleet/schemas.js'
+import type { FleetStopped, WireFleetStatus } from '../http/fleet/schemas.js'
 import type { PreloadStarted } from '../http/schemas.js'
 import { follow, type FollowOptions, type Subject, wholeStatus } from './follow.js'
 import type { CallOptions, Http } from './http.js'
@@ -25,6 +25,15 @@ export interface FleetClient {
    * @throws DownloadError `INVALID_OPTIONS` for an unknown key, a selector that is none, or without a fleet.
    */
   start(request?: FleetRequest, options?: CallOptions): Promise<PreloadStarted>
+  /**
+   * Takes back what {@link start} was asked for: nodes stop fetching what they are not to have any more, and files that are
+   * complete stay. A node stays selected by what is not taken back, which `wishes` of the answer lists.
+   *
+   * @param request - `models`: default every model that any node is to have. `nodes`: names and `label:…` as they were given;
+   * default everything.
+   * @throws DownloadError `INVALID_OPTIONS` for an unknown key or a selector that is none; `NOT_FOUND` without a fleet.
+   */
+  stop(request?: FleetRequest, options?: CallOptions): Promise<FleetStopped>
   /** Follows the status endlessly, in the same way as {@link Client.follow}. */
   follow(options?: FollowOptions): AsyncGenerator<WireFleetStatus, void, void>
 }
@@ -39,6 +48,8 @@ export function fleetClient(http: Http): FleetClient {
     status,
     start: ({ models = 'all', nodes = 'all' } = {}, { signal } = {}) =>
       http.json('/api/v1/models/preload/start', { method: 'POST', body: { models, nodes }, signal }),
+    stop: ({ models = 'all', nodes = 'all' } = {}, { signal } = {}) =>
+      http.json(`${fleetPath}/stop`, { method: 'POST', body: { models, nodes }, signal }),
     follow(options) {
       const subject: Subject<WireFleetStatus> = wholeStatus(`${fleetPath}/events`, 'nodes', (signal) =>
         status({ signal }),

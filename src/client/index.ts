@@ -47,7 +47,7 @@ export type {
   WireVerifyProgress,
 } from '../http/disk-schemas.js'
 export type { ClusterStatus } from '../http/cluster/schemas.js'
-export type { WireFleetStatus as FleetStatus } from '../http/fleet/schemas.js'
+export type { FleetStopped, WireFleetStatus as FleetStatus } from '../http/fleet/schemas.js'
 export type {
   OutdatedList,
   SearchResult,

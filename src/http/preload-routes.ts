@@ -4,7 +4,7 @@ import type { PreloadRunSnapshot } from '../catalog/options.js'
 import type { Preloader } from '../catalog/preloader.js'
 import { sentenceError, type Voice } from '../download/error-text.js'
 import type { Locale } from '../util/locale.js'
-import { startOnNodes } from './fleet/fleet-routes.js'
+import { keysOf, startOnNodes } from './fleet/fleet-routes.js'
 import { type Route, route, type Services } from './route.js'
 import { type PreloadLog, preloadQuery, type PreloadStatus } from './schemas.js'
 import { eventStream, type SseChannel, type SseSource } from './sse.js'
@@ -58,16 +58,6 @@ function preloaderOf({ preloader, preloadEvents: events }: Services): {
 } {
   if (preloader !== null && events !== null) return { preloader, events }
   throw sentenceError('NOT_FOUND', 'noCatalog', [])
-}
-
-/**
- * Parses keys given as a list or separated by commas; none and `all` mean every model with `auto_download`.
- */
-function keysOf(models: string | readonly string[] | null | undefined): readonly string[] | 'all' {
-  const keys = (typeof models === 'string' ? models.split(',') : (models ?? []))
-    .map((key) => key.trim())
-    .filter((key) => key !== '')
-  return keys.length === 0 || keys.join() === 'all' ? 'all' : keys
 }
 
 /** The routes below `/api/v1/models`. */

@@ -11,7 +11,7 @@ import type { Dashboard } from './dashboard.js'
 import type { RecentLogs } from './download-logs.js'
 import { clusterStatusSchema } from './cluster/schemas.js'
 import * as diskSchemas from './disk-schemas.js'
-import { fleetStatusSchema } from './fleet/schemas.js'
+import { fleetStatusSchema, fleetStoppedSchema, fleetStopRequest } from './fleet/schemas.js'
 import * as schemas from './schemas.js'
 import type { SseChannel } from './sse.js'
 import type { StoredFileLists, VerifyQueue } from './stored-files.js'
@@ -60,6 +60,8 @@ export const components = {
   PreloadStatus: schemas.preloadStatus,
   PreloadLog: schemas.preloadLog,
   FleetStatus: fleetStatusSchema,
+  FleetStopRequest: fleetStopRequest,
+  FleetStopped: fleetStoppedSchema,
   ClusterStatus: clusterStatusSchema,
   Permissions: schemas.permissions,
   Problem: schemas.problem,

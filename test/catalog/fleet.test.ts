@@ -1,6 +1,7 @@
 /** Several nodes that bring the models of a catalog to each other. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { existsSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -13,6 +14,7 @@ import {
   MemoryFleetStore,
   Preloader,
 } from '../../src/index.js'
+import { createClient } from '../../src/client/index.js'
 import { ClusterCoordinator } from '../../src/cluster/coordinator.js'
 import { listen } from '../../src/http/node.js'
 import { systemClock } from '../../src/util/clock.js'
@@ -79,7 +81,7 @@ async function node(
   let closed: Promise<void> | null = null
   const end = () => (closed ??= close())
   closing.push(end)
-  return { directory, fleet: member, url, end }
+  return { directory, manager, fleet: member, url, end }
 }
 
 type Node = Awaited<ReturnType<typeof node>>
@@ -157,6 +159,48 @@ describe('a fleet', () => {
       'nodes=all&output_dir=x',
     ])
       expect(await start(query)).toMatchObject([400, { code: 'INVALID_OPTIONS' }])
+  })
+
+  it('takes back what nodes were to have: they stop fetching it, and keep what they have', async () => {
+    const from = await origin()
+    const store = new MemoryFleetStore()
+    const one = await node(store, from, 'one', ['gpu'])
+    const client = createClient({ baseUrl: one.url })
+    await client.fleet.start({ models: ['a'], nodes: 'one' })
+    await waitFor(() => one.fleet.isReady(), { what: 'the node' })
+    from.serve('/b.bin', { ...contents[1], bytesPerSecond: 50_000 })
+    await client.fleet.start({ models: ['b', 'c'], nodes: 'one,label:gpu,label:cpu' })
+    await waitFor(async () => (await stateOf(one, 'b', 'one')) === 'downloading', { what: 'its begin' })
+    // Nobody has asked for it in this way, and it is still selected in another one.
+    expect(await client.fleet.stop({ models: ['b'], nodes: 'two' })).toMatchObject({ models: [] })
+    expect(await client.fleet.stop({ models: ['b'], nodes: 'one' })).toEqual({
+      success: true,
+      models: ['b'],
+      wishes: [
+        { key: 'b', nodes: 'label:cpu' },
+        { key: 'b', nodes: 'label:gpu' },
+      ],
+    })
+    expect(await stateOf(one, 'b', 'one')).toBe('downloading')
+    expect(await client.fleet.stop({ models: ['b'], nodes: 'label:gpu' })).toMatchObject({
+      models: ['b'],
+      wishes: [{ key: 'b', nodes: 'label:cpu' }],
+    })
+    await waitFor(async () => (await stateOf(one, 'b', 'one')) === undefined, { what: 'it to be given up' })
+    await waitFor(() => one.fleet.isReady(), { what: 'the others to go on' })
+    await expectFiles(one, ['a', 'c'])
+    expect(existsSync(join(one.directory, 'b.bin'))).toBe(false)
+    await waitFor(() => one.manager.get(from.url('/b.bin'))?.state === 'canceled', { what: 'its end' })
+    expect((await store.read()).claims['b'] ?? []).toEqual([])
+    expect(await client.fleet.stop()).toEqual({ success: true, models: ['a', 'b', 'c'], wishes: [] })
+    expect(await client.fleet.stop()).toEqual({ success: true, models: [], wishes: [] })
+    await expectFiles(one, ['a', 'c'])
+    expect(await stateOf(one, 'a', 'one')).toBe('ready')
+    for (const request of [{ models: ['x'] }, { nodes: 'a b' }])
+      await expect(client.fleet.stop(request)).rejects.toMatchObject({ code: 'INVALID_OPTIONS' })
+    // What the catalog does not have any more can be taken back.
+    await store.wish([{ key: 'old', nodes: 'one' }])
+    expect(await client.fleet.stop({ models: ['old'] })).toMatchObject({ models: ['old'], wishes: [] })
   })
 
   it('refuses a manager of a cluster, whose files are not its own', async () => {
@@ -258,6 +302,7 @@ function mortalStore(store: FleetStore): FleetStore & { isDead: boolean } {
     isDead: false,
     read: () => living(() => store.read()),
     wish: (...args: Parameters<FleetStore['wish']>) => living(() => store.wish(...args)),
+    unwish: (...args: Parameters<FleetStore['unwish']>) => living(() => store.unwish(...args)),
     report: (...args: Parameters<FleetStore['report']>) => living(() => store.report(...args)),
     claim: (...args: Parameters<FleetStore['claim']>) => living(() => store.claim(...args)),
     release: (...args: Parameters<FleetStore['release']>) => living(() => store.release(...args)),

@@ -10,9 +10,9 @@ import { lazily } from '../../util/lazy.js'
 import { redactUrls } from '../../util/redact.js'
 import { Latest, Throttle } from '../../util/schedule.js'
 import type { Preloader } from '../preloader.js'
-import { isNodeWord, parseSelector } from './selector.js'
-import type { FleetContent, FleetStore, NodeModel, NodeReport } from './store.js'
-import { decisionsOf, type FleetStatus, fleetStatus, holdersOf, wantedBy } from './view.js'
+import { isNodeWord, parseSelector, termsOf } from './selector.js'
+import type { FleetContent, FleetStore, FleetWish, NodeModel, NodeReport } from './store.js'
+import { decisionsOf, endedWishes, type FleetStatus, fleetStatus, holdersOf, wantedBy } from './view.js'
 
 /** Options of a {@link Fleet}. */
 export interface FleetOptions {
@@ -98,6 +98,8 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
   readonly #steps = new Latest(() => this.#step())
   readonly #failedAt = new Map<string, number>()
   readonly #claimed = new Set<string>()
+  /** Models of the current run of the preloader that this node has begun. */
+  readonly #begun = new Set<string>()
   readonly #looks: Throttle
   readonly #endWatch: () => void
   readonly #timer: Timer
@@ -148,9 +150,42 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
   async start(models: readonly string[] | 'all', nodes: string): Promise<string[]> {
     const selector = parseSelector(nodes)
     const keys = this.#options.preloader.keysOf(models)
-    await this.#options.store.wish(keys.map((key) => ({ key, nodes: selector })))
+    // One by one, so that each of them can be taken back.
+    await this.#options.store.wish(keys.flatMap((key) => termsOf(selector).map((nodes) => ({ key, nodes }))))
     await this.#steps.ask()
     return keys
+  }
+
+  /**
+   * Takes back what {@link start} was asked for. A node that is not to have a model any more stops fetching it; a file that is
+   * complete stays. A node stays selected by what is not taken back: without `node-1`, it may still be one of `all`.
+   *
+   * @param models - keys of models; `all` for every model that any node is to have.
+   * @param nodes - names of nodes and `label:…`, separated by commas, as they were given; `all` for everything.
+   * @returns `models`: the keys of which something was taken back; `wishes`: what is still wanted of the given ones.
+   * @throws DownloadError `INVALID_OPTIONS`; what the store throws.
+   */
+  async stop(
+    models: readonly string[] | 'all',
+    nodes: string,
+  ): Promise<{ models: string[]; wishes: FleetWish[] }> {
+    const selector = parseSelector(nodes)
+    const { store, preloader } = this.#options
+    const { wishes } = await store.read()
+    const wanted = new Set(wishes.map(({ key }) => key))
+    // The catalog may have lost what is still wanted.
+    const keys =
+      models === 'all'
+        ? wanted
+        : new Set(models.flatMap((key) => (wanted.has(key) ? [key] : preloader.keysOf([key]))))
+    const ended = endedWishes(wishes, keys, selector)
+    await store.unwish(ended)
+    await this.#steps.ask()
+    const gone = new Set(ended)
+    return {
+      models: [...new Set(ended.map(({ key }) => key))].sort(),
+      wishes: wishes.filter((wish) => keys.has(wish.key) && !gone.has(wish)),
+    }
   }
 
   /** Which models the nodes have. */
@@ -266,10 +301,25 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
       const known = new Set(keys)
       // What a node claims counts only while it gives signs of life, so the first of them comes first.
       if (!this.#hasReported) await this.#tell(wanted, { ready, waiting: null, known })
+      await this.#giveUp(known)
       const waiting = this.#options.preloader.status().running ? null : await this.#begin(keys, ready)
       await this.#tell(wanted, { ready, waiting, known })
     } catch (error) {
       if (!this.#isAway) this.#warn(`The fleet: ${redactUrls(toDownloadError(error).message)}`)
+    }
+  }
+
+  /** Stops what this node has begun to fetch and is not to have any more. */
+  async #giveUp(wanted: ReadonlySet<string>): Promise<void> {
+    const { running, downloads } = this.#options.preloader.status()
+    if (!running) this.#begun.clear()
+    const kept = new Set([...wanted].map((key) => downloads?.[key]))
+    for (const key of this.#begun) {
+      const download = downloads?.[key]
+      if (wanted.has(key) || download === undefined || kept.has(download)) continue
+      this.#begun.delete(key)
+      // It may have ended at this moment.
+      await download.cancel().catch(() => undefined)
     }
   }
 
@@ -293,7 +343,10 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
     const decisions = decisionsOf(this.#content, { ...this.#self, ready }, { keys: due, seeds, absentMs })
     const begun = due.filter((key) => decisions.get(key)?.from !== 'wait')
     for (const key of begun) this.#failedAt.delete(key)
-    if (begun.length > 0) await preloader.start({ models: begun })
+    if (begun.length > 0) {
+      await preloader.start({ models: begun })
+      for (const key of begun) this.#begun.add(key)
+    }
     return new Set(due.filter((key) => !begun.includes(key)))
   }
 

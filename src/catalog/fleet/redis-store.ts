@@ -101,6 +101,12 @@ export class RedisFleetStore implements FleetStore {
     await this.#changed()
   }
 
+  async unwish(wishes: readonly FleetWish[]): Promise<void> {
+    if (wishes.length === 0) return
+    await this.#call('HDEL', 'wishes', ...wishes.map(({ key, nodes }) => `${key}${between}${nodes}`))
+    await this.#changed()
+  }
+
   async report(report: NodeReport): Promise<void> {
     const seen: SeenReport = { ...report, seenAt: await this.#now() }
     await this.#call('HSET', 'nodes', report.name, JSON.stringify(seen))

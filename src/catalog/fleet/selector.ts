@@ -38,12 +38,15 @@ export function parseSelector(text: string): string {
   return terms.includes('all') ? 'all' : [...new Set(terms)].sort().join(',')
 }
 
+/** The parts of a selector that was read by {@link parseSelector}: a node is meant if one of them means it. */
+export function termsOf(selector: string): string[] {
+  return selector.split(',')
+}
+
 /** Whether a selector that was read by {@link parseSelector} means a node. */
 export function selectsNode(selector: string, { name, labels }: NodeIdentity): boolean {
   if (selector === 'all') return true
-  return selector
-    .split(',')
-    .some((term) =>
-      term.startsWith('label:') ? labels.includes(term.slice('label:'.length)) : term === name,
-    )
+  return termsOf(selector).some((term) =>
+    term.startsWith('label:') ? labels.includes(term.slice('label:'.length)) : term === name,
+  )
 }

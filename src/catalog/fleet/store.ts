@@ -67,6 +67,8 @@ export interface FleetStore {
   read(): Promise<FleetContent>
   /** Adds models that nodes are to have; those that are stored already stay once. */
   wish(wishes: readonly FleetWish[]): Promise<void>
+  /** Removes some of them; those that are not stored are ignored. */
+  unwish(wishes: readonly FleetWish[]): Promise<void>
   /** Replaces what a node has said about itself; also its sign of life. */
   report(report: NodeReport): Promise<void>
   /** A node wants a model. Has no effect if it has said so before. */
@@ -78,6 +80,8 @@ export interface FleetStore {
   /** Must be called once nobody uses it any more. */
   close(): Promise<void>
 }
+
+const fieldOf = ({ key, nodes }: FleetWish) => `${key}\n${nodes}`
 
 /** A fleet in the memory of one process, for tests and for several nodes in one process. */
 export class MemoryFleetStore implements FleetStore {
@@ -103,7 +107,12 @@ export class MemoryFleetStore implements FleetStore {
   }
 
   async wish(wishes: readonly FleetWish[]): Promise<void> {
-    for (const wish of wishes) this.#wishes.set(`${wish.key}\n${wish.nodes}`, { ...wish })
+    for (const wish of wishes) this.#wishes.set(fieldOf(wish), { ...wish })
+    this.#changed()
+  }
+
+  async unwish(wishes: readonly FleetWish[]): Promise<void> {
+    for (const wish of wishes) this.#wishes.delete(fieldOf(wish))
     this.#changed()
   }
 

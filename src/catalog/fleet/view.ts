@@ -1,6 +1,6 @@
 /** What a fleet looks like, and what one node has to do about it. Pure. */
 import { decideSeed, type SeedDecision } from '../../manager/peers/seeds.js'
-import { type NodeIdentity, selectsNode } from './selector.js'
+import { type NodeIdentity, selectsNode, termsOf } from './selector.js'
 import type { FleetContent, FleetWish, NodeModel, NodeModelState, SeenReport } from './store.js'
 
 /** A cell of {@link FleetStatus}: a model on a node. A node that is gone is `absent`. */
@@ -40,6 +40,24 @@ export interface FleetStatus {
 /** Keys of the models that a node is to have. */
 export function wantedBy(wishes: readonly FleetWish[], node: NodeIdentity): string[] {
   return [...new Set(wishes.filter(({ nodes }) => selectsNode(nodes, node)).map(({ key }) => key))].sort()
+}
+
+/**
+ * Which wishes end when nodes are not to have models any more: those that name exactly these nodes or labels, and with `all`
+ * every one. A node that is selected in another way as well is still to have the model.
+ *
+ * @param selector - as `parseSelector` returns it.
+ */
+export function endedWishes(
+  wishes: readonly FleetWish[],
+  keys: ReadonlySet<string>,
+  selector: string,
+): FleetWish[] {
+  const ended = new Set(termsOf(selector))
+  return wishes.filter(
+    ({ key, nodes }) =>
+      keys.has(key) && (selector === 'all' || termsOf(nodes).every((term) => ended.has(term))),
+  )
 }
 
 const missing: NodeModel = { state: 'missing', percent: 0, speed: 0, error: null }

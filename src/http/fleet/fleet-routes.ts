@@ -6,6 +6,15 @@ import { DownloadError } from '../../errors.js'
 import { type Route, route, type Services } from '../route.js'
 import type { PreloadStarted } from '../schemas.js'
 import { eventStream, type SseSource } from '../sse.js'
+import { fleetStopQuery } from './schemas.js'
+
+/** Keys given as a list or separated by commas; none and `all` mean all. */
+export function keysOf(models: string | readonly string[] | null | undefined): readonly string[] | 'all' {
+  const keys = (typeof models === 'string' ? models.split(',') : (models ?? []))
+    .map((key) => key.trim())
+    .filter((key) => key !== '')
+  return keys.length === 0 || keys.join() === 'all' ? 'all' : keys
+}
 
 /** Topic of all events of the fleet. */
 const topic = 'fleet'
@@ -72,6 +81,24 @@ export const fleetRoutes: readonly Route[] = [
     answer: 'FleetStatus',
     errors: [404],
     handle: ({ services }) => fleetOf(services).fleet.status(),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/models/fleet/stop',
+    action: 'queue:manage',
+    summary:
+      'Takes back what nodes were to have. Parameters may be in the query or in the body, which takes precedence.',
+    query: fleetStopQuery,
+    body: 'FleetStopRequest',
+    bodyIsOptional: true,
+    answer: 'FleetStopped',
+    errors: [400, 404, 413, 415],
+    handle: async ({ services, query, body }) => {
+      const { fleet } = fleetOf(services)
+      const nodes = body?.nodes ?? query.nodes ?? ''
+      const models = keysOf(body?.models ?? query.models)
+      return { success: true as const, ...(await fleet.stop(models, nodes === '' ? 'all' : nodes)) }
+    },
   }),
   route({
     method: 'GET',

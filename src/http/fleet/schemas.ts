@@ -29,5 +29,39 @@ export const fleetStatusSchema = z.object({
   timestamp: time,
 })
 
+const stopModels = 'Keys, separated by commas; none or `all`: every model that any node is to have.'
+
+const stopNodes =
+  'Names of nodes and `label:…`, separated by commas, as they were given at the start; none or `all`: everything.'
+
+/** Query of `POST /api/v1/models/fleet/stop`. */
+export const fleetStopQuery = z.object({
+  models: z.string().optional().describe(stopModels),
+  nodes: z.string().optional().describe(stopNodes),
+})
+
+/** Body of `POST /api/v1/models/fleet/stop`; may be `null` or omitted. */
+export const fleetStopRequest = z
+  .object({
+    models: z
+      .union([z.string(), z.array(z.string())])
+      .nullish()
+      .describe(stopModels),
+    nodes: z.string().nullish().describe(stopNodes),
+  })
+  .nullable()
+
+/** Response of `POST /api/v1/models/fleet/stop`. */
+export const fleetStoppedSchema = z.object({
+  success: z.literal(true),
+  models: z.array(z.string()).describe('Keys of the models of which something was taken back.'),
+  wishes: z
+    .array(z.object({ key: z.string(), nodes: z.string() }))
+    .describe('What nodes are still to have of the given models.'),
+})
+
+/** See {@link fleetStoppedSchema}. */
+export type FleetStopped = z.infer<typeof fleetStoppedSchema>
+
 /** See {@link fleetStatusSchema}. */
 export type WireFleetStatus = z.infer<typeof fleetStatusSchema>

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { isNodeWord, parseSelector, selectsNode } from '../../../src/catalog/fleet/selector.js'
 import { type FleetContent, MemoryFleetStore, type NodeModel } from '../../../src/catalog/fleet/store.js'
-import { decisionsOf, fleetStatus, holdersOf, wantedBy } from '../../../src/catalog/fleet/view.js'
+import {
+  decisionsOf,
+  endedWishes,
+  fleetStatus,
+  holdersOf,
+  wantedBy,
+} from '../../../src/catalog/fleet/view.js'
 import { ManualClock } from '../../support/clock.js'
 
 const gpu = { name: 'node-1', labels: ['gpu', 'a100'] }
@@ -140,5 +146,24 @@ describe('a fleet in memory', () => {
     expect(changes).toBe(5)
     end()
     await store.close()
+  })
+})
+
+describe('wishes that are taken back', () => {
+  const wishes = ['all', 'node-1', 'label:gpu', 'label:gpu,node-1'].map((nodes) => ({ key: 'llm', nodes }))
+
+  it.each([
+    ['all', ['all', 'node-1', 'label:gpu', 'label:gpu,node-1']],
+    ['node-1', ['node-1']],
+    ['label:gpu', ['label:gpu']],
+    ['label:gpu,node-1', ['node-1', 'label:gpu', 'label:gpu,node-1']],
+    ['label:gpu,node-1,node-2', ['node-1', 'label:gpu', 'label:gpu,node-1']],
+    // Its node is one of all, and has the label; but that is not how it was asked for.
+    ['node-2', []],
+    ['gpu', []],
+  ])('%s', (selector, ended) => {
+    const found = endedWishes(wishes, new Set(['llm', 'other']), selector)
+    expect(found.map(({ nodes }) => nodes)).toEqual(ended)
+    expect(endedWishes(wishes, new Set(['other']), selector)).toEqual([])
   })
 })
