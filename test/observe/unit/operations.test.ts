@@ -3,6 +3,9 @@ import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { expect, it } from 'vitest'
+import { createProgram } from '../../../src/cli/program.js'
+import { redisVariable } from '../../../src/cli/serve/cluster.js'
+import { peerTokenVariable } from '../../../src/cli/serve/fleet.js'
 import { registerMetrics } from '../../../src/observe/metrics.js'
 import { blocksOf, read, rowsOf } from '../../support/documents.js'
 import { root } from '../../support/process.js'
@@ -107,3 +110,47 @@ it.each(['docs/operations.md', 'docs/operations.zh-CN.md'])(
     expect(rows.map(([name, type]) => [name, type]).sort()).toEqual(kinds.sort())
   },
 )
+
+/** The command lines that a file contains, without the command: a list in brackets, one of lines, or a line for systemd. */
+function commandLinesIn(text: string): string[][] {
+  const inline = [...text.matchAll(/(?:command|args|CMD)\b:? \[([^\]]*)\]/g)].map(([, list = '']) =>
+    list.split(',').map((word) => word.trim().replaceAll('"', '')),
+  )
+  const listed = [...text.matchAll(/^ *args:\n((?: +- \S+\n)+)/gm)].map(([, list = '']) =>
+    [...list.matchAll(/- (\S+)\n/g)].map(([, word = '']) => word),
+  )
+  const units = [...text.matchAll(/^ExecStart=\S+ (.*)$/gm)].map(([, list = '']) => list.split(' '))
+  return [...inline, ...listed, ...units].filter(([first]) => first !== 'node')
+}
+
+it.each([
+  ['Containerfile', 1],
+  ['compose.yaml', 1],
+  ['kubernetes-daemonset.yaml', 1],
+  ['model-downloader.service', 1],
+])('%s starts commands that there are, with their options', async (file, count) => {
+  const text = read(`${folder}/${file}`)
+  const started: [string, object][] = []
+  const note = (name: string) => async (first: unknown, second?: unknown) => {
+    const options = second ?? first
+    if (typeof options === 'object' && options !== null) started.push([name, options])
+  }
+  const found = commandLinesIn(text)
+  expect(found).toHaveLength(count)
+  for (const args of found) {
+    const nothing = () => Promise.reject(new Error('another command'))
+    const commands = { get: nothing, files: nothing, serve: note('serve'), preload: note('preload') }
+    await createProgram('0.0.0', commands).parseAsync(args, { from: 'user' })
+  }
+  const server = started.find(([name]) => name === 'serve')?.[1]
+  if (server !== undefined && 'fleet' in server) {
+    // What a fleet can't do without.
+    expect(Object.keys(server)).toEqual(expect.arrayContaining(['node', 'advertise', 'catalog']))
+    expect(text).toContain(redisVariable)
+    expect(text).toContain(peerTokenVariable)
+  }
+  const variables = [...text.matchAll(/\bMODEL_DOWNLOADER_\w+/g)].map(([name]) => name)
+  expect(['MODEL_DOWNLOADER_TOKEN', redisVariable, peerTokenVariable]).toEqual(
+    expect.arrayContaining(variables),
+  )
+})
