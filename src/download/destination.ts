@@ -8,7 +8,7 @@ import { io } from '../disk/io.js'
 import { linkBelow, requireNoLinks } from '../disk/links.js'
 import { checkFilename, cleanFilename, requireNoConfig } from '../disk/names.js'
 import { discardIfFree, partPaths, removeFiles } from '../disk/part-paths.js'
-import { isSame } from '../disk/stamp.js'
+import { type FileStamp, isSame } from '../disk/stamp.js'
 import { homeFolder } from '../disk/system.js'
 import type { AdoptSpec, TransferSpec } from '../engine/protocol.js'
 import { DownloadError, invalidOption } from '../errors.js'
@@ -39,6 +39,7 @@ type Expected = Pick<TransferSpec, 'sha256' | 'sha256From' | 'digests' | 'size'>
  * @param path - path inside that folder, with slashes; every segment is safe. In a cache, the blob is stored
  * elsewhere.
  * @param caches - caches that the file may be adopted from, see {@link machineCaches}.
+ * @param older - stamp of the version of the file that is on disk. Default: there is none.
  * @throws DownloadError `CHECKSUM_MISMATCH` or `CONTENT_MISMATCH` when the source has a different file than
  * the caller expects.
  */
@@ -47,9 +48,14 @@ export function destinationOf(
   record: Pick<
     DownloadRecord,
     'urls' | 'headers' | 'sha256' | 'digest' | 'size' | 'layout' | 'adopt' | 'xet'
-  > &
-    Partial<Pick<DownloadRecord, 'stamp'>>,
-  { root, folder = root, path, caches }: { root: string; folder?: string; path: string; caches: KnownCaches },
+  >,
+  {
+    root,
+    folder = root,
+    path,
+    caches,
+    older = null,
+  }: { root: string; folder?: string; path: string; caches: KnownCaches; older?: FileStamp | null },
 ): Destination {
   if (record.sha256 !== null && file.sha256 !== undefined && record.sha256 !== file.sha256) {
     throw new DownloadError(
@@ -64,15 +70,20 @@ export function destinationOf(
     )
   }
   const target = join(folder, ...path.split('/'))
+  const placement = placementOf(file, record, root, caches)
+  const { cache = null } = placement
+  // In a cache, the older version is a blob of its own, which has its digest as its name.
+  const before = (stamp: FileStamp) =>
+    cache === null ? target : join(root, ...blobFolder(cache), stamp.sha256)
   return {
     ...addressOf(file, record.headers),
     urls: [...file.urls, ...record.urls],
     ...(file.otherHeaders === undefined ? {} : { otherHeaders: otherHeadersOf(file.otherHeaders) }),
     ...expectedOf(record, file),
-    xet: xetSpecOf(file, record.xet, record.stamp?.xet),
+    xet: xetSpecOf(file, record.xet, older === null ? null : { path: before(older), stamp: older }),
     directory: dirname(target),
     filename: path.slice(path.lastIndexOf('/') + 1),
-    ...placementOf(file, record, root, caches),
+    ...placement,
   }
 }
 

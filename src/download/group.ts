@@ -83,6 +83,8 @@ export class GroupEntry implements GroupFile {
   downloaded: number
   /** Size and digest of the file when it was last found valid. */
   stamp: FileStamp | null
+  /** See {@link GroupFileRecord}. */
+  older: FileStamp | null
   fetched: boolean
   stale: boolean
   /** Name of the blob if the file goes into a cache; otherwise null. */
@@ -99,6 +101,7 @@ export class GroupEntry implements GroupFile {
     this.revision = init.revision
     this.gitOid = init.gitOid ?? null
     this.stamp = init.stamp ?? null
+    this.older = init.older ?? null
     this.fetched = init.fetched ?? false
     this.stale = init.stale ?? false
     this.blob = init.blob ?? null
@@ -139,7 +142,7 @@ export class GroupEntry implements GroupFile {
   }
 
   toRecord(): GroupFileRecord {
-    const { filename: path, size, expected, revision, gitOid, stamp, downloaded, failure, blob } = this
+    const { filename: path, size, expected, revision, gitOid, stamp, older, downloaded, failure, blob } = this
     return {
       path,
       ...(size === null ? {} : { size }),
@@ -148,6 +151,7 @@ export class GroupEntry implements GroupFile {
       ...(gitOid === null ? {} : { gitOid }),
       ...(this.isDone ? { done: true } : downloaded === 0 ? {} : { downloaded }),
       ...(stamp === null ? {} : { stamp }),
+      ...(older === null ? {} : { older }),
       ...(this.fetched ? { fetched: true } : {}),
       ...(this.stale ? { stale: true } : {}),
       ...(blob === null ? {} : { blob }),
@@ -261,6 +265,7 @@ export class GroupFiles implements DownloadGroup {
     this.note(entry, size, size)
     this.move(entry, 'completed')
     entry.stamp = stamp
+    entry.older = null
     // A file that replaced an existing one does not belong to this download alone.
     if (!existed && !entry.stale) entry.fetched = true
     entry.stale = false

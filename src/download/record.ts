@@ -54,6 +54,8 @@ const groupFile = z.object({
   /** The file exists under its name, complete and valid; it matches its stamp if there is one. */
   done: z.literal(true).optional(),
   stamp: fileStampSchema.optional(),
+  /** Stamp of the version that the file is to replace, if the Xet store of its hub has that as well. */
+  older: fileStampSchema.optional(),
   /** This download fetched the file, which did not exist before. */
   fetched: z.literal(true).optional(),
   /** The file under this name may be of another revision: it is fetched again and then replaced. */

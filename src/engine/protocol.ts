@@ -94,8 +94,18 @@ export interface XetSpec {
   hash: string
   /** Fetch from the store, and over HTTP only if that fails or is slow; false for the reverse. */
   first: boolean
-  /** Whether what it shares with an older version, which `known` describes, may be copied from that. Default false. */
-  delta?: boolean
+  /** An older version on disk, from which what both share is copied instead of being fetched. Default: none. */
+  older?: OlderVersion | null
+}
+
+/** An older version of a file on disk. It is used only as long as it is still what its stamp says. */
+export interface OlderVersion {
+  /** Absolute path. */
+  path: string
+  /** Its stamp when it was last verified. */
+  stamp: FileStamp
+  /** Its hash in the Xet store. */
+  hash: string
 }
 
 /** Other instances that may have a file. */

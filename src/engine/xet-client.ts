@@ -1,9 +1,7 @@
 /** The HTTP client of a transfer, which also reads from the Xet store of the file's hub. */
-import { join } from 'node:path'
 import type { HttpClient } from '../net/http.js'
 import { type TransferResult, type TransferSpec, xetUrl } from './protocol.js'
 import type { ManagerRequests } from './requests-to-manager.js'
-import type { OlderVersion } from './xet/older-version.js'
 import { withXet } from './xet/origin.js'
 import { XetStore } from './xet/store.js'
 
@@ -31,7 +29,7 @@ export function xetClient(
     hash: spec.xet?.hash ?? '',
     size: spec.size ?? 0,
     ask: (status) => requests.refresh(status, true),
-    older: olderVersion(spec),
+    older: spec.xet?.older ?? null,
     log,
   })
   return {
@@ -41,11 +39,6 @@ export function xetClient(
     },
     close: () => store.close(),
   }
-}
-
-function olderVersion({ xet, known, directory, filename }: TransferSpec): OlderVersion | null {
-  if (xet?.delta !== true || known?.xet === undefined || filename === null) return null
-  return { path: join(directory, filename), stamp: known, hash: known.xet }
 }
 
 /** The result of a transfer, whose stamp says by which hash the Xet store knows the file. */

@@ -165,6 +165,7 @@ export class GroupJob implements Job {
       folder: group.path,
       path: entry.filename,
       caches: host.caches(),
+      older: entry.older,
     })
     const handle = host.engine.start(
       {
@@ -176,7 +177,8 @@ export class GroupJob implements Job {
         connections,
         // By its id in git, the transfer finds out itself whether the file that is there is the right one.
         force: record.force || (entry.stale && entry.gitOid === null),
-        known: entry.stamp,
+        // A blob is never replaced, so what it was before tells nothing.
+        known: entry.stamp ?? (cache === null ? entry.older : null),
         share: record.id,
       },
       (event) => {

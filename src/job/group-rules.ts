@@ -227,11 +227,13 @@ export function merge(planned: readonly PlacedFile[], known: GroupRecord | null)
     if (old === undefined) return sha256 === undefined && file.revision !== undefined ? possiblyStale : fresh
     const before = old.revision ?? known?.revision ?? undefined
     if (isSame(old, file, before === file.revision)) {
-      const { done, stamp, fetched, stale, downloaded } = old
-      return { ...fresh, done, stamp, fetched, stale, downloaded }
+      const { done, stamp, older, fetched, stale, downloaded } = old
+      return { ...fresh, done, stamp, older, fetched, stale, downloaded }
     }
     outdated.push(old)
-    return { ...(sha256 === undefined ? possiblyStale : fresh), fetched: old.fetched }
+    // Until the new version is complete, the last complete one stays on disk, whatever came in between.
+    const older = old.done !== true ? old.older : old.stamp?.xet === undefined ? undefined : old.stamp
+    return { ...(sha256 === undefined ? possiblyStale : fresh), older, fetched: old.fetched }
   })
   return { revision, files, outdated: [...outdated, ...byPath.values()] }
 }

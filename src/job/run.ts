@@ -213,9 +213,10 @@ export class DownloadRun {
 
   #startFile(address: RefAddress, file: ResolvedFile): SerializedDownloadError | null {
     const { download, resolver, directory: root } = this.#init
-    const { named, layout, filename: recorded } = download.record
+    const { named, layout, filename: recorded, stamp: older } = download.record
     const own = named && layout === 'flat' ? recorded : ownName(file, layout)
-    const destination = destinationOf(file, download.record, { root, path: own, caches: this.#host.caches() })
+    const caches = this.#host.caches()
+    const destination = destinationOf(file, download.record, { root, path: own, caches, older })
     const { cache = null } = destination
     if (cache !== null) {
       const { folder, commit, path, blob } = cache

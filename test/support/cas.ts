@@ -138,6 +138,11 @@ export class Cas implements AsyncDisposable {
     return hash
   }
 
+  /** Size of all that is stored, in bytes; what files have in common counts once. */
+  get storedBytes(): number {
+    return [...this.#xorbs.values()].reduce((sum, { content }) => sum + content.size, 0)
+  }
+
   /** The hash of a stored file; undefined for others. */
   hashOf(content: Content): string | undefined {
     return this.#hashes.get(content.label)

@@ -1,15 +1,8 @@
 /** The older version of a file that is on disk, from which the new one takes what both have in common. */
 import { io } from '../../disk/io.js'
 import { openNoFollow, readOnly } from '../../disk/no-follow.js'
-import { type FileStamp, isSame } from '../../disk/stamp.js'
-
-/** Where the older version is. */
-export interface OlderVersion {
-  path: string
-  /** Its stamp when it was last verified, and its hash in the Xet store. */
-  stamp: FileStamp
-  hash: string
-}
+import { isSame } from '../../disk/stamp.js'
+import type { OlderVersion } from '../protocol.js'
 
 /** An older version that is open for reading. It stays readable when the file is replaced. */
 export class OlderFile {

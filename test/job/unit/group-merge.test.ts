@@ -37,6 +37,21 @@ describe('a group that is asked for again', () => {
     expect(merged.files).toEqual([expect.objectContaining(done), { path: 'b', stale: true }])
   })
 
+  it('knows the version that is on disk until the new one is, if the Xet store has it', () => {
+    const stamp = { ...stampOf(digest('a')), xet: digest('1') }
+    const now = (sign: string) => placed([file('a', { sha256: digest(sign), revision: `r${sign}` })])
+    const first = { path: 'a', sha256: digest('a'), done: true as const, stamp }
+    const second = merge(now('b'), known('ra', [first])).files[0]
+    expect(second).toMatchObject({ path: 'a', sha256: digest('b'), older: stamp })
+    expect(second?.stamp).toBeUndefined()
+    const begun = { path: 'a', sha256: digest('b'), downloaded: 5, older: stamp }
+    expect(merge(now('b'), known('rb', [begun])).files[0], 'asked again').toMatchObject(begun)
+    expect(merge(now('c'), known('rb', [begun])).files[0], 'a third').toMatchObject({ older: stamp })
+    expect(merge(now('c'), known('rb', [begun])).files[0]?.downloaded).toBeUndefined()
+    const unknown = { ...first, stamp: stampOf(digest('a')), older: stamp }
+    expect(merge(now('b'), known('ra', [unknown])).files[0]?.older).toBeUndefined()
+  })
+
   it('keeps of another revision only what has the same digest; what has none is fetched, whatever its size', () => {
     const merged = merge(
       placed([

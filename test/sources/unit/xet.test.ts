@@ -77,13 +77,19 @@ describe('the store', () => {
     ['prefer', 1_000, true],
     [undefined, 1_000, false],
   ] as const)('with %s and %i bytes is first: %s', (mode, size, first) => {
-    expect(xetSpecOf({ ...file, size }, mode)).toEqual({ hash: xet.hash, first, delta: false })
+    expect(xetSpecOf({ ...file, size }, mode)).toEqual({ hash: xet.hash, first, older: null })
   })
 
   it('is first where an older version is on disk, unless it must not be used', () => {
-    const older = 'c'.repeat(64)
-    expect(xetSpecOf(file, 'auto', older)).toEqual({ hash: xet.hash, first: true, delta: true })
-    expect(xetSpecOf(file, 'auto', xet.hash)).toEqual({ hash: xet.hash, first: false, delta: false })
+    const versionOf = (hash?: string) => {
+      const stamp = { size: 1, mtimeMs: 1, ino: 1, sha256: 'd'.repeat(64), xet: hash }
+      return { path: '/models/file', stamp }
+    }
+    const older = versionOf('c'.repeat(64))
+    const base = { ...older, hash: 'c'.repeat(64) }
+    expect(xetSpecOf(file, 'auto', older)).toEqual({ hash: xet.hash, first: true, older: base })
+    for (const useless of [versionOf(xet.hash), versionOf()])
+      expect(xetSpecOf(file, 'auto', useless)).toEqual({ hash: xet.hash, first: false, older: null })
     expect(xetSpecOf(file, 'never', older)).toBeNull()
   })
 
