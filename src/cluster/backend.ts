@@ -85,8 +85,9 @@ export type ProgressItem = readonly [
 
 /** Something that has happened in the cluster, in the order in which it did. */
 export type ClusterEvent =
-  /** The record has changed; null if it was removed. */
-  | { type: 'changed'; id: string; entry: ClusterEntry | null }
+  | { type: 'changed'; id: string; entry: ClusterEntry }
+  /** The record was removed. Its URL may have been asked for again meanwhile, which begins with a higher revision. */
+  | { type: 'removed'; id: string; revision: number }
   /** The lease of a download has ended, so that another one may run. */
   | { type: 'freed'; id: string }
   /** For whoever holds the lease with this epoch, and nobody after that. */

@@ -391,8 +391,10 @@ export class ClusterCoordinator implements Coordinator {
     for (const event of events) {
       switch (event.type) {
         case 'changed':
-          if (event.entry === null) this.#replica.forget(event.id)
-          else this.#replica.apply(event.entry)
+          this.#replica.apply(event.entry)
+          break
+        case 'removed':
+          this.#replica.forget(event.id, event.revision)
           break
         case 'freed':
           this.#calls.freed(event.id)
@@ -460,7 +462,7 @@ export class ClusterCoordinator implements Coordinator {
     if (this.#isAway) this.#info('The store of the cluster can be reached again.')
     this.#isAway = false
     await this.#renew()
-    this.#replica.reload(content.entries)
+    await this.#replica.reload(content.entries, (ids) => this.#backend.read(ids))
     for (const held of this.#leases.all()) {
       const download = this.#replica.find(held.id)
       if (held.isDirty && download !== undefined) await this.#hosted.registry.save(download)

@@ -100,8 +100,13 @@ export class Replica {
     })
   }
 
-  /** Forgets a download that another instance has removed. */
-  forget(id: string): void {
+  /**
+   * Forgets a download that another instance has removed.
+   *
+   * @param revision - its last one. What is newer has been asked for again, and is another download.
+   */
+  forget(id: string, revision: number): void {
+    if ((this.#entries.get(id)?.revision ?? 0) > revision) return
     if (this.#init.isHeld(id)) {
       this.#init.onHeldRemoved(id)
       return
@@ -123,14 +128,28 @@ export class Replica {
     })
   }
 
-  /** Takes over everything that is stored; what is not stored has been removed. */
-  reload(entries: readonly ClusterEntry[]): void {
-    const there = new Map(entries.map((entry) => [entry.record.id, entry]))
-    for (const id of [...this.#entries.keys()]) if (!there.has(id)) this.forget(id)
-    for (const [id, entry] of there) {
-      const known = this.#entries.get(id)
-      if (known !== undefined && known.revision > entry.revision) this.replace(entry)
-      else this.apply(entry)
+  /**
+   * Takes over everything that was stored. What is known and was not, or not in this revision, is read again: it has been
+   * removed, added or changed since everything was loaded, or the store has lost its last changes.
+   *
+   * @param read - see `ClusterBackend.read`.
+   */
+  async reload(
+    entries: readonly ClusterEntry[],
+    read: (ids: readonly string[]) => Promise<ReadonlyMap<string, ClusterEntry | null>>,
+  ): Promise<void> {
+    const loaded = new Map(entries.map((entry) => [entry.record.id, entry]))
+    const doubtful = this.all().filter(
+      ({ record, revision }) => revision > (loaded.get(record.id)?.revision ?? -1),
+    )
+    const found = doubtful.length === 0 ? null : await read(doubtful.map(({ record }) => record.id))
+    for (const { record, revision } of doubtful) {
+      loaded.delete(record.id)
+      const entry = found?.get(record.id) ?? null
+      if (entry === null) this.forget(record.id, revision)
+      // What has been reported after that was read is newer.
+      else if (this.get(record.id)?.revision === revision) this.replace(entry)
     }
+    for (const entry of loaded.values()) this.apply(entry)
   }
 }

@@ -73,9 +73,8 @@ export class MemoryCluster {
     this.birth += 1
   }
 
-  changed(id: string): ClusterEvent {
-    const row = this.rows.get(id)
-    return { type: 'changed', id, entry: row === undefined ? null : entryOf(row) }
+  changed(row: Row): ClusterEvent {
+    return { type: 'changed', id: row.record.id, entry: entryOf(row) }
   }
 
   isTaken(id: string, targets: readonly string[]): boolean {
@@ -151,7 +150,7 @@ class MemoryBackend implements ClusterBackend {
     const first = cluster.last + 1
     const row: Row = { record: copy(record), targets, revision: first, generation: first, epoch: 0, ...free }
     cluster.rows.set(record.id, row)
-    cluster.tell(cluster.changed(record.id))
+    cluster.tell(cluster.changed(row))
     return { type: 'inserted', entry: copy(entryOf(row)) }
   }
 
@@ -173,7 +172,7 @@ class MemoryBackend implements ClusterBackend {
       runs: limit !== null,
       dead: limit === null ? from : null,
     })
-    cluster.tell(cluster.changed(id))
+    cluster.tell(cluster.changed(row))
     return { type: 'granted', entry: copy(entryOf(row)), from }
   }
 
@@ -206,7 +205,7 @@ class MemoryBackend implements ClusterBackend {
     if (cluster.isTaken(id, targets)) return { type: 'taken' }
     Object.assign(row, { record: copy(record), targets, revision: row.revision + 1 })
     if (requeue) row.generation += 1
-    cluster.tell(cluster.changed(id))
+    cluster.tell(cluster.changed(row))
     return { type: 'saved', revision: row.revision, generation: row.generation }
   }
 
@@ -215,7 +214,7 @@ class MemoryBackend implements ClusterBackend {
     const row = cluster.rows.get(id)
     if (row?.epoch !== epoch) return
     Object.assign(row, { owner: null, until: null, runs: false, revision: row.revision + 1 })
-    cluster.tell(cluster.changed(id), { type: 'freed', id })
+    cluster.tell(cluster.changed(row), { type: 'freed', id })
   }
 
   async remove({ id, epoch }: HeldLease): Promise<boolean> {
@@ -224,7 +223,7 @@ class MemoryBackend implements ClusterBackend {
     if (row === undefined) return true
     if (row.epoch !== epoch) return false
     cluster.rows.delete(id)
-    cluster.tell(cluster.changed(id), { type: 'freed', id })
+    cluster.tell({ type: 'removed', id, revision: row.revision }, { type: 'freed', id })
     return true
   }
 
@@ -253,7 +252,7 @@ class MemoryBackend implements ClusterBackend {
       const next = { revision: row.revision + 1, generation: row.generation + 1 }
       const dead = row.runs ? row.owner : row.dead
       Object.assign(row, { owner: null, until: null, runs: false, dead, ...next })
-      cluster.tell(cluster.changed(row.record.id), { type: 'freed', id: row.record.id })
+      cluster.tell(cluster.changed(row), { type: 'freed', id: row.record.id })
     }
     return dead.map(({ record: { id }, generation }) => ({ id, generation }))
   }
@@ -267,7 +266,7 @@ class MemoryBackend implements ClusterBackend {
       const found = cluster.rows.get(id)
       if (found !== undefined && (!holds || found.owner !== null)) continue
       if (found === undefined && cluster.isTaken(id, targets)) continue
-      cluster.rows.set(id, {
+      const row: Row = {
         ...copy(entry),
         targets,
         dead: null,
@@ -277,8 +276,9 @@ class MemoryBackend implements ClusterBackend {
         intent: null,
         until: holds ? cluster.clock.now() + this.leaseMs : null,
         runs: holds,
-      })
-      cluster.tell(cluster.changed(id))
+      }
+      cluster.rows.set(id, row)
+      cluster.tell(cluster.changed(row))
     }
   }
 

@@ -140,7 +140,9 @@ function eventsOf(
     case 'del': {
       const entry = found.get(id)
       const isFirst = changed.delete(id)
-      const events: ClusterEvent[] = isFirst && entry !== undefined ? [{ type: 'changed', id, entry }] : []
+      const events: ClusterEvent[] = kind === 'del' ? [{ type: 'removed', id, revision: Number(extra) }] : []
+      // One that is not there any more has an entry that says so.
+      if (isFirst && entry !== undefined && entry !== null) events.push({ type: 'changed', id, entry })
       return kind === 'set' ? events : [...events, { type: 'freed', id }]
     }
     case 'intent': {

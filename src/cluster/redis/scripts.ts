@@ -144,14 +144,14 @@ return 1
 /** ARGV: id, epoch. */
 const remove = `${common}
 local id = ARGV[1]
-local epoch = redis.call('HGET', rec(id), 'epoch')
-if not epoch then return 1 end
-if epoch ~= ARGV[2] then return 0 end
+local found = redis.call('HMGET', rec(id), 'epoch', 'revision')
+if not found[1] then return 1 end
+if found[1] ~= ARGV[2] then return 0 end
 free(id)
 unlease(id)
 redis.call('DEL', rec(id))
 redis.call('SREM', p .. ':ids', id)
-log('del', id)
+log('del', id, found[2])
 return 1
 `
 

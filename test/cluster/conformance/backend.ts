@@ -46,6 +46,10 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
         const last = (await one!.backend.read([first.record.id])).get(first.record.id)
         expect(await one!.backend.remove(lease)).toBe(true)
         const again = await insert()
+        await one!.backend.catchUp()
+        expect(one!.told(first.record.id)).toEqual(again)
+        const { revision } = last!
+        expect(one!.events).toContainEqual({ type: 'removed', id: first.record.id, revision })
         expect(again.revision).toBeGreaterThan(last!.revision)
         expect(again.generation).toBeGreaterThan(last!.generation)
       }),
@@ -176,7 +180,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
           [2, 39],
         ] as const) {
           const revisions = two!.events.flatMap((event) =>
-            event.type === 'changed' && event.id === idOf(index) ? [event.entry?.revision ?? 0] : [],
+            event.type === 'changed' && event.id === idOf(index) ? [event.entry.revision] : [],
           )
           expect(revisions).toEqual([...revisions].sort((a, b) => a - b))
           expect(two!.told(idOf(index))?.record.downloaded).toBe(last)

@@ -65,7 +65,7 @@ async function enter(place: BackendPlace, node: string): Promise<Instance> {
     events,
     messages: [],
     backs: 0,
-    told: (id) => events.findLast((event) => event.type === 'changed' && event.id === id)?.['entry' as never],
+    told: (id) => events.flatMap((event) => toldBy(event, id)).at(-1),
   }
   await backend.open({
     events: (some) => events.push(...some),
@@ -77,6 +77,15 @@ async function enter(place: BackendPlace, node: string): Promise<Instance> {
   await backend.load()
   return found
 }
+
+const toldBy = (event: ClusterEvent, id: string): (ClusterEntry | null)[] =>
+  'id' in event && event.id !== id
+    ? []
+    : event.type === 'changed'
+      ? [event.entry]
+      : event.type === 'removed'
+        ? [null]
+        : []
 
 /** The lease that was granted. */
 export function granted(began: Began): HeldLease {
