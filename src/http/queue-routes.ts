@@ -1,5 +1,6 @@
 /** Routes that change how fast and in which order downloads run. */
 import { toFullWire } from '../download/wire.js'
+import { adjusted } from '../manager/adjust.js'
 import type { DownloadManager } from '../manager/manager.js'
 import { known } from './download-routes.js'
 import { type Route, route } from './route.js'
@@ -23,6 +24,7 @@ export const queueRoutes: readonly Route[] = [
       const download = await known(manager, body.url)
       if (body.priority !== undefined) download.priority = body.priority
       if (body.max_bytes_per_second !== undefined) download.maxBytesPerSecond = body.max_bytes_per_second
+      await adjusted(download)
       return { success: true, download: toFullWire(download, voice) }
     },
   }),

@@ -1,5 +1,6 @@
 import type { Download, DownloadOwner } from '../../download/download.js'
 import type { DownloadOptions } from '../../download/options.js'
+import { adjusted } from '../adjust.js'
 import type { ClusterCommand } from './coordinator.js'
 
 /** The calls of a manager. */
@@ -40,6 +41,7 @@ export async function execute(manager: Calls, url: string, command: ClusterComma
       if (download === undefined) return
       if (command.maxBytesPerSecond !== undefined) download.maxBytesPerSecond = command.maxBytesPerSecond
       if (command.priority !== undefined) download.priority = command.priority
+      await adjusted(download)
       return
     }
     case 'download':
