@@ -27,6 +27,7 @@ const more = {
   others: [
     'test/catalog/restart.test.ts',
     'test/cli/{cache,completion,extras,language,list,preload-tip,serve-fleet,stop}.test.ts',
+    'test/client/cluster.test.ts',
     'test/cluster/{fencing,postgres}.test.ts',
     'test/contract/{cluster,express4,fastify,hono,koa,koa2,node}.test.ts',
     'test/engine/{adapting,nginx,nginx-tls,worker}.test.ts',

@@ -10,7 +10,7 @@ import { lazily } from '../../util/lazy.js'
 import { redactUrls } from '../../util/redact.js'
 import { Latest, Throttle } from '../../util/schedule.js'
 import type { Preloader } from '../preloader.js'
-import { isNodeWord, parseSelector, termsOf } from './selector.js'
+import { isNodeWord, parseSelector, selectorTerms } from './selector.js'
 import type { FleetContent, FleetStore, FleetWish, NodeModel, NodeReport } from './store.js'
 import { decisionsOf, endedWishes, type FleetStatus, fleetStatus, holdersOf, wantedBy } from './view.js'
 
@@ -151,7 +151,9 @@ export class Fleet extends GuardedEmitter<FleetEvents> {
     const selector = parseSelector(nodes)
     const keys = this.#options.preloader.keysOf(models)
     // One by one, so that each of them can be taken back.
-    await this.#options.store.wish(keys.flatMap((key) => termsOf(selector).map((nodes) => ({ key, nodes }))))
+    await this.#options.store.wish(
+      keys.flatMap((key) => selectorTerms(selector).map((nodes) => ({ key, nodes }))),
+    )
     await this.#steps.ask()
     return keys
   }

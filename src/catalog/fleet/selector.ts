@@ -39,14 +39,14 @@ export function parseSelector(text: string): string {
 }
 
 /** The parts of a selector that was read by {@link parseSelector}: a node is meant if one of them means it. */
-export function termsOf(selector: string): string[] {
+export function selectorTerms(selector: string): string[] {
   return selector.split(',')
 }
 
 /** Whether a selector that was read by {@link parseSelector} means a node. */
 export function selectsNode(selector: string, { name, labels }: NodeIdentity): boolean {
   if (selector === 'all') return true
-  return termsOf(selector).some((term) =>
+  return selectorTerms(selector).some((term) =>
     term.startsWith('label:') ? labels.includes(term.slice('label:'.length)) : term === name,
   )
 }

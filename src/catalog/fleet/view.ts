@@ -1,6 +1,6 @@
 /** What a fleet looks like, and what one node has to do about it. Pure. */
 import { decideSeed, type SeedDecision } from '../../manager/peers/seeds.js'
-import { type NodeIdentity, selectsNode, termsOf } from './selector.js'
+import { type NodeIdentity, selectsNode, selectorTerms } from './selector.js'
 import type { FleetContent, FleetWish, NodeModel, NodeModelState, SeenReport } from './store.js'
 
 /** A cell of {@link FleetStatus}: a model on a node. A node that is gone is `absent`. */
@@ -53,10 +53,10 @@ export function endedWishes(
   keys: ReadonlySet<string>,
   selector: string,
 ): FleetWish[] {
-  const ended = new Set(termsOf(selector))
+  const ended = new Set(selectorTerms(selector))
   return wishes.filter(
     ({ key, nodes }) =>
-      keys.has(key) && (selector === 'all' || termsOf(nodes).every((term) => ended.has(term))),
+      keys.has(key) && (selector === 'all' || selectorTerms(nodes).every((term) => ended.has(term))),
   )
 }
 

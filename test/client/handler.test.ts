@@ -1,0 +1,4 @@
+import {} from 'vitest'
+import { describeClient } from './against-routes.js'
+
+describeClient('the client of one server', () => [{}])
