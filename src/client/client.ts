@@ -247,10 +247,14 @@ export interface Client {
    * What a URL or ref stands for, before anything is downloaded: its files with sizes and digests, quantisations, and what the
    * headers of GGUF and safetensors models say.
    *
+   * @param options - `include` and `exclude`: globs of the files to look at and to leave out, as for a download. Default: all.
    * @throws DownloadError `INVALID_URL`, `SSRF_BLOCKED`, `NOT_FOUND` (also from an older server), `QUEUE_FULL`; the errors of
    * its source.
    */
-  inspect(url: string, options?: CallOptions): Promise<WireInspection>
+  inspect(
+    url: string,
+    options?: CallOptions & { include?: readonly string[]; exclude?: readonly string[] },
+  ): Promise<WireInspection>
   /**
    * Searches the models of a hub, the most popular ones first. The `ref` of a model can be downloaded.
    *
@@ -443,8 +447,8 @@ export function createClient(options: ClientOptions): Client {
     pin: (url, { pinned, ...options } = {}) => post('/api/models/pin', { url, pinned }, options),
     verify: ({ names } = {}, { timeoutMs = dayMs, signal } = {}) =>
       http.json('/api/models/verify', { method: 'POST', body: { names }, timeoutMs, signal }),
-    inspect: (url, { signal } = {}) =>
-      http.json(`/api/models/inspect${queryString({ url })}`, { signal, timeoutMs: lookMs }),
+    inspect: (url, { signal, ...globs } = {}) =>
+      http.json(`/api/models/inspect${queryString({ url, ...globs })}`, { signal, timeoutMs: lookMs }),
     search: (text, wanted = {}, { signal } = {}) =>
       http.json(`/api/models/search${queryString({ text, ...wanted })}`, { signal, timeoutMs: lookMs }),
     check: async (url, { signal } = {}) =>

@@ -357,7 +357,9 @@ async function run(
 ): Promise<Response> {
   const { request } = call
   const query =
-    route.query === null ? {} : parseOptions(route.query, Object.fromEntries(url.searchParams), 'The query')
+    route.query === null
+      ? {}
+      : parseOptions(route.query, queryFields(route.query, url.searchParams), 'The query')
   let body: unknown
   if (route.body !== null) {
     const missing = route.bodyIsOptional ? null : {}
@@ -371,6 +373,18 @@ async function run(
     caller: callerOf(request, context),
   })
   return result instanceof Response ? result : json(result, 200, {})
+}
+
+/** The fields of a query. One that is a list has the values of all its repetitions, any other one the last value. */
+function queryFields({ shape }: z.ZodObject, params: URLSearchParams): Record<string, string | string[]> {
+  const lists = new Set(
+    Object.entries(shape).flatMap(([name, field]) =>
+      (field instanceof z.ZodOptional ? field.unwrap() : field) instanceof z.ZodArray ? [name] : [],
+    ),
+  )
+  return Object.fromEntries(
+    [...params].map(([name, value]) => [name, lists.has(name) ? params.getAll(name) : value]),
+  )
 }
 
 function allowedMethods(here: readonly Route[]): string[] {

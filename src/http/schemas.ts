@@ -8,6 +8,7 @@ import { downloadStates } from '../download/states.js'
 import { downloadErrorCodes } from '../errors.js'
 import {
   byteCount as bytes,
+  globs,
   sha256Hex,
   isoTime as time,
   pageSize,
@@ -108,8 +109,6 @@ const url = z.string().min(1).max(16_384)
 const priority = z.number().int().min(-1_000_000).max(1_000_000)
 
 const limit = z.number().positive().nullable()
-
-const globs = z.array(z.string().min(1).max(1_000)).max(100).optional()
 
 /** Body of `POST /api/models/download`. Unknown fields are ignored, for compatibility with older clients. */
 export const downloadRequest = z.object({

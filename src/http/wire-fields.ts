@@ -17,6 +17,9 @@ export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/)
 /** How many entries a page of a list may have; in a query. */
 export const pageSize = z.coerce.number().int().min(1).max(10_000).optional()
 
+/** Globs that choose among the files of a ref. In a query, the field is repeated. */
+export const globs = z.array(z.string().min(1).max(1_000)).max(100).optional()
+
 /** An algorithm of digests. */
 export const digestAlgorithm = z.enum(digestAlgorithms)
 

@@ -76,6 +76,11 @@ describe('asks as the contract says', () => {
       { path: '/api/models/inspect', search: { url: 'hf:a/b' } },
     ],
     [
+      'inspect of some files',
+      (client) => client.inspect('hf:a/b', { include: ['*.gguf'], exclude: [] }),
+      { path: '/api/models/inspect', search: { url: 'hf:a/b', include: '*.gguf' } },
+    ],
+    [
       'search',
       (client) => client.search('a b', { source: 'ms', gguf: true, limit: 5 }),
       { path: '/api/models/search', search: { text: 'a b', source: 'ms', gguf: 'true', limit: '5' } },

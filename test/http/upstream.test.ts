@@ -91,6 +91,26 @@ describe('GET /api/models/inspect', () => {
     expect(scene.bench.manager.list()).toEqual([])
   })
 
+  it('tells of the files that globs choose, each of which is a field of its own', async () => {
+    await using scene = await startBench({ allowed: true })
+    const { bench } = scene
+    const filesOf = async (query: string) => {
+      const { body } = await bench.ask('GET', `/api/models/inspect?url=hf:owner/tiny-GGUF${query}`)
+      // The test fails if it is a problem, which has no files.
+      return (body['files'] as { filename: string }[] | undefined)?.map(({ filename }) => filename) ?? body
+    }
+    expect(await filesOf('&include=tiny-*')).toEqual(['tiny-Q4_K_M.gguf'])
+    expect(await filesOf('&exclude=tiny-*')).toEqual(['bad.gguf'])
+    expect(await filesOf('&include=tiny-*&include=bad.*')).toEqual(['bad.gguf', 'tiny-Q4_K_M.gguf'])
+    expect(await filesOf('&include=*&include=none&exclude=bad.*&exclude=other')).toEqual(['tiny-Q4_K_M.gguf'])
+    expect(await filesOf('&include=none')).toMatchObject({ code: 'NOT_FOUND' })
+    expect(await filesOf('&include=')).toMatchObject({ code: 'INVALID_OPTIONS' })
+    expect(await filesOf('&include=a'.repeat(101))).toMatchObject({ code: 'INVALID_OPTIONS' })
+    expect(await filesOf('&url=hf:owner/tiny-GGUF/bad.gguf'), 'of any other field, the last one').toEqual([
+      'bad.gguf',
+    ])
+  })
+
   it('refuses what is not allowed, and what is no question', async () => {
     await using scene = await startBench({ allowed: false })
     const { bench } = scene

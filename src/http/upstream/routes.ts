@@ -85,10 +85,10 @@ export const upstreamRoutes: readonly Route[] = [
     query: inspectQuery,
     answer: 'Inspection',
     errors: [400, 404, 429, 502],
-    handle: async ({ services, request, query: { url }, voice }): Promise<WireInspection> => {
+    handle: async ({ services, request, query: { url, ...globs }, voice }): Promise<WireInspection> => {
       const { manager, remote, lookups } = services
       const { signal } = request
-      const options = { remote, signal, timeoutMs: lookupTimeoutMs }
+      const options = { ...globs, remote, signal, timeoutMs: lookupTimeoutMs }
       return toWireInspection(await lookups.run(signal, () => manager.inspect(url, options)), voice)
     },
   }),

@@ -1,11 +1,21 @@
 /** Zod schemas and types of what tells about sources; see ../schemas.ts. */
 import * as z from 'zod'
 import { downloadErrorCodes } from '../../errors.js'
-import { byteCount as bytes, digestAlgorithm, sha256Hex, succeeded as success } from '../wire-fields.js'
+import {
+  byteCount as bytes,
+  digestAlgorithm,
+  globs,
+  sha256Hex,
+  succeeded as success,
+} from '../wire-fields.js'
 
 /** Query of `GET /api/models/inspect`. */
 export const inspectQuery = z.object({
   url: z.string().min(1).max(16_384).describe('URL or ref.'),
+  include: globs.describe(
+    'For a ref that stands for several files: globs of the files to look at, as for a download. May be repeated. Default: all.',
+  ),
+  exclude: globs.describe('Globs of the files to leave out. May be repeated.'),
 })
 
 const modelHeader = z.object({

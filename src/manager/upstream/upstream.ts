@@ -34,9 +34,9 @@ export interface LookOptions {
 /** Options of {@link DownloadManager.inspect}. */
 export interface InspectOptions extends LookOptions {
   /** Globs of the files to look at, see `DownloadOptions.include`. Default: all files. */
-  include?: readonly string[]
+  include?: readonly string[] | undefined
   /** Globs of files to leave out. Default: none. */
-  exclude?: readonly string[]
+  exclude?: readonly string[] | undefined
   /** Request headers for a plain URL, sent to its origin only. Default: none. */
   headers?: Record<string, string>
   /** Whether the headers of models are read, which takes a few more requests. Default true. */
