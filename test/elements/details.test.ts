@@ -1,4 +1,5 @@
 /** The details of one download in a real browser. */
+import { readFile } from 'node:fs/promises'
 import { expect, it } from 'vitest'
 import { huggingFace } from '../../src/index.js'
 import { ggufContent, randomContent, textContent } from '../support/content.js'
@@ -72,5 +73,41 @@ describeWith(chromium, 'the details of a download', () => {
     await expectAccessible(page)
     hub.cdnBehaviour = {}
     await page.getByText('AutoModelForCausalLM.from_pretrained').waitFor()
+  })
+
+  it('tell whether the source has a newer version, and fetch it', async () => {
+    await using hub = await startHub()
+    const weights = randomContent(300_000, 'same')
+    hub.add('owner/model', { files: { 'config.json': textContent('{"a":1}'), 'model.bin': weights } })
+    await using board = await openBoard({
+      of: { sources: [huggingFace({ endpoint: hub.url, token: null })] },
+      allowPrivateNetwork: true,
+    })
+    const { page, row, backend } = board
+    const url = 'hf:owner/model'
+    await board.add(url)
+    await untilSays(row('model'), 'Done')
+    await row('model').getByRole('button', { name: 'model', exact: true }).click()
+    const section = page.locator('model-download-upstream')
+    const ask = section.getByRole('button', { name: 'Check for a newer version' })
+    await ask.click()
+    await section.getByText('This is the newest version.').waitFor()
+    expect(await section.getByRole('button', { name: 'Update' }).count()).toBe(0)
+
+    hub.commit('owner/model', { 'config.json': textContent('{"a":2}'), 'model.bin': weights })
+    await ask.click()
+    await section.getByText('The source has a newer version. 1 file is different (7 bytes)').waitFor()
+    await expectAccessible(page)
+    await section.getByRole('button', { name: 'Update' }).click()
+    const path = backend.manager.get(url)?.group?.files[0]?.path ?? ''
+    await waitFor(async () => (await readFile(path, 'utf8')) === '{"a":2}', { what: 'the new version' })
+    await untilSays(row('model'), 'Done')
+    await ask.click()
+    await section.getByText('This is the newest version.').waitFor()
+
+    hub.remove('owner/model')
+    await ask.click()
+    await section.getByText('Whether there is a newer version is not known.').waitFor()
+    await section.locator('.error').waitFor()
   })
 })

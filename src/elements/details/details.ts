@@ -22,6 +22,7 @@ import { speedsOf } from './speeds.js'
 import { styles } from './styles.js'
 import { usagesOf } from './usage.js'
 import '../copy.js'
+import './upstream.js'
 
 /** How often the files are asked for while they change, in milliseconds. */
 const askEveryMs = 2_000
@@ -167,7 +168,8 @@ export class DetailsElement extends LitElement {
         </button>
       </header>
       ${this.#progress(download, title)} ${this.#chart(download)} ${this.#choices(download)}
-      ${this.#usage(download)} ${this.#facts(download)} ${this.#files(title)} ${this.#log(download)}
+      ${this.#usage(download)} ${this.#facts(download)} ${this.#upstream(download)} ${this.#files(title)}
+      ${this.#log(download)}
     </dialog>`
   }
 
@@ -325,6 +327,16 @@ export class DetailsElement extends LitElement {
         ${state === 'downloading' && this.live ? fact(texts.connections, String(connections)) : nothing}
       </dl>
     </section>`
+  }
+
+  #upstream({ state, url }: WireDownload) {
+    if (!this.canManage || state !== 'completed') return nothing
+    return html`<model-download-upstream
+      .client=${this.client}
+      .url=${url}
+      .reasons=${this.reasons}
+      .locale=${this.locale}
+    ></model-download-upstream>`
   }
 
   #files(title: string) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chinese } from '../../../src/elements/chinese.js'
+import { upstreamStrings } from '../../../src/elements/details/upstream-strings.js'
 import { pageStrings } from '../../../src/elements/page/strings.js'
 import { bringLanguage, fill, languageFor, localeFor } from '../../../src/elements/strings.js'
 import { downloadErrorCodes } from '../../../src/errors.js'
@@ -16,9 +17,14 @@ describe('the texts', () => {
       expect(other, key).toMatch(/\S/)
       expect(other, key).toMatch(/[\p{Script=Han}：/]/u)
     }
-    const page = pageStrings('en-US')
-    for (const [key, text] of Object.entries(pageStrings('zh-CN')))
-      expect(text, key).not.toBe(Object.entries(page).find(([name]) => name === key)?.[1])
+    for (const stringsOf of [pageStrings, upstreamStrings]) {
+      const page = Object.entries<string>(stringsOf('en-US'))
+      for (const [key, text] of Object.entries<string>(stringsOf('zh-CN'))) {
+        const other = page.find(([name]) => name === key)?.[1] ?? ''
+        expect(text, key).not.toBe(other)
+        expect([key, placesOf(text)]).toEqual([key, placesOf(other)])
+      }
+    }
   })
 
   it('come when they are spoken', async () => {
