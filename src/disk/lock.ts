@@ -116,6 +116,8 @@ interface Held {
   content: string
   clock: Clock
   lease: LockLease | null
+  /** Whether the file is there and stays: heartbeats open no file that is about to be created or deleted. */
+  beats: boolean
 }
 
 /** One heartbeat serves all locks of a clock. */
@@ -161,7 +163,8 @@ async function acquire(
   const ours = held.get(path)
   if (ours !== undefined && !isSuperseded(ours.lease?.epoch, lease)) throw locked(base)
   const content = JSON.stringify({ ...self(), epoch: lease?.epoch, token: randomUUID() })
-  held.set(path, { content, clock, lease })
+  const own: Held = { content, clock, lease, beats: false }
+  held.set(path, own)
   let tookAway = false
   try {
     for (let round = 0; round < maxRounds; round++) {
@@ -171,7 +174,7 @@ async function acquire(
         // Without links, a process that stalls before it has written its name may have been taken for dead since.
         if (!(await isStillThere(path, made))) continue
         if (tookAway && depth === 0) await removeStrays(base)
-        return hold(path, content, made, clock, lease)
+        return hold(path, own, made)
       }
       const found = await settled(path, await inspect(path), base, clock)
       if (found === null) continue
@@ -250,19 +253,16 @@ async function isStillThere(path: string, made: FileStats): Promise<boolean> {
   return found !== null && isSameInode(found, made)
 }
 
-function hold(
-  path: string,
-  content: string,
-  made: FileStats,
-  clock: Clock,
-  lease: LockLease | null,
-): FileLock {
+function hold(path: string, own: Held, made: FileStats): FileLock {
+  const { content, clock, lease } = own
   if (!heartbeats.has(clock)) heartbeats.set(clock, clock.interval(() => keepBeating(clock), beatMs).unref())
+  own.beats = true
   let released = false
   return {
     async release() {
       if (released) return
       released = true
+      own.beats = false
       // It has the file open.
       await beating.get(clock)
       if (lease?.isHeld !== false) await remove(path, content, made)
@@ -297,9 +297,10 @@ function keepBeating(clock: Clock): void {
 
 /** Writes a heartbeat into each held lock of a clock, to show other machines that the owner is alive. */
 async function beat(clock: Clock): Promise<void> {
-  for (const [path, { content, clock: own, lease }] of held) {
+  for (const [path, lock] of held) {
+    const { content, lease } = lock
     const mayBeat = () => lease?.isHeld !== false
-    if (own !== clock || !mayBeat()) continue
+    if (lock.clock !== clock || !lock.beats || !mayBeat()) continue
     try {
       const handle = await open(path, 'r+')
       try {
