@@ -5,6 +5,7 @@ import type { CallSpec, Death, DiskFault, FileSpec, RequestFault, ServerSpec, Wo
 export function describeWorld(world: WorldSpec): string {
   const lines = [
     `Seed ${world.seed}; a disk that is ${world.disk === 'ordered' ? 'ordered as ext4' : 'as loose as POSIX allows'}.`,
+    ...lengthsOf(world),
     `${world.connections} connections per download, ${world.concurrency} downloads at a time, segments of at least ${world.minSegmentBytes} bytes, bodies read the ${world.bodyReader} way.`,
     ...(world.freeBytes === null ? [] : [`There is room for ${world.freeBytes} bytes.`]),
     ...budgetOf(world),
@@ -24,6 +25,21 @@ export function describeWorld(world: WorldSpec): string {
     ...world.calls.map(call),
   ]
   return lines.join('\n')
+}
+
+function lengthsOf({ lengths = 'holes' }: WorldSpec): string[] {
+  switch (lengths) {
+    case 'holes':
+      return []
+    case 'zeros':
+      return ['The disk fills gaps with zeros.']
+    case 'ignored':
+      return ['The disk makes no file longer, though it says so.']
+    case 'half':
+      return ['The disk makes a file longer by half of what is asked.']
+    default:
+      return [`The disk refuses to set the length of a file: ${lengths}.`]
+  }
 }
 
 function hubOf({ hub = null }: WorldSpec): string[] {

@@ -11,6 +11,14 @@ import type { Random } from './random.js'
  */
 export type DiskModel = 'ordered' | 'posix'
 
+/**
+ * What becomes of a length that is set. `holes`: what nobody has written takes up no room, as on ext4. `zeros`: gaps are
+ * filled, as on exFAT. `ignored` and `half`: the call succeeds, but a file does not get longer, or only by half. An error:
+ * each such call fails with it.
+ */
+export type LengthModel =
+  'holes' | 'zeros' | 'ignored' | 'half' | 'EPERM' | 'EINVAL' | 'ENOTSUP' | 'EOPNOTSUPP'
+
 /** A file, folder or link. */
 export interface Inode {
   readonly ino: number
@@ -50,14 +58,16 @@ export function systemError(code: string, syscall: string, where?: string): Node
 export class Disk {
   readonly root: Inode
   readonly #model: DiskModel
+  readonly #lengths: LengthModel
   readonly #now: () => number
   /** Pages that are free; Infinity for a disk that never fills. */
   #free = Infinity
   #nextInode = 2
   #changes: FolderChange[] = []
 
-  constructor(model: DiskModel, now: () => number) {
+  constructor(model: DiskModel, now: () => number, lengths: LengthModel = 'holes') {
     this.#model = model
+    this.#lengths = lengths
     this.#now = now
     this.root = this.#make('folder', 0o755)
   }
@@ -156,22 +166,55 @@ export class Disk {
 
   /** Writes what there is room for, and returns how much that was. */
   write(inode: Inode, bytes: Uint8Array, position: number): number {
+    if (this.#lengths === 'zeros' && position > inode.size) {
+      const filled = inode.size + this.#allocate(inode, inode.size, position)
+      this.#grow(inode, filled)
+      if (filled < position) throw systemError('ENOSPC', 'write')
+    }
+    const length = this.#allocate(inode, position, position + bytes.length)
+    if (length === 0 && bytes.length > 0) throw systemError('ENOSPC', 'write')
+    this.#grow(inode, position + length)
+    inode.data.set(bytes.subarray(0, length), position)
+    inode.mtimeMs = this.#now()
+    return length
+  }
+
+  /** Finds room for bytes. Returns for how many of them there is some. */
+  #allocate(inode: Inode, start: number, to: number): number {
     let length = 0
-    for (let page = Math.floor(position / pageBytes); length < bytes.length; page++) {
-      const end = Math.min(position + bytes.length, (page + 1) * pageBytes)
+    for (let page = Math.floor(start / pageBytes); start + length < to; page++) {
       if (!inode.allocated.has(page)) {
         if (this.#free <= 0) break
         this.#free--
         inode.allocated.add(page)
       }
       inode.dirty.add(page)
-      length = end - position
+      length = Math.min(to, (page + 1) * pageBytes) - start
     }
-    if (length === 0 && bytes.length > 0) throw systemError('ENOSPC', 'write')
-    this.#grow(inode, position + length)
-    inode.data.set(bytes.subarray(0, length), position)
-    inode.mtimeMs = this.#now()
     return length
+  }
+
+  /** Sets a length, as far as this disk does. */
+  setLength(inode: Inode, size: number): void {
+    const missing = size - inode.size
+    switch (this.#lengths) {
+      case 'holes':
+        this.truncate(inode, size)
+        break
+      case 'zeros':
+        if (missing > 0 && this.#allocate(inode, inode.size, size) < missing)
+          throw systemError('ENOSPC', 'ftruncate')
+        this.truncate(inode, size)
+        break
+      case 'ignored':
+        this.truncate(inode, Math.min(size, inode.size))
+        break
+      case 'half':
+        this.truncate(inode, missing > 0 ? inode.size + Math.floor(missing / 2) : size)
+        break
+      default:
+        throw systemError(this.#lengths, 'ftruncate')
+    }
   }
 
   truncate(inode: Inode, size: number): void {

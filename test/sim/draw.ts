@@ -130,8 +130,10 @@ const dispositions = [
 
 const file: fc.Arbitrary<FileSpec> = fc.record({
   size: fc.oneof(
-    { weight: 4, arbitrary: fc.integer({ min: 1, max: 400_000 }) },
-    { weight: 1, arbitrary: fc.constantFrom(0, 1, 4096, 65_536, 262_144, 262_145) },
+    { weight: 20, arbitrary: fc.integer({ min: 1, max: 400_000 }) },
+    { weight: 5, arbitrary: fc.constantFrom(0, 1, 4096, 65_536, 262_144, 262_145) },
+    // So large that a part gets longer at a trial first.
+    { weight: 1, arbitrary: fc.integer({ min: 1_050_000, max: 1_500_000 }) },
   ),
   digest: fc.constantFrom('known', 'known', 'known', 'unknown', 'unknown', 'wrong'),
   toldSize: mostly<FileSpec['toldSize']>('unknown', 'right', 'wrong'),
@@ -198,9 +200,15 @@ const hub: fc.Arbitrary<HubSpec> = fc.record({
   tokenMs: fc.constantFrom(null, 2_000, 60_000),
 })
 
+const lengths = ['zeros', 'ignored', 'half', 'EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP'] as const
+
 const anyWorld: fc.Arbitrary<WorldSpec> = fc.record({
   seed: fc.nat(2 ** 31 - 1),
   disk: fc.constantFrom('ordered' as const, 'posix' as const),
+  lengths: fc.oneof(
+    { weight: 4, arbitrary: fc.constant('holes' as const) },
+    { weight: 1, arbitrary: fc.constantFrom(...lengths) },
+  ),
   freeBytes: mostly<number | null>(null, 0, 100_000, 500_000),
   diskFaults: fc.oneof(
     { weight: 3, arbitrary: fc.constant([]) },

@@ -171,7 +171,7 @@ export class FileCalls {
   }
 
   ftruncate(fd: number, length: number): void {
-    this.#disk.truncate(this.#file(fd, 'ftruncate').inode, length)
+    this.#disk.setLength(this.#file(fd, 'ftruncate').inode, length)
   }
 
   fchmod(fd: number, mode: number): void {

@@ -121,4 +121,15 @@ export const mutants: Readonly<Record<string, Mutation>> = {
     find: 'await this.#journals.close().finally(() => io.close(this.fd))',
     replace: 'await this.#journals.close()\n    await io.close(this.fd)',
   },
+  'a disk is believed that it has made a part longer': {
+    file: 'engine/part/part-io.ts',
+    find: 'return (await io.fstat(fd)).size === length',
+    replace: 'return true',
+  },
+  'a part without its full length is truncated when two writes end at once': {
+    file: 'engine/part/part-file.ts',
+    find: `      const expected = this.#length()
+      if (!this.#fits((await this.#stat()).size, expected)) this.#truncated = true`,
+    replace: `      this.#truncated ||= !this.#fits((await this.#stat()).size, this.#length())`,
+  },
 }

@@ -51,6 +51,10 @@ export class Observer {
     })
     manager.on('log', ({ message, level }) => {
       this.#world.note(`log ${level}: ${message}`)
+      const { rivalAtMs, diskFaults } = this.#world.spec
+      const isAlone = rivalAtMs === null && diskFaults.length === 0
+      if (isAlone && /Starting over: .* by another program/.test(message))
+        this.#world.violate('a download starts over because of another program, and there is none')
     })
     manager.on('retrying', ({ error, attempt, delayMs }) => {
       this.#world.note(`retrying (${attempt}) in ${delayMs.toFixed(0)} ms: ${error.code} ${error.message}`)

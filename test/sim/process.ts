@@ -189,14 +189,18 @@ export class SimProcess {
     if (!this.isAlive) return
     const delay = this.random.chance(0.01) ? this.random.below(200) : this.random.below(3)
     this.schedule(delay, () => {
-      let value: unknown
+      let answer: () => void
       try {
-        value = this.#perform(name, call)
+        const value = this.#perform(name, call)
+        answer = () => { resolve(value) } // prettier-ignore
       } catch (error) {
-        if (!(error instanceof Killed)) reject(error)
-        return
+        if (error instanceof Killed) return
+        answer = () => { reject(error) } // prettier-ignore
       }
-      resolve(value)
+      // What a thread has done is heard of later, and after what another thread has done since.
+      const late = this.random.chance(0.1) ? this.random.below(4) : 0
+      if (late === 0) answer()
+      else this.schedule(late, answer)
     })
   }
 

@@ -411,4 +411,40 @@ export const regressions: Readonly<Record<string, WorldSpec>> = {
     calls: [],
     budget: null,
   },
+  'a disk that only says that it makes a file longer makes its part seem truncated': {
+    ...plain,
+    lengths: 'ignored',
+    connections: 4,
+    files: [{ ...file, size: 300_000 }],
+  },
+  'the same with a disk that makes it longer by half': {
+    ...plain,
+    lengths: 'half',
+    files: [{ ...file, size: 1_200_000 }],
+  },
+  'a heartbeat opens a lock that somebody else has, and close() does not wait for it': {
+    ...plain,
+    seed: 1,
+    lengths: 'zeros',
+    rivalAtMs: 4,
+    files: [
+      {
+        ...file,
+        size: 0,
+        existing: true,
+        force: true,
+        spread: true,
+        servers: [
+          {
+            ...server,
+            ranges: 'ignored',
+            faults: [{ request: 1, fault: { kind: 'cut', how: 'silence', percent: 0 } }],
+          },
+        ],
+      },
+      { ...file, size: 1, existing: true, force: true, remote: true },
+    ],
+    calls: [{ atMs: 19_999, file: 0, what: 'cancel' }],
+    budget: { bytes: 1_000, whenFull: 'fail' },
+  },
 }

@@ -115,9 +115,24 @@ export class FileServer implements SimServer {
         return this.#words(request, fault.type)
       case 'encoded':
         return this.#serve(request, { 'content-encoding': fault.as })
-      default:
-        return faultySteps(this.#serve(request), fault)
+      default: {
+        const steps = faultySteps(this.#serve(request), fault)
+        if (fault?.kind === 'cut' && fault.how === 'fin') this.#cutShort(request, steps)
+        return steps
+      }
     }
+  }
+
+  /**
+   * Without a length, and where no range could show more, a body that was cut is a whole one to anybody who knows nothing
+   * of the file (RFC 9112 section 6.3).
+   */
+  #cutShort({ headers }: SimRequest, steps: readonly Step[]): void {
+    const { length, ranges } = this.#spec
+    if (length !== 'until-close' || servesRanges(ranges) || headers.has('range')) return
+    const sent = Buffer.concat(steps.map((step) => (step.kind === 'send' ? step.bytes : Buffer.alloc(0))))
+    const end = sent.indexOf('\r\n\r\n')
+    if (end !== -1) this.#world.serveAlien(sent.subarray(end + 4))
   }
 
   #redirect(request: SimRequest): Step[] | null {
@@ -253,6 +268,11 @@ export class FileServer implements SimServer {
   released(): void {
     this.#busy--
   }
+}
+
+/** Whether there is any request for a range to which a server sends what was asked for. */
+function servesRanges(ranges: ServerSpec['ranges']): boolean {
+  return !['refused', 'multipart', 'unlabelled', 'mislabelled'].includes(ranges)
 }
 
 /** Statuses that say something else than that a range is refused are no answer to one. */

@@ -1,5 +1,5 @@
 /** What a world is made of, as plain data: drawn from a seed, shrunk, printed and replayed. */
-import type { DiskModel } from './disk.js'
+import type { DiskModel, LengthModel } from './disk.js'
 import type { FileCall } from './file-system.js'
 
 /** How a file call fails. One that is short takes place, but with half of the bytes. */
@@ -107,6 +107,8 @@ export interface CallSpec {
 export interface WorldSpec {
   readonly seed: number
   readonly disk: DiskModel
+  /** What the disk does when a length is set, in the calm too. Default: `holes`. */
+  readonly lengths?: LengthModel
   readonly freeBytes: number | null
   /** The manager has a disk budget until the calm. Default: none. */
   readonly budget?: { readonly bytes: number; readonly whenFull: 'fail' | 'evict' } | null

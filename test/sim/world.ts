@@ -69,7 +69,7 @@ export class World implements AsyncDisposable {
     this.spec = spec
     this.#compiled = compiled
     this.random = new Random(spec.seed)
-    this.disk = new Disk(spec.disk, () => Date.UTC(2026, 0, 1) + this.clock.now)
+    this.disk = new Disk(spec.disk, () => Date.UTC(2026, 0, 1) + this.clock.now, spec.lengths)
     this.network = new Network(this.clock, this.random.fork(), (line, detail) => {
       this.note(detail === undefined ? line : `${line} ${detail}`)
     })

@@ -59,15 +59,16 @@ async function makeWritable(path: string): Promise<void> {
   await io.close(fd)
 }
 
-/** Sets the length of a part. Returns false where the file system refuses that. */
+/** Sets the length of a part. Returns false where the file system refuses that, or only says that it did. */
 export async function setLength(fd: number, length: number): Promise<boolean> {
   try {
     await io.ftruncate(fd, length)
-    return true
   } catch (error) {
     if (!isRefusal(error)) throw error
     return false
   }
+  // Some file systems in user space ignore it. A part that is shorter than is believed would be taken for truncated.
+  return (await io.fstat(fd)).size === length
 }
 
 /**

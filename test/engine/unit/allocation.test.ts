@@ -91,6 +91,15 @@ describe('extend', () => {
     expect(await extended(null, 'win32')).toEqual({ sized: false, filling: true, length: 0 })
   })
 
+  it.each([
+    ['ignores a length', () => 0],
+    ['sets a shorter one', (length: number) => length / 2],
+  ])('believes no file system that %s', async (_name, lengthOf) => {
+    const ftruncate = io.ftruncate.bind(io)
+    vi.spyOn(io, 'ftruncate').mockImplementation((fd, length) => ftruncate(fd, lengthOf(length)))
+    for (const total of [8 * MiB, 512 * 1024]) expect(await extended(total)).toMatchObject({ sized: false })
+  })
+
   it('takes back what it has tried where the file system fills gaps', async () => {
     // As on exFAT, which `test/faults/disk-filling.test.ts` mounts.
     const fstat = io.fstat.bind(io)
