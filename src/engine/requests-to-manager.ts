@@ -45,7 +45,7 @@ export class ManagerRequests {
    * @throws DownloadError `CANCELED`, `INTERNAL`; with `xet` the errors of the source.
    */
   async refresh(status: number, xet = false): Promise<{ url: string; headers: Record<string, string> }> {
-    const reply = await this.#request(
+    const reply = await this.#ask(
       (requestId) => ({ type: 'refresh', requestId, status, ...(xet ? { xet } : {}) }),
       refreshTimeoutMs,
     )
@@ -61,7 +61,7 @@ export class ManagerRequests {
    * @throws DownloadError `CONFLICT` if another download has the name, `CANCELED`, `INTERNAL`.
    */
   async claim(filename: string): Promise<void> {
-    const reply = await this.#request((requestId) => ({ type: 'claim', requestId, filename }))
+    const reply = await this.#ask((requestId) => ({ type: 'claim', requestId, filename }))
     if (reply.type === 'claimed' && reply.error !== null) throw deserializeError(reply.error)
   }
 
@@ -73,7 +73,7 @@ export class ManagerRequests {
    * @throws DownloadError `NO_SPACE`, `CANCELED`, `INTERNAL`.
    */
   async reserve(path: string, wish: { size: number | null; written: number }): Promise<number> {
-    const reply = await this.#request(
+    const reply = await this.#ask(
       (requestId) => ({ type: 'reserve', requestId, path, ...wish }),
       reserveTimeoutMs,
     )
@@ -93,6 +93,12 @@ export class ManagerRequests {
     return reply.type === 'leaseConfirmed' && reply.isHeld
   }
 
+  /** Sends a request that is of no use once the transfer is stopped, when nobody may be there to answer it. */
+  async #ask(createEvent: (requestId: number) => TransferEvent, timeoutMs?: number): Promise<Reply> {
+    if (this.#signal.aborted) throw stopped()
+    return await this.#request(createEvent, timeoutMs)
+  }
+
   #request(createEvent: (requestId: number) => TransferEvent, timeoutMs = replyTimeoutMs): Promise<Reply> {
     const requestId = this.#nextId++
     return new Promise((resolve, reject) => {
@@ -103,7 +109,7 @@ export class ManagerRequests {
       }
       const onAbort = () => {
         end()
-        reject(new DownloadError('CANCELED', 'The transfer was stopped.'))
+        reject(stopped())
       }
       const timer = this.#clock.timer(() => {
         end()
@@ -117,4 +123,8 @@ export class ManagerRequests {
       this.#emit(createEvent(requestId))
     })
   }
+}
+
+function stopped(): DownloadError {
+  return new DownloadError('CANCELED', 'The transfer was stopped.')
 }

@@ -165,7 +165,11 @@ const harmful =
 /** A file whose name a server has told has got it: the name must lead nowhere else, and mean nothing to anybody. */
 export function takeTold(world: World, file: SimFile, to: string): void {
   // Records, and what a part has beside it.
-  if (to.startsWith(path.join(directory, '.model-downloader/')) || /\.part(?:\.\w+)?$/.test(to)) return
+  if (
+    to.startsWith(path.join(directory, '.model-downloader/')) ||
+    /\.part(?:\.adopt|\.(?:json|live|lock))?$/.test(to)
+  )
+    return
   world.note(`named ${to}`)
   const name = path.basename(to)
   if (path.dirname(to) !== directory) world.violate(`a server has put its file into ${path.dirname(to)}`)
