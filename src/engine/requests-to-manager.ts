@@ -18,12 +18,12 @@ const reserveTimeoutMs = 600_000
 /** The same for whether a lease still holds, in milliseconds: whoever hears nothing must not write. */
 const confirmTimeoutMs = 10_000
 
-/** The pending requests. Each one fails when the signal aborts, or after its time. */
+/** The pending requests. Each one fails when the signal aborts, when the transfer ends, or after its time. */
 export class ManagerRequests {
   readonly #emit: (event: TransferEvent) => void
   readonly #signal: AbortSignal
   readonly #clock: Clock
-  readonly #waiting = new Map<number, (reply: Reply) => void>()
+  readonly #waiting = new Map<number, { resolve: (reply: Reply) => void; stop: () => void }>()
   #nextId = 1
 
   constructor(emit: (event: TransferEvent) => void, signal: AbortSignal, clock: Clock) {
@@ -34,7 +34,12 @@ export class ManagerRequests {
 
   /** Passes a reply to its request; ignored if the request has ended already. */
   answer(reply: Reply): void {
-    this.#waiting.get(reply.requestId)?.(reply)
+    this.#waiting.get(reply.requestId)?.resolve(reply)
+  }
+
+  /** Fails what is pending, since nobody waits for the replies any more. */
+  end(): void {
+    for (const { stop } of [...this.#waiting.values()]) stop()
   }
 
   /**
@@ -104,10 +109,10 @@ export class ManagerRequests {
     return new Promise((resolve, reject) => {
       const end = () => {
         timer.cancel()
-        this.#signal.removeEventListener('abort', onAbort)
+        this.#signal.removeEventListener('abort', stop)
         this.#waiting.delete(requestId)
       }
-      const onAbort = () => {
+      const stop = () => {
         end()
         reject(stopped())
       }
@@ -115,10 +120,13 @@ export class ManagerRequests {
         end()
         reject(new DownloadError('INTERNAL', 'The manager did not answer in time.', { retryable: true }))
       }, timeoutMs)
-      this.#signal.addEventListener('abort', onAbort)
-      this.#waiting.set(requestId, (reply) => {
-        end()
-        resolve(reply)
+      this.#signal.addEventListener('abort', stop)
+      this.#waiting.set(requestId, {
+        resolve: (reply) => {
+          end()
+          resolve(reply)
+        },
+        stop,
       })
       this.#emit(createEvent(requestId))
     })

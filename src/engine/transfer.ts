@@ -116,9 +116,8 @@ export class Transfer {
     }
     leave?.()
     this.#lease?.end()
-    await this.#share.leave().catch((error: unknown) => {
-      this.#warn('Closing the transfer failed:', error)
-    })
+    this.#requests.end()
+    await this.#share.leave().catch(this.#warn.bind(this, 'Closing the transfer failed:'))
     this.#listener(last)
   }
 

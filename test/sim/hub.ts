@@ -13,8 +13,8 @@ export class HubServer implements SimServer {
   readonly address = '93.184.9.9'
   readonly #spec: HubSpec
   readonly #world: { readonly isCalm: () => boolean; readonly now: () => number }
-  /** When each token was given. */
-  readonly #given = new Map<string, number>()
+  /** When each token was first used; null for one that has not been. */
+  readonly #given = new Map<string, number | null>()
   #requests = 0
 
   constructor(spec: HubSpec, world: { readonly isCalm: () => boolean; readonly now: () => number }) {
@@ -35,7 +35,7 @@ export class HubServer implements SimServer {
   respond(): readonly Step[] {
     const fault = this.#faultOf(++this.#requests)
     const token = `token-${this.#requests}`
-    this.#given.set(token, this.#world.now())
+    this.#given.set(token, null)
     const text = JSON.stringify({ token })
     const headers = { 'content-type': 'application/json', 'content-length': String(text.length) }
     return faultySteps([send(head(200, headers)), send(text), { kind: 'done' }], fault)
@@ -46,7 +46,11 @@ export class HubServer implements SimServer {
   /** Whether a request for a file has a token that is still good. */
   admits({ headers }: SimRequest): boolean {
     const token = /^Bearer (.+)$/.exec(headers.get('authorization') ?? '')?.[1]
-    const since = token === undefined ? undefined : this.#given.get(token)
-    return since !== undefined && this.#world.now() - since <= (this.#spec.tokenMs ?? Infinity)
+    const known = token === undefined ? undefined : this.#given.get(token)
+    if (token === undefined || known === undefined) return false
+    // It may have been on its way for longer than it lasts, and then no client could ever use one.
+    const since = known ?? this.#world.now()
+    this.#given.set(token, since)
+    return this.#world.now() - since <= (this.#spec.tokenMs ?? Infinity)
   }
 }

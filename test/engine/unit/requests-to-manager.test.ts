@@ -28,3 +28,19 @@ describe('what a transfer asks after it was stopped', () => {
     expect(await held).toBe(true)
   })
 })
+
+describe('what a transfer has asked when it ends', () => {
+  it('is given up, and leaves no timer', async () => {
+    const clock = new ManualClock()
+    const requests = new ManagerRequests(() => undefined, new AbortController().signal, clock)
+    const asked = [
+      requests.claim('model.bin'),
+      requests.reserve('/model.bin', { size: 1, written: 0 }),
+      requests.refresh(403),
+      requests.confirmLease(),
+    ]
+    requests.end()
+    for (const each of asked) await expect(each).rejects.toMatchObject({ code: 'CANCELED' })
+    expect(clock.pending).toEqual([])
+  })
+})
