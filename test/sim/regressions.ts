@@ -447,4 +447,21 @@ export const regressions: Readonly<Record<string, WorldSpec>> = {
     calls: [{ atMs: 19_999, file: 0, what: 'cancel' }],
     budget: { bytes: 1_000, whenFull: 'fail' },
   },
+  'a token expires again while a server takes long for its first answer': {
+    ...plain,
+    lengths: 'holes',
+    isGroup: true,
+    hub: { faults: [], tokenMs: 2_000 },
+    files: [
+      {
+        ...file,
+        size: 1,
+        force: true,
+        remote: true,
+        spread: true,
+        servers: [{ ...server, keepAlive: false, headMs: 100_000 }],
+      },
+      { ...file, size: 1, remote: true, spread: true },
+    ],
+  },
 }

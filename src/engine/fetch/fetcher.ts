@@ -440,7 +440,7 @@ export class Fetcher {
     if (error.code === 'STALLED' && connection.answerMs === null) mirror.silences += 1
     if (isNetworkFailure(error) || error.code === 'STALLED') this.mirrors.forgetRefusals(mirror)
     // The server behind the redirect may be down: follow the redirects again from the URL that the caller gave.
-    mirror.address.resetHop()
+    mirror.address.noteDelay()
     if (this.#pool.size > 0) return
     this.#probing = true
     if (this.mirrors.shouldTryAnother(now)) {

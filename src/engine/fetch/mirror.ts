@@ -152,7 +152,9 @@ export class Address {
   #redirected: Hop | null = null
   #refreshes = 0
   #refreshing = false
-  /** The manager may know a fresher address than the one that has never worked here. */
+  /** The manager may know a fresher address than the given one, as long as that has not worked here. */
+  #hasFresher: boolean
+  /** Whether the given one may have expired without ever having worked. */
   #renewable: boolean
 
   /**
@@ -169,6 +171,7 @@ export class Address {
     this.#given = given
     this.#secrets = secrets
     this.#ask = ask
+    this.#hasFresher = renewable
     this.#renewable = renewable
   }
 
@@ -195,14 +198,17 @@ export class Address {
   /** Notes that bytes were received, so the address works. */
   noteBytes(): void {
     this.#refreshes = 0
+    this.#hasFresher = false
     this.#renewable = false
   }
 
   /**
-   * Follows the redirects again from the URL that the caller gave, because the last target may no longer be valid.
+   * Notes that a request has failed and is sent again later: follows the redirects again from the URL that the caller
+   * gave, because the last target may no longer be valid, and takes a refusal for a sign that the address has expired.
    */
-  resetHop(): void {
+  noteDelay(): void {
     this.#redirected = null
+    this.#renewable = this.#hasFresher
   }
 
   /**
@@ -226,7 +232,8 @@ export class Address {
   }
 
   /**
-   * Requests a fresher address than the given one, which has been refused without ever having worked. Done once.
+   * Requests a fresher address than the given one, which has been refused without ever having worked. Done once, and once more
+   * after each {@link noteDelay}.
    *
    * @returns false if there is none, so that the refusal counts.
    */

@@ -26,7 +26,7 @@ describe('Address', () => {
     const { address } = make()
     address.useHop(redirectedHop)
     expect(address.hop()).toBe(redirectedHop)
-    address.resetHop()
+    address.noteDelay()
     expect(address.hop().url.href).toBe(given.url)
   })
 
@@ -72,6 +72,21 @@ describe('Address', () => {
       expect(await renewed).toBe(helps)
       expect(address.hop()).toMatchObject({ url: new URL(answer.url), headers: answer.headers })
       expect([address.refreshing, address.mayBeStale(401)]).toEqual([false, false])
+    })
+
+    it('may have expired again when a request was sent again later', async () => {
+      const { address, asked } = make(true)
+      for (let round = 0; round < 3; round += 1) {
+        const renewed = address.renew(401)
+        asked[round]?.answer({ ...given, headers: { cookie: `${round}` } })
+        expect(await renewed).toBe(true)
+        expect(address.mayBeStale(401)).toBe(false)
+        address.noteDelay()
+        expect(address.mayBeStale(401)).toBe(true)
+      }
+      address.noteBytes()
+      address.noteDelay()
+      expect(address.mayBeStale(401)).toBe(false)
     })
 
     it('is not stale once it has worked, or has been refreshed', () => {
