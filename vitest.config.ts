@@ -97,7 +97,8 @@ const engineInWorker = { env: { ENGINE: 'worker', BODY_READER: 'standard' } }
 /** What each mode runs, at the same time but for the unit tests, which go first. */
 const modes = {
   test: [
-    set('unit', unit, { globalSetup: [], sequence: { groupOrder: 0 } }),
+    // They compute all the time, so more processes than cores only load the sources more often.
+    set('unit', unit, { globalSetup: [], sequence: { groupOrder: 0 }, maxWorkers: 2 }),
     set('alone', alone, { ...isolated, exclude: more.alone }),
     set('browser', browser, { ...inBrowser, exclude: more.browser }),
     set('system', ['test/**/*.test.ts'], {
@@ -128,8 +129,8 @@ export default defineConfig(({ mode }) => ({
     // A tenth of the time went into collecting garbage that a larger nursery does not promote.
     execArgv: ['--max-semi-space-size=32'],
     setupFiles: setup,
-    // Most of what tests do is wait: for limits, stalls, processes. On CI the coverage takes its share.
-    maxWorkers: process.env['CI'] ? 4 : 6,
+    // Most of what tests do is wait: for limits, stalls, processes. Each process loads the sources for itself, though.
+    maxWorkers: 4,
     allowOnly: false,
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './scripts/vitest-summary.ts'],
