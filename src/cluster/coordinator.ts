@@ -47,6 +47,9 @@ const catchUpMs = 1_000
 /** How often a command is tried that the owner of a download does not answer, or whose lease was lost before it was done. */
 const maxRounds = 4
 
+/** The same when its owner has just given it up, which others may do as well; and the longest wait between, in milliseconds. */
+const maxFree = { rounds: 16, waitMs: 250 }
+
 /** Coordinates a manager with those of other instances, over a {@link ClusterBackend}. */
 export class ClusterCoordinator implements Coordinator {
   readonly store: SharedStore
@@ -208,7 +211,7 @@ export class ClusterCoordinator implements Coordinator {
 
   async control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
     const { id } = download.record
-    for (let failed = 0; failed < maxRounds;) {
+    for (let failed = 0, free = 0; failed < maxRounds && free < maxFree.rounds;) {
       this.#requireStore()
       const lease = await this.#leases.take(id, null)
       if (typeof lease === 'object') {
@@ -225,6 +228,7 @@ export class ClusterCoordinator implements Coordinator {
       const outcome = await this.#calls.ask(id, command)
       if (outcome === 'done') return
       if (outcome === 'silent') failed += 1
+      else await this.#clock.sleep(Math.min(maxFree.waitMs, 2 ** free++))
     }
     throw new DownloadError(
       'STORE_ERROR',
