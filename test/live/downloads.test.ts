@@ -93,13 +93,16 @@ describe('what it shows', () => {
     process.removeAllListeners('uncaughtException').on('uncaughtException', onError)
     try {
       const store = liveDownloads(client)
+      let told = 0
       const end = store.subscribe(() => {
+        told++
         throw new Error('A bug of the page.')
       })
       using watcher = watch(store)
       await watcher.until(loaded)
-      await waitFor(() => watcher.seen.length > 0 && thrown.length > 0)
       end()
+      // Each is thrown again a moment later: all must have been before the listeners of the runner are back.
+      await waitFor(() => told > 0 && thrown.length === told)
       expect(thrown[0]).toMatchObject({ message: 'A bug of the page.' })
     } finally {
       process.removeAllListeners('uncaughtException')
