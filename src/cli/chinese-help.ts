@@ -167,6 +167,8 @@ export const commandHelp: {
       leaseTime: '服务器中断后，其下载任务等待多少秒由其他服务器继续，1 到 600（默认：20）',
       whenRedisLost:
         '无法连接 Redis 时，正在进行的下载：stop 停止；各服务器使用各自的磁盘时可用 continue 继续（默认：stop）',
+      placement: '集群的文件位置：shared 在共享文件夹中，own 各服务器使用各自的磁盘（默认：shared）',
+      affinity: '使用 --placement own 时，已开始的下载等待其服务器多少秒，0 到 86400（默认：300）',
       fleet: '作为节点群中的一个节点；各节点使用各自的磁盘，并获取清单中的模型；需要 --redis 和 --catalog',
       labels: '本节点的标签，可据此选择节点：gpu,eu',
       advertise: '其他节点访问本服务器的地址：http://node-1:8050（默认：无法访问）',

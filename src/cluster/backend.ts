@@ -45,6 +45,8 @@ export type Began =
   | { type: 'owned' }
   /** As many downloads run as may run at the same time. */
   | { type: 'full' }
+  /** It is kept for the node that ran it last, whose disk has its bytes. */
+  | { type: 'reserved' }
   /** There is no such record. */
   | { type: 'gone' }
 
@@ -146,6 +148,7 @@ export interface ClusterBackend {
     record: DownloadRecord,
     how: { targets: readonly string[]; requeue: boolean },
   ): Promise<Saved>
+  /** Gives a lease up. What has run and is not settled may be kept for the node of this instance. */
   release(lease: HeldLease): Promise<void>
   /** Removes a record; false if the lease has been lost. */
   remove(lease: HeldLease): Promise<boolean>

@@ -32,6 +32,7 @@ import { Records } from './records.js'
 import { Replica } from './replica.js'
 import { Telling } from './telling.js'
 import { isAwayError, Turns } from './turns.js'
+import { checkSharedFolder } from './placement.js'
 import type { ClusterSettings } from './settings.js'
 import { settledWithin } from './settled-within.js'
 
@@ -272,6 +273,7 @@ export class ClusterCoordinator implements Coordinator {
     await this.#backend.open(listener)
     const { entries, problems } = await this.#backend.load()
     for (const entry of entries) this.#replica.set(entry)
+    await checkSharedFolder(this.#settings.sharedFolder, this.#clock, this.#warn)
     return { records: entries.map((entry) => this.#replica.recordOf(entry)), problems }
   }
 

@@ -29,7 +29,7 @@ export function tellLost(held: Held, download: Download, emitter: SafeEmitter): 
 }
 
 /** Why a lease can't be had; see `Began`. */
-export type Refused = 'owned' | 'full' | 'gone'
+export type Refused = 'owned' | 'full' | 'reserved' | 'gone'
 
 /** What is known of a lease that has been granted. */
 export interface GrantedHow {

@@ -10,4 +10,6 @@ export interface ClusterSettings {
   secret: string | null
   /** What a running download does when its lease runs out while the store is away. */
   onStoreLost: 'stop' | 'continue'
+  /** The folder that all instances share, which is tried at the start. Default: each node has its own. */
+  sharedFolder?: string
 }

@@ -36,7 +36,7 @@ export class Turns {
   readonly #init: TurnsInit
   /** What the queue has offered, and waits to be told of. It may offer a download twice, if it takes its worker for dead. */
   readonly #offered = new Map<string, Set<(outcome: 'done' | 'later') => void>>()
-  /** Downloads that wait until fewer others run. */
+  /** Downloads that wait until fewer others run, or for the node that has their bytes. */
   readonly #parked = new Set<string>()
   /** The leases of the downloads that run here. */
   readonly #runs = new Map<Download, Held>()
@@ -77,7 +77,7 @@ export class Turns {
         this.settle(id, 'later')
         return false
       }
-      if (lease === 'full') this.#parked.add(id)
+      if (lease === 'full' || lease === 'reserved') this.#parked.add(id)
       else await this.#init.refresh([id])
       this.settle(id, lease === 'gone' ? 'done' : 'later')
     } catch (error) {

@@ -11,13 +11,14 @@ import { slowness } from '../support/wait.js'
 import { describeBackend } from './conformance/backend.js'
 import type { BackendPlace } from './conformance/instances.js'
 import { describeMessages } from './conformance/messages.js'
+import { describePlacement } from './conformance/placement.js'
 import { describeQueue } from './conformance/queue.js'
 
 const inMemory = (): Promise<BackendPlace> => {
   const clock = new ManualClock()
   const cluster = new MemoryCluster(clock, 1_000)
   return Promise.resolve({
-    join: (node) => cluster.join(node),
+    join: (node, affinityMs) => cluster.join(node, affinityMs),
     pass: (ms) => clock.advance(ms),
     lose: () => {
       cluster.lose()
@@ -31,6 +32,7 @@ const inMemory = (): Promise<BackendPlace> => {
 
 describeBackend('memory', inMemory)
 describeMessages('memory', inMemory)
+describePlacement('memory', inMemory)
 
 describeQueue('memory', () => {
   const jobs = new MemoryJobs(20)
@@ -51,8 +53,11 @@ describeWith(redisServer, 'on a server', () => {
     const client = redis().client()
     const leaseMs = Math.round(300 * slowness)
     return Promise.resolve({
-      join: (node) =>
-        new RedisBackend({ connection: redis().path, prefix, node, leaseMs, clock: systemClock }),
+      join: (node, affinityMs) =>
+        new RedisBackend({
+          ...{ connection: redis().path, prefix, node, leaseMs, clock: systemClock },
+          ...(affinityMs === undefined ? {} : { affinityMs }),
+        }),
       pass: null,
       lose: async () => {
         await client.flushall()
@@ -69,6 +74,7 @@ describeWith(redisServer, 'on a server', () => {
 
   describeBackend('Redis', onRedis)
   describeMessages('Redis', onRedis)
+  describePlacement('Redis', onRedis)
 
   describeQueue('BullMQ on Redis', () => {
     const prefix = `conformance${(round += 1)}`

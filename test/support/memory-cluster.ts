@@ -16,6 +16,7 @@ import type {
   Saved,
 } from '../../src/cluster/backend.js'
 import type { DownloadRecord } from '../../src/download/record.js'
+import { nodeNameOf } from '../../src/cluster/insight.js'
 import { DownloadError, type SerializedDownloadError } from '../../src/errors.js'
 import { checkDocumentName, type LoadedDocument } from '../../src/store/store.js'
 import type { Clock } from '../../src/util/clock.js'
@@ -28,6 +29,9 @@ interface Row extends ClusterEntry {
   runs: boolean
   /** The instance that ran it when it died, until another one runs it. */
   dead: string | null
+  /** The instance that left it unfinished, and when. */
+  home: string | null
+  left: number
 }
 
 const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
@@ -46,8 +50,9 @@ export class MemoryCluster {
     readonly leaseMs: number,
   ) {}
 
-  join(node: string): MemoryBackend {
-    return new MemoryBackend(this, `${node}:${randomBytes(4).toString('hex')}`)
+  /** @param affinityMs - for how long a download is kept for the node that ran it last. Default 0. */
+  join(node: string, affinityMs = 0): MemoryBackend {
+    return new MemoryBackend(this, `${node}:${randomBytes(4).toString('hex')}`, affinityMs)
   }
 
   /** Tells all instances, in order. */
@@ -103,6 +108,7 @@ class MemoryBackend implements ClusterBackend {
   constructor(
     cluster: MemoryCluster,
     readonly instance: string,
+    readonly affinityMs: number,
   ) {
     this.#cluster = cluster
   }
@@ -146,7 +152,7 @@ class MemoryBackend implements ClusterBackend {
     const known = cluster.rows.get(record.id)
     if (known !== undefined) return { type: 'known', entry: copy(entryOf(known)) }
     if (cluster.isTaken(record.id, targets)) return { type: 'taken' }
-    const free = { owner: null, intent: null, until: null, runs: false, dead: null }
+    const free = { owner: null, intent: null, until: null, runs: false, dead: null, home: null, left: 0 }
     const first = cluster.last + 1
     const row: Row = { record: copy(record), targets, revision: first, generation: first, epoch: 0, ...free }
     cluster.rows.set(record.id, row)
@@ -163,6 +169,10 @@ class MemoryBackend implements ClusterBackend {
     const running = [...cluster.rows.values()].filter(({ runs, until }) => runs && (until ?? 0) > now)
     if (limit !== null && limit > 0 && running.length >= limit) return { type: 'full' }
     const from = row.runs ? row.owner : row.dead
+    const [home, left] = row.runs ? [row.owner, row.until ?? now] : [row.home, row.left]
+    const isElsewhere = home !== null && nodeNameOf(home) !== nodeNameOf(this.instance)
+    if (limit !== null && isElsewhere && now < left + this.affinityMs) return { type: 'reserved' }
+    if (limit !== null) row.home = null
     Object.assign(row, {
       epoch: row.epoch + 1,
       revision: row.revision + 1,
@@ -204,7 +214,7 @@ class MemoryBackend implements ClusterBackend {
     if (row.epoch !== epoch) return { type: 'stale' }
     if (cluster.isTaken(id, targets)) return { type: 'taken' }
     Object.assign(row, { record: copy(record), targets, revision: row.revision + 1 })
-    if (requeue) row.generation += 1
+    if (requeue) Object.assign(row, { generation: row.generation + 1, left: cluster.clock.now() })
     cluster.tell(cluster.changed(row))
     return { type: 'saved', revision: row.revision, generation: row.generation }
   }
@@ -213,6 +223,8 @@ class MemoryBackend implements ClusterBackend {
     const cluster = await this.#open()
     const row = cluster.rows.get(id)
     if (row?.epoch !== epoch) return
+    if (row.runs && !['completed', 'canceled'].includes(row.record.state))
+      Object.assign(row, { home: row.owner, left: cluster.clock.now() })
     Object.assign(row, { owner: null, until: null, runs: false, revision: row.revision + 1 })
     cluster.tell(cluster.changed(row), { type: 'freed', id })
   }
@@ -251,6 +263,7 @@ class MemoryBackend implements ClusterBackend {
     for (const row of dead) {
       const next = { revision: row.revision + 1, generation: row.generation + 1 }
       const dead = row.runs ? row.owner : row.dead
+      if (row.runs) Object.assign(row, { home: row.owner, left: now })
       Object.assign(row, { owner: null, until: null, runs: false, dead, ...next })
       cluster.tell(cluster.changed(row), { type: 'freed', id: row.record.id })
     }
@@ -270,6 +283,8 @@ class MemoryBackend implements ClusterBackend {
         ...copy(entry),
         targets,
         dead: null,
+        home: null,
+        left: 0,
         revision: entry.revision + 1,
         generation: entry.generation + 1,
         owner: holds ? this.instance : null,
@@ -343,6 +358,8 @@ const entryOf = ({
   until: _until,
   runs: _runs,
   dead: _dead,
+  home: _home,
+  left: _left,
   ...entry
 }: Row): ClusterEntry => entry
 

@@ -16,6 +16,9 @@ export interface ClusterOptions {
   /** In seconds. */
   leaseTime?: number | undefined
   whenRedisLost?: 'stop' | 'continue' | undefined
+  placement?: 'shared' | 'own' | undefined
+  /** In seconds. */
+  affinity?: number | undefined
 }
 
 /** Environment variables that may hold what others must not see on the command line. */
@@ -28,6 +31,8 @@ const sharing = {
   clusterLimitRate: '--cluster-limit-rate',
   leaseTime: '--lease-time',
   whenRedisLost: '--when-redis-lost',
+  placement: '--placement',
+  affinity: '--affinity',
 } as const
 
 /** Those that need Redis. */
@@ -65,6 +70,17 @@ export function addClusterOptions(command: Command): Command {
         '--when-redis-lost <mode>',
         'what running downloads do while Redis can not be reached: stop, or continue if each server has its own disk (default: stop)',
       ).choices(['stop', 'continue']),
+    )
+    .addOption(
+      new Option(
+        '--placement <mode>',
+        'where the files of the cluster are: shared, in one folder, or own, where each server has its own disk (default: shared)',
+      ).choices(['shared', 'own']),
+    )
+    .option(
+      '--affinity <seconds>',
+      'with --placement own, how long a download waits for the server that has begun it, 0 to 86400 (default: 300)',
+      wholeNumber(0, 86_400),
     )
 }
 
@@ -113,7 +129,8 @@ export async function clusterSettings(
     if (given !== null) throw new UsageError(texts().notInFleet(given))
     return {}
   }
-  const { node, clusterConcurrency, clusterLimitRate, leaseTime, whenRedisLost } = options
+  const { node, clusterConcurrency, clusterLimitRate, leaseTime, whenRedisLost, placement, affinity } =
+    options
   const secret = environment[secretVariable]
   const { bullmqCluster } = await import('../../cluster/bullmq/bullmq.js').catch((error: unknown) => {
     throw isMissingPackage(error) ? new UsageError(texts().needsBullmq) : error
@@ -126,6 +143,8 @@ export async function clusterSettings(
       ...(secret === undefined || secret === '' ? {} : { secret }),
       ...(leaseTime === undefined ? {} : { leaseMs: leaseTime * 1_000 }),
       ...(whenRedisLost === undefined ? {} : { onStoreLost: whenRedisLost }),
+      ...(placement === undefined ? {} : { placement }),
+      ...(affinity === undefined ? {} : { affinityMs: affinity * 1_000 }),
       clusterConcurrency: clusterConcurrency ?? null,
       clusterMaxBytesPerSecond: clusterLimitRate ?? null,
     }),

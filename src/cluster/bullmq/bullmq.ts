@@ -49,6 +49,17 @@ export interface BullmqClusterOptions {
    * `continue` is for instances that have each their own disk. Default `stop`.
    */
   onStoreLost?: 'stop' | 'continue'
+  /**
+   * Where the files are: `shared`, in a folder that all instances have (NFS, EFS, CephFS), or `own`, each node with a disk of
+   * its own, so that what a node has begun goes on there. Default `shared`.
+   */
+  placement?: 'shared' | 'own'
+  /**
+   * With `placement: 'own'`, for how long a download that has begun waits for the node that has its bytes before another one
+   * starts it anew, in milliseconds, 0 to 86,400,000. It is counted from when the node died, ended or was told to resume.
+   * Default 300,000.
+   */
+  affinityMs?: number
 }
 
 const name = z.string().regex(/^[\w.-]{1,64}$/, 'must be letters, digits, dot, dash or underscore')
@@ -72,6 +83,8 @@ const optionsSchema = z.strictObject({
   clusterMaxBytesPerSecond: z.number().positive().nullable().default(null),
   secret: z.string().min(16).optional(),
   onStoreLost: z.enum(['stop', 'continue']).default('stop'),
+  placement: z.enum(['shared', 'own']).default('shared'),
+  affinityMs: z.number().int().min(0).max(86_400_000).default(300_000),
 })
 
 /**
@@ -91,11 +104,12 @@ export function bullmqCluster(options: BullmqClusterOptions): Cluster {
     'bullmqCluster options',
   )
   const node = rest.node ?? hostNodeName()
+  const affinityMs = rest.placement === 'own' ? rest.affinityMs : 0
   return {
-    join: ({ clock }) =>
+    join: ({ clock, directory }) =>
       new ClusterCoordinator(
         {
-          backend: new RedisBackend({ connection, prefix, node, leaseMs, clock }),
+          backend: new RedisBackend({ connection, prefix, node, leaseMs, clock, affinityMs }),
           queue: new BullmqQueue(
             queueConnection === undefined
               ? redisQueues<Ticket>(connection, queue, prefix)
@@ -106,6 +120,7 @@ export function bullmqCluster(options: BullmqClusterOptions): Cluster {
           clusterMaxBytesPerSecond: rest.clusterMaxBytesPerSecond,
           secret: secret ?? null,
           onStoreLost: rest.onStoreLost,
+          ...(rest.placement === 'shared' ? { sharedFolder: directory } : {}),
         },
         clock,
       ),

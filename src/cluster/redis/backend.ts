@@ -38,12 +38,15 @@ export interface RedisBackendOptions {
   node: string
   leaseMs: number
   clock: Clock
+  /** For how long a download is kept for the node that ran it last, in milliseconds. Default 0. */
+  affinityMs?: number
 }
 
 /** Records, leases and messages of a cluster in Redis. */
 export class RedisBackend implements ClusterBackend {
   readonly instance: string
   readonly leaseMs: number
+  readonly #affinityMs: number
   readonly #prefix: string
   readonly #clock: Clock
   readonly #redis: Redis
@@ -57,9 +60,10 @@ export class RedisBackend implements ClusterBackend {
   /** Identifies the data; another one means that Redis has lost all of it. */
   #birth: string | null = null
 
-  constructor({ connection, prefix, node, leaseMs, clock }: RedisBackendOptions) {
+  constructor({ connection, prefix, node, leaseMs, clock, affinityMs = 0 }: RedisBackendOptions) {
     this.instance = `${node}:${randomBytes(4).toString('hex')}`
     this.leaseMs = leaseMs
+    this.#affinityMs = affinityMs
     this.#prefix = `{${prefix}}`
     this.#clock = clock
     this.#redis = connect(connection, forCommands)
@@ -149,7 +153,7 @@ export class RedisBackend implements ClusterBackend {
   }
 
   async begin(id: string, limit: number | null): Promise<Began> {
-    const values = [id, this.instance, this.leaseMs, limit ?? '']
+    const values = [id, this.instance, this.leaseMs, limit ?? '', this.#affinityMs]
     const [type, from = ''] = (await this.#run('begin', values)) as [Began['type'], string?] // see the script
     if (type !== 'granted') return { type }
     const entry = (await this.read([id])).get(id) ?? null

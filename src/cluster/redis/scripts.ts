@@ -63,19 +63,24 @@ return 'inserted'
 `
 
 /**
- * ARGV: id, instance, length of the lease, how many may run (empty if it is not going to run, 0 for no limit).
- * The epoch is at least the time, so that it also grows if the store has lost its data. The field `dead` names the instance
- * that ran the download when it died, until another one runs it.
+ * ARGV: id, instance, length of the lease, how many may run (empty if it is not going to run, 0 for no limit), for how long it
+ * is kept for the node that ran it last. The epoch is at least the time, so that it also grows if the store has lost its data.
+ * The field `dead` names the instance that ran the download when it died, until another one runs it; `home` the one that left
+ * it unfinished, and `left` when that was.
  */
 const begin = `${common}
-local id, node, length, limit = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local found = redis.call('HMGET', rec(id), 'epoch', 'owner', 'dead')
+local id, node, length, limit, affinity = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local function place(instance) return (string.gsub(instance, ':[^:]*$', '')) end
+local found = redis.call('HMGET', rec(id), 'epoch', 'owner', 'dead', 'home', 'left')
 if not found[1] then return {'gone'} end
 local t = now()
 local from = found[3] or ''
 if found[2] ~= '' and redis.call('ZSCORE', p .. ':running', id) then from = found[2] end
 local ends = redis.call('ZSCORE', p .. ':leases', id)
 if found[2] ~= '' and ends and tonumber(ends) > t then return {'owned'} end
+local home, left = found[4] or '', tonumber(found[5] or '0')
+if from ~= '' and from == found[2] then home, left = from, tonumber(ends or t) end
+if limit ~= '' and home ~= '' and place(home) ~= place(node) and t < left + affinity then return {'reserved'} end
 if limit ~= '' and tonumber(limit) > 0 and redis.call('ZCOUNT', p .. ':running', t, '+inf') >= tonumber(limit) then
   return {'full'}
 end
@@ -87,7 +92,7 @@ redis.call('HDEL', rec(id), 'intent')
 redis.call('ZADD', p .. ':leases', t + length, id)
 if limit ~= '' then
   redis.call('ZADD', p .. ':running', t + length, id)
-  redis.call('HDEL', rec(id), 'dead')
+  redis.call('HDEL', rec(id), 'dead', 'home', 'left')
 elseif from ~= '' then
   redis.call('HSET', rec(id), 'dead', from)
 end
@@ -124,7 +129,10 @@ if epoch ~= ARGV[2] then return {'stale'} end
 if taken(id, 5) then return {'taken'} end
 claim(id, 5)
 redis.call('HSET', rec(id), 'record', ARGV[3])
-if ARGV[4] == '1' then redis.call('HINCRBY', rec(id), 'generation', 1) end
+if ARGV[4] == '1' then
+  redis.call('HINCRBY', rec(id), 'generation', 1)
+  if redis.call('HEXISTS', rec(id), 'left') == 1 then redis.call('HSET', rec(id), 'left', string.format('%.0f', now())) end
+end
 local revision = redis.call('HINCRBY', rec(id), 'revision', 1)
 log('set', id)
 return {'saved', revision, redis.call('HGET', rec(id), 'generation')}
@@ -133,7 +141,12 @@ return {'saved', revision, redis.call('HGET', rec(id), 'generation')}
 /** ARGV: id, epoch. */
 const release = `${common}
 local id = ARGV[1]
-if redis.call('HGET', rec(id), 'epoch') ~= ARGV[2] then return 0 end
+local found = redis.call('HMGET', rec(id), 'epoch', 'owner', 'record')
+if found[1] ~= ARGV[2] then return 0 end
+local state = cjson.decode(found[3]).state
+if state ~= 'completed' and state ~= 'canceled' and redis.call('ZSCORE', p .. ':running', id) then
+  redis.call('HSET', rec(id), 'home', found[2], 'left', string.format('%.0f', now()))
+end
 redis.call('HSET', rec(id), 'owner', '')
 redis.call('HINCRBY', rec(id), 'revision', 1)
 unlease(id)
@@ -184,7 +197,10 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', p .. ':leases', '-inf', now(), '
   local ran = redis.call('ZSCORE', p .. ':running', id)
   unlease(id)
   if redis.call('EXISTS', rec(id)) == 1 then
-    if ran then redis.call('HSET', rec(id), 'dead', redis.call('HGET', rec(id), 'owner')) end
+    if ran then
+      local owner = redis.call('HGET', rec(id), 'owner')
+      redis.call('HSET', rec(id), 'dead', owner, 'home', owner, 'left', string.format('%.0f', now()))
+    end
     redis.call('HSET', rec(id), 'owner', '')
     redis.call('HINCRBY', rec(id), 'revision', 1)
     freed[#freed + 1] = id

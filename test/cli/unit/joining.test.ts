@@ -35,14 +35,17 @@ describe('the options of a cluster', () => {
       parsed(
         ...['--redis', redis, '--redis-prefix', 'p', '--node', 'n', '--cluster-concurrency', '4'],
         ...['--cluster-limit-rate', '1k', '--lease-time', '3', '--when-redis-lost', 'continue'],
+        ...['--placement', 'own', '--affinity', '60'],
       ),
     ).toEqual({
       ...{ redis, redisPrefix: 'p', node: 'n', clusterConcurrency: 4, clusterLimitRate: 1024 },
-      ...{ leaseTime: 3, whenRedisLost: 'continue' },
+      ...{ leaseTime: 3, whenRedisLost: 'continue', placement: 'own', affinity: 60 },
     })
     for (const wrong of [
       ['--lease-time', '0'],
       ['--when-redis-lost', 'hope'],
+      ['--placement', 'else'],
+      ['--affinity', '86401'],
       ['--cluster-concurrency', 'x'],
     ])
       expect(() => parsed(...wrong)).toThrow()
@@ -55,6 +58,8 @@ describe('the options of a cluster', () => {
     ['--cluster-limit-rate', { clusterLimitRate: 1 }],
     ['--lease-time', { leaseTime: 5 }],
     ['--when-redis-lost', { whenRedisLost: 'stop' as const }],
+    ['--placement', { placement: 'own' as const }],
+    ['--affinity', { affinity: 1 }],
   ])('%s needs Redis', (name, options) => {
     expect(() => redisAccess(options, {})).toThrow(UsageError)
     expect(() => redisAccess(options, {})).toThrow(name)

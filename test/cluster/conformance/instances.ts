@@ -13,7 +13,7 @@ import { sampleRecord } from '../../../src/store/sample-record.js'
 /** A store for one case, empty at first. */
 export interface BackendPlace {
   /** Another instance, which has not been opened. */
-  join(node: string): ClusterBackend
+  join(node: string, affinityMs?: number): ClusterBackend
   /** Lets time pass until leases that are not renewed have run out; null if it passes by itself. */
   pass: ((ms: number) => void | Promise<void>) | null
   /** Loses all data. */
@@ -46,10 +46,12 @@ export const recordAt = (index: number, more: Partial<DownloadRecord> = {}) => (
 /** Makes cases for some instances of a place of their own. */
 export const instancesOf =
   (openPlace: () => Promise<BackendPlace>) =>
-  (count: number, run: (place: BackendPlace, all: Instance[]) => Promise<void>) =>
+  (count: number, run: (place: BackendPlace, all: Instance[]) => Promise<void>, affinityMs?: number) =>
   async () => {
     await using place = await openPlace()
-    const all = await Promise.all(Array.from({ length: count }, (_, index) => enter(place, `n${index}`)))
+    const all = await Promise.all(
+      Array.from({ length: count }, (_, index) => enter(place, `n${index}`, affinityMs)),
+    )
     try {
       await run(place, all)
     } finally {
@@ -57,8 +59,9 @@ export const instancesOf =
     }
   }
 
-async function enter(place: BackendPlace, node: string): Promise<Instance> {
-  const backend = place.join(node)
+/** Opens an instance. */
+export async function enter(place: BackendPlace, node: string, affinityMs?: number): Promise<Instance> {
+  const backend = place.join(node, affinityMs)
   const events: ClusterEvent[] = []
   const found: Instance = {
     backend,
