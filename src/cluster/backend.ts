@@ -22,6 +22,8 @@ export interface ClusterEntry {
   owner: string | null
   /** What somebody wants of the download that its owner has not done yet; null if nothing. */
   intent: ClusterIntent | null
+  /** Name of the node whose own disk has its bytes, so that an instance there goes on with it; null if any may. */
+  home: string | null
 }
 
 /** What a caller of one instance wants of a download that another one runs. */

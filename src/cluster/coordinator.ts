@@ -87,6 +87,8 @@ export class ClusterCoordinator implements Coordinator {
     this.#presence = new Presence(clock)
     this.#catchingUp = new Latest(() => settledWithin(clock, catchUpMs, this.#caughtUp()))
     this.documents = new ClusterDocuments(this.#backend)
+    const node = nodeNameOf(this.#backend.instance)
+    const takesItself = ({ home }: ClusterEntry) => settings.queue === null || home === node
     this.#replica = new Replica({
       host: () => this.#hosted,
       secret: settings.secret,
@@ -96,7 +98,7 @@ export class ClusterCoordinator implements Coordinator {
         const held = this.#leases.get(id)
         if (held?.isRemoved === false) this.#leases.lose(held)
       },
-      offers: settings.queue === null,
+      takesItself,
       onGone: (id) => {
         this.#turns.settle(id, 'done')
       },
@@ -125,12 +127,10 @@ export class ClusterCoordinator implements Coordinator {
       replica: this.#replica,
       leases: this.#leases,
       queue: settings.queue,
+      takesItself,
       limit: settings.clusterConcurrency,
       host: () => this.#hosted,
       isOpen: () => !this.#isAway && !this.#isClosing,
-      obey: (id, intent) => {
-        this.#obey(id, intent)
-      },
       refresh: (ids) => this.#refresh(ids),
       warn: this.#warn,
     })
@@ -197,17 +197,16 @@ export class ClusterCoordinator implements Coordinator {
         this.#renewing = this.#renewing.then(() => this.#tick())
       }, stepMs)
       .unref()
-    if (queue === null) this.#turns.offerWaiting()
-    else
-      void queue
-        .open((id, generation) => this.#turns.offer(id, generation), this.#warn, {
-          concurrency: host.concurrency,
-          clusterConcurrency,
-        })
-        .then(() => this.#turns.reconcile())
-        .catch((error: unknown) => {
-          this.#warn(`The queue of the cluster can't be used: ${toDownloadError(error).message}`)
-        })
+    this.#turns.offerWaiting()
+    void queue
+      ?.open((id, generation) => this.#turns.offer(id, generation), this.#warn, {
+        concurrency: host.concurrency,
+        clusterConcurrency,
+      })
+      .then(() => this.#turns.reconcile())
+      .catch((error: unknown) => {
+        this.#warn(`The queue of the cluster can't be used: ${toDownloadError(error).message}`)
+      })
   }
 
   async control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
@@ -324,7 +323,7 @@ export class ClusterCoordinator implements Coordinator {
         this.#reconcileAt = this.#clock.now() + this.#backend.leaseMs
         await this.#turns.reconcile(reconciled)
       }
-      if (this.#settings.queue === null) this.#turns.offerWaiting()
+      this.#turns.offerWaiting()
       if (this.#isAway) await this.#reload()
     } catch (error) {
       // It may also be there and refuse to write, since it has no memory left, is loading or has become a replica.
@@ -475,7 +474,7 @@ export class ClusterCoordinator implements Coordinator {
       if (held.users <= 0) await this.#leases.release(held)
     }
     await this.#turns.reconcile()
-    if (this.#settings.queue === null) this.#turns.offerWaiting()
+    this.#turns.offerWaiting()
   }
 
   #requireStore(): void {

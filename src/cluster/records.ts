@@ -81,7 +81,7 @@ export class Records implements Pick<SharedStore, 'insert' | 'save' | 'remove'> 
           held.isQueued = record.state === 'queued' && (held.isQueued || requeue)
           const { revision, generation } = outcome
           this.#init.replica.set({
-            ...(stored ?? { intent: null }),
+            ...(stored ?? { intent: null, home: null }),
             record,
             revision,
             generation,

@@ -17,8 +17,8 @@ export interface ReplicaInit {
   isHeld: (id: string) => boolean
   /** Called when a download has been removed whose lease is held here. */
   onHeldRemoved: (id: string) => void
-  /** Whether queued downloads that nobody runs are offered to this manager; otherwise the queue does that. */
-  offers: boolean
+  /** See `TurnsInit`. */
+  takesItself: (entry: ClusterEntry) => boolean
   /** Called when a download does not wait any more. */
   onGone: (id: string) => void
   /** Marks the events of others. */
@@ -94,7 +94,7 @@ export class Replica {
     if (record.state !== 'queued') {
       scheduler.withdraw(download)
       this.#init.onGone(record.id)
-    } else if (this.#init.offers && entry.owner === null) scheduler.offer(download)
+    } else if (entry.owner === null && this.#init.takesItself(entry)) scheduler.offer(download)
     this.#init.echo.run(() => {
       tellTransition(emitter, download, from)
     })

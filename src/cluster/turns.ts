@@ -2,7 +2,7 @@ import type { Download } from '../download/download.js'
 import { isActive } from '../download/states.js'
 import { isDownloadError, toDownloadError } from '../errors.js'
 import type { CoordinatorHost } from '../manager/cluster/coordinator.js'
-import { type ClusterIntent, type ClusterQueue, recordOf } from './backend.js'
+import { type ClusterEntry, type ClusterQueue, recordOf } from './backend.js'
 import type { Held, Leases } from './leases.js'
 import type { Replica } from './replica.js'
 import { settledWithin } from './settled-within.js'
@@ -15,12 +15,13 @@ export interface TurnsInit {
   replica: Replica
   leases: Leases
   queue: ClusterQueue | null
+  /** Whether this instance takes a download that waits by itself, and not when the queue offers it. */
+  takesItself: (entry: ClusterEntry) => boolean
   /** How many downloads may run in the cluster; null for any number. */
   limit: number | null
   host: () => CoordinatorHost
   /** Whether downloads can be taken: the store can be reached, and the manager is not closing. */
   isOpen: () => boolean
-  obey: (id: string, intent: ClusterIntent) => void
   /** Reads records again. Never rejects. */
   refresh: (ids: readonly string[]) => Promise<void>
   warn: (message: string) => void
@@ -53,7 +54,7 @@ export class Turns {
 
   /** Another download has ended, so that one that was parked may run. */
   onFreed(): void {
-    if (this.#parked.size > 0 && this.#init.queue === null) this.offerWaiting()
+    if (this.#parked.size > 0) this.offerWaiting()
   }
 
   close(): void {
@@ -66,16 +67,8 @@ export class Turns {
     try {
       const lease = await this.#init.leases.take(id, this.#init.limit ?? 0)
       if (typeof lease === 'object') {
-        const { intent = null } = this.#init.replica.get(id) ?? {}
-        if (intent === null) {
-          this.#runs.set(download, lease)
-          return true
-        }
-        // Somebody has asked for something else before the last owner died.
-        this.#init.obey(id, intent)
-        await this.#init.leases.leave(lease)
-        this.settle(id, 'later')
-        return false
+        this.#runs.set(download, lease)
+        return true
       }
       if (lease === 'full' || lease === 'reserved') this.#parked.add(id)
       else await this.#init.refresh([id])
@@ -159,14 +152,14 @@ export class Turns {
     await this.enqueueAll(waiting.map(({ record: { id }, generation }) => ({ id, generation })))
   }
 
-  /** Without a queue: offers all that nobody runs to our own scheduler. */
+  /** Offers what nobody runs, and this instance takes by itself, to our own scheduler. */
   offerWaiting(): void {
     this.#parked.clear()
-    for (const download of this.#init.host().registry.list()) {
-      const { id } = download.record
-      const isFree = (this.#init.replica.get(id)?.owner ?? null) === null
-      if (download.state === 'queued' && isFree && !this.#init.leases.has(id))
-        this.#init.host().scheduler.offer(download)
+    for (const entry of this.#init.replica.all()) {
+      const { id } = entry.record
+      if (entry.owner !== null || this.#init.leases.has(id) || !this.#init.takesItself(entry)) continue
+      const download = this.#init.replica.find(id)
+      if (download?.state === 'queued') this.#init.host().scheduler.offer(download)
     }
   }
 }

@@ -233,7 +233,7 @@ export async function checkJournal(directory: string, name: string, content: Con
  */
 export async function reboot(directory: string): Promise<void> {
   for (const path of await listTree(directory)) {
-    if (!/\.part\.(?:json|live|lock)$/.test(path)) continue
+    if (!/\.(?:part\.json|part\.live|lock)$/.test(path)) continue
     const text = await readFile(join(directory, path), 'utf8')
     if (!text.startsWith('{') || !text.endsWith('}')) continue
     await writeFile(join(directory, path), text.replace(/"bootId":"[^"]*"/, '"bootId":"before-the-cut"'))

@@ -29,10 +29,11 @@ interface Row extends ClusterEntry {
   runs: boolean
   /** The instance that ran it when it died, until another one runs it. */
   dead: string | null
-  /** The instance that left it unfinished, and when. */
-  home: string | null
+  /** When its home left it unfinished. */
   left: number
 }
+
+const placeOf = (instance: string | null) => (instance === null ? null : nodeNameOf(instance))
 
 const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
 
@@ -169,8 +170,8 @@ class MemoryBackend implements ClusterBackend {
     const running = [...cluster.rows.values()].filter(({ runs, until }) => runs && (until ?? 0) > now)
     if (limit !== null && limit > 0 && running.length >= limit) return { type: 'full' }
     const from = row.runs ? row.owner : row.dead
-    const [home, left] = row.runs ? [row.owner, row.until ?? now] : [row.home, row.left]
-    const isElsewhere = home !== null && nodeNameOf(home) !== nodeNameOf(this.instance)
+    const [home, left] = row.runs ? [placeOf(row.owner), row.until ?? now] : [row.home, row.left]
+    const isElsewhere = home !== null && home !== nodeNameOf(this.instance)
     if (limit !== null && isElsewhere && now < left + this.affinityMs) return { type: 'reserved' }
     if (limit !== null) row.home = null
     Object.assign(row, {
@@ -184,6 +185,10 @@ class MemoryBackend implements ClusterBackend {
     })
     cluster.tell(cluster.changed(row))
     return { type: 'granted', entry: copy(entryOf(row)), from }
+  }
+
+  #homeOf({ owner }: Row): string | null {
+    return this.affinityMs > 0 ? placeOf(owner) : null
   }
 
   async renew(held: readonly HeldLease[]): Promise<Renewed[]> {
@@ -224,7 +229,7 @@ class MemoryBackend implements ClusterBackend {
     const row = cluster.rows.get(id)
     if (row?.epoch !== epoch) return
     if (row.runs && !['completed', 'canceled'].includes(row.record.state))
-      Object.assign(row, { home: row.owner, left: cluster.clock.now() })
+      Object.assign(row, { home: this.#homeOf(row), left: cluster.clock.now() })
     Object.assign(row, { owner: null, until: null, runs: false, revision: row.revision + 1 })
     cluster.tell(cluster.changed(row), { type: 'freed', id })
   }
@@ -263,7 +268,7 @@ class MemoryBackend implements ClusterBackend {
     for (const row of dead) {
       const next = { revision: row.revision + 1, generation: row.generation + 1 }
       const dead = row.runs ? row.owner : row.dead
-      if (row.runs) Object.assign(row, { home: row.owner, left: now })
+      if (row.runs) Object.assign(row, { home: this.#homeOf(row), left: now })
       Object.assign(row, { owner: null, until: null, runs: false, dead, ...next })
       cluster.tell(cluster.changed(row), { type: 'freed', id: row.record.id })
     }
@@ -283,8 +288,7 @@ class MemoryBackend implements ClusterBackend {
         ...copy(entry),
         targets,
         dead: null,
-        home: null,
-        left: 0,
+        left: cluster.clock.now(),
         revision: entry.revision + 1,
         generation: entry.generation + 1,
         owner: holds ? this.instance : null,
@@ -358,7 +362,6 @@ const entryOf = ({
   until: _until,
   runs: _runs,
   dead: _dead,
-  home: _home,
   left: _left,
   ...entry
 }: Row): ClusterEntry => entry

@@ -224,7 +224,7 @@ export class RedisBackend implements ClusterBackend {
       const { record, revision, generation, epoch } = entry
       const owner = holds ? this.instance : (entry.owner ?? '')
       const values = [record.id, JSON.stringify(record), revision + 1, generation, epoch, owner]
-      await this.#run('restore', [...values, holds ? 1 : 0, this.leaseMs, ...targets])
+      await this.#run('restore', [...values, holds ? 1 : 0, this.leaseMs, entry.home ?? '', ...targets])
     }
   }
 
@@ -291,7 +291,7 @@ export class RedisBackend implements ClusterBackend {
       if (error !== null) throw error
       const id = ids[index] ?? ''
       const fields = reply as Record<string, string> // hgetall
-      const entry = fields['record'] === undefined ? null : entryOf(fields)
+      const entry = fields['record'] === undefined ? null : entryOf(fields, this.#affinityMs > 0)
       if (entry === undefined) problems.push(`The record ${id} of the cluster is not valid and was ignored.`)
       else found.set(id, entry)
     }
@@ -324,8 +324,8 @@ export class RedisBackend implements ClusterBackend {
   }
 }
 
-/** The entry of a hash; undefined if it is not valid. */
-function entryOf(fields: Record<string, string>): ClusterEntry | undefined {
+/** The entry of a hash; undefined if it is not valid. `hasHome`: whether each node has its own disk. */
+function entryOf(fields: Record<string, string>, hasHome: boolean): ClusterEntry | undefined {
   try {
     const record = downloadRecordSchema.parse(JSON.parse(fields['record'] ?? ''))
     const owner = fields['owner'] ?? ''
@@ -336,6 +336,7 @@ function entryOf(fields: Record<string, string>): ClusterEntry | undefined {
       epoch: Number(fields['epoch']),
       owner: owner === '' ? null : owner,
       intent: fields['intent'] === undefined ? null : (JSON.parse(fields['intent']) as ClusterIntent),
+      home: hasHome ? (fields['home'] ?? null) : null,
     }
   } catch {
     return undefined

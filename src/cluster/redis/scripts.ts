@@ -39,6 +39,7 @@ local function claim(id, first)
     redis.call('SADD', p .. ':t:' .. id, ARGV[i])
   end
 end
+local function place(instance) return (string.gsub(instance, ':[^:]*$', '')) end
 local function unlease(id)
   redis.call('ZREM', p .. ':leases', id)
   redis.call('ZREM', p .. ':running', id)
@@ -66,11 +67,10 @@ return 'inserted'
  * ARGV: id, instance, length of the lease, how many may run (empty if it is not going to run, 0 for no limit), for how long it
  * is kept for the node that ran it last. The epoch is at least the time, so that it also grows if the store has lost its data.
  * The field `dead` names the instance that ran the download when it died, until another one runs it; `home` the one that left
- * it unfinished, and `left` when that was.
+ * it unfinished, by the name of its node, and `left` when that was.
  */
 const begin = `${common}
 local id, node, length, limit, affinity = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local function place(instance) return (string.gsub(instance, ':[^:]*$', '')) end
 local found = redis.call('HMGET', rec(id), 'epoch', 'owner', 'dead', 'home', 'left')
 if not found[1] then return {'gone'} end
 local t = now()
@@ -79,8 +79,8 @@ if found[2] ~= '' and redis.call('ZSCORE', p .. ':running', id) then from = foun
 local ends = redis.call('ZSCORE', p .. ':leases', id)
 if found[2] ~= '' and ends and tonumber(ends) > t then return {'owned'} end
 local home, left = found[4] or '', tonumber(found[5] or '0')
-if from ~= '' and from == found[2] then home, left = from, tonumber(ends or t) end
-if limit ~= '' and home ~= '' and place(home) ~= place(node) and t < left + affinity then return {'reserved'} end
+if from ~= '' and from == found[2] then home, left = place(from), tonumber(ends or t) end
+if limit ~= '' and home ~= '' and home ~= place(node) and t < left + affinity then return {'reserved'} end
 if limit ~= '' and tonumber(limit) > 0 and redis.call('ZCOUNT', p .. ':running', t, '+inf') >= tonumber(limit) then
   return {'full'}
 end
@@ -145,7 +145,7 @@ local found = redis.call('HMGET', rec(id), 'epoch', 'owner', 'record')
 if found[1] ~= ARGV[2] then return 0 end
 local state = cjson.decode(found[3]).state
 if state ~= 'completed' and state ~= 'canceled' and redis.call('ZSCORE', p .. ':running', id) then
-  redis.call('HSET', rec(id), 'home', found[2], 'left', string.format('%.0f', now()))
+  redis.call('HSET', rec(id), 'home', place(found[2]), 'left', string.format('%.0f', now()))
 end
 redis.call('HSET', rec(id), 'owner', '')
 redis.call('HINCRBY', rec(id), 'revision', 1)
@@ -199,7 +199,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', p .. ':leases', '-inf', now(), '
   if redis.call('EXISTS', rec(id)) == 1 then
     if ran then
       local owner = redis.call('HGET', rec(id), 'owner')
-      redis.call('HSET', rec(id), 'dead', owner, 'home', owner, 'left', string.format('%.0f', now()))
+      redis.call('HSET', rec(id), 'dead', owner, 'home', place(owner), 'left', string.format('%.0f', now()))
     end
     redis.call('HSET', rec(id), 'owner', '')
     redis.call('HINCRBY', rec(id), 'revision', 1)
@@ -212,17 +212,19 @@ return freed
 `
 
 /**
- * ARGV: id, record, revision, generation, epoch, its owner, 1 if that is who restores it, length of the lease, targets…
+ * ARGV: id, record, revision, generation, epoch, its owner, 1 if that is who restores it, length of the lease, the node that
+ * has begun it, targets…
  * Whoever holds the lease is right, and without one the first. An owner that has not come back yet has the time of a lease.
  */
 const restore = `${common}
 local id, node, holds = ARGV[1], ARGV[6], ARGV[7] == '1'
 local found = redis.call('HMGET', rec(id), 'epoch', 'owner')
 if found[1] and not (holds and (found[2] == '' or found[2] == node)) then return 0 end
-if not found[1] and taken(id, 9) then return 0 end
-claim(id, 9)
+if not found[1] and taken(id, 10) then return 0 end
+claim(id, 10)
 redis.call('HSET', rec(id), 'record', ARGV[2], 'revision', ARGV[3], 'generation', ARGV[4], 'epoch', ARGV[5], 'owner', node)
 redis.call('HINCRBY', rec(id), 'generation', 1)
+if ARGV[9] ~= '' then redis.call('HSET', rec(id), 'home', ARGV[9], 'left', string.format('%.0f', now())) end
 redis.call('SADD', p .. ':ids', id)
 if node ~= '' then
   redis.call('ZADD', p .. ':leases', now() + tonumber(ARGV[8]), id)

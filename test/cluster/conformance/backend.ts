@@ -141,7 +141,7 @@ export function describeBackend(name: string, openPlace: () => Promise<BackendPl
         expect(two!.told(idOf(1))).toEqual({
           record: recordAt(1, { downloaded: 2 }),
           ...{ revision: second.revision, generation: 2, epoch: lease.epoch },
-          ...{ owner: one!.backend.instance, intent: null },
+          ...{ owner: one!.backend.instance, intent: null, home: null },
         })
         await one!.backend.release(lease)
         await two!.backend.catchUp()

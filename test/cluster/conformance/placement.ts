@@ -22,12 +22,15 @@ export function describePlacement(name: string, openPlace: () => Promise<Backend
             const lease = granted(await one!.backend.begin(id, 0))
             await one!.backend.save(lease, recordAt(1, { state }), how)
             await one!.backend.release(lease)
+            await two!.backend.catchUp()
+            expect(two!.told(id)).toMatchObject({ owner: null, home: 'n0' })
             expect(await two!.backend.begin(id, 0)).toEqual({ type: 'reserved' })
             const command = granted(await two!.backend.begin(id, null))
             await two!.backend.save(command, recordAt(1), { targets: [], requeue: true })
             await two!.backend.release(command)
             expect(await two!.backend.begin(id, 0)).toEqual({ type: 'reserved' })
             granted(await one!.backend.begin(id, 0))
+            expect((await two!.backend.read([id])).get(id)).toMatchObject({ home: null })
           },
           hourMs,
         )(),
@@ -62,6 +65,23 @@ export function describePlacement(name: string, openPlace: () => Promise<Backend
           const again = await enter(place, 'n0', hourMs)
           granted(await again.backend.begin(id, 0))
           await again.backend.close()
+        },
+        hourMs,
+      ),
+    )
+
+    it(
+      'keeps it when the store has lost everything and an instance that knows it stores it again',
+      withInstances(
+        2,
+        async (place, [one, two]) => {
+          await one!.backend.insert(recordAt(1), [])
+          await one!.backend.release(granted(await one!.backend.begin(id, 0)))
+          const entry = (await two!.backend.read([id])).get(id)!
+          await place.lose()
+          await two!.backend.restore([{ entry, targets: [], holds: false }])
+          expect(await two!.backend.begin(id, 0)).toEqual({ type: 'reserved' })
+          granted(await one!.backend.begin(id, 0))
         },
         hourMs,
       ),

@@ -8,7 +8,7 @@ import { ManualClock } from '../../support/clock.js'
 
 const record = sampleRecord(1)
 const entry: ClusterEntry = {
-  ...{ record, revision: 1, generation: 1, epoch: 1, owner: 'n:1', intent: null },
+  ...{ record, revision: 1, generation: 1, epoch: 1, owner: 'n:1', intent: null, home: null },
 }
 
 /** Records whose store answers a removal in a given way. */

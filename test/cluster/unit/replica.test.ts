@@ -35,7 +35,7 @@ function replica() {
   } as unknown as CoordinatorHost
   const made = new Replica({
     host: () => host,
-    ...{ secret: null, instance: 'n:1', offers: false, echo },
+    ...{ secret: null, instance: 'n:1', takesItself: () => false, echo },
     isHeld: (id) => held.has(id),
     onHeldRemoved: (id) => lost.push(id),
     onGone: () => undefined,
@@ -47,7 +47,7 @@ const noneIsThere = (ids: readonly string[]) => Promise.resolve(new Map(ids.map(
 
 const record = sampleRecord(1, { state: 'downloading' })
 const entry = (revision: number, of: string | null): ClusterEntry => ({
-  ...{ record, revision, generation: 1, epoch: revision, owner: of, intent: null },
+  ...{ record, revision, generation: 1, epoch: revision, owner: of, intent: null, home: null },
 })
 
 it('does not take a download for running here before it has heard that it was given the lease', async () => {
