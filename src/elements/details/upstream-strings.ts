@@ -1,8 +1,6 @@
 /** Texts of the section that compares a download with its source, which is loaded on demand. Pure. */
 import type { ElementLocale } from '../strings.js'
-
-/** A text in English and Chinese. */
-type Entry = readonly [english: string, chinese: string]
+import { type TextEntry, textsIn } from '../text-table.js'
 
 const table = {
   title: ['Newer version', '新版本'],
@@ -15,15 +13,12 @@ const table = {
   fileOne: ['1 file is different', '1 个文件不同'],
   filesMany: ['{n} files are different', '{n} 个文件不同'],
   update: ['Update', '更新'],
-} satisfies Record<string, Entry>
+} satisfies Record<string, TextEntry>
 
 /** The texts in a language. */
 export type UpstreamStrings = Readonly<Record<keyof typeof table, string>>
 
 /** The texts in a language. */
 export function upstreamStrings(locale: ElementLocale): UpstreamStrings {
-  const index = locale === 'zh-CN' ? 1 : 0
-  const texts = Object.entries(table).map(([key, entry]) => [key, entry[index]] as const)
-  // The entries have the keys of the table.
-  return Object.fromEntries(texts) as Record<keyof typeof table, string>
+  return textsIn(table, locale)
 }

@@ -1,8 +1,6 @@
 /** Texts of the view of a fleet. Pure. */
 import type { ElementLocale } from '../strings.js'
-
-/** A text in English and Chinese. */
-type Entry = readonly [english: string, chinese: string]
+import { type TextEntry, textsIn } from '../text-table.js'
 
 const table = {
   title: ['Fleet', '节点群'],
@@ -29,15 +27,12 @@ const table = {
   missing: ['Missing', '缺少'],
   absent: ['Absent', '离线'],
   notWanted: ['Not asked for', '未要求'],
-} satisfies Record<string, Entry>
+} satisfies Record<string, TextEntry>
 
 /** The texts in a language. */
 export type FleetStrings = Readonly<Record<keyof typeof table, string>>
 
 /** The texts in a language. */
 export function fleetStrings(locale: ElementLocale): FleetStrings {
-  const index = locale === 'zh-CN' ? 1 : 0
-  const texts = Object.entries(table).map(([key, entry]) => [key, entry[index]] as const)
-  // The entries have the keys of the table.
-  return Object.fromEntries(texts) as Record<keyof typeof table, string>
+  return textsIn(table, locale)
 }

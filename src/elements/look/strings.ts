@@ -1,8 +1,6 @@
 /** Texts of the view that looks at models before they are downloaded, which is loaded on demand. Pure. */
 import type { ElementLocale } from '../strings.js'
-
-/** A text in English and Chinese. */
-type Entry = readonly [english: string, chinese: string]
+import { type TextEntry, textsIn } from '../text-table.js'
 
 const table = {
   results: ['Models found for {text}', '与“{text}”有关的模型'],
@@ -25,15 +23,12 @@ const table = {
   getOf: ['Download {name}', '下载 {name}'],
   getAll: ['Download everything', '全部下载'],
   close: ['Close', '关闭'],
-} satisfies Record<string, Entry>
+} satisfies Record<string, TextEntry>
 
 /** The texts in a language. */
 export type LookStrings = Readonly<Record<keyof typeof table, string>>
 
 /** The texts in a language. */
 export function lookStrings(locale: ElementLocale): LookStrings {
-  const index = locale === 'zh-CN' ? 1 : 0
-  const texts = Object.entries(table).map(([key, entry]) => [key, entry[index]] as const)
-  // The entries have the keys of the table.
-  return Object.fromEntries(texts) as Record<keyof typeof table, string>
+  return textsIn(table, locale)
 }

@@ -1,8 +1,6 @@
 /** Texts of the dashboard page itself. Pure. */
 import type { ElementLocale } from '../strings.js'
-
-/** A text in English and Chinese. */
-type Entry = readonly [english: string, chinese: string]
+import { type TextEntry, textsIn } from '../text-table.js'
 
 const table = {
   page: ['Model downloads', '模型下载'],
@@ -20,15 +18,12 @@ const table = {
   token: ['Access token', '访问令牌'],
   tokenText: ['This server requires an access token.', '访问此服务器需要令牌。'],
   tokenWrong: ['The server rejected this token.', '令牌无效。'],
-} satisfies Record<string, Entry>
+} satisfies Record<string, TextEntry>
 
 /** Name of a text of the dashboard page. */
 type PageKey = keyof typeof table
 
 /** The texts of the dashboard page in a language. */
 export function pageStrings(locale: ElementLocale): Record<PageKey, string> {
-  const index = locale === 'zh-CN' ? 1 : 0
-  const texts = Object.entries(table).map(([key, entry]) => [key, entry[index]] as const)
-  // The entries have the keys of the table.
-  return Object.fromEntries(texts) as Record<PageKey, string>
+  return textsIn(table, locale)
 }
