@@ -95,8 +95,7 @@ export class ClusterCoordinator implements Coordinator {
       instance: this.#backend.instance,
       isHeld: (id) => this.#leases.has(id),
       onHeldRemoved: (id) => {
-        const held = this.#leases.get(id)
-        if (held?.isRemoved === false) this.#leases.lose(held)
+        this.#leases.loseRemoved(id)
       },
       takesItself,
       onGone: (id) => {
@@ -166,6 +165,7 @@ export class ClusterCoordinator implements Coordinator {
       hasQueue: settings.queue !== null,
       begin: (download) => this.#turns.begin(download),
       end: (download) => this.#turns.end(download),
+      confirm: (download) => this.#turns.confirm(download),
       engine: (download, engine) => this.#engineOf(download, engine),
     }
   }

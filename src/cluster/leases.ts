@@ -176,6 +176,16 @@ export class Leases {
     }
   }
 
+  /**
+   * The same for a command: one that is not the last any more is lost.
+   *
+   * @throws DownloadError `STORE_ERROR` if nobody can tell.
+   */
+  async check(held: Held): Promise<boolean> {
+    if (!held.isLost && !(await this.#init.backend.confirm(held))) this.lose(held)
+    return !held.isLost
+  }
+
   /** Forgets a lease without releasing it. */
   drop(held: Held): void {
     if (this.#held.get(held.id) === held) this.#held.delete(held.id)
@@ -221,6 +231,12 @@ export class Leases {
         renewTransfers(held, now)
       } else if (held.validUntil - now <= enoughMs && held.users > 0) stop(held)
     }
+  }
+
+  /** A download was removed whose lease is held here, unless that has done it. */
+  loseRemoved(id: string): void {
+    const held = this.#held.get(id)
+    if (held?.isRemoved === false) this.lose(held)
   }
 
   /** Another instance has taken the lease: its transfers stop writing. */

@@ -81,6 +81,14 @@ export class Turns {
     return false
   }
 
+  /** See `RunCoordinator.confirm`. */
+  async confirm(download: Download): Promise<boolean> {
+    const held = this.#init.leases.get(download.record.id)
+    if (held !== undefined && (await this.#init.leases.check(held))) return true
+    this.#init.host().emitter.emit('writeFenced', { download })
+    return false
+  }
+
   /** See `RunCoordinator.end`. */
   async end(download: Download): Promise<void> {
     const { id } = download.record

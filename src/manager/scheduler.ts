@@ -2,14 +2,12 @@ import { asDownloadError } from '../disk/errors.js'
 import { machineCaches, type Destinations } from '../download/destination.js'
 import type { Download } from '../download/download.js'
 import type { SafeEmitter } from '../download/events.js'
-import type { GroupFiles } from '../download/group.js'
 import type { ResolvedDownloadOptions } from '../download/options.js'
 import type { DownloadRecord } from '../download/record.js'
 import { mirrorTrust, renewal } from '../download/request.js'
 import { isSettled } from '../download/states.js'
 import type { RemoteBounds, TransferEngine } from '../engine/protocol.js'
 import { DownloadError } from '../errors.js'
-import { cancelGroup, removeGroup } from '../job/group-disk.js'
 import { DownloadRun } from '../job/run.js'
 import type { ProxySetting } from '../net/proxies.js'
 import type { TransferTuning } from '../net/tuning.js'
@@ -18,6 +16,7 @@ import type { Clock } from '../util/clock.js'
 import { formatBytes } from '../util/format.js'
 import { lazily } from '../util/lazy.js'
 import type { RunCoordinator } from './cluster/coordinator.js'
+import { Deletions } from './deletion.js'
 import { FilesAtOnce } from './files-at-once.js'
 import { DownloadQueue, type QueueLimit } from './queue.js'
 import type { Registry } from './registry.js'
@@ -68,9 +67,11 @@ export class Scheduler {
   readonly #running = new Map<Download, DownloadRun>()
   readonly #caches = lazily(machineCaches)
   readonly #idle = new Set<() => void>()
+  readonly #deletions: Deletions
 
   constructor(init: SchedulerInit) {
     this.#init = init
+    this.#deletions = new Deletions(init)
     const { concurrency, clock } = init
     const queue = (slots: number, limit?: QueueLimit<Download>) =>
       new DownloadQueue<Download>(
@@ -189,7 +190,7 @@ export class Scheduler {
       if (download.file !== null) return
     }
     this.#dequeue(download)
-    await this.#discard(download)
+    await this.#deletions.discard(download)
     this.#moveTo(download, 'canceled', { downloaded: 0, finishedAt: new Date().toISOString() })
     await this.#save(download)
     this.checkIdle()
@@ -241,19 +242,15 @@ export class Scheduler {
     const { places } = this.#init
     if (!to.named || places.pathOf(to) === download.path) return
     if (isSettled(download.state) && download.state !== 'failed') return
-    await this.#discard(download)
+    await this.#deletions.discard(download)
   }
 
   /** See {@link DownloadManager.remove}. */
   async remove(download: Download, deleteFile: boolean): Promise<void> {
-    const { registry, places, emitter } = this.#init
+    const { registry, emitter } = this.#init
     if (!registry.has(download)) return
     if (!isSettled(download.state)) await this.cancel(download)
-    const { groupFiles } = download
-    if (groupFiles !== null) await this.#removeGroup(download, groupFiles, deleteFile)
-    else if (download.state === 'failed') await places.discardBytes(download.record)
-    else if (deleteFile && download.state === 'completed') await places.deleteFile(download.record)
-    this.#init.space.noteChange()
+    await this.#deletions.clear(download, deleteFile)
     await registry.forget(download)
     emitter.emit('removed', { download })
   }
@@ -286,25 +283,10 @@ export class Scheduler {
 
   /** Deletes the partial bytes of a download that waits for disk space. Never rejects. */
   async discardParts(download: Download): Promise<void> {
+    await this.#deletions.discardParts(download)
     const { groupFiles } = download
-    const message = 'Its partial files are deleted, since nothing else makes room for those that come first.'
-    this.#init.emitter.emit('log', { download, level: 'warn', message })
-    if (groupFiles === null) await this.#discard(download)
-    else {
-      await this.#removeGroup(download, groupFiles, false).catch(() => undefined)
-      for (const entry of groupFiles.pending) groupFiles.lose(entry, 'queued')
-    }
     const { total } = download.record
     download.note(this.#init.clock.now(), { downloaded: groupFiles?.downloaded ?? 0, total, connections: 0 })
-  }
-
-  async #removeGroup({ record }: Download, group: GroupFiles, deleteFiles: boolean): Promise<void> {
-    if (!(await this.#init.places.isBehindLink(record, group.path))) await removeGroup(group, deleteFiles)
-    else if (deleteFiles)
-      throw new DownloadError(
-        'TARGET_NOT_REGULAR',
-        'The files are behind a symbolic link; delete them by hand.',
-      )
   }
 
   /** Changes the limit of a running download. */
@@ -345,24 +327,6 @@ export class Scheduler {
   endIdle(): void {
     for (const done of this.#idle) done()
     this.#idle.clear()
-  }
-
-  /**
-   * Deletes what a canceled download has written: its partial bytes and, for a group, also the files that it
-   * has already fetched. The download is canceled even if they can't be deleted, since its run has ended.
-   */
-  async #discard(download: Download): Promise<void> {
-    const { groupFiles, record } = download
-    const { places, emitter } = this.#init
-    try {
-      if (groupFiles === null) await places.discardBytes(record)
-      // Nothing is ever written behind a link, so what is there is not ours.
-      else if (!(await places.isBehindLink(record, groupFiles.path))) await cancelGroup(groupFiles)
-    } catch (error) {
-      const message = `Partial files of the download could not be deleted: ${asDownloadError(error).message}`
-      emitter.emit('log', { download, level: 'warn', message })
-    }
-    this.#init.space.noteChange()
   }
 
   #dequeue(download: Download): void {

@@ -9,7 +9,7 @@ import { randomContent } from '../support/content.js'
 import { MemoryCluster, MemoryJobs, MemoryQueue } from '../support/memory-cluster.js'
 import { startOrigin } from '../support/origin.js'
 import { shared } from '../support/shared.js'
-import { tempDir } from '../support/temp.js'
+import { listTree, tempDir } from '../support/temp.js'
 import { waitFor, withTimeout } from '../support/wait.js'
 
 const content = randomContent(64 * KiB)
@@ -52,7 +52,7 @@ async function openPair() {
   await one.manager.pause(url)
   await waitFor(() => other.manager.get(url)?.state === 'paused', { what: 'the other to know' })
   return {
-    ...{ one, other, url, cluster },
+    ...{ one, other, url, cluster, directory },
     /** As if the instance that holds the lease had been frozen for too long. */
     expire: () => {
       for (const row of cluster.rows.values()) row.until = 0
@@ -64,7 +64,7 @@ async function openPair() {
 }
 
 /** Runs something once, just before a call reaches the store. */
-function before(backend: ClusterBackend, call: 'remove' | 'save', task: () => unknown): void {
+function before(backend: ClusterBackend, call: 'remove' | 'save' | 'confirm', task: () => unknown): void {
   const original = backend[call].bind(backend) as (...values: unknown[]) => Promise<never>
   let isFirst = true
   backend[call] = async (...values: unknown[]) => {
@@ -92,6 +92,25 @@ it('removes a download once more, rather than telling that it is gone, if anothe
   await waitFor(() => knows(other.manager, url) === undefined, { what: 'the other to know' })
   expect(one.events).toEqual(['writeFenced', 'leaseLost', 'removed'])
   expect(other.events).toEqual(['removed'])
+})
+
+it('deletes no file once another instance has had the download meanwhile, but asks for the right to do so again', async () => {
+  await using pair = await openPair()
+  const { one, other, url, directory } = pair
+  const found: boolean[] = []
+  const look = async () => found.push((await listTree(directory)).includes('file.bin.part'))
+  before(one.backend, 'confirm', async () => {
+    pair.expire()
+    await other.manager.pin(url, true)
+    await look()
+    // Before it is asked for the second time.
+    before(one.backend, 'confirm', look)
+  })
+  await one.manager.cancel(url)
+  expect(found).toEqual([true, true])
+  expect(await listTree(directory)).not.toContain('file.bin.part')
+  expect(one.events).toEqual(['leaseLost', 'writeFenced'])
+  await waitFor(() => knows(other.manager, url) === 'canceled', { what: 'the other to know' })
 })
 
 it('has the new owner pause what it has taken over', async () => {

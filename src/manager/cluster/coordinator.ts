@@ -68,6 +68,13 @@ export interface RunCoordinator {
   begin(download: Download): Promise<boolean>
   /** Must be called when the run has ended and its record is saved, or if it has not been started. Never rejects. */
   end(download: Download): Promise<void>
+  /**
+   * Whether this manager still has the right to change a download, which it must have got for a command. Asked once more
+   * before files are deleted.
+   *
+   * @throws DownloadError `STORE_ERROR` (retryable) while nobody can tell.
+   */
+  confirm(download: Download): Promise<boolean>
   /** The engine for a run, which stops when the right to run ends. */
   engine(download: Download, engine: TransferEngine): TransferEngine
 }
