@@ -233,7 +233,7 @@ export async function checkJournal(directory: string, name: string, content: Con
  */
 export async function reboot(directory: string): Promise<void> {
   // Not as a list of what is left, which does without the locks of managers.
-  for (const path of await readdir(directory, { recursive: true })) {
+  for (const path of await readdir(directory, { recursive: true }).catch(() => [])) {
     if (!/\.(?:part\.json|part\.live|lock)$/.test(path)) continue
     const text = await readFile(join(directory, path), 'utf8')
     if (!text.startsWith('{') || !text.endsWith('}')) continue
