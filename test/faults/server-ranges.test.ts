@@ -235,6 +235,25 @@ describe('row 3: 206 at another offset, or for another total', () => {
     expect(scene.origin.requests(path).length).toBeLessThanOrEqual(3 * fastTuning.maxAttempts)
   })
 
+  it.each([content.size + 1, content.size - 1, 1, 10 * content.size])(
+    'a total of %i, where the caller knows the size: a look at the complete file, success',
+    async (total) => {
+      const scene = await openScene()
+      scene.origin.serve(path, { content, faults: [{ type: 'wrongTotal', total }] })
+      expect(success(await scene.fetch(path, { size: content.size }))).toMatchObject({ size: content.size })
+      await scene.expectFile(name, content)
+    },
+  )
+
+  it('a size that the caller has wrong: CONTENT_MISMATCH after a look at the complete file, N', async () => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content })
+    const end = await scene.fetch(path, { size: content.size + 1 })
+    expect(failure(end, 'CONTENT_MISMATCH').status).toBeUndefined()
+    expect(rangesOf(scene.origin, path)).toEqual(['0-', 'none'])
+    await expectInvariant(scene.directory, name, 'N')
+  })
+
   it('a longer range than asked: no more is taken than was asked', async () => {
     const scene = await openScene()
     const faults: Fault[] = [{ type: 'wrongEnd', shift: 50_000, when: segment }]

@@ -94,6 +94,8 @@ function server(spec: ServerSpec, index: number): string {
     ...(spec.redirect === 'none' ? [] : [`redirects: ${spec.redirect}`]),
     ...((spec.coding ?? 'none') === 'none' ? [] : [`Content-Encoding ${spec.coding} always`]),
     ...((spec.headMs ?? 0) === 0 ? [] : [`${spec.headMs} ms until each head`]),
+    ...((spec.wire ?? 'usual') === 'usual' ? [] : [`written: ${spec.wire}`]),
+    ...((spec.label ?? 'usual') === 'usual' ? [] : [`Content-Range: ${spec.label}`]),
     ...(spec.cookie === true && spec.redirect !== 'none' ? ['redirects set a cookie'] : []),
     ...(spec.keepAlive ? [] : ['closes after each response']),
     ...(spec.changesAt === null ? [] : [`another version from request ${spec.changesAt} on`]),

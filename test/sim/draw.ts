@@ -1,14 +1,16 @@
 /** Draws worlds. Most of what is drawn is harmless, so that one thing that goes wrong is not hidden by ten others. */
 import fc from '../support/properties.js'
-import type {
-  CallSpec,
-  Death,
-  DiskFault,
-  FileSpec,
-  HubSpec,
-  RequestFault,
-  ServerSpec,
-  WorldSpec,
+import {
+  type CallSpec,
+  type Death,
+  type DiskFault,
+  type FileSpec,
+  type HubSpec,
+  type RequestFault,
+  type ServerSpec,
+  type WorldSpec,
+  labels,
+  wires,
 } from './spec.js'
 
 /** A choice in which the first value is the usual one. */
@@ -40,7 +42,7 @@ const fault: fc.Arbitrary<RequestFault> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('status' as const),
-      status: fc.constantFrom(500, 503, 429, 408, 502, 504, 425, 400, 401, 403, 404, 410, 416, 206, 204),
+      status: fc.constantFrom(500, 503, 429, 408, 502, 504, 425, 400, 401, 403, 404, 405, 410, 416, 206, 204),
       retryAfterSeconds: mostly<number | null>(null, 0, 1, 5, 100_000),
     }),
   },
@@ -90,7 +92,7 @@ const server: fc.Arbitrary<ServerSpec> = fc.record({
       'mislabelled',
     ] as const),
   ),
-  refusal: fc.constantFrom(403, 404, 410, 401, 402, 416, 429, 503, 400, 406, 501),
+  refusal: fc.constantFrom(403, 404, 405, 410, 401, 402, 416, 429, 503, 400, 406, 501),
   length: mostly<ServerSpec['length']>('told', 'chunked', 'until-close'),
   validator: mostly<ServerSpec['validator']>('strong', 'weak', 'date', 'none', 'per-request', 'per-node'),
   redirect: mostly<ServerSpec['redirect']>('none', 'relative', 'other-host', 'loop', 'forbidden'),
@@ -103,6 +105,8 @@ const server: fc.Arbitrary<ServerSpec> = fc.record({
   ),
   headMs: rarely(0, 3_000, 20_000, 45_000, 100_000),
   cookie: fc.boolean(),
+  wire: rarely<NonNullable<ServerSpec['wire']>>(...wires),
+  label: rarely<NonNullable<ServerSpec['label']>>(...labels),
 })
 
 /** What servers say of the name of a file, mostly to somebody's harm. */

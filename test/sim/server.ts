@@ -2,8 +2,8 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import type { Random } from './random.js'
 import type { SimRequest, SimServer, Step } from './network.js'
-import { faultySteps, head, send, statusSteps } from './steps.js'
-import { isReal, type RequestFault, type ServerSpec } from './spec.js'
+import { chunks, faultySteps, head, send, statusSteps } from './steps.js'
+import { framingOf, isReal, type RequestFault, type ServerSpec } from './spec.js'
 
 /** A version of a file that has been served. */
 export interface Version {
@@ -128,8 +128,8 @@ export class FileServer implements SimServer {
    * of the file (RFC 9112 section 6.3).
    */
   #cutShort({ headers }: SimRequest, steps: readonly Step[]): void {
-    const { length, ranges } = this.#spec
-    if (length !== 'until-close' || servesRanges(ranges) || headers.has('range')) return
+    const { ranges } = this.#spec
+    if (framingOf(this.#spec) !== 'until-close' || servesRanges(ranges) || headers.has('range')) return
     const sent = Buffer.concat(steps.map((step) => (step.kind === 'send' ? step.bytes : Buffer.alloc(0))))
     const end = sent.indexOf('\r\n\r\n')
     if (end !== -1) this.#world.serveAlien(sent.subarray(end + 4))
@@ -187,12 +187,12 @@ export class FileServer implements SimServer {
     const isIgnored = ranges === 'ignored' || (ranges === 'ignored-at-resume' && start > 0)
     if (asked === null || isIgnored || !isSame) return this.#body(200, headers, content)
     if (start >= content.length) {
-      headers['content-range'] = `bytes */${content.length}`
-      return [send(head(416, { ...headers, 'content-length': '0' })), { kind: 'done' }]
+      if (this.#label !== 'nothing-at-416') headers['content-range'] = `bytes */${content.length}`
+      return [send(this.#head(416, { ...headers, 'content-length': '0' })), { kind: 'done' }]
     }
     const end = Math.min(content.length, asked[2] === '' ? content.length : Number(asked[2]) + 1)
     const bytes = content.subarray(start, end)
-    const label = `bytes ${start}-${end - 1}/${content.length}`
+    const label = labelOf(this.#label, start, end, content.length)
     if (ranges === 'multipart') {
       const multipart = `--x\r\nContent-Range: ${label}\r\n\r\n`
       headers['content-type'] = 'multipart/byteranges; boundary=x'
@@ -205,6 +205,18 @@ export class FileServer implements SimServer {
     if (ranges === 'mislabelled') headers['content-range'] = `bytes ${start + 1}-${end}/${content.length + 1}`
     else if (ranges !== 'unlabelled') headers['content-range'] = label
     return this.#body(206, headers, bytes)
+  }
+
+  get #wire(): ServerSpec['wire'] {
+    return this.#world.isCalm ? 'usual' : this.#spec.wire
+  }
+
+  get #label(): ServerSpec['label'] {
+    return this.#world.isCalm ? 'usual' : this.#spec.label
+  }
+
+  #head(status: number, headers: Record<string, string>): string {
+    return head(status, headers, this.#wire)
   }
 
   #encode({ number, content }: Version, coding: string): Buffer {
@@ -236,29 +248,31 @@ export class FileServer implements SimServer {
   }
 
   #body(status: number, headers: Record<string, string>, bytes: Buffer): Step[] {
-    const { length, keepAlive } = this.#world.isCalm ? calm : this.#spec
+    const told = this.#world.isCalm ? calm : this.#spec
+    const isOld = this.#wire === 'http-1.0'
+    const length = this.#world.isCalm ? told.length : framingOf(this.#spec)
+    // Without saying so, no connection of HTTP/1.0 is kept.
+    const keepAlive = told.keepAlive && !isOld
     this.sentBytes += bytes.length
     const last: Step = { kind: 'wait', ms: 0 }
     if (length === 'chunked') {
       return [
-        send(head(status, { ...headers, 'transfer-encoding': 'chunked' })),
-        send(`${bytes.length.toString(16)}\r\n`),
-        { kind: 'send', bytes },
-        send('\r\n0\r\n\r\n'),
+        send(this.#head(status, { ...headers, 'transfer-encoding': 'chunked' })),
+        ...chunks(bytes, this.#wire),
         last,
         { kind: 'done' },
       ]
     }
     if (length === 'until-close' && status === 200)
       return [
-        send(head(status, { ...headers, connection: 'close' })),
+        send(this.#head(status, { ...headers, connection: 'close' })),
         { kind: 'send', bytes },
         last,
         { kind: 'end', how: 'fin' },
       ]
     const close = keepAlive ? {} : { connection: 'close' }
     return [
-      send(head(status, { ...headers, ...close, 'content-length': String(bytes.length) })),
+      send(this.#head(status, { ...headers, ...close, 'content-length': String(bytes.length) })),
       { kind: 'send', bytes },
       last,
       keepAlive ? { kind: 'done' } : { kind: 'end', how: 'fin' },
@@ -267,6 +281,25 @@ export class FileServer implements SimServer {
 
   released(): void {
     this.#busy--
+  }
+}
+
+/** The Content-Range of the bytes from `start` to before `end`. */
+function labelOf(label: ServerSpec['label'], start: number, end: number, total: number): string {
+  const range = `${start}-${end - 1}`
+  switch (label) {
+    case 'no-total':
+      return `bytes ${range}/*`
+    case 'equals':
+      return `bytes=${range}/${total}`
+    case 'no-unit':
+      return `${range}/${total}`
+    case 'spaces':
+      return `Bytes  ${start} - ${end - 1} / ${total}`
+    case 'larger-total':
+      return `bytes ${range}/${total + 1}`
+    default:
+      return `bytes ${range}/${total}`
   }
 }
 

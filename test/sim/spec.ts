@@ -38,6 +38,33 @@ export type RequestFault =
   /** The response is complete; then the connection ends, though it was to be kept. */
   | { readonly kind: 'hang-up'; readonly how: 'fin' | 'rst' }
 
+/** How a server writes its responses, where others write them differently: lenient clients read all of these. */
+export const wires = [
+  'usual',
+  'early-hints',
+  'continue',
+  'lf-only',
+  'folded',
+  'upper-case',
+  'many-fields',
+  'length-twice',
+  'http-1.0',
+  'many-chunks',
+  'chunk-extensions',
+  'trailers',
+] as const
+
+/** How it labels the range that it sends. */
+export const labels = [
+  'usual',
+  'no-total',
+  'equals',
+  'no-unit',
+  'spaces',
+  'larger-total',
+  'nothing-at-416',
+] as const
+
 /** One address of a file. */
 export interface ServerSpec {
   readonly ranges:
@@ -68,6 +95,10 @@ export interface ServerSpec {
     'none' | 'gzip' | 'br' | 'deflate' | 'wrong' | 'aws-chunked' | 'utf-8' | 'identity, identity'
   /** How long the head of each response to a request for the file takes. Default 0. */
   readonly headMs?: number
+  /** Default: usual. */
+  readonly wire?: (typeof wires)[number]
+  /** Default: usual. */
+  readonly label?: (typeof labels)[number]
   /** Redirects set a cookie, and one to the same host leads nowhere without it. Default false. */
   readonly cookie?: boolean
 }
@@ -151,9 +182,15 @@ export function isReal(coding: ServerSpec['coding']): boolean {
   return coding === 'gzip' || coding === 'br' || coding === 'deflate'
 }
 
+/** How the length of a body is told. Chunks are of HTTP/1.1. */
+export function framingOf({ length, wire }: ServerSpec): ServerSpec['length'] {
+  return wire === 'http-1.0' && length === 'chunked' ? 'until-close' : length
+}
+
 /** Few enough faults for any retry budget, and no trait that makes the file unobtainable or ambiguous. */
 function isFairServer(world: WorldSpec, server: ServerSpec): boolean {
-  const { redirect, faults, changesAt, length, coding = 'none', headMs = 0 } = server
+  const { redirect, faults, changesAt, coding = 'none', headMs = 0 } = server
+  const length = framingOf(server)
   return (
     coding !== 'wrong' &&
     // Each attempt waits longer, so that there is none left for anything else.
@@ -221,7 +258,8 @@ export function isFlawless(world: WorldSpec, index: number): boolean {
     world.outage === null &&
     world.calls.length === 0 &&
     world.files[index]?.servers.every(
-      ({ faults, ranges, validator, length, coding = 'none', headMs = 0 }) =>
+      ({ faults, ranges, validator, length, coding = 'none', headMs = 0, label = 'usual' }) =>
+        label === 'usual' &&
         faults.length === 0 &&
         ranges === 'served' &&
         validator === 'strong' &&

@@ -1,6 +1,6 @@
 /** Responses as steps of a server, and what becomes of them. */
 import type { Step } from './network.js'
-import type { RequestFault } from './spec.js'
+import type { RequestFault, ServerSpec } from './spec.js'
 
 /** A response that says nothing but its status. */
 export function statusSteps(status: number, retryAfterSeconds: number | null): Step[] {
@@ -66,7 +66,51 @@ export function send(text: string): Step {
 }
 
 /** The head of a response. */
-export function head(status: number, headers: Record<string, string>): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${status} Simulated\r\n${lines.join('')}\r\n`
+export function head(
+  status: number,
+  headers: Record<string, string>,
+  wire: ServerSpec['wire'] = 'usual',
+): string {
+  const version = wire === 'http-1.0' ? '1.0' : '1.1'
+  const lines = Object.entries(headers).flatMap(([name, value]) => field(name, value, wire))
+  if (wire === 'many-fields')
+    for (let index = 0; index < 400; index++) lines.push(`x-trace-${index}: ${'0'.repeat(90)}`)
+  const text = `HTTP/${version} ${status} Simulated\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`
+  const first = informational[wire]
+  return (first ?? '') + (wire === 'lf-only' ? text.replaceAll('\r\n', '\n') : text)
+}
+
+const informational: Partial<Record<string, string>> = {
+  'early-hints': 'HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n',
+  continue: 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n',
+}
+
+function field(name: string, value: string, wire: ServerSpec['wire']): string[] {
+  switch (wire) {
+    case 'folded':
+      // What frames the body is on a line of its own with everybody.
+      return [/length|coding|range/.test(name) ? `${name}: ${value}` : `${name}:\r\n ${value}`]
+    case 'upper-case':
+      return [`${name.toUpperCase()}:${value}\t`]
+    case 'length-twice': {
+      const line = `${name}: ${value}`
+      return name === 'content-length' ? [line, line] : [line]
+    }
+    default:
+      return [`${name}: ${value}`]
+  }
+}
+
+/** A body in chunks. */
+export function chunks(bytes: Buffer, wire: ServerSpec['wire']): Step[] {
+  const size = wire === 'many-chunks' ? 1_000 : Math.max(bytes.length, 1)
+  const extension = wire === 'chunk-extensions' ? ';note="a;b"' : ''
+  const steps: Step[] = []
+  for (let at = 0; at < bytes.length; at += size) {
+    const chunk = bytes.subarray(at, at + size)
+    const line = Buffer.from(`${chunk.length.toString(16)}${extension}\r\n`)
+    steps.push({ kind: 'send', bytes: Buffer.concat([line, chunk, Buffer.from('\r\n')]) })
+  }
+  const trailers = wire === 'trailers' ? 'x-checked: yes\r\netag: "another"\r\n' : ''
+  return [...steps, send(`0${extension}\r\n${trailers}\r\n`)]
 }

@@ -19,7 +19,7 @@ export const maxBoundedBytes = 64 * 1024 * 1024
 const formless = new Set([401, 402, 407, 410, 451])
 
 /** Statuses after which a bounded range is not tried either. */
-const unbounded = new Set([403, 404])
+const unbounded = new Set([206, 403, 404])
 
 /** What is known about the file when a request fails. */
 interface FormSituation {
@@ -81,11 +81,12 @@ export class RequestForms {
   /**
    * Chooses the form to try after a status that repeating the same request will not change.
    *
+   * @param status - 206 if the response was right but for the size of the file; 0 if it was not the status.
    * @returns the form, which is that of the next request; null if no other form is likely to help.
    */
   afterRefusal(status: number, { midWay, sized }: FormSituation): RequestForm | null {
     this.#refused.add(this.#next)
-    if (status < 400 || formless.has(status)) return null
+    if ((status < 400 && status !== 206) || formless.has(status)) return null
     const bounded = midWay || unbounded.has(status) ? [] : (['bounded'] as const)
     const forms: readonly RequestForm[] = sized ? [...bounded, 'plain'] : ['plain', ...bounded]
     const form = forms.find((each) => !this.#refused.has(each)) ?? null
