@@ -16,7 +16,7 @@ import { measure } from './lib/measure.mjs'
 import { spread } from './lib/results.mjs'
 
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '5' }, mib: { type: 'string', default: '1024' } },
+  options: { runs: { type: 'string', default: '5' }, mib: { type: 'string', default: '2048' } },
 })
 const aim = 1.05
 const timeoutMs = 180_000

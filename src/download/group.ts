@@ -86,6 +86,8 @@ export class GroupEntry implements GroupFile {
   /** See {@link GroupFileRecord}. */
   older: FileStamp | null
   fetched: boolean
+  /** Paths of files that had the same content before the source renamed them. */
+  copies: readonly string[] = []
   stale: boolean
   /** Name of the blob if the file goes into a cache; otherwise null. */
   readonly blob: string | null

@@ -2,6 +2,7 @@
  * Decides whether a file that exists already is the requested one, so that nothing need be fetched: under its final name, in
  * its snapshot, or in the cache of another program.
  */
+import { basename } from 'node:path'
 import { fsError } from '../disk/errors.js'
 import { io } from '../disk/io.js'
 import { openNoFollow, readOnly } from '../disk/no-follow.js'
@@ -10,7 +11,7 @@ import type { FileStats } from '../disk/stats.js'
 import { defaultFileMode } from '../disk/system.js'
 import { DownloadError } from '../errors.js'
 import { type AdoptedBy, adoptFile } from '../layouts/adopt.js'
-import { type CachedFile, inSnapshot } from '../layouts/cache-index.js'
+import { type CachedFile, type CacheIndex, inSnapshot } from '../layouts/cache-index.js'
 import { checkingText } from '../util/checking.js'
 import type { DigestAlgorithm, Verification } from '../util/digests.js'
 import type { Digests } from './hash/algorithms.js'
@@ -213,7 +214,16 @@ export async function findFile(
   const hash = async (path: string, bytes: number) =>
     (await digests(path, bytes, usualAlgorithms)).sha256 ?? ''
   const existing = await checkExisting(target, spec, digests)
-  const { adopt = null, cache = null, gitOid = null, sha256, size, force, digests: others = [] } = spec
+  const {
+    adopt = null,
+    cache = null,
+    gitOid = null,
+    sha256,
+    size,
+    force,
+    digests: others = [],
+    copies = [],
+  } = spec
   if (existing.kind === 'right' || force || !target.isWritable) return existing
   // A copy is compared with its SHA-256 only.
   if (others.length > 0) return existing
@@ -242,6 +252,20 @@ export async function findFile(
     const own = await adoptFile({ ...init, ...how, wanted, caches: inSnapshot(cache) })
     if (own !== null) return right(own.stats, sha256 ?? (await hash(target.paths.target, own.stats.size)))
   }
+  if (blob !== null && copies.length > 0) {
+    const how = { hash: sha256 === null ? gitBlobIdOf : hash, share: false }
+    const wanted = { sha256: blob, size, filename: null, repository: null }
+    const same = await adoptFile({ ...init, ...how, wanted, caches: filesAt(copies) })
+    if (same !== null) {
+      emit({
+        type: 'log',
+        level: 'info',
+        message: `Copied from ${basename(same.from)}, as it was named before.`,
+      })
+      const digest = sha256 ?? (await hash(target.paths.target, same.stats.size))
+      return { ...right(same.stats, digest), adoptedFrom: same.from }
+    }
+  }
   if (adopt === null || sha256 === null) return existing
   const { filename, repository, caches, share } = adopt
   const wanted = { sha256, size, filename, repository }
@@ -254,4 +278,16 @@ export async function findFile(
     message: `Taken from the ${name} cache ${adoptionMethods[by]}; nothing to download.`,
   })
   return { ...right(stats, sha256), adoptedFrom: from }
+}
+
+/** Files at known paths, as a cache. */
+function filesAt(paths: readonly string[]): Pick<CacheIndex, 'find'> {
+  return {
+    async *find() {
+      for (const path of paths) {
+        const stats = await io.lstatIfThere(path).catch(() => null)
+        if (stats?.isFile() === true) yield { path, size: stats.size, cache: 'own' }
+      }
+    },
+  }
 }

@@ -75,6 +75,11 @@ export interface TransferSpec {
   gitOid?: string | null
   /** Caches of other programs to take the file from if its SHA-256 is known; null to always download it. */
   adopt?: AdoptSpec | null
+  /**
+   * Absolute paths of finished files that had this SHA-256, or this id in git, when they were last verified, under other
+   * names. One of them is copied instead of fetching the file. Default: none.
+   */
+  copies?: readonly string[]
   /** Its place in a cache; `directory` and `filename` are then those of the blob. */
   cache?: CacheSpec | null
   /** Other instances that may have the file, which are asked before `url`. Default: none. */

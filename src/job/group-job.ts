@@ -174,6 +174,7 @@ export class GroupJob implements Job {
         renewable: true,
         // The ref is written only when all files are complete.
         cache: cache === null ? null : { ...cache, ref: null },
+        copies: entry.copies,
         connections,
         // By its id in git, the transfer finds out itself whether the file that is there is the right one.
         force: record.force || (entry.stale && entry.gitOid === null),

@@ -65,7 +65,7 @@ export async function prepareGroup(
     'queued',
   )
   download.beginGroup(folder, group)
-  if (before !== null) await handleOutdated(host, before, merged)
+  if (before !== null) await handleOutdated(host, before, merged, group)
   // Offline, what was computed when a file was last complete is all that tells whether it is still right.
   const recorded = new Map<GroupEntry, string>()
   for (const entry of await changedFiles(group.files.filter(({ isDone }) => isDone))) {
@@ -149,7 +149,12 @@ export function requireNoDigest(
  * Handles a source that has changed. Files that it no longer has must not stay among the new ones, provided
  * that this download fetched them.
  */
-async function handleOutdated(host: JobHost, before: GroupFiles, { files, outdated }: Merged): Promise<void> {
+async function handleOutdated(
+  host: JobHost,
+  before: GroupFiles,
+  { files, outdated }: Merged,
+  group: GroupFiles,
+): Promise<void> {
   if (outdated.length === 0) return
   const { path: folder } = before
   await requireNoLinks(host.root, folder)
@@ -162,7 +167,12 @@ async function handleOutdated(host: JobHost, before: GroupFiles, { files, outdat
     message: `The source has changed: ${changed} files are downloaded again, ${gone.length} no longer exist there.`,
   })
   // Snapshots of other commits are stored apart from this one.
-  if (!before.pinned || host.download.record.layout !== 'flat') return
+  if (host.download.record.layout !== 'flat') return
+  if (!before.pinned) {
+    // These files were complete once, and stay.
+    await offerCopies(folder, gone, group.pending)
+    return
+  }
   const complete: string[] = []
   for (const { path, fetched, stamp } of gone) {
     const file = join(folder, path)
@@ -170,4 +180,23 @@ async function handleOutdated(host: JobHost, before: GroupFiles, { files, outdat
   }
   const parts = gone.filter(({ done }) => done !== true).map(({ path }) => join(folder, path))
   await removeGroupFiles(folder, { parts, complete })
+}
+
+/** Lets missing files be copied from those that had the same content, so that a renamed one need not be fetched again. */
+async function offerCopies(
+  folder: string,
+  gone: Merged['outdated'],
+  missing: readonly GroupEntry[],
+): Promise<void> {
+  const byDigest = new Map<string, string>()
+  for (const { path, stamp, gitOid } of gone) {
+    const file = join(folder, path)
+    if (stamp === undefined || !(await isUnchanged(file, stamp))) continue
+    byDigest.set(stamp.sha256, file)
+    if (gitOid !== undefined) byDigest.set(gitOid, file)
+  }
+  for (const entry of missing) {
+    const file = byDigest.get(entry.expected ?? entry.gitOid ?? '')
+    if (file !== undefined) entry.copies = [file]
+  }
 }

@@ -16,6 +16,8 @@ const kept = {
 const before = { ...kept, 'config.json': textContent('{"a":1}'), 'old.txt': textContent('gone soon') }
 const after = { ...kept, 'config.json': textContent('{"a":2}'), 'new.txt': textContent('new') }
 
+const isFile = ({ path }: { path: string }) => path.includes('/resolve/') || !path.startsWith('/api/')
+
 describe('a group whose branch has moved', () => {
   const layouts = ['flat', 'hf-cache'] as const
   it.each(layouts)('is noticed, and only what has changed is fetched (%s)', async (layout) => {
@@ -99,6 +101,52 @@ describe('a group whose branch has moved', () => {
     expect(changes.map(({ filename }) => filename)).toEqual(['config.json', 'new.txt', 'old.txt'])
     const { fetchedBytes } = await (await manager.update(url)).finished
     expect(fetchedBytes).toBe(10)
+  })
+
+  it.each(layouts)('fetches nothing of files that have other names now (%s)', async (layout) => {
+    await using hub = await startHub()
+    const [one, other, same] = [
+      randomContent(50_000, 'one'),
+      randomContent(60_000, 'other'),
+      kept['model.bin'],
+    ]
+    const config = kept['README.md']
+    const files = (names: Record<string, typeof one>) => ({ files: { ...names, 'README.md': config } })
+    hub.add('owner/model', files({ 'a.bin': one, 'old/b.bin': other, 'c.bin': same }))
+    const directory = tempDir('upstream')
+    const sources = [huggingFace({ endpoint: hub.url, token: null })]
+    await using manager = new DownloadManager({ directory, layout, sources, worker: false })
+    const url = 'hf:owner/model'
+    const { path } = await (await manager.download({ url })).finished
+    const now = { 'b.bin': other, 'new/a.bin': one, 'copy/a.bin': one, 'c.bin': same, 'about.md': config }
+    hub.commit('owner/model', now)
+    const seen = [hub.cdn, hub.origin].map((each) => each.requests().filter(isFile).length)
+    const file = await (await manager.update(url)).finished
+    expect(file.fetchedBytes).toBe(0)
+    expect([hub.cdn, hub.origin].map((each) => each.requests().filter(isFile).length)).toEqual(seen)
+    for (const [name, content] of Object.entries(now))
+      expect(readFileSync(join(file.path, name)).equals(content.slice(0, content.size)), name).toBe(true)
+    // What was complete once stays, and is not shared with the new file.
+    if (layout === 'flat') {
+      expect(readFileSync(join(path, 'a.bin')).length).toBe(one.size)
+      writeFileSync(join(path, 'a.bin'), 'mine')
+      expect(readFileSync(join(path, 'new/a.bin')).length).toBe(one.size)
+    }
+    expect(await manager.check(url)).toMatchObject({ status: 'current' })
+  })
+
+  it('takes no file that is another one by now for what was renamed', async () => {
+    await using hub = await startHub()
+    const one = randomContent(50_000, 'one')
+    hub.add('owner/model', { files: { 'a.bin': one, ...kept } })
+    const sources = [huggingFace({ endpoint: hub.url, token: null })]
+    await using manager = new DownloadManager({ directory: tempDir('upstream'), sources, worker: false })
+    const url = 'hf:owner/model'
+    const { path } = await (await manager.download({ url })).finished
+    writeFileSync(join(path, 'a.bin'), randomContent(50_000, 'mine').slice(0, 50_000))
+    hub.commit('owner/model', { 'b.bin': one, ...kept })
+    expect((await (await manager.update(url)).finished).fetchedBytes).toBe(50_000)
+    expect(readFileSync(join(path, 'b.bin')).equals(one.slice(0, one.size))).toBe(true)
   })
 
   it('and one small file: it is fetched again only if it is another one', async () => {
