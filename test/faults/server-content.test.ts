@@ -216,6 +216,13 @@ describe('row 49: a few words with 200 instead of the file', () => {
     })
   })
 
+  it.each(gates)('at first, %s, twice, where the size is known: asked again, success', async (_, gate) => {
+    const scene = await openScene()
+    scene.origin.serve(path, { content, faults: [{ ...gate, times: 2 }] })
+    expect(success(await scene.fetch(path, { size: content.size })).fetchedBytes).toBe(content.size)
+    await scene.expectFile('file.bin', content)
+  })
+
   it.each(comebacks)(
     'always on a resume, %s: PROTOCOL_ERROR, K, and goes on when it is over',
     async (how) => {

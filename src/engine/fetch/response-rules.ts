@@ -143,9 +143,14 @@ function judgeWhole(expected: Expectation, head: ResponseHead): Verdict {
  */
 function refuseWords(expected: Expectation, seen: Identity, head: ResponseHead): Verdict | null {
   const known = knownVersion(expected)
-  if (known === null) return null
   const type = (first(head, 'content-type') ?? '').toLowerCase()
   const { total } = seen
+  if (known === null) {
+    // A gate that is busy says so in a few words and lets pass later. A page asks to sign in, and will do so again.
+    const isMessage = total !== null && total <= maxMessageBytes && !hasStrongValidator(seen)
+    if (!isMessage || /^text\/html\b/.test(type) || (expected.size ?? 0) < 4 * maxMessageBytes) return null
+    return protocol(`The server sent ${total} bytes of another kind instead of the file.`)
+  }
   const differs = compareIdentity(known, seen, false) === 'changed'
   const isPage = /^text\/html\b/.test(type) && (known.total !== total || differs)
   const isShort = known.total === null && total !== null && total < expected.start
@@ -159,6 +164,9 @@ function refuseWords(expected: Expectation, seen: Identity, head: ResponseHead):
   const what = isPage ? 'a web page' : `${total === null ? 'words' : `${total} bytes`} of another kind`
   return protocol(`The server sent ${what} instead of the file.`)
 }
+
+/** The longest message, in bytes, that is taken for one when nothing but the size of the file is known. */
+const maxMessageBytes = 16 * 1024
 
 /** Types of the messages that are sent in place of a file. */
 const wordTypes = /^(?:text\/(?:html|plain|xml)|application\/(?:[\w.-]+\+)?(?:json|xml))(?:\s*;|\s*$)/

@@ -80,6 +80,36 @@ describe('judge: the first answer', () => {
   })
 })
 
+describe('judge: a few words in place of a large file', () => {
+  const large = { ...first, size: 1_000_000 }
+
+  it.each([
+    ['JSON', { 'content-type': 'application/json' }],
+    ['text', { 'content-type': 'text/plain; charset=utf-8' }],
+    ['no type', {}],
+    ['the type of the file', { 'content-type': 'application/octet-stream', etag: 'W/"1"' }],
+  ])('are a bad answer, which may pass: %s', (_, headers) => {
+    for (const length of ['0', '48', '16384'])
+      expect(short(large, answer(200, { 'content-length': length, ...headers }))).toBe('retry PROTOCOL_ERROR')
+  })
+
+  it.each([
+    ['a page', { 'content-length': '48', 'content-type': 'text/html; charset=utf-8' }],
+    ['a version with a strong validator', { 'content-length': '48', etag: '"2"' }],
+    ['more than a few words', { 'content-length': '16385' }],
+  ])('are none: %s', (_, headers) => {
+    expect(short(large, answer(200, headers))).toBe('fail CONTENT_MISMATCH')
+  })
+
+  it('are looked for only where they can not be the file', () => {
+    const head = answer(200, { 'content-length': '48', 'content-type': 'application/json' })
+    expect(short({ ...first, size: 65_535 }, head)).toBe('fail CONTENT_MISMATCH')
+    expect(short({ ...first, size: 65_536 }, head)).toBe('retry PROTOCOL_ERROR')
+    expect(short({ ...first, size: 48 }, head)).toBe('accept')
+    expect(short(first, head)).toBe('accept')
+  })
+})
+
 describe('judge: a further answer', () => {
   it('takes exactly the part that was asked for', () => {
     expect(judge(later, part())).toEqual({
