@@ -21,6 +21,8 @@ export interface ClusterStormPlan {
   bytesPerSecond: number
   /** Downloads that an instance runs at the same time. */
   concurrency: number
+  /** Downloads that all instances run at the same time. Default: as many as each may. */
+  clusterConcurrency?: number
   leaseMs: number
   killEveryMs: number
   /** After how many no instance is killed any more. Default: no limit. */
@@ -85,6 +87,9 @@ function mayAskAgain(error: unknown): boolean {
 /** Runs a storm until all downloads are completed. */
 export async function clusterStorm(plan: ClusterStormPlan): Promise<ClusterStormOutcome> {
   const { random, bytes, leaseMs } = plan
+  const { clusterConcurrency = plan.instances * plan.concurrency } = plan
+  /** Downloads that an instance runs on average, and so one that is killed. */
+  const perInstance = clusterConcurrency / plan.instances
   await using origin = await startOrigin()
   await using redis = await RedisServer.start()
   await using store = { redis: redis.client(), [Symbol.asyncDispose]: async () => store.redis.disconnect() }
@@ -101,7 +106,10 @@ export async function clusterStorm(plan: ClusterStormPlan): Promise<ClusterStorm
     new Instance(
       {
         directory,
-        cluster: { connection: redis.path, prefix, node: `node-${index}`, leaseMs },
+        cluster: {
+          ...{ connection: redis.path, prefix, node: `node-${index}`, leaseMs },
+          clusterConcurrency: plan.clusterConcurrency ?? null,
+        },
         manager: { concurrency: plan.concurrency, connections: 1 },
         allowedHosts: [`127.0.0.1:${origin.port}`],
       },
@@ -256,7 +264,7 @@ export async function clusterStorm(plan: ClusterStormPlan): Promise<ClusterStorm
     lost: [...lost],
     refused,
     againBytes: origin.bytesSent() - size,
-    allowedAgainBytes: size / 100 + kills * 5 * plan.bytesPerSecond * plan.concurrency,
+    allowedAgainBytes: size / 100 + kills * 5 * plan.bytesPerSecond * perInstance,
     takeOversMs: takeOversMs.sort((a, b) => a - b),
     agreedAfterMs,
   }
