@@ -49,7 +49,10 @@ export interface TransferTuning {
   progressIntervalMs: number
   /** Interval at which the journal records the written ranges. Default 250 (transfer rule 9). */
   journalIntervalMs: number
-  /** Interval at which data is flushed to the disk. Default 5,000. */
+  /**
+   * Longest interval at which data is flushed to the disk. It is flushed more often where that takes at most a fiftieth of the
+   * time, up to each time that the journal is written. Default 5,000.
+   */
   syncIntervalMs: number
 }
 

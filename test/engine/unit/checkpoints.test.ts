@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { partPaths } from '../../../src/disk/part-paths.js'
 import { Checkpoints } from '../../../src/engine/checkpoints.js'
 import { Pace, slowWindowMs } from '../../../src/engine/fetch/remote-bounds.js'
@@ -69,15 +69,31 @@ describe('checkpoints', () => {
     await part.close()
   })
 
-  it('force the data to the disk when that interval is over', async () => {
-    const { part, checkpoints, journal, pass, clock } = await begin()
-    part.writeNow(Buffer.alloc(1_000), 0)
-    await pass(3_000)
-    await waitFor(() => journal() !== null)
-    expect(journal()?.synced).toEqual([])
-    await pass(1_975)
-    await waitFor(() => (clock.advance(25), (journal()?.synced[0]?.[1] ?? 0) === 1_000))
-    expect(clock.now()).toBeGreaterThanOrEqual(5_000 + 5_000)
+  it('force the data to the disk each time that they write the journal, where that is quick', async () => {
+    const { part, checkpoints, journal, pass } = await begin()
+    for (const bytes of [1_000, 2_000, 3_000]) {
+      part.writeNow(Buffer.alloc(1_000), bytes - 1_000)
+      await pass(1_000)
+      await waitFor(() => journal()?.synced[0]?.[1] === bytes)
+    }
+    await checkpoints.stop()
+    await part.close()
+  })
+
+  it.each([
+    [50, [1_000, 4_000, 7_000]],
+    [500, [1_000, 6_000, 11_000]],
+  ])('rest after a sync of %i ms, but no longer than its interval', async (tookMs, at) => {
+    const { part, checkpoints, pass, clock } = await begin()
+    const syncs: number[] = []
+    vi.spyOn(part, 'isIntact').mockResolvedValue(true)
+    vi.spyOn(part, 'saveJournal').mockResolvedValue()
+    vi.spyOn(part, 'sync').mockImplementation(async () => {
+      syncs.push(clock.now())
+      await clock.sleep(tookMs)
+    })
+    await pass(12_000)
+    expect(syncs.slice(0, 3).map((now) => now - 5_000)).toEqual(at)
     await checkpoints.stop()
     await part.close()
   })
