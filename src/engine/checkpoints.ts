@@ -37,7 +37,7 @@ const tickMs = 25
  * The part of the time that syncs may take, at most, where they come sooner than they have to: what is synced is not fetched
  * again after a power failure, or by another container. On a solid-state disk that is four times a second.
  */
-const syncShare = 0.02
+const syncShare = 0.05
 
 /** Runs the periodic tasks from construction until {@link stop}. */
 export class Checkpoints {

@@ -50,7 +50,7 @@ export interface TransferTuning {
   /** Interval at which the journal records the written ranges. Default 250 (transfer rule 9). */
   journalIntervalMs: number
   /**
-   * Longest interval at which data is flushed to the disk. It is flushed more often where that takes at most a fiftieth of the
+   * Longest interval at which data is flushed to the disk. It is flushed more often where that takes at most a twentieth of the
    * time, up to each time that the journal is written. Default 5,000.
    */
   syncIntervalMs: number

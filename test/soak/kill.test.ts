@@ -250,9 +250,8 @@ describe('row 30: storms of kill -9', { timeout: 3_600_000 }, () => {
 describeWith(namespaces, 'row 62: containers that are killed and started again', () => {
   it('go on from what was synced', { timeout: 3_600_000 }, async () => {
     await using origin = await startOrigin()
-    // In another process namespace only what was synced is believed, which happens every 5 s.
-    const againPerKill = 5 * bytesPerSecond
-    const plan = { share: 0.1, parallel: 3, againPerKill }
+    // In another process namespace only what was synced is believed.
+    const plan = { share: 0.1, parallel: 3 }
     await storm('containers', plan, async ({ number, ...drawn }) => {
       const content = randomContent(28 * MiB, `container ${number}`)
       const path = `/container-${number}.bin`

@@ -81,7 +81,7 @@ describe('checkpoints', () => {
   })
 
   it.each([
-    [50, [1_000, 4_000, 7_000]],
+    [125, [1_000, 4_000, 7_000]],
     [500, [1_000, 6_000, 11_000]],
   ])('rest after a sync of %i ms, but no longer than its interval', async (tookMs, at) => {
     const { part, checkpoints, pass, clock } = await begin()
