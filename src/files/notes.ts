@@ -7,6 +7,7 @@ import { hash } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import * as z from 'zod'
 import { makeFolder, readRegularFile, replaceFile } from '../disk/atomic.js'
+import { isMissing } from '../disk/errors.js'
 import { readdir, realpath, rmdir, unlink } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { type FileMetadata, type FileStamp, isSame } from '../disk/stamp.js'
@@ -42,7 +43,10 @@ const noteSchema = z
 /** Far more than a note needs. */
 const maxNoteBytes = 64 * 1024
 
-/** After how many new notes or folders of notes those are looked for whose files are gone. */
+/**
+ * After how many new folders of notes those are looked for whose files are gone, and with how many notes of a folder for the
+ * first time.
+ */
 const sweepEvery = 64
 
 /**
@@ -86,6 +90,11 @@ export class FileNotes {
   /** Names of the notes by the folder of their files, for {@link find}. */
   readonly #listed = new Map<string, Promise<{ folder: string; names: ReadonlySet<string> } | null>>()
 
+  /** Where folders of files really are. */
+  readonly #real = new Map<string, Promise<string>>()
+  /** How many notes there are about the files of a folder, and with how many they are swept, by the folder of the notes. */
+  readonly #counts = new Map<string, { count: number; sweepAt: number }>()
+
   /** @param root - absolute path of the folder of the notes. Default: {@link notesFolder}. */
   constructor(root: string | null = notesFolder()) {
     this.#root = root
@@ -111,11 +120,16 @@ export class FileNotes {
     const file = join(folder, noteName(note.path))
     try {
       const isNew = (await io.lstatIfThere(file)) === null
-      // Paths and addresses are nobody else's business.
-      const first = await makeFolder(folder, 0o700)
-      await replaceFile(file, text, { mode: 0o600 })
-      if (first !== undefined) await this.#sweepFolders()
-      if (isNew) await sweepNotes(folder)
+      try {
+        await replaceFile(file, text, { mode: 0o600 })
+      } catch (error) {
+        if (!isMissing(error)) throw error
+        // Paths and addresses are nobody else's business.
+        const first = await makeFolder(folder, 0o700)
+        await replaceFile(file, text, { mode: 0o600 })
+        if (first !== undefined) await this.#sweepFolders()
+      }
+      if (isNew) await this.#sweepNotes(folder)
     } catch {
       // Without a note, less is known of the file, and that is all.
     }
@@ -140,7 +154,23 @@ export class FileNotes {
   /** Folder for the notes about the files in a folder, whatever links lead there. */
   async #folderOf(parent: string): Promise<string | null> {
     const root = this.#root
-    return root === null ? null : join(root, keyOf(await realpath(parent).catch(() => parent)))
+    if (root === null) return null
+    const real = this.#real.get(parent) ?? realpath(parent).catch(() => parent)
+    this.#real.set(parent, real)
+    return join(root, keyOf(await real))
+  }
+
+  /**
+   * Each time that there are twice as many, deletes the notes of a folder whose files are gone. The folder is listed once and
+   * not for each note: there may be very many.
+   */
+  async #sweepNotes(folder: string): Promise<void> {
+    const known = this.#counts.get(folder)
+    const count = known === undefined ? (await readdir(folder)).length : known.count + 1
+    const sweepAt = known?.sweepAt ?? nextSweep(count - 1)
+    const isDue = count >= sweepAt
+    this.#counts.set(folder, { count, sweepAt: isDue ? nextSweep(count) : sweepAt })
+    if (isDue) await removeStale(folder)
   }
 
   /** Now and then, deletes the notes about folders that are gone. */
@@ -152,9 +182,11 @@ export class FileNotes {
   }
 }
 
-/** Now and then, deletes the notes of a folder whose files are gone. */
-async function sweepNotes(folder: string): Promise<void> {
-  if ((await readdir(folder)).length % sweepEvery === 0) await removeStale(folder)
+/** With how many notes a folder is swept that has so many. */
+function nextSweep(count: number): number {
+  let next = sweepEvery
+  while (next <= count) next *= 2
+  return next
 }
 
 async function removeStale(folder: string): Promise<void> {

@@ -56,6 +56,51 @@ describe('what was downloaded and what the source has', () => {
       'current digest',
     ],
     [
+      'one file of two, under another name',
+      at('r1', file('x', a), file('y', b)),
+      at('r2', file('z', a)),
+      'outdated digest added z removed x removed y',
+    ],
+    [
+      'two files of one, under other names',
+      at('r1', file('x', a)),
+      at('r2', file('y', a), file('z', a)),
+      'outdated digest added y added z removed x',
+    ],
+    ['nothing any more', at('r1', file('x', a)), at('r2'), 'outdated digest removed x'],
+    ['a file where there was none', at('r1'), at('r2', file('x', a)), 'outdated digest added x'],
+    [
+      'the same digest of one file, and nothing to tell of another',
+      at('r1', file('x', a), file('y')),
+      at('r2', file('x', a), file('y')),
+      'unknown null',
+    ],
+    [
+      'other digests in the same revision',
+      at('r1', file('x', a)),
+      at('r1', file('x', b)),
+      'current revision',
+    ],
+    ['a digest that was not known before', at('r1', file('x')), at('r2', file('x', a)), 'unknown null'],
+    [
+      'an id in git that is not known any more',
+      at('r1', file('x', { gitOid: '1' })),
+      at('r2', file('x')),
+      'unknown null',
+    ],
+    [
+      'a size that was not known before',
+      at(null, file('x', { size: null })),
+      at(null, file('x')),
+      'unknown null',
+    ],
+    [
+      'a size that is not known any more',
+      at(null, file('x')),
+      at(null, file('x', { size: null })),
+      'unknown null',
+    ],
+    [
       'a digest of another kind only',
       at('r1', file('x', a)),
       at('r2', file('x', { gitOid: '1' })),
@@ -105,9 +150,16 @@ describe('a file of a plain URL and what its server says', () => {
     ['another size', says('"1"'), says('"1"', null, 6), 'outdated size'],
     ['no size any more', says('"1"'), says('"1"', null, null), 'current validator'],
     ['nothing but the size', says(null), says('"1"'), 'unknown null'],
+    ['no tag any more, but the same time', says('"1"', 'now'), says(null, 'now'), 'current validator'],
+    ['no tag and no time any more', says('"1"', 'now'), says(null), 'unknown null'],
+    ['a time that was not known before', says(null), says(null, 'now'), 'unknown null'],
+    ['a size that was not known before', says('"1"', null, null), says('"1"'), 'current validator'],
+    ['a tag with a W in it', says('"a W/b"'), says('"a b"'), 'outdated validator'],
     ['nothing', null, says(null, null, null), 'unknown null'],
   ])('%s', (_, known, now, expected) => {
-    const { status, by } = compareVersion({ validator: known, size: known?.size ?? null }, now, 'x')
+    const { status, by, changes } = compareVersion({ validator: known, size: known?.size ?? null }, now, 'x')
     expect(`${status} ${String(by)}`).toBe(expected)
+    const changed = [{ filename: 'x', change: 'changed', size: now.size }]
+    expect(changes).toEqual(status === 'outdated' ? changed : [])
   })
 })

@@ -83,6 +83,85 @@ describe('a file of checksums', () => {
     expect(parseChecksums(`SHA256 (a\\nb) = ${sha256}`, 'SHA256SUMS')[0]?.name).toBe('a\\nb')
   })
 
+  it.each<[string, string, string?]>([
+    ['a BSD line with more behind the digest', `SHA256 (llama.gguf) = ${sha256} x`],
+    ['a BSD line with more before the digest', `SHA256 (llama.gguf) x = ${sha256}`],
+    ['a BSD line without a sign', `SHA256 (llama.gguf) ${sha256}`],
+    ['a BSD line without a digest', 'SHA256 (llama.gguf) = '],
+    ['a BSD line of an algorithm that is none', `Fingerprint (llama.gguf) = ${sha256}`],
+    ['a BSD line that begins with something else', `x SHA256 (llama.gguf) = ${sha256}`],
+    ['a bracket that opens only', `SHA256 (llama.gguf = ${sha256}`],
+    ['a bracket that closes before it opens', `SHA256 ) = ${sha256} (llama.gguf`],
+    ['a line that begins with something else', `x ${sha256}  llama.gguf`],
+    ['a name that touches the digest', `${sha256}-llama.gguf`],
+    ['a number of digits that no algorithm has', `${sha256}00  llama.gguf`],
+    ['a name with blanks before it', `${sha256}    llama.gguf`],
+  ])('%s says nothing', (_, text, sidecar) => expect(find(text, sidecar)).toBeNull())
+
+  it.each([
+    ['a BSD line with blanks at its end', `SHA256 (llama.gguf) = ${sha256} \t`],
+    ['a BSD line in capitals', `SHA256 (llama.gguf) = ${sha256.toUpperCase()}`],
+    ['two folders that are the one that it is in', `${sha256}  ././models/llama.gguf`],
+    ['a tab between digest and name', `${sha256}\tllama.gguf`],
+    ['a line of the longest length', `${sha256}  ${'a/'.repeat((8_192 - 66 - 10) / 2)}llama.gguf`],
+  ])('%s counts', (_, text) => expect(find(text)).toEqual([{ algorithm: 'sha256', value: sha256 }]))
+
+  it('has empty lines, and ends of lines of any kind', () => {
+    const text = `\n\r\n${sha256}  a\r\n\n${other}  b\r`
+    expect(parseChecksums(text, 'S').map(({ name }) => name)).toEqual(['a', 'b'])
+    expect(parseChecksums(`${sha256}  a\rb`, 'S').map(({ name }) => name)).toEqual(['a\rb'])
+  })
+
+  it('has a digest alone with blanks behind it, and escapes of returns', () => {
+    expect(parseChecksums(`${sha256}  \n${other} `, 'S').map(({ name }) => name)).toEqual([null, null])
+    expect(parseChecksums(`\\${sha256}  a\\rb\\x`, 'S')[0]?.name).toBe('a\rb\\x')
+    expect(parseChecksums(`${sha256}  a`, 'S')).toEqual([
+      { name: 'a', digests: [{ algorithm: 'sha256', value: sha256 }], size: null, urls: [], pieces: null },
+    ])
+  })
+
+  it.each([
+    ['a.gguf.sum.b3', 'blake3'],
+    ['b3sum', 'blake3'],
+    ['checksums-blake3.txt', 'blake3'],
+    ['blake3.md5', 'sha256'],
+    ['blake3.sha256', 'sha256'],
+    ['sha256-of.blake3', 'blake3'],
+    [`${'x'.repeat(60)}.blake3`, 'blake3'],
+    [`blake3.${'x'.repeat(64)}`, 'sha256'],
+    ['summer-blake3', 'blake3'],
+    ['CRC32', 'sha256'],
+  ])('whose name is %j has %s digests of 64 digits', (sidecar, algorithm) => {
+    expect(parseChecksums(`${sha256}  a`, sidecar)[0]?.digests).toEqual([{ algorithm, value: sha256 }])
+  })
+
+  it('without names is about the file in question, if all its entries are', () => {
+    const md5 = hash('md5')
+    expect(find(`${sha256}\n${md5}`, 'anything')).toHaveLength(2)
+    expect(find(`${sha256}\n${other}`, 'anything')).toBe('contradictory')
+    expect(find(`${sha256}\n${md5}  else.gguf`, 'anything')).toBeNull()
+    expect(find('', 'llama.gguf.sha256')).toBeNull()
+  })
+
+  it('is about a file that it is named after, if it has one entry', () => {
+    const entries = parseChecksums(`${sha256}  out.bin`, 'x')
+    const found = (sidecar: string, list: readonly string[]) =>
+      findChecksum(entries, { names: list, sidecar }) !== null
+    expect(found('llama.gguf.sha256', ['else.gguf', 'models/llama.gguf'])).toBe(true)
+    expect(found('llama.ggufs', names)).toBe(false)
+    expect(found('my-llama.gguf.sha256', names)).toBe(false)
+    expect(find(`${sha256}  out.bin\n${other}  else.bin`, 'llama.gguf.sha256')).toBeNull()
+  })
+
+  it('lists paths, which may be within others, but not around them', () => {
+    const entries = parseChecksums(`${sha256}  b/x.gguf\n${other}  x.gguf.b`, 'S')
+    expect(findChecksum(entries, { names: ['a/b/x.gguf'], sidecar: 'S' })).toMatchObject({ name: 'b/x.gguf' })
+    expect(findChecksum(entries, { names: ['b/x.gguf/y'], sidecar: 'S' })).toBeNull()
+    const dotted = parseChecksums(`${sha256}  a./x.gguf`, 'S')
+    expect(findChecksum(dotted, { names: ['a./x.gguf'], sidecar: 'S' })).toMatchObject({ name: 'a./x.gguf' })
+    expect(findChecksum(dotted, { names: ['ax.gguf'], sidecar: 'S' })).toBeNull()
+  })
+
   it('has no more entries than memory is meant for', () => {
     expect(parseChecksums('0123abcd\n'.repeat(1_000_000), 'x.crc32')).toHaveLength(200_000)
     expect(parseChecksums(`${'\n'.repeat(1_000_000)}${sha256}`, 'x')).toHaveLength(1)

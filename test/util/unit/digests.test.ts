@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { base64ToHex } from '../../../src/util/base64.js'
 import {
+  algorithmName,
   algorithmOf,
   algorithmOfLength,
   base64Digest,
@@ -10,6 +11,7 @@ import {
   hexDigest,
   isStrong,
   parseDigest,
+  shownDigest,
   strongest,
   withoutContradictions,
 } from '../../../src/util/digests.js'
@@ -110,4 +112,67 @@ it('several values of one algorithm are none, and of others they change nothing'
       }
     }),
   )
+})
+
+describe('what people are shown', () => {
+  it('is the name that they know of each algorithm', () => {
+    const shown = [...digestAlgorithms, 'git' as const].map(algorithmName)
+    expect(shown).toEqual(['SHA-256', 'SHA-512', 'SHA-384', 'BLAKE3', 'SHA-1', 'MD5', 'CRC-64/NVME', 'CRC-32C', 'CRC-32', 'Git blob ID']) // prettier-ignore
+  })
+
+  const none = { sha256: null, gitOid: null, digests: [] }
+  const md5 = { algorithm: 'md5', value: '1' } as const
+  const sha512 = { algorithm: 'sha512', value: '2' } as const
+  it.each([
+    [none, ''],
+    [{ ...none, sha256: 'abc', gitOid: 'def', digests: [sha512] }, 'abc'],
+    [{ ...none, gitOid: 'def' }, 'git:def'],
+    [{ ...none, gitOid: 'def', digests: [md5] }, 'git:def'],
+    [{ ...none, gitOid: 'def', digests: [md5, sha512] }, 'sha512:2'],
+    [{ ...none, digests: [md5] }, 'md5:1'],
+  ])('of %j', (stated, shown) => {
+    expect(shownDigest(stated)).toBe(shown)
+  })
+
+  it('is of equal ones the first', () => {
+    const [one, two] = [
+      { ...md5, value: 'one' },
+      { ...md5, value: 'two' },
+    ]
+    expect(strongest([one, two])).toBe(one)
+    expect(strongest([{ ...md5, algorithm: 'sha1' as const, value: 'one' }, { algorithm: 'git' as const, value: 'two' }])?.value).toBe('one') // prettier-ignore
+  })
+})
+
+describe('a text', () => {
+  it('that is longer than any digest is none, whatever it begins with', () => {
+    const digest = `md5:${'0'.repeat(32)}`
+    expect(parseDigest(digest.padEnd(256))).not.toBeNull()
+    expect(parseDigest(digest.padEnd(257))).toBeNull()
+    expect(algorithmOf('sha256'.padEnd(16))).toBe('sha256')
+    expect(algorithmOf('sha256'.padEnd(17))).toBeNull()
+  })
+
+  it.each(['SHA/256', 'sha 256', 'sha__256', 'sha2-256'])('%j is SHA-256', (name) => {
+    expect(algorithmOf(name)).toBe('sha256')
+  })
+
+  it.each(['sha2', 'sha21', 'sha2256', 'sha2256x', 'xsha2256', 'sha2-1'])('%j', (name) => {
+    expect(algorithmOf(name)).toBe(name === 'sha2256' ? 'sha256' : null)
+  })
+
+  it.each([
+    [`sha2-256:${'0'.repeat(64)}`, 'sha256'],
+    [`sha-256:${'0'.repeat(64)}`, 'sha256'],
+    [`sha-1=${'0'.repeat(40)}`, 'sha1'],
+    [`x md5:${'0'.repeat(32)}`, null],
+    [`md5:${'0'.repeat(32)}===`, null],
+    [`sha-12:${'0'.repeat(40)}`, null],
+  ])('%j', (text, algorithm) => {
+    expect(parseDigest(text)?.algorithm ?? null).toBe(algorithm)
+  })
+
+  it('has hex digits from the first to the last', () => {
+    for (const text of [`x${'0'.repeat(31)}`, `${'0'.repeat(31)}x`]) expect(hexDigest('md5', text)).toBeNull()
+  })
 })
