@@ -1,6 +1,7 @@
 /** Writes the journal of a part: the file under its name, and the one beside it. */
 import { randomBytes } from 'node:crypto'
-import { replaceFile } from '../../disk/atomic.js'
+import { dirname } from 'node:path'
+import { replaceFile, syncFolder } from '../../disk/atomic.js'
 import { fsError } from '../../disk/errors.js'
 import { constants } from '../../disk/fs.js'
 import { io, usesSyncIo } from '../../disk/io.js'
@@ -98,7 +99,7 @@ export class JournalFiles {
   async replace(state: PartState, { sync, last }: { sync: boolean; last: boolean }): Promise<void> {
     const { journal, recent } = this.#paths
     const { text } = this.#encode(state)
-    const how = sync ? 'replacement' : this.#journal === 'synced' ? 'content' : undefined
+    const how = sync || this.#journal === 'synced' ? 'content' : undefined
     const before = this.#lease === null ? undefined : () => this.#requireOwn()
     try {
       await this.#requireOwn()
@@ -106,6 +107,8 @@ export class JournalFiles {
     } catch (error) {
       throw fsError(error, 'writing the journal')
     }
+    // Without it, a power failure may bring back the last journal, which claims no more than was on the disk by then.
+    if (sync) await syncFolder(dirname(journal)).catch(() => undefined)
     this.#journal = how === undefined ? 'unsynced' : 'synced'
     this.#beside = undefined
     if (!last || !this.#liveExists) return
