@@ -83,7 +83,9 @@ export class Scheduler {
     if (concurrency === 'auto') {
       const files = (this.#files = new FilesAtOnce())
       init.emitter.on('retrying', ({ error: { status } }) => {
-        if (status === 429 || status === 503) files.refused(clock.now())
+        if (status !== 429 && status !== 503) return
+        files.refused(clock.now())
+        this.#adapt()
       })
     }
     this.#queue = queue(concurrency === 'auto' ? (this.#files?.size ?? 1) : concurrency, {
