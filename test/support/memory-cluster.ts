@@ -174,6 +174,7 @@ class MemoryBackend implements ClusterBackend {
     const isElsewhere = home !== null && home !== nodeNameOf(this.instance)
     if (limit !== null && isElsewhere && now < left + this.affinityMs) return { type: 'reserved' }
     if (limit !== null) row.home = null
+    else if (row.runs) Object.assign(row, { home: this.affinityMs > 0 ? home : null, left })
     Object.assign(row, {
       epoch: row.epoch + 1,
       revision: row.revision + 1,

@@ -95,6 +95,9 @@ if limit ~= '' then
   redis.call('HDEL', rec(id), 'dead', 'home', 'left')
 elseif from ~= '' then
   redis.call('HSET', rec(id), 'dead', from)
+  -- Nobody has reaped it yet; its run has ended, and this is none.
+  if from == found[2] then redis.call('HSET', rec(id), 'home', home, 'left', string.format('%.0f', left)) end
+  redis.call('ZREM', p .. ':running', id)
 end
 log('set', id)
 return {'granted', from}
