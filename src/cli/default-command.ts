@@ -8,6 +8,8 @@ import { isSource } from './input/named.js'
  * @param commands - the names of all commands.
  */
 export function withDefaultCommand(args: readonly string[], commands: readonly string[]): readonly string[] {
+  // No command has a slash in its name. `get` answers `owner/repo` and `host/file` with the ref or URL that was meant.
+  if (args[0]?.startsWith('-') === false && args[0].includes('/')) return ['get', ...args]
   const first = args.findIndex((arg) => isSource(arg) || isList(arg))
   // A word that comes first was meant as a command, even if there is none of that name.
   const isWord = first > 0 && args[0]?.startsWith('-') === false

@@ -13,6 +13,9 @@ describe('a command line without a command', () => {
     ['a.gguf=https://host/1'],
     ['-i', 'list.txt'],
     ['-d', 'models', '--input-file=-'],
+    ['owner/repo'],
+    ['owner/repo:Q4_K_M', '-d', 'models'],
+    ['host.example/a.gguf'],
   ])('gets what %s names', (...args) => {
     expect(withDefaultCommand(args, commands)).toEqual(['get', ...args])
   })
@@ -28,7 +31,6 @@ describe('a command line without a command', () => {
     ['fetch', '-i', 'list.txt'],
     ['serv'],
     ['fetch', 'https://host/a.gguf'],
-    ['owner/repo'],
     ['C:\\models\\a.gguf'],
     ['help', 'get'],
   ])('is left as it is where it names no URL, or a command: %s', (...args) => {
