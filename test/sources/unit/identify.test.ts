@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { checkFilename } from '../../../src/disk/names.js'
 import { DownloadError } from '../../../src/errors.js'
@@ -182,8 +183,10 @@ describe('identify', () => {
 
   it('knows files of this machine, but not for remote callers', () => {
     const remote = { allowPrivateNetwork: true, allowedHosts: [] }
-    expect(identify('file:///m/a.gguf', builtIn)).toMatchObject({ kind: 'ref', filename: 'a.gguf' })
-    expect(failure(() => identify('file:///m/a.gguf', builtIn, remote)).code).toBe('INVALID_URL')
+    // With the drive that Windows asks for.
+    const ref = String(pathToFileURL('/m/a.gguf'))
+    expect(identify(ref, builtIn)).toMatchObject({ kind: 'ref', filename: 'a.gguf' })
+    expect(failure(() => identify(ref, builtIn, remote)).code).toBe('INVALID_URL')
   })
 
   it('refuses userinfo in the URL of a remote caller only', () => {
