@@ -152,7 +152,7 @@ const maxKeptExtension = 20
  * @returns a name that {@link checkFilename} accepts; null when nothing is left, or for `.` and `..`.
  */
 export function cleanFilename(segment: string): string | null {
-  const printable = segment.normalize('NFC').replace(invisible, '').replace(replaced, '_')
+  const printable = withoutMiddle(segment).normalize('NFC').replace(invisible, '').replace(replaced, '_')
   let name = withoutTail(printable.replace(/^ +/, ''))
   if (name === '') return null
   const isRefused = (reason: string) => rules.some(([pattern, why]) => why === reason && pattern.test(name))
@@ -160,6 +160,12 @@ export function cleanFilename(segment: string): string | null {
   if (isRefused(reservedOnWindows) || isRefused(reservedForList)) name = `_${name}`
   if (isRefused(reservedForParts)) name = `${name}_`
   return checkFilename(shortened(name.normalize('NFC')))
+}
+
+/** The name without what is certain to be cut later: normalizing a very long one may take quadratic time. */
+function withoutMiddle(name: string): string {
+  if (name.length <= 2 * maxNameLength) return name
+  return name.slice(0, maxNameLength) + name.slice(-maxNameLength)
 }
 
 /** The name without dots and spaces at its end. A pattern for that would take quadratic time. */

@@ -1,7 +1,7 @@
 /** Finds out which files folders contain, and how much of the disk they take. */
 import { join } from 'node:path'
 import pLimit from 'p-limit'
-import { readdir } from './fs.js'
+import { type Dirent, readdir } from './fs.js'
 import { io } from './io.js'
 import type { FileStats } from './stats.js'
 
@@ -65,6 +65,24 @@ export async function findFiles(
   }
   for (const folder of folders) await visit(folder)
   return found
+}
+
+/**
+ * Lists everything in a folder and below it. Symbolic links are not followed, except the given folder itself: Node's
+ * own recursive `readdir` follows them in some versions, round and round where they lead upwards.
+ *
+ * @returns entries with the folder that each is in. What is below and disappears or can't be read is left out.
+ * @throws the error of the file system for the folder itself.
+ */
+export async function entriesBelow(folder: string): Promise<Dirent[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const folders = entries.filter((entry) => entry.isDirectory())
+  for (let next = folders.pop(); next !== undefined && entries.length < maxFiles; next = folders.pop()) {
+    const below = await readdir(join(next.parentPath, next.name), { withFileTypes: true }).catch(() => [])
+    entries.push(...below)
+    folders.push(...below.filter((entry) => entry.isDirectory()))
+  }
+  return entries
 }
 
 /** Looks at one file; null if there is none, or no regular one. */

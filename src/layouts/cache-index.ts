@@ -7,6 +7,7 @@
 import { join, relative } from 'node:path'
 import { readRegularFile } from '../disk/atomic.js'
 import { lstat, readdir } from '../disk/fs.js'
+import { entriesBelow } from '../disk/walk.js'
 import { type Clock, systemClock } from '../util/clock.js'
 import { type CacheSpec, repositoryFolder, snapshotPath } from './hf-paths.js'
 import type { KnownCaches } from './known-caches.js'
@@ -193,7 +194,7 @@ async function listModelScope(roots: readonly string[]): Promise<Listing['modelS
 
 /** Returns the paths of all files below a folder, with slashes. */
 async function listDeep(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
+  const entries = await entriesBelow(folder).catch(() => [])
   return entries
     .filter((entry) => entry.isFile())
     .slice(0, maxEntries)

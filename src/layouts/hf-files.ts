@@ -23,6 +23,7 @@ import { isInside } from '../disk/inside.js'
 import { io } from '../disk/io.js'
 import { removeFiles } from '../disk/part-paths.js'
 import { isSameInode } from '../disk/stats.js'
+import { entriesBelow } from '../disk/walk.js'
 import { DownloadError } from '../errors.js'
 import { unlessAborted } from '../util/abort.js'
 import { blobFolder, type CachePlace, type CacheSpec, linkTarget, refPath, snapshotPath } from './hf-paths.js'
@@ -255,7 +256,7 @@ async function removeFolders(paths: readonly string[]): Promise<void> {
 }
 
 async function entriesOf(folder: string): Promise<Dirent[]> {
-  return (await readdir(folder, { recursive: true, withFileTypes: true }).catch(nullIfMissing)) ?? []
+  return (await entriesBelow(folder).catch(nullIfMissing)) ?? []
 }
 
 // ---- Publishing files into a cache of the Hugging Face libraries: the target of a transfer is the blob.

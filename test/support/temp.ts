@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdtempSync, realpathSync, rmSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
+import { entriesBelow } from '../../src/disk/walk.js'
 
 const folders: string[] = []
 const mounts: string[] = []
@@ -24,7 +24,7 @@ export function tempDir(name = 'test'): string {
 
 /** All entries below a folder as sorted relative paths with `/`, which folders end with. Empty for a missing folder. */
 export async function listTree(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+  const entries = await entriesBelow(folder).catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
     throw error
   })
