@@ -96,8 +96,14 @@ export type ClusterEvent =
   | { type: 'freed'; id: string }
   /** For whoever holds the lease with this epoch, and nobody after that. */
   | { type: 'intent'; id: string; epoch: number; intent: ClusterIntent }
-  | { type: 'answer'; call: string; error: SerializedDownloadError | null }
+  | { type: 'answer'; call: string; answer: ClusterAnswer }
   | { type: 'document'; name: string }
+
+/**
+ * What the owner of a download answers: null if it has done what was wanted, its error, or `free` if its lease ended before it
+ * could.
+ */
+export type ClusterAnswer = SerializedDownloadError | 'free' | null
 
 /** What a backend reports. */
 export interface BackendListener {
@@ -160,7 +166,7 @@ export interface ClusterBackend {
    */
   send(id: string, intent: ClusterIntent): Promise<boolean>
   /** Tells the caller that its wish has been done, or why not. */
-  answer(id: string, call: string, error: SerializedDownloadError | null): Promise<void>
+  answer(id: string, call: string, answer: ClusterAnswer): Promise<void>
   /** Frees the downloads of instances that have died; one instance at a time does so. Returns what is queued again. */
   reap(): Promise<{ id: string; generation: number }[]>
   /** Stores entries that the store has lost. `holds`: this instance holds their leases. */

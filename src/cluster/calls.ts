@@ -1,21 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import { deserializeError, type SerializedDownloadError } from '../errors.js'
+import { deserializeError } from '../errors.js'
 import type { ClusterCommand } from '../manager/cluster/coordinator.js'
 import type { Clock, Timer } from '../util/clock.js'
-import type { ClusterBackend } from './backend.js'
+import type { ClusterAnswer, ClusterBackend } from './backend.js'
 
 /** How many calls of others are remembered, so that none is done twice. */
 const maxSeen = 1_000
 
-/** What the owner of a download has answered. */
-interface CallAnswer {
-  error: SerializedDownloadError | null
-}
+/** How a call ends: with an answer, or with none. */
+type CallEnd = { answer: ClusterAnswer } | 'silent'
 
 interface OpenCall {
   id: string
+  removes: boolean
   timer: Timer
-  resolve: (answer: CallAnswer | 'free' | null) => void
+  resolve: (end: CallEnd) => void
 }
 
 /** Calls to other instances that have not been answered, and those of others that have been done here. */
@@ -37,37 +36,46 @@ export class Calls {
    * @throws DownloadError the error of the owner; `STORE_ERROR` if the store can't be reached.
    */
   async ask(id: string, command: ClusterCommand): Promise<'done' | 'free' | 'silent'> {
-    const { call, answered } = this.#begin(id, this.#backend.leaseMs * 1.5)
+    const { call, answered } = this.#begin(id, command.type === 'remove')
     if (!(await this.#backend.send(id, { call, command: sendable(command) }))) {
-      this.#end(call, null)
+      this.#end(call, 'silent')
       return 'free'
     }
-    const answer = await answered
-    if (answer === null || answer === 'free') return answer ?? 'silent'
-    if (answer.error !== null) throw deserializeError(answer.error)
+    const end = await answered
+    if (end === 'silent' || end.answer === 'free') return end === 'silent' ? 'silent' : 'free'
+    if (end.answer !== null) throw deserializeError(end.answer)
     return 'done'
   }
 
-  /** `answered` is null if there is no answer within `timeoutMs`. Never rejects. */
-  #begin(id: string, timeoutMs: number): { call: string; answered: Promise<CallAnswer | 'free' | null> } {
+  /** `answered` is silent if there is no answer in time. Never rejects. */
+  #begin(id: string, removes: boolean): { call: string; answered: Promise<CallEnd> } {
     const call = randomUUID()
-    const answered = new Promise<CallAnswer | 'free' | null>((resolve) => {
+    const answered = new Promise<CallEnd>((resolve) => {
       const timer = this.#clock.timer(() => {
-        this.#end(call, null)
-      }, timeoutMs)
-      this.#open.set(call, { id, timer, resolve })
+        this.#end(call, 'silent')
+      }, this.#backend.leaseMs * 1.5)
+      this.#open.set(call, { id, removes, timer, resolve })
     })
     return { call, answered }
   }
 
   /** Passes an answer to its call; ignored if it is not one of ours. */
-  answer(call: string, error: SerializedDownloadError | null): void {
-    this.#end(call, { error })
+  answer(call: string, answer: ClusterAnswer): void {
+    this.#end(call, { answer })
   }
 
   /** The owner of a download has given up its lease. What it has not answered by then it has not heard. */
   freed(id: string): void {
-    for (const [call, open] of [...this.#open]) if (open.id === id) this.#end(call, 'free')
+    for (const [call, open] of [...this.#open]) if (open.id === id) this.#end(call, { answer: 'free' })
+  }
+
+  /**
+   * A download was removed. Its owner may have heard of a call only after that, when it had nothing to answer for any more;
+   * whoever wanted it removed has what was wanted.
+   */
+  removed(id: string): void {
+    for (const [call, open] of [...this.#open])
+      if (open.id === id) this.#end(call, { answer: open.removes ? null : 'free' })
   }
 
   /** Whether a call of another instance is heard for the first time. */
@@ -82,14 +90,14 @@ export class Calls {
   }
 
   close(): void {
-    for (const call of [...this.#open.keys()]) this.#end(call, null)
+    for (const call of [...this.#open.keys()]) this.#end(call, 'silent')
   }
 
-  #end(call: string, answer: CallAnswer | 'free' | null): void {
+  #end(call: string, end: CallEnd): void {
     const waiting = this.#open.get(call)
     this.#open.delete(call)
     waiting?.timer.cancel()
-    waiting?.resolve(answer)
+    waiting?.resolve(end)
   }
 }
 

@@ -18,9 +18,8 @@ import type {
   ClusterContent,
   ClusterEntry,
   ClusterEvent,
-  ClusterIntent,
 } from './backend.js'
-import { Calls } from './calls.js'
+import { Commands } from './commands.js'
 import { ClusterDocuments } from './documents.js'
 import { Echo } from './echo.js'
 import { endsOf, followHost } from './follow-host.js'
@@ -45,12 +44,6 @@ const reconciled = 100
 /** How long a reader waits at most until this instance knows what others have stored, in milliseconds. */
 const catchUpMs = 1_000
 
-/** How often a command is tried that the owner of a download does not answer, or whose lease was lost before it was done. */
-const maxRounds = 4
-
-/** The same when its owner has just given it up, which others may do as well; and the longest wait between, in milliseconds. */
-const maxFree = { rounds: 16, waitMs: 250 }
-
 /** Coordinates a manager with those of other instances, over a {@link ClusterBackend}. */
 export class ClusterCoordinator implements Coordinator {
   readonly store: SharedStore
@@ -65,7 +58,7 @@ export class ClusterCoordinator implements Coordinator {
   readonly #leases: Leases
   readonly #records: Records
   readonly #turns: Turns
-  readonly #calls: Calls
+  readonly #commands: Commands
   readonly #echo = new Echo()
   readonly #presence: Presence
   #nextEnd: () => Promise<void> = () => Promise.resolve()
@@ -83,7 +76,6 @@ export class ClusterCoordinator implements Coordinator {
     this.#settings = settings
     this.#backend = settings.backend
     this.#clock = clock
-    this.#calls = new Calls(this.#backend, clock)
     this.#presence = new Presence(clock)
     this.#catchingUp = new Latest(() => settledWithin(clock, catchUpMs, this.#caughtUp()))
     this.documents = new ClusterDocuments(this.#backend)
@@ -133,6 +125,17 @@ export class ClusterCoordinator implements Coordinator {
       refresh: (ids) => this.#refresh(ids),
       warn: this.#warn,
     })
+    this.#commands = new Commands({
+      backend: this.#backend,
+      clock,
+      replica: this.#replica,
+      leases: this.#leases,
+      host: () => this.#hosted,
+      requireStore: () => {
+        this.#requireStore()
+      },
+      reload: () => this.#reload(),
+    })
     this.#records = new Records({
       backend: this.#backend,
       replica: this.#replica,
@@ -146,7 +149,10 @@ export class ClusterCoordinator implements Coordinator {
     })
     this.store = {
       load: () => this.#open(),
-      insert: (download) => this.#records.insert(download),
+      insert: async (download) => {
+        this.#commands.requireLease(download.record.id)
+        return await this.#records.insert(download)
+      },
       save: (record) => (this.#turns.hasLost(record.id) ? Promise.resolve() : this.#records.save(record)),
       remove: (id) => this.#records.remove(id),
       readDocument: (name) => this.documents.load(name),
@@ -209,32 +215,8 @@ export class ClusterCoordinator implements Coordinator {
       })
   }
 
-  async control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
-    const { id } = download.record
-    for (let failed = 0, free = 0; failed < maxRounds && free < maxFree.rounds;) {
-      this.#requireStore()
-      const lease = await this.#leases.take(id, null)
-      if (typeof lease === 'object') {
-        if (await this.#leases.use(lease, task)) return
-        failed += 1
-        continue
-      }
-      if (lease === 'gone') {
-        await this.#reload()
-        if (this.#replica.get(id) !== undefined) continue
-        if (command.type === 'remove') return
-        throw new DownloadError('UNKNOWN_DOWNLOAD', 'No download of this URL is known.')
-      }
-      const outcome = await this.#calls.ask(id, command)
-      if (outcome === 'done') return
-      if (outcome === 'silent') failed += 1
-      else await this.#clock.sleep(Math.min(maxFree.waitMs, 2 ** free++))
-    }
-    throw new DownloadError(
-      'STORE_ERROR',
-      'The instance that runs the download does not answer; try again later.',
-      { retryable: true, retryAfterMs: 5_000 },
-    )
+  control(download: Download, command: ClusterCommand, task: () => Promise<void>): Promise<void> {
+    return this.#commands.control(download.record.id, command, task)
   }
 
   readonly catchUp = (): Promise<void> =>
@@ -289,7 +271,7 @@ export class ClusterCoordinator implements Coordinator {
     // What waits again is added to the queue, so that others go on with it at once.
     for (const held of this.#leases.all()) await this.#leases.release(held)
     await settledWithin(this.#clock, closeMs, queue?.close() ?? Promise.resolve())
-    this.#calls.close()
+    this.#commands.close()
     await this.#backend.close()
   }
 
@@ -335,7 +317,7 @@ export class ClusterCoordinator implements Coordinator {
   }
 
   async #renew(): Promise<void> {
-    for (const [id, intent] of await this.#leases.renew()) this.#obey(id, intent)
+    for (const [id, intent] of await this.#leases.renew()) this.#commands.obey(id, intent)
   }
 
   #stop(held: Held): void {
@@ -373,23 +355,6 @@ export class ClusterCoordinator implements Coordinator {
     })
   }
 
-  // ---- Commands of and for other instances
-
-  /** Does what a caller of another instance wants of a download that this one runs. */
-  #obey(id: string, { call, command }: ClusterIntent): void {
-    const download = this.#replica.find(id)
-    if (download === undefined || !this.#calls.isNew(call)) return
-    const doIt = async () => {
-      // Kept until the answer is on its way: whoever sees the lease end without an answer asks again.
-      const lease = this.#leases.has(id) ? await this.#leases.take(id, null) : null
-      const failed = (error: unknown) => toDownloadError(error).toJSON()
-      const error = await this.#hosted.execute(download.url, command).then(() => null, failed)
-      await this.#backend.answer(id, call, error).catch(() => undefined)
-      if (lease !== null && typeof lease === 'object') await this.#leases.leave(lease)
-    }
-    void doIt().catch(() => undefined)
-  }
-
   // ---- The replica
 
   #onEvents(events: readonly ClusterEvent[]): void {
@@ -400,16 +365,20 @@ export class ClusterCoordinator implements Coordinator {
           break
         case 'removed':
           this.#replica.forget(event.id, event.revision)
+          this.#commands.removed(event.id)
           break
         case 'freed':
-          this.#calls.freed(event.id)
+          this.#commands.freed(event.id)
           this.#turns.onFreed()
           break
         case 'intent':
-          if (this.#leases.get(event.id)?.epoch === event.epoch) this.#obey(event.id, event.intent)
+          // A lease may be reported before it is granted, and so may what is asked of its owner.
+          this.#leases.whenKnown(event.id, () => {
+            if (this.#leases.get(event.id)?.epoch === event.epoch) this.#commands.obey(event.id, event.intent)
+          })
           break
         case 'answer':
-          this.#calls.answer(event.call, event.error)
+          this.#commands.answered(event.call, event.answer)
           break
         case 'document':
           this.documents.changed(event.name)

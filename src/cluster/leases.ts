@@ -81,6 +81,13 @@ export class Leases {
     return [...this.#held.values()]
   }
 
+  /** Calls back once it is known whether this instance holds a lease that it is asking for: at once if it is not asking. */
+  whenKnown(id: string, callback: () => void): void {
+    const beginning = this.#beginning.get(id)
+    if (beginning === undefined) callback()
+    else void beginning.then(callback, callback)
+  }
+
   /**
    * Takes a lease, or joins those who hold it here. {@link leave} must be called for each.
    *

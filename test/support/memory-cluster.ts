@@ -6,6 +6,7 @@ import type {
   ClusterBackend,
   ClusterContent,
   ClusterEntry,
+  ClusterAnswer,
   ClusterEvent,
   ClusterIntent,
   ClusterMessage,
@@ -17,7 +18,7 @@ import type {
 } from '../../src/cluster/backend.js'
 import type { DownloadRecord } from '../../src/download/record.js'
 import { nodeNameOf } from '../../src/cluster/insight.js'
-import { DownloadError, type SerializedDownloadError } from '../../src/errors.js'
+import { DownloadError } from '../../src/errors.js'
 import { checkDocumentName, type LoadedDocument } from '../../src/store/store.js'
 import type { Clock } from '../../src/util/clock.js'
 
@@ -254,11 +255,11 @@ class MemoryBackend implements ClusterBackend {
     return true
   }
 
-  async answer(id: string, call: string, error: SerializedDownloadError | null): Promise<void> {
+  async answer(id: string, call: string, answer: ClusterAnswer): Promise<void> {
     const cluster = await this.#open()
     const row = cluster.rows.get(id)
     if (row?.intent?.call === call) row.intent = null
-    cluster.tell({ type: 'answer', call, error })
+    cluster.tell({ type: 'answer', call, answer })
   }
 
   async reap(): Promise<{ id: string; generation: number }[]> {

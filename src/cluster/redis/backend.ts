@@ -1,12 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { type DownloadRecord, downloadRecordSchema } from '../../download/record.js'
-import { DownloadError, type SerializedDownloadError } from '../../errors.js'
+import { DownloadError } from '../../errors.js'
 import { checkDocumentName, type LoadedDocument } from '../../store/store.js'
 import type { Clock } from '../../util/clock.js'
 import type {
   BackendListener,
   Began,
+  ClusterAnswer,
   ClusterBackend,
   ClusterContent,
   ClusterEntry,
@@ -205,8 +206,8 @@ export class RedisBackend implements ClusterBackend {
     return (await this.#run('send', [id, JSON.stringify(intent), this.instance])) === 1
   }
 
-  async answer(id: string, call: string, error: SerializedDownloadError | null): Promise<void> {
-    await this.#run('answer', [id, call, JSON.stringify({ call, error })])
+  async answer(id: string, call: string, answer: ClusterAnswer): Promise<void> {
+    await this.#run('answer', [id, call, JSON.stringify({ call, answer })])
   }
 
   async reap(): Promise<{ id: string; generation: number }[]> {

@@ -1,7 +1,6 @@
 import type { Redis } from 'ioredis'
-import type { SerializedDownloadError } from '../../errors.js'
 import type { Clock } from '../../util/clock.js'
-import type { ClusterEntry, ClusterEvent, ClusterIntent } from '../backend.js'
+import type { ClusterAnswer, ClusterEntry, ClusterEvent, ClusterIntent } from '../backend.js'
 
 /** How long one read waits for something new, in milliseconds. */
 const blockMs = 2_000
@@ -151,8 +150,8 @@ function eventsOf(
       return [{ type: 'intent', id, epoch: Number(extra.slice(0, space)), intent }]
     }
     case 'answer': {
-      const { call, error } = JSON.parse(extra) as { call: string; error: SerializedDownloadError | null }
-      return [{ type: 'answer', call, error }]
+      const { call, answer } = JSON.parse(extra) as { call: string; answer: ClusterAnswer }
+      return [{ type: 'answer', call, answer }]
     }
     case 'doc':
       return [{ type: 'document', name: id }]

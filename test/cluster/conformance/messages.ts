@@ -32,8 +32,8 @@ export function describeMessages(name: string, openPlace: () => Promise<BackendP
         expect(await one!.backend.renew([lease])).toEqual([{ holds: true, intent: null }])
         await two!.backend.catchUp()
         expect(two!.events.filter(({ type }) => type === 'answer')).toEqual([
-          { type: 'answer', call: 'call-1', error },
-          { type: 'answer', call: 'call-2', error: null },
+          { type: 'answer', call: 'call-1', answer: error },
+          { type: 'answer', call: 'call-2', answer: null },
         ])
       }),
     )
