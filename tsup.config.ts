@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -117,15 +118,44 @@ function whole(parts: readonly string[], name: string): Options {
     ...ownUndici,
     noExternal: [...parts],
     esbuildOptions(options) {
-      ownUndici.esbuildOptions(options)
+      smaller(options)
       options.chunkNames = `${name}-[name]-[hash]`
-      // Half the text to read at the start; names stay, for stack traces.
-      options.minifySyntax = true
-      options.minifyWhitespace = true
     },
     footer: withParts(parts),
   }
 }
+
+/** Half the text to read at the start; names stay, for stack traces. */
+function smaller(options: EsbuildOptions): void {
+  ownUndici.esbuildOptions(options)
+  options.minifySyntax = true
+  options.minifyWhitespace = true
+}
+
+/**
+ * What CommonJS lacks, for code that is loaded with its compiled code: where the file is, and `import()`, which such code has
+ * only if it is handed over.
+ */
+const commonJs = {
+  banner: {
+    js: [
+      '"use strict";',
+      'var ownEsm = ownEsm ?? ((name) => import (name));',
+      'const ownMeta = { url: require("node:url").pathToFileURL(__filename).href, dirname: __dirname, filename: __filename };',
+    ].join('\n'),
+  },
+  plugins: [
+    {
+      name: 'common-js',
+      renderChunk(code: string) {
+        // As many letters, so that the map stays right.
+        const own = code.replaceAll(/\bimport\(/g, 'ownEsm(')
+        // Tells compiled code of one build from that of another.
+        return { code: `${own}\n// build ${createHash('sha256').update(own).digest('hex')}\n` }
+      },
+    },
+  ],
+} satisfies Options
 
 export default defineConfig([
   {
@@ -185,7 +215,19 @@ export default defineConfig([
       js: '/*! With Lit, (c) Google LLC, BSD-3-Clause, and TanStack Virtual, (c) Tanner Linsley, MIT: see THIRD-PARTY-LICENSES.md */',
     },
   },
-  { ...whole(commandParts, 'cli'), entry: { cli: 'src/cli/cli.ts' } },
+  // The start of the command, and the rest of it, which is loaded with its compiled code.
+  { ...common, entry: { cli: 'src/cli/cli.ts' }, splitting: false },
+  {
+    ...whole(commandParts, 'cli'),
+    entry: { 'cli-main': 'src/cli/process/main.ts' },
+    format: 'cjs',
+    splitting: false,
+    ...commonJs,
+    esbuildOptions(options) {
+      smaller(options)
+      options.define = { ...options.define, 'import.meta': 'ownMeta' }
+    },
+  },
   {
     ...whole(engineParts, 'engine'),
     entry: { 'engine-worker': 'src/engine/worker-entry.ts', 'hash-worker': 'src/engine/hash/hash-worker.ts' },

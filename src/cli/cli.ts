@@ -1,12 +1,33 @@
 #!/usr/bin/env node
-import nodeModule from 'node:module'
-import { runCommand } from './process/main.js'
+import nodeModule, { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { homeFolder } from '../disk/system.js'
+import { programCache } from '../layouts/known-caches.js'
+import { loadCode, type LoadedCode } from './process/compiled.js'
+import { untuneCompilers } from './process/compilers.js'
+import type * as main from './process/main.js'
 
-/** Keeps the compiled code for the next run, where Node can do that (22.8 and later). */
-function keepCompiledCode(): void {
+/** The command itself, beside this file in `dist`. */
+const file = join(import.meta.dirname, 'cli-main.cjs')
+
+/** Keeps the compiled code of the engine's threads for the next run, where Node can do that (22.8 and later). */
+function keepModules(): void {
   // Not `* as`: a bundler would import a function by its name that this version of Node may lack.
   const { enableCompileCache } = nodeModule as { enableCompileCache?: () => unknown }
   enableCompileCache?.()
+}
+
+function load(args: readonly string[]): LoadedCode {
+  const { bun, deno } = process.versions as Partial<Record<string, string>>
+  if (bun !== undefined || deno !== undefined)
+    return { exports: createRequire(import.meta.url)(file), keep: () => undefined }
+  const cache = programCache(
+    { env: process.env, home: homeFolder(), platform: process.platform },
+    'model-downloader',
+  )
+  // What comes first that can be a command; a URL is for `get`.
+  const part = args.find((arg) => /^[a-z]{2,12}$/.test(arg)) ?? 'get'
+  return loadCode(file, cache === null ? null : join(cache, 'code'), part)
 }
 
 /** Waits until all written data has been flushed. Pipes are asynchronous on some systems. */
@@ -20,10 +41,18 @@ function flush(stream: NodeJS.WriteStream): Promise<void> {
 // A reader that exits (`| head`) or a terminal that closes must not end the download.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
-keepCompiledCode()
+keepModules()
 
-const exitCode = await runCommand(process.argv.slice(2))
+const command = process.argv.slice(2)
+const loaded = load(command)
+const { runCommand } = loaded.exports as typeof main
+const exitCode = await runCommand(command)
 
 await Promise.all([flush(process.stdout), flush(process.stderr)])
+
+if (exitCode === 0) {
+  untuneCompilers()
+  loaded.keep()
+}
 
 process.exit(exitCode)

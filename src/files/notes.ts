@@ -1,15 +1,15 @@
 /**
  * Notes about single files: where they came from, and their digest. The command writes them for the files that it has
- * downloaded, since it leaves no records beside them. They are kept in the user's cache folder, one per file, in a folder per
- * folder of files.
+ * downloaded, since it leaves no records beside them. They are kept in the user's cache folder, in one file per folder of files.
  */
 import { hash } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import * as z from 'zod'
 import { makeFolder, readRegularFile, replaceFile } from '../disk/atomic.js'
 import { isMissing } from '../disk/errors.js'
-import { readdir, realpath, rmdir, unlink } from '../disk/fs.js'
+import { constants, readdir, realpath, unlink } from '../disk/fs.js'
 import { io } from '../disk/io.js'
+import { openNoFollow } from '../disk/no-follow.js'
 import { type FileMetadata, type FileStamp, isSame } from '../disk/stamp.js'
 import { userCache } from '../download/destination.js'
 import { type DownloadRecord, fileStampSchema } from '../download/record.js'
@@ -43,10 +43,13 @@ const noteSchema = z
 /** Far more than a note needs. */
 const maxNoteBytes = 64 * 1024
 
-/**
- * After how many new folders of notes those are looked for whose files are gone, and with how many notes of a folder for the
- * first time.
- */
+/** Far more than all notes about the files of a folder need. */
+const maxBytes = 64 * 1024 * 1024
+
+/** With how many bytes the notes of a folder are swept for the first time. */
+const sweepFrom = 32 * 1024
+
+/** After how many new folders of files all notes are swept. */
 const sweepEvery = 64
 
 /**
@@ -84,132 +87,182 @@ export function notesOf(record: DownloadRecord, path: string): FileNote[] {
   )
 }
 
-/** Reads and writes notes. What can't be read or written is as if it had never been there. */
+/**
+ * Reads and writes notes. What can't be read or written is as if it had never been there.
+ *
+ * The notes about the files of a folder are the lines of one file, the last of which counts for each file: hundreds of small
+ * files a second are each worth a line, and no file of their own.
+ */
 export class FileNotes {
   readonly #root: string | null
-  /** Names of the notes by the folder of their files, for {@link find}. */
-  readonly #listed = new Map<string, Promise<{ folder: string; names: ReadonlySet<string> } | null>>()
-
-  /** Where folders of files really are. */
-  readonly #real = new Map<string, Promise<string>>()
-  /** How many notes there are about the files of a folder, and with how many they are swept, by the folder of the notes. */
-  readonly #counts = new Map<string, { count: number; sweepAt: number }>()
+  /** What was read for {@link find}, by the folder of the files. */
+  readonly #read = new Map<string, Promise<ReadonlyMap<string, FileNote>>>()
+  /** Files of notes, by the folder of the files. */
+  readonly #files = new Map<string, Promise<string | null>>()
+  /** What is still to be written to a file of notes, and who waits for that. */
+  readonly #queued = new Map<string, { lines: string[]; written: Promise<void> }>()
+  /** With how many bytes a file of notes is swept next. */
+  readonly #sweepAt = new Map<string, number>()
 
   /** @param root - absolute path of the folder of the notes. Default: {@link notesFolder}. */
   constructor(root: string | null = notesFolder()) {
     this.#root = root
   }
 
-  /** Returns the note of a file if it still fits the file. Folders are listed once, so later notes are not seen. */
+  /** Returns the note of a file if it still fits the file. Notes are read once, so later ones are not seen. */
   async find(path: string, stats: FileMetadata): Promise<FileNote | null> {
     const parent = dirname(path)
-    const listed = this.#listed.get(parent) ?? this.#list(parent)
-    this.#listed.set(parent, listed)
-    const known = await listed
-    const name = noteName(path)
-    if (known?.names.has(name) !== true) return null
-    const note = await readNote(join(known.folder, name))
-    return note !== null && basename(note.path) === basename(path) && isSame(stats, note.stamp) ? note : null
+    const read = this.#read.get(parent) ?? this.#fileOf(parent).then(readNotes)
+    this.#read.set(parent, read)
+    const note = (await read).get(basename(path))
+    return note !== undefined && isSame(stats, note.stamp) ? note : null
   }
 
   /** Writes the note of a file, which replaces an earlier one. */
   async write(note: FileNote): Promise<void> {
-    const folder = await this.#folderOf(dirname(note.path))
-    if (folder === null) return
-    const text = `${JSON.stringify({ version: 1, ...note })}\n`
-    const file = join(folder, noteName(note.path))
-    try {
-      const isNew = (await io.lstatIfThere(file)) === null
-      try {
-        await replaceFile(file, text, { mode: 0o600 })
-      } catch (error) {
-        if (!isMissing(error)) throw error
-        // Paths and addresses are nobody else's business.
-        const first = await makeFolder(folder, 0o700)
-        await replaceFile(file, text, { mode: 0o600 })
-        if (first !== undefined) await this.#sweepFolders()
-      }
-      if (isNew) await this.#sweepNotes(folder)
-    } catch {
-      // Without a note, less is known of the file, and that is all.
+    const file = await this.#fileOf(dirname(note.path))
+    if (file === null) return
+    const line = lineOf(note)
+    const queued = this.#queued.get(file)
+    if (queued !== undefined) {
+      queued.lines.push(line)
+      await queued.written
+      return
     }
+    // What comes until this one is written goes with the next.
+    const next = { lines: [line], written: Promise.resolve() }
+    this.#queued.set(file, next)
+    next.written = this.#writeQueued(file, next.lines)
+    await next.written
   }
 
   /** Deletes the notes of files. */
   async forget(paths: readonly string[]): Promise<void> {
+    const byFile = new Map<string, Set<string>>()
     for (const path of paths) {
-      const folder = await this.#folderOf(dirname(path))
-      if (folder === null) continue
-      await unlink(join(folder, noteName(path))).catch(() => undefined)
-      await rmdir(folder).catch(() => undefined)
+      const file = await this.#fileOf(dirname(path))
+      if (file !== null) byFile.set(file, (byFile.get(file) ?? new Set()).add(basename(path)))
+    }
+    for (const [file, names] of byFile)
+      await rewrite(file, ({ path }) => !names.has(basename(path))).catch(() => undefined)
+  }
+
+  /** The file for the notes about the files in a folder, whatever links lead there. */
+  async #fileOf(parent: string): Promise<string | null> {
+    const root = this.#root
+    if (root === null) return null
+    const file =
+      this.#files.get(parent) ??
+      realpath(parent)
+        .catch(() => parent)
+        .then((real) => join(root, `${keyOf(real)}.jsonl`))
+    this.#files.set(parent, file)
+    return await file
+  }
+
+  async #writeQueued(file: string, lines: string[]): Promise<void> {
+    try {
+      for (let at = 0; at < lines.length;) {
+        const text = lines.slice(at).join('')
+        at = lines.length
+        await this.#append(file, text)
+      }
+    } catch {
+      // Without a note, less is known of the file, and that is all.
+    } finally {
+      this.#queued.delete(file)
     }
   }
 
-  async #list(parent: string): Promise<{ folder: string; names: ReadonlySet<string> } | null> {
-    const folder = await this.#folderOf(parent)
-    const names = folder === null ? [] : await readdir(folder).catch(() => [])
-    return folder === null || names.length === 0 ? null : { folder, names: new Set(names) }
+  async #append(file: string, text: string): Promise<void> {
+    let size: number
+    try {
+      size = await appendTo(file, text)
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      // Paths and addresses are nobody else's business.
+      await makeFolder(dirname(file), 0o700)
+      size = await appendTo(file, text)
+    }
+    const before = size - Buffer.byteLength(text) - 1
+    if (before <= 0) await this.#sweepAll(dirname(file))
+    const sweepAt = this.#sweepAt.get(file) ?? nextSweep(before)
+    if (size < sweepAt) {
+      this.#sweepAt.set(file, sweepAt)
+      return
+    }
+    this.#sweepAt.delete(file)
+    await rewrite(file, isThere)
   }
 
-  /** Folder for the notes about the files in a folder, whatever links lead there. */
-  async #folderOf(parent: string): Promise<string | null> {
-    const root = this.#root
-    if (root === null) return null
-    const real = this.#real.get(parent) ?? realpath(parent).catch(() => parent)
-    this.#real.set(parent, real)
-    return join(root, keyOf(await real))
-  }
-
-  /**
-   * Each time that there are twice as many, deletes the notes of a folder whose files are gone. The folder is listed once and
-   * not for each note: there may be very many.
-   */
-  async #sweepNotes(folder: string): Promise<void> {
-    const known = this.#counts.get(folder)
-    const count = known === undefined ? (await readdir(folder)).length : known.count + 1
-    const sweepAt = known?.sweepAt ?? nextSweep(count - 1)
-    const isDue = count >= sweepAt
-    this.#counts.set(folder, { count, sweepAt: isDue ? nextSweep(count) : sweepAt })
-    if (isDue) await removeStale(folder)
-  }
-
-  /** Now and then, deletes the notes about folders that are gone. */
-  async #sweepFolders(): Promise<void> {
-    const root = this.#root ?? ''
-    const folders = await readdir(root)
-    if (folders.length % sweepEvery !== 0) return
-    for (const folder of folders) await removeStale(join(root, folder))
+  /** Now and then, deletes the notes about files that are gone, in all folders. */
+  async #sweepAll(root: string): Promise<void> {
+    const names = await readdir(root)
+    if (names.length % sweepEvery !== 0) return
+    for (const name of names) await rewrite(join(root, name), isThere)
   }
 }
 
-/** With how many notes a folder is swept that has so many. */
-function nextSweep(count: number): number {
-  let next = sweepEvery
-  while (next <= count) next *= 2
+/** With how many bytes a file of notes is swept that has so many. */
+function nextSweep(bytes: number): number {
+  let next = sweepFrom
+  while (next <= bytes) next *= 2
   return next
 }
 
-async function removeStale(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const file = join(folder, name)
-    const note = await readNote(file)
-    if (note !== null && (await io.lstatIfThere(note.path).catch(() => null)) !== null) continue
-    await unlink(file).catch(() => undefined)
-  }
-  await rmdir(folder).catch(() => undefined)
+async function isThere({ path }: FileNote): Promise<boolean> {
+  return (await io.lstatIfThere(path).catch(() => null)) !== null
 }
 
-async function readNote(file: string): Promise<FileNote | null> {
+function lineOf(note: FileNote): string {
+  return `${JSON.stringify({ version: 1, ...note })}\n`
+}
+
+/**
+ * Appends lines in one call, so that those of two processes don't mix; returns the size of the file. An empty line is before
+ * them, because the last one may have been torn.
+ */
+async function appendTo(file: string, text: string): Promise<number> {
+  const { O_WRONLY, O_CREAT, O_APPEND } = constants
+  const fd = await openNoFollow(file, O_WRONLY | O_CREAT | O_APPEND, { mode: 0o600 })
   try {
-    const { data } = await readRegularFile(file, maxNoteBytes)
-    return noteSchema.parse(JSON.parse(data.toString('utf8')))
+    await io.writeText(fd, `\n${text}`)
+    return (await io.fstat(fd)).size
+  } finally {
+    await io.close(fd)
+  }
+}
+
+/** Leaves the notes that are to be kept, one per file; what others write at the same time is lost. */
+async function rewrite(file: string, isKept: (note: FileNote) => boolean | Promise<boolean>): Promise<void> {
+  const lines: string[] = []
+  for (const note of (await readNotes(file)).values()) if (await isKept(note)) lines.push(lineOf(note))
+  if (lines.length === 0) await unlink(file)
+  else await replaceFile(file, lines.join(''), { mode: 0o600 })
+}
+
+/** The notes about the files of a folder, by their names. */
+async function readNotes(file: string | null): Promise<ReadonlyMap<string, FileNote>> {
+  const notes = new Map<string, FileNote>()
+  if (file === null) return notes
+  const data = await readRegularFile(file, maxBytes).then(
+    (read) => read.data.toString('utf8'),
+    () => '',
+  )
+  for (const line of data.split('\n')) {
+    const note = line === '' || line.length > maxNoteBytes ? null : parseNote(line)
+    if (note !== null) notes.set(basename(note.path), note)
+  }
+  return notes
+}
+
+/** A line may be torn, when a process was killed or the machine lost its power. */
+function parseNote(line: string): FileNote | null {
+  try {
+    return noteSchema.parse(JSON.parse(line))
   } catch {
     return null
   }
-}
-
-function noteName(path: string): string {
-  return `${keyOf(basename(path))}.json`
 }
 
 function keyOf(text: string): string {

@@ -1,11 +1,11 @@
 import { type Command, CommanderError } from 'commander'
 import { createRequire } from 'node:module'
-import { setFlagsFromString } from 'node:v8'
 import { withDefaultCommand, withoutEatenSources } from '../default-command.js'
 import { plain } from '../format.js'
 import { localeOfRun, speak, texts } from '../language.js'
 import { createProgram } from '../program.js'
 import { type Locale, localeOfTag } from '../../util/locale.js'
+import { tuneCompilers } from './compilers.js'
 import { printError, printOut, runWithin, surroundings, type Surroundings } from './surroundings.js'
 
 /** Elsewhere a system says its language in the environment, and asking for it costs a third of the start. */
@@ -34,33 +34,33 @@ async function run(args: readonly string[]): Promise<number> {
     get: async (urls, options) => {
       const { get } = await import('../get.js')
       await checkWithoutCompiling()
-      tuneCompilers()
+      tune()
       exitCode = await get(urls, options)
     },
     preload: async (catalog, options) => {
       const { preload } = await import('../preload.js')
-      tuneCompilers()
+      tune()
       exitCode = await preload(catalog, options)
     },
     serve: async (options) => {
       const { serve } = await import('../serve.js')
-      tuneCompilers()
+      tune()
       exitCode = await serve(options)
     },
     files: async (command) => {
       const { runFileCommand } = await import('../files/run.js')
       await checkWithoutCompiling()
-      tuneCompilers()
+      tune()
       exitCode = await runFileCommand(command)
     },
     completion: async (shell) => {
       const { printScript } = await import('../settings/completion.js')
-      printScript(shell, program.name())
+      await printScript(shell, program.name())
     },
   })
   if (args[0] === 'complete' && args[1] === '--') {
     const { complete } = await import('../settings/completion.js')
-    complete(program, args.slice(2), printOut)
+    await complete(program, args.slice(2), printOut)
     return 0
   }
   try {
@@ -102,21 +102,8 @@ async function checkWithoutCompiling(): Promise<void> {
   jitless.checkWithoutCompiling()
 }
 
-/**
- * Sets compiler flags of V8, in a process of the command's own. This must happen after everything is loaded, because the code cache of Node is
- * only valid while the flags are unchanged.
- */
-function tuneCompilers(): void {
-  if (!surroundings().ownsProcess) return
-  // The HTTP parser is the only WebAssembly code. Compiling it a second time with the optimizing compiler
-  // makes no measurable difference in speed, but adds 30 MB of peak memory.
-  setFlagsFromString('--liftoff-only')
-  // Most functions run only a few hundred times, so they benefit from the baseline compiler and never reach
-  // the optimizing one.
-  setFlagsFromString('--sparkplug')
-  // For the same reason, delay the optimizing compiler. V8 12 (Node 22) and later do so by default and no
-  // longer have this flag.
-  if (process.versions.v8.startsWith('11.')) setFlagsFromString('--interrupt-budget=1000000')
+function tune(): void {
+  if (surroundings().ownsProcess) tuneCompilers()
 }
 
 function packageVersion(): string {

@@ -1,14 +1,18 @@
 /** Completion of command lines, as the shells ask for it. What can be completed follows from the definitions of the commands. */
-import { type RootCommand, script } from '@bomb.sh/tab'
-import completer from '@bomb.sh/tab'
+import type * as tab from '@bomb.sh/tab'
 import type { Command, Option } from 'commander'
 import { bashScript } from './bash-completion.js'
 import { printOut } from '../process/surroundings.js'
 
 /** Prints the script for a shell. */
-export function printScript(shell: string, name: string): void {
+export async function printScript(shell: string, name: string): Promise<void> {
   if (shell === 'bash') printOut(bashScript(name))
-  else script(shell, name, name)
+  else (await completer()).script(shell, name, name)
+}
+
+/** This package is no CommonJS, which the command itself is. */
+function completer(): Promise<typeof tab> {
+  return import('@bomb.sh/tab')
 }
 
 /** Options and arguments whose values are files or folders. Shells complete these on their own. */
@@ -23,9 +27,13 @@ const fileNames = ':0\n'
  * @param words - what follows the name of the program, up to the word to complete, which may be empty.
  * @param print - writes to standard output.
  */
-export function complete(program: Command, words: readonly string[], print: (text: string) => void): void {
+export async function complete(
+  program: Command,
+  words: readonly string[],
+  print: (text: string) => void,
+): Promise<void> {
   if (takesFile(program, words)) print(fileNames)
-  else describe(program, completer).parse([...words])
+  else describe(program, (await completer()).default).parse([...words])
 }
 
 /** Whether the last word is the value of an option, or an argument, that is a file. */
@@ -45,7 +53,7 @@ function takesFile(program: Command, words: readonly string[]): boolean {
   return words.length > 1 && command.registeredArguments.some((argument) => argument.name() === 'catalog')
 }
 
-function describe(program: Command, root: RootCommand): RootCommand {
+function describe(program: Command, root: tab.RootCommand): tab.RootCommand {
   for (const option of program.options) addOption(root, option)
   for (const command of program.commands) {
     const described = root.command(command.name(), command.summary() || command.description())
@@ -60,7 +68,7 @@ function describe(program: Command, root: RootCommand): RootCommand {
   return root
 }
 
-function addOption(command: ReturnType<RootCommand['command']>, option: Option): void {
+function addOption(command: ReturnType<tab.RootCommand['command']>, option: Option): void {
   const name = option.long?.slice(2) ?? ''
   const short = option.short?.slice(1)
   // A description must stay on its line.

@@ -1,6 +1,7 @@
 import {
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -72,37 +73,70 @@ it('believes a note as long as the file has its size and time, through whatever 
 })
 
 it('takes a damaged note, and one that cannot be written, for none', async () => {
-  const [root, folder] = [tempDir('notes'), tempDir('noted')]
-  const note = noted(join(folder, 'a.bin'))
+  const [root, folder] = [join(tempDir('notes'), 'files'), tempDir('noted')]
+  const [note, other] = [noted(join(folder, 'a.bin')), noted(join(folder, 'b.bin'))]
   await new FileNotes(root).write(note)
-  const [bucket = ''] = readdirSync(root)
-  const [name = ''] = readdirSync(join(root, bucket))
+  const [name = ''] = readdirSync(root)
   // Windows has no such modes.
   if (process.platform !== 'win32') {
-    expect(statSync(join(root, bucket)).mode & 0o77).toBe(0)
-    expect(statSync(join(root, bucket, name)).mode & 0o77).toBe(0)
+    expect(statSync(root).mode & 0o77).toBe(0)
+    expect(statSync(join(root, name)).mode & 0o77).toBe(0)
   }
-  for (const text of ['', '{', '{"version":1}', JSON.stringify({ version: 2, ...note })]) {
-    writeFileSync(join(root, bucket, name), text)
+  const good = readFileSync(join(root, name), 'utf8')
+  for (const text of ['', '{', '{"version":1}', JSON.stringify({ version: 2, ...note }), good.slice(0, -3)]) {
+    writeFileSync(join(root, name), text)
     expect(await new FileNotes(root).find(note.path, note.stamp)).toBeNull()
+    // What follows a line that was torn, by a kill or a power cut, is none the worse for it.
+    await new FileNotes(root).write(other)
+    expect(await new FileNotes(root).find(other.path, other.stamp)).toEqual(other)
   }
   writeFileSync(join(root, 'file'), '')
   await new FileNotes(join(root, 'file')).write(note)
   await new FileNotes(null).write(note)
   expect(await new FileNotes(null).find(note.path, note.stamp)).toBeNull()
+  await new FileNotes(null).forget([note.path])
+})
+
+it('writes many at once, beside others who do', async () => {
+  const [root, folder] = [join(tempDir('notes'), 'files'), tempDir('noted')]
+  const all = Array.from({ length: 300 }, (_, count) => noted(join(folder, `${count}`)))
+  const writers = [new FileNotes(root), new FileNotes(root)]
+  // Less than what is swept for the first time, when what others write at that moment is lost.
+  const few = all.slice(0, 80)
+  await Promise.all(few.map((note, count) => writers[count % 2]!.write(note)))
+  for (const note of few) expect(await new FileNotes(root).find(note.path, note.stamp)).toEqual(note)
+  await Promise.all(all.map((note) => writers[0]!.write(note)))
+  const found = new FileNotes(root)
+  for (const note of all) expect(await found.find(note.path, note.stamp)).toEqual(note)
+  expect(readdirSync(root)).toHaveLength(1)
+  await found.forget(all.slice(1).map(({ path }) => path))
+  const later = new FileNotes(root)
+  expect(await later.find(all[0]!.path, all[0]!.stamp)).toEqual(all[0])
+  expect(await later.find(all[1]!.path, all[1]!.stamp)).toBeNull()
+  await later.forget(all.map(({ path }) => path))
+  expect(readdirSync(root)).toEqual([])
+})
+
+it('keeps one note of a file that is downloaded again and again', async () => {
+  const [root, folder] = [tempDir('notes'), tempDir('noted')]
+  const note = noted(join(folder, 'a.bin'))
+  for (let count = 0; count < 1_000; count += 1) await new FileNotes(root).write(note)
+  const [name = ''] = readdirSync(root)
+  expect(statSync(join(root, name)).size).toBeLessThan(40 * 1024)
+  expect(await new FileNotes(root).find(note.path, note.stamp)).toEqual(note)
 })
 
 it('forgets files and folders that are gone', async () => {
   const root = tempDir('notes')
   const folder = tempDir('noted')
   const notes = new FileNotes(root)
-  for (let count = 0; count < 64; count++) {
+  for (let count = 0; count < 300; count++) {
     const note = noted(join(folder, `${count}`))
-    if (count < 60) rmSync(note.path)
+    if (count < 295) rmSync(note.path)
     await notes.write(note)
   }
-  const [bucket = ''] = readdirSync(root)
-  expect(readdirSync(join(root, bucket))).toHaveLength(4)
+  const [name = ''] = readdirSync(root)
+  expect(statSync(join(root, name)).size).toBeLessThan(40 * 1024)
   for (let count = 1; count < 64; count++) {
     const gone = join(folder, 'f', `${count}`)
     mkdirSync(gone, { recursive: true })

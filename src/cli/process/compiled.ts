@@ -1,0 +1,135 @@
+/**
+ * Loads the command, which is one file of two megabytes. To compile it would take longer than all else that happens before
+ * the first request, so the compiled code is kept for the next run. Node does this by itself as of 22.8 for modules, but not
+ * for what is compiled after they were loaded.
+ */
+import { hash, randomUUID } from 'node:crypto'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { cachedDataVersionTag } from 'node:v8'
+import { Script } from 'node:vm'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from '../../disk/fs.js'
+import { systemClock } from '../../util/clock.js'
+
+/** What a file of CommonJS exports, and how to make its next start faster. */
+export interface LoadedCode {
+  readonly exports: unknown
+  /** Keeps what was compiled so far, if the next run would have to compile it again. Never throws. */
+  readonly keep: () => void
+}
+
+/** Length of the digest before the compiled code, in bytes. */
+const digestBytes = 32
+
+/** After this many days kept code is deleted; the next run that needs it compiles it again. */
+const keptDays = 30
+
+const header = '(function (exports, require, module, __filename, __dirname, ownEsm) {'
+
+/**
+ * Loads a file of CommonJS, with the compiled code of an earlier run if there is any.
+ *
+ * V8 itself checks that the code was compiled by the same version with the same flags, from a source of the same length. A
+ * damaged file would crash it. So the name of the file tells from which build the code is, a digest that it is whole, and its
+ * owner that nobody else has written it.
+ *
+ * @param file - absolute path. Instead of `import()`, which such code has not, it is given `ownEsm()`. One of its last lines is a comment with the digest of the rest, `// build …`; without it, nothing is kept.
+ * @param folder - absolute path of the folder for compiled code; null to keep none.
+ * @param part - which part of the code is used, such as the name of a command; each has compiled code of its own, since most
+ * functions are compiled only when they are first called.
+ */
+export function loadCode(file: string, folder: string | null, part: string): LoadedCode {
+  // Text in ASCII, which is read fastest this way.
+  const source = readFileSync(file, 'latin1')
+  const build = /^\/\/ build ([0-9a-f]{16,64})$/m.exec(source.slice(-200))?.[1]
+  const tag = cachedDataVersionTag()
+  const kept =
+    folder === null || build === undefined
+      ? null
+      : join(folder, `${part}-${build.slice(0, 16)}-${process.arch}-${tag.toString(16)}.bin`)
+  const cachedData = kept === null ? undefined : readKept(kept)
+  const script = new Script(`${header}${source}\n})`, {
+    filename: file,
+    columnOffset: -header.length,
+    ...(cachedData === undefined ? {} : { cachedData }),
+  })
+  const isKnown = cachedData !== undefined && script.cachedDataRejected === false
+  const module: { exports: unknown } = { exports: {} }
+  const run: unknown = script.runInThisContext()
+  const ownEsm = (name: string): Promise<unknown> => import(name)
+  if (typeof run === 'function')
+    run.call(module.exports, module.exports, createRequire(file), module, file, dirname(file), ownEsm)
+  return {
+    exports: module.exports,
+    keep: () => {
+      // The tag is of the version of V8, its flags and the processor; what was made with other flags would be refused.
+      if (kept !== null && !isKnown && cachedDataVersionTag() === tag) keep(kept, script.createCachedData())
+    },
+  }
+}
+
+function readKept(path: string): Buffer | undefined {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | ((constants.O_NOFOLLOW as number | undefined) ?? 0))
+    try {
+      if (!isOwn(fstatSync(fd))) return undefined
+      const data = readFileSync(fd)
+      const code = data.subarray(digestBytes)
+      return data.subarray(0, digestBytes).equals(digestOf(code)) ? code : undefined
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether nobody but this user can have written a file. Windows keeps the folders of users apart by itself. */
+function isOwn(stats: { uid: number; mode: number; isFile: () => boolean }): boolean {
+  return (
+    stats.isFile() &&
+    (process.getuid === undefined || stats.uid === process.getuid()) &&
+    (stats.mode & 0o022) === 0
+  )
+}
+
+function digestOf(data: Buffer): Buffer {
+  return hash('sha256', data, 'buffer')
+}
+
+function keep(path: string, code: Buffer): void {
+  const temp = `${path}.${randomUUID()}`
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    try {
+      writeFileSync(temp, Buffer.concat([digestOf(code), code]), { flag: 'wx', mode: 0o600 })
+      renameSync(temp, path)
+    } catch (error) {
+      unlinkSync(temp)
+      throw error
+    }
+    removeOld(dirname(path))
+  } catch {
+    // The next run compiles again, and that is all.
+  }
+}
+
+function removeOld(folder: string): void {
+  const oldest = systemClock.wallNow() - keptDays * 86_400_000
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name)
+    if (statSync(path).mtimeMs < oldest) unlinkSync(path)
+  }
+}
