@@ -93,7 +93,7 @@ const steps = {
       (file) =>
         !documents.includes(file) &&
         file !== 'dist/dashboard.html' &&
-        !/^dist\/[\w.-]+\.(?:js|js\.map|d\.ts)$/.test(file) &&
+        !/^dist\/[\w.-]+\.(?:c?js|c?js\.map|d\.ts)$/.test(file) &&
         !/^docs\/[\w./-]+\.(?:md|png)$/.test(file) &&
         !/^examples\/[\w./-]+\.(?:mjs|js|jsx|vue|css|html|md)$/.test(file) &&
         !/^examples\/operations\/(?:Containerfile|[\w-]+\.(?:json|service|yaml))$/.test(file),

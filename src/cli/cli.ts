@@ -1,14 +1,12 @@
 #!/usr/bin/env node
 import nodeModule, { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { homeFolder } from '../disk/system.js'
+import { fileURLToPath } from 'node:url'
+import { builtFile, homeFolder } from '../disk/system.js'
 import { programCache } from '../layouts/known-caches.js'
 import { loadCode, type LoadedCode } from './process/compiled.js'
 import { untuneCompilers } from './process/compilers.js'
 import type * as main from './process/main.js'
-
-/** The command itself, beside this file in `dist`. */
-const file = join(import.meta.dirname, 'cli-main.cjs')
 
 /** Keeps the compiled code of the engine's threads for the next run, where Node can do that (22.8 and later). */
 function keepModules(): void {
@@ -17,7 +15,12 @@ function keepModules(): void {
   enableCompileCache?.()
 }
 
+/** Loads the command itself, which is beside this file in `dist`. */
 function load(args: readonly string[]): LoadedCode {
+  const found = builtFile('cli-main.cjs')
+  if (found === null)
+    throw new Error('The file cli-main.cjs is missing beside cli.js; install the package again.')
+  const file = fileURLToPath(found)
   const { bun, deno } = process.versions as Partial<Record<string, string>>
   if (bun !== undefined || deno !== undefined)
     return { exports: createRequire(import.meta.url)(file), keep: () => undefined }
