@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { cachedDataVersionTag } from 'node:v8'
 import { Script } from 'node:vm'
+import { errnoOf, isMissing } from '../../disk/errors.js'
 import {
   closeSync,
   constants,
@@ -112,7 +113,7 @@ function digestOf(data: Buffer): Buffer {
 function keep(path: string, code: Buffer): void {
   const temp = `${path}.${randomUUID()}`
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolder(dirname(path))
     try {
       writeFileSync(temp, Buffer.concat([digestOf(code), code]), { flag: 'wx', mode: 0o600 })
       renameSync(temp, path)
@@ -123,6 +124,18 @@ function keep(path: string, code: Buffer): void {
     removeOld(dirname(path))
   } catch {
     // The next run compiles again, and that is all.
+  }
+}
+
+/** Creates a folder and its missing parents. Node's own recursive mkdir never ends where there are no new folders, as in `/proc`. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, 0o700)
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return
+    if (!isMissing(error) || path === dirname(path)) throw error
+    makeFolder(dirname(path))
+    mkdirSync(path, 0o700)
   }
 }
 
