@@ -6,7 +6,7 @@ import { hash } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import * as z from 'zod'
 import { makeFolder, readRegularFile, replaceFile } from '../disk/atomic.js'
-import { isMissing } from '../disk/errors.js'
+import { errnoOf, isMissing } from '../disk/errors.js'
 import { constants, readdir, realpath, unlink } from '../disk/fs.js'
 import { io } from '../disk/io.js'
 import { openNoFollow } from '../disk/no-follow.js'
@@ -47,7 +47,7 @@ const maxNoteBytes = 64 * 1024
 const maxBytes = 64 * 1024 * 1024
 
 /** With how many bytes the notes of a folder are swept for the first time. */
-const sweepFrom = 32 * 1024
+const sweepFrom = 128 * 1024
 
 /** After how many new folders of files all notes are swept. */
 const sweepEvery = 64
@@ -162,11 +162,7 @@ export class FileNotes {
 
   async #writeQueued(file: string, lines: string[]): Promise<void> {
     try {
-      for (let at = 0; at < lines.length;) {
-        const text = lines.slice(at).join('')
-        at = lines.length
-        await this.#append(file, text)
-      }
+      while (lines.length > 0) await this.#append(file, lines.splice(0).join(''))
     } catch {
       // Without a note, less is known of the file, and that is all.
     } finally {
@@ -223,8 +219,7 @@ function lineOf(note: FileNote): string {
  * them, because the last one may have been torn.
  */
 async function appendTo(file: string, text: string): Promise<number> {
-  const { O_WRONLY, O_CREAT, O_APPEND } = constants
-  const fd = await openNoFollow(file, O_WRONLY | O_CREAT | O_APPEND, { mode: 0o600 })
+  const fd = await openToAppend(file)
   try {
     await io.writeText(fd, `\n${text}`)
     return (await io.fstat(fd)).size
@@ -233,23 +228,42 @@ async function appendTo(file: string, text: string): Promise<number> {
   }
 }
 
+/** Opens a file that exists, or creates it; a link is followed neither way. */
+async function openToAppend(file: string): Promise<number> {
+  const { O_WRONLY, O_CREAT, O_APPEND, O_EXCL } = constants
+  for (let isLast = false; ; isLast = true) {
+    try {
+      return await openNoFollow(file, O_WRONLY | O_APPEND)
+    } catch (error) {
+      if (!isMissing(error) || isLast) throw error
+    }
+    try {
+      return await openNoFollow(file, O_WRONLY | O_APPEND | O_CREAT | O_EXCL, { mode: 0o600 })
+    } catch (error) {
+      // Another process has just created it.
+      if (errnoOf(error) !== 'EEXIST') throw error
+    }
+  }
+}
+
 /** Leaves the notes that are to be kept, one per file; what others write at the same time is lost. */
 async function rewrite(file: string, isKept: (note: FileNote) => boolean | Promise<boolean>): Promise<void> {
   const lines: string[] = []
-  for (const note of (await readNotes(file)).values()) if (await isKept(note)) lines.push(lineOf(note))
+  for (const note of (await parseNotes(file)).values()) if (await isKept(note)) lines.push(lineOf(note))
   if (lines.length === 0) await unlink(file)
   else await replaceFile(file, lines.join(''), { mode: 0o600 })
 }
 
-/** The notes about the files of a folder, by their names. */
+/** The notes about the files of a folder, by their names; none if they can't be read. */
 async function readNotes(file: string | null): Promise<ReadonlyMap<string, FileNote>> {
+  return file === null ? new Map() : await parseNotes(file).catch(() => new Map())
+}
+
+/** The same. Throws the error of the file system. */
+async function parseNotes(file: string): Promise<ReadonlyMap<string, FileNote>> {
   const notes = new Map<string, FileNote>()
-  if (file === null) return notes
-  const data = await readRegularFile(file, maxBytes).then(
-    (read) => read.data.toString('utf8'),
-    () => '',
-  )
-  for (const line of data.split('\n')) {
+  const { data } = await readRegularFile(file, maxBytes)
+  for (const line of data.toString('utf8').split('\n')) {
     const note = line === '' || line.length > maxNoteBytes ? null : parseNote(line)
     if (note !== null) notes.set(basename(note.path), note)
   }

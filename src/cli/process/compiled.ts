@@ -46,7 +46,8 @@ const header = '(function (exports, require, module, __filename, __dirname, ownE
  * damaged file would crash it. So the name of the file tells from which build the code is, a digest that it is whole, and its
  * owner that nobody else has written it.
  *
- * @param file - absolute path. Instead of `import()`, which such code has not, it is given `ownEsm()`. One of its last lines is a comment with the digest of the rest, `// build …`; without it, nothing is kept.
+ * @param file - absolute path. Instead of `import()`, which such code has not, it is given `ownEsm()`. One of its last lines is
+ * a comment with the digest of the rest, `// build …`; without it, nothing is kept.
  * @param folder - absolute path of the folder for compiled code; null to keep none.
  * @param part - which part of the code is used, such as the name of a command; each has compiled code of its own, since most
  * functions are compiled only when they are first called.
@@ -97,13 +98,10 @@ function readKept(path: string): Buffer | undefined {
   }
 }
 
-/** Whether nobody but this user can have written a file. Windows keeps the folders of users apart by itself. */
+/** Whether nobody but this user can have written a file. Windows has no such modes, and keeps the folders of users apart. */
 function isOwn(stats: { uid: number; mode: number; isFile: () => boolean }): boolean {
-  return (
-    stats.isFile() &&
-    (process.getuid === undefined || stats.uid === process.getuid()) &&
-    (stats.mode & 0o022) === 0
-  )
+  if (!stats.isFile()) return false
+  return process.getuid === undefined || (stats.uid === process.getuid() && (stats.mode & 0o022) === 0)
 }
 
 function digestOf(data: Buffer): Buffer {

@@ -90,7 +90,7 @@ it('works where nothing can be kept', () => {
   run(file, inTheWay).keep()
   run(file, join(inTheWay, 'code')).keep()
   // There are no new folders, and Node's own recursive mkdir tries for ever.
-  run(file, '/proc/none/code').keep()
+  if (process.platform === 'linux') run(file, '/proc/none/code').keep()
   expect(readFileSync(inTheWay, 'utf8')).toBe('')
 })
 

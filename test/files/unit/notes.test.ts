@@ -120,9 +120,9 @@ it('writes many at once, beside others who do', async () => {
 it('keeps one note of a file that is downloaded again and again', async () => {
   const [root, folder] = [tempDir('notes'), tempDir('noted')]
   const note = noted(join(folder, 'a.bin'))
-  for (let count = 0; count < 1_000; count += 1) await new FileNotes(root).write(note)
+  for (let count = 0; count < 2_000; count += 1) await new FileNotes(root).write(note)
   const [name = ''] = readdirSync(root)
-  expect(statSync(join(root, name)).size).toBeLessThan(40 * 1024)
+  expect(statSync(join(root, name)).size).toBeLessThan(160 * 1024)
   expect(await new FileNotes(root).find(note.path, note.stamp)).toEqual(note)
 })
 
@@ -130,13 +130,13 @@ it('forgets files and folders that are gone', async () => {
   const root = tempDir('notes')
   const folder = tempDir('noted')
   const notes = new FileNotes(root)
-  for (let count = 0; count < 300; count++) {
+  for (let count = 0; count < 1_000; count++) {
     const note = noted(join(folder, `${count}`))
-    if (count < 295) rmSync(note.path)
+    if (count < 995) rmSync(note.path)
     await notes.write(note)
   }
   const [name = ''] = readdirSync(root)
-  expect(statSync(join(root, name)).size).toBeLessThan(40 * 1024)
+  expect(statSync(join(root, name)).size).toBeLessThan(160 * 1024)
   for (let count = 1; count < 64; count++) {
     const gone = join(folder, 'f', `${count}`)
     mkdirSync(gone, { recursive: true })
