@@ -13,8 +13,8 @@ const maxRounds = 4
 /** The same when its owner has just given it up, which others may do as well; and the longest wait between, in milliseconds. */
 const maxFree = { rounds: 16, waitMs: 250 }
 
-/** What {@link Commands} need. */
-export interface CommandsInit {
+/** What {@link DownloadCommands} need. */
+export interface DownloadCommandsInit {
   backend: ClusterBackend
   clock: Clock
   replica: Replica
@@ -41,12 +41,12 @@ class LeaseEnded extends DownloadError {
 }
 
 /** What is to be done with downloads: here if this instance can have the lease, or else by the one that has it. */
-export class Commands {
-  readonly #init: CommandsInit
+export class DownloadCommands {
+  readonly #init: DownloadCommandsInit
   readonly #calls: Calls
   readonly #obeyed = new AsyncLocalStorage<Obeyed>()
 
-  constructor(init: CommandsInit) {
+  constructor(init: DownloadCommandsInit) {
     this.#init = init
     this.#calls = new Calls(init.backend, init.clock)
   }

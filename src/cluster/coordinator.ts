@@ -19,7 +19,7 @@ import type {
   ClusterEntry,
   ClusterEvent,
 } from './backend.js'
-import { Commands } from './commands.js'
+import { DownloadCommands } from './commands.js'
 import { ClusterDocuments } from './documents.js'
 import { Echo } from './echo.js'
 import { endsOf, followHost } from './follow-host.js'
@@ -58,7 +58,7 @@ export class ClusterCoordinator implements Coordinator {
   readonly #leases: Leases
   readonly #records: Records
   readonly #turns: Turns
-  readonly #commands: Commands
+  readonly #commands: DownloadCommands
   readonly #echo = new Echo()
   readonly #presence: Presence
   #nextEnd: () => Promise<void> = () => Promise.resolve()
@@ -125,7 +125,7 @@ export class ClusterCoordinator implements Coordinator {
       refresh: (ids) => this.#refresh(ids),
       warn: this.#warn,
     })
-    this.#commands = new Commands({
+    this.#commands = new DownloadCommands({
       backend: this.#backend,
       clock,
       replica: this.#replica,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ClusterAnswer } from '../../../src/cluster/backend.js'
-import { Commands, type CommandsInit } from '../../../src/cluster/commands.js'
+import { DownloadCommands, type DownloadCommandsInit } from '../../../src/cluster/commands.js'
 import { Leases } from '../../../src/cluster/leases.js'
 import { DownloadError } from '../../../src/errors.js'
 import type { ClusterCommand } from '../../../src/manager/cluster/coordinator.js'
@@ -12,7 +12,7 @@ const pause: ClusterCommand = { type: 'pause' }
 const remove: ClusterCommand = { type: 'remove', deleteFile: false }
 
 /** An instance with a backend that grants each lease, once it may, with the next epoch. */
-function instance(execute: (commands: Commands) => Promise<void> = () => Promise.resolve()) {
+function instance(execute: (commands: DownloadCommands) => Promise<void> = () => Promise.resolve()) {
   const answers: [call: string, answer: ClusterAnswer][] = []
   const sent: string[] = []
   let epoch = 0
@@ -47,7 +47,7 @@ function instance(execute: (commands: Commands) => Promise<void> = () => Promise
     onMissing: () => undefined,
     stop: () => undefined,
   })
-  const commands: Commands = new Commands({
+  const commands: DownloadCommands = new DownloadCommands({
     backend: backend as never,
     clock: systemClock,
     leases,
@@ -55,7 +55,7 @@ function instance(execute: (commands: Commands) => Promise<void> = () => Promise
     host: () => ({ execute: () => execute(commands) }) as never,
     requireStore: () => undefined,
     reload: () => Promise.resolve(),
-  } satisfies CommandsInit)
+  } satisfies DownloadCommandsInit)
   return {
     ...{ commands, leases, answers, sent, owners },
     holdBack: (until: Promise<void>) => {
