@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
-import { entriesBelow } from '../../src/disk/walk.js'
 
 const folders: string[] = []
 const mounts: string[] = []
@@ -24,20 +24,24 @@ export function tempDir(name = 'test'): string {
 
 /** All entries below a folder as sorted relative paths with `/`, which folders end with. Empty for a missing folder. */
 export async function listTree(folder: string): Promise<string[]> {
-  const entries = await entriesBelow(folder).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
-  })
-  return (
-    entries
-      .map((entry) => {
-        const path = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/')
-        return entry.isDirectory() ? `${path}/` : path
-      })
-      // The lock of a manager that has not been closed yet.
-      .filter((path) => !path.endsWith('.model-downloader/manager.lock'))
-      .sort()
-  )
+  const paths: string[] = []
+  // Not `readdir` with `recursive`, which follows links in some versions of Node. Nor anything of `src`, since this file is
+  // loaded before a test can replace modules.
+  const open = [folder]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const entries = await readdir(next, { withFileTypes: true }).catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+      throw error
+    })
+    for (const entry of entries) {
+      const path = join(next, entry.name)
+      const shown = relative(folder, path).split(sep).join('/')
+      if (entry.isDirectory()) open.push(path)
+      paths.push(entry.isDirectory() ? `${shown}/` : shown)
+    }
+  }
+  // The lock of a manager that has not been closed yet.
+  return paths.filter((path) => !path.endsWith('.model-downloader/manager.lock')).sort()
 }
 
 /** Computes the lower-case hex SHA-256 of a file by streaming it. */
