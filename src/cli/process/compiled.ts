@@ -6,7 +6,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { cachedDataVersionTag } from 'node:v8'
+import { cachedDataVersionTag, getHeapCodeStatistics } from 'node:v8'
 import { Script } from 'node:vm'
 import { errnoOf, isMissing } from '../../disk/errors.js'
 import {
@@ -36,6 +36,12 @@ const digestBytes = 32
 
 /** After this many days kept code is deleted; the next run that needs it compiles it again. */
 const keptDays = 30
+
+/**
+ * What was kept is written anew after a run that had to compile more than this, in bytes of bytecode: the one before may have
+ * shown a help text only. A run that had everything compiles about half of it, most of that in Node itself.
+ */
+const muchBytecode = 400 * 1024
 
 const header = '(function (exports, require, module, __filename, __dirname, ownEsm) {'
 
@@ -68,6 +74,7 @@ export function loadCode(file: string, folder: string | null, part: string): Loa
     ...(cachedData === undefined ? {} : { cachedData }),
   })
   const isKnown = cachedData !== undefined && script.cachedDataRejected === false
+  const before = bytecodeBytes()
   const module: { exports: unknown } = { exports: {} }
   const run: unknown = script.runInThisContext()
   const ownEsm = (name: string): Promise<unknown> => import(name)
@@ -76,10 +83,15 @@ export function loadCode(file: string, folder: string | null, part: string): Loa
   return {
     exports: module.exports,
     keep: () => {
+      if (kept === null || (isKnown && bytecodeBytes() - before <= muchBytecode)) return
       // The tag is of the version of V8, its flags and the processor; what was made with other flags would be refused.
-      if (kept !== null && !isKnown && cachedDataVersionTag() === tag) keep(kept, script.createCachedData())
+      if (cachedDataVersionTag() === tag) keep(kept, script.createCachedData())
     },
   }
+}
+
+function bytecodeBytes(): number {
+  return getHeapCodeStatistics().bytecode_and_metadata_size
 }
 
 function readKept(path: string): Buffer | undefined {

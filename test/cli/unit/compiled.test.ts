@@ -72,6 +72,30 @@ it('keeps what was compiled, and uses it without writing it again', () => {
   expect(readdirSync(folder)).toHaveLength(3)
 })
 
+it('keeps more after a run that had to compile much', () => {
+  const [file, folder] = [program(), join(tempDir('kept'), 'code')]
+  const many = Array.from(
+    { length: 4_000 },
+    (_, at) => `sum += ((a, b) => a * b + ${at} / (a - b))(${at}, sum);`,
+  )
+  writeFileSync(
+    file,
+    `exports.all = () => { let sum = 0; ${many.join('\n')} return sum }\n${readFileSync(file, 'utf8')}`,
+  )
+  run(file, folder).keep()
+  const before = statSync(only(folder)).size
+  const loaded = run(file, folder)
+  const { all } = loaded.exports as { all: () => number }
+  expect(typeof all()).toBe('number')
+  loaded.keep()
+  const after = statSync(only(folder))
+  expect(after.size).toBeGreaterThan(before + 200_000)
+  const again = run(file, folder)
+  ;(again.exports as { all: () => number }).all()
+  again.keep()
+  expect(statSync(only(folder)).ino).toBe(after.ino)
+})
+
 it('keeps nothing of a file that does not tell its build, without a folder, or under other flags', () => {
   const folder = join(tempDir('kept'), 'code')
   run(program(null), folder).keep()
