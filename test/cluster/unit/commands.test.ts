@@ -5,6 +5,7 @@ import { Leases } from '../../../src/cluster/leases.js'
 import { DownloadError } from '../../../src/errors.js'
 import type { ClusterCommand } from '../../../src/manager/cluster/coordinator.js'
 import { systemClock } from '../../../src/util/clock.js'
+import { gate } from '../../support/gate.js'
 import { waitFor } from '../../support/wait.js'
 
 const pause: ClusterCommand = { type: 'pause' }
@@ -64,13 +65,6 @@ function instance(execute: (commands: DownloadCommands) => Promise<void> = () =>
   }
 }
 
-/** A promise, and how to resolve it. */
-function gate() {
-  let open: () => void = () => undefined
-  const opened = new Promise<void>((resolve) => (open = resolve))
-  return { open, opened }
-}
-
 describe('what is done for another instance', () => {
   it('is answered, with its error if there is one', async () => {
     let fails = false
@@ -98,7 +92,7 @@ describe('what is done for another instance', () => {
       let done = 0
       const { commands, leases, answers } = instance(async (those) => {
         // As in the queue of the calls of a download.
-        await turn.opened
+        await turn.passed
         await those.control('a', pause, () => {
           done += 1
           return Promise.resolve()
@@ -126,10 +120,10 @@ describe('what is done for another instance', () => {
     const [turn, later] = [gate(), gate()]
     let rest: Promise<void> = Promise.resolve()
     const { commands, leases, answers } = instance(async (those) => {
-      rest = later.opened.then(() => {
+      rest = later.passed.then(() => {
         those.requireLease('a')
       })
-      await turn.opened
+      await turn.passed
       those.requireLease('other')
       those.requireLease('a')
     })
@@ -168,7 +162,7 @@ describe('what is asked of another instance', () => {
 it('is known of a lease only once it was granted or refused', async () => {
   const { leases, holdBack } = instance()
   const granted = gate()
-  holdBack(granted.opened)
+  holdBack(granted.passed)
   const taking = leases.take('a', null)
   const seen: (number | undefined)[] = []
   leases.whenKnown('a', () => seen.push(leases.get('a')?.epoch))

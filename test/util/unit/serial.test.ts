@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Serial } from '../../../src/util/schedule.js'
+import { gate } from '../../support/gate.js'
 import { withTimeout } from '../../support/wait.js'
-
-/** A promise to be settled by hand. */
-function gate() {
-  let open: () => void = () => undefined
-  const passed = new Promise<void>((resolve) => (open = resolve))
-  return { open, passed }
-}
 
 describe('Serial', () => {
   it('runs tasks of one key one after the other, in order', async () => {
